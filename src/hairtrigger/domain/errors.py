@@ -1,0 +1,104 @@
+"""What the inside can refuse, one class per meaning a caller can act on.
+
+The docstring is the message where none is given. No class knows a status code: `api/errors.py` does.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True)
+class Issue:
+    """One thing wrong with what a caller sent. `path` leads to it: `("trigger_config_params", "cron")`."""
+
+    path: tuple[str | int, ...]
+    message: str
+    code: str = "invalid"
+
+
+class HairtriggerError(Exception):
+    """Something went wrong."""
+
+    def __init__(self, message: str | None = None) -> None:
+        self.message = message or (type(self).__doc__ or "").strip()
+        super().__init__(self.message)
+
+
+class NotFound(HairtriggerError):
+    """There is no such thing, or it belongs to somebody else."""
+
+
+class Conflict(HairtriggerError):
+    """This contradicts what is already there."""
+
+
+class Invalid(HairtriggerError):
+    """The request was understood, and what it asks for is not allowed."""
+
+    def __init__(self, message: str | None = None, *issues: Issue) -> None:
+        super().__init__(message or (issues[0].message if issues else None))
+        self.issues = issues
+
+
+class Malformed(HairtriggerError):
+    """The request could not be read."""
+
+
+class NotReady(HairtriggerError):
+    """Something has to be set up first."""
+
+
+class Unauthenticated(HairtriggerError):
+    """Who is calling is unknown: the credentials are missing, wrong or expired."""
+
+
+class Forbidden(HairtriggerError):
+    """The caller is known and may not do this."""
+
+
+class Rejected(HairtriggerError):
+    """The delivery is not what its sender would have signed."""
+
+
+class TooLarge(HairtriggerError):
+    """The body is larger than this service accepts."""
+
+
+class RateLimited(HairtriggerError):
+    """Too many requests; try again later."""
+
+    def __init__(self, message: str | None = None, *, retry_after: timedelta = timedelta(seconds=60)) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Unavailable(HairtriggerError):
+    """The service can't store anything right now; nothing was accepted. Try again."""
+
+    def __init__(self, message: str | None = None, *, retry_after: timedelta = timedelta(seconds=1)) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ProviderFailed(HairtriggerError):
+    """The provider refused or could not be reached."""
+
+    def __init__(self, message: str | None = None, *, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class CredentialsRefused(ProviderFailed):
+    """The provider no longer accepts the connection's credentials. Connect the account again."""
+
+
+class MissingAtProvider(ProviderFailed):
+    """The provider answered 404: what the trigger points at does not exist there."""
+
+
+class PollFailed(HairtriggerError):
+    """The poll did not finish; its cursor stays where it was."""
+
+    def __init__(self, message: str | None = None, console: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.console = console

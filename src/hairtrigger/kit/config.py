@@ -1,0 +1,39 @@
+"""What a user fills in for a trigger, and the provider's own JSON, both as pydantic models."""
+
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hairtrigger.domain.errors import Malformed
+
+Key = Annotated[str, Field(min_length=1)]
+"""An event's id at its provider. An empty one would make one event of all."""
+
+
+class Config(BaseModel):
+    """A trigger's `trigger_config`. Unknown keys are refused, so that a typing error never becomes silence."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Empty(Config):
+    """A trigger with nothing to fill in."""
+
+
+class Payload(BaseModel):
+    """The part of a provider's JSON that we read. What we don't read is ignored here and kept in the event."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    @classmethod
+    def of(cls, body: bytes) -> Self:
+        """Raises `Malformed` for what is not this JSON."""
+        try:
+            return cls.model_validate_json(body)
+        except ValidationError as error:
+            raise Malformed(f"The body is not this provider's JSON: {wrong_part(error)}.") from error
+
+
+def wrong_part(error: ValidationError) -> str:
+    where = "/".join(map(str, error.errors()[0]["loc"])) or "the body"
+    return f"{where} is missing or of the wrong type"

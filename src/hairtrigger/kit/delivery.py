@@ -1,0 +1,50 @@
+"""What arrived, before anything is parsed."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from urllib.parse import parse_qsl
+
+
+class Headers(Mapping[str, str]):
+    """Header fields by name, whatever its case; the values of a repeated field are joined with ", " (RFC 9110, 5.2).
+
+    Values are text as servers hand it over: Latin-1, one character per byte that arrived.
+    """
+
+    def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
+        self._values: dict[str, str] = {}
+        for name, value in fields:
+            key = name.lower()
+            self._values[key] = f"{self._values[key]}, {value}" if key in self._values else value
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"Headers({', '.join(self._values)})"
+
+
+@dataclass(frozen=True)
+class Request:
+    """A delivery as its sender made it. Only the method and the time are shown: the rest may hold secrets.
+
+    `url` is the public one, with its query, as the sender knows it; `received_at` is aware.
+    """
+
+    method: str
+    url: str = field(repr=False)
+    headers: Headers
+    body: bytes = field(repr=False)
+    received_at: datetime
+
+    def query(self, name: str) -> list[str]:
+        """Every value of a query parameter, decoded."""
+        query = self.url.partition("#")[0].partition("?")[2]
+        return [value for key, value in parse_qsl(query, keep_blank_values=True) if key == name]

@@ -1,0 +1,76 @@
+"""The questions providers ask before, or between, deliveries, and our answers to them.
+
+Each function returns the answer, or none when the request is an ordinary delivery. What a sender wrote comes back as
+plain text only, never as a page, and never more than 4 KiB of it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic_core import from_json
+
+from hairtrigger.domain.errors import Rejected
+from hairtrigger.kit.delivery import Request
+
+_LONGEST = 4096
+_TEXT = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What to answer in place of taking in events. `headers` are part of it: they keep browsers from guessing."""
+
+    status: int = 200
+    content_type: str = _TEXT
+    body: bytes = b""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"content-type": self.content_type, "x-content-type-options": "nosniff"}
+
+
+def slack_url_verification(request: Request) -> Answer | None:
+    """Signed like every delivery, so ask only after `SLACK` has returned.
+
+    https://docs.slack.dev/reference/events/url_verification
+    """
+    if b"url_verification" not in request.body:  # most deliveries are then parsed once, not twice
+        return None
+    try:
+        message = from_json(request.body)
+    except ValueError:
+        return None  # its parser will say what is wrong with it
+    if not isinstance(message, dict) or message.get("type") != "url_verification":
+        return None
+    return _echo(message.get("challenge"))
+
+
+def github_ping(request: Request) -> Answer | None:
+    """The first delivery of a new webhook, signed; it is no event of any trigger.
+
+    https://docs.github.com/en/webhooks/webhook-events-and-payloads#ping
+    """
+    return Answer(body=b"pong") if request.headers.get("x-github-event") == "ping" else None
+
+
+def graph_validation(request: Request) -> Answer | None:
+    """Never signed, so ask before verifying; it carries no events.
+
+    https://learn.microsoft.com/en-us/graph/change-notifications-delivery-webhooks
+    """
+    tokens = request.query("validationToken")
+    if not tokens:
+        return None
+    return _echo(tokens[0] if len(tokens) == 1 else None)
+
+
+def _echo(challenge: object) -> Answer:
+    if not isinstance(challenge, str) or not challenge:
+        raise Rejected("The challenge is missing, or is not a text.")
+    try:
+        body = challenge.encode()
+    except UnicodeEncodeError:
+        raise Rejected("The challenge is not Unicode text.") from None
+    if len(body) > _LONGEST:
+        raise Rejected(f"The challenge is longer than {_LONGEST} bytes.")
+    return Answer(body=body)

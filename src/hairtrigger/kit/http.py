@@ -1,0 +1,124 @@
+"""How a provider file calls its provider: one object, bound to a base address and credentials."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal, Protocol, TypeVar
+from urllib.parse import urlencode, urljoin
+
+from pydantic import ValidationError
+from pydantic_core import from_json, to_json
+
+from hairtrigger.domain.errors import CredentialsRefused, MissingAtProvider, ProviderFailed
+from hairtrigger.domain.retry import parse_retry_after
+from hairtrigger.kit.config import Payload, wrong_part
+
+P = TypeVar("P", bound=Payload)
+
+
+class Reply(Protocol):
+    """An answer from outside, read whole. Header names are lower case."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]: ...
+    @property
+    def body(self) -> bytes: ...
+
+
+class Http(Protocol):
+    """The one door to the outside. Raises `EgressFailed` when no answer came."""
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] = ...,
+        body: bytes | None = None,
+        redirects: Literal["follow", "manual"] = ...,
+    ) -> Reply: ...
+
+
+@dataclass(frozen=True)
+class Api:
+    """The provider's API as one connection sees it.
+
+    Answers outside 2xx raise: 401 and 403 `CredentialsRefused`, 404 `MissingAtProvider`, everything else
+    `ProviderFailed` with `retry_after` where the provider named one. 304 is returned as it is. Redirects of a GET are
+    followed: feeds move, and repositories are renamed.
+    """
+
+    http: Http
+    base_url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    async def get(self, path: str, params: Mapping[str, Any] | None = None, **headers: str) -> Any:
+        query = f"?{urlencode(params, doseq=True)}" if params else ""
+        return _json(await self.send("GET", path + query, headers=headers))
+
+    async def post(self, path: str, json: Any) -> Any:
+        return _json(await self.send("POST", path, **_json_body(json)))
+
+    async def post_form(self, path: str, form: Sequence[tuple[str, str]]) -> Any:
+        headers = {"content-type": "application/x-www-form-urlencoded"}
+        return _json(await self.send("POST", path, headers=headers, body=urlencode(form).encode()))
+
+    async def put(self, path: str, json: Any) -> Any:
+        return _json(await self.send("PUT", path, **_json_body(json)))
+
+    async def delete(self, path: str) -> None:
+        await self.send("DELETE", path)
+
+    async def send(
+        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
+    ) -> Reply:
+        reply = await self.http.send(
+            method,
+            urljoin(self.base_url, path),
+            headers={**self.headers, **(headers or {})},
+            body=body,
+            redirects="follow" if method == "GET" else "manual",
+        )
+        _raise_for_status(reply)
+        return reply
+
+
+def read(payload: type[P], answer: Any) -> P:
+    """Raises `ProviderFailed` for an answer of another shape."""
+    try:
+        return payload.model_validate(answer)
+    except ValidationError as error:
+        raise ProviderFailed(f"The provider's answer is not what we know: {wrong_part(error)}.") from error
+
+
+def header(reply: Reply, name: str) -> str | None:
+    return next((value for key, value in reply.headers if key == name), None)
+
+
+def _json_body(value: Any) -> dict[str, Any]:
+    return {"headers": {"content-type": "application/json"}, "body": to_json(value)}
+
+
+def _json(reply: Reply) -> Any:
+    if not reply.body:
+        return None
+    try:
+        return from_json(reply.body)
+    except ValueError as error:
+        raise ProviderFailed(f"The provider answered {reply.status} with something that is not JSON.") from error
+
+
+def _raise_for_status(reply: Reply) -> None:
+    if 200 <= reply.status < 300 or reply.status == 304:
+        return
+    match reply.status:
+        case 401 | 403:
+            raise CredentialsRefused(f"The provider refused access with {reply.status}.")
+        case 404:
+            raise MissingAtProvider
+        case status:
+            wait = header(reply, "retry-after")
+            retry_after = parse_retry_after(wait, datetime.now(UTC)) if wait else None
+            raise ProviderFailed(f"The provider answered {status}.", retry_after=retry_after)

@@ -1,0 +1,138 @@
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from hairtrigger.domain.errors import CredentialsRefused, MissingAtProvider, ProviderFailed
+from hairtrigger.kit.config import Payload
+from hairtrigger.kit.http import Api, header, read
+
+pytestmark = pytest.mark.anyio
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int = 200
+    body: bytes = b"{}"
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass
+class Provider:
+    """Answers everything alike, and remembers what it was asked."""
+
+    answer: Answer = field(default_factory=Answer)
+    asked: dict[str, Any] = field(default_factory=dict)
+
+    async def send(self, method: str, url: str, **more: Any) -> Answer:
+        self.asked = {"method": method, "url": url, **more}
+        return self.answer
+
+
+class Thing(Payload):
+    id: int
+
+
+def api(provider: Provider, base_url: str = "https://api.example.com/v3/") -> Api:
+    return Api(provider, base_url, {"authorization": "Bearer x"})
+
+
+@pytest.mark.parametrize(
+    ("base_url", "path", "url"),
+    [
+        ("https://api.example.com/v3/", "things/1", "https://api.example.com/v3/things/1"),
+        ("https://api.example.com", "things/1", "https://api.example.com/things/1"),
+        ("", "https://blog.example.com/feed", "https://blog.example.com/feed"),
+    ],
+)
+async def test_a_path_is_below_the_base_address(base_url: str, path: str, url: str) -> None:
+    provider = Provider()
+
+    await api(provider, base_url).get(path)
+
+    assert provider.asked["url"] == url
+
+
+async def test_a_question_carries_its_parameters_and_the_credentials() -> None:
+    provider = Provider(Answer(body=b'{"id": 1}'))
+
+    found = await api(provider).get("things", {"limit": 3, "type": "a b", "tag": ["x", "y"]})
+
+    assert found == {"id": 1}
+    assert provider.asked["url"] == "https://api.example.com/v3/things?limit=3&type=a+b&tag=x&tag=y"
+    assert provider.asked["headers"] == {"authorization": "Bearer x"}
+
+
+async def test_a_form_and_json_say_what_they_are() -> None:
+    provider = Provider()
+
+    await api(provider).post_form("things", [("event[]", "a"), ("event[]", "ü")])
+    assert provider.asked["body"] == b"event%5B%5D=a&event%5B%5D=%C3%BC"
+    assert provider.asked["headers"]["content-type"] == "application/x-www-form-urlencoded"
+
+    await api(provider).put("things/1", {"name": "ü"})
+    assert provider.asked["body"] == '{"name":"ü"}'.encode()
+    assert provider.asked["headers"]["content-type"] == "application/json"
+
+
+async def test_only_what_changes_nothing_follows_redirects() -> None:
+    provider = Provider()
+
+    await api(provider).get("things")
+    assert provider.asked["redirects"] == "follow"
+
+    for change in (api(provider).post("things", {}), api(provider).put("things", {}), api(provider).delete("things")):
+        await change
+        assert provider.asked["redirects"] == "manual"
+
+
+@pytest.mark.parametrize(
+    ("status", "failure"),
+    [
+        (302, ProviderFailed),
+        (400, ProviderFailed),
+        (401, CredentialsRefused),
+        (403, CredentialsRefused),
+        (404, MissingAtProvider),
+        (500, ProviderFailed),
+    ],
+)
+async def test_an_answer_that_is_no_success_is_a_failure(status: int, failure: type[ProviderFailed]) -> None:
+    with pytest.raises(failure) as raised:
+        await api(Provider(Answer(status))).get("things")
+
+    assert type(raised.value) is failure
+
+
+async def test_a_provider_may_say_when_to_come_back() -> None:
+    with pytest.raises(ProviderFailed) as raised:
+        await api(Provider(Answer(429, headers=(("retry-after", "30"),)))).get("things")
+
+    assert raised.value.retry_after == timedelta(seconds=30)
+
+
+async def test_not_modified_is_no_failure() -> None:
+    reply = await api(Provider(Answer(304, headers=(("etag", '"1"'),)))).send("GET", "feed")
+
+    assert (reply.status, header(reply, "etag"), header(reply, "age")) == (304, '"1"', None)
+
+
+async def test_an_answer_that_is_not_json_is_the_provider_s_failure() -> None:
+    with pytest.raises(ProviderFailed, match="not JSON"):
+        await api(Provider(Answer(body=b"<html>"))).get("things")
+
+
+async def test_no_answer_is_none() -> None:
+    assert await api(Provider(Answer(204, b""))).get("things") is None
+
+
+def test_an_answer_of_the_known_shape_is_read() -> None:
+    assert read(Thing, {"id": 1, "more": 2}) == Thing(id=1)
+
+
+@pytest.mark.parametrize("answer", [None, [], {}, {"id": None}, "text"])
+def test_an_answer_of_another_shape_is_the_provider_s_failure(answer: Mapping[str, Any] | None) -> None:
+    with pytest.raises(ProviderFailed, match=r"(id|the body) is missing or of the wrong type\."):
+        read(Thing, answer)
