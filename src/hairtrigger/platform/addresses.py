@@ -1,0 +1,74 @@
+"""Which addresses outgoing connections may reach."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+Network = IPv4Network | IPv6Network
+
+_GLOBAL_UNICAST = IPv6Network("2000::/3")
+_NAT64 = IPv6Network("64:ff9b::/96")
+
+# Named here although `is_global` refuses most of them, because its answer differs between releases of Python.
+_NEVER: tuple[Network, ...] = tuple(
+    ip_network(network)
+    for network in (
+        "0.0.0.0/8",  # this network
+        "10.0.0.0/8",
+        "100.64.0.0/10",  # carriers' address translation; Alibaba's and Tailscale's metadata
+        "127.0.0.0/8",
+        "168.63.129.16/32",  # Azure's host, a public address
+        "169.254.0.0/16",  # link-local; metadata of most clouds
+        "172.16.0.0/12",
+        "192.0.0.0/24",  # protocol assignments; Oracle's metadata
+        "192.0.2.0/24",  # documentation
+        "192.88.99.0/24",  # 6to4 relays
+        "192.168.0.0/16",
+        "198.18.0.0/15",  # benchmarks
+        "198.51.100.0/24",  # documentation
+        "203.0.113.0/24",  # documentation
+        "224.0.0.0/4",  # multicast
+        "240.0.0.0/4",  # reserved, broadcast
+        "2001::/23",  # protocol assignments; Teredo, which carries an IPv4 address
+        "2001:db8::/32",  # documentation
+        "2002::/16",  # 6to4, which carries an IPv4 address
+        "3fff::/20",  # documentation
+    )
+)
+
+Place = tuple[str, int]
+"""A host and a port."""
+
+
+@dataclass(frozen=True)
+class EgressPolicy:
+    """Public addresses may be reached, and those an operator allows.
+
+    `connect_to` names another place for a host and port, as curl's `--connect-to` does: the address there is checked
+    instead, and a certificate must still be the host's own.
+    """
+
+    allow: tuple[Network, ...] = ()
+    connect_to: Mapping[Place, Place] = field(default_factory=dict)
+
+    def permits(self, address: str) -> bool:
+        named = ip_address(address)
+        reached = _reached(named)
+        return any(named in network or reached in network for network in self.allow) or _public(reached)
+
+
+def _reached(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """Where packets for this address end up: two forms of IPv6 address lead to the IPv4 one inside them."""
+    if isinstance(address, IPv6Address):
+        if address in _NAT64:
+            return IPv4Address(int(address) & 0xFFFF_FFFF)
+        return address.ipv4_mapped or address
+    return address
+
+
+def _public(address: IPv4Address | IPv6Address) -> bool:
+    return (
+        address.is_global
+        and (address.version == 4 or address in _GLOBAL_UNICAST)  # or IPv6 not given out to anyone
+        and not any(address in network for network in _NEVER)
+    )

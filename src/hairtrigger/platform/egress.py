@@ -1,0 +1,295 @@
+"""The one door for outgoing HTTP: polls, targets, providers' APIs. Nothing else of ours opens connections.
+
+Its callers' URLs come from users, so it trusts none: addresses are checked where they are connected to, every size and
+time has a bound, and redirects are followed here, with the same checks and without the caller's credentials.
+"""
+
+import asyncio
+import re
+import socket
+import ssl
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from enum import StrEnum
+from typing import Literal, Self
+
+import h11
+import httpx2
+
+from hairtrigger.domain.errors import ProviderFailed
+from hairtrigger.platform.addresses import EgressPolicy
+from hairtrigger.platform.connections import BlockedAddress, Connection, Connections, Origin, Resolve, resolve
+
+__all__ = ["Egress", "EgressFailed", "EgressPolicy", "Reason", "Reply"]
+
+_MOST_REDIRECTS = 5
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_LAST_PORT = 65535
+_CRUMB = 64  # a piece of a body counts as so many bytes at least: millions of tiny ones would keep us busy
+_GZIP = 16 + zlib.MAX_WBITS
+_DEFAULT_HEADERS = (("user-agent", "hairtrigger"), ("accept", "*/*"))
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+# https://fetch.spec.whatwg.org/#port-blocking: what listens there can be made to take HTTP for its own protocol.
+_BAD_PORTS = frozenset(
+    {0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109}
+    | {110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530}
+    | {531, 532, 540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190}
+    | {5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080}
+)
+
+# How a request is framed is not the caller's to say.
+_FRAMING = frozenset(
+    {"accept-encoding", "connection", "content-length", "expect", "host", "keep-alive", "proxy-authorization"}
+    | {"proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
+)
+
+# Everything else may be a credential: providers call theirs X-Api-Key, PRIVATE-TOKEN, X-Shopify-Access-Token …
+_SENT_TO_ANY_ORIGIN = frozenset(
+    {"accept", "accept-language", "content-encoding", "content-language", "content-type", "if-modified-since"}
+    | {"if-none-match", "range", "user-agent"}
+)
+
+
+class Reason(StrEnum):
+    """Why a call failed, for the operator's log."""
+
+    BLOCKED_ADDRESS = "blocked_address"
+    DNS = "dns"
+    CONNECT = "connect"
+    TIMEOUT = "timeout"
+    TLS = "tls"
+    MALFORMED = "malformed"
+    TOO_LARGE = "too_large"
+    TRUNCATED = "truncated"
+    REDIRECTED = "redirected"
+    TOO_MANY_REDIRECTS = "too_many_redirects"
+    BAD_URL = "bad_url"
+    BAD_REQUEST = "bad_request"
+
+
+# None for a blocked address, an unknown name, a closed port: whoever chose the URL must not map our network by them.
+_MESSAGES = {
+    Reason.TIMEOUT: "The server did not answer in time.",
+    Reason.TLS: "No secure connection: the server's certificate was not accepted, or it speaks no TLS.",
+    Reason.MALFORMED: "What came back is not an HTTP answer.",
+    Reason.TOO_LARGE: "The answer is larger than this service accepts.",
+    Reason.TRUNCATED: "The answer ended before it was complete.",
+    Reason.REDIRECTED: "The server sent a redirect, which is not followed here.",
+    Reason.TOO_MANY_REDIRECTS: f"The server sent more than {_MOST_REDIRECTS} redirects.",
+    Reason.BAD_URL: "The URL can't be called: it needs http or https, a host, and no password or unsafe port.",
+    Reason.BAD_REQUEST: "The method or a header can't be sent.",
+}
+
+
+class EgressFailed(ProviderFailed):
+    """The address could not be reached."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(_MESSAGES.get(reason))
+        self.reason = reason
+
+
+# In this order: the first kind that an error is.
+_REASONS: dict[type[Exception], Reason] = {
+    BlockedAddress: Reason.BLOCKED_ADDRESS,
+    socket.gaierror: Reason.DNS,
+    ssl.SSLError: Reason.TLS,
+    OSError: Reason.CONNECT,
+    EOFError: Reason.TRUNCATED,
+    zlib.error: Reason.MALFORMED,
+    h11.LocalProtocolError: Reason.BAD_REQUEST,
+    h11.RemoteProtocolError: Reason.MALFORMED,
+}
+
+
+@dataclass(frozen=True)
+class Reply:
+    status: int
+    reason: str
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    """As received, with names in lower case."""
+    body: bytes = field(repr=False)
+    """Decompressed."""
+    url: str
+    """Where the answer came from, after redirects."""
+    redirected: bool
+
+    def header(self, name: str) -> str | None:
+        """The first header of this name, in any case."""
+        return next((value for key, value in self.headers if key == name.lower()), None)
+
+
+class Egress:
+    """One for each process, entered and left with it."""
+
+    def __init__(self, policy: EgressPolicy, resolve: Resolve = resolve) -> None:
+        self._connections = Connections(policy, resolve)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._connections.close()
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | Sequence[tuple[str, str]] = (),
+        body: bytes | None = None,
+        timeout: timedelta = timedelta(seconds=10),  # noqa: ASYNC109
+        max_bytes: int = 2 * 1024 * 1024,
+        cut: bool = False,
+        redirects: Literal["follow", "error", "manual"] = "manual",
+    ) -> Reply:
+        """The answer, whatever its status. `timeout` spans the whole call, redirects and body included.
+
+        A body above `max_bytes`, counted after decompression, raises; with `cut`, its beginning is returned.
+        On a redirect to another origin only headers that can't be credentials go along.
+        """
+        call = _Call(method, _url(url), _headers(headers), body)
+        try:
+            async with asyncio.timeout(timeout.total_seconds()):
+                for _ in range(_MOST_REDIRECTS + 1):
+                    reply = await self._exchange(call, max_bytes, cut=cut)
+                    following = None if redirects == "manual" else call.redirected_by(reply)
+                    if following is None:
+                        return reply
+                    if redirects == "error":
+                        raise EgressFailed(Reason.REDIRECTED)
+                    call = following
+                raise EgressFailed(Reason.TOO_MANY_REDIRECTS)
+        except TimeoutError:
+            raise EgressFailed(Reason.TIMEOUT) from None
+
+    async def _exchange(self, call: "_Call", max_bytes: int, *, cut: bool) -> Reply:
+        with _explained():
+            request = call.request()
+            async with self._connections.lent(call.origin) as connection:
+                reply = call.answered(await connection.ask(request, call.body or b""))
+                body = await _body(connection, reply.header("content-encoding"), max_bytes, cut=cut)
+        return replace(reply, body=body)
+
+
+@dataclass(frozen=True)
+class _Call:
+    method: str
+    url: httpx2.URL
+    headers: tuple[tuple[str, str], ...]
+    body: bytes | None
+    redirected: bool = False
+
+    def __post_init__(self) -> None:
+        if not _TOKEN.fullmatch(self.method) or self.method.upper() in {"CONNECT", "TRACE", "TRACK"}:
+            raise EgressFailed(Reason.BAD_REQUEST)
+
+    @property
+    def origin(self) -> Origin:
+        return Origin(self.url.scheme, self.url.raw_host.decode(), self.url.port or _DEFAULT_PORTS[self.url.scheme])
+
+    @property
+    def address(self) -> str:
+        return str(self.url).partition("#")[0]
+
+    def request(self) -> h11.Request:
+        given = {name for name, _ in self.headers}
+        headers = [("host", self.url.netloc.decode()), ("accept-encoding", "gzip"), *self.headers]
+        headers += [header for header in _DEFAULT_HEADERS if header[0] not in given]
+        if self.body is not None or self.method in {"POST", "PUT", "PATCH"}:
+            headers.append(("content-length", str(len(self.body or b""))))
+        encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers]
+        return h11.Request(method=self.method, target=self.url.raw_path, headers=encoded)
+
+    def answered(self, response: h11.Response) -> Reply:
+        """The reply, up to its body."""
+        headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers)
+        reason = response.reason.decode("latin-1")
+        return Reply(response.status_code, reason, headers, b"", self.address, self.redirected)
+
+    def redirected_by(self, reply: Reply) -> "_Call | None":
+        """The next call, as https://fetch.spec.whatwg.org/#http-redirect-fetch has it."""
+        location = reply.header("location")
+        if reply.status not in {301, 302, 303, 307, 308} or location is None:
+            return None
+        url = _url(location, self.url)
+        method, body, headers = self.method, self.body, self.headers
+        if (reply.status, method) in {(301, "POST"), (302, "POST")} or (
+            reply.status == 303 and method not in {"GET", "HEAD"}
+        ):
+            method, body = "GET", None
+            headers = tuple(header for header in headers if not header[0].startswith("content-"))
+        following = _Call(method, url, headers, body, redirected=True)
+        if following.origin == self.origin:
+            return following
+        return replace(following, headers=tuple(header for header in headers if header[0] in _SENT_TO_ANY_ORIGIN))
+
+
+def _url(text: str, base: httpx2.URL | None = None) -> httpx2.URL:
+    try:
+        url = base.join(text) if base else httpx2.URL(text)
+    except (httpx2.InvalidURL, ValueError):
+        raise EgressFailed(Reason.BAD_URL) from None
+    if url.scheme not in _DEFAULT_PORTS or url.userinfo or not url.raw_host or b"%" in url.raw_host:
+        raise EgressFailed(Reason.BAD_URL)
+    if url.port is not None and (url.port in _BAD_PORTS or url.port > _LAST_PORT):
+        raise EgressFailed(Reason.BAD_URL)
+    return url
+
+
+def _headers(given: Mapping[str, str] | Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    pairs = given.items() if isinstance(given, Mapping) else given
+    headers = tuple((name.lower(), value.strip(" \t")) for name, value in pairs)
+    try:
+        "".join(value for _, value in headers).encode("latin-1")
+    except UnicodeEncodeError:
+        raise EgressFailed(Reason.BAD_REQUEST) from None
+    if not all(_TOKEN.fullmatch(name) for name, _ in headers):
+        raise EgressFailed(Reason.BAD_REQUEST)
+    return tuple(header for header in headers if header[0] not in _FRAMING)
+
+
+async def _body(connection: Connection, encoding: str | None, limit: int, *, cut: bool) -> bytes:
+    received, body = 0, bytearray()
+    gunzip = _Gunzip() if encoding in {"gzip", "x-gzip"} else None
+    async with aclosing(connection.body()) as pieces:
+        async for piece in pieces:
+            received += max(len(piece), _CRUMB)
+            body += gunzip.decompress(piece, limit + 1 - len(body)) if gunzip else piece
+            if max(received, len(body)) > limit:
+                if cut:
+                    return bytes(body[:limit])
+                raise EgressFailed(Reason.TOO_LARGE)
+    if gunzip and received and not gunzip.complete:
+        raise EgressFailed(Reason.TRUNCATED)
+    return bytes(body)
+
+
+class _Gunzip:
+    """Decompresses at most what it is asked for, so that a small answer can't fill the memory."""
+
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(wbits=_GZIP)
+
+    def decompress(self, data: bytes, room: int) -> bytes:
+        plain = self._member.decompress(data, room)
+        while self._member.unused_data and len(plain) < room:  # several members may follow each other
+            data, self._member = self._member.unused_data, zlib.decompressobj(wbits=_GZIP)
+            plain += self._member.decompress(data, room - len(plain))
+        return plain
+
+    @property
+    def complete(self) -> bool:
+        return self._member.eof
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except tuple(_REASONS) as error:
+        raise EgressFailed(next(reason for kind, reason in _REASONS.items() if isinstance(error, kind))) from error
