@@ -1,0 +1,103 @@
+"""Organisations, their users and their API keys."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from hairtrigger.store.database import Transaction
+from hairtrigger.store.tables import api_key, app_user, org
+
+
+@dataclass(frozen=True)
+class Organization:
+    id: UUID
+    name: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class User:
+    id: UUID
+    org_id: UUID
+    email: str
+    password_hash: str
+    operator: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class ApiKey:
+    id: UUID
+    org_id: UUID
+    name: str
+    prefix: str
+    scopes: list[str]
+    created_by: UUID
+    created_at: datetime
+    last_used_at: datetime | None
+    expires_at: datetime | None
+
+
+_KEY = [column for column in api_key.c if column.name != "hash"]
+
+
+async def add_organization(tx: Transaction, organization: Organization) -> None:
+    await tx.connection.execute(insert(org).values(vars(organization)))
+
+
+async def organization(tx: Transaction, org_id: UUID) -> Organization | None:
+    row = (await tx.connection.execute(select(org).where(org.c.id == org_id))).one_or_none()
+    return Organization(**row._mapping) if row else None
+
+
+async def add_user(tx: Transaction, user: User) -> bool:
+    """False when the e-mail address is taken."""
+    statement = upsert(app_user).values(vars(user)).on_conflict_do_nothing(index_elements=["email"])
+    return (await tx.connection.execute(statement.returning(app_user.c.id))).first() is not None
+
+
+async def any_user(tx: Transaction) -> bool:
+    return (await tx.connection.execute(select(app_user.c.id).limit(1))).first() is not None
+
+
+async def user_by_email(tx: Transaction, email: str) -> User | None:
+    row = (await tx.connection.execute(select(app_user).where(app_user.c.email == email))).one_or_none()
+    return User(**row._mapping) if row else None
+
+
+async def user(tx: Transaction, user_id: UUID) -> User | None:
+    row = (await tx.connection.execute(select(app_user).where(app_user.c.id == user_id))).one_or_none()
+    return User(**row._mapping) if row else None
+
+
+async def add_key(tx: Transaction, key: ApiKey, digest: bytes) -> None:
+    await tx.connection.execute(insert(api_key).values(**vars(key), hash=digest))
+
+
+async def keys(tx: Transaction, org_id: UUID) -> list[ApiKey]:
+    rows = await tx.connection.execute(select(*_KEY).where(api_key.c.org_id == org_id).order_by(api_key.c.id))
+    return [ApiKey(**row._mapping) for row in rows]
+
+
+async def live_key(tx: Transaction, digest: bytes, now: datetime) -> ApiKey | None:
+    statement = select(*_KEY).where(
+        api_key.c.hash == digest, or_(api_key.c.expires_at.is_(None), api_key.c.expires_at > now)
+    )
+    row = (await tx.connection.execute(statement)).one_or_none()
+    return ApiKey(**row._mapping) if row else None
+
+
+async def mark_used(tx: Transaction, key_id: UUID, now: datetime) -> None:
+    await tx.connection.execute(update(api_key).where(api_key.c.id == key_id).values(last_used_at=now))
+
+
+def used_recently(key: ApiKey, now: datetime) -> bool:
+    return key.last_used_at is not None and now - key.last_used_at < timedelta(minutes=1)
+
+
+async def remove_key(tx: Transaction, org_id: UUID, key_id: UUID) -> bool:
+    statement = delete(api_key).where(api_key.c.org_id == org_id, api_key.c.id == key_id)
+    return (await tx.connection.execute(statement)).rowcount > 0

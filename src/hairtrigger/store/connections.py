@@ -1,0 +1,48 @@
+"""Connections: credentials at a provider. The secrets are sealed before they come here."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import delete, insert, select, update
+
+from hairtrigger.store.database import Transaction
+from hairtrigger.store.tables import connection
+
+
+@dataclass(frozen=True)
+class Connection:
+    id: UUID
+    org_id: UUID
+    provider_id: str
+    name: str
+    secrets: bytes
+    created_by: UUID
+    created_at: datetime
+    updated_at: datetime
+
+
+async def add(tx: Transaction, new: Connection) -> None:
+    await tx.connection.execute(insert(connection).values(vars(new)))
+
+
+async def get(tx: Transaction, org_id: UUID, connection_id: UUID) -> Connection | None:
+    statement = select(connection).where(connection.c.id == connection_id, connection.c.org_id == org_id)
+    row = (await tx.connection.execute(statement)).one_or_none()
+    return Connection(**row._mapping) if row else None
+
+
+async def of_organization(tx: Transaction, org_id: UUID, provider_id: str | None = None) -> list[Connection]:
+    statement = select(connection).where(connection.c.org_id == org_id).order_by(connection.c.id)
+    if provider_id is not None:
+        statement = statement.where(connection.c.provider_id == provider_id)
+    return [Connection(**row._mapping) for row in await tx.connection.execute(statement)]
+
+
+async def save(tx: Transaction, changed: Connection) -> None:
+    await tx.connection.execute(update(connection).where(connection.c.id == changed.id).values(vars(changed)))
+
+
+async def remove(tx: Transaction, org_id: UUID, connection_id: UUID) -> bool:
+    statement = delete(connection).where(connection.c.id == connection_id, connection.c.org_id == org_id)
+    return (await tx.connection.execute(statement)).rowcount > 0

@@ -1,0 +1,108 @@
+"""Events: stored once per key, together with the message that will deliver them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from uuid import UUID
+
+from sqlalchemy import select, text
+
+from hairtrigger.domain.ids import day_of
+from hairtrigger.store.database import Transaction
+from hairtrigger.store.tables import event
+
+DISPATCH = "dispatch"  # the queue of deliveries
+
+
+@dataclass(frozen=True)
+class Event:
+    id: UUID
+    org_id: UUID
+    project_id: str
+    project_trigger_id: UUID
+    key: str
+    type: str
+    subject: str | None
+    occurred_at: datetime
+    received_at: datetime
+    content_type: str
+    body: bytes
+
+    @property
+    def day(self) -> date:
+        return day_of(self.id)
+
+
+# One statement for a whole batch: what has a new key becomes an event and a queue message, the rest becomes nothing.
+_APPEND = text(
+    """
+    WITH given AS (
+        SELECT * FROM unnest(
+            CAST(:id AS uuid[]), CAST(:day AS date[]), CAST(:org_id AS uuid[]), CAST(:project_id AS text[]),
+            CAST(:project_trigger_id AS uuid[]), CAST(:key AS text[]), CAST(:type AS text[]),
+            CAST(:subject AS text[]), CAST(:occurred_at AS timestamptz[]), CAST(:received_at AS timestamptz[]),
+            CAST(:content_type AS text[]), CAST(:body AS bytea[])
+        ) AS given (id, day, org_id, project_id, project_trigger_id, key, type,
+                    subject, occurred_at, received_at, content_type, body)
+    ), fresh AS (
+        INSERT INTO event_key (project_trigger_id, key, event_id, day)
+        SELECT project_trigger_id, key, id, day FROM given
+        ON CONFLICT DO NOTHING
+        RETURNING event_id
+    ), stored AS (
+        INSERT INTO event (id, day, org_id, project_id, project_trigger_id, key, type,
+                           subject, occurred_at, received_at, content_type, body)
+        SELECT given.* FROM given JOIN fresh ON fresh.event_id = given.id
+        RETURNING id, day, project_id
+    ), sent AS (
+        SELECT pgmq.send_batch(:queue, array_agg(jsonb_build_object(
+            'delivery', id, 'event', id, 'day', day, 'project', project_id, 'attempt', 1))) AS message
+        FROM stored HAVING count(*) > 0
+    )
+    SELECT id, (SELECT count(message) FROM sent) FROM stored
+    """
+)
+
+
+async def append(tx: Transaction, events: Sequence[Event]) -> set[UUID]:
+    """Stores the events whose keys are new and queues their deliveries. Returns the ids that were."""
+    if not events:
+        return set()
+    columns = {name: [getattr(e, name) for e in events] for name in (*vars(events[0]), "day")}
+    rows = await tx.connection.execute(_APPEND, {**columns, "queue": DISPATCH})
+    return {row.id for row in rows}
+
+
+async def get(tx: Transaction, org_id: UUID, event_id: UUID) -> Event | None:
+    statement = select(event).where(event.c.day == day_of(event_id), event.c.id == event_id, event.c.org_id == org_id)
+    row = (await tx.connection.execute(statement)).one_or_none()
+    return _event(row) if row else None
+
+
+async def page(
+    tx: Transaction,
+    org_id: UUID,
+    *,
+    limit: int,
+    before: UUID | None = None,
+    project_trigger_id: UUID | None = None,
+    project_id: str | None = None,
+    since: datetime | None = None,
+) -> list[Event]:
+    """Newest first. `before` is the last id of the page before."""
+    statement = select(event).where(event.c.org_id == org_id).order_by(event.c.id.desc()).limit(limit)
+    if project_trigger_id is not None:
+        statement = statement.where(event.c.project_trigger_id == project_trigger_id)
+    if project_id is not None:
+        statement = statement.where(event.c.project_id == project_id)
+    if before is not None:
+        statement = statement.where(event.c.id < before, event.c.day <= day_of(before))
+    if since is not None:
+        statement = statement.where(event.c.received_at >= since)
+    return [_event(row) for row in await tx.connection.execute(statement)]
+
+
+def _event(row: object) -> Event:
+    fields = dict(row._mapping)  # type: ignore[attr-defined]
+    del fields["day"]
+    return Event(**fields)

@@ -1,0 +1,47 @@
+"""First answers, kept so that a repeated request gets the same one instead of being carried out twice."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import and_, delete, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from hairtrigger.store.database import Transaction
+from hairtrigger.store.tables import idempotency
+
+_ABANDONED = timedelta(minutes=5)  # a request without an answer for so long died with its process
+KEPT = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class First:
+    request: bytes
+    status: int | None
+    response: bytes | None
+
+
+async def begin(tx: Transaction, org_id: UUID, key: str, request: bytes, now: datetime) -> First | None:
+    """None when this request is the first under its key; otherwise what the first one was."""
+    where = and_(idempotency.c.org_id == org_id, idempotency.c.key == key)
+    stale = and_(idempotency.c.status.is_(None), idempotency.c.created_at < now - _ABANDONED)
+    await tx.connection.execute(delete(idempotency).where(where, stale | (idempotency.c.created_at < now - KEPT)))
+    values = {"org_id": org_id, "key": key, "request": request, "created_at": now}
+    inserted = await tx.connection.execute(
+        upsert(idempotency).values(values).on_conflict_do_nothing().returning(idempotency.c.key)
+    )
+    if inserted.first():
+        return None
+    columns = (idempotency.c.request, idempotency.c.status, idempotency.c.response)
+    row = (await tx.connection.execute(select(*columns).where(where))).one()
+    return First(row.request, row.status, row.response)
+
+
+async def end(tx: Transaction, org_id: UUID, key: str, status: int, response: bytes) -> None:
+    where = and_(idempotency.c.org_id == org_id, idempotency.c.key == key)
+    await tx.connection.execute(update(idempotency).where(where).values(status=status, response=response))
+
+
+async def abandon(tx: Transaction, org_id: UUID, key: str) -> None:
+    where = and_(idempotency.c.org_id == org_id, idempotency.c.key == key)
+    await tx.connection.execute(delete(idempotency).where(where))

@@ -1,0 +1,284 @@
+"""Integrations that organisations define, with their icons, actions and triggers."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import TypeAdapter
+from pydantic_core import to_jsonable_python
+from sqlalchemy import RowMapping, Table, delete, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import IntegrityError
+
+from hairtrigger.domain.integration import ActionField, AuthField, AuthType, InputField, OAuthClient
+from hairtrigger.store.database import Transaction
+from hairtrigger.store.tables import (
+    connection,
+    integration,
+    integration_action,
+    integration_icon,
+    integration_trigger,
+    poll,
+    project_trigger,
+)
+
+
+@dataclass(frozen=True)
+class Integration:
+    id: UUID
+    org_id: UUID
+    name: str
+    description: str
+    color: str | None
+    icon_url: str | None
+    auth_type: AuthType
+    auth_fields: tuple[AuthField, ...]
+    auth_test_code: str | None
+    oauth_client: OAuthClient | None
+    oauth_secret: bytes | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
+class Icon:
+    content_type: str
+    image: bytes
+
+
+@dataclass(frozen=True)
+class IntegrationAction:
+    id: UUID
+    integration_id: UUID
+    name: str
+    slug: str
+    description: str
+    code: str | None
+    position: int
+    input_fields: tuple[ActionField, ...]
+    requires_confirmation: bool
+
+
+@dataclass(frozen=True)
+class ActionSummary:
+    id: UUID
+    name: str
+    description: str
+
+
+@dataclass(frozen=True)
+class IntegrationTrigger:
+    id: UUID
+    integration_id: UUID
+    name: str
+    slug: str
+    description: str
+    polling_code: str | None
+    input_fields: tuple[InputField, ...]
+
+
+_INTEGRATION = TypeAdapter(Integration)
+_ACTION = TypeAdapter(IntegrationAction)
+_TRIGGER = TypeAdapter(IntegrationTrigger)
+_JSON = ("auth_fields", "oauth_client", "input_fields")
+
+
+async def add(tx: Transaction, new: Integration) -> None:
+    await tx.connection.execute(insert(integration).values(_columns(new)))
+
+
+async def get(tx: Transaction, org_id: UUID, integration_id: UUID, *, for_update: bool = False) -> Integration | None:
+    """`for_update` keeps others from changing it, its actions and its triggers until the transaction ends."""
+    statement = select(integration).where(integration.c.id == integration_id, integration.c.org_id == org_id)
+    if for_update:
+        statement = statement.with_for_update()
+    row = (await tx.connection.execute(statement)).mappings().one_or_none()
+    return _INTEGRATION.validate_python(dict(row)) if row else None
+
+
+async def of_organization(tx: Transaction, org_id: UUID) -> list[Integration]:
+    statement = select(integration).where(integration.c.org_id == org_id).order_by(integration.c.id)
+    rows = (await tx.connection.execute(statement)).mappings()
+    return [_INTEGRATION.validate_python(dict(row)) for row in rows]
+
+
+async def save(tx: Transaction, changed: Integration) -> None:
+    statement = update(integration).where(integration.c.id == changed.id)
+    await tx.connection.execute(statement.values(_columns(changed)))
+
+
+async def remove_connections(tx: Transaction, integration_id: UUID) -> None:
+    """Project triggers that used them stay, without a connection."""
+    await tx.connection.execute(delete(connection).where(connection.c.provider_id == str(integration_id)))
+
+
+# -- icons
+
+
+async def set_icon(tx: Transaction, integration_id: UUID, icon: Icon) -> None:
+    statement = upsert(integration_icon).values(integration_id=integration_id, **vars(icon))
+    await tx.connection.execute(statement.on_conflict_do_update(index_elements=["integration_id"], set_=vars(icon)))
+
+
+async def icon(tx: Transaction, integration_id: UUID) -> Icon | None:
+    statement = select(integration_icon.c.content_type, integration_icon.c.image)
+    statement = statement.where(integration_icon.c.integration_id == integration_id)
+    row = (await tx.connection.execute(statement)).one_or_none()
+    return Icon(row.content_type, row.image) if row else None
+
+
+async def has_icon(tx: Transaction, integration_id: UUID) -> bool:
+    statement = select(integration_icon.c.integration_id).where(integration_icon.c.integration_id == integration_id)
+    return (await tx.connection.execute(statement)).first() is not None
+
+
+async def remove_icon(tx: Transaction, integration_id: UUID) -> None:
+    await tx.connection.execute(delete(integration_icon).where(integration_icon.c.integration_id == integration_id))
+
+
+# -- actions
+
+
+async def add_action(tx: Transaction, new: IntegrationAction) -> bool:
+    """False when the name is taken."""
+    return await _added(tx, integration_action, _columns(new))
+
+
+async def action_slugs(tx: Transaction, integration_id: UUID) -> set[str]:
+    return await _slugs(tx, integration_action, integration_id)
+
+
+async def action(tx: Transaction, integration_id: UUID, action_id: UUID) -> IntegrationAction | None:
+    row = await _part(tx, integration_action, integration_id, action_id)
+    return _ACTION.validate_python(dict(row)) if row else None
+
+
+async def actions(tx: Transaction, integration_id: UUID) -> list[IntegrationAction]:
+    """In the order they were added."""
+    statement = select(integration_action).where(integration_action.c.integration_id == integration_id)
+    rows = (await tx.connection.execute(statement.order_by(integration_action.c.position))).mappings()
+    return [_ACTION.validate_python(dict(row)) for row in rows]
+
+
+async def action_summaries(tx: Transaction, org_id: UUID) -> dict[UUID, list[ActionSummary]]:
+    """By integration, without their code."""
+    statement = (
+        select(
+            integration_action.c.integration_id,
+            integration_action.c.id,
+            integration_action.c.name,
+            integration_action.c.description,
+        )
+        .join_from(integration_action, integration)
+        .where(integration.c.org_id == org_id)
+        .order_by(integration_action.c.position)
+    )
+    found: defaultdict[UUID, list[ActionSummary]] = defaultdict(list)
+    for row in await tx.connection.execute(statement):
+        found[row.integration_id].append(ActionSummary(row.id, row.name, row.description))
+    return found
+
+
+async def next_position(tx: Transaction, integration_id: UUID) -> int:
+    highest = select(func.max(integration_action.c.position)).where(
+        integration_action.c.integration_id == integration_id
+    )
+    found: int | None = (await tx.connection.execute(highest)).scalar_one()
+    return 0 if found is None else found + 1
+
+
+async def save_action(tx: Transaction, changed: IntegrationAction) -> bool:
+    """False when the name is another's."""
+    return await _saved(tx, integration_action, _columns(changed))
+
+
+async def remove_action(tx: Transaction, integration_id: UUID, action_id: UUID) -> bool:
+    return await _removed(tx, integration_action, integration_id, action_id)
+
+
+# -- triggers
+
+
+async def add_trigger(tx: Transaction, new: IntegrationTrigger) -> bool:
+    """False when the name is taken."""
+    return await _added(tx, integration_trigger, _columns(new))
+
+
+async def trigger_slugs(tx: Transaction, integration_id: UUID) -> set[str]:
+    return await _slugs(tx, integration_trigger, integration_id)
+
+
+async def trigger(tx: Transaction, integration_id: UUID, trigger_id: UUID) -> IntegrationTrigger | None:
+    row = await _part(tx, integration_trigger, integration_id, trigger_id)
+    return _TRIGGER.validate_python(dict(row)) if row else None
+
+
+async def triggers(tx: Transaction, integration_id: UUID) -> list[IntegrationTrigger]:
+    """In the order they were added."""
+    statement = select(integration_trigger).where(integration_trigger.c.integration_id == integration_id)
+    rows = (await tx.connection.execute(statement.order_by(integration_trigger.c.id))).mappings()
+    return [_TRIGGER.validate_python(dict(row)) for row in rows]
+
+
+async def save_trigger(tx: Transaction, changed: IntegrationTrigger) -> bool:
+    """False when the name is another's."""
+    return await _saved(tx, integration_trigger, _columns(changed))
+
+
+async def remove_trigger(tx: Transaction, integration_id: UUID, trigger_id: UUID) -> bool:
+    return await _removed(tx, integration_trigger, integration_id, trigger_id)
+
+
+async def disable_users(tx: Transaction, gone: IntegrationTrigger, now: datetime) -> list[UUID]:
+    """Switches off every project trigger that uses this trigger, and returns them.
+
+    Disabled ones too go up a generation, so that enabling one at this very moment fails.
+    """
+    users = (
+        update(project_trigger)
+        .where(project_trigger.c.provider_id == str(gone.integration_id), project_trigger.c.trigger_id == gone.slug)
+        .values(enabled=False, generation=project_trigger.c.generation + 1, updated_at=now)
+        .returning(project_trigger.c.id)
+    )
+    ids = list((await tx.connection.execute(users)).scalars())
+    off_the_clock = update(poll).where(poll.c.project_trigger_id.in_(ids))
+    await tx.connection.execute(off_the_clock.values(next_at=None, lease=None, leased_until=None))
+    return ids
+
+
+# -- what actions and triggers have in common
+
+
+async def _slugs(tx: Transaction, table: Table, integration_id: UUID) -> set[str]:
+    rows = await tx.connection.execute(select(table.c.slug).where(table.c.integration_id == integration_id))
+    return set(rows.scalars())
+
+
+async def _part(tx: Transaction, table: Table, integration_id: UUID, part_id: UUID) -> RowMapping | None:
+    statement = select(table).where(table.c.id == part_id, table.c.integration_id == integration_id)
+    return (await tx.connection.execute(statement)).mappings().one_or_none()
+
+
+async def _added(tx: Transaction, table: Table, columns: dict[str, Any]) -> bool:
+    statement = upsert(table).values(columns).on_conflict_do_nothing().returning(table.c.id)
+    return (await tx.connection.execute(statement)).first() is not None
+
+
+async def _saved(tx: Transaction, table: Table, columns: dict[str, Any]) -> bool:
+    try:
+        async with tx.connection.begin_nested():
+            await tx.connection.execute(update(table).where(table.c.id == columns["id"]).values(columns))
+    except IntegrityError:
+        return False
+    return True
+
+
+async def _removed(tx: Transaction, table: Table, integration_id: UUID, part_id: UUID) -> bool:
+    statement = delete(table).where(table.c.id == part_id, table.c.integration_id == integration_id)
+    return (await tx.connection.execute(statement)).rowcount > 0
+
+
+def _columns(record: Integration | IntegrationAction | IntegrationTrigger) -> dict[str, Any]:
+    return {name: to_jsonable_python(value) if name in _JSON else value for name, value in vars(record).items()}

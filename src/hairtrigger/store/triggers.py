@@ -1,0 +1,204 @@
+"""Project triggers, the accounts they listen to, and the webhooks still to be taken down."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from hairtrigger.store.database import Transaction
+from hairtrigger.store.tables import app_route, connection, poll, project, project_trigger, removal
+
+
+@dataclass(frozen=True)
+class ProjectTrigger:
+    id: UUID
+    org_id: UUID
+    project_id: str
+    connection_id: UUID | None
+    provider_id: str
+    trigger_id: str
+    config: dict[str, Any]
+    enabled: bool
+    enabled_at: datetime | None
+    generation: int
+    webhook_data: dict[str, Any] | None
+    secrets: bytes | None
+    created_by: UUID
+    created_at: datetime
+    updated_by: UUID | None
+    updated_at: datetime
+    cursor: dict[str, Any] | None = None  # of its poll row
+
+
+@dataclass(frozen=True)
+class Removal:
+    project_trigger_id: UUID
+    org_id: UUID
+    provider_id: str
+    trigger_id: str
+    config: dict[str, Any]
+    secrets: bytes
+    run_at: datetime
+    failures: int
+
+
+_COLUMNS = (*project_trigger.c, poll.c.cursor)
+_JOINED = project_trigger.outerjoin(poll, poll.c.project_trigger_id == project_trigger.c.id)
+
+
+async def add(tx: Transaction, new: ProjectTrigger) -> None:
+    await tx.connection.execute(insert(project_trigger).values(_stored(new)))
+
+
+async def get(
+    tx: Transaction, org_id: UUID, project_trigger_id: UUID, *, for_update: bool = False
+) -> ProjectTrigger | None:
+    statement = (
+        select(*_COLUMNS)
+        .select_from(_JOINED)
+        .where(project_trigger.c.id == project_trigger_id, project_trigger.c.org_id == org_id)
+    )
+    if for_update:
+        statement = statement.with_for_update(of=project_trigger)
+    row = (await tx.connection.execute(statement)).one_or_none()
+    return ProjectTrigger(**row._mapping) if row else None
+
+
+async def by_ids(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, ProjectTrigger]:
+    """Of any organisation: for what a provider or the clock has addressed."""
+    rows = await tx.connection.execute(select(project_trigger).where(project_trigger.c.id.in_(ids)))
+    return {row.id: ProjectTrigger(**row._mapping) for row in rows}
+
+
+async def of_project(tx: Transaction, org_id: UUID, project_id: str) -> list[ProjectTrigger]:
+    return await _where(tx, project_trigger.c.org_id == org_id, project_trigger.c.project_id == project_id)
+
+
+async def of_organization(tx: Transaction, org_id: UUID) -> list[tuple[ProjectTrigger, str]]:
+    """Each with its project's name."""
+    statement = (
+        select(*_COLUMNS, project.c.name.label("project_name"))
+        .select_from(_JOINED.join(project, project.c.id == project_trigger.c.project_id))
+        .where(project_trigger.c.org_id == org_id)
+        .order_by(project_trigger.c.id)
+    )
+    found = []
+    for row in await tx.connection.execute(statement):
+        fields = dict(row._mapping)
+        name = fields.pop("project_name")
+        found.append((ProjectTrigger(**fields), name))
+    return found
+
+
+async def using_connection(tx: Transaction, connection_id: UUID) -> list[ProjectTrigger]:
+    return await _where(tx, project_trigger.c.connection_id == connection_id)
+
+
+async def listening_to(tx: Transaction, provider_id: str, accounts: Sequence[str]) -> list[ProjectTrigger]:
+    """The triggers a shared app webhook's delivery goes to. Each once, however many of its accounts match."""
+    ids = select(app_route.c.project_trigger_id).where(
+        app_route.c.provider_id == provider_id, app_route.c.account.in_(accounts)
+    )
+    return await _where(tx, project_trigger.c.id.in_(ids))
+
+
+async def save(tx: Transaction, changed: ProjectTrigger) -> bool:
+    """False when the trigger was deleted, enabled or disabled since it was read: nothing is written then."""
+    statement = (
+        update(project_trigger)
+        .where(project_trigger.c.id == changed.id, project_trigger.c.generation == changed.generation - 1)
+        .values(_stored(changed))
+    )
+    return (await tx.connection.execute(statement)).rowcount > 0
+
+
+async def save_secrets(tx: Transaction, project_trigger_id: UUID, secrets: bytes, now: datetime) -> None:
+    statement = update(project_trigger).where(project_trigger.c.id == project_trigger_id)
+    await tx.connection.execute(statement.values(secrets=secrets, updated_at=now))
+
+
+async def remove(tx: Transaction, project_trigger_id: UUID) -> None:
+    await tx.connection.execute(delete(project_trigger).where(project_trigger.c.id == project_trigger_id))
+
+
+async def route(tx: Transaction, trigger: ProjectTrigger, accounts: Sequence[str]) -> None:
+    """From now on the trigger listens to exactly these accounts."""
+    await tx.connection.execute(delete(app_route).where(app_route.c.project_trigger_id == trigger.id))
+    if accounts:
+        rows = [
+            {"provider_id": trigger.provider_id, "account": account, "project_trigger_id": trigger.id}
+            for account in accounts
+        ]
+        await tx.connection.execute(insert(app_route).values(rows))
+
+
+async def plan_removal(tx: Transaction, planned: Removal, now: datetime, leased_until: datetime | None = None) -> bool:
+    """False while somebody else is making or removing the same webhook."""
+    statement = upsert(removal).values(**vars(planned), leased_until=leased_until)
+    statement = statement.on_conflict_do_update(
+        index_elements=["project_trigger_id"],
+        set_={name: statement.excluded[name] for name in (*vars(planned), "leased_until")},
+        where=or_(removal.c.leased_until.is_(None), removal.c.leased_until <= now),
+    )
+    return (await tx.connection.execute(statement.returning(removal.c.project_trigger_id))).first() is not None
+
+
+async def cancel_removal(tx: Transaction, project_trigger_id: UUID) -> None:
+    await tx.connection.execute(delete(removal).where(removal.c.project_trigger_id == project_trigger_id))
+
+
+async def postpone_removal(tx: Transaction, project_trigger_id: UUID, run_at: datetime) -> None:
+    statement = update(removal).where(removal.c.project_trigger_id == project_trigger_id)
+    await tx.connection.execute(statement.values(run_at=run_at, leased_until=None))
+
+
+async def claim_removal(tx: Transaction, project_trigger_id: UUID, now: datetime, hold: timedelta) -> Removal | None:
+    """This removal, if it is due and nobody is at it."""
+    claimed = await _claim(tx, now, hold, 1, removal.c.project_trigger_id == project_trigger_id)
+    return claimed[0] if claimed else None
+
+
+async def claim_removals(tx: Transaction, now: datetime, hold: timedelta, limit: int) -> list[Removal]:
+    return await _claim(tx, now, hold, limit)
+
+
+async def _claim(tx: Transaction, now: datetime, hold: timedelta, limit: int, *which: Any) -> list[Removal]:
+    due = (
+        select(removal.c.project_trigger_id)
+        .where(removal.c.run_at <= now, *which)
+        .order_by(removal.c.run_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte("due")
+    )
+    statement = (
+        update(removal)
+        .where(removal.c.project_trigger_id.in_(select(due.c.project_trigger_id)))
+        .values(run_at=now + hold, leased_until=now + hold, failures=removal.c.failures + 1)
+        .returning(*(removal.c[name] for name in Removal.__dataclass_fields__))
+    )
+    return [Removal(**row._mapping) for row in await tx.connection.execute(statement)]
+
+
+async def connection_in_use(tx: Transaction, connection_id: UUID) -> int:
+    statement = (
+        select(func.count())
+        .select_from(project_trigger.join(connection, connection.c.id == project_trigger.c.connection_id))
+        .where(connection.c.id == connection_id, project_trigger.c.enabled)
+    )
+    return (await tx.connection.execute(statement)).scalar_one()
+
+
+async def _where(tx: Transaction, *conditions: Any) -> list[ProjectTrigger]:
+    statement = select(*_COLUMNS).select_from(_JOINED).where(*conditions).order_by(project_trigger.c.id)
+    return [ProjectTrigger(**row._mapping) for row in await tx.connection.execute(statement)]
+
+
+def _stored(trigger: ProjectTrigger) -> dict[str, Any]:
+    values = dict(vars(trigger))
+    del values["cursor"]
+    return values

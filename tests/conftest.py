@@ -1,0 +1,60 @@
+"""What every test may ask for: a real, migrated, empty database and a clock that moves when told."""
+
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from hairtrigger.platform.postgres import embedded
+from hairtrigger.store import partitions
+from hairtrigger.store.database import Store, open_store
+from hairtrigger.store.tables import metadata
+from tests.support.clock import ManualClock
+
+_EMPTY = "; ".join(f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables))
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def folder() -> Iterator[Path]:
+    """For a database: its own user must be able to enter, which pytest's `tmp_path` does not allow."""
+    with tempfile.TemporaryDirectory(prefix="hairtrigger-") as made:
+        path = Path(made)
+        path.chmod(0o711)
+        yield path
+
+
+@pytest.fixture(scope="session")
+async def database_url(folder: Path) -> AsyncIterator[str]:
+    async with embedded(folder / "postgres") as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+async def migrated(database_url: str) -> AsyncIterator[Store]:
+    async with open_store(database_url) as store:
+        await store.migrate()
+        async with store.transaction() as tx:
+            await partitions.make_ahead(tx, datetime.now(UTC).date())
+        yield store
+
+
+@pytest.fixture
+async def store(migrated: Store) -> Store:
+    async with migrated.transaction() as tx:
+        for statement in _EMPTY.split("; "):
+            await tx.connection.execute(text(statement))
+        await tx.connection.execute(text("DELETE FROM pgmq.q_dispatch"))
+    return migrated
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(datetime.now(UTC).replace(microsecond=0))
