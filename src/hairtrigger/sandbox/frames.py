@@ -1,0 +1,76 @@
+"""The messages between the service and a worker: a header of 13 bytes, a head of JSON, a body of bytes.
+
+A worker is trusted no further than the code it runs: whatever it sends is checked where it is used.
+"""
+
+import json
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+HEADER = struct.Struct(">BIII")  # kind, poll, length of the head, length of the body
+LARGEST = 64 * 1024 * 1024
+
+
+class Kind(IntEnum):
+    # to the worker
+    HELLO = 1  # head: the limits; body: the compiled guest, or nothing
+    RUN = 2  # body: the job as JSON, for the guest's `start`
+    CHECK = 3  # body: code as JSON, for the guest's `check`
+    RESPONSE = 4  # head: fetch, answer (JSON, for the guest's `respond`); body: the response's
+    CANCEL = 5
+    # from the worker
+    READY = 6  # body: the compiled guest if HELLO brought none
+    LOG = 7  # head: a line
+    FETCH = 8  # head: fetch, request (JSON, as the guest wrote it), has_body; body: the request's
+    ABORT = 9  # head: fetch
+    DONE = 10  # head: cpu, in seconds; body: the result as JSON
+    FAILED = 11  # head: kind, name, message, stack, cpu
+    GONE = 12  # the answer to CANCEL
+
+
+class Malformed(Exception):
+    """What arrived is not a frame that the other side may send."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    kind: Kind
+    poll: int = 0
+    head: Any = None
+    body: bytes = b""
+
+    def packed(self) -> bytes:
+        head = json.dumps(self.head, separators=(",", ":")).encode()
+        return HEADER.pack(self.kind, self.poll, len(head), len(self.body)) + head + self.body
+
+
+@dataclass(frozen=True)
+class Header:
+    kind: Kind
+    poll: int
+    head_length: int
+    body_length: int
+
+    @classmethod
+    def parsed(cls, data: bytes) -> "Header":
+        try:
+            kind, poll, head_length, body_length = HEADER.unpack(data)
+            header = cls(Kind(kind), poll, head_length, body_length)
+        except (struct.error, ValueError) as error:
+            raise Malformed(str(error)) from None
+        if header.length > LARGEST:
+            raise Malformed(f"{header.length} bytes are too many for a frame")
+        return header
+
+    @property
+    def length(self) -> int:
+        return self.head_length + self.body_length
+
+    def frame(self, payload: bytes) -> Frame:
+        try:
+            head = json.loads(payload[: self.head_length])
+        except (ValueError, RecursionError) as error:
+            raise Malformed(str(error)) from None
+        return Frame(self.kind, self.poll, head, payload[self.head_length :])
