@@ -1,0 +1,14 @@
+"""What can be listened to without writing code. A new provider is a file here and its line below."""
+
+from hairtrigger.kit.trigger import Provider
+from hairtrigger.providers import github, rss, schedule, slack, stripe, typeform, webhook
+
+CATALOGUE: tuple[Provider, ...] = (
+    webhook.provider,
+    schedule.provider,
+    rss.provider,
+    github.provider,
+    slack.provider,
+    stripe.provider,
+    typeform.provider,
+)

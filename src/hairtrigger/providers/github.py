@@ -1,0 +1,304 @@
+"""GitHub: one webhook for all accounts that have installed the operator's app.
+
+https://docs.github.com/en/webhooks/webhook-events-and-payloads
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+from urllib.parse import parse_qs
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from hairtrigger.domain.errors import Invalid, Issue, Malformed, MissingAtProvider
+from hairtrigger.domain.event import Draft, digest
+from hairtrigger.kit.config import Config, Payload
+from hairtrigger.kit.delivery import Request
+from hairtrigger.kit.handshake import github_ping
+from hairtrigger.kit.http import Api, read
+from hairtrigger.kit.trigger import App, AppWebhook, Bearer, Delivery, Provider, Question
+from hairtrigger.kit.verify import GITHUB
+
+_PAGE = 100  # https://docs.github.com/en/rest/using-the-rest-api/using-pagination-in-the-rest-api
+_INSTRUCTIONS = (
+    "Install the app for the repository. Connect with a token of a person who may push to it, or, for a whole "
+    "installation, with a token that the app made for a person who administers the account."
+)
+
+
+class Source(Config):
+    """Whose events: of one repository, or of all that an installation of the app covers."""
+
+    repository: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_-]+/[A-Za-z0-9_.-]*[A-Za-z0-9_-][A-Za-z0-9_.-]*$",
+        title="Repository",
+        description="Its owner and name. Either this or the installation is given.",
+        examples=["octocat/hello-world"],
+    )
+    installation_id: int | None = Field(
+        default=None,
+        ge=1,
+        validate_default=True,
+        title="Installation",
+        description="The id at the end of the address of the installation's settings.",
+    )
+
+    @field_validator("installation_id", mode="after")
+    @classmethod
+    def _one_of_both(cls, installation_id: int | None, given: ValidationInfo) -> int | None:
+        if "repository" in given.data and (given.data["repository"] is None) == (installation_id is None):
+            raise ValueError("Give either repository or installation_id.")
+        return installation_id
+
+
+class Branch(Source):
+    branch: str | None = Field(
+        default=None, min_length=1, title="Branch", description="Only pushes to this one.", examples=["main"]
+    )
+
+
+class Thing(Payload):
+    id: int
+
+
+class Repository(Thing):
+    full_name: str
+
+
+class PullRequest(Thing):
+    merged: bool | None = None
+
+
+class Happening(Payload):
+    """What deliveries hold, whatever they are about."""
+
+    action: str | None = None
+    installation: Thing | None = None
+    repository: Repository | None = None
+    ref: str | None = None
+    deleted: bool = False
+    issue: Thing | None = None
+    comment: Thing | None = None
+    pull_request: PullRequest | None = None
+    release: Thing | None = None
+    starred_at: str | None = None
+    workflow_run: Thing | None = None
+
+
+def _accounts(request: Request) -> Sequence[str]:
+    """By number: a name can be given up and taken by somebody else."""
+    happening = Happening.of(_payload(request))
+    named = {"installation": happening.installation, "repository": happening.repository}
+    return [f"{kind}:{thing.id}" for kind, thing in named.items() if thing]
+
+
+def _payload(request: Request) -> bytes:
+    """The JSON, which is a form's field where the webhook's content type is set so."""
+    if not request.headers.get("content-type", "").lower().startswith("application/x-www-form-urlencoded"):
+        return request.body
+    try:
+        (payload,) = parse_qs(request.body.decode(), strict_parsing=True, errors="strict")["payload"]
+    except (ValueError, KeyError):
+        raise Malformed("The body is a form without one payload.") from None
+    return payload.encode()
+
+
+# -- which accounts a connection may listen to
+
+
+class Permissions(Payload):
+    admin: bool = False
+    push: bool = False
+
+
+class OwnRepository(Thing):
+    """https://docs.github.com/en/rest/repos/repos#get-a-repository"""
+
+    permissions: Permissions = Permissions()
+
+
+class Owner(Thing):
+    login: str = ""
+    type: str = ""
+
+
+class Installation(Thing):
+    account: Owner | None = None
+
+
+class Installations(Payload):
+    """https://docs.github.com/en/rest/apps/installations#list-app-installations-accessible-to-the-user-access-token"""
+
+    installations: list[Installation]
+
+
+class Membership(Payload):
+    """https://docs.github.com/en/rest/orgs/members#get-an-organization-membership-for-the-authenticated-user"""
+
+    role: str
+    state: str
+
+
+async def _own_account(question: Question[Source]) -> Sequence[str]:
+    config = question.config
+    if config.repository is not None:
+        return [f"repository:{await _own_repository(question.api, config.repository)}"]
+    assert config.installation_id is not None
+    return [f"installation:{await _own_installation(question.api, config.installation_id)}"]
+
+
+async def _own_repository(api: Api, name: str) -> int:
+    """Anybody can read a public repository. Who may push is told of everything in it."""
+    repository = read(OwnRepository, await api.get(f"repos/{name}"))
+    if not (repository.permissions.admin or repository.permissions.push):
+        raise _foreign("repository", f"The connection may not push to {name}, so its events are not for it.")
+    return repository.id
+
+
+async def _own_installation(api: Api, id_: int) -> int:
+    """It is listed for everybody who can read one of its repositories, but delivers the events of all."""
+    installation = await _installation(api, id_)
+    if not (installation and installation.account and await _administers(api, installation.account)):
+        raise _foreign("installation_id", f"The connection does not administer the account of installation {id_}.")
+    return installation.id
+
+
+async def _installation(api: Api, id_: int) -> Installation | None:
+    page = 1
+    while True:
+        answer = await api.get("user/installations", {"per_page": _PAGE, "page": page})
+        listed = read(Installations, answer).installations
+        if found := next((one for one in listed if one.id == id_), None):
+            return found
+        if len(listed) < _PAGE:
+            return None
+        page += 1
+
+
+async def _administers(api: Api, account: Owner) -> bool:
+    match account.type:
+        case "User":
+            return read(Thing, await api.get("user")).id == account.id
+        case "Organization":
+            try:
+                membership = read(Membership, await api.get(f"user/memberships/orgs/{account.login}"))
+            except MissingAtProvider:
+                return False
+            return (membership.role, membership.state) == ("admin", "active")
+        case _:
+            return False
+
+
+def _foreign(field: str, message: str) -> Invalid:
+    return Invalid(None, Issue(("trigger_config_params", field), message))
+
+
+# -- triggers
+
+
+def _on(
+    event: str,
+    id_: str,
+    name: str,
+    description: str,
+    wanted: Callable[[Happening, Any], bool],
+    config: type[Source] = Source,
+) -> AppWebhook[Any]:
+    """`wanted` looks for the thing itself: the header that names the event is not signed, and neither is the id of
+    the delivery, so that the body has to be the key."""
+
+    def events(delivery: Delivery[Any]) -> Iterable[Draft]:
+        if delivery.request.headers.get("x-github-event") != event:
+            return
+        payload = _payload(delivery.request)
+        happening = Happening.of(payload)
+        if wanted(happening, delivery.config):
+            subject = happening.repository.full_name if happening.repository else None
+            yield Draft(key=digest(delivery.request.body), data=payload, subject=subject)
+
+    return AppWebhook(
+        id=id_,
+        name=name,
+        description=description,
+        instructions=_INSTRUCTIONS,
+        config=config,
+        accounts=_own_account,
+        events=events,
+        requires_verification=True,
+    )
+
+
+def _pushed(happening: Happening, config: Branch) -> bool:
+    if happening.ref is None or happening.deleted:
+        return False
+    return config.branch is None or happening.ref == f"refs/heads/{config.branch}"
+
+
+def _merged(happening: Happening, _: Source) -> bool:
+    return happening.action == "closed" and bool(happening.pull_request and happening.pull_request.merged)
+
+
+provider = Provider(
+    id="github",
+    name="GitHub",
+    icon="🐙",
+    base_url="https://api.github.com/",
+    auth=Bearer(
+        "token",
+        # https://docs.github.com/en/rest/about-the-rest-api/api-versions
+        also={"accept": "application/vnd.github+json", "x-github-api-version": "2022-11-28"},
+    ),
+    app=App(verify=GITHUB, accounts=_accounts, handshake=github_ping),
+    triggers=(
+        _on("push", "on_push", "Push", "Commits were pushed to a branch, or a tag was.", _pushed, Branch),
+        _on(
+            "issues",
+            "on_issue_opened",
+            "Issue opened",
+            "Somebody opened an issue.",
+            lambda it, _: it.action == "opened" and it.issue is not None,
+        ),
+        _on(
+            "issue_comment",
+            "on_issue_comment_created",
+            "Issue comment created",
+            "Somebody commented on an issue or a pull request.",
+            lambda it, _: it.action == "created" and it.issue is not None and it.comment is not None,
+        ),
+        _on(
+            "pull_request",
+            "on_pull_request_opened",
+            "Pull request opened",
+            "Somebody opened a pull request.",
+            lambda it, _: it.action == "opened" and it.pull_request is not None,
+        ),
+        _on(
+            "pull_request",
+            "on_pull_request_merged",
+            "Pull request merged",
+            "A pull request was merged.",
+            _merged,
+        ),
+        _on(
+            "release",
+            "on_release_published",
+            "Release published",
+            "A release was published.",
+            lambda it, _: it.action == "published" and it.release is not None,
+        ),
+        _on(
+            "star",
+            "on_star_created",
+            "Star added",
+            "Somebody gave the repository a star.",
+            lambda it, _: it.action == "created" and it.starred_at is not None,
+        ),
+        _on(
+            "workflow_run",
+            "on_workflow_run_completed",
+            "Workflow run completed",
+            "A run of GitHub Actions ended, well or not: its conclusion says which.",
+            lambda it, _: it.action == "completed" and it.workflow_run is not None,
+        ),
+    ),
+)

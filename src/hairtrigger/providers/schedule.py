@@ -1,0 +1,99 @@
+"""The clock as a provider: at times of the calendar, at an interval, or once."""
+
+from datetime import UTC, datetime
+from typing import Self
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from hairtrigger.domain.errors import Invalid, Issue
+from hairtrigger.domain.schedule import Missed, Schedule, parse
+from hairtrigger.kit.config import Config
+from hairtrigger.kit.trigger import Provider, Scheduled
+
+_ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class Timed(Config):
+    """What makes no schedule is refused at the field that is to blame."""
+
+    def schedule(self, anchor: datetime) -> Schedule:
+        return parse(dict(self), anchor=anchor)
+
+    @model_validator(mode="after")
+    def _makes_a_schedule(self) -> Self:
+        try:
+            self.schedule(_ANY_TIME)
+        except Invalid as error:
+            issues = [issue for issue in error.issues if issue.path[0] in type(self).model_fields]
+            raise ValidationError.from_exception_data(
+                type(self).__name__, [_detail(issue) for issue in issues]
+            ) from error
+        return self
+
+
+def _detail(issue: Issue) -> InitErrorDetails:
+    problem = PydanticCustomError("schedule", "{message}", {"message": issue.message})
+    return InitErrorDetails(type=problem, loc=issue.path, input=None)
+
+
+class Recurring(Timed):
+    cron: str | None = Field(
+        default=None,
+        title="Cron",
+        description="Minute, hour, day, month, day of the week: '0 9 * * 1-5' is nine o'clock on working days.",
+        examples=["0 9 * * 1-5"],
+    )
+    timezone: str = Field(
+        default="UTC",
+        title="Time zone",
+        description="Whose clocks the cron expression is read on.",
+        examples=["Europe/Berlin"],
+    )
+    interval: float | str | None = Field(
+        default=None,
+        title="Interval",
+        description="In place of cron: seconds, or a text such as '5m', '1h' or '1d'. Counts from when it is enabled.",
+        examples=["15m"],
+    )
+    missed: Missed = Field(
+        default=Missed.LATEST,
+        title="Missed times",
+        description="What becomes of times that passed while the service was down: none of them, the latest, or all.",
+    )
+
+
+class Once(Timed):
+    run_at: str = Field(
+        title="Time",
+        description="A date and time in ISO 8601, with an offset or on the clocks of the time zone.",
+        examples=["2030-05-01T09:00:00+02:00"],
+    )
+    timezone: str | None = Field(
+        default=None, title="Time zone", description="Needed where the time has no offset.", examples=["Europe/Berlin"]
+    )
+
+
+provider = Provider(
+    id="schedule",
+    name="Schedule",
+    icon="⏰",
+    triggers=(
+        Scheduled(
+            id="on_schedule",
+            name="Schedule",
+            description="At times of the calendar (cron), or at an interval.",
+            config=Recurring,
+            schedule=Recurring.schedule,
+            missed=lambda config: config.missed,
+        ),
+        Scheduled(
+            id="on_schedule_once",
+            name="Schedule once",
+            description="Once, at a date and time. The trigger disables itself afterwards.",
+            config=Once,
+            schedule=Once.schedule,
+            missed=lambda _: Missed.LATEST,  # late is better than never
+        ),
+    ),
+)

@@ -1,0 +1,190 @@
+"""Slack: one Events API address for all workspaces that have installed the operator's app.
+
+A delivery that Slack tries again (X-Slack-Retry-Num) is read like the first: the one before may never have been stored.
+https://docs.slack.dev/apis/events-api/
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from pydantic import AwareDatetime, Field
+
+from hairtrigger.domain.errors import CredentialsRefused, Invalid, ProviderFailed
+from hairtrigger.domain.event import Draft
+from hairtrigger.kit.config import Config, Empty, Key, Payload
+from hairtrigger.kit.delivery import Request
+from hairtrigger.kit.handshake import slack_url_verification
+from hairtrigger.kit.http import read
+from hairtrigger.kit.trigger import App, AppWebhook, Bearer, Delivery, Provider, Question
+from hairtrigger.kit.verify import SLACK
+
+_INSTRUCTIONS = (
+    "Install the app in the workspace and invite it to the channels it is to hear. "
+    "Connect with its bot token, which begins with xoxb."
+)
+
+# Errors of which Slack says that the token is the cause. https://docs.slack.dev/reference/methods/auth.test#errors
+_REFUSED = frozenset(
+    {"access_denied", "account_inactive", "invalid_auth", "no_permission", "not_authed", "org_login_required"}
+    | {"token_expired", "token_revoked", "two_factor_setup_required", "missing_scope", "not_allowed_token_type"}
+)
+
+# The subtypes that are what somebody wrote; all others tell of edits, of people who joined, and the like.
+# https://docs.slack.dev/reference/events/message#subtypes
+_WRITTEN = frozenset({None, "file_share", "me_message", "thread_broadcast"})
+
+
+class Messages(Config):
+    channel: str | None = Field(
+        default=None,
+        pattern="^[CDG][A-Z0-9]+$",
+        title="Channel",
+        description="The id of the only channel to listen to: it is at the end of the channel's details in Slack.",
+        examples=["C0123456789"],
+    )
+    include_bots: bool = Field(
+        default=False,
+        title="Messages of bots too",
+        description="Also the app's own: a workflow that answers in the same channel would then start itself.",
+    )
+
+
+class Authorization(Payload):
+    team_id: str | None = None
+
+
+class Envelope(Payload):
+    """What every delivery has."""
+
+    type: str
+    team_id: str | None = None
+    context_team_id: str | None = None
+    authorizations: list[Authorization] | None = None
+
+
+class Callback(Payload):
+    """https://docs.slack.dev/apis/events-api/#event-type-structure"""
+
+    event_id: Key
+    event_time: AwareDatetime
+    event: dict[str, Any]
+
+
+class Status(Payload):
+    """Of every answer. https://docs.slack.dev/apis/web-api/#responses"""
+
+    ok: bool
+    error: str = ""
+
+
+class Identity(Payload):
+    """https://docs.slack.dev/reference/methods/auth.test"""
+
+    team_id: Key
+    bot_id: str | None = None
+    is_enterprise_install: bool = False
+
+
+def _workspaces(request: Request) -> Sequence[str]:
+    """The workspaces that a delivery names.
+
+    In a channel shared over Slack Connect something may happen in one workspace (`team_id`) and be heard because the
+    app is in another (`context_team_id`, `authorizations`). It is delivered once, with one authorization of several.
+    """
+    envelope = Envelope.of(request.body)
+    named = (envelope.team_id, envelope.context_team_id, *(one.team_id for one in envelope.authorizations or ()))
+    return [f"team:{team_id}" for team_id in dict.fromkeys(named) if team_id]
+
+
+async def _workspace(question: Question[Any]) -> Sequence[str]:
+    """The one the token was made for: Slack says which, not the user."""
+    answer = await question.api.post("auth.test", {})
+    status = read(Status, answer)
+    if not status.ok:  # and yet the HTTP status is 200
+        failure = CredentialsRefused if status.error in _REFUSED else ProviderFailed
+        raise failure(f"Slack answered '{status.error}'.")
+    identity = read(Identity, answer)
+    if not identity.bot_id:
+        raise Invalid("This is a person's token. Connect with the app's bot token.")
+    if identity.is_enterprise_install:
+        raise Invalid("This token is of a whole organization. Install the app in a workspace and connect with that.")
+    return [f"team:{identity.team_id}"]
+
+
+def _on(
+    id_: str,
+    name: str,
+    description: str,
+    wanted: Callable[[Mapping[str, Any], Any], bool],
+    config: type[Config] = Empty,
+) -> AppWebhook[Any]:
+    def events(delivery: Delivery[Any]) -> Iterable[Draft]:
+        if delivery.parse(Envelope).type != "event_callback":  # app_rate_limited, for one
+            return
+        callback = delivery.parse(Callback)
+        if wanted(callback.event, delivery.config):
+            yield Draft(
+                key=callback.event_id,
+                data=delivery.request.body,
+                subject=_channel(callback.event),
+                occurred_at=callback.event_time,
+            )
+
+    return AppWebhook(
+        id=id_,
+        name=name,
+        description=description,
+        instructions=_INSTRUCTIONS,
+        config=config,
+        accounts=_workspace,
+        events=events,
+        requires_verification=True,
+    )
+
+
+def _written(event: Mapping[str, Any], config: Messages) -> bool:
+    subtype = event.get("subtype")
+    by_bot = subtype == "bot_message" or event.get("bot_id") is not None
+    return (
+        event.get("type") == "message"
+        and (config.include_bots if by_bot else True)
+        and (subtype in _WRITTEN or subtype == "bot_message")
+        and config.channel in (None, event.get("channel"))
+    )
+
+
+def _channel(event: Mapping[str, Any]) -> str | None:
+    item = event.get("item")
+    channel = item.get("channel") if isinstance(item, dict) else event.get("channel")
+    return channel if isinstance(channel, str) else None
+
+
+provider = Provider(
+    id="slack",
+    name="Slack",
+    icon="💬",
+    base_url="https://slack.com/api/",
+    auth=Bearer("bot_token"),
+    app=App(verify=SLACK, accounts=_workspaces, handshake=slack_url_verification),
+    triggers=(
+        _on(
+            "on_message_received",
+            "Message received",
+            "Somebody wrote a message where the app is: in a channel, a group or to the app itself.",
+            _written,
+            Messages,
+        ),
+        _on(
+            "on_app_mention",
+            "App mentioned",
+            "Somebody mentioned the app in a message.",
+            lambda event, _: event.get("type") == "app_mention",
+        ),
+        _on(
+            "on_reaction_added",
+            "Reaction added",
+            "Somebody reacted to a message or file with an emoji.",
+            lambda event, _: event.get("type") == "reaction_added",
+        ),
+    ),
+)

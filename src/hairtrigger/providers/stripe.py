@@ -1,0 +1,157 @@
+"""Stripe: each trigger has a webhook endpoint of its own, in the mode of its key.
+
+https://docs.stripe.com/webhooks
+"""
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import AwareDatetime
+
+from hairtrigger.domain.errors import MissingAtProvider
+from hairtrigger.domain.event import Draft
+from hairtrigger.kit.config import Empty, Key, Payload
+from hairtrigger.kit.http import Api, read
+from hairtrigger.kit.trigger import Bearer, Delivery, Provider, Question, Registration, Webhook
+from hairtrigger.kit.verify import STRIPE
+
+
+class Subject(Payload):
+    id: str | None = None
+
+
+class Data(Payload):
+    object: Subject
+
+
+class Event(Payload):
+    """https://docs.stripe.com/api/events/object"""
+
+    id: Key
+    type: str
+    created: AwareDatetime
+    data: Data
+
+
+class Events(Payload):
+    data: list[dict[str, Any]]
+
+
+class Endpoint(Payload):
+    """https://docs.stripe.com/api/webhook_endpoints/object"""
+
+    id: str
+    url: str
+
+
+class Created(Endpoint):
+    secret: str
+
+
+class Endpoints(Payload):
+    data: list[Endpoint]
+    has_more: bool
+
+
+@dataclass(frozen=True)
+class EndpointFor:
+    """https://docs.stripe.com/api/webhook_endpoints"""
+
+    event_type: str
+
+    async def create(self, question: Question[Empty], url: str, secret: str) -> Registration:  # noqa: ARG002
+        await self.remove(question, url)  # one from before is of no use: Stripe tells its secret only once
+        form = [("url", url), ("enabled_events[]", self.event_type), ("metadata[created_by]", "hairtrigger")]
+        created = read(Created, await question.api.post_form("v1/webhook_endpoints", form))
+        return Registration({"webhook_endpoint_id": created.id}, created.secret)
+
+    async def remove(self, question: Question[Empty], url: str) -> None:
+        for endpoint in await _endpoints(question.api):
+            if endpoint.url == url:
+                with suppress(MissingAtProvider):
+                    await question.api.delete(f"v1/webhook_endpoints/{endpoint.id}")
+
+
+async def _endpoints(api: Api) -> Sequence[Endpoint]:
+    """https://docs.stripe.com/api/pagination"""
+    found: list[Endpoint] = []
+    more = True
+    while more:
+        after = {"starting_after": found[-1].id} if found else {}
+        page = read(Endpoints, await api.get("v1/webhook_endpoints", {"limit": 100, **after}))
+        found += page.data
+        more = page.has_more and bool(page.data)
+    return found
+
+
+def _on(event_type: str, id_: str, name: str, description: str) -> Webhook[Empty]:
+    def events(delivery: Delivery[Empty]) -> Iterable[Draft]:
+        event = delivery.parse(Event)
+        if event.type == event_type:
+            yield Draft(
+                key=event.id,
+                data=delivery.request.body,
+                subject=event.data.object.id,
+                occurred_at=event.created,
+            )
+
+    async def samples(question: Question[Empty]) -> Sequence[Any]:
+        """https://docs.stripe.com/api/events/list"""
+        return read(Events, await question.api.get("v1/events", {"type": event_type, "limit": 3})).data
+
+    return Webhook(
+        id=id_,
+        name=name,
+        description=description,
+        config=Empty,
+        verify=STRIPE,
+        subscription=EndpointFor(event_type),
+        events=events,
+        samples=samples,
+    )
+
+
+provider = Provider(
+    id="stripe",
+    name="Stripe",
+    icon="💳",
+    base_url="https://api.stripe.com/",
+    auth=Bearer("api_key"),
+    triggers=(
+        _on("customer.created", "on_customer_created", "Customer created", "A customer was added to the account."),
+        _on("payment_intent.succeeded", "on_payment_succeeded", "Payment succeeded", "A payment was completed."),
+        _on("invoice.paid", "on_invoice_paid", "Invoice paid", "An invoice was paid, or marked as paid."),
+        _on(
+            "invoice.payment_failed",
+            "on_invoice_payment_failed",
+            "Invoice payment failed",
+            "An attempt to pay an invoice failed.",
+        ),
+        _on(
+            "customer.subscription.created",
+            "on_subscription_created",
+            "Subscription created",
+            "A customer was signed up for a plan.",
+        ),
+        _on(
+            "customer.subscription.updated",
+            "on_subscription_updated",
+            "Subscription updated",
+            "A subscription changed: its plan, its state or its dates.",
+        ),
+        _on(
+            "customer.subscription.deleted",
+            "on_subscription_deleted",
+            "Subscription ended",
+            "A customer's subscription ended.",
+        ),
+        _on(
+            "checkout.session.completed",
+            "on_checkout_completed",
+            "Checkout completed",
+            "A customer completed a checkout. The payment itself may still be under way.",
+        ),
+    ),
+)

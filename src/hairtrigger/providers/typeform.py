@@ -1,0 +1,112 @@
+"""Typeform: each trigger is a webhook of its form, under a tag of its own.
+
+https://www.typeform.com/developers/webhooks/
+"""
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from pydantic import AwareDatetime, Field
+
+from hairtrigger.domain.errors import MissingAtProvider
+from hairtrigger.domain.event import Draft
+from hairtrigger.kit.config import Config, Key, Payload
+from hairtrigger.kit.http import read
+from hairtrigger.kit.trigger import Bearer, Delivery, Provider, Question, Registration, Webhook
+from hairtrigger.kit.verify import TYPEFORM
+
+
+class Form(Config):
+    form_id: str = Field(
+        pattern="^[A-Za-z0-9_-]+$",
+        title="Form",
+        description="The form's id: what follows /to/ or /form/ in its address.",
+        examples=["u6nXL7"],
+    )
+
+
+class Response(Payload):
+    token: str
+    submitted_at: AwareDatetime
+
+
+class Submission(Payload):
+    """https://www.typeform.com/developers/webhooks/example-payload/"""
+
+    event_id: Key
+    event_type: str
+    form_response: Response
+
+
+class Responses(Payload):
+    items: list[dict[str, Any]]
+
+
+class FormWebhook:
+    """https://www.typeform.com/developers/webhooks/reference/create-or-update-webhook/"""
+
+    async def create(self, question: Question[Form], url: str, secret: str) -> Registration:
+        path, webhook = _path(question, url), {"url": url, "enabled": True, "secret": secret, "verify_ssl": True}
+        await question.api.put(path, webhook)
+        return Registration({"form_id": question.config.form_id, "webhook_tag": _tag(url)}, secret)
+
+    async def remove(self, question: Question[Form], url: str) -> None:
+        with suppress(MissingAtProvider):
+            await question.api.delete(_path(question, url))
+
+
+def _path(question: Question[Form], url: str) -> str:
+    return f"forms/{question.config.form_id}/webhooks/{_tag(url)}"
+
+
+def _tag(url: str) -> str:
+    """Ours, and the same for the same URL: to put it twice is to put it once."""
+    return f"hairtrigger-{url.rpartition('/')[2]}"
+
+
+def _submitted(delivery: Delivery[Form]) -> Iterable[Draft]:
+    submission = delivery.parse(Submission)
+    if submission.event_type == "form_response":
+        yield Draft(
+            key=submission.event_id,
+            data=delivery.request.body,
+            subject=submission.form_response.token,
+            occurred_at=submission.form_response.submitted_at,
+        )
+
+
+async def _samples(question: Question[Form]) -> Sequence[Any]:
+    """Responses in the shape of their deliveries. https://www.typeform.com/developers/responses/"""
+    form_id = question.config.form_id
+    answer = await question.api.get(f"forms/{form_id}/responses", {"page_size": 3})
+    return [
+        {
+            "event_id": response.get("token"),
+            "event_type": "form_response",
+            "form_response": {"form_id": form_id, **response},
+        }
+        for response in read(Responses, answer).items
+    ]
+
+
+provider = Provider(
+    id="typeform",
+    name="Typeform",
+    icon="📝",
+    base_url="https://api.typeform.com/",
+    auth=Bearer("token"),
+    triggers=(
+        Webhook(
+            id="on_form_submitted",
+            name="Form submitted",
+            description="Somebody filled in a form.",
+            instructions="Connect with a personal access token that may read the form's responses and write webhooks.",
+            config=Form,
+            verify=TYPEFORM,
+            subscription=FormWebhook(),
+            events=_submitted,
+            samples=_samples,
+        ),
+    ),
+)

@@ -1,0 +1,52 @@
+"""A site with one feed, at `/feed`."""
+
+import hashlib
+from dataclasses import dataclass, field
+from xml.sax.saxutils import escape
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+
+@dataclass(frozen=True)
+class Item:
+    guid: str
+    title: str = ""
+    published: str | None = None  # as RFC 822 has it
+
+    def xml(self) -> str:
+        published = f"<pubDate>{self.published}</pubDate>" if self.published else ""
+        title = f"<title>{escape(self.title)}</title>"
+        return f'<item><guid isPermaLink="false">{escape(self.guid)}</guid>{title}{published}</item>'
+
+
+@dataclass
+class Site:
+    """`items` as the feed lists them; `raw` is answered in their place. `full` counts answers with a body."""
+
+    items: list[Item] = field(default_factory=list)
+    raw: bytes | None = None
+    content_type: str = "application/rss+xml; charset=utf-8"
+    status: int = 200
+    full: int = 0
+
+    def feed(self) -> bytes:
+        items = "".join(item.xml() for item in self.items)
+        return f'<rss version="2.0"><channel><title>Site</title>{items}</channel></rss>'.encode()
+
+
+def app(state: Site) -> Starlette:
+    async def feed(request: Request) -> Response:
+        body = state.feed() if state.raw is None else state.raw
+        etag = f'"{hashlib.sha256(body).hexdigest()}"'
+        if request.headers.get("if-none-match") == etag:
+            return Response(status_code=304, headers={"etag": etag})
+        state.full += 1
+        return Response(body, state.status, {"etag": etag}, media_type=state.content_type)
+
+    async def moved(_: Request) -> Response:
+        return RedirectResponse("/feed", 301)
+
+    return Starlette(routes=[Route("/feed", feed), Route("/old", moved)])

@@ -1,0 +1,121 @@
+"""Stripe: webhook endpoints and events. https://docs.stripe.com/api"""
+
+import hmac
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+from urllib.parse import parse_qsl
+
+import httpx2
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+
+@dataclass
+class Stripe:
+    """An account. `endpoints` and `events` are as the API shows them, oldest first; `page` is the most it lists."""
+
+    api_key: str = "sk_test_right"
+    page: int = 100
+    endpoints: list[dict[str, Any]] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    numbers: "count[int]" = field(default_factory=lambda: count(1))
+
+    def add_endpoint(self, url: str, *event_types: str) -> dict[str, Any]:
+        number = next(self.numbers)
+        endpoint = {
+            "id": f"we_{number}",
+            "object": "webhook_endpoint",
+            "url": url,
+            "enabled_events": list(event_types),
+            "metadata": {},
+            "status": "enabled",
+            "secret": f"whsec_{number:032d}",
+        }
+        self.endpoints.append(endpoint)
+        return endpoint
+
+
+def app(state: Stripe) -> Starlette:
+    def authorized(request: Request) -> bool:
+        return request.headers.get("authorization") == f"Bearer {state.api_key}"
+
+    def listed(request: Request, things: list[dict[str, Any]]) -> Response:
+        """Newest first, after `starting_after`."""
+        newest = things[::-1]
+        ids = [thing["id"] for thing in newest]
+        start = ids.index(after) + 1 if (after := request.query_params.get("starting_after")) else 0
+        end = start + min(int(request.query_params.get("limit", 10)), state.page)
+        return JSONResponse({"object": "list", "data": newest[start:end], "has_more": end < len(newest)})
+
+    async def endpoints(request: Request) -> Response:
+        if not authorized(request):
+            return _error(401, "Invalid API Key provided")
+        if request.method == "GET":
+            return listed(request, [{**endpoint, "secret": None} for endpoint in state.endpoints])
+        form = parse_qsl((await request.body()).decode(), strict_parsing=True)
+        (url,) = (value for name, value in form if name == "url")
+        created = state.add_endpoint(url, *(value for name, value in form if name == "enabled_events[]"))
+        created["metadata"] = {name[9:-1]: value for name, value in form if name.startswith("metadata[")}
+        return JSONResponse(created)
+
+    async def endpoint(request: Request) -> Response:
+        if not authorized(request):
+            return _error(401, "Invalid API Key provided")
+        found = [one for one in state.endpoints if one["id"] == request.path_params["id"]]
+        if not found:
+            return _error(404, "No such webhook endpoint")
+        state.endpoints.remove(found[0])
+        return JSONResponse({"id": found[0]["id"], "object": "webhook_endpoint", "deleted": True})
+
+    async def events(request: Request) -> Response:
+        if not authorized(request):
+            return _error(401, "Invalid API Key provided")
+        wanted = request.query_params.get("type")
+        return listed(request, [event for event in state.events if wanted in (None, event["type"])])
+
+    return Starlette(
+        routes=[
+            Route("/v1/webhook_endpoints", endpoints, methods=["GET", "POST"]),
+            Route("/v1/webhook_endpoints/{id}", endpoint, methods=["DELETE"]),
+            Route("/v1/events", events, methods=["GET"]),
+        ]
+    )
+
+
+def signed(body: bytes, secret: str, at: datetime) -> dict[str, str]:
+    time = str(int(at.timestamp()))
+    signature = hmac.digest(secret.encode(), f"{time}.".encode() + body, "sha256").hex()
+    return {"content-type": "application/json; charset=utf-8", "stripe-signature": f"t={time},v1={signature}"}
+
+
+async def happen(state: Stripe, client: httpx2.AsyncClient, event_type: str, **thing: Any) -> list[httpx2.Response]:
+    """Something happens in the account, and every endpoint that wants to know is told."""
+    now = datetime.now(UTC)
+    event = {
+        "id": f"evt_{next(state.numbers)}",
+        "object": "event",
+        "type": event_type,
+        "created": int(now.timestamp()),
+        "data": {"object": thing},
+    }
+    state.events.append(event)
+    return await deliver(state, client, event)
+
+
+async def deliver(state: Stripe, client: httpx2.AsyncClient, event: dict[str, Any]) -> list[httpx2.Response]:
+    """Also for the second time, as after an answer that got lost."""
+    body = json.dumps(event, indent=2).encode()
+    return [
+        await client.post(endpoint["url"], content=body, headers=signed(body, endpoint["secret"], datetime.now(UTC)))
+        for endpoint in state.endpoints
+        if event["type"] in endpoint["enabled_events"]
+    ]
+
+
+def _error(status: int, message: str) -> Response:
+    return JSONResponse({"error": {"type": "invalid_request_error", "message": message}}, status)

@@ -1,0 +1,95 @@
+"""Typeform: webhooks and responses of forms. https://www.typeform.com/developers/"""
+
+import base64
+import hmac
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+
+import httpx2
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+
+@dataclass
+class Typeform:
+    """An account with some forms: `webhooks` by form and tag, `responses` by form, newest first."""
+
+    token: str = "tfp_right"
+    forms: tuple[str, ...] = ("u6nXL7",)
+    webhooks: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    responses: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    numbers: "count[int]" = field(default_factory=lambda: count(1))
+
+
+def app(state: Typeform) -> Starlette:
+    def refusal(request: Request) -> Response | None:
+        if request.headers.get("authorization") != f"Bearer {state.token}":
+            return _error(401, "AUTHENTICATION_FAILED", "Authentication credentials not found on the Request Headers")
+        if request.path_params["form_id"] not in state.forms:
+            return _error(404, "FORM_NOT_FOUND", "form not found")
+        return None
+
+    async def webhook(request: Request) -> Response:
+        if refused := refusal(request):
+            return refused
+        form_id, tag = request.path_params["form_id"], request.path_params["tag"]
+        if request.method == "DELETE":
+            if state.webhooks.pop((form_id, tag), None) is None:
+                return _error(404, "WEBHOOK_NOT_FOUND", "webhook not found")
+            return Response(status_code=204)
+        state.webhooks[form_id, tag] = await request.json()
+        shown = {name: value for name, value in state.webhooks[form_id, tag].items() if name != "secret"}
+        return JSONResponse({"id": "01", "form_id": form_id, "tag": tag, **shown})
+
+    async def responses(request: Request) -> Response:
+        if refused := refusal(request):
+            return refused
+        found = state.responses.get(request.path_params["form_id"], [])
+        page = found[: int(request.query_params.get("page_size", 25))]
+        return JSONResponse({"total_items": len(found), "page_count": 1, "items": page})
+
+    return Starlette(
+        routes=[
+            Route("/forms/{form_id}/webhooks/{tag}", webhook, methods=["PUT", "DELETE"]),
+            Route("/forms/{form_id}/responses", responses, methods=["GET"]),
+        ]
+    )
+
+
+def signed(body: bytes, secret: str) -> dict[str, str]:
+    signature = base64.b64encode(hmac.digest(secret.encode(), body, "sha256")).decode()
+    return {"content-type": "application/json", "typeform-signature": f"sha256={signature}"}
+
+
+async def submit(
+    state: Typeform, client: httpx2.AsyncClient, form_id: str, answers: list[dict[str, Any]]
+) -> list[httpx2.Response]:
+    """Somebody fills in a form, and every webhook of it is told."""
+    token, now = f"token{next(state.numbers)}", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    response = {"token": token, "landed_at": now, "submitted_at": now, "answers": answers}
+    state.responses.setdefault(form_id, []).insert(0, response)
+    event = {
+        "event_id": f"event{next(state.numbers)}",
+        "event_type": "form_response",
+        "form_response": {"form_id": form_id, **response},
+    }
+    return await deliver(state, client, event)
+
+
+async def deliver(state: Typeform, client: httpx2.AsyncClient, event: dict[str, Any]) -> list[httpx2.Response]:
+    """Also for the second time, as after an answer that got lost."""
+    body = json.dumps(event).encode()
+    return [
+        await client.post(webhook["url"], content=body, headers=signed(body, webhook["secret"]))
+        for (form_id, _), webhook in state.webhooks.items()
+        if form_id == event["form_response"]["form_id"] and webhook["enabled"]
+    ]
+
+
+def _error(status: int, code: str, description: str) -> Response:
+    return JSONResponse({"code": code, "description": description}, status)

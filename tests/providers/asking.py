@@ -1,0 +1,61 @@
+"""What provider files are given: deliveries as they arrive, and questions to a fake."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.types import ASGIApp
+
+from hairtrigger.domain.event import Draft
+from hairtrigger.kit.delivery import Headers, Request
+from hairtrigger.kit.http import Api
+from hairtrigger.kit.trigger import AppWebhook, Cursor, Delivery, Provider, Question, Trigger, Webhook
+from hairtrigger.providers import CATALOGUE
+from tests.fakes.internet import Internet
+
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+def provider(provider_id: str) -> Provider:
+    (found,) = (one for one in CATALOGUE if one.id == provider_id)
+    return found
+
+
+def trigger(provider_id: str, trigger_id: str) -> Any:
+    found = provider(provider_id).trigger(trigger_id)
+    assert found
+    return found
+
+
+def asking(
+    provider_id: str,
+    trigger_id: str,
+    app: ASGIApp,
+    config: Mapping[str, Any] | None = None,
+    secrets: Mapping[str, str] | None = None,
+    *,
+    cursor: Cursor | None = None,
+    host: str | None = None,
+) -> Question[Any]:
+    """A question as the engine asks it. The fake answers at the provider's own address unless `host` says another."""
+    asked = provider(provider_id)
+    address = host or "/".join(asked.base_url.split("/")[:3])
+    held = secrets or {}
+    return Question(
+        config=trigger(provider_id, trigger_id).config.model_validate(config or {}),
+        api=Api(Internet({address: app}), asked.base_url, asked.auth.headers(held)),
+        secrets=held,
+        cursor=cursor,
+        enabled_at=NOW,
+        asked_at=NOW,
+    )
+
+
+def arrived(body: bytes, headers: Mapping[str, str] | None = None) -> Request:
+    return Request("POST", "https://hooks.example.com/v1/webhooks/1", Headers((headers or {}).items()), body, NOW)
+
+
+def events(definition: Trigger, request: Request, config: Mapping[str, Any] | None = None) -> list[Draft]:
+    assert isinstance(definition, Webhook | AppWebhook)
+    read: Callable[[Delivery[Any]], Any] = definition.events
+    return list(read(Delivery(request, definition.config.model_validate(config or {}))))

@@ -1,0 +1,90 @@
+from typing import Any
+
+import pytest
+
+from hairtrigger.domain.errors import CredentialsRefused, ProviderFailed
+from hairtrigger.kit.trigger import Question, Subscription, Webhook
+from tests.fakes.stripe import Stripe, app
+from tests.providers.asking import arrived, asking, events, trigger
+
+pytestmark = pytest.mark.anyio
+
+URL = "https://hooks.example.com/v1/webhooks/018f4e7a-0000-7000-8000-000000000001"
+OTHER_URL = "https://hooks.example.com/v1/webhooks/018f4e7a-0000-7000-8000-000000000002"
+CUSTOMER_CREATED: Webhook[Any] = trigger("stripe", "on_customer_created")
+
+
+def endpoint() -> Subscription[Any]:
+    assert CUSTOMER_CREATED.subscription
+    return CUSTOMER_CREATED.subscription
+
+
+def question(account: Stripe, key: str = "sk_test_right") -> Question[Any]:
+    return asking("stripe", "on_customer_created", app(account), secrets={"api_key": key})
+
+
+async def test_an_endpoint_is_made_for_the_one_kind_of_event() -> None:
+    account = Stripe()
+
+    registration = await endpoint().create(question(account), URL, "ours")
+
+    (made,) = account.endpoints
+    assert (made["url"], made["enabled_events"]) == (URL, ["customer.created"])
+    assert made["metadata"] == {"created_by": "hairtrigger"}
+    assert registration.remote == {"webhook_endpoint_id": made["id"]}
+    assert registration.secret == made["secret"] != "ours"
+
+
+async def test_an_endpoint_made_twice_is_there_once_with_the_later_secret() -> None:
+    account = Stripe()
+
+    await endpoint().create(question(account), URL, "")
+    registration = await endpoint().create(question(account), URL, "")
+
+    (made,) = account.endpoints
+    assert made["secret"] == registration.secret
+
+
+async def test_only_our_endpoint_is_removed_though_it_is_on_the_last_of_many_pages() -> None:
+    account = Stripe(page=2)
+    for url in (URL, URL, OTHER_URL, f"{URL}x", "https://example.com/", OTHER_URL, URL):
+        account.add_endpoint(url, "*")
+
+    await endpoint().remove(question(account), URL)
+
+    assert [one["url"] for one in account.endpoints] == [OTHER_URL, f"{URL}x", "https://example.com/", OTHER_URL]
+
+
+async def test_removing_what_is_not_there_is_success() -> None:
+    await endpoint().remove(question(Stripe()), URL)
+
+
+async def test_a_key_that_is_no_longer_good_is_called_that() -> None:
+    asked = question(Stripe(), "sk_test_wrong")
+
+    for attempt in (endpoint().create(asked, URL, ""), endpoint().remove(asked, URL)):
+        with pytest.raises(CredentialsRefused):
+            await attempt
+
+
+async def test_samples_are_the_latest_events_of_the_kind() -> None:
+    kinds = ["customer.created", "invoice.paid"] * 4
+    account = Stripe(events=[{"id": f"evt_{n}", "type": kind} for n, kind in enumerate(kinds)])
+    assert CUSTOMER_CREATED.samples
+
+    samples = await CUSTOMER_CREATED.samples(question(account))
+
+    assert [sample["id"] for sample in samples] == ["evt_6", "evt_4", "evt_2"]
+
+
+async def test_an_answer_of_another_shape_is_the_provider_s_failure() -> None:
+    account = Stripe(endpoints=[{"id": None, "url": URL}])
+
+    with pytest.raises(ProviderFailed, match="data/0/id"):
+        await endpoint().remove(question(account), URL)
+
+
+def test_an_event_of_another_kind_is_none_of_the_trigger_s() -> None:
+    body = b'{"id": "evt_1", "type": "invoice.upcoming", "created": 1686089970, "data": {"object": {}}}'
+
+    assert events(CUSTOMER_CREATED, arrived(body)) == []
