@@ -1,0 +1,143 @@
+"""How the three APIs say the same thing: `{"detail"}`, `{"message"}` and problem+json.
+
+The inside raises meanings; the one table below gives each its status, and each dialect its words.
+"""
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from hairtrigger.domain.errors import (
+    Conflict,
+    Forbidden,
+    HairtriggerError,
+    Invalid,
+    Issue,
+    Malformed,
+    NotFound,
+    NotReady,
+    ProviderFailed,
+    RateLimited,
+    Rejected,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+)
+
+_STATUS: Mapping[type[HairtriggerError], int] = {
+    Malformed: 400,
+    NotReady: 400,
+    Unauthenticated: 401,
+    Rejected: 401,
+    Forbidden: 403,
+    NotFound: 404,
+    Conflict: 409,
+    TooLarge: 413,
+    Invalid: 422,
+    RateLimited: 429,
+    ProviderFailed: 502,
+    Unavailable: 503,
+}
+
+
+def status_of(error: HairtriggerError) -> int:
+    return next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
+
+
+def headers_of(error: HairtriggerError) -> dict[str, str]:
+    if isinstance(error, Unauthenticated):
+        return {"WWW-Authenticate": "Bearer"}
+    wait = getattr(error, "retry_after", None)
+    return {"Retry-After": str(max(1, round(wait.total_seconds())))} if wait else {}
+
+
+class InvalidRequest(Invalid):
+    """The request does not fit its schema. Paths begin with the part of it: body, path, query or header."""
+
+
+# A dialect turns status, text and error into a media type and a body. `error` is None for the framework's own refusals.
+Dialect = Callable[[int, str, HairtriggerError | None], tuple[str, Any]]
+
+
+def detail(status: int, text: str, error: HairtriggerError | None) -> tuple[str, Any]:
+    """Stack AI: `{"detail": text}`, and for 422 FastAPI's list of `{loc, msg, type}`."""
+    if status != HTTPStatus.UNPROCESSABLE_ENTITY:
+        return "application/json", {"detail": text}
+    issues = error.issues if isinstance(error, Invalid) and error.issues else (Issue((), text),)
+    where = () if isinstance(error, InvalidRequest) else ("body",)
+    return "application/json", {
+        "detail": [{"loc": [*where, *issue.path], "msg": issue.message, "type": issue.code} for issue in issues]
+    }
+
+
+def message(status: int, text: str, error: HairtriggerError | None) -> tuple[str, Any]:  # noqa: ARG001
+    """Odeus: `{"message": text}`, or a list of issues for a body that breaks the rules."""
+    issues = _in_body(error)
+    if not issues:
+        return "application/json", {"message": text}
+    return "application/json", {
+        "message": [{"code": issue.code, "path": list(issue.path), "message": issue.message} for issue in issues]
+    }
+
+
+def problem(status: int, text: str, error: HairtriggerError | None) -> tuple[str, Any]:
+    """Our own routes: RFC 9457."""
+    body: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": text}
+    if isinstance(error, Invalid) and error.issues:
+        body["errors"] = [
+            {"path": list(issue.path), "message": issue.message, "code": issue.code} for issue in error.issues
+        ]
+    return "application/problem+json", body
+
+
+def _in_body(error: HairtriggerError | None) -> tuple[Issue, ...]:
+    """Issues of the body, without the word "body"; none where something else of the request is wrong."""
+    match error:
+        case InvalidRequest(issues=issues):
+            inside = tuple(Issue(i.path[1:], i.message, i.code) for i in issues if i.path[:1] == ("body",))
+            return inside if len(inside) == len(issues) else ()
+        case Invalid(issues=issues):
+            return issues
+        case _:
+            return ()
+
+
+def install(app: FastAPI, dialect: Dialect, *, invalid_body: int = 422) -> None:
+    """Gives an app its dialect. `invalid_body` is the status of a request that its schema refuses."""
+
+    def answer(status: int, text: str, error: HairtriggerError | None, headers: Mapping[str, str]) -> Response:
+        media_type, body = dialect(status, text, error)
+        return JSONResponse(body, status_code=status, headers=dict(headers), media_type=media_type)
+
+    async def ours(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HairtriggerError)
+        status = invalid_body if isinstance(error, Invalid) else status_of(error)
+        return answer(status, error.message, error, headers_of(error))
+
+    async def schema(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return await ours(request, _from_schema(error))
+
+    async def framework(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return answer(error.status_code, str(error.detail), None, error.headers or {})
+
+    async def bug(_: Request, error: Exception) -> Response:  # noqa: ARG001
+        return answer(500, "Internal Server Error", None, {})
+
+    app.add_exception_handler(HairtriggerError, ours)
+    app.add_exception_handler(RequestValidationError, schema)
+    app.add_exception_handler(HTTPException, framework)
+    app.add_exception_handler(Exception, bug)
+
+
+def _from_schema(error: RequestValidationError) -> InvalidRequest:
+    issues = [Issue(tuple(e["loc"]), e["msg"], e["type"]) for e in error.errors()]
+    where = ".".join(map(str, issues[0].path)) if issues else "request"
+    return InvalidRequest(f"{where}: {issues[0].message}" if issues else None, *issues)

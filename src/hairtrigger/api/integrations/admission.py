@@ -1,0 +1,113 @@
+"""Who gets in: a program and not a web page, with a key of the right scope, not too often."""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from datetime import timedelta
+from math import ceil
+from time import time
+from typing import Annotated, Any
+
+from fastapi import Depends
+from fastapi.routing import APIRoute
+from limits import RateLimitItem
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import FixedWindowRateLimiter
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hairtrigger.api.auth import bearer_value
+from hairtrigger.domain.errors import RateLimited, Unauthenticated
+from hairtrigger.services.accounts import Accounts, Caller
+
+_NO_BROWSERS = "Browsers may not call this API: everybody could read your API key. Call it from a server."
+
+
+@dataclass(frozen=True)
+class NoBrowsers:
+    """Refuses what a web page sends, preflights too: an API key in a page is everybody's API key.
+
+    A browser names the page in `Origin` or `Sec-Fetch-Site`, and no script can take these off; other clients send
+    neither.
+    """
+
+    app: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and any(_names_a_page(*header) for header in scope["headers"]):
+            refusal = JSONResponse({"message": _NO_BROWSERS}, 403)
+            await refusal(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+
+def _names_a_page(header: bytes, value: bytes) -> bool:
+    return header == b"origin" or (header == b"sec-fetch-site" and value.strip().lower() != b"none")
+
+
+@dataclass(frozen=True)
+class Admission:
+    """Refusals come in this order: 401 for the key, 403 for its scope, 429."""
+
+    accounts: Accounts
+    limit: RateLimitItem  # of an organisation
+    limiter: FixedWindowRateLimiter = field(default_factory=lambda: FixedWindowRateLimiter(MemoryStorage()))
+
+    async def caller(self, request: Request, *any_of: str) -> Caller:
+        try:
+            caller = await self.accounts.by_key(bearer_value(request))
+        except Unauthenticated:
+            raise Unauthenticated("The provided API key is invalid.") from None
+        caller.require(*any_of)
+        if not await self.limiter.hit(self.limit, str(caller.org_id)):
+            window = await self.limiter.get_window_stats(self.limit, str(caller.org_id))
+            wait = timedelta(seconds=ceil(window.reset_time - time()))
+            raise RateLimited("Rate limit for public API exceeded", retry_after=wait)
+        return caller
+
+
+def admitting(admission: Admission, *any_of: str, max_body: int) -> type[APIRoute]:
+    """Routes that read nothing of a body before its sender is admitted, and no more of it than `max_body` bytes."""
+
+    class Admitting(APIRoute):
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            handle = super().get_route_handler()
+
+            async def admit_and_handle(request: Request) -> Response:
+                request.state.caller = await admission.caller(request, *any_of)
+                return await handle(Request(request.scope, _at_most(max_body, request)))
+
+            return admit_and_handle
+
+    return Admitting
+
+
+async def admitted(request: Request) -> Caller:
+    caller: Caller = request.state.caller
+    return caller
+
+
+Admitted = Annotated[Caller, Depends(admitted)]
+
+
+async def json_only(request: Request) -> None:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    is_json = media_type == "application/json" or media_type.endswith("+json")
+    if not is_json and await request.body():
+        raise HTTPException(415, "Send the body as application/json.")
+
+
+def _at_most(limit: int, request: Request) -> Receive:
+    declared = request.headers.get("content-length", "")
+    received = 0
+
+    async def receive() -> Message:
+        nonlocal received
+        message = await request.receive()
+        received += len(message.get("body", b""))
+        if received > limit or (declared.isdigit() and int(declared) > limit):
+            raise HTTPException(413, f"The body is larger than {limit} bytes.")
+        return message
+
+    return receive

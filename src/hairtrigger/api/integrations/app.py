@@ -1,0 +1,58 @@
+"""Odeus's Integrations API: the paths, fields and answers of its published reference, without their prefix."""
+
+from typing import Any
+
+from fastapi import FastAPI, Security
+from fastapi.security import HTTPBearer
+from limits import RateLimitItemPerMinute
+
+from hairtrigger.api import errors
+from hairtrigger.api.integrations import actions, icons, integrations, triggers
+from hairtrigger.api.integrations.admission import Admission, NoBrowsers, admitting
+from hairtrigger.services.accounts import ASSISTANT_API, INTEGRATION_API, Accounts
+from hairtrigger.services.integrations import Integrations
+
+_MAX_BODY = 2 * 1024 * 1024  # the longest code there may be, with every character escaped, and as much again
+
+_bearer = HTTPBearer(scheme_name="ApiKey", description="An API key with the scope INTEGRATION_API.", auto_error=False)
+
+
+class _Api(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """Without the 422 that FastAPI documents by itself: here it is a 400."""
+        document = super().openapi()
+        for path in document["paths"].values():
+            for operation in path.values():
+                operation["responses"].pop("422", None)
+        for unused in ("HTTPValidationError", "ValidationError"):
+            document["components"]["schemas"].pop(unused, None)
+        return document
+
+
+def integrations_app(
+    service: Integrations, accounts: Accounts, *, requests_per_minute: int = 500, block_browsers: bool = True
+) -> FastAPI:
+    """`requests_per_minute` is what all keys of an organisation may make together."""
+    app = _Api(
+        title="Integrations API",
+        version="1.0.0",
+        description="Define integrations: how to authenticate at a system, its triggers and its actions.",
+        docs_url=None,
+        redoc_url=None,
+        dependencies=[Security(_bearer)],
+        generate_unique_id_function=lambda route: route.name,
+        redirect_slashes=False,
+    )
+    errors.install(app, errors.message, invalid_body=400)
+    if block_browsers:
+        app.add_middleware(NoBrowsers)
+    admission = Admission(accounts, RateLimitItemPerMinute(requests_per_minute))
+    to_list = admitting(admission, INTEGRATION_API, ASSISTANT_API, max_body=_MAX_BODY)
+    ordinary = admitting(admission, INTEGRATION_API, max_body=_MAX_BODY)
+    uploading = admitting(admission, INTEGRATION_API, max_body=icons.MAX_UPLOAD)
+    app.include_router(integrations.listing(service, to_list))
+    app.include_router(integrations.router(service, ordinary))
+    app.include_router(icons.router(service, uploading))
+    app.include_router(triggers.router(service, ordinary))
+    app.include_router(actions.router(service, ordinary))
+    return app

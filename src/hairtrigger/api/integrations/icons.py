@@ -1,0 +1,58 @@
+"""An integration's icon: a URL somewhere, or an image uploaded here."""
+
+from uuid import UUID
+
+from fastapi import APIRouter, UploadFile
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hairtrigger.api.integrations.admission import Admitted
+from hairtrigger.api.integrations.responses import refusals
+from hairtrigger.api.integrations.schemas import IconPlace
+from hairtrigger.domain.errors import TooLarge
+from hairtrigger.services.integrations import Integrations
+
+MAX_ICON = 20 * 1024 * 1024
+MAX_UPLOAD = MAX_ICON + 64 * 1024  # with what multipart puts around it
+
+_IMAGES = ("image/png", "image/jpeg", "image/webp")
+_image: dict[str, object] = {"type": "string", "format": "binary"}
+
+
+def router(integrations: Integrations, route_class: type[APIRoute]) -> APIRouter:
+    routes = APIRouter(tags=["icons"], route_class=route_class)
+
+    @routes.get("/{integration_id}/icon", responses=refusals(400, 404))
+    async def get_icon(integration_id: UUID, caller: Admitted, request: Request) -> IconPlace:
+        """Where the icon is; null when there is none. An uploaded one is fetched with the API key."""
+        place = await integrations.icon_url(caller, integration_id, _image_url(request))
+        return IconPlace(icon_url=place)
+
+    @routes.put("/{integration_id}/icon", responses=refusals(400, 404, 413))
+    async def upload_icon(integration_id: UUID, icon: UploadFile, caller: Admitted, request: Request) -> IconPlace:
+        """Takes a PNG, JPEG or WebP image of at most 20 MB."""
+        if (icon.size or 0) > MAX_ICON:
+            raise TooLarge("The icon is larger than 20 MB.")
+        await integrations.set_icon(caller, integration_id, await icon.read())
+        return IconPlace(icon_url=_image_url(request))
+
+    @routes.get(
+        "/{integration_id}/icon/image",
+        response_class=Response,
+        responses={
+            **refusals(400, 404),
+            200: {"description": "The image.", "content": {kind: {"schema": _image} for kind in _IMAGES}},
+        },
+    )
+    async def get_icon_image(integration_id: UUID, caller: Admitted) -> Response:
+        """Extension: the image that was uploaded."""
+        icon = await integrations.icon(caller, integration_id)
+        return Response(icon.image, media_type=icon.content_type, headers={"X-Content-Type-Options": "nosniff"})
+
+    return routes
+
+
+def _image_url(request: Request) -> str:
+    """Below the icon's own URL, so that it has the prefix and host that the client uses."""
+    return str(request.url.replace(path=f"{request.url.path}/image", query=""))

@@ -1,0 +1,40 @@
+"""Triggers of an integration: create, replace, delete."""
+
+from uuid import UUID
+
+from fastapi import APIRouter, Depends
+from fastapi.routing import APIRoute
+
+from hairtrigger.api.integrations.admission import Admitted, json_only
+from hairtrigger.api.integrations.responses import refusals
+from hairtrigger.api.integrations.schemas import Deleted, Trigger, TriggerAnswer, TriggerBody
+from hairtrigger.services.integrations import Integrations
+
+
+def router(integrations: Integrations, route_class: type[APIRoute]) -> APIRouter:
+    routes = APIRouter(
+        prefix="/{integration_id}/triggers",
+        tags=["triggers"],
+        route_class=route_class,
+        dependencies=[Depends(json_only)],
+    )
+
+    @routes.post("/create", status_code=201, responses=refusals(400, 404, 409, 413, 415))
+    async def create_trigger(integration_id: UUID, body: TriggerBody, caller: Admitted) -> Trigger:
+        """A new trigger, which can start workflows or agent conversations. Without pollingCode it never fires."""
+        created = await integrations.create_trigger(caller, integration_id, body.draft())
+        return Trigger(trigger=TriggerAnswer.model_validate(created))
+
+    @routes.put("/{trigger_id}", responses=refusals(400, 404, 409, 413, 415))
+    async def update_trigger(integration_id: UUID, trigger_id: UUID, body: TriggerBody, caller: Admitted) -> Trigger:
+        """Replaces a trigger as a whole. Its id and slug stay."""
+        changed = await integrations.replace_trigger(caller, integration_id, trigger_id, body.draft())
+        return Trigger(trigger=TriggerAnswer.model_validate(changed))
+
+    @routes.delete("/{trigger_id}", responses=refusals(400, 404))
+    async def delete_trigger(integration_id: UUID, trigger_id: UUID, caller: Admitted) -> Deleted:
+        """Deletes a trigger for good. What uses it is no longer activated by it."""
+        await integrations.delete_trigger(caller, integration_id, trigger_id)
+        return Deleted(message="Trigger deleted", id=trigger_id)
+
+    return routes

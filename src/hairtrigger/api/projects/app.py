@@ -1,0 +1,52 @@
+"""Stack AI's Triggers API: the paths, fields and answers of its published reference."""
+
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+
+from hairtrigger.api import errors
+from hairtrigger.api.projects import catalogue, deprecated, login, triggers
+from hairtrigger.services.accounts import Accounts
+from hairtrigger.services.catalogue import Catalogue
+from hairtrigger.services.firing import Firing
+from hairtrigger.services.ingest import Ingest
+from hairtrigger.services.polling import Poller
+from hairtrigger.services.sampling import Sampling
+from hairtrigger.services.triggers import Triggers
+from hairtrigger.store.database import Store
+
+
+@dataclass(frozen=True)
+class Services:
+    """What this API is a face of."""
+
+    accounts: Accounts
+    store: Store
+    catalogue: Catalogue
+    triggers: Triggers
+    sampling: Sampling
+    poller: Poller
+    firing: Firing
+    ingest: Ingest
+
+
+def projects_app(services: Services, public_url: str, max_body_bytes: int) -> FastAPI:
+    app = FastAPI(
+        title="Triggers API",
+        version="1.0.0",
+        description="Create, enable and watch the triggers of projects.",
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
+        redirect_slashes=False,
+    )
+    errors.install(app, errors.detail)
+    app.include_router(login.router(services.accounts))
+    app.include_router(triggers.router(services.accounts, services.triggers, services.sampling))
+    app.include_router(catalogue.router(services.accounts, services.catalogue, services.store))
+    app.include_router(
+        deprecated.router(
+            services.accounts, services.ingest, services.poller, services.firing, public_url, max_body_bytes
+        )
+    )
+    return app

@@ -1,0 +1,65 @@
+"""The routes with an API key in their path. They work, say that they will end, and their paths are masked in logs."""
+
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+from starlette.requests import Request
+
+from hairtrigger.api.projects.responses import problems
+from hairtrigger.api.webhooks import read_delivery
+from hairtrigger.domain.errors import NotFound
+from hairtrigger.services.accounts import TRIGGER_API, Accounts, Caller
+from hairtrigger.services.firing import Firing
+from hairtrigger.services.ingest import Ingest
+from hairtrigger.services.polling import Poller
+
+# RFC 9745: deprecated since 1 December 2025. RFC 8594: gone after 30 November 2027.
+_HEADERS = {"Deprecation": "@1764547200", "Sunset": "Tue, 30 Nov 2027 23:59:59 GMT"}
+_BASE = "/organizations/{org_id}/triggers/{project_trigger_id}"
+
+
+def router(
+    accounts: Accounts, ingest: Ingest, poller: Poller, firing: Firing, public_url: str, max_body: int
+) -> APIRouter:
+    routes = APIRouter(tags=["deprecated"], deprecated=True, responses=problems(400, 401, 403, 404, 409, 422, 502, 503))
+
+    async def key_holder(org_id: str, api_key: str) -> Caller:
+        caller = await accounts.by_key(api_key)
+        caller.require(TRIGGER_API)
+        if str(caller.org_id) != org_id.lower():
+            raise NotFound("There is no such organisation.")
+        return caller
+
+    @routes.post(_BASE + "/webhook/key/{api_key}", responses=problems(413))
+    async def webhook_trigger(
+        org_id: str,
+        project_trigger_id: UUID,
+        api_key: str,
+        request: Request,
+        response: Response,
+        trigger_id: str | None = None,
+        provider_id: str | None = None,
+    ) -> Any:
+        """Delivers an event to a webhook trigger; the key vouches for it. Use `POST /v1/webhooks/{webhook_id}`."""
+        response.headers.update(_HEADERS)
+        caller = await key_holder(org_id, api_key)
+        delivery = await read_delivery(request, public_url, max_body)
+        answer = await ingest.receive_with_key(caller, project_trigger_id, delivery, provider_id, trigger_id)
+        return Response(answer.body, answer.status, {**answer.headers, **_HEADERS})
+
+    @routes.post(_BASE + "/polling/key/{api_key}")
+    async def polling_trigger(org_id: str, project_trigger_id: UUID, api_key: str, response: Response) -> Any:
+        """Polls a trigger now. Triggers poll by themselves; for this use `POST /v1/project-triggers/{id}/poll`."""
+        response.headers.update(_HEADERS)
+        result = await poller.poll_now(await key_holder(org_id, api_key), project_trigger_id)
+        return {"status": result.code, "detail": result.detail, "events": result.events}
+
+    @routes.post(_BASE + "/scheduled/key/{api_key}")
+    async def scheduled_trigger(org_id: str, project_trigger_id: UUID, api_key: str, response: Response) -> Any:
+        """Fires a scheduled trigger now. Schedules fire by themselves."""
+        response.headers.update(_HEADERS)
+        event_id = await firing.fire_now(await key_holder(org_id, api_key), project_trigger_id)
+        return {"status": "accepted", "events": [event_id]}
+
+    return routes

@@ -1,0 +1,156 @@
+"""The Triggers API's shapes, field for field as it is published."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+
+from hairtrigger.kit.trigger import AppWebhook, Provider, Trigger, Webhook, trigger_type
+from hairtrigger.services.sampling import can_sample
+from hairtrigger.store.triggers import ProjectTrigger as Stored
+
+Instant = Annotated[
+    datetime, PlainSerializer(lambda at: f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z", return_type=str)
+]
+
+
+class ProjectTrigger(BaseModel):
+    """The stored metadata of a trigger."""
+
+    project_trigger_id: UUID
+    project_id: str = Field(description="The project that is run by this trigger.")
+    connection_id: UUID | None = Field(None, description="The connection used by the trigger, if any.")
+    provider_id: str = Field(description="The provider the trigger belongs to, for example `stripe`.")
+    trigger_id: str = Field(description="The provider's trigger, for example `on_customer_created`.")
+    webhook_data: dict[str, Any] | None = Field(None, description="The webhook as it stands at the provider.")
+    cursor_data: dict[str, Any] | None = Field(
+        None, description="How far a polling trigger has come; null for other triggers."
+    )
+    trigger_config: dict[str, Any] | None = Field(None, description="The trigger's configuration.")
+    status: Literal["ENABLED", "DISABLED"] = "DISABLED"
+    created_at: Instant
+    updated_at: Instant
+    created_by: UUID
+    updated_by: UUID | None = None
+
+    @classmethod
+    def of(cls, stored: Stored) -> "ProjectTrigger":
+        return cls.model_validate(_fields(stored))
+
+
+class OrganizationTrigger(ProjectTrigger):
+    """A trigger of the caller's organisation, with its project's name; `trigger` is the same trigger once more."""
+
+    project_name: str | None
+    trigger: ProjectTrigger
+
+    @classmethod
+    def named(cls, stored: Stored, project_name: str) -> "OrganizationTrigger":
+        fields = _fields(stored)
+        return cls.model_validate({**fields, "project_name": project_name, "trigger": fields})
+
+
+class TriggerCreate(BaseModel):
+    """What a new trigger is made of."""
+
+    provider_id: str
+    trigger_id: str
+    connection_id: UUID | None = None
+    trigger_config_params: dict[str, Any] = Field(
+        default_factory=dict, description="The trigger's configuration; its fields depend on the trigger."
+    )
+
+
+class TriggerDefinition(BaseModel):
+    """A trigger as the catalogue describes it."""
+
+    trigger_type: Literal["POLLING", "WEBHOOK", "SCHEDULED"]
+    provider_id: str = Field(description="The id of the provider")
+    trigger_id: str = Field(description="The id of the trigger.")
+    trigger_name: str = Field(description="The name of the trigger.")
+    description: str
+    instructions: str | None = Field(None, description="The instructions of the trigger.")
+    icon: str = Field(description="The icon of the trigger.")
+    tags: list[str] | None = Field(default_factory=list, description="The tags of the trigger")
+    version: str = Field("1.0.0", description="The version of the trigger")
+    webhook_requires_verification: bool = Field(
+        default=False,
+        description="Whether the provider sends a challenge that must be answered before the webhook exists.",
+    )
+    can_get_test_samples: bool = Field(
+        description="Whether the trigger can get test samples.", json_schema_extra={"readOnly": True}
+    )
+    config_schema: dict[str, Any] = Field(
+        description="Extension: the JSON Schema of `trigger_config_params`, for forms and validation."
+    )
+
+    @classmethod
+    def of(cls, provider: Provider, trigger: Trigger) -> "TriggerDefinition":
+        return cls(
+            trigger_type=trigger_type(trigger),
+            provider_id=provider.id,
+            trigger_id=trigger.id,
+            trigger_name=trigger.name,
+            description=trigger.description,
+            instructions=trigger.instructions,
+            icon=provider.icon,
+            tags=list(trigger.tags),
+            version=trigger.version,
+            webhook_requires_verification=isinstance(trigger, Webhook | AppWebhook) and trigger.requires_verification,
+            can_get_test_samples=can_sample(trigger),
+            config_schema=trigger.config.model_json_schema(),
+        )
+
+
+class TestSamples(BaseModel):
+    """Example events."""
+
+    model_config = ConfigDict(extra="allow")
+
+    samples: list[Any]
+    source: Literal["live"]
+
+
+class Token(BaseModel):
+    """An access token: send it as `Authorization: Bearer …`."""
+
+    access_token: str
+    token_type: Literal["bearer"] = "bearer"
+    expires_in: int = Field(description="Seconds.")
+
+
+class Detail(BaseModel):
+    """What went wrong, in a sentence."""
+
+    detail: str
+
+
+class ValidationIssue(BaseModel):
+    loc: list[str | int]
+    msg: str
+    type: str
+
+
+class HTTPValidationError(BaseModel):
+    """What is wrong with the request, and where."""
+
+    detail: list[ValidationIssue]
+
+
+def _fields(stored: Stored) -> dict[str, Any]:
+    return {
+        "project_trigger_id": stored.id,
+        "project_id": stored.project_id,
+        "connection_id": stored.connection_id,
+        "provider_id": stored.provider_id,
+        "trigger_id": stored.trigger_id,
+        "webhook_data": stored.webhook_data,
+        "cursor_data": stored.cursor,
+        "trigger_config": stored.config,
+        "status": "ENABLED" if stored.enabled else "DISABLED",
+        "created_at": stored.created_at,
+        "updated_at": stored.updated_at,
+        "created_by": stored.created_by,
+        "updated_by": stored.updated_by,
+    }

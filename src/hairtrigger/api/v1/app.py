@@ -1,0 +1,87 @@
+"""What both public APIs need and neither publishes: organisations, keys, projects, connections, events, deliveries."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, Security
+
+from hairtrigger.api import errors
+from hairtrigger.api.auth import Authenticator, oauth2
+from hairtrigger.api.v1 import accounts, connections, history, projects, triggers
+from hairtrigger.api.v1.idempotency import idempotent_route
+from hairtrigger.api.v1.responses import Problem, problems
+from hairtrigger.platform.clock import Clock
+from hairtrigger.platform.vault import Vault
+from hairtrigger.services.accounts import Accounts, Caller
+from hairtrigger.services.connections import Connections
+from hairtrigger.services.firing import Firing
+from hairtrigger.services.history import History
+from hairtrigger.services.polling import Poller
+from hairtrigger.services.projects import Projects
+from hairtrigger.services.triggers import Triggers
+from hairtrigger.store.database import Store
+
+
+@dataclass(frozen=True)
+class Services:
+    """What this API is a face of."""
+
+    store: Store
+    vault: Vault
+    clock: Clock
+    accounts: Accounts
+    projects: Projects
+    connections: Connections
+    triggers: Triggers
+    history: History
+    poller: Poller
+    firing: Firing
+
+
+def v1_app(services: Services) -> FastAPI:
+    app = FastAPI(
+        title="hairtrigger API",
+        version="1.0.0",
+        description="Projects, connections, API keys, events and deliveries.",
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
+        redirect_slashes=False,
+    )
+    errors.install(app, errors.problem)
+    authenticate = Authenticator(services.accounts)
+    Authenticated = Annotated[Caller, Depends(authenticate)]  # noqa: N806 a type
+    route_class = idempotent_route(authenticate, services.store, services.vault, services.clock)
+
+    def routes(tag: str) -> APIRouter:
+        return APIRouter(
+            tags=[tag],
+            route_class=route_class,
+            dependencies=[Security(oauth2)],
+            responses=problems(400, 401, 403, 404, 409, 422, 503),
+        )
+
+    for router in (
+        accounts.router(routes("accounts"), services.accounts, Authenticated),
+        projects.router(routes("projects"), services.projects, Authenticated),
+        connections.router(routes("connections"), services.connections, Authenticated),
+        triggers.router(routes("triggers"), services.triggers, services.poller, services.firing, Authenticated),
+        history.router(routes("history"), services.history, Authenticated),
+    ):
+        app.include_router(router)
+    _describe_problems(app)
+    return app
+
+
+def _describe_problems(app: FastAPI) -> None:
+    """FastAPI knows no other media type than JSON for a model, so the schema of problems is added by hand."""
+    made = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = made()
+        document.setdefault("components", {}).setdefault("schemas", {}).setdefault(
+            "Problem", Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        )
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

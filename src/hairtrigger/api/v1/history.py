@@ -1,0 +1,106 @@
+"""Events and deliveries: list, filter, read, repeat."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from pydantic import AwareDatetime
+
+from hairtrigger.api.v1.schemas import (
+    Delivery,
+    DeliveryDetail,
+    DeliveryStatus,
+    Event,
+    EventDetail,
+    Page,
+    Replayed,
+    ReplayedMany,
+    ReplayMany,
+)
+from hairtrigger.services.history import History
+
+Limit = Annotated[int, Query(ge=1, le=200)]
+Cursor = Annotated[UUID | None, Query(description="`next_cursor` of the page before.")]
+
+
+def router(routes: APIRouter, history: History, Authenticated: Any) -> APIRouter:  # noqa: N803 a type
+    @routes.get("/events")
+    async def list_events(
+        caller: Authenticated,
+        limit: Limit = 50,
+        cursor: Cursor = None,
+        project_id: str | None = None,
+        project_trigger_id: UUID | None = None,
+        since: AwareDatetime | None = None,
+    ) -> Page[Event]:
+        """Newest first."""
+        found = await history.events(
+            caller,
+            limit=limit + 1,
+            before=cursor,
+            project_id=project_id,
+            project_trigger_id=project_trigger_id,
+            since=since,
+        )
+        return _page([Event.of(one) for one in found], limit)
+
+    @routes.get("/events/{event_id}")
+    async def get_event(event_id: UUID, caller: Authenticated) -> EventDetail:
+        """An event with its body and everything that became of it."""
+        event, made = await history.event(caller, event_id)
+        return EventDetail.with_deliveries(event, made)
+
+    @routes.post("/events/{event_id}/replay", status_code=201)
+    async def replay_event(event_id: UUID, caller: Authenticated) -> Replayed:
+        """Delivers an event once more, under a new delivery id."""
+        return Replayed(delivery_id=await history.replay(caller, event_id))
+
+    @routes.get("/deliveries")
+    async def list_deliveries(
+        caller: Authenticated,
+        limit: Limit = 50,
+        cursor: Cursor = None,
+        status: DeliveryStatus | None = None,
+        project_id: str | None = None,
+        project_trigger_id: UUID | None = None,
+        event_id: UUID | None = None,
+    ) -> Page[Delivery]:
+        """Newest first."""
+        found = await history.deliveries(
+            caller,
+            limit=limit + 1,
+            before=cursor,
+            status=status,
+            project_id=project_id,
+            project_trigger_id=project_trigger_id,
+            event_id=event_id,
+        )
+        return _page([Delivery.of(one) for one in found], limit)
+
+    @routes.post("/deliveries/replay", status_code=201)
+    async def replay_deliveries(body: ReplayMany, caller: Authenticated) -> ReplayedMany:
+        """Delivers many events once more: those a list with the same filters shows."""
+        ids = await history.replay_many(
+            caller,
+            limit=body.limit,
+            status=body.status,
+            project_id=body.project_id,
+            project_trigger_id=body.project_trigger_id,
+            since=body.since,
+        )
+        return ReplayedMany(delivery_ids=ids)
+
+    @routes.get("/deliveries/{delivery_id}")
+    async def get_delivery(delivery_id: UUID, caller: Authenticated) -> DeliveryDetail:
+        """A delivery with every attempt."""
+        delivery, attempts = await history.delivery(caller, delivery_id)
+        return DeliveryDetail.with_history(delivery, attempts)
+
+    return routes
+
+
+def _page(found: list[Any], limit: int) -> Page[Any]:
+    """One more than asked for was read: it only says that there is a next page."""
+    more = len(found) > limit
+    data = found[:limit]
+    return Page(data=data, next_cursor=str(data[-1].id) if more else None)

@@ -1,0 +1,78 @@
+"""`Idempotency-Key` on POST: the same request again gets the first one's answer and is not carried out twice.
+
+After the IETF draft draft-ietf-httpapi-idempotency-key-header-07: 409 while the first is under way, 422 when the key
+comes back with another request. Kept for a day. Answers are sealed: some of them show a new secret.
+"""
+
+import hashlib
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hairtrigger.api.auth import Authenticator
+from hairtrigger.domain.errors import Conflict, Invalid, Unavailable
+from hairtrigger.platform.clock import Clock
+from hairtrigger.platform.vault import Vault
+from hairtrigger.services.accounts import Caller
+from hairtrigger.store import idempotency
+from hairtrigger.store.database import Store
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+def idempotent_route(authenticate: Authenticator, store: Store, vault: Vault, clock: Clock) -> type[APIRoute]:
+    class IdempotentRoute(APIRoute):
+        def get_route_handler(self) -> Handler:
+            handle = super().get_route_handler()
+
+            async def handler(request: Request) -> Response:
+                key = request.headers.get("idempotency-key")
+                if request.method != "POST" or key is None:
+                    return await handle(request)
+                if not 1 <= len(key) <= 255:
+                    raise Invalid("An Idempotency-Key has 1 to 255 characters.")
+                caller = await authenticate(request)
+                return await _once(request, key, caller, handle)
+
+            return handler
+
+    async def _once(request: Request, key: str, caller: Caller, handle: Handler) -> Response:
+        body = await request.body()
+        digest = hashlib.sha256(b"\0".join((request.method.encode(), request.url.path.encode(), body))).digest()
+        bound_to = f"idempotency/{caller.org_id}/{key}"
+        async with store.transaction() as tx:
+            first = await idempotency.begin(tx, caller.org_id, key, digest, clock.now())
+        if first is None:
+            return await _carry_out(request, key, caller, handle, bound_to)
+        if first.request != digest:
+            raise Invalid("This Idempotency-Key was used for another request.")
+        if first.status is None or first.response is None:
+            raise Conflict("The first request with this Idempotency-Key is still under way.")
+        again = vault.unseal(first.response, bound_to)
+        return Response(again, first.status, {"Idempotent-Replayed": "true"}, media_type="application/json")
+
+    async def _carry_out(request: Request, key: str, caller: Caller, handle: Handler, bound_to: str) -> Response:
+        """What failed may be tried again under the same key: only an answer that stands is kept."""
+        kept = False
+        try:
+            response = await handle(request)
+            async with store.transaction() as tx:
+                sealed = vault.seal(bytes(response.body), bound_to)
+                await idempotency.end(tx, caller.org_id, key, response.status_code, sealed)
+            kept = True
+        finally:
+            if not kept:
+                await _abandon(caller, key)
+        return response
+
+    async def _abandon(caller: Caller, key: str) -> None:
+        try:
+            async with store.transaction() as tx:
+                await idempotency.abandon(tx, caller.org_id, key)
+        except Unavailable:
+            return  # it counts as abandoned after five minutes anyway
+
+    return IdempotentRoute

@@ -1,0 +1,45 @@
+"""Projects and their targets."""
+
+from datetime import timedelta
+from typing import Any
+
+from fastapi import APIRouter
+
+from hairtrigger.api.v1.schemas import NewProject, NewSecret, Page, Project, ProjectCreate, ProjectUpdate, Rotate
+from hairtrigger.services.projects import Projects
+
+
+def router(routes: APIRouter, projects: Projects, Authenticated: Any) -> APIRouter:  # noqa: N803 a type
+    @routes.post("/projects", status_code=201)
+    async def create_project(body: ProjectCreate, caller: Authenticated) -> NewProject:
+        """A new project: a workflow behind HTTP or an agent, which its triggers run."""
+        made, secret = await projects.create(caller, body.name, body.target, body.max_inflight, body.api_key)
+        return NewProject.made(made, secret)
+
+    @routes.get("/projects")
+    async def list_projects(caller: Authenticated) -> Page[Project]:
+        return Page(data=[Project.of(one) for one in await projects.list(caller)])
+
+    @routes.get("/projects/{project_id}")
+    async def get_project(project_id: str, caller: Authenticated) -> Project:
+        return Project.of(await projects.get(caller, project_id))
+
+    @routes.patch("/projects/{project_id}")
+    async def update_project(project_id: str, body: ProjectUpdate, caller: Authenticated) -> Project:
+        """Changes what is given; deliveries that wait or are retried go to the new target."""
+        return Project.of(
+            await projects.update(caller, project_id, body.name, body.target, body.max_inflight, body.api_key)
+        )
+
+    @routes.post("/projects/{project_id}/secret")
+    async def rotate_project_secret(project_id: str, body: Rotate, caller: Authenticated) -> NewSecret:
+        """A new signing secret. Until the overlap has passed deliveries carry signatures of both."""
+        overlap = timedelta(seconds=body.overlap_seconds)
+        return NewSecret(secret=await projects.rotate_secret(caller, project_id, overlap))
+
+    @routes.delete("/projects/{project_id}", status_code=204)
+    async def delete_project(project_id: str, caller: Authenticated) -> None:
+        """Deletes a project and its triggers. Refused while one of them is enabled."""
+        await projects.delete(caller, project_id)
+
+    return routes

@@ -1,0 +1,294 @@
+"""The shapes of our own routes. Secrets go in and never come out, except once when they are made."""
+
+import base64
+from datetime import datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.domain.target import TargetConfig
+from hairtrigger.services.polling import Result
+from hairtrigger.store import accounts, connections, events, outcomes, projects
+from hairtrigger.store.history import AttemptRecord
+from hairtrigger.store.history import Delivery as StoredDelivery
+
+T = TypeVar("T")
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+Secret = Annotated[str, StringConstraints(min_length=1, max_length=8192)]
+SigningSecret = Annotated[str, StringConstraints(min_length=8, max_length=512)]
+Scope = Literal["INTEGRATION_API", "ASSISTANT_API", "TRIGGER_API"]
+MaxInflight = Annotated[int, Field(ge=1, le=10_000, description="Deliveries of the project at a time.")]
+Overlap = Annotated[int, Field(ge=0, le=30 * 86_400, description="Seconds for which the secret before stays valid.")]
+
+
+class Body(BaseModel):
+    """What a caller sends. A key nobody reads is refused: it is a typing error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Page(BaseModel, Generic[T]):
+    """`next_cursor` leads to the next page; null: this was the last."""
+
+    data: list[T]
+    next_cursor: str | None = None
+
+
+class OrganizationCreate(Body):
+    name: Name
+    email: Annotated[str, StringConstraints(max_length=320)]
+    password: Annotated[str, StringConstraints(min_length=12, max_length=1024)]
+
+
+class Organization(BaseModel):
+    id: UUID
+    name: str
+    created_at: datetime
+
+    @classmethod
+    def of(cls, stored: accounts.Organization) -> "Organization":
+        return cls(id=stored.id, name=stored.name, created_at=stored.created_at)
+
+
+class ApiKeyCreate(Body):
+    name: Name
+    scopes: Annotated[list[Scope], Field(min_length=1)]
+    expires_at: AwareDatetime | None = None
+
+
+class ApiKey(BaseModel):
+    id: UUID
+    name: str
+    prefix: str
+    scopes: list[str]
+    created_at: datetime
+    last_used_at: datetime | None
+    expires_at: datetime | None
+
+    @classmethod
+    def of(cls, stored: accounts.ApiKey) -> "ApiKey":
+        return cls.model_validate(stored, from_attributes=True)
+
+
+class NewApiKey(ApiKey):
+    key: str = Field(description="Shown once.")
+
+    @classmethod
+    def made(cls, stored: accounts.ApiKey, value: str) -> "NewApiKey":
+        return cls(**ApiKey.of(stored).model_dump(), key=value)
+
+
+class ProjectCreate(Body):
+    name: Name
+    target: TargetConfig
+    api_key: Secret | None = Field(None, description="Sent to the target as `Authorization: Bearer …`. Write-only.")
+    max_inflight: MaxInflight = 20
+
+
+class ProjectUpdate(Body):
+    name: Name | None = None
+    target: TargetConfig | None = None
+    api_key: Secret | None = None
+    max_inflight: MaxInflight | None = None
+
+
+class Project(BaseModel):
+    id: str
+    name: str
+    target: TargetConfig
+    max_inflight: int
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, stored: projects.Project) -> "Project":
+        return cls.model_validate(stored, from_attributes=True)
+
+
+class NewProject(Project):
+    signing_secret: str = Field(description="Deliveries are signed with it (Standard Webhooks). Shown once.")
+
+    @classmethod
+    def made(cls, stored: projects.Project, secret: str) -> "NewProject":
+        return cls(**Project.of(stored).model_dump(), signing_secret=secret)
+
+
+class Rotate(Body):
+    overlap_seconds: Overlap = 86_400
+
+
+class RotateTriggerSecret(Rotate):
+    secret: SigningSecret | None = Field(None, description="Yours, where the sender dictates it. Default: a new one.")
+
+
+class NewSecret(BaseModel):
+    secret: str = Field(description="Shown once.")
+
+
+class ConnectionCreate(Body):
+    provider_id: str
+    name: Name = "Unnamed connection"
+    secrets: dict[str, Secret] = Field(description="Write-only. Which ones depends on the provider.")
+
+
+class ConnectionUpdate(Body):
+    name: Name | None = None
+    secrets: dict[str, Secret] | None = Field(None, description="Replaces all of them.")
+
+
+class Connection(BaseModel):
+    id: UUID
+    provider_id: str
+    name: str
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, stored: connections.Connection) -> "Connection":
+        return cls.model_validate(stored, from_attributes=True)
+
+
+class Event(BaseModel):
+    id: UUID
+    project_id: str
+    project_trigger_id: UUID
+    key: str
+    type: str
+    subject: str | None
+    occurred_at: datetime
+    received_at: datetime
+    content_type: str
+
+    @classmethod
+    def of(cls, stored: events.Event) -> "Event":
+        return cls.model_validate(stored, from_attributes=True)
+
+
+DeliveryStatus = Literal["pending", "waiting", "retrying", "delivered", "dead"]
+
+
+class Delivery(BaseModel):
+    id: UUID
+    event_id: UUID
+    event_type: str
+    project_id: str
+    project_trigger_id: UUID
+    replay_of: UUID | None
+    status: DeliveryStatus
+    attempts: int
+    next_attempt_at: datetime | None
+    detail: str | None
+    created_at: datetime
+
+    @classmethod
+    def of(cls, stored: StoredDelivery) -> "Delivery":
+        return cls.model_validate(stored, from_attributes=True)
+
+
+class EventDetail(Event):
+    body: str = Field(description="As it arrived.")
+    body_encoding: Literal["utf-8", "base64"]
+    deliveries: list[Delivery]
+
+    @classmethod
+    def with_deliveries(cls, stored: events.Event, made: list[StoredDelivery]) -> "EventDetail":
+        text, encoding = _text(stored.body)
+        return cls(
+            **Event.of(stored).model_dump(),
+            body=text,
+            body_encoding=encoding,
+            deliveries=[Delivery.of(one) for one in made],
+        )
+
+
+class Attempt(BaseModel):
+    id: UUID
+    number: int
+    status: Literal["delivered", "failed", "gone"]
+    response_status: int | None
+    detail: str
+    response: str = Field(description="The beginning of the target's answer.")
+    conversation: list[dict[str, Any]] | None
+    started_at: datetime
+    finished_at: datetime
+
+    @classmethod
+    def of(cls, stored: AttemptRecord) -> "Attempt":
+        return cls.model_validate({**vars(stored), "response": stored.response.decode(errors="replace")})
+
+
+class DeliveryDetail(Delivery):
+    history: list[Attempt]
+
+    @classmethod
+    def with_history(cls, stored: StoredDelivery, attempts: list[AttemptRecord]) -> "DeliveryDetail":
+        return cls(**Delivery.of(stored).model_dump(), history=[Attempt.of(one) for one in attempts])
+
+
+class Replayed(BaseModel):
+    delivery_id: UUID
+
+
+class ReplayMany(Body):
+    """Which deliveries to repeat: what a list of them with the same filters shows, newest first."""
+
+    status: DeliveryStatus | None = None
+    project_id: str | None = None
+    project_trigger_id: UUID | None = None
+    since: AwareDatetime | None = None
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+
+
+class ReplayedMany(BaseModel):
+    delivery_ids: list[UUID]
+
+
+class PollResult(BaseModel):
+    code: Code
+    detail: str
+    event_ids: list[UUID]
+    repeats: int = Field(description="Events that were there already.")
+    console: list[str]
+
+    @classmethod
+    def of(cls, result: Result) -> "PollResult":
+        return cls(
+            code=result.code,
+            detail=result.detail,
+            event_ids=list(result.events),
+            repeats=result.repeats,
+            console=list(result.console),
+        )
+
+
+class Outcome(BaseModel):
+    kind: Kind
+    code: Code
+    detail: str
+    events: int
+    at: datetime
+
+    @classmethod
+    def of(cls, stored: outcomes.Outcome) -> "Outcome":
+        return cls.model_validate(stored, from_attributes=True)
+
+
+class Clockwork(BaseModel):
+    """Where a trigger stands: when it is due, how far it has come, and how its latest work ended."""
+
+    status: Literal["ENABLED", "DISABLED"]
+    webhook_url: str | None = Field(description="Where its deliveries go, for a webhook trigger.")
+    next_at: datetime | None
+    upcoming: list[datetime] = Field(description="The next ten firings of a schedule.")
+    last_at: datetime | None
+    failures_in_a_row: int
+    outcomes: list[Outcome] = Field(description="Newest first.")
+
+
+def _text(body: bytes) -> tuple[str, Literal["utf-8", "base64"]]:
+    try:
+        return body.decode(), "utf-8"
+    except UnicodeDecodeError:
+        return base64.b64encode(body).decode(), "base64"

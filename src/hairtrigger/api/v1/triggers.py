@@ -1,0 +1,51 @@
+"""What a project trigger needs beyond the public API: where it stands, its signing secret, a poll at once."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from hairtrigger.api.v1.responses import problems
+from hairtrigger.api.v1.schemas import Clockwork, NewSecret, Outcome, PollResult, RotateTriggerSecret
+from hairtrigger.services.firing import Firing
+from hairtrigger.services.polling import Poller
+from hairtrigger.services.triggers import Triggers
+
+
+def router(
+    routes: APIRouter,
+    triggers: Triggers,
+    poller: Poller,
+    firing: Firing,
+    Authenticated: Any,  # noqa: N803 a type
+) -> APIRouter:
+    @routes.get("/project-triggers/{project_trigger_id}")
+    async def get_clockwork(project_trigger_id: UUID, caller: Authenticated) -> Clockwork:
+        """When the trigger is due, how far it has come, and how its latest requests, polls and firings ended."""
+        trigger, poll, ended = await triggers.clockwork(caller, project_trigger_id)
+        return Clockwork(
+            status="ENABLED" if trigger.enabled else "DISABLED",
+            webhook_url=triggers.own_webhook_url(trigger),
+            next_at=poll.next_at if poll else None,
+            upcoming=firing.upcoming(trigger),
+            last_at=poll.last_at if poll else None,
+            failures_in_a_row=poll.failures if poll else 0,
+            outcomes=[Outcome.of(one) for one in ended],
+        )
+
+    @routes.post("/project-triggers/{project_trigger_id}/poll", responses=problems(502))
+    async def poll_now(project_trigger_id: UUID, caller: Authenticated) -> PollResult:
+        """Polls at once, as if it were due, and answers with what came of it. The cursor moves."""
+        return PollResult.of(await poller.poll_now(caller, project_trigger_id))
+
+    @routes.post("/project-triggers/{project_trigger_id}/secret")
+    async def rotate_trigger_secret(
+        project_trigger_id: UUID, body: RotateTriggerSecret, caller: Authenticated
+    ) -> NewSecret:
+        """A new signing secret for what is sent to a webhook trigger."""
+        overlap = timedelta(seconds=body.overlap_seconds)
+        secret = await triggers.rotate_secret(caller, project_trigger_id, body.secret, overlap)
+        return NewSecret(secret=secret)
+
+    return routes

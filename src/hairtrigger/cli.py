@@ -1,0 +1,144 @@
+"""The command line."""
+
+import asyncio
+import socket
+import sys
+import time
+from datetime import datetime
+from ipaddress import ip_network
+from typing import Annotated, Any, NoReturn
+
+import httpx2
+import typer
+from pydantic import ValidationError
+
+from hairtrigger.domain.errors import HairtriggerError
+from hairtrigger.first_start import Credentials
+from hairtrigger.settings import PREFIX, Settings, table
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="""Anything that happens in another app starts a workflow or an agent: at once, and exactly as often.
+
+    Start with:  hairtrigger serve --demo      a service with sample triggers that fire by themselves
+
+    and in another terminal:  hairtrigger events tail --demo      what they start
+    """,
+)
+events = typer.Typer(no_args_is_help=True, help="Look at what happened.")
+config = typer.Typer(no_args_is_help=True, help="Look at the settings.")
+app.add_typer(events, name="events")
+app.add_typer(config, name="config")
+
+Demo = Annotated[bool, typer.Option("--demo", help="Use the demo's own data, apart from the real.")]
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="The port to listen on; 0 takes a free one.")] = None,
+    demo: Annotated[bool, typer.Option("--demo", help="With sample triggers that need no outside network.")] = False,
+) -> None:
+    """Run the service: one process, with its own PostgreSQL unless HAIRTRIGGER_DATABASE_URL names another."""
+    from hairtrigger.serving import run  # noqa: PLC0415 the service takes a second to import; --help need not wait
+
+    overrides = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    settings = _settings(demo=demo, **overrides)
+    try:
+        listener = _listen(settings.host, settings.port)
+    except OSError as error:
+        _fail(f"Can't listen on {settings.host}:{settings.port}: {error.strerror}. Choose another with --port.")
+    settings = settings.model_copy(update={"port": listener.getsockname()[1]})
+    try:
+        asyncio.run(run(settings, listener, demo=demo))
+    except HairtriggerError as error:
+        _fail(error.message)
+
+
+@events.command()
+def tail(
+    demo: Demo = False,
+    follow: Annotated[bool, typer.Option(help="Go on until interrupted.")] = True,
+    count: Annotated[int, typer.Option(min=1, max=200, help="How many deliveries to begin with.")] = 10,
+) -> None:
+    """Show deliveries as they happen: when they came, from what, and how they ended."""
+    credentials = Credentials.load(_settings(demo=demo).data_dir)
+    if not credentials:
+        _fail("No service has run with this data directory yet. Start one:  hairtrigger serve" + " --demo" * demo)
+    shown: dict[str, str] = {}
+    with httpx2.Client(
+        base_url=credentials.url, headers={"Authorization": f"Bearer {credentials.api_key}"}, trust_env=False
+    ) as client:
+        while True:
+            _print_changes(_deliveries(client, count if not shown else 200), shown)
+            if not follow:
+                return
+            time.sleep(0.5)
+
+
+@config.command()
+def show(*, markdown: Annotated[bool, typer.Option("--markdown", help="The table of all settings.")] = False) -> None:
+    """Print the settings in force, secrets masked; or the table of all there are."""
+    if markdown:
+        typer.echo(table(), nl=False)
+        return
+    for name, value in _settings().model_dump(mode="json").items():
+        typer.echo(f"{PREFIX}{name.upper()}={value}")
+
+
+def main() -> None:
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _settings(*, demo: bool = False, **overrides: Any) -> Settings:
+    try:
+        settings = Settings(**overrides)
+    except ValidationError as error:
+        wrong = "\n".join(f"  {PREFIX}{e['loc'][0]!s}".upper() + f": {e['msg']}" for e in error.errors())
+        _fail(f"The settings are not valid:\n{wrong}")
+    return _for_demo(settings) if demo else settings
+
+
+def _for_demo(settings: Settings) -> Settings:
+    """The demo may reach this machine, so it has data of its own: its freedom must not be a real installation's."""
+    loopback = [ip_network("127.0.0.0/8")]
+    return settings.model_copy(
+        update={"data_dir": settings.data_dir / "demo", "egress_allow": loopback, "least_polling_seconds": 2}
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Before anything else is started, so that a port in use is the first thing to be said."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=2048)
+
+
+def _deliveries(client: httpx2.Client, limit: int) -> list[dict[str, Any]]:
+    try:
+        answer = client.get("/v1/deliveries", params={"limit": limit})
+        answer.raise_for_status()
+    except httpx2.ConnectError:
+        _fail(f"No service answers at {client.base_url}. Start it:  hairtrigger serve")
+    except httpx2.HTTPError as error:
+        _fail(f"The service refused: {error}")
+    found: list[dict[str, Any]] = answer.json()["data"]
+    return found
+
+
+def _print_changes(deliveries: list[dict[str, Any]], shown: dict[str, str]) -> None:
+    for one in reversed(deliveries):
+        if shown.get(one["id"]) != one["status"]:
+            shown[one["id"]] = one["status"]
+            at = datetime.fromisoformat(one["created_at"]).astimezone()
+            detail = one["detail"] or ""
+            typer.echo(f"{at:%H:%M:%S}  {one['status']:<9}  {one['event_type']:<34}  {one['id']}  {detail}")
+
+
+def _fail(message: str) -> NoReturn:
+    typer.secho(message, err=True, fg="red")
+    raise typer.Exit(1)

@@ -1,0 +1,85 @@
+"""What the first start leaves behind, so that something can be tried at once: a user, an API key, a webhook."""
+
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from hairtrigger.domain.target import LogTarget
+from hairtrigger.main import Application
+from hairtrigger.services.accounts import INTEGRATION_API, SCOPES, TRIGGER_API, Caller
+
+EMAIL = "admin@localhost.localdomain"
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What the command line needs to speak to a running service. Kept in the data directory, for its owner only."""
+
+    url: str
+    api_key: str
+
+    @staticmethod
+    def path(data_dir: Path) -> Path:
+        return data_dir / "command-line.json"
+
+    def save(self, data_dir: Path) -> None:
+        path = self.path(data_dir)
+        path.unlink(missing_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump(vars(self), file)
+
+    @classmethod
+    def load(cls, data_dir: Path) -> "Credentials | None":
+        try:
+            return cls(**json.loads(cls.path(data_dir).read_text()))
+        except FileNotFoundError:
+            return None
+
+
+@dataclass(frozen=True)
+class Welcome:
+    """Shown once."""
+
+    email: str
+    password: str
+    api_key: str
+    webhook_url: str
+    webhook_secret: str
+
+    def text(self) -> str:
+        return f"""
+  Log in      {self.email}  /  {self.password}
+  API key     {self.api_key}
+              ({INTEGRATION_API} and {TRIGGER_API}; neither is shown again)
+
+  Make something happen (in another terminal):
+
+    curl -d '{{"hello": "world"}}' -H 'X-Webhook-Secret: {self.webhook_secret}' \\
+         {self.webhook_url}
+
+  and see it arrive here, or with:  hairtrigger events tail
+"""
+
+
+async def welcome(app: Application) -> Welcome | None:
+    """None on every start but the first."""
+    if await app.accounts.any_user():
+        return None
+    password = secrets.token_urlsafe(12)
+    organization, user = await app.accounts.create_organization("My organisation", EMAIL, password, operator=True)
+    caller = Caller(organization.id, user.id, frozenset(SCOPES), operator=True)
+    _, shown = await app.accounts.create_key(caller, "First key", [INTEGRATION_API, TRIGGER_API])
+    _, kept = await app.accounts.create_key(caller, "Command line", [INTEGRATION_API, TRIGGER_API])
+    Credentials(app.settings.url, kept).save(app.settings.data_dir)
+    webhook_url, secret = await _webhook(app, caller)
+    return Welcome(EMAIL, password, shown, webhook_url, secret)
+
+
+async def _webhook(app: Application, caller: Caller) -> tuple[str, str]:
+    project, _ = await app.projects.create(caller, "First steps", LogTarget(), 20)
+    trigger = await app.triggers.create(caller, project.id, "webhook", "on_request", {}, None)
+    secret = await app.triggers.rotate_secret(caller, trigger.id, secrets.token_urlsafe(24))
+    await app.triggers.enable(caller, trigger.id)
+    return app.triggers.webhook_url(trigger.id), secret

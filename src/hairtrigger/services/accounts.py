@@ -1,0 +1,182 @@
+"""Who is calling: organisations, users who log in with a password, and API keys for programs."""
+
+import hashlib
+import re
+import secrets
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from anyio import to_thread
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import OctKey
+from pwdlib import PasswordHash
+
+from hairtrigger.domain.errors import Conflict, Forbidden, Invalid, Issue, NotFound, Unauthenticated
+from hairtrigger.domain.ids import new_id
+from hairtrigger.platform.clock import Clock
+from hairtrigger.store import accounts
+from hairtrigger.store.accounts import ApiKey, Organization, User
+from hairtrigger.store.database import Store
+
+INTEGRATION_API = "INTEGRATION_API"  # the Integrations API
+ASSISTANT_API = "ASSISTANT_API"  # may list integrations
+TRIGGER_API = "TRIGGER_API"  # the Triggers API and /v1
+SCOPES = (INTEGRATION_API, ASSISTANT_API, TRIGGER_API)
+
+TOKEN_LIFE = timedelta(hours=12)
+_KEY_PREFIX = "htk_"
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+_passwords = PasswordHash.recommended()
+_NOBODY = _passwords.hash(secrets.token_urlsafe())  # checked for unknown e-mail addresses, so that both take as long
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who a request speaks for. A user has every scope, a key has those it was made with."""
+
+    org_id: UUID
+    id: UUID
+    scopes: frozenset[str]
+    operator: bool = False
+
+    def require(self, *any_of: str) -> None:
+        if not self.scopes.intersection(any_of):
+            raise Forbidden(f"The API key needs the scope {' or '.join(any_of)}.")
+
+
+@dataclass(frozen=True)
+class Accounts:
+    store: Store
+    clock: Clock
+    token_key: bytes
+
+    async def create_organization(
+        self, name: str, email: str, password: str, *, operator: bool = False
+    ) -> tuple[Organization, User]:
+        """Raises `Conflict` when the e-mail address is taken."""
+        email = email.strip().lower()
+        if not _EMAIL.fullmatch(email):
+            raise Invalid(None, Issue(("email",), "This is not an e-mail address."))
+        now = self.clock.now()
+        organization = Organization(new_id(now), name, now)
+        hashed = await to_thread.run_sync(_passwords.hash, password)
+        user = User(new_id(now), organization.id, email, hashed, operator, now)
+        async with self.store.transaction() as tx:
+            await accounts.add_organization(tx, organization)
+            if not await accounts.add_user(tx, user):
+                raise Conflict(f"There already is a user {email}.")
+        return organization, user
+
+    async def organization(self, org_id: UUID) -> Organization:
+        async with self.store.transaction() as tx:
+            found = await accounts.organization(tx, org_id)
+        if not found:
+            raise NotFound("There is no such organisation.")
+        return found
+
+    async def any_user(self) -> bool:
+        async with self.store.transaction() as tx:
+            return await accounts.any_user(tx)
+
+    async def log_in(self, email: str, password: str) -> str:
+        """An access token for `TOKEN_LIFE`."""
+        async with self.store.transaction() as tx:
+            user = await accounts.user_by_email(tx, email.strip().lower())
+        hashed = user.password_hash if user else _NOBODY
+        matches = await to_thread.run_sync(_passwords.verify, password, hashed)
+        if not user or not matches:
+            raise Unauthenticated("The e-mail address or the password is wrong.")
+        return self._token(user.id)
+
+    async def by_token(self, token: str) -> Caller:
+        async with self.store.transaction() as tx:
+            user = await accounts.user(tx, self._user_in(token))
+        if not user:
+            raise Unauthenticated("The access token's user no longer exists.")
+        return Caller(user.org_id, user.id, frozenset(SCOPES), user.operator)
+
+    async def by_key(self, value: str) -> Caller:
+        if not _is_key(value):
+            raise Unauthenticated("The provided API key is invalid.")
+        now = self.clock.now()
+        async with self.store.transaction() as tx:
+            key = await accounts.live_key(tx, _digest(value), now)
+            if key and not accounts.used_recently(key, now):
+                await accounts.mark_used(tx, key.id, now)
+        if not key:
+            raise Unauthenticated("The provided API key is invalid.")
+        return Caller(key.org_id, key.id, frozenset(key.scopes))
+
+    async def by_bearer(self, value: str) -> Caller:
+        """Either kind of credential: both travel as `Authorization: Bearer …`."""
+        return await (self.by_key(value) if value.startswith(_KEY_PREFIX) else self.by_token(value))
+
+    async def create_key(
+        self, caller: Caller, name: str, scopes: Iterable[str], expires_at: datetime | None = None
+    ) -> tuple[ApiKey, str]:
+        """The key's value is returned here and never again. A caller can't hand out scopes it lacks."""
+        scopes = list(dict.fromkeys(scopes))
+        if not caller.scopes.issuperset(scopes):
+            raise Forbidden("An API key can't have a scope that its creator lacks.")
+        now = self.clock.now()
+        value = _new_key()
+        key = ApiKey(
+            id=new_id(now),
+            org_id=caller.org_id,
+            name=name,
+            prefix=value[: len(_KEY_PREFIX) + 4],
+            scopes=scopes,
+            created_by=caller.id,
+            created_at=now,
+            last_used_at=None,
+            expires_at=expires_at,
+        )
+        async with self.store.transaction() as tx:
+            await accounts.add_key(tx, key, _digest(value))
+        return key, value
+
+    async def keys(self, org_id: UUID) -> list[ApiKey]:
+        async with self.store.transaction() as tx:
+            return await accounts.keys(tx, org_id)
+
+    async def remove_key(self, org_id: UUID, key_id: UUID) -> None:
+        async with self.store.transaction() as tx:
+            if not await accounts.remove_key(tx, org_id, key_id):
+                raise NotFound("There is no such API key.")
+
+    def _token(self, user_id: UUID) -> str:
+        now = self.clock.now()
+        claims = {"sub": str(user_id), "iat": int(now.timestamp()), "exp": int((now + TOKEN_LIFE).timestamp())}
+        return jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(self.token_key))
+
+    def _user_in(self, token: str) -> UUID:
+        try:
+            claims = jwt.decode(token, OctKey.import_key(self.token_key), algorithms=["HS256"]).claims
+            if claims["exp"] <= self.clock.now().timestamp():
+                raise Unauthenticated("The access token has expired. Log in again.")
+            return UUID(claims["sub"])
+        except (JoseError, KeyError, TypeError, ValueError) as error:
+            raise Unauthenticated("The access token is invalid.") from error
+
+
+def _new_key() -> str:
+    body = secrets.token_urlsafe(32)
+    return f"{_KEY_PREFIX}{body}{_checksum(body)}"
+
+
+def _is_key(value: str) -> bool:
+    """Recognises a mistyped key, and tells a secret scanner a real one from noise, without asking the database."""
+    body, checksum = value[len(_KEY_PREFIX) : -8], value[-8:]
+    return value.startswith(_KEY_PREFIX) and value.isascii() and _checksum(body) == checksum
+
+
+def _checksum(body: str) -> str:
+    return f"{zlib.crc32(body.encode()):08x}"
+
+
+def _digest(value: str) -> bytes:
+    return hashlib.sha256(value.encode()).digest()

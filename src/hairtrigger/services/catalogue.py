@@ -1,0 +1,76 @@
+"""Which providers and triggers there are: the native ones, and those an organisation defined itself."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from hairtrigger.domain.errors import Invalid, Issue, NotFound
+from hairtrigger.kit.config import Config
+from hairtrigger.kit.trigger import Provider, Trigger
+from hairtrigger.store.database import Transaction
+from hairtrigger.store.triggers import ProjectTrigger
+
+UserProvider = Callable[[Transaction, UUID, UUID], Awaitable[Provider | None]]  # of an organisation's integration
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    providers: Mapping[str, Provider]
+    user_provider: UserProvider
+
+    def native(self, provider_id: str) -> Provider | None:
+        return self.providers.get(provider_id)
+
+    def native_trigger(self, provider_id: str, trigger_id: str) -> Trigger | None:
+        provider = self.native(provider_id)
+        return provider.trigger(trigger_id) if provider else None
+
+    async def provider(self, tx: Transaction, org_id: UUID | None, provider_id: str) -> Provider:
+        """Raises `NotFound`; another organisation's integration is not found either."""
+        found = self.native(provider_id)
+        if found is None and org_id is not None and (integration_id := _uuid(provider_id)):
+            found = await self.user_provider(tx, org_id, integration_id)
+        if found is None:
+            raise NotFound(f"There is no provider '{provider_id}'.")
+        return found
+
+    async def trigger(
+        self, tx: Transaction, org_id: UUID | None, provider_id: str, trigger_id: str
+    ) -> tuple[Provider, Trigger]:
+        provider = await self.provider(tx, org_id, provider_id)
+        trigger = provider.trigger(trigger_id)
+        if trigger is None:
+            raise NotFound(f"The provider '{provider_id}' has no trigger '{trigger_id}'.")
+        return provider, trigger
+
+
+def catalogue_of(
+    providers: Sequence[Provider], user_provider: UserProvider, base_urls: Mapping[str, str] | None = None
+) -> Catalogue:
+    """`base_urls` points a provider at another address: an enterprise server, or a double in a test."""
+    moved = base_urls or {}
+    return Catalogue({p.id: replace(p, base_url=moved.get(p.id, p.base_url)) for p in providers}, user_provider)
+
+
+def validated(definition: Trigger, params: Mapping[str, Any]) -> Config:
+    """Raises `Invalid` with a path to each wrong parameter."""
+    try:
+        config: Config = definition.config.model_validate(params)
+    except ValidationError as error:
+        issues = [Issue(("trigger_config_params", *e["loc"]), e["msg"], e["type"]) for e in error.errors()]
+        raise Invalid("The trigger's configuration is not valid.", *issues) from error
+    return config
+
+
+def config_of(definition: Trigger, trigger: ProjectTrigger) -> Any:
+    return validated(definition, trigger.config)
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

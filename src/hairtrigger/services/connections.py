@@ -1,0 +1,87 @@
+"""Connections: credentials a user entrusts to us. They go in and are never shown again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from hairtrigger.domain.errors import Conflict, Invalid, Issue, NotFound
+from hairtrigger.domain.ids import new_id
+from hairtrigger.platform.clock import Clock
+from hairtrigger.services.accounts import Caller
+from hairtrigger.services.catalogue import Catalogue
+from hairtrigger.services.secrets import Secrets
+from hairtrigger.store import connections, triggers
+from hairtrigger.store.connections import Connection
+from hairtrigger.store.database import Store, Transaction
+
+
+@dataclass(frozen=True)
+class Connections:
+    store: Store
+    clock: Clock
+    catalogue: Catalogue
+    secrets: Secrets
+
+    async def create(self, caller: Caller, provider_id: str, name: str, held: Mapping[str, str]) -> Connection:
+        """Raises `Invalid` when the provider needs a secret that is missing or empty."""
+        now = self.clock.now()
+        async with self.store.transaction() as tx:
+            await self._complete(tx, caller, provider_id, held)
+            id_ = new_id(now)
+            connection = Connection(
+                id=id_,
+                org_id=caller.org_id,
+                provider_id=provider_id,
+                name=name,
+                secrets=self.secrets.seal_for_connection(id_, held),
+                created_by=caller.id,
+                created_at=now,
+                updated_at=now,
+            )
+            await connections.add(tx, connection)
+        return connection
+
+    async def get(self, caller: Caller, connection_id: UUID) -> Connection:
+        async with self.store.transaction() as tx:
+            return await self._own(tx, caller, connection_id)
+
+    async def list(self, caller: Caller, provider_id: str | None = None) -> list[Connection]:
+        async with self.store.transaction() as tx:
+            return await connections.of_organization(tx, caller.org_id, provider_id)
+
+    async def update(
+        self, caller: Caller, connection_id: UUID, name: str | None, held: Mapping[str, str] | None
+    ) -> Connection:
+        """Secrets are replaced as a whole; None keeps them."""
+        async with self.store.transaction() as tx:
+            connection = await self._own(tx, caller, connection_id)
+            changed = replace(connection, name=name or connection.name, updated_at=self.clock.now())
+            if held is not None:
+                await self._complete(tx, caller, connection.provider_id, held)
+                changed = replace(changed, secrets=self.secrets.seal_for_connection(connection_id, held))
+            await connections.save(tx, changed)
+        return changed
+
+    async def delete(self, caller: Caller, connection_id: UUID) -> None:
+        """Refused while an enabled trigger uses it: it would go on saying "enabled" and never fire again."""
+        async with self.store.transaction() as tx:
+            await self._own(tx, caller, connection_id)
+            if in_use := await triggers.connection_in_use(tx, connection_id):
+                raise Conflict(f"{in_use} enabled triggers use this connection. Disable them first.")
+            await connections.remove(tx, caller.org_id, connection_id)
+
+    async def _complete(self, tx: Transaction, caller: Caller, provider_id: str, held: Mapping[str, str]) -> None:
+        provider = await self.catalogue.provider(tx, caller.org_id, provider_id)
+        missing = [
+            Issue(("secrets", name), f"A connection to {provider.name} needs '{name}'.", "missing")
+            for name in provider.auth.secrets
+            if not held.get(name)
+        ]
+        if missing:
+            raise Invalid(None, *missing)
+
+    async def _own(self, tx: Transaction, caller: Caller, connection_id: UUID) -> Connection:
+        connection = await connections.get(tx, caller.org_id, connection_id)
+        if not connection:
+            raise NotFound("There is no such connection.")
+        return connection

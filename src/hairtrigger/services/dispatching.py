@@ -1,0 +1,180 @@
+"""Brings deliveries to their targets: claimed under a lease, attempted, and finished many to a transaction."""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+
+from hairtrigger.domain.errors import Unavailable
+from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.domain.retry import delay_before
+from hairtrigger.domain.target import Outgoing, Sent, Target
+from hairtrigger.platform.batching import Batcher
+from hairtrigger.platform.clock import Clock
+from hairtrigger.platform.wake import Wake
+from hairtrigger.services.triggers import Triggers
+from hairtrigger.store import deliveries, outcomes, triggers
+from hairtrigger.store.database import Store
+from hairtrigger.store.deliveries import Attempt, Claimed
+from hairtrigger.store.outcomes import Outcome
+from hairtrigger.store.projects import Project
+
+log = structlog.get_logger()
+
+_HOLD = timedelta(seconds=30)  # a delivery whose worker died is given to another after this long
+_RENEW = timedelta(seconds=10)
+_IDLE = timedelta(milliseconds=250)
+_NOBODY = UUID(int=0)
+
+
+@dataclass
+class Dispatcher:
+    """`slots` deliveries at a time. Each project has its own limit in the database, so a slow target fills its lane
+    and never the slots of others."""
+
+    store: Store
+    clock: Clock
+    work: Wake
+    target_of: Callable[[Project], Target]
+    triggers: Triggers
+    slots: int = 200
+    jitter: Callable[[], float] = random.random
+    _under_way: dict[int, asyncio.Task[None]] = field(default_factory=dict, init=False)
+    _stopping: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self._finisher: Batcher[Attempt, None] = Batcher(self._finish, concurrency=1)
+
+    async def run(self) -> None:
+        """Until cancelled. Deliveries under way then are given up; their leases run out and another takes over."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._finisher.run())
+            tasks.create_task(self._keep_leases())
+            while not self._stopping:
+                try:
+                    claimed = await self._claim()
+                except Unavailable:
+                    log.warning("database away, deliveries wait")
+                    await asyncio.sleep(1)
+                    continue
+                for one in claimed:
+                    self._under_way[one.message.msg_id] = tasks.create_task(self._deliver(one))
+                if not claimed:
+                    await self.work.wait(_IDLE)
+            await asyncio.Event().wait()  # until cancelled; what is under way goes on
+
+    async def drain(self, at_most: timedelta) -> None:
+        """Claims nothing more and waits for what is under way, before a stop."""
+        self._stopping = True
+        if self._under_way:
+            await asyncio.wait(list(self._under_way.values()), timeout=at_most.total_seconds())
+
+    async def _claim(self) -> list[Claimed]:
+        free = self.slots - len(self._under_way)
+        if free <= 0:
+            return []
+        async with self.store.transaction() as tx:
+            return await deliveries.claim(tx, min(free, 100), _HOLD)
+
+    async def _keep_leases(self) -> None:
+        while True:
+            await asyncio.sleep(_RENEW.total_seconds())
+            if self._under_way:
+                with suppress(Unavailable):
+                    async with self.store.transaction() as tx:
+                        await deliveries.extend(tx, list(self._under_way), _HOLD)
+
+    async def _deliver(self, claimed: Claimed) -> None:
+        try:
+            if claimed.event is None or claimed.project is None:
+                await self._drop(claimed)
+                return
+            started = self.clock.now()
+            sent = await self.target_of(claimed.project).send(_outgoing(claimed))
+            await self._finisher.submit(self._attempt(claimed, sent, started))
+        except Unavailable:
+            log.warning("database away, delivery will be repeated", delivery=str(claimed.message.delivery_id))
+        except Exception:
+            log.exception("delivery broke; it will be repeated", delivery=str(claimed.message.delivery_id))
+        finally:
+            del self._under_way[claimed.message.msg_id]
+            self.work.set()
+
+    def _attempt(self, claimed: Claimed, sent: Sent, started: datetime) -> Attempt:
+        assert claimed.event
+        now = self.clock.now()
+        attempt = Attempt(
+            message=claimed.message,
+            org_id=claimed.event.org_id,
+            status=sent.status,
+            response_status=sent.response_status,
+            detail=sent.detail,
+            response=sent.response,
+            conversation=sent.conversation,
+            started_at=started,
+            finished_at=now,
+        )
+        match sent.status:
+            case "delivered":
+                return attempt
+            case "gone":
+                return replace(attempt, dead="The target answered 410 Gone; the trigger was disabled.")
+            case "failed":
+                following = claimed.message.attempt + 1
+                wait = delay_before(following, jitter=self.jitter, retry_after=sent.retry_after)
+                if wait is None:
+                    return replace(attempt, dead=f"All {claimed.message.attempt} attempts failed: {sent.detail}")
+                return replace(attempt, retry_at=now + wait)
+
+    async def _finish(self, attempts: Sequence[Attempt]) -> list[None]:
+        async with self.store.transaction() as tx:
+            counted = await deliveries.finish(tx, attempts)
+        for one in counted:
+            if one.status == "gone":
+                await self._disable(one)
+        return [None] * len(attempts)
+
+    async def _disable(self, attempt: Attempt) -> None:
+        """Standard Webhooks: a target that answers 410 wants nothing more."""
+        now = self.clock.now()
+        async with self.store.transaction() as tx:
+            trigger_id = await deliveries.trigger_of(tx, attempt.message)
+            trigger = trigger_id and await triggers.get(tx, attempt.org_id, trigger_id, for_update=True)
+            if trigger and trigger.enabled:
+                await self.triggers.switch_off(tx, trigger, None)
+                detail = "The target answered 410 Gone, so the trigger was disabled."
+                await outcomes.record(
+                    tx, Outcome(Kind.TARGET, Code.TARGET_GONE, now, trigger.org_id, trigger.id, detail)
+                )
+
+    async def _drop(self, claimed: Claimed) -> None:
+        org_id = claimed.event.org_id if claimed.event else claimed.project.org_id if claimed.project else _NOBODY
+        reason = "The project was deleted." if claimed.event else "The event is no longer stored."
+        async with self.store.transaction() as tx:
+            await deliveries.drop(tx, claimed.message, org_id, reason, self.clock.now())
+
+
+def _outgoing(claimed: Claimed) -> Outgoing:
+    event, message = claimed.event, claimed.message
+    assert event
+    return Outgoing(
+        delivery_id=message.delivery_id,
+        event_id=event.id,
+        attempt=message.attempt,
+        source=f"/project-triggers/{event.project_trigger_id}",
+        type=event.type,
+        subject=event.subject,
+        time=event.occurred_at,
+        content_type=event.content_type,
+        body=event.body,
+        org_id=event.org_id,
+        project_id=event.project_id,
+        project_trigger_id=event.project_trigger_id,
+        event_key=event.key,
+        replay_of=event.id if message.delivery_id != event.id else None,
+    )

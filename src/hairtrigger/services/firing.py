@@ -1,0 +1,129 @@
+"""The clock's own events: due times become events in the transaction that sets the next one."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from pydantic_core import to_json
+
+from hairtrigger.domain.errors import HairtriggerError, Invalid, NotFound, NotReady
+from hairtrigger.domain.event import Draft
+from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.domain.schedule import Missed, due, upcoming
+from hairtrigger.kit.trigger import Scheduled
+from hairtrigger.platform.clock import Clock
+from hairtrigger.platform.wake import Wake
+from hairtrigger.services.accounts import Caller
+from hairtrigger.services.catalogue import Catalogue, config_of
+from hairtrigger.services.recording import event_from
+from hairtrigger.store import events, outcomes, polls, triggers
+from hairtrigger.store.database import Store, Transaction
+from hairtrigger.store.events import Event
+from hairtrigger.store.outcomes import Outcome
+from hairtrigger.store.polls import Poll
+from hairtrigger.store.triggers import ProjectTrigger
+
+_MOST_AT_ONCE = 100  # made-up firings of one trigger in one go
+
+
+@dataclass(frozen=True)
+class Fired:
+    """What a due trigger leaves behind."""
+
+    events: list[Event]
+    outcome: Outcome | None
+    last_at: datetime
+    next_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Firing:
+    store: Store
+    clock: Clock
+    catalogue: Catalogue
+    work: Wake
+    grace: timedelta  # later than this, a firing counts as missed
+
+    async def run_due(self, limit: int = 500) -> int:
+        now = self.clock.now()
+        async with self.store.transaction() as tx:
+            rows = await polls.due_schedules(tx, now, limit)
+            found = await triggers.by_ids(tx, [row.project_trigger_id for row in rows])
+            for row in rows:
+                trigger = found[row.project_trigger_id]
+                fired = self._fired(trigger, row, now)
+                await polls.fired(tx, trigger.id, fired.last_at, fired.next_at)
+                await events.append(tx, fired.events)
+                if fired.outcome:
+                    await outcomes.record(tx, fired.outcome)
+                if fired.next_at is None:
+                    await self._over(tx, trigger, now)
+        if rows:
+            self.work.set()
+        return len(rows)
+
+    async def fire_now(self, caller: Caller, trigger_id: UUID) -> UUID:
+        """Fires a scheduled trigger out of turn; its schedule stays as it is."""
+        now = self.clock.now()
+        async with self.store.transaction() as tx:
+            trigger = await triggers.get(tx, caller.org_id, trigger_id)
+            if not trigger:
+                raise NotFound("There is no such project trigger.")
+            definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)
+            if not isinstance(definition, Scheduled):
+                raise NotReady("This trigger has no schedule.")
+            if not trigger.enabled:
+                raise NotReady("The trigger is disabled. Enable it first.")
+            event = event_from(trigger, replace(_tick(now), key=f"by hand {now.isoformat()}"), now)
+            await events.append(tx, [event])
+            await outcomes.record(tx, self._outcome(trigger, Code.ACCEPTED, now, "Fired by hand.", 1))
+        self.work.set()
+        return event.id
+
+    def upcoming(self, trigger: ProjectTrigger, count: int = 10) -> list[datetime]:
+        """The next times an enabled scheduled trigger fires, as seen from now."""
+        definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)
+        if not isinstance(definition, Scheduled) or not trigger.enabled or not trigger.enabled_at:
+            return []
+        schedule = definition.schedule(config_of(definition, trigger), trigger.enabled_at)
+        return upcoming(schedule, self.clock.now(), count)
+
+    def _fired(self, trigger: ProjectTrigger, row: Poll, now: datetime) -> Fired:
+        """One trigger whose schedule can't be read must not stop the others: it comes off the clock and says so."""
+        try:
+            return self._due(trigger, row, now)
+        except HairtriggerError as error:
+            return Fired([], self._outcome(trigger, Code.FAILED, now, error.message), now, None)
+
+    def _due(self, trigger: ProjectTrigger, row: Poll, now: datetime) -> Fired:
+        definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)
+        if not isinstance(definition, Scheduled):
+            raise Invalid("This trigger has no schedule any more.")
+        config = config_of(definition, trigger)
+        assert trigger.enabled_at
+        schedule = definition.schedule(config, trigger.enabled_at)
+        previous = max(row.last_at, trigger.enabled_at) if row.last_at else trigger.enabled_at
+        policy: Missed = definition.missed(config)
+        times = due(schedule, previous, now, policy, _MOST_AT_ONCE, grace=self.grace)
+        reached = times[-1] if len(times) == _MOST_AT_ONCE else now  # the rest comes with the next tick
+        made = [event_from(trigger, _tick(at), now + timedelta(microseconds=n)) for n, at in enumerate(times)]
+        outcome = (
+            self._outcome(trigger, Code.ACCEPTED, now, "Fired.", len(made))
+            if made
+            else self._outcome(trigger, Code.MISSED, now, "Due while the service was down; its policy is to skip.")
+        )
+        return Fired(made, outcome, reached, schedule.next_after(reached))
+
+    async def _over(self, tx: Transaction, trigger: ProjectTrigger, now: datetime) -> None:
+        """A one-off has fired, or a schedule has no more times: "enabled" would be a lie."""
+        over = replace(trigger, enabled=False, generation=trigger.generation + 1, updated_at=now)
+        await triggers.save(tx, over)
+
+    def _outcome(self, trigger: ProjectTrigger, code: Code, now: datetime, detail: str, count: int = 0) -> Outcome:
+        return Outcome(Kind.SCHEDULE, code, now, trigger.org_id, trigger.id, detail, count)
+
+
+def _tick(at: datetime) -> Draft:
+    """The planned time is the event's key: however late or often it is looked at, it fires once."""
+    planned = at.isoformat()
+    return Draft(key=planned, data=to_json({"scheduled_for": planned}), occurred_at=at)

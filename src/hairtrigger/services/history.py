@@ -1,0 +1,119 @@
+"""Events and deliveries as users see them, and delivering again.
+
+A replay has a delivery id of its own, so that a target that remembers ids runs it once more.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from hairtrigger.domain.errors import NotFound
+from hairtrigger.platform.clock import Clock
+from hairtrigger.platform.wake import Wake
+from hairtrigger.services.accounts import Caller
+from hairtrigger.store import deliveries, events, history
+from hairtrigger.store.database import Store
+from hairtrigger.store.events import Event
+from hairtrigger.store.history import AttemptRecord, Delivery, Status
+
+
+@dataclass(frozen=True)
+class History:
+    store: Store
+    clock: Clock
+    work: Wake
+
+    async def replay(self, caller: Caller, event_id: UUID) -> UUID:
+        """The id of the new delivery."""
+        async with self.store.transaction() as tx:
+            event = await events.get(tx, caller.org_id, event_id)
+            if not event:
+                raise NotFound("There is no such event.")
+            ids = await deliveries.add_replays(tx, [event], str(caller.id), self.clock.now())
+        self.work.set()
+        return ids[0]
+
+    async def replay_many(
+        self,
+        caller: Caller,
+        *,
+        limit: int,
+        status: Status | None = None,
+        project_id: str | None = None,
+        project_trigger_id: UUID | None = None,
+        since: datetime | None = None,
+    ) -> list[UUID]:
+        """Replays what a list with the same filters shows, newest `limit` first, each event once."""
+        async with self.store.transaction() as tx:
+            found = await history.deliveries(
+                tx,
+                caller.org_id,
+                limit=limit,
+                status=status,
+                project_id=project_id,
+                project_trigger_id=project_trigger_id,
+                since=since,
+            )
+            wanted = dict.fromkeys(one.event_id for one in found)
+            again = [event for id_ in wanted if (event := await events.get(tx, caller.org_id, id_))]
+            ids = await deliveries.add_replays(tx, again, str(caller.id), self.clock.now())
+        self.work.set()
+        return ids
+
+    async def events(
+        self,
+        caller: Caller,
+        *,
+        limit: int,
+        before: UUID | None,
+        project_trigger_id: UUID | None,
+        project_id: str | None,
+        since: datetime | None,
+    ) -> list[Event]:
+        async with self.store.transaction() as tx:
+            return await events.page(
+                tx,
+                caller.org_id,
+                limit=limit,
+                before=before,
+                project_trigger_id=project_trigger_id,
+                project_id=project_id,
+                since=since,
+            )
+
+    async def event(self, caller: Caller, event_id: UUID) -> tuple[Event, list[Delivery]]:
+        async with self.store.transaction() as tx:
+            event = await events.get(tx, caller.org_id, event_id)
+            if not event:
+                raise NotFound("There is no such event.")
+            return event, await history.deliveries(tx, caller.org_id, limit=100, event_id=event_id)
+
+    async def deliveries(
+        self,
+        caller: Caller,
+        *,
+        limit: int,
+        before: UUID | None,
+        status: Status | None,
+        project_trigger_id: UUID | None,
+        project_id: str | None,
+        event_id: UUID | None,
+    ) -> list[Delivery]:
+        async with self.store.transaction() as tx:
+            return await history.deliveries(
+                tx,
+                caller.org_id,
+                limit=limit,
+                status=status,
+                before=before,
+                project_trigger_id=project_trigger_id,
+                project_id=project_id,
+                event_id=event_id,
+            )
+
+    async def delivery(self, caller: Caller, delivery_id: UUID) -> tuple[Delivery, list[AttemptRecord]]:
+        async with self.store.transaction() as tx:
+            found = await history.deliveries(tx, caller.org_id, limit=1, id=delivery_id)
+            if not found:
+                raise NotFound("There is no such delivery.")
+            return found[0], await history.attempts(tx, caller.org_id, delivery_id)

@@ -1,0 +1,355 @@
+"""Integrations users define: how to authenticate at a system, what to poll it for, and what to do in it."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, cast
+from uuid import UUID
+
+from pydantic import AliasChoices, Field, FiniteFloat, create_model
+
+from hairtrigger.domain.errors import Conflict, Invalid, Issue, NotFound
+from hairtrigger.domain.ids import new_id
+from hairtrigger.domain.integration import ActionField, AuthField, AuthType, InputField, OAuthClient
+from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.domain.slug import kebab, snake, unused
+from hairtrigger.kit.trigger import PollingConfig
+from hairtrigger.platform.clock import Clock
+from hairtrigger.platform.vault import Vault
+from hairtrigger.services.accounts import Caller
+from hairtrigger.store import integrations, outcomes
+from hairtrigger.store.database import Store, Transaction
+from hairtrigger.store.integrations import ActionSummary, Icon, Integration, IntegrationAction, IntegrationTrigger
+from hairtrigger.store.outcomes import Outcome
+
+Syntax = Callable[[str], Awaitable[None]]  # raises `Invalid`, naming line and column, for code that does not parse
+
+
+@dataclass(frozen=True)
+class Contents:
+    integration: Integration
+    actions: list[IntegrationAction]
+    triggers: list[IntegrationTrigger]
+
+
+@dataclass(frozen=True)
+class AuthDraft:
+    auth_type: AuthType
+    auth_fields: tuple[AuthField, ...]
+    auth_test_code: str | None  # None keeps what is there; so do the next two
+    oauth_client: OAuthClient | None
+    oauth_secret: str | None = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ActionDraft:
+    name: str
+    description: str
+    input_fields: tuple[ActionField, ...]
+    code: str | None  # None keeps what is there; so does the next
+    requires_confirmation: bool | None
+
+
+@dataclass(frozen=True)
+class TriggerDraft:
+    name: str
+    description: str
+    polling_code: str | None
+    input_fields: tuple[InputField, ...]
+
+
+@dataclass(frozen=True)
+class Integrations:
+    store: Store
+    clock: Clock
+    vault: Vault
+    syntax: Syntax
+
+    async def create(self, caller: Caller, name: str, description: str) -> Integration:
+        now = self.clock.now()
+        new = Integration(
+            id=new_id(now),
+            org_id=caller.org_id,
+            name=name,
+            description=description,
+            color=None,
+            icon_url=None,
+            auth_type="NONE",
+            auth_fields=(),
+            auth_test_code=None,
+            oauth_client=None,
+            oauth_secret=None,
+            created_at=now,
+            updated_at=now,
+        )
+        async with self.store.transaction() as tx:
+            await integrations.add(tx, new)
+        return new
+
+    async def of_organization(self, caller: Caller) -> list[tuple[Integration, list[ActionSummary]]]:
+        async with self.store.transaction() as tx:
+            actions = await integrations.action_summaries(tx, caller.org_id)
+            found = await integrations.of_organization(tx, caller.org_id)
+        return [(one, actions.get(one.id, [])) for one in found]
+
+    async def get(self, caller: Caller, integration_id: UUID) -> Contents:
+        async with self.store.transaction() as tx:
+            return Contents(
+                await self._own(tx, caller, integration_id),
+                await integrations.actions(tx, integration_id),
+                await integrations.triggers(tx, integration_id),
+            )
+
+    async def change(
+        self,
+        caller: Caller,
+        integration_id: UUID,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        color: str | None = None,
+        icon_url: str | None = None,
+    ) -> Integration:
+        """None keeps what is there. An icon's URL takes the place of an uploaded image."""
+        wanted = {"name": name, "description": description, "color": color, "icon_url": icon_url}
+        changes: dict[str, Any] = {key: value for key, value in wanted.items() if value is not None}
+        async with self.store.transaction() as tx:
+            found = await self._own(tx, caller, integration_id, for_update=True)
+            changed = replace(found, **changes, updated_at=self.clock.now())
+            await integrations.save(tx, changed)
+            if icon_url is not None:
+                await integrations.remove_icon(tx, integration_id)
+        return changed
+
+    async def set_auth(self, caller: Caller, integration_id: UUID, draft: AuthDraft) -> Integration:
+        """Another type starts afresh: everybody's connections, the OAuth client and the test code go."""
+        async with self.store.transaction() as tx:
+            found = await self._own(tx, caller, integration_id, for_update=True)
+            if draft.auth_type != found.auth_type:
+                await integrations.remove_connections(tx, integration_id)
+                found = replace(found, auth_test_code=None, oauth_client=None, oauth_secret=None)
+            changed = self._with_auth(found, draft)
+            await integrations.save(tx, changed)
+        return changed
+
+    # -- icon
+
+    async def icon_url(self, caller: Caller, integration_id: UUID, image_url: str) -> str | None:
+        """Where the icon is: the URL it was given, or `image_url` when its image was uploaded."""
+        async with self.store.transaction() as tx:
+            found = await self._own(tx, caller, integration_id)
+            if found.icon_url is not None:
+                return found.icon_url
+            return image_url if await integrations.has_icon(tx, integration_id) else None
+
+    async def icon(self, caller: Caller, integration_id: UUID) -> Icon:
+        async with self.store.transaction() as tx:
+            await self._own(tx, caller, integration_id)
+            found = await integrations.icon(tx, integration_id)
+        if not found:
+            raise NotFound("No icon has been uploaded for this integration.")
+        return found
+
+    async def set_icon(self, caller: Caller, integration_id: UUID, image: bytes) -> None:
+        """Raises `Invalid` when it is none of PNG, JPEG and WebP, whatever it was sent as."""
+        icon = Icon(_image_type(image), image)
+        async with self.store.transaction() as tx:
+            found = await self._own(tx, caller, integration_id, for_update=True)
+            await integrations.save(tx, replace(found, icon_url=None, updated_at=self.clock.now()))
+            await integrations.set_icon(tx, integration_id, icon)
+
+    # -- triggers
+
+    async def create_trigger(self, caller: Caller, integration_id: UUID, draft: TriggerDraft) -> IntegrationTrigger:
+        """Raises `Conflict` when the name is taken."""
+        await self._check(draft.polling_code)
+        async with self.store.transaction() as tx:
+            await self._own(tx, caller, integration_id, for_update=True)
+            slug = unused(kebab(draft.name), await integrations.trigger_slugs(tx, integration_id))
+            new = IntegrationTrigger(
+                id=new_id(self.clock.now()), integration_id=integration_id, slug=slug, **vars(draft)
+            )
+            if not await integrations.add_trigger(tx, new):
+                raise _trigger_exists(draft.name)
+        return new
+
+    async def replace_trigger(
+        self, caller: Caller, integration_id: UUID, trigger_id: UUID, draft: TriggerDraft
+    ) -> IntegrationTrigger:
+        """All but its id and slug: project triggers know it by that. Raises `Conflict` when the name is taken."""
+        await self._check(draft.polling_code)
+        async with self.store.transaction() as tx:
+            found = await self._own_trigger(tx, caller, integration_id, trigger_id)
+            changed = replace(found, **vars(draft))
+            if not await integrations.save_trigger(tx, changed):
+                raise _trigger_exists(draft.name)
+        return changed
+
+    async def delete_trigger(self, caller: Caller, integration_id: UUID, trigger_id: UUID) -> None:
+        """The project triggers that use it are disabled."""
+        now = self.clock.now()
+        async with self.store.transaction() as tx:
+            gone = await self._own_trigger(tx, caller, integration_id, trigger_id)
+            await integrations.remove_trigger(tx, integration_id, trigger_id)
+            why = f"Disabled: the integration's trigger '{gone.slug}' was deleted."
+            for user in await integrations.disable_users(tx, gone, now):
+                await outcomes.record(tx, Outcome(Kind.REGISTRATION, Code.REMOVED, now, caller.org_id, user, why))
+
+    # -- actions
+
+    async def create_action(self, caller: Caller, integration_id: UUID, draft: ActionDraft) -> IntegrationAction:
+        """Raises `Conflict` when the name is taken."""
+        async with self.store.transaction() as tx:
+            await self._own(tx, caller, integration_id, for_update=True)
+            new = IntegrationAction(
+                id=new_id(self.clock.now()),
+                integration_id=integration_id,
+                name=draft.name,
+                slug=unused(kebab(draft.name, "action"), await integrations.action_slugs(tx, integration_id)),
+                description=draft.description,
+                code=draft.code,
+                position=await integrations.next_position(tx, integration_id),
+                input_fields=draft.input_fields,
+                requires_confirmation=draft.requires_confirmation is not False,
+            )
+            if not await integrations.add_action(tx, new):
+                raise _action_exists(draft.name)
+        return new
+
+    async def replace_action(
+        self, caller: Caller, integration_id: UUID, action_id: UUID, draft: ActionDraft
+    ) -> IntegrationAction:
+        """Everything but its id, slug and place. Raises `Conflict` when the name is taken."""
+        changes = {key: value for key, value in vars(draft).items() if value is not None}
+        async with self.store.transaction() as tx:
+            await self._own(tx, caller, integration_id, for_update=True)
+            found = await integrations.action(tx, integration_id, action_id)
+            if not found:
+                raise _no_action()
+            changed = replace(found, **changes)
+            if not await integrations.save_action(tx, changed):
+                raise _action_exists(draft.name)
+        return changed
+
+    async def delete_action(self, caller: Caller, integration_id: UUID, action_id: UUID) -> None:
+        async with self.store.transaction() as tx:
+            await self._own(tx, caller, integration_id)
+            if not await integrations.remove_action(tx, integration_id, action_id):
+                raise _no_action()
+
+    # -- the rest
+
+    async def _own(
+        self, tx: Transaction, caller: Caller, integration_id: UUID, *, for_update: bool = False
+    ) -> Integration:
+        found = await integrations.get(tx, caller.org_id, integration_id, for_update=for_update)
+        if not found:
+            raise NotFound("Integration not found")
+        return found
+
+    async def _own_trigger(
+        self, tx: Transaction, caller: Caller, integration_id: UUID, trigger_id: UUID
+    ) -> IntegrationTrigger:
+        await self._own(tx, caller, integration_id, for_update=True)
+        found = await integrations.trigger(tx, integration_id, trigger_id)
+        if not found:
+            raise NotFound("Trigger not found")
+        return found
+
+    async def _check(self, polling_code: str | None) -> None:
+        if polling_code is not None:
+            await self.syntax(polling_code)
+
+    def _with_auth(self, found: Integration, draft: AuthDraft) -> Integration:
+        changes: dict[str, Any] = {"auth_type": draft.auth_type, "auth_fields": draft.auth_fields}
+        if draft.auth_test_code is not None:
+            changes["auth_test_code"] = draft.auth_test_code
+        if draft.oauth_client is not None:
+            changes["oauth_client"] = draft.oauth_client
+            # Replaced together: kept, the secret could be sent to whatever token URL the client has now.
+            changes["oauth_secret"] = self._sealed(found.id, draft.oauth_secret)
+        return replace(found, **changes, updated_at=self.clock.now())
+
+    def _sealed(self, integration_id: UUID, secret: str | None) -> bytes | None:
+        return self.vault.seal(secret.encode(), f"integration/{integration_id}") if secret else None
+
+
+def config_model(fields: Sequence[InputField]) -> type[PollingConfig]:
+    """What the configuration of a project trigger must look like for a trigger with these fields.
+
+    A value may stand under its field's slug, its label, or its label in snake_case.
+    """
+    columns: dict[str, Any] = {
+        f"input_{number}": _accepted(one, names)
+        for number, (one, names) in enumerate(zip(fields, _names(fields), strict=True))
+    }
+    return create_model("Inputs", __base__=PollingConfig, **columns)
+
+
+def inputs_of(fields: Sequence[InputField], config: PollingConfig) -> dict[str, Any]:
+    """`inputs` as polling code sees it: each value under all names of its field. What was left out is not there.
+
+    `config` is of the `config_model` of the same fields.
+    """
+    return {
+        name: value
+        for number, names in enumerate(_names(fields))
+        if (value := getattr(config, f"input_{number}")) is not None
+        for name in names
+    }
+
+
+def _names(fields: Sequence[InputField]) -> list[list[str]]:
+    """Of each field, its slug first. A slug is never another field's name too."""
+    taken = {one.slug for one in fields} | set(PollingConfig.model_fields)
+    return [
+        [one.slug, *(name for name in dict.fromkeys((snake(one.label), one.label)) if name not in taken)]
+        for one in fields
+    ]
+
+
+def _accepted(one: InputField, names: Sequence[str]) -> tuple[Any, Any]:
+    declared = Field(
+        default=... if one.required else None,
+        validation_alias=AliasChoices(names[0], *names[1:]),
+        title=one.label,
+        description=one.description or None,
+        json_schema_extra={"format": "password", "writeOnly": True} if one.type == "PASSWORD" else None,
+    )
+    return (_type(one) if one.required else _type(one) | None, declared)
+
+
+def _type(one: InputField) -> Any:
+    match one.type:
+        case "TEXT" | "MULTI_LINE_TEXT" | "PASSWORD":
+            return str
+        case "NUMBER":
+            return int | FiniteFloat
+        case "BOOLEAN":
+            return bool
+        case "VECTOR":
+            return list[FiniteFloat]
+        case "SELECT":
+            choice = cast(Any, Literal)[tuple(option.value for option in one.options or ())]
+            return cast(Any, list)[choice] if one.allow_multi_select else choice
+
+
+def _image_type(image: bytes) -> str:
+    if image.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if image.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if image[:4] == b"RIFF" and image[8:12] == b"WEBP":
+        return "image/webp"
+    raise Invalid(None, Issue(("icon",), "The icon is not a PNG, JPEG or WebP image."))
+
+
+def _trigger_exists(name: str) -> Conflict:
+    return Conflict(f"Trigger with this name already exists in the integration: {name}")
+
+
+def _action_exists(name: str) -> Conflict:
+    return Conflict(f"Action with this name already exists in the integration: {name}")
+
+
+def _no_action() -> NotFound:
+    return NotFound("Action not found")

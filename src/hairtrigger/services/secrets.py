@@ -1,0 +1,78 @@
+"""What is sealed in the database, and to which row each secret is bound."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from pydantic_core import from_json, to_json
+
+from hairtrigger.platform.vault import Vault
+from hairtrigger.store.connections import Connection
+from hairtrigger.store.projects import Project
+from hairtrigger.store.triggers import ProjectTrigger, Removal
+
+
+@dataclass(frozen=True)
+class LiveSecret:
+    """A signing secret. During a rotation the one before stays valid `until` then."""
+
+    value: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Secrets:
+    vault: Vault
+
+    def live(self, trigger: ProjectTrigger, now: datetime) -> list[str]:
+        """What a delivery to this trigger may be signed with now."""
+        return [one.value for one in self.of_trigger(trigger) if one.until is None or one.until > now]
+
+    def of_trigger(self, trigger: ProjectTrigger) -> list[LiveSecret]:
+        if trigger.secrets is None:
+            return []
+        return [
+            LiveSecret(one["value"], datetime.fromisoformat(one["until"]) if one["until"] else None)
+            for one in self._unseal(trigger.secrets, f"trigger/{trigger.id}")
+        ]
+
+    def seal_for_trigger(self, trigger_id: UUID, secrets: Sequence[LiveSecret]) -> bytes:
+        return self._seal([{"value": s.value, "until": s.until} for s in secrets], f"trigger/{trigger_id}")
+
+    def rotated(self, trigger: ProjectTrigger, value: str, now: datetime, overlap: timedelta) -> bytes:
+        """`value` signs from now on; what was valid stays valid for `overlap`."""
+        kept = [
+            LiveSecret(old, min(now + overlap, until) if until else now + overlap)
+            for old, until in ((s.value, s.until) for s in self.of_trigger(trigger))
+            if until is None or until > now
+        ]
+        return self.seal_for_trigger(trigger.id, [LiveSecret(value), *kept])
+
+    def of_connection(self, connection: Connection) -> dict[str, str]:
+        return self._mapping(connection.secrets, f"connection/{connection.id}")
+
+    def seal_for_connection(self, connection_id: UUID, secrets: Mapping[str, str]) -> bytes:
+        return self._seal(dict(secrets), f"connection/{connection_id}")
+
+    def of_project(self, project: Project) -> dict[str, str]:
+        return self._mapping(project.secrets, f"project/{project.id}")
+
+    def seal_for_project(self, project_id: str, secrets: Mapping[str, str]) -> bytes:
+        return self._seal(dict(secrets), f"project/{project_id}")
+
+    def of_removal(self, removal: Removal) -> dict[str, str]:
+        return self._mapping(removal.secrets, f"removal/{removal.project_trigger_id}")
+
+    def seal_for_removal(self, trigger_id: UUID, secrets: Mapping[str, str]) -> bytes:
+        return self._seal(dict(secrets), f"removal/{trigger_id}")
+
+    def _seal(self, value: Any, bound_to: str) -> bytes:
+        return self.vault.seal(to_json(value), bound_to)
+
+    def _unseal(self, sealed: bytes, bound_to: str) -> Any:
+        return from_json(self.vault.unseal(sealed, bound_to))
+
+    def _mapping(self, sealed: bytes, bound_to: str) -> dict[str, str]:
+        return {str(name): str(value) for name, value in self._unseal(sealed, bound_to).items()}

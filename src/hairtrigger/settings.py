@@ -1,0 +1,129 @@
+"""Every setting, from the environment: `HAIRTRIGGER_<NAME>`, or `HAIRTRIGGER_<NAME>_FILE` with a path to its value."""
+
+import os
+import re
+from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+PREFIX = "HAIRTRIGGER_"
+
+
+def _data_dir() -> Path:
+    """Root's files must be reachable for the database's own user, so they don't lie in root's home."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        return Path("/var/lib/hairtrigger")
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "hairtrigger"
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="The address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="The port to listen on.")
+    public_url: str | None = Field(
+        None, description="How providers reach this service, without a slash at the end. Default: http://host:port"
+    )
+    data_dir: Path = Field(
+        default_factory=_data_dir, description="Where the embedded database and the key file lie. Back it up."
+    )
+    database_url: SecretStr | None = Field(
+        None, description="A PostgreSQL 14+ to use instead of the embedded one: postgresql://user:password@host/name"
+    )
+    database_connections: int = Field(20, ge=4, le=500, description="The most connections to keep to the database.")
+    vault_file: Path | None = Field(
+        None, description="The key file that opens stored secrets. Default: vault.json in the data directory."
+    )
+    app_secrets: dict[str, list[SecretStr]] = Field(
+        default_factory=dict,
+        description='Signing secrets of your provider apps, as JSON: {"github": ["…"], "slack": ["…"]}. All are live.',
+    )
+    provider_urls: dict[str, str] = Field(
+        default_factory=dict,
+        description='Other addresses of providers, as JSON: {"github": "https://github.example.com/api/v3/"}',
+    )
+    egress_allow: list[IPv4Network | IPv6Network] = Field(
+        default_factory=list,
+        description='Private networks that polls and targets may reach, as JSON: ["10.1.0.0/16"]. Default: none.',
+    )
+    egress_connect_to: dict[str, str] = Field(
+        default_factory=dict,
+        description='Other places for hosts, as curl\'s --connect-to, as JSON: {"api.example.com:443": "10.1.2.3:8443"}',
+    )
+    least_polling_seconds: int = Field(10, ge=1, description="The shortest interval between two polls of a trigger.")
+    poll_deadline_seconds: int = Field(60, ge=1, description="A poll that takes longer is given up.")
+    concurrent_polls: int = Field(50, ge=1, description="Polls at a time, per process.")
+    concurrent_deliveries: int = Field(200, ge=1, description="Deliveries at a time, per process.")
+    schedule_grace_seconds: int = Field(60, ge=1, description="A firing later than this counts as missed.")
+    max_body_bytes: int = Field(1_048_576, ge=1024, description="The largest webhook body that is accepted.")
+    sandbox_workers: int = Field(2, ge=1, description="Processes that run users' JavaScript.")
+    integration_requests_per_minute: int = Field(
+        500, ge=1, description="Requests to the Integrations API, per organisation."
+    )
+    refuse_browsers: bool = Field(
+        True, description="Whether the Integrations API refuses requests that come from a web page."
+    )
+    log_json: bool = Field(False, description="One JSON object a line instead of text.")
+    shutdown_seconds: int = Field(25, ge=0, description="How long a stop waits for deliveries under way.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, _FromFiles(settings_cls)
+
+    @field_validator("egress_connect_to")
+    @classmethod
+    def _places(cls, given: dict[str, str]) -> dict[str, str]:
+        if wrong := [place for pair in given.items() for place in pair if not re.fullmatch(r".+:\d{1,5}", place)]:
+            raise ValueError(f"'{wrong[0]}' is not host:port")
+        return given
+
+    @property
+    def connect_to(self) -> dict[tuple[str, int], tuple[str, int]]:
+        return {_place(host): _place(instead) for host, instead in self.egress_connect_to.items()}
+
+    @property
+    def url(self) -> str:
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @property
+    def vault_path(self) -> Path:
+        return self.vault_file or self.data_dir / "vault.json"
+
+    @property
+    def poll_deadline(self) -> timedelta:
+        return timedelta(seconds=self.poll_deadline_seconds)
+
+
+class _FromFiles(EnvSettingsSource):
+    """`HAIRTRIGGER_DATABASE_URL_FILE=/run/secrets/db`: how orchestrators hand over secrets."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        path = os.environ.get(f"{PREFIX}{field_name.upper()}_FILE")
+        value = Path(path).read_text().strip() if path else None
+        return value, field_name, self.field_is_complex(field)
+
+
+def _place(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return host, int(port)
+
+
+def table() -> str:
+    """The settings as a Markdown table: what the documentation shows."""
+    lines = ["| variable | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default_factory or field.default is None else f"`{field.default}`"
+        lines.append(f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(lines) + "\n"

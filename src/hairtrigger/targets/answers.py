@@ -1,0 +1,45 @@
+"""What a target's answer means, whichever kind of target it is."""
+
+from datetime import datetime
+from http import HTTPStatus
+
+from pydantic_core import from_json
+
+from hairtrigger.domain.retry import parse_retry_after
+from hairtrigger.domain.target import Outgoing, Sent
+from hairtrigger.platform.egress import EgressFailed, Reply
+
+KEPT = 16 * 1024
+"""So many bytes of an answer are kept for whoever looks at the delivery."""
+
+
+def json_of(outgoing: Outgoing) -> object:
+    """The event's data. Raises `ValueError` when it is not JSON, or is called something else."""
+    kind, _, subtype = outgoing.content_type.partition(";")[0].strip().lower().partition("/")
+    if kind and subtype != "json" and not subtype.endswith("+json"):
+        raise ValueError
+    value: object = from_json(outgoing.body, allow_inf_nan=False)
+    return value
+
+
+def unsuccessful(reply: Reply, now: datetime) -> Sent:
+    """An answer other than 2xx."""
+    asked = reply.header("retry-after")
+    return Sent(
+        status="gone" if reply.status == HTTPStatus.GONE else "failed",
+        response_status=reply.status,
+        detail=f"The target answered {_named(reply.status)}.",
+        retry_after=parse_retry_after(asked, now) if asked else None,
+        response=reply.body[:KEPT],
+    )
+
+
+def unreachable(failure: EgressFailed) -> Sent:
+    return Sent(status="failed", response_status=None, detail=failure.message)
+
+
+def _named(status: int) -> str:
+    if status in range(300, 400):
+        return f"{status}; redirects are not followed, so give the address it redirects to"
+    phrase = HTTPStatus(status).phrase if status in {known.value for known in HTTPStatus} else ""
+    return f"{status} {phrase}".strip()

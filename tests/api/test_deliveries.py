@@ -1,0 +1,173 @@
+"""From a webhook request to what the target received, and everything that can be asked about it."""
+
+import asyncio
+import json
+from datetime import timedelta
+from typing import Any
+
+import httpx2
+import pytest
+from standardwebhooks import Webhook
+
+from tests.api.conftest import Tenant, until
+from tests.support.servers import Seen, Server, answering, response, serving
+
+pytestmark = pytest.mark.anyio
+
+
+async def _send(client: httpx2.AsyncClient, id_: str, secret: str, body: bytes, **headers: str) -> dict[str, Any]:
+    answer = await client.post(
+        f"/v1/webhooks/{id_}", content=body, headers={"x-webhook-secret": secret, "content-type": "application/json", **headers}
+    )
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def test_a_request_reaches_the_target_once_signed_and_byte_for_byte(
+    tenant: Tenant, anybody: httpx2.AsyncClient, target: Server
+) -> None:
+    project = await tenant.project(target.url)
+    id_, secret = await tenant.webhook(project["id"])
+    body = b'{"amount": 1.0, "big": 12345678901234567890, "name": "\\u00e9"}'
+
+    answer = await _send(anybody, id_, secret, body)
+
+    assert answer["status"] == "accepted"
+    [seen] = await until(lambda: _seen(target, 1))
+    assert body in seen.body, "the event's JSON was changed on its way"
+    Webhook(project["signing_secret"]).verify(seen.body, dict(seen.headers))
+    assert json.loads(seen.body)["type"] == "webhook.on_request"
+    [delivery] = await until(lambda: tenant.deliveries(status="delivered"))
+    assert delivery["event_id"] == answer["events"][0] == seen.header("webhook-id")
+
+
+async def test_two_equal_requests_are_two_events_and_a_repeated_id_is_one(
+    tenant: Tenant, anybody: httpx2.AsyncClient, target: Server
+) -> None:
+    project = await tenant.project(target.url)
+    id_, secret = await tenant.webhook(project["id"])
+    for _ in range(2):
+        assert (await _send(anybody, id_, secret, b"{}"))["status"] == "accepted"
+    first = await _send(anybody, id_, secret, b"{}", **{"idempotency-key": "one"})
+    again = await _send(anybody, id_, secret, b"{}", **{"idempotency-key": "one"})
+    assert (first["status"], again["status"]) == ("accepted", "duplicate")
+    await until(lambda: _seen(target, 3))
+    await _settled(tenant)
+    assert len(target.seen) == 3
+    trigger = await tenant.ask("GET", f"/v1/project-triggers/{id_}")
+    assert trigger["outcomes"][0]["code"] == "duplicate"
+
+
+async def test_a_failed_delivery_is_retried_with_the_same_id(tenant: Tenant, anybody: httpx2.AsyncClient) -> None:
+    answers = iter((503, 200))
+
+    async def answer(_: Seen, writer: asyncio.StreamWriter) -> None:
+        writer.write(response(next(answers)))
+
+    async with serving(answer) as target:
+        project = await tenant.project(target.url)
+        id_, secret = await tenant.webhook(project["id"])
+        await _send(anybody, id_, secret, b"{}")
+        [delivery] = await until(lambda: tenant.deliveries(status="delivered"), timedelta(seconds=20))
+    first, second = target.seen
+    assert first.header("webhook-id") == second.header("webhook-id")
+    detail = await tenant.ask("GET", f"/v1/deliveries/{delivery['id']}")
+    assert [(one["number"], one["status"], one["response_status"]) for one in detail["history"]] == [
+        (1, "failed", 503),
+        (2, "delivered", 200),
+    ]
+
+
+async def test_a_target_that_is_gone_disables_its_trigger_and_says_so(
+    tenant: Tenant, anybody: httpx2.AsyncClient
+) -> None:
+    async with serving(answering(410)) as target:
+        project = await tenant.project(target.url)
+        id_, secret = await tenant.webhook(project["id"])
+        await _send(anybody, id_, secret, b"{}")
+        [delivery] = await until(lambda: tenant.deliveries(status="dead"))
+        assert "410" in delivery["detail"]
+
+        async def disabled() -> bool:
+            return bool((await tenant.ask("GET", f"/triggers/{id_}"))["status"] == "DISABLED")
+
+        await until(disabled)
+    outcomes = (await tenant.ask("GET", f"/v1/project-triggers/{id_}"))["outcomes"]
+    assert "target_gone" in {one["code"] for one in outcomes}
+
+
+async def test_a_target_that_hangs_delays_nobody_else(
+    tenant: Tenant, stranger: Tenant, anybody: httpx2.AsyncClient, target: Server
+) -> None:
+    release = asyncio.Event()
+
+    async def hang(_: Seen, writer: asyncio.StreamWriter) -> None:
+        await release.wait()
+        writer.write(response())
+
+    async with serving(hang) as dead:
+        slow = await tenant.project(dead.url, max_inflight=3)
+        slow_id, slow_secret = await tenant.webhook(slow["id"])
+        quick = await stranger.project(target.url)
+        quick_id, quick_secret = await stranger.webhook(quick["id"])
+        for _ in range(300):  # more than there are slots
+            await _send(anybody, slow_id, slow_secret, b"{}")
+        await _send(anybody, quick_id, quick_secret, b"{}")
+
+        await until(lambda: _seen(target, 1), timedelta(seconds=3))
+        assert len(dead.seen) == 3, "the slow project has just its own places"
+        release.set()
+        await until(lambda: _all_delivered(tenant, 200), timedelta(seconds=30))
+
+
+async def test_events_and_deliveries_can_be_listed_filtered_read_and_repeated(
+    tenant: Tenant, anybody: httpx2.AsyncClient, target: Server
+) -> None:
+    project = await tenant.project(target.url)
+    id_, secret = await tenant.webhook(project["id"])
+    for number in range(5):
+        await _send(anybody, id_, secret, json.dumps({"number": number}).encode())
+    await until(lambda: _seen(target, 5))
+
+    first = await tenant.ask("GET", "/v1/events?limit=3")
+    second = await tenant.ask("GET", f"/v1/events?limit=3&cursor={first['next_cursor']}")
+    assert [len(first["data"]), len(second["data"]), second["next_cursor"]] == [3, 2, None]
+    newest = await tenant.ask("GET", f"/v1/events/{first['data'][0]['id']}")
+    assert json.loads(newest["body"]) == {"number": 4}
+    assert (await tenant.ask("GET", "/v1/events?project_id=proj_other"))["data"] == []
+
+    replayed = await tenant.ask("POST", f"/v1/events/{newest['id']}/replay", {}, status=201)
+    seen = (await until(lambda: _seen(target, 6)))[-1]
+    assert seen.header("webhook-id") == replayed["delivery_id"] != newest["id"]
+    assert json.loads(seen.body)["id"] == newest["id"], "it is the same event"
+
+    many = await tenant.ask("POST", "/v1/deliveries/replay", {"status": "delivered", "limit": 200}, status=201)
+    assert len(many["delivery_ids"]) == 5, "each event once, though one was replayed before"
+    await until(lambda: _seen(target, 11))
+
+
+async def test_a_repeated_idempotency_key_gets_the_first_answer_and_does_nothing(tenant: Tenant) -> None:
+    body = {"name": "Once", "target": {"kind": "log"}}
+    headers = {"idempotency-key": "make it once"}
+    first = await tenant.client.post("/v1/projects", json=body, headers=headers)
+    again = await tenant.client.post("/v1/projects", json=body, headers=headers)
+    other = await tenant.client.post("/v1/projects", json={**body, "name": "Other"}, headers=headers)
+    assert (first.status_code, again.status_code, other.status_code) == (201, 201, 422)
+    assert first.json() == again.json()
+    assert len((await tenant.ask("GET", "/v1/projects"))["data"]) == 1
+
+
+async def _seen(target: Server, count: int) -> list[Seen]:
+    return target.seen if len(target.seen) >= count else []
+
+
+async def _all_delivered(tenant: Tenant, count: int) -> bool:
+    return len(await tenant.deliveries(status="delivered")) >= count
+
+
+async def _settled(tenant: Tenant) -> None:
+    async def settled() -> bool:
+        return all(one["status"] == "delivered" for one in await tenant.deliveries())
+
+    await until(settled)

@@ -1,0 +1,117 @@
+"""The real service, as its own process, started the way a user starts it."""
+
+import asyncio
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+_URL = re.compile(r"running at (http://\S+)")
+
+
+@dataclass
+class Service:
+    """Its data lie in `folder`; what it prints is kept in `output`."""
+
+    folder: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    port: int = 0
+    output: str = ""
+    started_in: float = 0.0
+    _process: asyncio.subprocess.Process | None = None
+    _reading: asyncio.Task[None] | None = None
+
+    async def start(self, *arguments: str) -> None:
+        """Returns when it says where it runs."""
+        before = time.monotonic()
+        seen = len(self.output)
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", "from hairtrigger.cli import main; main()"),
+            *("serve", "--port", str(self.port), *arguments),
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": str(self.folder),
+                "HAIRTRIGGER_DATA_DIR": str(self.folder / "data"),
+                **self.environment,
+            },
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        self._reading = asyncio.create_task(self._read(self._process))
+        async with asyncio.timeout(90):
+            while not (found := _URL.search(self.output, seen)):
+                assert self._process.returncode is None, self.output[-3000:]
+                await asyncio.sleep(0.02)
+        self.port = int(found[1].rpartition(":")[2])
+        self.started_in = time.monotonic() - before
+
+    async def kill(self) -> None:
+        """As a power cut would, as far as the process goes; its database notices and ends too."""
+        await self._end(signal.SIGKILL)
+
+    async def stop(self) -> None:
+        """As an orchestrator would: what is under way is finished."""
+        await self._end(signal.SIGTERM)
+
+    async def _end(self, how: signal.Signals) -> None:
+        if self._process and self._process.returncode is None:
+            self._process.send_signal(how)
+            await self._process.wait()
+        if self._reading:
+            await self._reading
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def login(self) -> tuple[str, str]:
+        found = re.search(r"Log in\s+(\S+)\s+/\s+(\S+)", self.output)
+        assert found, self.output
+        return found[1], found[2]
+
+    @property
+    def api_key(self) -> str:
+        found = re.search(r"API key\s+(\S+)", self.output)
+        assert found, self.output
+        return found[1]
+
+    @property
+    def curl(self) -> str:
+        found = re.search(r"curl .*?\\\n\s+\S+", self.output, re.DOTALL)
+        assert found, self.output
+        return found[0]
+
+    async def _read(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout
+        with suppress(asyncio.IncompleteReadError):
+            while line := await process.stdout.readline():
+                self.output += line.decode(errors="replace")
+
+
+class Client:
+    """Asks the service, and says what it answered when that is not what was expected."""
+
+    def __init__(self, service: Service, token: str | None = None) -> None:
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        self._service = service
+        self._http = httpx2.AsyncClient(headers=headers, trust_env=False, timeout=30)
+
+    async def ask(self, method: str, path: str, body: Any = None, *, status: int = 200, **options: Any) -> Any:
+        answer = await self._http.request(method, f"{self._service.url}{path}", json=body, **options)
+        assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.content else None
+
+    async def post_raw(self, path: str, content: bytes, headers: Mapping[str, str]) -> httpx2.Response:
+        return await self._http.post(f"{self._service.url}{path}", content=content, headers=headers)
+
+    async def close(self) -> None:
+        await self._http.aclose()

@@ -1,0 +1,25 @@
+"""Files that are made from the code and kept beside it, so that a change of them is seen: `./dev poe docs` writes them."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.support.documents import integrations_document, own_document, projects_document, settings_document
+
+ROOT = Path(__file__).parent.parent
+FILES: dict[str, Callable[[], str]] = {
+    "docs/api/triggers.openapi.json": projects_document,
+    "docs/api/integrations.openapi.json": integrations_document,
+    "docs/api/hairtrigger.openapi.json": own_document,
+    "docs/settings.md": settings_document,
+}
+
+
+def main() -> None:
+    for name, make in FILES.items():
+        (ROOT / name).write_text(make())
+
+
+if __name__ == "__main__":
+    assert sys.argv[1:] == ["--write"], "usage: python -m tests.golden --write"
+    main()

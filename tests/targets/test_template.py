@@ -1,0 +1,73 @@
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hairtrigger.domain.target import DEFAULT_TEMPLATE, Outgoing
+from hairtrigger.targets.template import rendered
+
+DATA = {
+    "id": "cus_1",
+    "name": "Zoë {{type}}",
+    "balance": 1.0,
+    "paid": True,
+    "nothing": None,
+    "items": [{"sku": "a"}, {"sku": "b"}],
+    "deep": {"er": {"est": 7}},
+    "with space": "ok",
+}
+
+
+@pytest.fixture
+def event(outgoing: Outgoing) -> Outgoing:
+    return replace(outgoing, body=json.dumps(DATA).encode())
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("Hello", "Hello"),
+        ("{{type}}", "stripe.on_customer_created"),
+        ("{{ type }}/{{type}}", "stripe.on_customer_created/stripe.on_customer_created"),
+        ("{{data.id}}", "cus_1"),
+        ("{{ data.balance }} {{data.paid}}", "1.0 true"),
+        ("{{data.items.1.sku}}", "b"),
+        ("{{data.items}}", '[{"sku": "a"}, {"sku": "b"}]'),
+        ("{{data.deep.er.est}}", "7"),
+        ("{{data.with space}}", "ok"),
+        ("{{data.name}}", "Zoë {{type}}"),  # what an event says is not read as a template
+        ("<{{data.nothing}}{{data.nope}}{{data.items.9}}{{data.items.x}}{{data.id.x}}{{data.}}{{nope}}{{}}>", "<>"),
+        ("{{data.__class__}}{{event.__class__}}{{data.items.__len__}}{{type.upper}}{{data.items.-1}}", ""),
+        ("{{7*7}}{{''.join}}{% for %}", "{% for %}"),
+        ("{type} { {type} } {{{type}}}", "{type} { {type} } {stripe.on_customer_created}"),
+    ],
+)
+def test_placeholders_are_filled_and_what_is_unknown_leaves_nothing(template: str, text: str, event: Outgoing) -> None:
+    assert rendered(template, event) == text
+
+
+def test_the_whole_event_is_readable_json(event: Outgoing) -> None:
+    text = rendered("{{event}}", event)
+
+    assert json.loads(text) == DATA
+    assert '\n  "name": "Zoë' in text
+
+
+def test_the_default_template_names_what_happened_and_when(event: Outgoing) -> None:
+    text = rendered(DEFAULT_TEMPLATE, event)
+
+    assert text.startswith(f"stripe.on_customer_created happened at {event.time.isoformat()}.\n\n{{")
+
+
+def test_an_event_that_is_not_json_is_shown_as_text(outgoing: Outgoing) -> None:
+    form = replace(outgoing, content_type="application/x-www-form-urlencoded", body=b"a=1\xff")
+
+    assert rendered("{{event}}|{{data.a}}", form) == "a=1\ufffd|"
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(template=st.text(alphabet="{} .adtevn0\n", max_size=2000) | st.integers(1, 20_000).map(lambda n: "{{" + " " * n))
+def test_any_template_is_rendered(template: str, event: Outgoing) -> None:
+    assert isinstance(rendered(template, event), str)
