@@ -6,15 +6,17 @@ import sys
 import time
 from datetime import datetime
 from ipaddress import ip_network
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
-import httpx2
 import typer
 from pydantic import ValidationError
 
+from hairtrigger.credentials import Credentials
 from hairtrigger.domain.errors import HairtriggerError
-from hairtrigger.first_start import Credentials
 from hairtrigger.settings import PREFIX, Settings, table
+
+if TYPE_CHECKING:
+    import httpx2
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -67,6 +69,8 @@ def tail(
     credentials = Credentials.load(_settings(demo=demo).data_dir)
     if not credentials:
         _fail("No service has run with this data directory yet. Start one:  hairtrigger serve" + " --demo" * demo)
+    import httpx2  # noqa: PLC0415 a fifth of a second that --help need not wait
+
     shown: dict[str, str] = {}
     with httpx2.Client(
         base_url=credentials.url, headers={"Authorization": f"Bearer {credentials.api_key}"}, trust_env=False
@@ -118,7 +122,9 @@ def _listen(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=family, backlog=2048)
 
 
-def _deliveries(client: httpx2.Client, limit: int) -> list[dict[str, Any]]:
+def _deliveries(client: "httpx2.Client", limit: int) -> list[dict[str, Any]]:
+    import httpx2  # noqa: PLC0415
+
     try:
         answer = client.get("/v1/deliveries", params={"limit": limit})
         answer.raise_for_status()

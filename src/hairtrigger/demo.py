@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from hairtrigger.first_start import Credentials
+from hairtrigger.credentials import Credentials
 from hairtrigger.main import Application
 from hairtrigger.settings import Settings
 
@@ -156,7 +156,7 @@ async def _deliver(client: httpx2.AsyncClient, settings: Settings) -> None:
         body = json.dumps(
             {
                 "action": "opened",
-                "issue": {"number": number, "title": f"Issue {number}", "created_at": datetime.now(UTC).isoformat()},
+                "issue": {"id": number, "number": number, "title": f"Issue {number}", "created_at": datetime.now(UTC).isoformat()},
                 "repository": _REPOSITORY,
             }
         ).encode()
@@ -167,7 +167,9 @@ async def _deliver(client: httpx2.AsyncClient, settings: Settings) -> None:
             "X-Hub-Signature-256": "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest(),
         }
         with suppress(httpx2.HTTPError):
-            await client.post("/v1/webhooks/github", content=body, headers=headers)
+            answer = await client.post("/v1/webhooks/github", content=body, headers=headers)
+            if answer.is_error:
+                log.warning("the demo's GitHub was refused", status=answer.status_code, answer=answer.text)
 
 
 async def _feed(request: Request) -> Response:

@@ -1,41 +1,14 @@
 """What the first start leaves behind, so that something can be tried at once: a user, an API key, a webhook."""
 
-import json
-import os
 import secrets
 from dataclasses import dataclass
-from pathlib import Path
 
+from hairtrigger.credentials import Credentials
 from hairtrigger.domain.target import LogTarget
 from hairtrigger.main import Application
 from hairtrigger.services.accounts import INTEGRATION_API, SCOPES, TRIGGER_API, Caller
 
 EMAIL = "admin@localhost.localdomain"
-
-
-@dataclass(frozen=True)
-class Credentials:
-    """What the command line needs to speak to a running service. Kept in the data directory, for its owner only."""
-
-    url: str
-    api_key: str
-
-    @staticmethod
-    def path(data_dir: Path) -> Path:
-        return data_dir / "command-line.json"
-
-    def save(self, data_dir: Path) -> None:
-        path = self.path(data_dir)
-        path.unlink(missing_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            json.dump(vars(self), file)
-
-    @classmethod
-    def load(cls, data_dir: Path) -> "Credentials | None":
-        try:
-            return cls(**json.loads(cls.path(data_dir).read_text()))
-        except FileNotFoundError:
-            return None
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from hairtrigger.platform.postgres import embedded
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
 from hairtrigger.providers import CATALOGUE
-from hairtrigger.sandbox.code import SyntaxProblem
+from hairtrigger.sandbox.code import PollError, SyntaxProblem
 from hairtrigger.sandbox.host import Sandbox
 from hairtrigger.services.accounts import Accounts
 from hairtrigger.services.calls import Calls
@@ -70,6 +70,8 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
     """Opens what the service needs, brings the schema up to date and starts its loops; at the end drains and closes."""
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
+        compiled = asyncio.create_task(Sandbox.compiled())  # beside the database's start
+        stack.callback(compiled.cancel)
         store = await stack.enter_async_context(_store(settings))
         await store.migrate()
         async with store.transaction() as tx:
@@ -78,7 +80,9 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         vault = Vault.open(settings.vault_path)
         policy = EgressPolicy(tuple(settings.egress_allow), settings.connect_to)
         egress = await stack.enter_async_context(Egress(policy))
-        sandbox = await stack.enter_async_context(Sandbox.start(workers=settings.sandbox_workers))
+        sandbox = await stack.enter_async_context(
+            Sandbox.start(workers=settings.sandbox_workers, compiled=await compiled)
+        )
 
         secrets = Secrets(vault)
         work = Wake()
@@ -214,6 +218,8 @@ def _syntax_of(sandbox: Sandbox) -> Callable[[str], Awaitable[None]]:
     async def check(code: str) -> None:
         try:
             await sandbox.check(code)
+        except PollError as error:
+            raise Unavailable("The code could not be checked just now. Try again.") from error
         except SyntaxProblem as problem:
             where = f" (line {problem.line}, column {problem.column})" if problem.line else ""
             raise Invalid(None, Issue(("pollingCode",), f"{problem.message}{where}", "syntax")) from problem

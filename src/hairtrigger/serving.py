@@ -1,33 +1,43 @@
 """Serves the application until told to stop, and then drains it."""
 
 import asyncio
+import signal
 import socket
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
+import structlog
 import typer
 import uvicorn
 
 from hairtrigger import demo as demonstration
+from hairtrigger.credentials import Credentials
 from hairtrigger.first_start import welcome
 from hairtrigger.main import running
 from hairtrigger.platform import telemetry
 from hairtrigger.settings import Settings
 
+log = structlog.get_logger()
+
 
 async def run(settings: Settings, listener: socket.socket, *, demo: bool) -> None:
     telemetry.configure(json=settings.log_json)
+    for stop in (signal.SIGINT, signal.SIGTERM):  # uvicorn stops at them and raises them again: that must not end us
+        asyncio.get_running_loop().add_signal_handler(stop, log.info, "stopping: finishing what is under way")
     if demo:
         settings = demonstration.prepared(settings)
     async with running(settings) as app, AsyncExitStack() as stack:
         first = await welcome(app)
+        if known := Credentials.load(settings.data_dir):
+            replace(known, url=settings.url).save(settings.data_dir)
         if demo:
             app.asgi.router.routes.insert(0, demonstration.route())
         server = uvicorn.Server(
             uvicorn.Config(app.asgi, log_config=None, access_log=False, server_header=False, lifespan="off")
         )
         serving = asyncio.create_task(server.serve(sockets=[listener]))
-        while not server.started and not serving.done():
-            await asyncio.sleep(0.01)  # noqa: ASYNC110 uvicorn tells nobody when it has started
+        while not server.started and not serving.done():  # noqa: ASYNC110 uvicorn tells nobody when it has started
+            await asyncio.sleep(0.01)
         typer.echo(f"hairtrigger is running at {settings.url}   (stop with Ctrl-C)")
         if first:
             typer.echo(first.text())

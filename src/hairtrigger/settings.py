@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     )
     egress_connect_to: dict[str, str] = Field(
         default_factory=dict,
-        description='Other places for hosts, as curl\'s --connect-to, as JSON: {"api.example.com:443": "10.1.2.3:8443"}',
+        description='Other places for hosts, like curl --connect-to, as JSON: {"api.example.com:443": "10.1.2.3:8443"}',
     )
     least_polling_seconds: int = Field(10, ge=1, description="The shortest interval between two polls of a trigger.")
     poll_deadline_seconds: int = Field(60, ge=1, description="A poll that takes longer is given up.")

@@ -16,9 +16,8 @@ pytestmark = pytest.mark.anyio
 
 
 async def _send(client: httpx2.AsyncClient, id_: str, secret: str, body: bytes, **headers: str) -> dict[str, Any]:
-    answer = await client.post(
-        f"/v1/webhooks/{id_}", content=body, headers={"x-webhook-secret": secret, "content-type": "application/json", **headers}
-    )
+    sent = {"x-webhook-secret": secret, "content-type": "application/json", **headers}
+    answer = await client.post(f"/v1/webhooks/{id_}", content=body, headers=sent)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found

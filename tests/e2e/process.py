@@ -26,6 +26,7 @@ class Service:
     port: int = 0
     output: str = ""
     started_in: float = 0.0
+    exit_code: int | None = None
     _process: asyncio.subprocess.Process | None = None
     _reading: asyncio.Task[None] | None = None
 
@@ -64,7 +65,7 @@ class Service:
     async def _end(self, how: signal.Signals) -> None:
         if self._process and self._process.returncode is None:
             self._process.send_signal(how)
-            await self._process.wait()
+            self.exit_code = await self._process.wait()
         if self._reading:
             await self._reading
 

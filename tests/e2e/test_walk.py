@@ -9,12 +9,13 @@ import json
 import shlex
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from uuid import UUID, uuid4
 
 import httpx2
@@ -34,7 +35,7 @@ from tests.support import node
 from tests.support.certificates import certificate_for, serving_with
 from tests.support.contract_page import POLLING_CODE
 from tests.support.servers import Seen, Server, answering, response, serving
-from tests.support.web import mounted
+from tests.support.web import mounted, until
 from tests.targets.aimock import running_aimock
 
 pytestmark = pytest.mark.anyio
@@ -123,14 +124,14 @@ class User:
 
     async def started(self, count: int) -> list[Seen]:
         """What the target received, once it is so much."""
-        return cast("list[Seen]", await _until(lambda: _true(self.target.seen if len(self.target.seen) >= count else [])))
+        return await until(lambda: _true(self.target.seen if len(self.target.seen) >= count else []))
 
     async def enabled(self, provider: str, trigger: str, params: dict[str, Any], secrets: dict[str, str]) -> str:
         """A trigger over the Triggers API, with a connection where secrets are given."""
         connection = None
         if secrets:
-            body = {"provider_id": provider, "secrets": secrets}
-            connection = (await self.client.ask("POST", "/v1/connections", body, status=201))["id"]
+            held = {"provider_id": provider, "secrets": secrets}
+            connection = (await self.client.ask("POST", "/v1/connections", held, status=201))["id"]
         body = {
             "provider_id": provider,
             "trigger_id": trigger,
@@ -153,8 +154,8 @@ async def user(service: Service) -> AsyncIterator[User]:
     await operator.close()
     client = Client(service, await _token(service, email, PASSWORD))
     async with serving(answering()) as target:
-        body = {"name": "Walk", "target": {"kind": "workflow", "url": target.url}}
-        project = await client.ask("POST", "/v1/projects", body, status=201)
+        new = {"name": "Walk", "target": {"kind": "workflow", "url": target.url}}
+        project = await client.ask("POST", "/v1/projects", new, status=201)
         yield User(client, project["id"], project["signing_secret"], target)
         for trigger in await client.ask("GET", "/triggers"):
             await client.ask("POST", f"/triggers/{trigger['project_trigger_id']}/disable")
@@ -165,16 +166,14 @@ async def test_the_printed_curl_makes_something_happen(service: Service) -> None
     printed = shlex.split(service.curl.replace("\\\n", " "))
     done = await asyncio.to_thread(subprocess.run, ["curl", "-sS", *printed[1:]], capture_output=True, check=True)
     assert json.loads(done.stdout)["status"] == "accepted"
-    await _until(lambda: _true('{"hello": "world"}' in service.output))
+    await until(lambda: _true('{"hello": "world"}' in service.output))
 
 
 async def test_real_github_payloads_start_the_workflows_that_listen_and_no_others(
     service: Service, world: World, user: User
 ) -> None:
     for trigger in ("on_push", "on_issue_opened", "on_pull_request_opened"):
-        await user.enabled(
-            "github", trigger, {"repository": "Codertocat/Hello-World"}, {"token": world.github.token}
-        )
+        await user.enabled("github", trigger, {"repository": "Codertocat/Hello-World"}, {"token": world.github.token})
     deliveries = _signed_by_octokit()
     assert len(deliveries) == 329
     wanted = [one["body"] for one in deliveries if one["repository"] == REPOSITORY and _listened_for(one)]
@@ -213,7 +212,7 @@ async def test_the_printed_polling_code_runs_unchanged(service: Service, world: 
 
     params = {"projectId": "proj_123", "polling_frequency": "3600"}
     id_ = await user.enabled(integration, trigger["slug"], params, {"API_TOKEN": "tok_1"})
-    await _until(lambda: _true(world.asked_for_issues))
+    await until(lambda: _true(world.asked_for_issues))
     [first] = world.asked_for_issues
     assert first.header("authorization") == "Bearer tok_1"
     before = first.path.partition("since=")[2]
@@ -224,7 +223,9 @@ async def test_the_printed_polling_code_runs_unchanged(service: Service, world: 
     assert (polled["code"], len(polled["event_ids"])) == ("accepted", 2)
     again = await user.client.ask("POST", f"/v1/project-triggers/{id_}/poll")
     assert (again["code"], again["repeats"]) == ("duplicate", 2), "its issues are newer than the poll's start"
-    assert _polled_at(world.asked_for_issues[-1]) > _polled_at(world.asked_for_issues[-2]) > datetime.fromisoformat(before)
+    assert (
+        _polled_at(world.asked_for_issues[-1]) > _polled_at(world.asked_for_issues[-2]) > datetime.fromisoformat(before)
+    )
 
     seen = await user.started(2)
     events = [json.loads(one.body)["data"] for one in seen]
@@ -253,7 +254,7 @@ async def test_a_schedule_fires_at_its_planned_times(user: User) -> None:
     id_ = await user.enabled("schedule", "on_schedule", {"interval": 1}, {})
     seen = await user.started(3)
     planned = sorted(datetime.fromisoformat(json.loads(one.body)["data"]["scheduled_for"]) for one in seen)
-    assert {later - earlier for earlier, later in zip(planned, planned[1:], strict=False)} == {timedelta(seconds=1)}
+    assert {later - earlier for earlier, later in pairwise(planned)} == {timedelta(seconds=1)}
     clock = await user.client.ask("GET", f"/v1/project-triggers/{id_}")
     assert len(clock["upcoming"]) == 10
 
@@ -330,7 +331,7 @@ async def test_an_event_opens_a_conversation_with_an_agent(user: User, service: 
                 path = f"/v1/deliveries?project_id={user.project}&status=delivered"
                 return (await user.client.ask("GET", path))["data"]
 
-            [delivery] = await _until(delivered)
+            [delivery] = await until(delivered)
     detail = await user.client.ask("GET", f"/v1/deliveries/{delivery['id']}")
     conversation = detail["history"][-1]["conversation"]
     assert [(message["role"], message["content"]) for message in conversation] == [
@@ -412,10 +413,3 @@ def _polled_at(seen: Seen) -> datetime:
 
 async def _true(value: Any) -> Any:
     return value
-
-
-async def _until(what: Callable[[], Awaitable[Any]]) -> Any:
-    async with asyncio.timeout(30):
-        while not (answer := await what()):
-            await asyncio.sleep(0.05)
-        return answer

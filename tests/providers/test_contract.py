@@ -175,6 +175,19 @@ def test_a_delivery_from_long_ago_is_refused_where_the_time_is_signed(recorded: 
     assert accepts(recorded.verifier, late, [recorded.secret]) is not recorded.timed
 
 
+@pytest.mark.parametrize(
+    "recorded",
+    [one for one in RECORDED if one.provider in {"stripe", "typeform", "slack"}],
+    ids=lambda recorded: recorded.id,
+)
+def test_an_event_whose_id_is_empty_is_not_taken_for_every_other_such_event(recorded: Recorded) -> None:
+    (draft,) = recorded.expected
+    body = recorded.body.replace(f'"{draft.key}"'.encode(), b'""')
+
+    with pytest.raises(Malformed, match="id is missing or of the wrong type"):
+        events(trigger(recorded.provider, recorded.trigger), arrived(body), recorded.config)
+
+
 @every_delivery
 @pytest.mark.parametrize("body", [b"", b"null", b"[]", b"{", b"\xff", b'{"id": "\\ud800"}', b"[" * 10_000])
 def test_what_the_provider_would_not_have_sent_is_malformed_or_no_event(recorded: Recorded, body: bytes) -> None:

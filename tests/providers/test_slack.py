@@ -93,6 +93,7 @@ def test_a_delivery_is_for_every_workspace_it_names_once() -> None:
     )
 
     assert slack().accounts(shared) == ["team:T1", "team:T2", "team:T3"]
+    assert slack().accounts(heard({"type": "message"}, context_team_id="T2")) == ["team:T1", "team:T2"]
     assert slack().accounts(heard({"type": "message"}, authorizations=None)) == ["team:T1"]
 
 

@@ -47,11 +47,14 @@ def test_a_repeat_is_known_by_the_id_its_sender_gave_it(headers: dict[str, str],
 
 
 def test_the_id_of_an_event_is_where_the_user_says() -> None:
-    body = b'{"id": "outer", "data": [{"a/b": {"~": 12345678901234567890}}], "": "nameless"}'
+    body = (
+        b'{"id": "outer", "data": [{"a/b": {"~": 12345678901234567890}}], "": "nameless", "~1": "tilde", "/": "slash"}'
+    )
 
     assert received(body, {"event_id": "/id"}).key == "outer"
     assert received(body, {"event_id": "/data/0/a~1b/~0"}).key == "12345678901234567890"
     assert received(body, {"event_id": "/"}).key == "nameless"
+    assert received(body, {"event_id": "/~01"}).key == "tilde"
     assert received(body, {"event_id": "header:X-Event"}, x_event="evt_1").key == "evt_1"
 
 
@@ -77,10 +80,10 @@ def test_a_request_without_the_id_the_user_promised_is_malformed(body: bytes) ->
         received(body, {"event_id": "/id"})
 
 
-@pytest.mark.parametrize("pointer", ["/1", "/-1", "/01", "/-", "/x", "/0/0", "/999999999999999999999"])
+@pytest.mark.parametrize("pointer", ["/2", "/-1", "/01", "/-", "/x", "/0/0", "/999999999999999999999"])
 def test_a_pointer_that_leads_nowhere_is_malformed(pointer: str) -> None:
     with pytest.raises(Malformed, match="There is no event id at"):
-        received(b'["a"]', {"event_id": pointer})
+        received(b'["a", "b"]', {"event_id": pointer})
 
 
 def test_a_header_that_is_not_there_is_malformed() -> None:

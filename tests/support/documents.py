@@ -29,7 +29,8 @@ def own_document() -> str:
 
 
 def settings_document() -> str:
-    return f"# Settings\n\nEvery one is an environment variable, or a file named by the same variable with `_FILE`.\n\n{table()}"
+    introduction = "Every one is an environment variable, or a file named by the same variable with `_FILE`."
+    return f"# Settings\n\n{introduction}\n\n{table()}"
 
 
 def _openapi(app: FastAPI) -> str:

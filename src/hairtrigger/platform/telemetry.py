@@ -7,6 +7,7 @@ import sys
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+_CHATTY = ("alembic", "httpx2", "uvicorn.error")  # what they tell at INFO is told better elsewhere
 _KEY = re.compile(r"(/key/)\S+", re.IGNORECASE)
 
 
@@ -39,6 +40,8 @@ def configure(*, json: bool, level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
+    for library in _CHATTY:
+        logging.getLogger(library).setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").addFilter(mask_access_log)
 
 

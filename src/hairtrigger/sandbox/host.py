@@ -44,11 +44,18 @@ class Sandbox:
         self._arrival = asyncio.Event()
         self._turns = asyncio.Semaphore(workers * _POLLS_PER_WORKER)
 
+    @staticmethod
+    async def compiled() -> bytes:
+        """The guest as machine code, which takes a second to make: begin it before it is needed."""
+        async with WorkerProcess.started(DEFAULT_LIMITS, b"") as compiler:
+            return compiler.compiled
+
     @classmethod
     @asynccontextmanager
-    async def start(cls, workers: int = 2, limits: Limits = DEFAULT_LIMITS) -> AsyncIterator["Sandbox"]:
-        async with WorkerProcess.started(limits, b"") as compiler:
-            sandbox = cls(workers, limits, compiler.compiled)
+    async def start(
+        cls, workers: int = 2, limits: Limits = DEFAULT_LIMITS, compiled: bytes | None = None
+    ) -> AsyncIterator["Sandbox"]:
+        sandbox = cls(workers, limits, await cls.compiled() if compiled is None else compiled)
         async with asyncio.TaskGroup() as group:
             keepers = [group.create_task(sandbox._keep_a_worker()) for _ in range(workers)]
             await sandbox._least_loaded()

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from uuid import UUID
 
 from anyio import to_thread
@@ -31,7 +32,6 @@ TOKEN_LIFE = timedelta(hours=12)
 _KEY_PREFIX = "htk_"
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _passwords = PasswordHash.recommended()
-_NOBODY = _passwords.hash(secrets.token_urlsafe())  # checked for unknown e-mail addresses, so that both take as long
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Accounts:
         """An access token for `TOKEN_LIFE`."""
         async with self.store.transaction() as tx:
             user = await accounts.user_by_email(tx, email.strip().lower())
-        hashed = user.password_hash if user else _NOBODY
+        hashed = user.password_hash if user else await to_thread.run_sync(_nobodys_hash)
         matches = await to_thread.run_sync(_passwords.verify, password, hashed)
         if not user or not matches:
             raise Unauthenticated("The e-mail address or the password is wrong.")
@@ -161,6 +161,12 @@ class Accounts:
             return UUID(claims["sub"])
         except (JoseError, KeyError, TypeError, ValueError) as error:
             raise Unauthenticated("The access token is invalid.") from error
+
+
+@cache
+def _nobodys_hash() -> str:
+    """Checked for an unknown e-mail address, so that the answer takes as long as for a known one."""
+    return _passwords.hash(secrets.token_urlsafe())
 
 
 def _new_key() -> str:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -12,6 +12,7 @@ from pydantic_core import to_json
 from hairtrigger.domain.errors import PollFailed
 from hairtrigger.domain.event import Draft, digest
 from hairtrigger.domain.integration import InputField
+from hairtrigger.domain.slug import kebab
 from hairtrigger.kit.trigger import Page, Polling, PollingConfig, Provider, Question
 from hairtrigger.platform.egress import Egress, EgressFailed
 from hairtrigger.sandbox.code import FetchFailed, HttpRequest, HttpResponse, PollError, Program
@@ -50,16 +51,18 @@ class UserTriggers:
             name=found.name,
             icon=found.icon_url or "",
             auth=Held(required),
-            triggers=tuple(self._trigger(one) for one in await integrations.triggers(tx, integration_id)),
+            triggers=tuple(self._trigger(found.name, one) for one in await integrations.triggers(tx, integration_id)),
         )
 
-    def _trigger(self, stored: IntegrationTrigger) -> Polling[Any]:
+    def _trigger(self, integration: str, stored: IntegrationTrigger) -> Polling[Any]:
         code, fields = stored.polling_code, stored.input_fields
+        event_type = f"{kebab(integration)}.{stored.slug}"  # as its author named it: an id would tell a reader nothing
 
         async def poll(question: Question[PollingConfig]) -> Page:
             if code is None:
                 raise PollFailed("The trigger has no polling code, so it never fires.")
-            return await self._run(code, fields, question)
+            page = await self._run(code, fields, question)
+            return replace(page, events=[replace(one, type=event_type) for one in page.events])
 
         return Polling(
             id=stored.slug,

@@ -20,6 +20,7 @@ from hairtrigger.store.database import Transaction
 from hairtrigger.store.events import DISPATCH, Event
 from hairtrigger.store.projects import Project
 from hairtrigger.store.tables import attempt, dead, event, lane, project, replay, retry, waiting
+from hairtrigger.store.text import storable
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,7 @@ async def finish(tx: Transaction, attempts: Sequence[Attempt]) -> list[Attempt]:
     if retries:
         await tx.connection.execute(upsert(retry).on_conflict_do_nothing(), retries)
     deaths = [
-        {"delivery_id": a.message.delivery_id, "org_id": a.org_id, "reason": a.dead, "at": a.finished_at}
+        {"delivery_id": a.message.delivery_id, "org_id": a.org_id, "reason": storable(a.dead), "at": a.finished_at}
         for a in counted
         if a.dead
     ]
@@ -389,7 +390,7 @@ def _attempt_row(done: Attempt) -> dict[str, Any]:
         "number": done.message.attempt,
         "status": done.status,
         "response_status": done.response_status,
-        "detail": done.detail,
+        "detail": storable(done.detail),
         "response": done.response,
         "conversation": done.conversation,
         "started_at": done.started_at,

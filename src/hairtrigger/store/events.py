@@ -10,6 +10,7 @@ from sqlalchemy import select, text
 from hairtrigger.domain.ids import day_of
 from hairtrigger.store.database import Transaction
 from hairtrigger.store.tables import event
+from hairtrigger.store.text import storable
 
 DISPATCH = "dispatch"  # the queue of deliveries
 
@@ -69,6 +70,7 @@ async def append(tx: Transaction, events: Sequence[Event]) -> set[UUID]:
     if not events:
         return set()
     columns = {name: [getattr(e, name) for e in events] for name in (*vars(events[0]), "day")}
+    columns["subject"] = [None if e.subject is None else storable(e.subject) for e in events]
     rows = await tx.connection.execute(_APPEND, {**columns, "queue": DISPATCH})
     return {row.id for row in rows}
 

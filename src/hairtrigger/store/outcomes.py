@@ -10,6 +10,7 @@ from hairtrigger.domain.ids import day_of, new_id
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.store.database import Transaction
 from hairtrigger.store.tables import outcome
+from hairtrigger.store.text import storable
 
 
 @dataclass(frozen=True)
@@ -44,4 +45,4 @@ async def of_trigger(tx: Transaction, project_trigger_id: UUID, *, limit: int = 
 
 def _row(one: Outcome) -> dict[str, object]:
     id_ = new_id(one.at)
-    return {"id": id_, "day": day_of(id_), **vars(one)}
+    return {"id": id_, "day": day_of(id_), **vars(one), "detail": storable(one.detail)}

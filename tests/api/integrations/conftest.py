@@ -1,7 +1,11 @@
-"""The Integrations API as it is mounted, on a real database, and a client for each of two organisations."""
+"""The Integrations API as it is mounted, on a real database, and a client for each of two organisations.
+
+Everything is made once: each test has organisations of its own, and the one clock only goes forward.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -50,9 +54,13 @@ async def an_owner(store: Store, clock: ManualClock) -> Caller:
     return Caller(organization.id, uuid4(), frozenset(SCOPES))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def clock() -> ManualClock:
+    return ManualClock(datetime.now(UTC).replace(microsecond=0))
+
+
+@pytest.fixture(scope="session")
 def store(migrated: Store) -> Store:
-    """Not emptied: each test has organisations of its own."""
     return migrated
 
 
@@ -61,17 +69,17 @@ def vault(tmp_path_factory: pytest.TempPathFactory) -> Vault:
     return Vault.open(Path(tmp_path_factory.mktemp("vault")) / "keys.json")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def accounts(store: Store, clock: ManualClock) -> Accounts:
     return Accounts(store, clock, b"a key for access tokens, 32 byte")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def integrations(store: Store, clock: ManualClock, vault: Vault) -> Integrations:
     return Integrations(store, clock, vault, balanced)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def app(integrations: Integrations, accounts: Accounts) -> Starlette:
     return mounted(integrations_app(integrations, accounts))
 

@@ -1,6 +1,5 @@
 """Who is let in: keys, scopes, rate limit, and no browsers."""
 
-import asyncio
 from datetime import timedelta
 from itertools import product
 from uuid import uuid4
@@ -19,7 +18,7 @@ from tests.support.clock import ManualClock
 pytestmark = pytest.mark.anyio
 
 INVALID_KEY = {"message": "The provided API key is invalid."}
-ID = uuid4()
+ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 ROUTES = [
     ("GET", "/get"),
     ("POST", "/create"),
@@ -76,10 +75,10 @@ async def test_what_is_not_a_key_answers_401(app: Starlette, authorization: str)
 async def test_a_changed_a_cut_an_expired_and_a_removed_key_answer_401(
     app: Starlette, accounts: Accounts, owner: Caller, clock: ManualClock
 ) -> None:
-    _, expiring = await accounts.create_key(owner, "Key", [INTEGRATION_API], clock.now() + timedelta(days=1))
+    _, expiring = await accounts.create_key(owner, "Key", [INTEGRATION_API], clock.now() + timedelta(minutes=1))
     removed, gone = await accounts.create_key(owner, "Key", [INTEGRATION_API])
     await accounts.remove_key(owner.org_id, removed.id)
-    clock.advance(timedelta(days=1))
+    clock.advance(timedelta(minutes=1))
 
     for key in (expiring, gone, gone[:-1], gone.swapcase()):
         async with client_of(app, key) as client:
@@ -189,9 +188,9 @@ async def test_all_keys_of_an_organisation_share_one_limit(
 
 
 async def test_five_hundred_requests_a_minute_are_allowed(acme: httpx2.AsyncClient) -> None:
-    answers = await asyncio.gather(*(acme.get("/get") for _ in range(501)))
+    statuses = [(await acme.get("/not-an-id")).status_code for _ in range(501)]
 
-    assert sorted(answer.status_code for answer in answers) == [*[200] * 500, 429]
+    assert statuses == [*[400] * 500, 429]
 
 
 # -- what there is not

@@ -1,6 +1,7 @@
 """Triggers of an integration: the published contract, field by field."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -179,6 +180,7 @@ def _field(**changes: Any) -> dict[str, Any]:
         ({"inputFields": [1]}, ["inputFields", 0]),
         ({"inputFields": [{}]}, ["inputFields", 0, "label"]),
         ({"inputFields": [{"label": "Project ID"}, {"label": "project_id"}]}, ["inputFields"]),
+        ({"inputFields": [{"label": f"Field {n}"} for n in range(101)]}, ["inputFields"]),
         (_field(label=""), ["inputFields", 1, "label"]),
         (_field(label="l" * 101), ["inputFields", 1, "label"]),
         (_field(label=EMOJI * 50 + "l"), ["inputFields", 1, "label"]),
@@ -192,6 +194,7 @@ def _field(**changes: Any) -> dict[str, Any]:
         (_field(allowMultiSelect=1), ["inputFields", 1, "allowMultiSelect"]),
         (_field(type="SELECT"), ["inputFields", 1]),
         (_field(type="SELECT", options=[]), ["inputFields", 1]),
+        (_field(type="SELECT", options=[{"label": "a", "value": "a"}] * 1001), ["inputFields", 1, "options"]),
         (_field(type="SELECT", options=[{"label": "a"}]), ["inputFields", 1, "options", 0, "value"]),
         (_field(type="SELECT", options=[{"label": "a", "value": 1}]), ["inputFields", 1, "options", 0, "value"]),
     ],
@@ -375,10 +378,11 @@ async def test_a_poll_under_way_stores_nothing_once_its_trigger_is_deleted(
         project = await a_project(tx, owner.org_id, clock.now())
         user = await a_trigger(tx, owner.org_id, project, clock.now(), provider_id=tracker, trigger_id=made["slug"])
         await polls.start(tx, user.id, "poll", clock.now())
-        [claimed] = await polls.claim(tx, clock.now(), clock.now() - clock.now(), 10)
+        claimed = await polls.claim_one(tx, user.id, clock.now(), timedelta(minutes=1))
 
     await acme.delete(f"/{tracker}/triggers/{made['id']}")
 
+    assert claimed
     assert claimed.lease
     async with store.transaction() as tx:
         assert not await polls.finish(tx, claimed.lease, {}, clock.now())

@@ -73,11 +73,15 @@ S = TypeVar("S", bound=_HasSlug)
 
 
 def _distinct(fields: list[S]) -> list[S]:
-    slugs = [one.slug for one in fields]
-    for slug in slugs:
-        if slugs.count(slug) > 1:
+    seen: set[str] = set()
+    for slug in (one.slug for one in fields):
+        if slug in seen:
             raise PydanticCustomError("duplicate_slug", "Two fields have the slug '{slug}'", {"slug": slug})
+        seen.add(slug)
     return fields
+
+
+_FIELDS = (Field(max_length=100), AfterValidator(_distinct))
 
 
 # -- requests
@@ -114,7 +118,7 @@ class _Field(_Body):
     description: Annotated[str, Utf16(500)] = ""
     placeholder: Annotated[str, Utf16(200)] | None = None
     required: StrictBool = False
-    options: list[Option] | None = Field(None, description="What can be chosen in a SELECT.")
+    options: list[Option] | None = Field(None, max_length=1_000, description="What can be chosen in a SELECT.")
     allow_multi_select: StrictBool | None = None
 
     @property
@@ -147,7 +151,7 @@ class TriggerBody(_Body):
     name: Name
     description: Annotated[str, Utf16(90)] | None = None
     polling_code: Code | None = Field(None, description="JavaScript that returns an array of events.")
-    input_fields: Annotated[list[InputField], AfterValidator(_distinct)] | None = None
+    input_fields: Annotated[list[InputField], *_FIELDS] | None = None
 
     def draft(self) -> TriggerDraft:
         fields = [{"slug": one.slug, **one.model_dump()} for one in self.input_fields or ()]
@@ -160,7 +164,7 @@ class ActionBody(_Body):
     name: Name
     description: Annotated[str, Utf16(1_000)] | None = None
     code: ActionCode | None = None
-    input_fields: Annotated[list[ActionField], AfterValidator(_distinct)] | None = None
+    input_fields: Annotated[list[ActionField], *_FIELDS] | None = None
     requires_confirmation: StrictBool | None = Field(None, description="True where an action is created without it.")
 
     def draft(self) -> ActionDraft:
@@ -204,7 +208,7 @@ class AuthBody(_Body):
     """
 
     auth_type: AuthType
-    auth_fields: Annotated[list[AuthFieldBody], AfterValidator(_distinct)] | None = None
+    auth_fields: Annotated[list[AuthFieldBody], *_FIELDS] | None = None
     auth_test_code: Code | None = None
     oauth_client: OAuthClientBody | None = None
 

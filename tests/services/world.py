@@ -1,0 +1,210 @@
+"""The use cases as `main.py` builds them, on a real store, with a manual clock and providers a test makes up."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+from pydantic_core import from_json
+
+from hairtrigger.domain.outcome import Code
+from hairtrigger.domain.target import LogTarget
+from hairtrigger.kit.http import Reply
+from hairtrigger.kit.trigger import Provider
+from hairtrigger.platform.vault import Vault
+from hairtrigger.platform.wake import Wake
+from hairtrigger.services.accounts import SCOPES, Caller
+from hairtrigger.services.calls import Calls
+from hairtrigger.services.catalogue import UserProvider, catalogue_of
+from hairtrigger.services.connections import Connections
+from hairtrigger.services.firing import Firing
+from hairtrigger.services.polling import Poller, Result
+from hairtrigger.services.projects import Projects
+from hairtrigger.services.removing import Removing
+from hairtrigger.services.secrets import Secrets
+from hairtrigger.services.triggers import Triggers
+from hairtrigger.store import events, outcomes, polls, triggers
+from hairtrigger.store.database import Store, Transaction
+from hairtrigger.store.events import Event
+from hairtrigger.store.outcomes import Outcome
+from hairtrigger.store.polls import Poll
+from hairtrigger.store.triggers import ProjectTrigger
+from tests.store.build import an_organization
+from tests.support.clock import ManualClock
+
+DEADLINE = timedelta(seconds=10)
+HOLD = DEADLINE + timedelta(seconds=30)  # of a poll's lease
+
+
+class Offline:
+    """For providers that are programs of the test and call nobody."""
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        redirects: Literal["follow", "manual"] = "manual",
+    ) -> Reply:
+        raise AssertionError(f"{method} {url}")
+
+
+async def no_integrations(tx: Transaction, org_id: UUID, integration_id: UUID) -> Provider | None:
+    return None
+
+
+@dataclass(frozen=True)
+class World:
+    """One organisation with one project."""
+
+    store: Store
+    clock: ManualClock
+    secrets: Secrets
+    caller: Caller
+    project_id: str
+    connections: Connections
+    projects: Projects
+    poller: Poller
+    firing: Firing
+    removing: Removing
+    triggers: Triggers
+
+    async def create(
+        self,
+        provider_id: str,
+        trigger_id: str,
+        params: Mapping[str, Any] | None = None,
+        connection_id: UUID | None = None,
+    ) -> UUID:
+        made = await self.triggers.create(
+            self.caller, self.project_id, provider_id, trigger_id, params or {}, connection_id
+        )
+        return made.id
+
+    async def enabled(self, provider_id: str, trigger_id: str, params: Mapping[str, Any] | None = None) -> UUID:
+        id_ = await self.create(provider_id, trigger_id, params)
+        await self.triggers.enable(self.caller, id_)
+        return id_
+
+    async def poll_due(self) -> list[Result]:
+        return [await self.poller.run(claimed) for claimed in await self.poller.claim(100)]
+
+    async def trigger(self, id_: UUID) -> ProjectTrigger:
+        return await self.triggers.get(self.caller, id_)
+
+    async def clockwork(self, id_: UUID) -> Poll:
+        async with self.store.transaction() as tx:
+            found = await polls.get(tx, id_)
+        assert found
+        return found
+
+    async def events(self, id_: UUID) -> list[Event]:
+        """In the order they came."""
+        async with self.store.transaction() as tx:
+            return (await events.page(tx, self.caller.org_id, limit=10_000, project_trigger_id=id_))[::-1]
+
+    async def keys(self, id_: UUID) -> list[str]:
+        return [event.key for event in await self.events(id_)]
+
+    async def bodies(self, id_: UUID) -> list[Any]:
+        return [from_json(event.body) for event in await self.events(id_)]
+
+    async def outcomes(self, id_: UUID) -> list[Outcome]:
+        """Of what happened since the trigger was made, oldest first."""
+        async with self.store.transaction() as tx:
+            return (await outcomes.of_trigger(tx, id_, limit=1000))[::-1]
+
+    async def codes(self, id_: UUID) -> list[Code]:
+        return [one.code for one in await self.outcomes(id_)]
+
+    async def last(self, id_: UUID) -> Outcome:
+        return (await self.outcomes(id_))[-1]
+
+    async def set_config(self, id_: UUID, config: Mapping[str, Any]) -> None:
+        """As an earlier version may have stored it: nothing is checked."""
+        found = await self.trigger(id_)
+        async with self.store.transaction() as tx:
+            changed = {**vars(found), "config": dict(config), "generation": found.generation + 1}
+            assert await triggers.save(tx, ProjectTrigger(**changed))
+
+
+async def a_world(
+    store: Store,
+    clock: ManualClock,
+    vault: Vault,
+    *providers: Provider,
+    user_provider: UserProvider = no_integrations,
+) -> World:
+    secrets = Secrets(vault)
+    catalogue = catalogue_of(providers, user_provider)
+    calls = Calls(Offline(), clock, secrets)
+    work = Wake()
+    removing = Removing(store, clock, catalogue, calls, secrets, "https://hooks.test")
+    async with store.transaction() as tx:
+        org_id = await an_organization(tx, clock.now())
+    caller = Caller(org_id, uuid4(), frozenset(SCOPES))
+    projects = Projects(store, clock, secrets)
+    project, _ = await projects.create(caller, "Project", LogTarget(), max_inflight=5)
+    return World(
+        store=store,
+        clock=clock,
+        secrets=secrets,
+        caller=caller,
+        project_id=project.id,
+        connections=Connections(store, clock, catalogue, secrets),
+        projects=projects,
+        poller=Poller(store, clock, catalogue, calls, work, DEADLINE),
+        firing=Firing(store, clock, catalogue, work, timedelta(minutes=1)),
+        removing=removing,
+        triggers=Triggers(
+            store, clock, catalogue, calls, secrets, removing, "https://hooks.test", timedelta(seconds=1)
+        ),
+    )
+
+
+async def _nothing(_: int) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Meddled(Store):
+    """The database as one process sees it, to whose transactions, counted from 1, something happens at a bad moment."""
+
+    before_begin: Callable[[int], Awaitable[None]] = _nothing
+    before_commit: Callable[[int], Awaitable[None]] = _nothing
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1), init=False)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        number = next(self._numbers)
+        await self.before_begin(number)
+        async with super().transaction() as tx:
+            yield tx
+            await self.before_commit(number)
+
+
+class Killed(BaseException):
+    """The process ends here: nothing that it would have done afterwards is done."""
+
+
+def dying(store: Store, *, at: int) -> Meddled:
+    """Its process dies with the commit of this transaction."""
+
+    async def die(number: int) -> None:
+        if number == at:
+            raise Killed
+
+    return Meddled(store.engine, before_commit=die)
+
+
+def seconds(number: float) -> timedelta:
+    return timedelta(seconds=number)
+
+
+def at(clock: ManualClock, after: float) -> datetime:
+    return clock.now() + seconds(after)
