@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from pydantic_core import from_json
 
-from hairtrigger.domain.outcome import Code
+from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.domain.target import LogTarget
 from hairtrigger.kit.http import Reply
 from hairtrigger.kit.trigger import Provider
@@ -114,16 +114,14 @@ class World:
     async def bodies(self, id_: UUID) -> list[Any]:
         return [from_json(event.body) for event in await self.events(id_)]
 
-    async def outcomes(self, id_: UUID) -> list[Outcome]:
-        """Of what happened since the trigger was made, oldest first."""
+    async def outcomes(self, id_: UUID, kind: Kind) -> list[Outcome]:
+        """Oldest first, as far as the clock has moved between them."""
         async with self.store.transaction() as tx:
-            return (await outcomes.of_trigger(tx, id_, limit=1000))[::-1]
+            found = await outcomes.of_trigger(tx, id_, limit=1000)
+        return [one for one in found[::-1] if one.kind is kind]
 
-    async def codes(self, id_: UUID) -> list[Code]:
-        return [one.code for one in await self.outcomes(id_)]
-
-    async def last(self, id_: UUID) -> Outcome:
-        return (await self.outcomes(id_))[-1]
+    async def codes(self, id_: UUID, kind: Kind) -> list[Code]:
+        return [one.code for one in await self.outcomes(id_, kind)]
 
     async def set_config(self, id_: UUID, config: Mapping[str, Any]) -> None:
         """As an earlier version may have stored it: nothing is checked."""
