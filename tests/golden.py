@@ -1,4 +1,4 @@
-"""Files that are made from the code and kept beside it, so that a change of them is seen: `./dev poe docs` writes them."""
+"""Files made from the code and kept beside it, so that a change of them is seen: `./dev poe docs` writes them."""
 
 import sys
 from collections.abc import Callable

@@ -84,10 +84,12 @@ async def _set_up(client: httpx2.AsyncClient, settings: Settings) -> None:
     credentials = Credentials.load(settings.data_dir)
     assert credentials
     client.headers["Authorization"] = f"Bearer {credentials.api_key}"
-    projects = (await _ask(client, "GET", "/v1/projects"))["data"]
-    if any(project["name"] == "Demo" for project in projects):
-        return
     target = {"kind": "workflow", "url": f"{settings.url}/demo/target"}
+    for project in (await _ask(client, "GET", "/v1/projects"))["data"]:
+        if project["name"] == "Demo" and project["target"]["url"] == target["url"]:
+            return
+        if project["name"] == "Demo":  # of a start at another address
+            await _take_down(client, project["id"])
     project = await _ask(client, "POST", "/v1/projects", {"name": "Demo", "target": target})
     triggers = f"/projects/{project['id']}/triggers"
 
@@ -106,7 +108,17 @@ async def _set_up(client: httpx2.AsyncClient, settings: Settings) -> None:
     log.info("demo is set up", triggers=["schedule", "github", "polling"])
 
 
+async def _take_down(client: httpx2.AsyncClient, project_id: str) -> None:
+    for trigger in await _ask(client, "GET", f"/projects/{project_id}/triggers"):
+        await _ask(client, "DELETE", f"/triggers/{trigger['project_trigger_id']}")
+    await _ask(client, "DELETE", f"/v1/projects/{project_id}")
+
+
 async def _integration(client: httpx2.AsyncClient) -> tuple[str, str]:
+    for known in (await _ask(client, "GET", "/integrations/v1/get"))["integrations"]:
+        if known["name"] == "Demo tracker":
+            found = (await _ask(client, "GET", f"/integrations/v1/{known['id']}"))["integration"]
+            return found["id"], found["triggers"][0]["slug"]
     made = await _ask(client, "POST", "/integrations/v1/create", {"name": "Demo tracker"})
     id_ = made["integration"]["id"]
     auth = {"authType": "API_KEY", "authFields": [{"slug": "api_token", "label": "API token", "type": "PASSWORD"}]}
@@ -144,7 +156,7 @@ async def _ask(client: httpx2.AsyncClient, method: str, path: str, body: Any = N
     if answer.is_error:
         log.error("demo set-up was refused", path=path, status=answer.status_code, answer=answer.text)
         answer.raise_for_status()
-    return answer.json()
+    return answer.json() if answer.content else None
 
 
 async def _deliver(client: httpx2.AsyncClient, settings: Settings) -> None:
@@ -153,13 +165,8 @@ async def _deliver(client: httpx2.AsyncClient, settings: Settings) -> None:
     while True:
         await asyncio.sleep(_EVERY.total_seconds())
         number = _number(datetime.now(UTC))
-        body = json.dumps(
-            {
-                "action": "opened",
-                "issue": {"id": number, "number": number, "title": f"Issue {number}", "created_at": datetime.now(UTC).isoformat()},
-                "repository": _REPOSITORY,
-            }
-        ).encode()
+        issue = {"id": number, "number": number, "title": f"Issue {number}", "created_at": _time(number).isoformat()}
+        body = json.dumps({"action": "opened", "issue": issue, "repository": _REPOSITORY}).encode()
         headers = {
             "Content-Type": "application/json",
             "X-GitHub-Event": "issues",

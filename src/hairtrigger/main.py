@@ -1,17 +1,15 @@
 """The composition root: everything is built here, once, and nowhere else."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
 
+from hairtrigger.api.app import service_app
 from hairtrigger.api.integrations.app import integrations_app
 from hairtrigger.api.projects.app import Services as ProjectServices
 from hairtrigger.api.projects.app import projects_app
@@ -47,10 +45,13 @@ from hairtrigger.services.ticking import Ticking
 from hairtrigger.services.triggers import Triggers
 from hairtrigger.services.user_triggers import UserTriggers
 from hairtrigger.settings import Settings
-from hairtrigger.store import partitions, triggers
+from hairtrigger.store import partitions
+from hairtrigger.store import triggers as stored_triggers
 from hairtrigger.store.database import Store, open_store
 from hairtrigger.store.triggers import ProjectTrigger
 from hairtrigger.targets.making import target_maker
+
+Loop = Callable[[], Coroutine[None, None, None]]
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,29 @@ class Application:
     triggers: Triggers
 
 
+@dataclass(frozen=True)
+class Resources:
+    """What has to be opened, and closed again."""
+
+    store: Store
+    vault: Vault
+    egress: Egress
+    sandbox: Sandbox
+
+
 @asynccontextmanager
 async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Application]:
     """Opens what the service needs, brings the schema up to date and starts its loops; at the end drains and closes."""
     clock = clock or SystemClock()
+    async with _resources(settings, clock) as resources:
+        application, dispatcher, loops = _built(settings, clock, resources)
+        async with _background(loops):
+            yield application
+            await dispatcher.drain(timedelta(seconds=settings.shutdown_seconds))
+
+
+@asynccontextmanager
+async def _resources(settings: Settings, clock: Clock) -> AsyncIterator[Resources]:
     async with AsyncExitStack() as stack:
         compiled = asyncio.create_task(Sandbox.compiled())  # beside the database's start
         stack.callback(compiled.cancel)
@@ -77,105 +97,75 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         async with store.transaction() as tx:
             await partitions.make_ahead(tx, clock.now().date())
         settings.vault_path.parent.mkdir(parents=True, exist_ok=True)
-        vault = Vault.open(settings.vault_path)
         policy = EgressPolicy(tuple(settings.egress_allow), settings.connect_to)
-        egress = await stack.enter_async_context(Egress(policy))
-        sandbox = await stack.enter_async_context(
-            Sandbox.start(workers=settings.sandbox_workers, compiled=await compiled)
+        workers = Sandbox.start(workers=settings.sandbox_workers, compiled=await compiled)
+        yield Resources(
+            store,
+            Vault.open(settings.vault_path),
+            await stack.enter_async_context(Egress(policy)),
+            await stack.enter_async_context(workers),
         )
 
-        secrets = Secrets(vault)
-        work = Wake()
-        catalogue = catalogue_of(CATALOGUE, UserTriggers(sandbox, egress).provider, settings.provider_urls)
-        accounts = Accounts(store, clock, vault.derive("access tokens"))
-        calls = Calls(egress, clock, secrets)
-        removing = Removing(store, clock, catalogue, calls, secrets, settings.url)
-        project_triggers = Triggers(
-            store,
-            clock,
-            catalogue,
-            calls,
-            secrets,
-            removing,
+
+def _built(settings: Settings, clock: Clock, resources: Resources) -> tuple[Application, Dispatcher, Sequence[Loop]]:
+    store, vault, egress, sandbox = resources.store, resources.vault, resources.egress, resources.sandbox
+    work = Wake()
+    secrets = Secrets(vault)
+    accounts = Accounts(store, clock, vault.derive("access tokens"))
+    catalogue = catalogue_of(CATALOGUE, UserTriggers(sandbox, egress).provider, settings.provider_urls)
+    calls = Calls(egress, clock, secrets)
+    projects = Projects(store, clock, secrets)
+    removing = Removing(store, clock, catalogue, calls, secrets, settings.url)
+    least_interval = timedelta(seconds=settings.least_polling_seconds)
+    triggers = Triggers(store, clock, catalogue, calls, secrets, removing, settings.url, least_interval)
+    recorder = Recorder(store, clock, work)
+    look_up: Batcher[UUID, ProjectTrigger | None] = Batcher(_look_up(store))
+    ingest = Ingest(store, clock, catalogue, secrets, recorder, look_up, settings.live_app_secrets)
+    poller = Poller(store, clock, catalogue, calls, work, settings.poll_deadline)
+    firing = Firing(store, clock, catalogue, work, timedelta(seconds=settings.schedule_grace_seconds))
+    target_of = target_maker(egress, clock, secrets)
+    dispatcher = Dispatcher(store, clock, work, target_of, triggers, settings.concurrent_deliveries)
+    ticking = Ticking(store, clock, poller, firing, removing, work, settings.concurrent_polls)
+    asgi = service_app(
+        webhooks=webhook_endpoint(ingest, settings.url, settings.max_body_bytes),
+        writable=store.writable,
+        own=v1_app(
+            OwnServices(
+                store=store,
+                vault=vault,
+                clock=clock,
+                accounts=accounts,
+                projects=projects,
+                connections=Connections(store, clock, catalogue, secrets),
+                triggers=triggers,
+                history=History(store, clock, work),
+                poller=poller,
+                firing=firing,
+            )
+        ),
+        integrations=integrations_app(
+            Integrations(store, clock, vault, _syntax_of(sandbox)),
+            accounts,
+            requests_per_minute=settings.integration_requests_per_minute,
+            block_browsers=settings.refuse_browsers,
+        ),
+        projects=projects_app(
+            ProjectServices(
+                accounts=accounts,
+                store=store,
+                catalogue=catalogue,
+                triggers=triggers,
+                sampling=Sampling(store, catalogue, calls),
+                poller=poller,
+                firing=firing,
+                ingest=ingest,
+            ),
             settings.url,
-            timedelta(seconds=settings.least_polling_seconds),
-        )
-        recorder = Recorder(store, clock, work)
-        look_up: Batcher[UUID, ProjectTrigger | None] = Batcher(_look_up(store))
-        app_secrets = {
-            provider: [secret.get_secret_value() for secret in live] for provider, live in settings.app_secrets.items()
-        }
-        ingest = Ingest(store, clock, catalogue, secrets, recorder, look_up, app_secrets)
-        poller = Poller(store, clock, catalogue, calls, work, settings.poll_deadline)
-        firing = Firing(store, clock, catalogue, work, timedelta(seconds=settings.schedule_grace_seconds))
-        dispatcher = Dispatcher(
-            store, clock, work, target_maker(egress, clock, secrets), project_triggers, settings.concurrent_deliveries
-        )
-        ticking = Ticking(store, clock, poller, firing, removing, work, settings.concurrent_polls)
-        projects = Projects(store, clock, secrets)
-        integrations = Integrations(store, clock, vault, _syntax_of(sandbox))
-        asgi = Starlette(
-            routes=[
-                Route("/livez", _livez),
-                Route("/readyz", _readyz(store)),
-                Route(
-                    "/v1/webhooks/{webhook_id}",
-                    webhook_endpoint(ingest, settings.url, settings.max_body_bytes),
-                    methods=["POST"],
-                ),
-                Mount(
-                    "/v1",
-                    v1_app(
-                        OwnServices(
-                            store=store,
-                            vault=vault,
-                            clock=clock,
-                            accounts=accounts,
-                            projects=projects,
-                            connections=Connections(store, clock, catalogue, secrets),
-                            triggers=project_triggers,
-                            history=History(store, clock, work),
-                            poller=poller,
-                            firing=firing,
-                        )
-                    ),
-                ),
-                *(
-                    Mount(
-                        path,
-                        integrations_app(
-                            integrations,
-                            accounts,
-                            requests_per_minute=settings.integration_requests_per_minute,
-                            block_browsers=settings.refuse_browsers,
-                        ),
-                    )
-                    for path in ("/integrations/v1", "/api/public/integrations/v1")
-                ),
-                Mount(
-                    "/",
-                    projects_app(
-                        ProjectServices(
-                            accounts=accounts,
-                            store=store,
-                            catalogue=catalogue,
-                            triggers=project_triggers,
-                            sampling=Sampling(store, catalogue, calls),
-                            poller=poller,
-                            firing=firing,
-                            ingest=ingest,
-                        ),
-                        settings.url,
-                        settings.max_body_bytes,
-                    ),
-                ),
-            ]
-        )
-        application = Application(asgi, settings, store, accounts, projects, project_triggers)
-        loops = [look_up.run, recorder.run, dispatcher.run, ticking.run]
-        async with _background(loops):
-            yield application
-            await dispatcher.drain(timedelta(seconds=settings.shutdown_seconds))
+            settings.max_body_bytes,
+        ),
+    )
+    application = Application(asgi, settings, store, accounts, projects, triggers)
+    return application, dispatcher, (look_up.run, recorder.run, dispatcher.run, ticking.run)
 
 
 @asynccontextmanager
@@ -190,10 +180,10 @@ async def _store(settings: Settings) -> AsyncIterator[Store]:
 
 
 @asynccontextmanager
-async def _background(loops: Sequence[Callable[[], Awaitable[None]]]) -> AsyncIterator[None]:
+async def _background(loops: Sequence[Loop]) -> AsyncIterator[None]:
     """Runs the loops beside the body. A loop that ends by an error ends the body with it: half a service is worse."""
     async with asyncio.TaskGroup() as tasks:
-        started = [tasks.create_task(_awaited(loop)) for loop in loops]
+        started = [tasks.create_task(loop()) for loop in loops]
         try:
             yield
         finally:
@@ -201,14 +191,10 @@ async def _background(loops: Sequence[Callable[[], Awaitable[None]]]) -> AsyncIt
                 task.cancel()
 
 
-async def _awaited(loop: Callable[[], Awaitable[None]]) -> None:
-    await loop()
-
-
 def _look_up(store: Store) -> Callable[[Sequence[UUID]], Awaitable[list[ProjectTrigger | None]]]:
     async def look_up(ids: Sequence[UUID]) -> list[ProjectTrigger | None]:
         async with store.transaction() as tx:
-            found = await triggers.by_ids(tx, ids)
+            found = await stored_triggers.by_ids(tx, ids)
         return [found.get(id_) for id_ in ids]
 
     return look_up
@@ -225,19 +211,3 @@ def _syntax_of(sandbox: Sandbox) -> Callable[[str], Awaitable[None]]:
             raise Invalid(None, Issue(("pollingCode",), f"{problem.message}{where}", "syntax")) from problem
 
     return check
-
-
-async def _livez(_: Request) -> Response:
-    return JSONResponse({"status": "ok"})
-
-
-def _readyz(store: Store) -> Callable[[Request], Awaitable[Response]]:
-    """Ready means: an event that comes now would be stored."""
-
-    async def readyz(_: Request) -> Response:
-        with suppress(Unavailable):
-            if await store.writable():
-                return JSONResponse({"status": "ok"})
-        return JSONResponse({"status": "the database can't be written"}, status_code=503)
-
-    return readyz

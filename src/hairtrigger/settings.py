@@ -102,6 +102,10 @@ class Settings(BaseSettings):
         return self.vault_file or self.data_dir / "vault.json"
 
     @property
+    def live_app_secrets(self) -> dict[str, list[str]]:
+        return {provider: [secret.get_secret_value() for secret in live] for provider, live in self.app_secrets.items()}
+
+    @property
     def poll_deadline(self) -> timedelta:
         return timedelta(seconds=self.poll_deadline_seconds)
 

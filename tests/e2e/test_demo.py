@@ -1,0 +1,60 @@
+"""`serve --demo` shows every kind of trigger within a minute, and `events tail` shows what they start."""
+
+import asyncio
+import os
+import re
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.process import Service
+from tests.support.web import until
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def demo() -> AsyncIterator[Service]:
+    with tempfile.TemporaryDirectory(prefix="hairtrigger-e2e-") as made:
+        folder = Path(made)
+        folder.chmod(0o711)
+        running = Service(folder)
+        await running.start("--demo")
+        yield running
+        await running.stop()
+
+
+async def test_each_sample_trigger_fires_within_a_minute_and_can_be_watched(demo: Service) -> None:
+    types = {"schedule.on_schedule", "github.on_issue_opened", "demo-tracker.new-issue-created"}
+
+    async def delivered() -> bool:
+        return types <= set(re.findall(r"delivered +(\S+)", await _tail(demo)))
+
+    await until(delivered, timedelta(minutes=1))
+    assert "workflow started" in demo.output
+
+    await demo.stop()
+    demo.port = 0  # the sample triggers were made for another address
+    before = len(demo.output)
+    await demo.start("--demo")
+    await until(lambda: _true("workflow started" in demo.output[before:]), timedelta(minutes=1))
+    assert "refused" not in demo.output
+
+
+async def _true(value: bool) -> bool:
+    return value
+
+
+async def _tail(demo: Service) -> str:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", "from hairtrigger.cli import main; main()"),
+        *("events", "tail", "--demo", "--no-follow", "--count", "200"),
+        env={"PATH": os.environ["PATH"], "HAIRTRIGGER_DATA_DIR": str(demo.folder / "data")},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    output, _ = await process.communicate()
+    return output.decode()
