@@ -57,6 +57,10 @@ def serve(
         asyncio.run(run(settings, listener, demo=demo))
     except HairtriggerError as error:
         _fail(error.message)
+    except ExceptionGroup as several:
+        if several.split(HairtriggerError)[1]:
+            raise
+        _fail(" ".join(error.message for error in _leaves(several)))
 
 
 @events.command()
@@ -114,6 +118,15 @@ def _for_demo(settings: Settings) -> Settings:
     return settings.model_copy(
         update={"data_dir": settings.data_dir / "demo", "egress_allow": loopback, "least_polling_seconds": 2}
     )
+
+
+def _leaves(group: ExceptionGroup[Exception]) -> list[HairtriggerError]:
+    return [
+        leaf
+        for one in group.exceptions
+        for leaf in (_leaves(one) if isinstance(one, ExceptionGroup) else [one])
+        if isinstance(leaf, HairtriggerError)
+    ]
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -74,6 +74,7 @@ class Resources:
     vault: Vault
     egress: Egress
     sandbox: Sandbox
+    watches: Sequence[Loop]
 
 
 @asynccontextmanager
@@ -82,7 +83,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
     clock = clock or SystemClock()
     async with _resources(settings, clock) as resources:
         application, dispatcher, loops = _built(settings, clock, resources)
-        async with _background(loops):
+        async with _background((*loops, *resources.watches)):
             yield application
             await dispatcher.drain(timedelta(seconds=settings.shutdown_seconds))
 
@@ -92,7 +93,8 @@ async def _resources(settings: Settings, clock: Clock) -> AsyncIterator[Resource
     async with AsyncExitStack() as stack:
         compiled = asyncio.create_task(Sandbox.compiled())  # beside the database's start
         stack.callback(compiled.cancel)
-        store = await stack.enter_async_context(_store(settings))
+        url, watches = await stack.enter_async_context(_database(settings))
+        store = await stack.enter_async_context(open_store(url, connections=settings.database_connections))
         await store.migrate()
         async with store.transaction() as tx:
             await partitions.make_ahead(tx, clock.now().date())
@@ -104,6 +106,7 @@ async def _resources(settings: Settings, clock: Clock) -> AsyncIterator[Resource
             Vault.open(settings.vault_path),
             await stack.enter_async_context(Egress(policy)),
             await stack.enter_async_context(workers),
+            watches,
         )
 
 
@@ -169,14 +172,13 @@ def _built(settings: Settings, clock: Clock, resources: Resources) -> tuple[Appl
 
 
 @asynccontextmanager
-async def _store(settings: Settings) -> AsyncIterator[Store]:
-    async with AsyncExitStack() as stack:
-        if settings.database_url:
-            url = settings.database_url.get_secret_value()
-        else:
-            server = await stack.enter_async_context(embedded(settings.data_dir / "postgres"))
-            url = server.url
-        yield await stack.enter_async_context(open_store(url, connections=settings.database_connections))
+async def _database(settings: Settings) -> AsyncIterator[tuple[str, Sequence[Loop]]]:
+    """Its address, and what to watch it by."""
+    if settings.database_url:
+        yield settings.database_url.get_secret_value(), ()
+        return
+    async with embedded(settings.data_dir / "postgres") as server:
+        yield server.url, (server.ended,)
 
 
 @asynccontextmanager

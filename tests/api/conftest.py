@@ -1,7 +1,7 @@
 """The whole service, running, with its loops and a database of its own; each test is an organisation of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,6 +12,8 @@ from uuid import uuid4
 import asyncpg
 import httpx2
 import pytest
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import SecretStr
 
 from hairtrigger.main import Application, running
@@ -71,6 +73,15 @@ class Tenant:
         assert answer.status_code == 200, answer.text
         found: list[dict[str, Any]] = answer.json()["data"]
         return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> Iterator[None]:
+    """Each test makes users, and a good hash takes a fifth of a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        hasher = Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1)
+        patch.setattr("hairtrigger.services.accounts._passwords", PasswordHash((hasher,)))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -18,9 +18,10 @@ import requests
 import schemathesis
 import uvicorn
 from anyio.from_thread import start_blocking_portal
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from schemathesis import APIOperation, Case, GenerationMode
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,
@@ -53,6 +54,7 @@ class Served:
 def _operations() -> Iterator[Any]:
     for prefix, document in DOCUMENTS.items():
         for found in schemathesis.openapi.from_dict(json.loads(document())).get_all_operations():
+            assert isinstance(found, Ok)
             operation = found.ok()
             yield pytest.param(prefix, operation, id=f"{operation.method.upper()} {prefix}{operation.path}")
 
@@ -82,17 +84,18 @@ def test_an_operation_answers_anything_as_its_document_says(prefix: str, operati
         suppress_health_check=list(HealthCheck),
     )
     @given(case=_cases(operation), values=st.sampled_from([{}, *known]))
-    def ask(case: Case, values: Mapping[str, Any]) -> None:
+    def ask(case: Case[Operation], values: Mapping[str, Any]) -> None:
         for part in (case.path_parameters, case.query, case.body):
             if isinstance(part, dict):
                 part.update({name: value for name, value in values.items() if name in part})
+        assume("%0A" not in case.formatted_path)  # no route matches a line break, so none of the three is asked
         answer = case.call_and_validate(served.url + prefix, served.session, checks=CHECKS)
         assert answer.status_code not in {500, 503}, "the service broke, and its document can't excuse that"
 
     ask()
 
 
-def _cases(operation: Operation) -> st.SearchStrategy[Case]:
+def _cases(operation: Operation) -> st.SearchStrategy[Case[Operation]]:
     return st.one_of(*(operation.as_strategy(generation_mode=mode) for mode in GenerationMode))
 
 

@@ -8,6 +8,7 @@ import logging
 import re
 import socket
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import UUID, uuid4
@@ -24,15 +25,13 @@ from hairtrigger.platform import telemetry
 from hairtrigger.services.accounts import ASSISTANT_API, INTEGRATION_API, TRIGGER_API
 from tests.api.conftest import SLACK_SECRET, Tenant, until
 from tests.support.documents import projects_document
-from tests.support.servers import Server, answering, serving
+from tests.support.servers import answering, serving
 
 pytestmark = pytest.mark.anyio
 
 DOCUMENT = json.loads(projects_document())
 OPERATIONS = [(method.upper(), path) for path, item in DOCUMENT["paths"].items() for method in item]
-PROTECTED = [
-    (method, path) for method, path in OPERATIONS if "security" in DOCUMENT["paths"][path][method.lower()]
-]
+PROTECTED = [(method, path) for method, path in OPERATIONS if "security" in DOCUMENT["paths"][path][method.lower()]]
 WITH_TRIGGER = [(method, path) for method, path in OPERATIONS if "{project_trigger_id}" in path]
 
 # In this order, as in the published example.
@@ -183,7 +182,9 @@ async def test_a_client_sets_none_of_the_fields_that_are_the_services_own(tenant
 
 
 async def test_the_triggers_of_a_project_are_an_array(tenant: Tenant, project: str, schedule: str) -> None:
-    assert await tenant.ask("GET", f"/projects/{project}/triggers") == [await tenant.ask("GET", f"/triggers/{schedule}")]
+    assert await tenant.ask("GET", f"/projects/{project}/triggers") == [
+        await tenant.ask("GET", f"/triggers/{schedule}")
+    ]
 
 
 async def test_the_triggers_of_an_organisation_carry_their_projects_name_and_themselves(
@@ -462,7 +463,7 @@ async def test_a_trigger_of_a_project_that_does_not_exist_is_404(tenant: Tenant)
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("PUT", "/triggers"), ("TRACE", "/triggers"), ("GET", f"/v1/webhooks/{UUID(int=1)}")]
+    ("method", "path"), [("PUT", "/triggers"), ("TRACE", "/triggers"), ("OPTIONS", "/triggers"), ("GET", "/token")]
 )
 async def test_another_method_is_405(tenant: Tenant, method: str, path: str) -> None:
     assert (await tenant.client.request(method, path)).status_code == 405
@@ -618,16 +619,19 @@ async def test_the_deprecated_webhook_route_takes_an_event_without_a_signature(
 ) -> None:
     id_, _ = await tenant.webhook(project)
     path = _by_key(tenant, id_, "webhook", await tenant.key(TRIGGER_API))
-    for query in ("", "?provider_id=webhook", "?provider_id=webhook&trigger_id=on_request"):
-        answer = await anybody.post(path + query, content=b'{"amount": 1}')
-        assert (answer.status_code, answer.json()["status"]) == (200, "accepted")
-        _is_deprecated(answer)
-    for query in ("?provider_id=stripe", "?trigger_id=on_customer_created"):
-        assert (await anybody.post(path + query, content=b"{}")).status_code == 404
-    assert (await anybody.post(path, content=b"x" * 100_001)).status_code == 413
-    assert (await anybody.post(path, content=b'{"amount": 1}')).status_code == 200
+    answer = await anybody.post(path, content=b'{"amount": 1}')
+    assert (answer.status_code, answer.json()["status"]) == (200, "accepted")
+    _is_deprecated(answer)
     event = await tenant.ask("GET", f"/v1/events/{answer.json()['events'][0]}")
     assert event["body"] == '{"amount": 1}'
+
+    for query, status in (
+        ("?provider_id=webhook&trigger_id=on_request", 200),
+        ("?provider_id=stripe", 404),
+        ("?trigger_id=on_customer_created", 404),
+    ):
+        assert (await anybody.post(path + query, content=b"{}")).status_code == status
+    assert (await anybody.post(path, content=b"x" * 100_001)).status_code == 413
 
 
 async def test_the_deprecated_polling_route_polls_now(
@@ -713,7 +717,7 @@ async def test_a_key_in_a_path_is_never_logged(
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     server = uvicorn.Server(uvicorn.Config(service.asgi, log_config=None, lifespan="off"))
-    async with asyncio.TaskGroup() as tasks, httpx2.AsyncClient(base_url=url) as client:  # which logs what it asks
+    async with asyncio.TaskGroup() as tasks, httpx2.AsyncClient(base_url=url) as client:
         tasks.create_task(server.serve(sockets=[listener]))
         for kind in ("webhook", "polling", "scheduled"):
             await client.post(_by_key(tenant, id_, kind, key) + f"?provider_id={key}")
@@ -721,7 +725,7 @@ async def test_a_key_in_a_path_is_never_logged(
 
     logged = capsys.readouterr().err
     assert key not in logged
-    assert logged.count("/key/***") >= 6, "both ends tell of each of the requests"
+    assert logged.count("/key/***") >= 3, "each of the requests has a line"
 
 
 def _with(client: httpx2.AsyncClient, credential: str) -> Any:
@@ -729,8 +733,6 @@ def _with(client: httpx2.AsyncClient, credential: str) -> Any:
 
 
 def _base64(value: Any) -> str:
-    from base64 import urlsafe_b64encode
-
     return urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
 

@@ -63,11 +63,16 @@ class Service:
         await self._end(signal.SIGTERM)
 
     async def _end(self, how: signal.Signals) -> None:
-        if self._process and self._process.returncode is None:
+        if self._process and not self.ended:
             self._process.send_signal(how)
+        if self._process:
             self.exit_code = await self._process.wait()
         if self._reading:
             await self._reading
+
+    @property
+    def ended(self) -> bool:
+        return self._process is not None and self._process.returncode is not None
 
     @property
     def url(self) -> str:

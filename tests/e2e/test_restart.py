@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import random
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
@@ -82,6 +84,16 @@ async def test_what_was_set_up_is_there_after_a_restart_and_nothing_is_shown_twi
     assert "Log in" not in service.output[len(first_output) :]
     assert (await client.ask("GET", f"/v1/projects/{project['id']}"))["name"] == "Kept"
     await client.close()
+
+
+async def test_a_service_whose_database_has_ended_ends_too_and_says_why(service: Service) -> None:
+    clusters = list((service.folder / "data" / "postgres").glob("cluster/postmaster.pid"))
+    os.kill(int(clusters[0].read_text().split()[0]), signal.SIGKILL)
+    await until(lambda: _true(service.ended))
+    await service.stop()
+    assert service.exit_code == 1
+    assert "The embedded PostgreSQL ended by itself" in service.output
+    await service.start()
 
 
 async def test_a_stop_finishes_what_is_under_way(service: Service) -> None:

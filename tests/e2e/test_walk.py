@@ -212,7 +212,11 @@ async def test_the_printed_polling_code_runs_unchanged(service: Service, world: 
 
     params = {"projectId": "proj_123", "polling_frequency": "3600"}
     id_ = await user.enabled(integration, trigger["slug"], params, {"API_TOKEN": "tok_1"})
-    await until(lambda: _true(world.asked_for_issues))
+
+    async def polled() -> Any:
+        return (await user.client.ask("GET", f"/v1/project-triggers/{id_}"))["last_at"]
+
+    await until(polled)
     [first] = world.asked_for_issues
     assert first.header("authorization") == "Bearer tok_1"
     before = first.path.partition("since=")[2]

@@ -36,7 +36,6 @@ from tests.store.build import an_organization
 from tests.support.clock import ManualClock
 
 DEADLINE = timedelta(seconds=10)
-HOLD = DEADLINE + timedelta(seconds=30)  # of a poll's lease
 
 
 class Offline:

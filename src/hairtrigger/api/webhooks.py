@@ -7,7 +7,7 @@ from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 
-from hairtrigger.api.errors import headers_of, status_of
+from hairtrigger.api.errors import detail, headers_of, status_of
 from hairtrigger.domain.errors import HairtriggerError, TooLarge
 from hairtrigger.kit.delivery import Headers, Request
 from hairtrigger.services.ingest import Ingest
@@ -21,7 +21,9 @@ def webhook_endpoint(ingest: Ingest, public_url: str, max_body: int) -> Callable
         except ClientDisconnect:
             return Response(status_code=400)  # nobody is there to read it
         except HairtriggerError as error:
-            return JSONResponse({"detail": error.message}, status_code=status_of(error), headers=headers_of(error))
+            status = status_of(error)
+            _, body = detail(status, error.message, error)
+            return JSONResponse(body, status, headers_of(error))
         return Response(answer.body, answer.status, answer.headers)
 
     return endpoint

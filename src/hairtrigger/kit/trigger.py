@@ -24,6 +24,8 @@ from hairtrigger.kit.verify import Verifier
 C = TypeVar("C", bound=Config)
 P = TypeVar("P", bound=Payload)
 
+_YEAR = 365 * 86_400  # seconds
+
 Cursor = Mapping[str, Any]
 TriggerType = Literal["WEBHOOK", "POLLING", "SCHEDULED"]
 
@@ -162,7 +164,7 @@ class PollingConfig(Config):
     """The fields every polling trigger has."""
 
     polling_frequency: int | None = Field(
-        default=None, ge=1, title="Polling frequency", description="Seconds between two polls."
+        default=None, ge=1, le=_YEAR, title="Polling frequency", description="Seconds between two polls."
     )
 
 

@@ -16,7 +16,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -47,6 +47,7 @@ _SETTINGS = {
 # Nothing of ours (secrets), nothing of the caller's (PGDATA, LD_LIBRARY_PATH, a locale that is not installed).
 _ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
+_LOOK_AGAIN = 0.5  # seconds
 _WAY_OUT = "Choose another data directory with HAIRTRIGGER_DATA_DIR, or set HAIRTRIGGER_DATABASE_URL."
 _ONLY_WAY_OUT = "Run as an ordinary user, or set HAIRTRIGGER_DATABASE_URL to use a PostgreSQL of your own."
 
@@ -60,6 +61,13 @@ class EmbeddedPostgres:
     url: str
     """For SQLAlchemy with asyncpg, over the socket."""
     pid: int
+    _server: subprocess.Popen[bytes] = field(repr=False)
+
+    async def ended(self) -> None:
+        """Returns never, and raises `EmbeddedPostgresFailed` when the server has ended by itself."""
+        while self._server.poll() is None:  # noqa: ASYNC110 a process has no event
+            await sleep(_LOOK_AGAIN)
+        raise EmbeddedPostgresFailed("The embedded PostgreSQL ended by itself; its server.log says why. Start again.")
 
 
 @asynccontextmanager
@@ -88,7 +96,7 @@ async def embedded(
             stack.push_async_callback(_stop, server)
             await _make_ready(server, sockets, directory)
         url = f"postgresql+asyncpg://{_NAME}@/{_NAME}?host={quote(str(sockets))}&port={_PORT}"
-        yield EmbeddedPostgres(url, server.pid)
+        yield EmbeddedPostgres(url, server.pid, server)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from hairtrigger.domain.errors import CredentialsRefused
 from hairtrigger.kit.http import Api, Http
 from hairtrigger.kit.trigger import Provider, Question, Trigger
 from hairtrigger.platform.clock import Clock
-from hairtrigger.services.catalogue import config_of
+from hairtrigger.services.catalogue import validated
 from hairtrigger.services.secrets import Secrets
 from hairtrigger.store import connections
 from hairtrigger.store.database import Transaction
@@ -40,7 +40,7 @@ class Calls:
         headers = {} if missing else provider.auth.headers(secrets)
         now = self.clock.now()
         return Question(
-            config=config_of(definition, trigger),
+            config=validated(definition, self.secrets.params(trigger)),
             api=Api(self.http, provider.base_url, headers),
             secrets=secrets,
             cursor=None if look_back else trigger.cursor,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from pydantic import ValidationError
+from pydantic import AliasChoices, ValidationError
 
 from hairtrigger.domain.errors import Invalid, Issue, NotFound
 from hairtrigger.kit.config import Config
@@ -67,6 +67,16 @@ def validated(definition: Trigger, params: Mapping[str, Any]) -> Config:
 
 def config_of(definition: Trigger, trigger: ProjectTrigger) -> Any:
     return validated(definition, trigger.config)
+
+
+def secret_params(definition: Trigger) -> set[str]:
+    """Under which names a configuration may hold a secret."""
+    names: set[str] = set()
+    for name, field in definition.config.model_fields.items():
+        if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("writeOnly"):
+            alias = field.validation_alias
+            names |= {str(choice) for choice in alias.choices} if isinstance(alias, AliasChoices) else {name}
+    return names
 
 
 def _uuid(text: str) -> UUID | None:

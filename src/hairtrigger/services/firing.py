@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import structlog
 from pydantic_core import to_json
 
 from hairtrigger.domain.errors import HairtriggerError, Invalid, NotFound, NotReady
@@ -23,7 +24,10 @@ from hairtrigger.store.outcomes import Outcome
 from hairtrigger.store.polls import Poll
 from hairtrigger.store.triggers import ProjectTrigger
 
+log = structlog.get_logger()
+
 _MOST_AT_ONCE = 100  # made-up firings of one trigger in one go
+_AFTER_A_FAULT = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,10 @@ class Firing:
             return self._due(trigger, row, now)
         except HairtriggerError as error:
             return Fired([], self._outcome(trigger, Code.FAILED, now, error.message), now, None)
+        except Exception:  # the fault is ours, so the trigger stays enabled, and no time of it is given up
+            log.exception("schedule broke", project_trigger_id=str(trigger.id))
+            outcome = self._outcome(trigger, Code.FAILED, now, "The schedule broke inside the service; see its log.")
+            return Fired([], outcome, row.last_at or trigger.enabled_at or now, now + _AFTER_A_FAULT)
 
     def _due(self, trigger: ProjectTrigger, row: Poll, now: datetime) -> Fired:
         definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)

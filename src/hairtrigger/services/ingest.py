@@ -10,7 +10,7 @@ from uuid import UUID
 
 from pydantic_core import to_json
 
-from hairtrigger.domain.errors import HairtriggerError, Invalid, Malformed, NotFound, Rejected
+from hairtrigger.domain.errors import Invalid, Malformed, NotFound, Rejected
 from hairtrigger.domain.event import Draft
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.kit.delivery import Request
@@ -91,7 +91,7 @@ class Ingest:
                 await self._note(Code.HANDSHAKE, "The provider's handshake was answered.", trigger)
                 return challenge
             drafts = tuple(definition.events(Delivery(request, config)))
-        except (Rejected, Malformed) as error:
+        except (Rejected, Malformed, Invalid) as error:
             await self._note(_code(error), error.message, trigger)
             raise
         return await self._stored([(trigger, drafts)], request)
@@ -144,8 +144,14 @@ class Ingest:
         )
 
 
-def _code(error: HairtriggerError) -> Code:
-    return Code.REJECTED if isinstance(error, Rejected) else Code.MALFORMED
+def _code(error: Rejected | Malformed | Invalid) -> Code:
+    match error:
+        case Rejected():
+            return Code.REJECTED
+        case Malformed():
+            return Code.MALFORMED
+        case Invalid():
+            return Code.FAILED  # it was configured when less was asked of a configuration
 
 
 def _answer(status: str, **more: object) -> Answer:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 import structlog
@@ -39,6 +39,7 @@ log = structlog.get_logger()
 
 _LONGEST_BACKOFF = timedelta(hours=1)
 _MOST_PAGES = 100  # of one poll; the rest comes with the next
+_CHANGED = "The trigger was disabled, enabled again or claimed again; nothing more was stored."
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,9 @@ class _Found:
 
     fresh: list[UUID] = field(default_factory=list)
     repeats: int = 0
+
+    def plus(self, fresh: Sequence[UUID], repeats: int) -> Self:
+        return replace(self, fresh=[*self.fresh, *fresh], repeats=self.repeats + repeats)
 
 
 @dataclass(frozen=True)
@@ -97,8 +101,11 @@ class Poller:
             async with asyncio.timeout(self.deadline.total_seconds()):
                 async with self.store.transaction() as tx:
                     trigger = (await triggers.by_ids(tx, [claimed.project_trigger_id])).get(claimed.project_trigger_id)
-                    if not trigger or not trigger.enabled:
-                        return Result(Code.STALE, "The trigger was disabled or deleted.")
+                    if not trigger:
+                        return Result(Code.STALE, "The trigger was deleted.")
+                    if not trigger.enabled:
+                        await self._record(tx, trigger, Code.STALE, _CHANGED, 0)
+                        return Result(Code.STALE, _CHANGED)
                     trigger = replace(trigger, cursor=claimed.cursor)
                     provider, definition = await self.catalogue.trigger(
                         tx, trigger.org_id, trigger.provider_id, trigger.trigger_id
@@ -111,12 +118,14 @@ class Poller:
         except Unavailable:
             raise  # the database is away: the lease runs out by itself
         except TimeoutError:
-            return await self._failed(claimed, trigger, PollFailed(f"The poll took longer than {self.deadline}."))
+            late = PollFailed(f"The poll took longer than {self.deadline}.")
+            return await self._failed(claimed, trigger, late, found)
         except HairtriggerError as error:
-            return await self._failed(claimed, trigger, error)
+            return await self._failed(claimed, trigger, error, found)
         except Exception:
             log.exception("poll broke", project_trigger_id=str(claimed.project_trigger_id))
-            return await self._failed(claimed, trigger, PollFailed("The poll broke inside the service; see its log."))
+            broken = PollFailed("The poll broke inside the service; see its log.")
+            return await self._failed(claimed, trigger, broken, found)
 
     @property
     def _hold(self) -> timedelta:
@@ -131,7 +140,7 @@ class Poller:
             page = await definition.poll(question)
             last = not page.more or page_number == _MOST_PAGES
             if not await self._commit(claimed, trigger, page, question, found, silent=silent, last=last):
-                return Result(Code.STALE, "The trigger was edited or claimed again; nothing more was stored.")
+                return Result(Code.STALE, _CHANGED, tuple(found.fresh), found.repeats, page.console)
             if found.fresh:
                 self.work.set()
             if last:
@@ -161,16 +170,19 @@ class Poller:
                 else await polls.advance(tx, lease, dict(page.cursor))
             )
             if not mine:
+                await self._record(tx, trigger, Code.STALE, _CHANGED, len(found.fresh))
                 return False
             fresh = await events.append(tx, new)
-            found.fresh += [event.id for event in new if event.id in fresh]
-            found.repeats += len(new) - len(fresh)
+            together = found.plus([event.id for event in new if event.id in fresh], len(new) - len(fresh))
             if last:
-                code = Code.BASELINE if silent else _code(found)
-                await self._record(tx, trigger, code, page.note, len(found.fresh))
+                code = Code.BASELINE if silent else _code(together)
+                await self._record(tx, trigger, code, page.note, len(together.fresh))
+        found.fresh, found.repeats = together.fresh, together.repeats
         return True
 
-    async def _failed(self, claimed: Poll, trigger: ProjectTrigger | None, error: HairtriggerError) -> Result:
+    async def _failed(
+        self, claimed: Poll, trigger: ProjectTrigger | None, error: HairtriggerError, found: _Found
+    ) -> Result:
         code = _failure_code(error)
         lease = claimed.lease
         assert lease
@@ -178,8 +190,9 @@ class Poller:
             if not await polls.fail(tx, lease, self._next_try(claimed, error)):
                 code = Code.STALE
             if trigger:
-                await self._record(tx, trigger, code, error.message, 0)
-        return Result(code, error.message, console=error.console if isinstance(error, PollFailed) else ())
+                await self._record(tx, trigger, code, error.message, len(found.fresh))
+        console = error.console if isinstance(error, PollFailed) else ()
+        return Result(code, error.message, tuple(found.fresh), found.repeats, console)
 
     def _next_try(self, claimed: Poll, error: HairtriggerError) -> datetime:
         """Later with every failure in a row, and never before the provider allows."""

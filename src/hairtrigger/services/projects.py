@@ -83,7 +83,7 @@ class Projects:
         return changed
 
     async def rotate_secret(self, caller: Caller, project_id: str, overlap: timedelta) -> str:
-        """A new signing secret. For `overlap` deliveries carry signatures of both, so a target can change at leisure."""
+        """A new signing secret. For `overlap` deliveries carry signatures of both."""
         now = self.clock.now()
         signing = new_signing_secret()
         async with self.store.transaction() as tx:

@@ -1,6 +1,7 @@
 """What is sealed in the database, and to which row each secret is bound."""
 
-from collections.abc import Mapping, Sequence
+import base64
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,6 +13,12 @@ from hairtrigger.platform.vault import Vault
 from hairtrigger.store.connections import Connection
 from hairtrigger.store.projects import Project
 from hairtrigger.store.triggers import ProjectTrigger, Removal
+
+SEALED = "sealed"  # the one key of what stands in a stored configuration for a secret
+
+
+def is_sealed(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() == {SEALED}
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,22 @@ class Secrets:
             if until is None or until > now
         ]
         return self.seal_for_trigger(trigger.id, [LiveSecret(value), *kept])
+
+    def sealed_params(self, trigger_id: UUID, params: Mapping[str, Any], secret: Collection[str]) -> dict[str, Any]:
+        """A configuration as it is stored: what is `secret` of it only as what the vault makes of it."""
+        bound_to = f"trigger/{trigger_id}/config"
+        return {
+            name: {SEALED: base64.b64encode(self._seal(value, bound_to)).decode()} if name in secret else value
+            for name, value in params.items()
+        }
+
+    def params(self, trigger: ProjectTrigger) -> dict[str, Any]:
+        """A trigger's configuration as its user gave it."""
+        bound_to = f"trigger/{trigger.id}/config"
+        return {
+            name: self._unseal(base64.b64decode(value[SEALED]), bound_to) if is_sealed(value) else value
+            for name, value in trigger.config.items()
+        }
 
     def of_connection(self, connection: Connection) -> dict[str, str]:
         return self._mapping(connection.secrets, f"connection/{connection.id}")

@@ -19,7 +19,7 @@ from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.vault import new_signing_secret
 from hairtrigger.services.accounts import Caller
 from hairtrigger.services.calls import Calls
-from hairtrigger.services.catalogue import Catalogue, validated
+from hairtrigger.services.catalogue import Catalogue, secret_params, validated
 from hairtrigger.services.removing import Removing
 from hairtrigger.services.secrets import LiveSecret, Secrets
 from hairtrigger.store import connections, outcomes, polls, projects, triggers
@@ -70,14 +70,15 @@ class Triggers:
             validated(definition, params)
             if connection_id is not None:
                 await self._fitting_connection(tx, caller, connection_id, provider_id)
+            id_ = new_id(now)
             new = ProjectTrigger(
-                id=new_id(now),
+                id=id_,
                 org_id=caller.org_id,
                 project_id=project_id,
                 connection_id=connection_id,
                 provider_id=provider_id,
                 trigger_id=trigger_id,
-                config=dict(params),
+                config=self.secrets.sealed_params(id_, params, secret_params(definition)),
                 enabled=False,
                 enabled_at=None,
                 generation=0,

@@ -100,15 +100,25 @@ class UserTriggers:
 
 def _draft(element: Any) -> Draft:
     """Both published forms: `{id, timestamp, data}`, or any other value, which is the event itself."""
+    key = _key(element)
     match element:
-        case {"id": str() | int() as id_, "timestamp": str() as timestamp, "data": dict() as data}:
-            return Draft(key=str(id_), data=to_json(data), occurred_at=_instant(timestamp))
-        case {"id": str() | int() as id_}:
-            return Draft(key=str(id_), data=to_json(element))
+        case {"id": _, "timestamp": str() as timestamp, "data": dict() as data} if key:
+            return Draft(key=key, data=to_json(data), occurred_at=_instant(timestamp))
         case dict():
-            return Draft(key=_digest(element), data=to_json(element))
+            return Draft(key=key or _digest(element), data=to_json(element))
         case _:
             return Draft(key=_digest(element), data=to_json({"value": element}))
+
+
+def _key(element: Any) -> str | None:
+    """Its id, if that is a text or a whole number. An empty one would make one event of all."""
+    match element:
+        case {"id": bool()}:
+            return None
+        case {"id": str() | int() as id_}:
+            return str(id_) or None
+        case _:
+            return None
 
 
 def _digest(element: Any) -> str:
@@ -119,6 +129,6 @@ def _digest(element: Any) -> str:
 def _instant(text: str) -> datetime | None:
     try:
         parsed = datetime.fromisoformat(text)
-    except ValueError:
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):  # no date, or none that there is in UTC
         return None
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)

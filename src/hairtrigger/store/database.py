@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from hairtrigger.domain.errors import Invalid, Unavailable
 
 _MIGRATION_LOCK = 7_420_317  # any number, as long as every process uses the same
-_UNSTORABLE = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError)
+_UNSTORABLE = "A value can't be stored: text holds no NUL and no half surrogates, and numbers are finite."
 _AWAY = (
     OSError,
     asyncpg.PostgresConnectionError,
@@ -53,8 +53,8 @@ class Store:
             raise Unavailable from error
         except DBAPIError as error:
             cause = error.orig.__cause__ if error.orig else None
-            if isinstance(cause, _UNSTORABLE):
-                raise Invalid("Text may not contain the NUL character.") from error
+            if isinstance(cause, asyncpg.DataError):
+                raise Invalid(_UNSTORABLE) from error
             if isinstance(error, OperationalError | InterfaceError) or isinstance(cause, _AWAY):
                 raise Unavailable from error
             raise
@@ -86,6 +86,7 @@ async def open_store(url: str, *, connections: int = 20) -> AsyncIterator[Store]
         max_overflow=0,
         pool_timeout=5,
         pool_pre_ping=False,
+        hide_parameters=True,  # in messages of errors, and so in logs: they are others' data
         connect_args={"timeout": 5, "server_settings": {"application_name": "hairtrigger", "jit": "off"}},
     )
     try:

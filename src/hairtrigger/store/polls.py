@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import INTERVAL
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from hairtrigger.store.database import Transaction
-from hairtrigger.store.tables import poll
+from hairtrigger.store.tables import poll, project_trigger
 
 Kind = Literal["poll", "schedule"]
 
@@ -129,13 +129,17 @@ async def fail(tx: Transaction, lease: UUID, next_at: datetime) -> bool:
 
 
 async def due_schedules(tx: Transaction, now: datetime, limit: int) -> list[Poll]:
-    """Locked until the transaction ends: fire them and set their next time in it."""
+    """Locked until the transaction ends: fire them and set their next time in it.
+
+    Their triggers are locked too, without waiting: who disables one has its trigger first and then wants its poll.
+    """
     statement = (
         select(poll)
+        .join(project_trigger, project_trigger.c.id == poll.c.project_trigger_id)
         .where(poll.c.kind == "schedule", poll.c.next_at <= now)
         .order_by(poll.c.next_at)
         .limit(limit)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, of=(poll, project_trigger))
     )
     return [Poll(**row._mapping) for row in await tx.connection.execute(statement)]
 

@@ -62,7 +62,7 @@ class Admission:
         caller.require(*any_of)
         if not await self.limiter.hit(self.limit, str(caller.org_id)):
             window = await self.limiter.get_window_stats(self.limit, str(caller.org_id))
-            wait = timedelta(seconds=ceil(window.reset_time - time()))
+            wait = timedelta(seconds=max(1, ceil(window.reset_time - time())))
             raise RateLimited("Rate limit for public API exceeded", retry_after=wait)
         return caller
 

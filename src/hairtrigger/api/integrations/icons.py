@@ -17,7 +17,7 @@ MAX_ICON = 20 * 1024 * 1024
 MAX_UPLOAD = MAX_ICON + 64 * 1024  # with what multipart puts around it
 
 _IMAGES = ("image/png", "image/jpeg", "image/webp")
-_image: dict[str, object] = {"type": "string", "format": "binary"}
+_BINARY: dict[str, object] = {"type": "string", "format": "binary"}
 
 
 def router(integrations: Integrations, route_class: type[APIRoute]) -> APIRouter:
@@ -42,7 +42,7 @@ def router(integrations: Integrations, route_class: type[APIRoute]) -> APIRouter
         response_class=Response,
         responses={
             **refusals(400, 404),
-            200: {"description": "The image.", "content": {kind: {"schema": _image} for kind in _IMAGES}},
+            200: {"description": "The image.", "content": {kind: {"schema": _BINARY} for kind in _IMAGES}},
         },
     )
     async def get_icon_image(integration_id: UUID, caller: Admitted) -> Response:

@@ -1,11 +1,12 @@
 """Stack AI's Triggers API: the paths, fields and answers of its published reference."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from fastapi import FastAPI
 
 from hairtrigger.api import errors
-from hairtrigger.api.projects import catalogue, deprecated, login, triggers
+from hairtrigger.api.projects import catalogue, deprecated, login, triggers, webhooks
 from hairtrigger.services.accounts import Accounts
 from hairtrigger.services.catalogue import Catalogue
 from hairtrigger.services.firing import Firing
@@ -30,8 +31,16 @@ class Services:
     ingest: Ingest
 
 
+class _Api(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """With the route that is served before this app is asked."""
+        document = super().openapi()
+        document["paths"][webhooks.PATH] = {"post": webhooks.OPERATION}
+        return document
+
+
 def projects_app(services: Services, public_url: str, max_body_bytes: int) -> FastAPI:
-    app = FastAPI(
+    app = _Api(
         title="Triggers API",
         version="1.0.0",
         description="Create, enable and watch the triggers of projects.",

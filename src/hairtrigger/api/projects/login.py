@@ -8,6 +8,7 @@ from limits import RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import FixedWindowRateLimiter
 
+from hairtrigger.api.bodies import BoundedRoute
 from hairtrigger.api.projects.responses import problems
 from hairtrigger.api.projects.schemas import Token
 from hairtrigger.domain.errors import RateLimited
@@ -17,10 +18,10 @@ _ATTEMPTS = RateLimitItemPerMinute(10)  # for one e-mail address
 
 
 def router(accounts: Accounts) -> APIRouter:
-    routes = APIRouter(tags=["login"])
+    routes = APIRouter(tags=["login"], route_class=BoundedRoute)
     limiter = FixedWindowRateLimiter(MemoryStorage())
 
-    @routes.post("/token", responses=problems(400, 401, 422, 429, 503))
+    @routes.post("/token", responses=problems(400, 401, 413, 422, 429, 503))
     async def log_in(form: Annotated[OAuth2PasswordRequestForm, Depends()]) -> Token:
         """Logs in with an e-mail address (`username`) and a password."""
         if not await limiter.hit(_ATTEMPTS, form.username.strip().lower()):

@@ -8,11 +8,14 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from hairtrigger.kit.trigger import AppWebhook, Provider, Trigger, Webhook, trigger_type
 from hairtrigger.services.sampling import can_sample
+from hairtrigger.services.secrets import is_sealed
 from hairtrigger.store.triggers import ProjectTrigger as Stored
 
 Instant = Annotated[
     datetime, PlainSerializer(lambda at: f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z", return_type=str)
 ]
+
+_MASK = "********"
 
 
 class ProjectTrigger(BaseModel):
@@ -147,7 +150,7 @@ def _fields(stored: Stored) -> dict[str, Any]:
         "trigger_id": stored.trigger_id,
         "webhook_data": stored.webhook_data,
         "cursor_data": stored.cursor,
-        "trigger_config": stored.config,
+        "trigger_config": {name: _MASK if is_sealed(value) else value for name, value in stored.config.items()},
         "status": "ENABLED" if stored.enabled else "DISABLED",
         "created_at": stored.created_at,
         "updated_at": stored.updated_at,

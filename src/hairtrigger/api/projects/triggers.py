@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Security
 
 from hairtrigger.api.auth import Authenticator, oauth2
+from hairtrigger.api.bodies import BoundedRoute
 from hairtrigger.api.projects.responses import problems
 from hairtrigger.api.projects.schemas import OrganizationTrigger, ProjectTrigger, TestSamples, TriggerCreate
 from hairtrigger.services.accounts import Accounts, Caller
@@ -16,7 +17,7 @@ _ALWAYS = (401, 403, 503)
 
 
 def router(accounts: Accounts, triggers: Triggers, sampling: Sampling) -> APIRouter:
-    routes = APIRouter(tags=["triggers"], dependencies=[Security(oauth2)])
+    routes = APIRouter(tags=["triggers"], route_class=BoundedRoute, dependencies=[Security(oauth2)])
     Authenticated = Annotated[Caller, Depends(Authenticator(accounts))]  # noqa: N806 a type
 
     @routes.get("/projects/{project_id}/triggers", responses=problems(*_ALWAYS, 404, 422))
@@ -24,7 +25,7 @@ def router(accounts: Accounts, triggers: Triggers, sampling: Sampling) -> APIRou
         """The triggers of a project."""
         return [ProjectTrigger.of(one) for one in await triggers.of_project(caller, project_id)]
 
-    @routes.post("/projects/{project_id}/triggers", status_code=201, responses=problems(*_ALWAYS, 400, 404, 422))
+    @routes.post("/projects/{project_id}/triggers", status_code=201, responses=problems(*_ALWAYS, 400, 404, 413, 422))
     async def create_trigger(project_id: str, body: TriggerCreate, caller: Authenticated) -> ProjectTrigger:
         """A new trigger of a project. It is disabled: nothing has been asked of the provider yet."""
         created = await triggers.create(

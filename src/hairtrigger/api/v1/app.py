@@ -58,7 +58,7 @@ def v1_app(services: Services) -> FastAPI:
             tags=[tag],
             route_class=route_class,
             dependencies=[Security(oauth2)],
-            responses=problems(400, 401, 403, 404, 409, 422, 503),
+            responses=problems(400, 401, 403, 404, 409, 413, 422, 503),
         )
 
     for router in (

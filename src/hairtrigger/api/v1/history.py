@@ -4,7 +4,6 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime
 
 from hairtrigger.api.v1.schemas import (
     Delivery,
@@ -12,6 +11,7 @@ from hairtrigger.api.v1.schemas import (
     DeliveryStatus,
     Event,
     EventDetail,
+    Instant,
     Page,
     Replayed,
     ReplayedMany,
@@ -31,7 +31,7 @@ def router(routes: APIRouter, history: History, Authenticated: Any) -> APIRouter
         cursor: Cursor = None,
         project_id: str | None = None,
         project_trigger_id: UUID | None = None,
-        since: AwareDatetime | None = None,
+        since: Instant | None = None,
     ) -> Page[Event]:
         """Newest first."""
         found = await history.events(

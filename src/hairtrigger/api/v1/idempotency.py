@@ -5,22 +5,19 @@ comes back with another request. Kept for a day. Answers are sealed: some of the
 """
 
 import hashlib
-from collections.abc import Callable, Coroutine
-from typing import Any
 
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
 from hairtrigger.api.auth import Authenticator
+from hairtrigger.api.bodies import BoundedRequest, Handler
 from hairtrigger.domain.errors import Conflict, Invalid, Unavailable
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.vault import Vault
 from hairtrigger.services.accounts import Caller
 from hairtrigger.store import idempotency
 from hairtrigger.store.database import Store
-
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 def idempotent_route(authenticate: Authenticator, store: Store, vault: Vault, clock: Clock) -> type[APIRoute]:
@@ -29,6 +26,7 @@ def idempotent_route(authenticate: Authenticator, store: Store, vault: Vault, cl
             handle = super().get_route_handler()
 
             async def handler(request: Request) -> Response:
+                request = BoundedRequest(request)
                 key = request.headers.get("idempotency-key")
                 if request.method != "POST" or key is None:
                     return await handle(request)

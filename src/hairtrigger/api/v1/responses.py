@@ -10,6 +10,7 @@ _MEANING = {
     403: "The credentials don't allow this.",
     404: "There is no such thing, or it belongs to another organisation.",
     409: "This contradicts what is there.",
+    413: "The body is too large.",
     422: "The request is not valid.",
     502: "The provider refused or could not be reached.",
     503: "Nothing can be stored right now. Try again.",

@@ -1,11 +1,11 @@
 """The shapes of our own routes. Secrets go in and never come out, except once when they are made."""
 
 import base64
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.domain.target import TargetConfig
@@ -15,6 +15,17 @@ from hairtrigger.store.history import AttemptRecord
 from hairtrigger.store.history import Delivery as StoredDelivery
 
 T = TypeVar("T")
+
+
+def _in_utc(at: datetime) -> datetime:
+    """The first hours of all time and the last are in no other zone's calendar."""
+    try:
+        return at.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("There is no such time in UTC.") from error
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 Secret = Annotated[str, StringConstraints(min_length=1, max_length=8192)]
 SigningSecret = Annotated[str, StringConstraints(min_length=8, max_length=512)]
@@ -55,7 +66,7 @@ class Organization(BaseModel):
 class ApiKeyCreate(Body):
     name: Name
     scopes: Annotated[list[Scope], Field(min_length=1)]
-    expires_at: AwareDatetime | None = None
+    expires_at: Instant | None = None
 
 
 class ApiKey(BaseModel):
@@ -237,7 +248,7 @@ class ReplayMany(Body):
     status: DeliveryStatus | None = None
     project_id: str | None = None
     project_trigger_id: UUID | None = None
-    since: AwareDatetime | None = None
+    since: Instant | None = None
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
 
 

@@ -1,0 +1,113 @@
+"""What is measured, each as a process of its own: the service as a user starts it, and programs of this folder."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import asyncpg
+import httpx2
+
+from hairtrigger.credentials import Credentials
+from hairtrigger.settings import PREFIX
+
+_START = 60.0  # seconds, with initdb
+
+
+@dataclass(frozen=True)
+class Webhook:
+    url: str
+    headers: Mapping[str, str]
+    """With the secret."""
+
+
+@dataclass(frozen=True)
+class Service:
+    data: Path
+    api: httpx2.Client
+
+    def webhook(self, target: str, **more: Any) -> Webhook:
+        """An enabled trigger of a new project, whose events go to `target`."""
+        project = self._post("/v1/projects", {"name": "Bench", "target": {"kind": "workflow", "url": target, **more}})
+        body = {"provider_id": "webhook", "trigger_id": "on_request", "trigger_config_params": {}}
+        id_ = self._post(f"/projects/{project['id']}/triggers", body)["project_trigger_id"]
+        secret = self._post(f"/v1/project-triggers/{id_}/secret", {})["secret"]
+        self._post(f"/triggers/{id_}/enable")
+        headers = {"X-Webhook-Secret": secret, "Content-Type": "application/json"}
+        return Webhook(f"{self.api.base_url}/v1/webhooks/{id_}", headers)
+
+    async def count(self, table: str) -> int:
+        """How many rows there are: asked of the database itself, past the service."""
+        socket_folder = str(self.data / "postgres" / "cluster")
+        connection = await asyncpg.connect(host=socket_folder, user="hairtrigger", database="hairtrigger")
+        try:
+            return int(await connection.fetchval(f"SELECT count(*) FROM {table}"))
+        finally:
+            await connection.close()
+
+    def _post(self, path: str, body: Any = None) -> Any:
+        return self.api.post(path, json=body).raise_for_status().json()
+
+
+@contextmanager
+def service(folder: Path, **settings: str) -> Iterator[Service]:
+    """`hairtrigger serve`, new, with a database of its own in `folder`."""
+    folder.mkdir(mode=0o711)
+    data = folder / "data"
+    ours = {"DATA_DIR": str(data), "EGRESS_ALLOW": '["127.0.0.0/8"]', "SHUTDOWN_SECONDS": "0", **settings}
+    command = [sys.executable, "-c", "from hairtrigger.cli import main; main()", "serve", "--port", "0"]
+    with (
+        (folder / "output.txt").open("w+") as output,
+        _running(command, {PREFIX + name: value for name, value in ours.items()}, output) as process,
+    ):
+        credentials = _credentials(data, process, output)
+        with httpx2.Client(
+            base_url=credentials.url,
+            headers={"Authorization": f"Bearer {credentials.api_key}"},
+            trust_env=False,
+            timeout=_START,
+        ) as api:
+            api.get("/readyz").raise_for_status()
+            yield Service(data, api)
+
+
+@contextmanager
+def program(module: str, **environment: str) -> Iterator[str]:
+    """A server of this folder; returns its address. It takes over a socket that listens already, so nobody waits."""
+    with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
+        handle = listener.fileno()
+        with _running([sys.executable, "-m", module, str(handle)], environment, pass_fds=[handle]):
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@contextmanager
+def _running(
+    command: Sequence[str], environment: Mapping[str, str], output: IO[str] | None = None, pass_fds: Sequence[int] = ()
+) -> Iterator[subprocess.Popen[bytes]]:
+    """None of the caller's own settings reach it."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    process = subprocess.Popen(
+        command, env={**inherited, **environment}, stdout=output, stderr=output, pass_fds=pass_fds
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _credentials(data: Path, process: subprocess.Popen[bytes], output: IO[str]) -> Credentials:
+    """What the first start leaves for the command line, once it is there."""
+    patience = time.monotonic() + _START
+    while not (found := Credentials.load(data)):
+        if process.poll() is not None or time.monotonic() > patience:
+            output.seek(0)
+            sys.exit(f"The service did not start:\n{output.read()[-3000:]}")
+        time.sleep(0.05)
+    return found

@@ -1,0 +1,184 @@
+"""An organisation sees, changes and uses nothing of another's: for it, those things do not exist."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import httpx2
+import pytest
+
+from hairtrigger.services.accounts import INTEGRATION_API, SCOPES, TRIGGER_API
+from tests.api.conftest import Tenant
+from tests.support.documents import integrations_document, own_document, projects_document
+
+pytestmark = pytest.mark.anyio
+
+Operation = tuple[str, str]  # method and path
+Ids = Mapping[str, str]  # by the names of parameters
+
+DOCUMENTS = {"": projects_document, "/integrations/v1": integrations_document, "/v1": own_document}
+OPERATIONS: list[Operation] = [
+    (method.upper(), prefix + path)
+    for prefix, document in DOCUMENTS.items()
+    for path, item in json.loads(document())["paths"].items()
+    for method in item
+]
+WEBHOOK = ("POST", "/v1/webhooks/{webhook_id}")  # for whoever knows its secret
+WITH_IDS = sorted(
+    (one for one in OPERATIONS if "{" in one[1] and one != WEBHOOK),
+    key=lambda one: one[0] == "DELETE",  # at the end
+)
+LISTS = [path for method, path in OPERATIONS if method == "GET" and "{" not in path]
+ICON = b"\x89PNG\r\n\x1a\npixels"
+
+
+@pytest.fixture
+async def mine(tenant: Tenant) -> Ids:
+    return await _everything(tenant)
+
+
+@pytest.fixture
+async def theirs(stranger: Tenant) -> Ids:
+    return await _everything(stranger)
+
+
+async def test_with_its_own_ids_every_route_finds_something(tenant: Tenant, mine: Ids) -> None:
+    """What is not found below is not found because of whose it is."""
+    statuses = {(method, path): (await _ask(tenant, method, path, mine)).status_code for method, path in WITH_IDS}
+    assert {operation for operation, status in statuses.items() if status not in {200, 201, 204, 400, 409}} == set()
+
+
+async def test_with_ids_of_another_organisation_every_route_is_404_and_changes_nothing(
+    tenant: Tenant, stranger: Tenant, mine: Ids, theirs: Ids
+) -> None:
+    before = await _lists(stranger)
+    own = {"api_key": mine["api_key"]}
+    found = {}
+    for method, path in WITH_IDS:
+        answer = await _ask(tenant, method, path, {**theirs, **own})
+        if answer.status_code != 404:
+            found[method, path] = answer.text
+    assert found == {}
+    assert await _lists(stranger) == before
+
+
+async def test_a_thing_of_another_organisation_is_not_reached_through_ones_own(
+    tenant: Tenant, mine: Ids, theirs: Ids
+) -> None:
+    """Where a path has several ids, each of them is checked."""
+    several = [(method, path) for method, path in WITH_IDS if path.count("{") > 1 and "{provider_id}" not in path]
+    assert several
+    for method, path in several:
+        inner = "project_trigger_id" if path.endswith("{api_key}") else path.rpartition("{")[2].rstrip("}")
+        answer = await _ask(tenant, method, path, {**mine, inner: theirs[inner]})
+        assert answer.status_code == 404, f"{method} {path}: {answer.text}"
+
+
+async def test_lists_hold_nothing_of_another_organisation(tenant: Tenant, mine: Ids, theirs: Ids) -> None:
+    shown = "".join((await _lists(tenant)).values())
+    for name in ("project_id", "project_trigger_id", "connection_id", "event_id", "key_id", "integration_id"):
+        assert mine[name] in shown
+    assert [name for name, value in theirs.items() if value in shown and value != mine[name]] == []
+
+
+@pytest.mark.parametrize("name", ["project_id", "project_trigger_id"])
+async def test_filters_lead_to_nothing_of_another_organisation(
+    tenant: Tenant, stranger: Tenant, theirs: Ids, name: str
+) -> None:
+    query = f"?{name}={theirs[name]}"
+    for path in ("/v1/events", "/v1/deliveries"):
+        assert (await stranger.ask("GET", path + query))["data"]
+        assert (await tenant.ask("GET", path + query))["data"] == []
+    chosen = {name: theirs[name]}
+    assert await tenant.ask("POST", "/v1/deliveries/replay", chosen, status=201) == {"delivery_ids": []}
+
+
+async def test_deliveries_of_another_organisations_event_are_not_listed(tenant: Tenant, theirs: Ids) -> None:
+    assert (await tenant.ask("GET", f"/v1/deliveries?event_id={theirs['event_id']}"))["data"] == []
+
+
+async def test_nothing_is_built_on_what_belongs_to_another_organisation(tenant: Tenant, mine: Ids, theirs: Ids) -> None:
+    path = f"/projects/{mine['project_id']}/triggers"
+    with_connection = {
+        "provider_id": "stripe",
+        "trigger_id": "on_customer_created",
+        "connection_id": theirs["connection_id"],
+    }
+    of_integration = {"provider_id": theirs["integration_id"], "trigger_id": theirs["slug"]}
+    await tenant.ask("POST", path, with_connection, status=404)
+    await tenant.ask("POST", path, of_integration, status=404)
+    to_integration = {"provider_id": theirs["integration_id"], "secrets": {}}
+    await tenant.ask("POST", "/v1/connections", to_integration, status=404)
+
+
+async def test_an_idempotency_key_is_an_organisations_own(tenant: Tenant, stranger: Tenant) -> None:
+    body, headers = {"name": "Project", "target": {"kind": "log"}}, {"idempotency-key": "1"}
+    first = await tenant.client.post("/v1/projects", json=body, headers=headers)
+    other = await stranger.client.post("/v1/projects", json=body, headers=headers)
+    assert first.json()["id"] != other.json()["id"]
+
+
+async def _everything(tenant: Tenant) -> Ids:
+    """One of each thing. From now on the tenant's client comes with a key, which every API takes."""
+    key = await tenant.key(*SCOPES)
+    tenant.client.headers["authorization"] = f"Bearer {key}"
+    project = (await tenant.ask("POST", "/v1/projects", {"name": "P", "target": {"kind": "log"}}, status=201))["id"]
+    trigger, _ = await tenant.webhook(project)
+    by_key = f"/organizations/{tenant.org_id}/triggers/{trigger}/webhook/key/{key}"
+    event = (await tenant.ask("POST", by_key, {}))["events"][0]
+    secrets = {"provider_id": "stripe", "secrets": {"api_key": "key"}}
+    integrations = "/integrations/v1"
+    integration = (await tenant.ask("POST", f"{integrations}/create", {"name": "I"}, status=201))["integration"]["id"]
+    base = f"{integrations}/{integration}"
+    uploaded = await tenant.client.put(f"{base}/icon", files={"icon": ICON})
+    assert uploaded.status_code == 200
+    polling = (await tenant.ask("POST", f"{base}/triggers/create", {"name": "New Issue"}, status=201))["trigger"]
+    return {
+        "org_id": tenant.org_id,
+        "api_key": key,
+        "project_id": project,
+        "project_trigger_id": trigger,
+        "connection_id": (await tenant.ask("POST", "/v1/connections", secrets, status=201))["id"],
+        "event_id": event,
+        "delivery_id": event,
+        "key_id": (await _new_key(tenant))["id"],
+        "provider_id": integration,
+        "integration_id": integration,
+        "trigger_id": polling["id"],
+        "slug": polling["slug"],
+        "action_id": (await tenant.ask("POST", f"{base}/actions/create", {"name": "A"}, status=201))["action"]["id"],
+    }
+
+
+async def _new_key(tenant: Tenant) -> dict[str, Any]:
+    body = {"name": "Key", "scopes": [INTEGRATION_API, TRIGGER_API]}
+    made: dict[str, Any] = await tenant.ask("POST", "/v1/api-keys", body, status=201)
+    return made
+
+
+async def _ask(tenant: Tenant, method: str, path: str, ids: Ids) -> httpx2.Response:
+    """With a body that is valid, so that only whose the ids are decides."""
+    if path.startswith("/providers/"):
+        ids = {**ids, "trigger_id": ids["slug"]}
+    url = path.format_map(ids)
+    match method, path:
+        case "PUT", "/integrations/v1/{integration_id}/icon":
+            return await tenant.client.put(url, files={"icon": ICON})
+        case "POST", "/projects/{project_id}/triggers":
+            body: Any = {"provider_id": "webhook", "trigger_id": "on_request"}
+        case _, "/integrations/v1/{integration_id}/auth":
+            body = {"authType": "NONE"}
+        case (("PATCH" | "PUT"), _):
+            body = {"name": "Changed"}
+        case _ if path.endswith("/create"):
+            body = {"name": "New"}
+        case "POST", _:
+            body = {}
+        case _:
+            body = None
+    return await tenant.client.request(method, url, json=body)
+
+
+async def _lists(tenant: Tenant) -> dict[str, str]:
+    """All that the organisation has, as it is shown to it."""
+    return {path: (await tenant.client.get(path)).text for path in LISTS}

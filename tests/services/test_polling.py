@@ -1,0 +1,637 @@
+"""Polls on the real store: what a provider says once is stored once, whatever breaks in between."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from pydantic_core import to_json
+
+from hairtrigger.domain.errors import (
+    Conflict,
+    CredentialsRefused,
+    NotFound,
+    NotReady,
+    PollFailed,
+    ProviderFailed,
+    Unavailable,
+)
+from hairtrigger.domain.event import Draft
+from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.kit.config import Empty
+from hairtrigger.kit.trigger import Bearer, Page, Polling, PollingConfig, Provider, Question
+from hairtrigger.platform.vault import Vault
+from hairtrigger.platform.wake import Wake
+from hairtrigger.providers import schedule
+from hairtrigger.services.polling import Result
+from hairtrigger.services.ticking import Ticking
+from hairtrigger.store import connections
+from hairtrigger.store.database import Store
+from tests.services.world import Killed, Meddled, World, a_world, at, dying, seconds
+from tests.support.clock import ManualClock
+
+pytestmark = pytest.mark.anyio
+
+EVERY = timedelta(minutes=1)  # longer than a lease is held
+HOUR = timedelta(hours=1)
+MOMENT = timedelta(milliseconds=1)  # that an answer takes
+
+
+def page(*keys: str, more: bool = False, **cursor: Any) -> Page:
+    return Page([Draft(key=key, data=to_json({"id": key})) for key in keys], cursor, more=more)
+
+
+@dataclass
+class Source:
+    """A provider that says what a test tells it to, one answer after the other and the last one again and again."""
+
+    clock: ManualClock
+    answers: list[Page | Exception | Callable[[], Awaitable[Page]]] = field(default_factory=lambda: [page()])
+    asked: list[Question[Any]] = field(default_factory=list)
+
+    async def poll(self, question: Question[Any]) -> Page:
+        self.asked.append(question)
+        self.clock.advance(MOMENT)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        match answer:
+            case Page():
+                return answer
+            case Exception():
+                raise answer
+            case _:
+                return await answer()
+
+    def says(self, *answers: Page | Exception | Callable[[], Awaitable[Page]]) -> None:
+        self.answers[:] = answers
+
+    def provider(self, *, baseline: bool = False) -> Provider:
+        poll = Polling(
+            id="on_item",
+            name="Item",
+            description="",
+            config=PollingConfig,
+            poll=self.poll,
+            every=EVERY,
+            baseline=baseline,
+            needs_connection=False,
+        )
+        connected = replace(poll, id="on_own_item", needs_connection=True)
+        return Provider(id="source", name="Source", auth=Bearer("token"), triggers=(poll, connected))
+
+
+@pytest.fixture
+def source(clock: ManualClock) -> Source:
+    return Source(clock)
+
+
+@pytest.fixture
+async def world(store: Store, clock: ManualClock, vault: Vault, source: Source) -> World:
+    return await a_world(store, clock, vault, source.provider(), schedule.provider)
+
+
+@pytest.fixture
+async def item(world: World) -> UUID:
+    """An enabled trigger that is due."""
+    return await world.enabled("source", "on_item")
+
+
+async def cursor(world: World, id_: UUID) -> Any:
+    return (await world.clockwork(id_)).cursor
+
+
+async def polled(world: World) -> Result:
+    """The one poll that is due."""
+    [result] = await world.poll_due()
+    return result
+
+
+# -- events and cursor
+
+
+async def test_a_poll_stores_its_events_in_order_with_its_cursor_and_says_so(
+    world: World, source: Source, item: UUID
+) -> None:
+    source.says(page("c", "a", "b", seen=3))
+
+    result = await polled(world)
+
+    assert (result.code, len(result.events)) == (Code.ACCEPTED, 3)
+    assert await world.keys(item) == ["c", "a", "b"]
+    assert await cursor(world, item) == {"seen": 3}
+    [outcome] = await world.outcomes(item, Kind.POLL)
+    assert (outcome.code, outcome.events) == (Code.ACCEPTED, 3)
+
+
+async def test_what_was_there_before_is_a_repeat_and_nothing_is_empty(world: World, source: Source, item: UUID) -> None:
+    for answer, code in ((page("a", n=1), "accepted"), (page("a", n=2), "duplicate"), (page(n=3), "empty")):
+        source.says(answer)
+        assert (await polled(world)).code == code
+        world.clock.advance(EVERY)
+    assert await world.keys(item) == ["a"]
+    assert await world.codes(item, Kind.POLL) == [Code.ACCEPTED, Code.DUPLICATE, Code.EMPTY]
+    assert await cursor(world, item) == {"n": 3}
+
+
+async def test_a_process_that_dies_with_the_commit_leaves_neither_events_nor_cursor(
+    world: World, source: Source, item: UUID
+) -> None:
+    source.says(page("a", seen=1))
+    [claimed] = await world.poller.claim(10)
+    with pytest.raises(Killed):
+        await replace(world.poller, store=dying(world.store, at=2)).run(claimed)
+    assert (await world.keys(item), await cursor(world, item)) == ([], None)
+
+    world.clock.advance(EVERY)
+    await polled(world)
+
+    assert (await world.keys(item), await cursor(world, item)) == (["a"], {"seen": 1})
+    assert [question.cursor for question in source.asked] == [None, None]
+
+
+async def test_every_page_is_stored_as_it_comes_and_the_next_is_asked_from_there(
+    world: World, source: Source, item: UUID
+) -> None:
+    stored: list[list[str]] = []
+
+    async def second() -> Page:
+        stored.append(await world.keys(item))
+        return page("b", more=True, page=2)
+
+    source.says(page("a", more=True, page=1), second, page("c", page=3))
+
+    result = await polled(world)
+
+    assert stored == [["a"]], "the first page waited for the second"
+    assert [question.cursor for question in source.asked] == [None, {"page": 1}, {"page": 2}]
+    assert await world.keys(item) == ["a", "b", "c"]
+    assert len(result.events) == 3
+    [outcome] = await world.outcomes(item, Kind.POLL)
+    assert (outcome.code, outcome.events) == (Code.ACCEPTED, 3)
+
+
+async def test_what_came_before_a_page_that_fails_is_kept_and_counted(world: World, source: Source, item: UUID) -> None:
+    source.says(page("a", more=True, page=1), ProviderFailed("The provider answered 500."))
+
+    result = await polled(world)
+
+    assert (result.code, len(result.events)) == (Code.FAILED, 1)
+    assert (await world.keys(item), await cursor(world, item)) == (["a"], {"page": 1})
+    [outcome] = await world.outcomes(item, Kind.POLL)
+    assert (outcome.code, outcome.events) == (Code.FAILED, 1)
+
+
+async def test_a_provider_that_always_has_more_is_left_for_the_next_poll(
+    world: World, source: Source, item: UUID
+) -> None:
+    source.says(page("a", more=True))
+
+    assert (await polled(world)).code == Code.ACCEPTED
+
+    assert len(source.asked) == 100
+    assert await world.poll_due() == []
+
+
+# -- failures
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "reason"),
+    [
+        (ProviderFailed("The provider answered 500."), Code.FAILED, "The provider answered 500."),
+        (PollFailed("TypeError: x is undefined (line 3)"), Code.FAILED, "TypeError: x is undefined (line 3)"),
+        (CredentialsRefused(), Code.CREDENTIALS_REFUSED, "Connect the account again."),
+        (ProviderFailed("429", retry_after=seconds(5)), Code.RATE_LIMITED, "429"),
+        (KeyError("a fault of a provider file"), Code.FAILED, "The poll broke inside the service; see its log."),
+        (ValueError("\0"), Code.FAILED, "The poll broke inside the service; see its log."),
+    ],
+)
+async def test_a_poll_that_raises_leaves_the_cursor_says_why_and_gives_the_lease_back(
+    world: World, source: Source, item: UUID, error: Exception, code: Code, reason: str
+) -> None:
+    source.says(page("a", seen=1))
+    await polled(world)
+    world.clock.advance(EVERY)
+    source.says(error)
+
+    result = await polled(world)
+
+    assert result.code == code
+    assert await cursor(world, item) == {"seen": 1}
+    outcome = (await world.outcomes(item, Kind.POLL))[-1]
+    assert outcome.code == code
+    assert reason in outcome.detail
+    found = await world.clockwork(item)
+    assert (found.lease, found.failures, found.next_at) == (None, 1, at(world.clock, 60))
+
+
+async def test_a_missing_secret_is_told_and_nobody_is_asked(world: World, source: Source) -> None:
+    connection = await world.connections.create(world.caller, "source", "Mine", {"token": "secret"})
+    id_ = await world.create("source", "on_own_item", connection_id=connection.id)
+    await world.triggers.enable(world.caller, id_)
+    await world.connections.update(world.caller, connection.id, None, {"token": "other"})
+    await polled(world)
+    assert source.asked[-1].api.headers == {"authorization": "Bearer other"}
+
+    sealed = world.secrets.seal_for_connection(connection.id, {})  # as after another version asked for less
+    async with world.store.transaction() as tx:
+        await connections.save(tx, replace(connection, secrets=sealed))
+    world.clock.advance(EVERY)
+    result = await polled(world)
+
+    assert (result.code, result.detail) == (Code.CREDENTIALS_REFUSED, "The connection lacks token.")
+    assert len(source.asked) == 1
+
+
+async def test_a_configuration_that_is_no_longer_valid_is_told(world: World, source: Source, item: UUID) -> None:
+    await world.set_config(item, {"polling_frequency": "often"})
+    assert (await polled(world)).code == Code.FAILED
+    assert source.asked == []
+
+
+async def test_the_next_poll_is_never_before_the_provider_allows(world: World, source: Source, item: UUID) -> None:
+    source.says(ProviderFailed("429", retry_after=HOUR * 7))
+    await polled(world)
+    world.clock.advance(HOUR * 7 - seconds(1))
+    assert await world.poll_due() == []
+    world.clock.advance(seconds(1))
+    assert len(await world.poll_due()) == 1
+
+
+async def test_failures_in_a_row_wait_longer_up_to_an_hour_and_a_success_forgets_them(
+    world: World, source: Source, item: UUID
+) -> None:
+    source.says(ProviderFailed("500"))
+    waits = []
+    for _ in range(20):
+        await polled(world)
+        found = await world.clockwork(item)
+        assert found.next_at
+        waits.append(found.next_at - world.clock.now())
+        world.clock.advance(waits[-1])
+    assert waits == [min(EVERY * 2**n, HOUR) for n in range(20)]
+
+    source.says(page())
+    await polled(world)
+    found = await world.clockwork(item)
+    assert (found.failures, found.next_at) == (0, at(world.clock, 60) - MOMENT)
+    world.clock.advance(EVERY)
+    source.says(ProviderFailed("500"))
+    await polled(world)
+    assert (await world.clockwork(item)).next_at == at(world.clock, 60)
+
+
+async def test_a_trigger_polled_less_than_hourly_does_not_come_back_sooner_when_it_fails(
+    world: World, source: Source
+) -> None:
+    id_ = await world.enabled("source", "on_item", {"polling_frequency": 7200})
+    source.says(ProviderFailed("500"))
+    for _ in range(3):
+        await polled(world)
+        assert (await world.clockwork(id_)).next_at == at(world.clock, 7200)
+        world.clock.advance(HOUR * 2)
+
+
+async def test_a_poll_over_its_deadline_fails(world: World, source: Source, item: UUID) -> None:
+    async def hang() -> Page:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    source.says(hang)
+    [claimed] = await world.poller.claim(10)
+
+    result = await replace(world.poller, deadline=timedelta(milliseconds=50)).run(claimed)
+
+    assert result.code == Code.FAILED
+    assert "longer than" in result.detail
+    assert (await world.clockwork(item)).lease is None
+
+
+async def test_a_hung_poll_gives_its_slot_to_the_next(world: World, source: Source, item: UUID) -> None:
+    """With the loops as they run, and one slot for two triggers that are due."""
+    other = await world.enabled("source", "on_item")
+    second = asyncio.Event()
+
+    async def hang() -> Page:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def answer() -> Page:
+        second.set()
+        return page("a")
+
+    source.says(hang, answer)
+    poller = replace(world.poller, deadline=timedelta(milliseconds=50))
+    ticking = Ticking(world.store, world.clock, poller, world.firing, world.removing, Wake(), concurrent_polls=1)
+    loops = asyncio.create_task(ticking.run())
+    await asyncio.wait_for(second.wait(), 5)
+    loops.cancel()
+    await asyncio.gather(loops, return_exceptions=True)
+
+    assert sorted([(await world.clockwork(one)).failures for one in (item, other)]) == [0, 1]
+
+
+async def test_while_the_database_is_away_the_lease_runs_out_by_itself(
+    world: World, source: Source, item: UUID
+) -> None:
+    async def away(number: int) -> None:
+        if number >= 2:
+            raise Unavailable
+
+    source.says(page("a"))
+    [claimed] = await world.poller.claim(10)
+    with pytest.raises(Unavailable):
+        await replace(world.poller, store=Meddled(world.store.engine, before_begin=away)).run(claimed)
+    assert await world.poll_due() == []
+    world.clock.advance(EVERY)
+    await polled(world)
+    assert await world.keys(item) == ["a"]
+
+
+# -- leases
+
+
+async def test_two_workers_run_one_due_poll_once(world: World, source: Source) -> None:
+    for _ in range(20):
+        await world.enabled("source", "on_item")
+    claims = await asyncio.gather(*(world.poller.claim(20) for _ in range(5)))
+    claimed = [one.project_trigger_id for share in claims for one in share]
+    assert len(claimed) == len(set(claimed)) == 20
+
+
+async def _disable(world: World, id_: UUID) -> None:
+    await world.triggers.disable(world.caller, id_)
+
+
+async def _enable_again(world: World, id_: UUID) -> None:
+    await _disable(world, id_)
+    await world.triggers.enable(world.caller, id_)
+
+
+async def _delete(world: World, id_: UUID) -> None:
+    await world.triggers.delete(world.caller, id_)
+
+
+@pytest.mark.parametrize("change", [_disable, _enable_again, _delete])
+@pytest.mark.parametrize("fails", [False, True], ids=["answered", "failed"])
+async def test_a_poll_begun_before_its_trigger_was_changed_stores_nothing_and_says_so(
+    world: World, source: Source, item: UUID, change: Callable[[World, UUID], Awaitable[None]], *, fails: bool
+) -> None:
+    async def meanwhile() -> Page:
+        await change(world, item)
+        if fails:
+            raise ProviderFailed("500")
+        return page("a", seen=1)
+
+    source.says(meanwhile)
+
+    assert (await polled(world)).code == Code.STALE
+    assert await world.keys(item) == []
+    assert await world.codes(item, Kind.POLL) == [Code.STALE]
+
+
+async def test_a_worker_whose_lease_has_gone_to_another_stores_nothing(
+    world: World, source: Source, item: UUID
+) -> None:
+    async def slow() -> Page:
+        world.clock.advance(EVERY)
+        source.says(page("b", seen=2))
+        assert (await polled(world)).code == Code.ACCEPTED
+        return page("a", seen=1)
+
+    source.says(slow)
+
+    assert (await polled(world)).code == Code.STALE
+    assert await world.keys(item) == ["b"]
+    assert await cursor(world, item) == {"seen": 2}
+
+
+@pytest.mark.parametrize("change", [_disable, _delete])
+async def test_nobody_is_asked_when_a_trigger_is_gone_between_claim_and_poll(
+    world: World, source: Source, item: UUID, change: Callable[[World, UUID], Awaitable[None]]
+) -> None:
+    [claimed] = await world.poller.claim(10)
+    await change(world, item)
+    assert (await world.poller.run(claimed)).code == Code.STALE
+    assert source.asked == []
+
+
+# -- asked for by hand
+
+
+async def test_a_poll_by_hand_tells_what_it_found(world: World, source: Source, item: UUID) -> None:
+    source.says(replace(page("a", "b", seen=2), note="Two of them.", console=("hello",)))
+
+    result = await world.poller.poll_now(world.caller, item)
+
+    assert (result.code, result.detail, result.repeats, result.console) == (
+        Code.ACCEPTED,
+        "Two of them.",
+        0,
+        ("hello",),
+    )
+    assert list(result.events) == [event.id for event in await world.events(item)]
+    again = await world.poller.poll_now(world.caller, item)
+    assert (again.code, again.events, again.repeats) == (Code.DUPLICATE, (), 2)
+
+
+async def test_a_poll_by_hand_is_refused_while_another_runs(world: World, source: Source, item: UUID) -> None:
+    [_] = await world.poller.claim(10)
+    with pytest.raises(Conflict):
+        await world.poller.poll_now(world.caller, item)
+    assert source.asked == []
+
+
+async def test_only_an_enabled_polling_trigger_of_ones_own_can_be_polled_by_hand(
+    world: World, source: Source, item: UUID
+) -> None:
+    await world.triggers.disable(world.caller, item)
+    with pytest.raises(NotReady, match="disabled"):
+        await world.poller.poll_now(world.caller, item)
+    scheduled = await world.enabled("schedule", "on_schedule", {"interval": "1h"})
+    with pytest.raises(NotReady, match="does not poll"):
+        await world.poller.poll_now(world.caller, scheduled)
+    with pytest.raises(NotFound):
+        await world.poller.poll_now(replace(world.caller, org_id=uuid4()), item)
+    with pytest.raises(NotFound):
+        await world.poller.poll_now(world.caller, uuid4())
+
+
+# -- where it starts
+
+
+async def test_what_was_there_when_a_trigger_was_enabled_is_not_news(
+    store: Store, clock: ManualClock, vault: Vault, source: Source
+) -> None:
+    world = await a_world(store, clock, vault, source.provider(baseline=True))
+    source.says(page("old", more=True, seen=1), page("older", seen=2))
+    id_ = await world.enabled("source", "on_item")
+    assert await cursor(world, id_) == {"seen": 2}
+
+    source.says(page("new", seen=3))
+    await polled(world)
+
+    assert source.asked[-1].cursor == {"seen": 2}
+    assert await world.keys(id_) == ["new"]
+
+
+async def test_enabling_again_goes_on_where_it_stopped(
+    store: Store, clock: ManualClock, vault: Vault, source: Source
+) -> None:
+    world = await a_world(store, clock, vault, source.provider(baseline=True))
+    source.says(page("old", seen=1))
+    id_ = await world.enabled("source", "on_item")
+    await world.triggers.disable(world.caller, id_)
+    clock.advance(HOUR)
+    assert await world.poll_due() == []
+    source.says(page("meanwhile", seen=2))
+
+    await world.triggers.enable(world.caller, id_)
+    await polled(world)
+
+    assert await world.keys(id_) == ["meanwhile"]
+    assert [question.cursor for question in source.asked] == [None, {"seen": 1}]
+
+
+async def test_a_trigger_whose_first_answer_fails_is_not_enabled(
+    store: Store, clock: ManualClock, vault: Vault, source: Source
+) -> None:
+    world = await a_world(store, clock, vault, source.provider(baseline=True))
+    source.says(CredentialsRefused())
+    id_ = await world.create("source", "on_item")
+    with pytest.raises(CredentialsRefused):
+        await world.triggers.enable(world.caller, id_)
+    assert not (await world.trigger(id_)).enabled
+    assert await world.codes(id_, Kind.REGISTRATION) == [Code.FAILED]
+    assert await world.poll_due() == []
+
+
+# -- a provider with coarse timestamps, on which things appear late and vanish again
+
+LATEST = 3  # ticks: so late a thing may appear, and so far a poll looks back
+PAGE = 2
+
+
+@dataclass
+class Timeline:
+    """Items by the tick they are dated, of which several may have the same."""
+
+    clock: ManualClock
+    now: int = 0
+    visible: dict[str, int] = field(default_factory=dict)
+    coming: dict[str, tuple[int, int]] = field(default_factory=dict)  # when it is dated, when it appears
+    made: int = 0
+    failures: int = 0
+
+    def make(self, late: int) -> None:
+        self.coming[f"item {self.made}"] = self.now, self.now + late
+        self.made += 1
+        self._appear()
+
+    def tick(self) -> None:
+        self.now += 1
+        self._appear()
+
+    def _appear(self) -> None:
+        self.visible |= {name: dated for name, (dated, due) in self.coming.items() if due == self.now}
+
+    def delete_newest(self) -> None:
+        if self.visible:
+            del self.visible[max(self.visible, key=lambda name: (self.visible[name], name))]
+
+    async def poll(self, question: Question[Empty]) -> Page:
+        """From `LATEST` ticks before the newest that was there when the last look began, inclusively."""
+        self.clock.advance(MOMENT)
+        if self.failures:
+            self.failures -= 1
+            raise ProviderFailed("500")
+        look = dict(question.cursor or {"since": 0})
+        found = sorted([dated, name] for name, dated in self.visible.items() if dated >= look["since"])
+        newest = look.get("newest", max([look["since"] + LATEST, *(dated for dated, _ in found)]))
+        left = [one for one in found if one > look.get("after", [])]
+        more = len(left) > PAGE
+        cursor = {**look, "after": left[PAGE - 1], "newest": newest} if more else {"since": newest - LATEST}
+        return Page([Draft(key=str(name), data=b"{}") for _, name in left[:PAGE]], cursor, more=more)
+
+
+@pytest.fixture
+def timeline(clock: ManualClock) -> Timeline:
+    return Timeline(clock)
+
+
+@pytest.fixture
+async def watching(store: Store, clock: ManualClock, vault: Vault, timeline: Timeline) -> World:
+    poll: Polling[Empty] = Polling(
+        id="on_item", name="Item", description="", config=Empty, poll=timeline.poll, every=EVERY, baseline=False
+    )
+    return await a_world(store, clock, vault, Provider(id="timeline", name="Timeline", triggers=(poll,)))
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("make"), st.integers(0, LATEST)),
+        st.tuples(st.sampled_from(["tick", "delete newest", "poll"]), st.just(0)),
+        st.tuples(st.just("die"), st.integers(1, 4)),
+        st.tuples(st.just("fail"), st.integers(1, 2)),
+    ),
+    max_size=20,
+)
+
+
+@given(steps)
+@example([("make", 0), ("poll", 0), ("make", 0), ("make", 1), ("poll", 0), ("tick", 0)])
+@example([*[("make", 0)] * 5, ("die", 3), ("poll", 0), ("delete newest", 0), ("poll", 0)])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_late_equal_and_deleted_things_through_failures_and_deaths_are_each_stored_once(
+    watching: World, timeline: Timeline, happened: list[tuple[str, int]]
+) -> None:
+    vars(timeline).update(vars(Timeline(watching.clock)))
+    id_ = await watching.enabled("timeline", "on_item")
+    there: set[str] = set()  # at a poll that worked
+    for step, number in [*happened, *[("tick", 0)] * LATEST, ("poll", 0), ("poll", 0), ("poll", 0)]:
+        match step:
+            case "make":
+                timeline.make(number)
+            case "tick":
+                timeline.tick()
+            case "delete newest":
+                timeline.delete_newest()
+            case "fail":
+                timeline.failures = number
+            case "die":
+                await _die(watching, number)
+            case _:
+                watching.clock.advance(HOUR)
+                result = await polled(watching)
+                there |= set() if result.code is Code.FAILED else timeline.visible.keys()
+    stored = await watching.keys(id_)
+    await watching.triggers.delete(watching.caller, id_)
+
+    assert len(stored) == len(set(stored))
+    assert there <= set(stored) <= timeline.coming.keys()
+
+
+async def _die(world: World, number: int) -> None:
+    """A worker dies in the middle of a poll, if it has so many transactions."""
+    world.clock.advance(HOUR)
+    for claimed in await world.poller.claim(1):
+        with suppress(Killed):
+            await replace(world.poller, store=dying(world.store, at=number)).run(claimed)
+
+
+async def test_deleting_the_newest_thing_makes_no_other_new_again(watching: World, timeline: Timeline) -> None:
+    id_ = await watching.enabled("timeline", "on_item")
+    for _ in range(4):
+        timeline.make(0)
+        timeline.tick()
+    await polled(watching)
+    timeline.delete_newest()
+    watching.clock.advance(EVERY)
+
+    assert (await polled(watching)).code == Code.DUPLICATE
+    assert await watching.keys(id_) == [f"item {n}" for n in range(4)]
