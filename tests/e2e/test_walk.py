@@ -213,10 +213,10 @@ async def test_the_printed_polling_code_runs_unchanged(service: Service, world: 
     params = {"projectId": "proj_123", "polling_frequency": "3600"}
     id_ = await user.enabled(integration, trigger["slug"], params, {"API_TOKEN": "tok_1"})
 
-    async def polled() -> Any:
+    async def first_poll() -> Any:
         return (await user.client.ask("GET", f"/v1/project-triggers/{id_}"))["last_at"]
 
-    await until(polled)
+    await until(first_poll)
     [first] = world.asked_for_issues
     assert first.header("authorization") == "Bearer tok_1"
     before = first.path.partition("since=")[2]
@@ -227,9 +227,8 @@ async def test_the_printed_polling_code_runs_unchanged(service: Service, world: 
     assert (polled["code"], len(polled["event_ids"])) == ("accepted", 2)
     again = await user.client.ask("POST", f"/v1/project-triggers/{id_}/poll")
     assert (again["code"], again["repeats"]) == ("duplicate", 2), "its issues are newer than the poll's start"
-    assert (
-        _polled_at(world.asked_for_issues[-1]) > _polled_at(world.asked_for_issues[-2]) > datetime.fromisoformat(before)
-    )
+    earlier, later = (_polled_at(asked) for asked in world.asked_for_issues[-2:])
+    assert later > earlier > datetime.fromisoformat(before)
 
     seen = await user.started(2)
     events = [json.loads(one.body)["data"] for one in seen]

@@ -1,4 +1,4 @@
-# ruff: noqa: ASYNC220, ASYNC221, ASYNC240  # nothing else runs in this loop
+# nothing else runs in this loop
 import os
 import re
 import shutil
