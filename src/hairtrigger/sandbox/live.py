@@ -27,6 +27,7 @@ from hairtrigger.sandbox.frames import Frame, Kind, Malformed
 
 _log = structlog.get_logger(__name__)
 
+_DEEPEST = 200  # levels of a result: what every reader of JSON after us can follow
 _LINES_BEFORE_CODE = 2  # of the function that the engine makes of it
 _NAME_CHARS = 100
 _RUN_LINE = re.compile(r"\(<input>:(\d{1,6}):\d+\)")
@@ -131,7 +132,7 @@ class Live:
             raise Malformed(str(error)) from None
         if not isinstance(value, list):
             return self.error(PollErrorKind.NOT_AN_ARRAY)
-        if len(value) > self._limits.result_count:
+        if len(value) > self._limits.result_count or _depth(value) > _DEEPEST:
             return self.error(PollErrorKind.RESULT_TOO_LARGE)
         if rb"\ud" in frame.body:  # half of a surrogate pair, which nothing can store
             value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
@@ -241,3 +242,12 @@ def _message(kind: PollErrorKind, limits: Limits) -> str:
 
 def _milliseconds(time: timedelta) -> int:
     return round(time.total_seconds() * 1000)
+
+
+def _depth(value: Any) -> int:
+    """How many levels of arrays and objects there are, without recursion: it is as deep as its author likes."""
+    depth, level = 0, [value]
+    while level := [one for one in level if isinstance(one, list | dict)]:
+        depth += 1
+        level = [inner for one in level for inner in (one.values() if isinstance(one, dict) else one)]
+    return depth
