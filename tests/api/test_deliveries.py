@@ -7,8 +7,10 @@ from typing import Any
 
 import httpx2
 import pytest
+from sqlalchemy import text
 from standardwebhooks import Webhook
 
+from hairtrigger.main import Application
 from tests.api.conftest import Tenant, until
 from tests.support.servers import Seen, Server, answering, response, serving
 
@@ -118,6 +120,37 @@ async def test_a_target_that_hangs_delays_nobody_else(
         assert len(dead.seen) == 3, "the slow project has just its own places"
         release.set()
         await until(lambda: _all_delivered(tenant, 200), timedelta(seconds=30))
+
+
+async def test_a_delivery_whose_lease_ran_out_while_the_service_stood_still_is_not_sent_twice(
+    service: Application, tenant: Tenant, anybody: httpx2.AsyncClient
+) -> None:
+    release = asyncio.Event()
+
+    async def hang(_: Seen, writer: asyncio.StreamWriter) -> None:
+        await release.wait()
+        writer.write(response())
+
+    async with serving(hang) as target:
+        project = await tenant.project(target.url)
+        id_, secret = await tenant.webhook(project["id"])
+        await _send(anybody, id_, secret, b"{}")
+        await until(lambda: _seen(target, 1))
+        async with service.store.transaction() as tx:
+            queued = "FROM pgmq.q_dispatch WHERE message ->> 'project' = :project"
+            await tx.connection.execute(
+                text(f"SELECT pgmq.set_vt('dispatch', msg_id, 0) {queued}"), {"project": project["id"]}
+            )
+
+        async def claimed_again() -> bool:
+            async with service.store.transaction() as tx:
+                rows = await tx.connection.execute(text(f"SELECT read_ct {queued}"), {"project": project["id"]})
+                return bool(rows.scalar_one() == 2)
+
+        await until(claimed_again)
+        release.set()
+        await until(lambda: _all_delivered(tenant, 1))
+        assert len(target.seen) == 1
 
 
 async def test_events_and_deliveries_can_be_listed_filtered_read_and_repeated(

@@ -15,9 +15,10 @@ from limits.aio.strategies import FixedWindowRateLimiter
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hairtrigger.api.auth import bearer_value
+from hairtrigger.api.bodies import BoundedRequest
 from hairtrigger.domain.errors import RateLimited, Unauthenticated
 from hairtrigger.services.accounts import Accounts, Caller
 
@@ -76,7 +77,7 @@ def admitting(admission: Admission, *any_of: str, max_body: int) -> type[APIRout
 
             async def admit_and_handle(request: Request) -> Response:
                 request.state.caller = await admission.caller(request, *any_of)
-                return await handle(Request(request.scope, _at_most(max_body, request)))
+                return await handle(BoundedRequest(request, max_body))
 
             return admit_and_handle
 
@@ -96,18 +97,3 @@ async def json_only(request: Request) -> None:
     is_json = media_type == "application/json" or media_type.endswith("+json")
     if not is_json and await request.body():
         raise HTTPException(415, "Send the body as application/json.")
-
-
-def _at_most(limit: int, request: Request) -> Receive:
-    declared = request.headers.get("content-length", "")
-    received = 0
-
-    async def receive() -> Message:
-        nonlocal received
-        message = await request.receive()
-        received += len(message.get("body", b""))
-        if received > limit or (declared.isdigit() and int(declared) > limit):
-            raise HTTPException(413, f"The body is larger than {limit} bytes.")
-        return message
-
-    return receive
