@@ -17,7 +17,8 @@ import httpx2
 from hairtrigger.credentials import Credentials
 from hairtrigger.settings import PREFIX
 
-_START = 60.0  # seconds, with initdb
+_START = 60  # seconds, with initdb
+_STOP = 20  # seconds, with the database
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,10 @@ def service(folder: Path, **settings: str) -> Iterator[Service]:
     data = folder / "data"
     ours = {"DATA_DIR": str(data), "EGRESS_ALLOW": '["127.0.0.0/8"]', "SHUTDOWN_SECONDS": "0", **settings}
     command = [sys.executable, "-c", "from hairtrigger.cli import main; main()", "serve", "--port", "0"]
+    output = folder / "output.txt"
     with (
-        (folder / "output.txt").open("w+") as output,
-        _running(command, {PREFIX + name: value for name, value in ours.items()}, output) as process,
+        output.open("w") as written,
+        _running(command, {PREFIX + name: value for name, value in ours.items()}, written) as process,
     ):
         credentials = _credentials(data, process, output)
         with httpx2.Client(
@@ -73,7 +75,6 @@ def service(folder: Path, **settings: str) -> Iterator[Service]:
             trust_env=False,
             timeout=_START,
         ) as api:
-            api.get("/readyz").raise_for_status()
             yield Service(data, api)
 
 
@@ -99,15 +100,20 @@ def _running(
         yield process
     finally:
         process.terminate()
-        process.wait()
+        try:
+            process.wait(_STOP)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
-def _credentials(data: Path, process: subprocess.Popen[bytes], output: IO[str]) -> Credentials:
-    """What the first start leaves for the command line, once it is there."""
+def _credentials(data: Path, process: subprocess.Popen[bytes], output: Path) -> Credentials:
+    """What the first start leaves for the command line, once the service says that it runs."""
     patience = time.monotonic() + _START
-    while not (found := Credentials.load(data)):
+    while "is running at" not in (said := output.read_text()):
         if process.poll() is not None or time.monotonic() > patience:
-            output.seek(0)
-            sys.exit(f"The service did not start:\n{output.read()[-3000:]}")
+            sys.exit(f"The service did not start:\n{said[-3000:]}")
         time.sleep(0.05)
+    found = Credentials.load(data)
+    assert found
     return found

@@ -378,20 +378,24 @@ async def _delete(world: World, id_: UUID) -> None:
 
 
 @pytest.mark.parametrize("change", [_disable, _enable_again, _delete])
-@pytest.mark.parametrize("fails", [False, True], ids=["answered", "failed"])
+@pytest.mark.parametrize("answer", [page("a", seen=1), page("a", more=True, seen=1), ProviderFailed("500")])
 async def test_a_poll_begun_before_its_trigger_was_changed_stores_nothing_and_says_so(
-    world: World, source: Source, item: UUID, change: Callable[[World, UUID], Awaitable[None]], *, fails: bool
+    world: World,
+    source: Source,
+    item: UUID,
+    change: Callable[[World, UUID], Awaitable[None]],
+    answer: Page | ProviderFailed,
 ) -> None:
     async def meanwhile() -> Page:
         await change(world, item)
-        if fails:
-            raise ProviderFailed("500")
-        return page("a", seen=1)
+        if isinstance(answer, ProviderFailed):
+            raise answer
+        return answer
 
     source.says(meanwhile)
 
     assert (await polled(world)).code == Code.STALE
-    assert await world.keys(item) == []
+    assert (await world.keys(item), len(source.asked)) == ([], 1)
     assert await world.codes(item, Kind.POLL) == [Code.STALE]
 
 
@@ -478,6 +482,23 @@ async def test_what_was_there_when_a_trigger_was_enabled_is_not_news(
 
     assert source.asked[-1].cursor == {"seen": 2}
     assert await world.keys(id_) == ["new"]
+
+
+async def test_a_trigger_that_has_no_cursor_yet_starts_with_a_silent_look_even_if_its_first_one_breaks_off(
+    store: Store, clock: ManualClock, vault: Vault, world: World, source: Source, item: UUID
+) -> None:
+    """As one enabled by a version whose provider had no such look."""
+    later = await a_world(store, clock, vault, source.provider(baseline=True))
+    source.says(page("old", more=True, seen=1), ProviderFailed("500"))
+    assert (await polled(later)).code == Code.FAILED
+    assert await cursor(world, item) is None
+    clock.advance(EVERY)
+    source.says(page("old", more=True, seen=1), page("older", seen=2))
+
+    assert (await polled(later)).code == Code.BASELINE
+
+    assert (await world.keys(item), await cursor(world, item)) == ([], {"seen": 2})
+    assert await world.codes(item, Kind.POLL) == [Code.FAILED, Code.BASELINE]
 
 
 async def test_enabling_again_goes_on_where_it_stopped(
@@ -576,7 +597,7 @@ steps = st.lists(
     st.one_of(
         st.tuples(st.just("make"), st.integers(0, LATEST)),
         st.tuples(st.sampled_from(["tick", "delete newest", "poll"]), st.just(0)),
-        st.tuples(st.just("die"), st.integers(1, 4)),
+        st.tuples(st.just("die"), st.integers(1, 5)),  # with this transaction, if a poll has so many
         st.tuples(st.just("fail"), st.integers(1, 2)),
     ),
     max_size=20,
@@ -585,14 +606,14 @@ steps = st.lists(
 
 @given(steps)
 @example([("make", 0), ("poll", 0), ("make", 0), ("make", 1), ("poll", 0), ("tick", 0)])
-@example([*[("make", 0)] * 5, ("die", 3), ("poll", 0), ("delete newest", 0), ("poll", 0)])
+@example([*[("make", 0)] * 5, ("die", 4), ("poll", 0), ("delete newest", 0), ("poll", 0)])
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_late_equal_and_deleted_things_through_failures_and_deaths_are_each_stored_once(
     watching: World, timeline: Timeline, happened: list[tuple[str, int]]
 ) -> None:
     vars(timeline).update(vars(Timeline(watching.clock)))
     id_ = await watching.enabled("timeline", "on_item")
-    there: set[str] = set()  # at a poll that worked
+    there: set[str] = set()  # in a whole look that worked
     for step, number in [*happened, *[("tick", 0)] * LATEST, ("poll", 0), ("poll", 0), ("poll", 0)]:
         match step:
             case "make":
@@ -604,24 +625,20 @@ async def test_late_equal_and_deleted_things_through_failures_and_deaths_are_eac
             case "fail":
                 timeline.failures = number
             case "die":
-                await _die(watching, number)
+                watching.clock.advance(EVERY)
+                dead = replace(watching.poller, store=dying(watching.store, at=number))
+                with suppress(Killed):
+                    await dead.poll_now(watching.caller, id_)
             case _:
-                watching.clock.advance(HOUR)
-                result = await polled(watching)
-                there |= set() if result.code is Code.FAILED else timeline.visible.keys()
+                watching.clock.advance(EVERY)
+                whole = "after" not in (await cursor(watching, id_) or {})  # not the rest of an earlier look
+                result = await watching.poller.poll_now(watching.caller, id_)
+                there |= timeline.visible.keys() if whole and result.code is not Code.FAILED else set()
     stored = await watching.keys(id_)
     await watching.triggers.delete(watching.caller, id_)
 
     assert len(stored) == len(set(stored))
     assert there <= set(stored) <= timeline.coming.keys()
-
-
-async def _die(world: World, number: int) -> None:
-    """A worker dies in the middle of a poll, if it has so many transactions."""
-    world.clock.advance(HOUR)
-    for claimed in await world.poller.claim(1):
-        with suppress(Killed):
-            await replace(world.poller, store=dying(world.store, at=number)).run(claimed)
 
 
 async def test_deleting_the_newest_thing_makes_no_other_new_again(watching: World, timeline: Timeline) -> None:

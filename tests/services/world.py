@@ -1,5 +1,6 @@
 """The use cases as `main.py` builds them, on a real store, with a manual clock and providers a test makes up."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -205,3 +206,10 @@ def seconds(number: float) -> timedelta:
 
 def at(clock: ManualClock, after: float) -> datetime:
     return clock.now() + seconds(after)
+
+
+async def until(what: Callable[[], Awaitable[Any]]) -> None:
+    """For what happens by itself, where there is nothing else to wait on."""
+    async with asyncio.timeout(5):
+        while not await what():
+            await asyncio.sleep(0.01)

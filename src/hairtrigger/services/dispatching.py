@@ -46,6 +46,7 @@ class Dispatcher:
     jitter: Callable[[], float] = random.random
     _under_way: dict[int, asyncio.Task[None]] = field(default_factory=dict, init=False)
     _stopping: bool = field(default=False, init=False)
+    _claiming: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     def __post_init__(self) -> None:
         self._finisher: Batcher[Attempt, None] = Batcher(self._finish, concurrency=1)
@@ -57,22 +58,32 @@ class Dispatcher:
             tasks.create_task(self._keep_leases())
             while not self._stopping:
                 try:
-                    claimed = await self._claim()
+                    started = await self._start(tasks)
                 except Unavailable:
                     log.warning("database away, deliveries wait")
                     await asyncio.sleep(1)
                     continue
-                for one in claimed:
-                    self._under_way[one.message.msg_id] = tasks.create_task(self._deliver(one))
-                if not claimed:
+                if not started:
                     await self.work.wait(_IDLE)
             await asyncio.Event().wait()  # until cancelled; what is under way goes on
 
     async def drain(self, at_most: timedelta) -> None:
         """Claims nothing more and waits for what is under way, before a stop."""
         self._stopping = True
-        if self._under_way:
-            await asyncio.wait(list(self._under_way.values()), timeout=at_most.total_seconds())
+        with suppress(TimeoutError):
+            # What is just being claimed is under way, too.
+            async with asyncio.timeout(at_most.total_seconds()), self._claiming:
+                if self._under_way:
+                    await asyncio.wait(list(self._under_way.values()))
+
+    async def _start(self, tasks: asyncio.TaskGroup) -> int:
+        async with self._claiming:
+            claimed = await self._claim()
+            for one in claimed:
+                if one.message.msg_id in self._under_way:
+                    continue  # this process stood still until its lease ran out; now it has a new one
+                self._under_way[one.message.msg_id] = tasks.create_task(self._deliver(one))
+        return len(claimed)
 
     async def _claim(self) -> list[Claimed]:
         free = self.slots - len(self._under_way)
@@ -95,7 +106,7 @@ class Dispatcher:
                 await self._drop(claimed)
                 return
             started = self.clock.now()
-            sent = await self.target_of(claimed.project).send(_outgoing(claimed))
+            sent = await self._sent(claimed, claimed.project)
             await self._finisher.submit(self._attempt(claimed, sent, started))
         except Unavailable:
             log.warning("database away, delivery will be repeated", delivery=str(claimed.message.delivery_id))
@@ -104,6 +115,14 @@ class Dispatcher:
         finally:
             del self._under_way[claimed.message.msg_id]
             self.work.set()
+
+    async def _sent(self, claimed: Claimed, project: Project) -> Sent:
+        """A fault of ours is a failed attempt as well: repeated without end, it would never be told."""
+        try:
+            return await self.target_of(project).send(_outgoing(claimed))
+        except Exception:
+            log.exception("target broke", delivery=str(claimed.message.delivery_id))
+            return Sent("failed", None, "The delivery broke inside the service; see its log.")
 
     def _attempt(self, claimed: Claimed, sent: Sent, started: datetime) -> Attempt:
         assert claimed.event

@@ -167,7 +167,8 @@ class Poller:
             mine = (
                 await polls.finish(tx, lease, dict(page.cursor), question.asked_at)
                 if last
-                else await polls.advance(tx, lease, dict(page.cursor))
+                # A first look begun again must be silent again, so nothing of it is kept before its end.
+                else silent or await polls.advance(tx, lease, dict(page.cursor))
             )
             if not mine:
                 await self._record(tx, trigger, Code.STALE, _CHANGED, len(found.fresh))

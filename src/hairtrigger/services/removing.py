@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from hairtrigger.domain.errors import HairtriggerError, ProviderFailed
+import structlog
+
+from hairtrigger.domain.errors import HairtriggerError
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.kit.trigger import Webhook
 from hairtrigger.platform.clock import Clock
@@ -16,8 +18,11 @@ from hairtrigger.store.database import Store
 from hairtrigger.store.outcomes import Outcome
 from hairtrigger.store.triggers import ProjectTrigger, Removal
 
+log = structlog.get_logger()
+
 _HOLD = timedelta(minutes=2)
-_GIVE_UP_AFTER = 12  # failures, at the doubling delays below: about two weeks
+_GIVE_UP_AFTER = 12  # failures, at the doubling delays below: about three days
+_MOST_AT_ONCE = 10
 
 
 @dataclass(frozen=True)
@@ -32,22 +37,28 @@ class Removing:
     async def try_now(self, trigger_id: UUID) -> None:
         """The first try, while the user looks on. What fails here is tried again later."""
         async with self.store.transaction() as tx:
-            claimed = await triggers.claim_removal(tx, trigger_id, self.clock.now(), _HOLD)
+            claimed = await triggers.claim_removal(tx, self.clock.now(), _HOLD, trigger_id)
         if claimed:
             await self._remove(claimed)
 
     async def run_due(self) -> int:
-        async with self.store.transaction() as tx:
-            due = await triggers.claim_removals(tx, self.clock.now(), _HOLD, limit=10)
-        for removal in due:
-            await self._remove(removal)
-        return len(due)
+        """Claimed one at a time: no lease runs out while others are tried."""
+        for done in range(_MOST_AT_ONCE):
+            async with self.store.transaction() as tx:
+                claimed = await triggers.claim_removal(tx, self.clock.now(), _HOLD)
+            if not claimed:
+                return done
+            await self._remove(claimed)
+        return _MOST_AT_ONCE
 
     async def _remove(self, removal: Removal) -> None:
         try:
             await self._call(removal)
-        except ProviderFailed as error:
-            await self._postpone(removal, error)
+        except HairtriggerError as error:
+            await self._postpone(removal, error.message)
+        except Exception:
+            log.exception("removal broke", project_trigger_id=str(removal.project_trigger_id))
+            await self._postpone(removal, "The removal broke inside the service; see its log.")
         else:
             await self._done(removal, Code.REMOVED, "The webhook was removed at the provider.")
 
@@ -59,17 +70,17 @@ class Removing:
         question = self.calls.asked(provider, definition, _as_trigger(removal), self.secrets.of_removal(removal))
         await definition.subscription.remove(question, f"{self.public_url}/v1/webhooks/{removal.project_trigger_id}")
 
-    async def _postpone(self, removal: Removal, error: HairtriggerError) -> None:
+    async def _postpone(self, removal: Removal, reason: str) -> None:
         if removal.failures >= _GIVE_UP_AFTER:
-            await self._done(removal, Code.FAILED, f"The webhook could not be removed at the provider: {error.message}")
+            await self._done(removal, Code.FAILED, f"The webhook could not be removed at the provider: {reason}")
             return
         again = self.clock.now() + timedelta(minutes=1 << removal.failures)
         async with self.store.transaction() as tx:
-            await triggers.postpone_removal(tx, removal.project_trigger_id, again)
+            await triggers.postpone_removal(tx, removal, again)
 
     async def _done(self, removal: Removal, code: Code, detail: str) -> None:
         async with self.store.transaction() as tx:
-            await triggers.cancel_removal(tx, removal.project_trigger_id)
+            await triggers.cancel_removal(tx, removal)
             now = self.clock.now()
             await outcomes.record(
                 tx, Outcome(Kind.REGISTRATION, code, now, removal.org_id, removal.project_trigger_id, detail)

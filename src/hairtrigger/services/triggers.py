@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from hairtrigger.domain.errors import Conflict, Invalid, Issue, NotFound, NotReady, ProviderFailed
+from hairtrigger.domain.errors import Conflict, HairtriggerError, Invalid, Issue, NotFound, NotReady, ProviderFailed
 from hairtrigger.domain.ids import new_id
 from hairtrigger.domain.outcome import Code, Kind
-from hairtrigger.kit.trigger import AppWebhook, Polling, Provider, Question, Scheduled, Trigger, Webhook
+from hairtrigger.kit.trigger import AppWebhook, Polling, Provider, Question, Scheduled, Subscription, Trigger, Webhook
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.vault import new_signing_secret
 from hairtrigger.services.accounts import Caller
@@ -40,6 +40,7 @@ class Enabled:
     accounts: tuple[str, ...] = ()
     cursor: Mapping[str, Any] | None = None
     next_at: datetime | None = None
+    planned: Removal | None = None  # of its webhook, should the commit fail
 
 
 @dataclass(frozen=True)
@@ -125,10 +126,10 @@ class Triggers:
         _require_connection(provider, definition, trigger)
         now = self.clock.now()
         trigger = replace(trigger, enabled_at=now)
-        question = self.calls.asked(provider, definition, trigger, held)
         try:
+            question = self.calls.asked(provider, definition, trigger, held)
             found = await self._registered(definition, trigger, question, held)
-        except ProviderFailed as error:
+        except (ProviderFailed, Invalid) as error:
             await self._not_enabled(trigger, f"Enabling failed: {error.message}")
             raise
         changed = replace(
@@ -210,16 +211,7 @@ class Triggers:
                 return Enabled(webhook_data={"url": self.webhook_url(trigger.id)})
             case Webhook(subscription=subscription):
                 assert subscription
-                until = now + _ENABLING
-                async with self.store.transaction() as tx:
-                    if not await triggers.plan_removal(tx, self._removal(trigger, held, until), now, until):
-                        raise Conflict(
-                            "The trigger's webhook is being made or removed just now. Try again in a moment."
-                        )
-                url = self.webhook_url(trigger.id)
-                made = await subscription.create(question, url, new_signing_secret())
-                sealed = self.secrets.seal_for_trigger(trigger.id, [LiveSecret(made.secret)])
-                return Enabled(webhook_data=dict(made.remote), secrets=sealed)
+                return await self._made(subscription, trigger, question, held)
             case AppWebhook():
                 accounts = tuple(await definition.accounts(question))
                 if not accounts:
@@ -236,11 +228,35 @@ class Triggers:
                     raise Invalid(None, Issue(("trigger_config_params",), "This schedule never fires again."))
                 return Enabled(next_at=following)
 
+    async def _made(
+        self, subscription: Subscription[Any], trigger: ProjectTrigger, question: Question[Any], held: Mapping[str, str]
+    ) -> Enabled:
+        planned = self._removal(trigger, held, question.asked_at + _ENABLING)
+        await self._plan(trigger, planned, question.asked_at)
+        try:
+            made = await subscription.create(question, self.webhook_url(trigger.id), new_signing_secret())
+        except HairtriggerError:  # what may have been made all the same is due for removal
+            async with self.store.transaction() as tx:
+                await triggers.postpone_removal(tx, planned, self.clock.now())
+            raise
+        sealed = self.secrets.seal_for_trigger(trigger.id, [LiveSecret(made.secret)])
+        return Enabled(webhook_data=dict(made.remote), secrets=sealed, planned=planned)
+
+    async def _plan(self, trigger: ProjectTrigger, planned: Removal, now: datetime) -> None:
+        """From here on nobody else touches the trigger's webhook, unless somebody has already."""
+        async with self.store.transaction() as tx:
+            current = await triggers.get(tx, trigger.org_id, trigger.id, for_update=True)
+            if not current or current.generation != trigger.generation:
+                raise Conflict("The trigger was changed by somebody else just now. Look at it again.")
+            if not await triggers.plan_removal(tx, planned, now, planned.run_at):
+                raise Conflict("The trigger's webhook is being made or removed just now. Try again in a moment.")
+
     async def _commit_enabled(self, changed: ProjectTrigger, definition: Trigger, found: Enabled) -> ProjectTrigger:
         async with self.store.transaction() as tx:
             if not await triggers.save(tx, changed):
                 raise Conflict("The trigger was changed by somebody else while it was being enabled. Try again.")
-            await triggers.cancel_removal(tx, changed.id)
+            if found.planned and not await triggers.cancel_removal(tx, found.planned):
+                raise Conflict("Enabling took so long that the webhook has been taken down again. Try again.")
             match definition:
                 case Webhook():
                     pass
@@ -306,10 +322,8 @@ class Triggers:
         )
 
     async def _not_enabled(self, trigger: ProjectTrigger, detail: str) -> None:
-        """What may have been made at the provider all the same is due for removal."""
         now = self.clock.now()
         async with self.store.transaction() as tx:
-            await triggers.postpone_removal(tx, trigger.id, now)
             await outcomes.record(tx, Outcome(Kind.REGISTRATION, Code.FAILED, now, trigger.org_id, trigger.id, detail))
 
 

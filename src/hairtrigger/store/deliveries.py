@@ -20,7 +20,7 @@ from hairtrigger.store.database import Transaction
 from hairtrigger.store.events import DISPATCH, Event
 from hairtrigger.store.projects import Project
 from hairtrigger.store.tables import attempt, dead, event, lane, project, replay, retry, waiting
-from hairtrigger.store.text import storable
+from hairtrigger.store.text import storable, storable_json
 
 
 @dataclass(frozen=True)
@@ -392,7 +392,7 @@ def _attempt_row(done: Attempt) -> dict[str, Any]:
         "response_status": done.response_status,
         "detail": storable(done.detail),
         "response": done.response,
-        "conversation": done.conversation,
+        "conversation": storable_json(done.conversation),
         "started_at": done.started_at,
         "finished_at": done.finished_at,
     }

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy import and_, delete, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from hairtrigger.store.database import Transaction
@@ -147,41 +147,43 @@ async def plan_removal(tx: Transaction, planned: Removal, now: datetime, leased_
     return (await tx.connection.execute(statement.returning(removal.c.project_trigger_id))).first() is not None
 
 
-async def cancel_removal(tx: Transaction, project_trigger_id: UUID) -> None:
-    await tx.connection.execute(delete(removal).where(removal.c.project_trigger_id == project_trigger_id))
+async def cancel_removal(tx: Transaction, planned: Removal) -> bool:
+    """False when somebody else has planned or claimed it since: it is theirs then."""
+    return (await tx.connection.execute(delete(removal).where(_still(planned)))).rowcount > 0
 
 
-async def postpone_removal(tx: Transaction, project_trigger_id: UUID, run_at: datetime) -> None:
-    statement = update(removal).where(removal.c.project_trigger_id == project_trigger_id)
+async def postpone_removal(tx: Transaction, planned: Removal, run_at: datetime) -> None:
+    """Does nothing when somebody else has planned or claimed it since."""
+    statement = update(removal).where(_still(planned))
     await tx.connection.execute(statement.values(run_at=run_at, leased_until=None))
 
 
-async def claim_removal(tx: Transaction, project_trigger_id: UUID, now: datetime, hold: timedelta) -> Removal | None:
-    """This removal, if it is due and nobody is at it."""
-    claimed = await _claim(tx, now, hold, 1, removal.c.project_trigger_id == project_trigger_id)
-    return claimed[0] if claimed else None
+def _still(planned: Removal) -> Any:
+    """Its time moves with every plan and every claim, so it tells whose it is."""
+    return and_(removal.c.project_trigger_id == planned.project_trigger_id, removal.c.run_at == planned.run_at)
 
 
-async def claim_removals(tx: Transaction, now: datetime, hold: timedelta, limit: int) -> list[Removal]:
-    return await _claim(tx, now, hold, limit)
-
-
-async def _claim(tx: Transaction, now: datetime, hold: timedelta, limit: int, *which: Any) -> list[Removal]:
+async def claim_removal(
+    tx: Transaction, now: datetime, hold: timedelta, project_trigger_id: UUID | None = None
+) -> Removal | None:
+    """The most overdue removal, or this one, if it is due and nobody is at it."""
     due = (
         select(removal.c.project_trigger_id)
-        .where(removal.c.run_at <= now, *which)
+        .where(removal.c.run_at <= now)
         .order_by(removal.c.run_at)
-        .limit(limit)
+        .limit(1)
         .with_for_update(skip_locked=True)
-        .cte("due")
     )
+    if project_trigger_id is not None:
+        due = due.where(removal.c.project_trigger_id == project_trigger_id)
     statement = (
         update(removal)
-        .where(removal.c.project_trigger_id.in_(select(due.c.project_trigger_id)))
+        .where(removal.c.project_trigger_id.in_(select(due.cte("due").c.project_trigger_id)))
         .values(run_at=now + hold, leased_until=now + hold, failures=removal.c.failures + 1)
         .returning(*(removal.c[name] for name in Removal.__dataclass_fields__))
     )
-    return [Removal(**row._mapping) for row in await tx.connection.execute(statement)]
+    row = (await tx.connection.execute(statement)).one_or_none()
+    return Removal(**row._mapping) if row else None
 
 
 async def connection_in_use(tx: Transaction, connection_id: UUID) -> int:

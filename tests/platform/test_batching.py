@@ -1,0 +1,201 @@
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+
+from hairtrigger.domain.errors import Invalid, Unavailable
+from hairtrigger.platform.batching import Batcher
+
+pytestmark = pytest.mark.anyio
+
+
+class Shelf:
+    """Takes batches, and refuses some."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.refused: dict[str, Exception] = {}
+        self.away = 0  # so many flushes fail
+        self.begun = asyncio.Event()
+        self.open = asyncio.Event()
+        self.open.set()
+
+    async def flush(self, items: Sequence[str]) -> list[str]:
+        self.batches.append(list(items))
+        self.begun.set()
+        await self.open.wait()
+        if self.away:
+            self.away -= 1
+            raise Unavailable("The database is away.")
+        for item in items:
+            if item in self.refused:
+                raise self.refused[item]
+        return [item.upper() for item in items]
+
+    def close(self) -> None:
+        """Flushes begin and do not end."""
+        self.begun.clear()
+        self.open.clear()
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf()
+
+
+@asynccontextmanager
+async def running(batcher: Batcher[str, str]) -> AsyncIterator[Batcher[str, str]]:
+    working = asyncio.create_task(batcher.run())
+    yield batcher
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+
+
+async def submitted(batcher: Batcher[str, str], *items: str) -> "list[asyncio.Task[str]]":
+    """Callers that have all handed in their item and wait."""
+    tasks = [asyncio.create_task(batcher.submit(item)) for item in items]
+    await asyncio.sleep(0)
+    return tasks
+
+
+async def results(tasks: "Sequence[asyncio.Task[str]]") -> list[str | BaseException]:
+    async with asyncio.timeout(5):
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_many_callers_share_a_flush_and_each_gets_its_own_result(shelf: Shelf) -> None:
+    batcher = Batcher(shelf.flush)
+    callers = await submitted(batcher, "a", "b", "c")
+    async with running(batcher):
+        assert await results(callers) == ["A", "B", "C"]
+    assert shelf.batches == [["a", "b", "c"]]
+
+
+async def test_what_comes_during_a_flush_makes_the_next(shelf: Shelf) -> None:
+    shelf.close()
+    async with running(Batcher(shelf.flush, concurrency=1)) as batcher:
+        first = await submitted(batcher, "a")
+        await shelf.begun.wait()
+        rest = await submitted(batcher, "b", "c", "d")
+        shelf.open.set()
+        assert await results([*first, *rest]) == ["A", "B", "C", "D"]
+    assert shelf.batches == [["a"], ["b", "c", "d"]]
+
+
+async def test_no_more_flushes_are_under_way_than_allowed_and_none_is_too_large(shelf: Shelf) -> None:
+    batcher = Batcher(shelf.flush, max_batch=2, concurrency=2)
+    callers = await submitted(batcher, *"abcdefg")
+    shelf.close()
+    async with running(batcher):
+        await shelf.begun.wait()
+        assert [len(batch) for batch in shelf.batches] == [2, 2]
+        shelf.open.set()
+        assert await results(callers) == list("ABCDEFG")
+    assert max(len(batch) for batch in shelf.batches) == 2
+
+
+async def test_an_item_that_cannot_be_stored_fails_alone(shelf: Shelf) -> None:
+    shelf.refused["bad"] = Invalid("No.")
+    batcher = Batcher(shelf.flush)
+    callers = await submitted(batcher, "a", "bad", "b")
+    async with running(batcher):
+        first, bad, second = await results(callers)
+        assert (first, second) == ("A", "B")
+        assert isinstance(bad, Invalid)
+        assert bad.message == "No."
+        assert await batcher.submit("after") == "AFTER"
+    assert shelf.batches == [["a", "bad", "b"], ["a"], ["bad"], ["b"], ["after"]]
+
+
+async def test_a_fault_that_is_no_error_of_ours_reaches_the_one_it_belongs_to(shelf: Shelf) -> None:
+    shelf.refused["bad"] = KeyError("bad")
+    batcher = Batcher(shelf.flush)
+    callers = await submitted(batcher, "a", "bad")
+    async with running(batcher):
+        good, bad = await results(callers)
+    assert good == "A"
+    assert isinstance(bad, KeyError)
+
+
+async def test_while_nothing_can_be_stored_everybody_hears_it_and_nothing_is_tried_one_by_one(shelf: Shelf) -> None:
+    shelf.away = 1
+    batcher = Batcher(shelf.flush)
+    callers = await submitted(batcher, "a", "b", "c")
+    async with running(batcher):
+        errors = await results(callers)
+        assert [type(error) for error in errors] == [Unavailable] * 3
+        assert len({id(error) for error in errors}) == 3, "each caller raises its own"
+        assert await batcher.submit("after") == "AFTER"
+    assert shelf.batches == [["a", "b", "c"], ["after"]]
+
+
+async def test_when_the_database_goes_away_between_a_refusal_and_the_second_tries_the_rest_hear_that(
+    shelf: Shelf,
+) -> None:
+    shelf.refused["bad"] = Invalid("No.")
+    batcher = Batcher(shelf.flush)
+    callers = await submitted(batcher, "a", "bad", "b")
+    shelf.close()
+    async with running(batcher):
+        await shelf.begun.wait()
+        original, tries = shelf.flush, iter(range(10))
+
+        async def flush(items: Sequence[str]) -> list[str]:
+            shelf.away = int(next(tries) == 0)
+            return await original(items)
+
+        batcher._flush = flush
+        shelf.open.set()
+        assert [type(result) for result in await results(callers)] == [Unavailable, Invalid, str]
+
+
+async def test_beyond_its_bound_it_refuses_at_once(shelf: Shelf) -> None:
+    batcher = Batcher(shelf.flush, max_waiting=3)
+    waiting = await submitted(batcher, "a", "b", "c")
+    with pytest.raises(Unavailable, match="Too much is waiting"):
+        await batcher.submit("d")
+    async with running(batcher):
+        assert await results(waiting) == ["A", "B", "C"]
+        assert await batcher.submit("e") == "E"
+
+
+async def test_a_caller_that_goes_away_while_it_waits_is_not_flushed(shelf: Shelf) -> None:
+    batcher = Batcher(shelf.flush)
+    first, second, third = await submitted(batcher, "a", "b", "c")
+    second.cancel()
+    await asyncio.sleep(0)
+    async with running(batcher):
+        assert await results([first, third]) == ["A", "C"]
+    assert shelf.batches == [["a", "c"]]
+
+
+async def test_a_caller_that_goes_away_during_the_flush_disturbs_no_other(shelf: Shelf) -> None:
+    shelf.close()
+    batcher = Batcher(shelf.flush, concurrency=1)
+    callers = await submitted(batcher, "a", "b", "c")
+    async with running(batcher):
+        await shelf.begun.wait()
+        callers[1].cancel()
+        shelf.open.set()
+        assert await results([callers[0], callers[2]]) == ["A", "C"]
+        assert await batcher.submit("after") == "AFTER"
+
+
+async def test_when_everybody_has_gone_nothing_is_flushed(shelf: Shelf) -> None:
+    batcher = Batcher(shelf.flush, concurrency=1)
+    [only] = await submitted(batcher, "a")
+    only.cancel()
+    await asyncio.sleep(0)
+    async with running(batcher):
+        assert await batcher.submit("b") == "B"
+    assert shelf.batches == [["b"]]
+
+
+async def test_a_stop_in_the_middle_of_a_flush_leaves_nobody_waiting(shelf: Shelf) -> None:
+    shelf.close()
+    batcher = Batcher(shelf.flush)
+    callers = await submitted(batcher, "a", "b")
+    async with running(batcher):
+        await shelf.begun.wait()
+    assert [type(result) for result in await results(callers)] == [asyncio.CancelledError] * 2
