@@ -1,7 +1,6 @@
 """Deliveries on the real store and queue, to targets that fail, hang and say what they like."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -434,9 +433,6 @@ async def test_a_stop_waits_no_longer_than_it_may(world: World, trigger: UUID, t
     assert (await delivery(world, event)).status == "delivered"
 
 
-@pytest.mark.xfail(
-    sys.version_info < (3, 12), reason="asyncio.wait_for in Wake.wait swallows this cancellation", strict=True
-)
 async def test_a_worker_told_to_stop_in_the_moment_in_which_work_comes_stops() -> None:
     work = Wake()
     waiting = asyncio.create_task(work.wait(LONG))

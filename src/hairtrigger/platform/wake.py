@@ -15,5 +15,6 @@ class Wake:
     async def wait(self, at_most: timedelta) -> None:
         """Returns when somebody has called `set` since the last wait, or after `at_most`."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._event.wait(), at_most.total_seconds())
+            async with asyncio.timeout(at_most.total_seconds()):  # wait_for may swallow a cancellation before 3.12
+                await self._event.wait()
         self._event.clear()
