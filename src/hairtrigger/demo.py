@@ -67,17 +67,24 @@ def route() -> BaseRoute:
 
 @asynccontextmanager
 async def playing(app: Application) -> AsyncIterator[None]:
-    """Sets the triggers up, unless an earlier start did, and lets GitHub deliver while the body runs."""
-    settings = app.settings
+    """Sets the triggers up, unless an earlier start did, and lets GitHub deliver, while the body runs."""
+    play = asyncio.create_task(_play(app.settings))
+    try:
+        yield
+    finally:
+        play.cancel()
+        with suppress(asyncio.CancelledError):
+            await play
+
+
+async def _play(settings: Settings) -> None:
     async with httpx2.AsyncClient(base_url=settings.url, trust_env=False, timeout=30) as client:
-        await _set_up(client, settings)
-        deliveries = asyncio.create_task(_deliver(client, settings))
         try:
-            yield
-        finally:
-            deliveries.cancel()
-            with suppress(asyncio.CancelledError):
-                await deliveries
+            await _set_up(client, settings)
+        except httpx2.HTTPError as error:  # also when the service is stopped meanwhile
+            log.error("the demo could not be set up", reason=repr(error))  # noqa: TRY400 its trace says no more
+            return
+        await _deliver(client, settings)
 
 
 async def _set_up(client: httpx2.AsyncClient, settings: Settings) -> None:
