@@ -429,7 +429,7 @@ REFUSED: list[tuple[Mapping[str, Any], set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("config", "named"), REFUSED, ids=str)
+@pytest.mark.parametrize(("config", "named"), REFUSED)
 def test_a_config_that_is_no_schedule_is_refused_by_the_name_of_its_key(
     config: Mapping[str, Any], named: set[str]
 ) -> None:

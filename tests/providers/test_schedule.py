@@ -63,7 +63,6 @@ def test_what_becomes_of_missed_times_is_the_user_s_choice(missed: Missed) -> No
         (ONCE, {"run_at": "2030-01-01T09:00:00"}, {"run_at"}),
         (ONCE, {"run_at": "2030-01-01T09:00:00", "timezone": "Mars/Olympus"}, {"timezone"}),
     ],
-    ids=repr,
 )
 def test_what_makes_no_schedule_is_refused_at_the_field_to_blame(
     definition: Scheduled[Any], config: dict[str, Any], wrong: set[str]

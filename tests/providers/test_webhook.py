@@ -155,7 +155,6 @@ HMAC = {"scheme": "hmac", "header": "X-Signature"}
         ({"scheme": "standard_webhooks", "header": "X", "prefix": "v1="}, {("header",), ("prefix",)}),
         ({"scheme": "standard_webhooks", "event_id": "header:X-Event"}, {("event_id",)}),
     ],
-    ids=repr,
 )
 def test_a_configuration_that_means_nothing_is_refused_at_its_field(
     config: dict[str, Any], wrong: set[tuple[str]]
