@@ -44,7 +44,7 @@ def serve(
     demo: Annotated[bool, typer.Option("--demo", help="With sample triggers that need no outside network.")] = False,
 ) -> None:
     """Run the service: one process, with its own PostgreSQL unless HAIRTRIGGER_DATABASE_URL names another."""
-    from hairtrigger.serving import run  # noqa: PLC0415 the service takes a second to import; --help need not wait
+    from hairtrigger.serving import loop, run  # noqa: PLC0415 it takes a second to import, and --help need not wait
 
     overrides = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings = _settings(demo=demo, **overrides)
@@ -54,7 +54,8 @@ def serve(
         _fail(f"Can't listen on {settings.host}:{settings.port}: {error.strerror}. Choose another with --port.")
     settings = settings.model_copy(update={"port": listener.getsockname()[1]})
     try:
-        asyncio.run(run(settings, listener, demo=demo))
+        with asyncio.Runner(loop_factory=loop()) as runner:
+            runner.run(run(settings, listener, demo=demo))
     except HairtriggerError as error:
         _fail(error.message)
     except ExceptionGroup as several:
@@ -132,7 +133,9 @@ def _leaves(group: ExceptionGroup[Exception]) -> list[HairtriggerError]:
 def _listen(host: str, port: int) -> socket.socket:
     """Before anything else is started, so that a port in use is the first thing to be said."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=2048)
+    listener = socket.create_server((host, port), family=family, backlog=2048)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # for what it accepts: asyncio leaves it off
+    return listener
 
 
 def _deliveries(client: "httpx2.Client", limit: int) -> list[dict[str, Any]]:

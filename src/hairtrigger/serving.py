@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
@@ -18,6 +19,15 @@ from hairtrigger.platform import telemetry
 from hairtrigger.settings import Settings
 
 log = structlog.get_logger()
+
+
+def loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where there is one: on Windows there is none."""
+    try:
+        import uvloop  # noqa: PLC0415
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 async def run(settings: Settings, listener: socket.socket, *, demo: bool) -> None:
