@@ -40,6 +40,9 @@ def configure(*, json: bool, level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
+    for name in ("uvicorn", "uvicorn.access", "uvicorn.error"):  # its own configuration may have been there first
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = True
     for library in _CHATTY:
         logging.getLogger(library).setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").addFilter(mask_access_log)
