@@ -31,10 +31,10 @@ def webhook_endpoint(ingest: Ingest, public_url: str, max_body: int) -> Callable
 
 async def read_delivery(request: HttpRequest, public_url: str, max_body: int) -> Request:
     """The request as its sender made it, at the address the sender knows."""
-    query = f"?{request.url.query}" if request.url.query else ""
+    path, query = (request.scope[part].decode("latin-1") for part in ("raw_path", "query_string"))
     return Request(
         method=request.method,
-        url=f"{public_url}{request.url.path}{query}",
+        url=f"{public_url}{path}?{query}" if query else f"{public_url}{path}",
         headers=Headers(request.headers.items()),
         body=await _read(request, max_body),
         received_at=datetime.now(UTC),
