@@ -19,6 +19,7 @@ from hairtrigger.api.app import service_app
 from hairtrigger.api.webhooks import read_delivery
 from hairtrigger.domain.ids import new_id
 from hairtrigger.kit.verify import Token
+from hairtrigger.serving import loop
 
 
 def app(secret: str) -> Starlette:
@@ -38,10 +39,11 @@ def app(secret: str) -> Starlette:
 
 
 async def serve(listener: socket.socket, secret: str) -> None:
-    """As `hairtrigger.serving` does."""
+    """As `hairtrigger.serving.run` does."""
     config = uvicorn.Config(app(secret), log_config=None, access_log=False, server_header=False, lifespan="off")
     await uvicorn.Server(config).serve(sockets=[listener])
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(socket.socket(fileno=int(sys.argv[1])), os.environ["SECRET"]))
+    with asyncio.Runner(loop_factory=loop()) as runner:
+        runner.run(serve(socket.socket(fileno=int(sys.argv[1])), os.environ["SECRET"]))
