@@ -11,6 +11,7 @@ import os
 import platform
 import random
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -111,6 +112,7 @@ def body() -> str:
 
 def main() -> None:
     arguments = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))  # so that nothing is left behind
     with tempfile.TemporaryDirectory(prefix="hairtrigger-bench-") as made:
         folder = Path(made)
         folder.chmod(0o711)  # as root, the database runs as another user, who must get through

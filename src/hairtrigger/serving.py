@@ -32,8 +32,6 @@ def loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 async def run(settings: Settings, listener: socket.socket, *, demo: bool) -> None:
     telemetry.configure(json=settings.log_json)
-    for stop in (signal.SIGINT, signal.SIGTERM):  # uvicorn stops at them and raises them again: that must not end us
-        asyncio.get_running_loop().add_signal_handler(stop, log.info, "stopping: finishing what is under way")
     if demo:
         settings = demonstration.prepared(settings)
     async with running(settings) as app, AsyncExitStack() as stack:
@@ -45,6 +43,7 @@ async def run(settings: Settings, listener: socket.socket, *, demo: bool) -> Non
         server = uvicorn.Server(
             uvicorn.Config(app.asgi, log_config=None, access_log=False, server_header=False, lifespan="off")
         )
+        _stop_at_signals(server)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started and not serving.done():  # noqa: ASYNC110 uvicorn tells nobody when it has started
             await asyncio.sleep(0.01)
@@ -54,3 +53,17 @@ async def run(settings: Settings, listener: socket.socket, *, demo: bool) -> Non
         if demo:
             await stack.enter_async_context(demonstration.playing(app))
         await serving
+
+
+def _stop_at_signals(server: uvicorn.Server) -> None:
+    """uvicorn stops at them too and raises them again, which must not end us before we have drained.
+
+    Until here there is nothing to drain, and a signal ends the process as it ends any other.
+    """
+
+    def stop() -> None:
+        log.info("stopping: finishing what is under way")
+        server.should_exit = True
+
+    for signal_ in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(signal_, stop)
