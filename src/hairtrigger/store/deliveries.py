@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from hairtrigger.domain.ids import day_of, new_id
 from hairtrigger.store.database import Transaction
-from hairtrigger.store.events import DISPATCH, Event
+from hairtrigger.store.events import DISPATCH, Event, event_of
 from hairtrigger.store.projects import Project
 from hairtrigger.store.tables import attempt, dead, event, lane, project, replay, retry, waiting
 from hairtrigger.store.text import storable, storable_json
@@ -156,7 +156,7 @@ async def _load(tx: Transaction, messages: Sequence[Message]) -> list[Claimed]:
         return []
     keys = {(m.event_day, m.event_id) for m in messages}
     events = {
-        row.id: _event(row)
+        row.id: event_of(row)
         for row in await tx.connection.execute(select(event).where(tuple_(event.c.day, event.c.id).in_(keys)))
     }
     rows = await tx.connection.execute(
@@ -372,12 +372,6 @@ def _message(msg_id: int, pointer: Mapping[str, Any]) -> Message:
         project_id=pointer["project"],
         attempt=pointer["attempt"],
     )
-
-
-def _event(row: Any) -> Event:
-    fields = dict(row._mapping)
-    del fields["day"]
-    return Event(**fields)
 
 
 def _attempt_row(done: Attempt) -> dict[str, Any]:

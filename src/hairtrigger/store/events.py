@@ -78,7 +78,7 @@ async def append(tx: Transaction, events: Sequence[Event]) -> set[UUID]:
 async def get(tx: Transaction, org_id: UUID, event_id: UUID) -> Event | None:
     statement = select(event).where(event.c.day == day_of(event_id), event.c.id == event_id, event.c.org_id == org_id)
     row = (await tx.connection.execute(statement)).one_or_none()
-    return _event(row) if row else None
+    return event_of(row) if row else None
 
 
 async def page(
@@ -101,10 +101,10 @@ async def page(
         statement = statement.where(event.c.id < before, event.c.day <= day_of(before))
     if since is not None:
         statement = statement.where(event.c.received_at >= since)
-    return [_event(row) for row in await tx.connection.execute(statement)]
+    return [event_of(row) for row in await tx.connection.execute(statement)]
 
 
-def _event(row: object) -> Event:
+def event_of(row: object) -> Event:
     fields = dict(row._mapping)  # type: ignore[attr-defined]
     del fields["day"]
     return Event(**fields)
