@@ -3,18 +3,14 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import resources
 from time import process_time
 
 from wasmtime import Trap, TrapCode
 
 from hairtrigger.sandbox.code import PollErrorKind
-from hairtrigger.sandbox.quickjs import Engine, GuestBroken, Hook, JavaScriptError, NoMemory, Value
+from hairtrigger.sandbox.environment import ENTRIES, HOOKS, Hook, Value, prelude
+from hairtrigger.sandbox.quickjs import Engine, GuestBroken, JavaScriptError, NoMemory
 from hairtrigger.sandbox.watchdog import Watchdog
-
-PRELUDE = ("basics", "url", "fetch", "entries")
-HOOKS = ("abort", "decode", "done", "encode", "fail", "fetchFromHost", "log", "random", "wake")
-ENTRIES = ("start", "check", "respond", "runTimers")
 
 WASM_PAGE = 65_536
 COPIED_PAGE = 4_096
@@ -61,8 +57,8 @@ class Machine:
         with self.watchdog.budget(instance.store, seconds=10):
             self.engine.enter(instance)
             instance.prepare()
-            prelude = instance.evaluated(_prelude())
-            entries = instance.call(prelude, *(instance.function(name) for name in HOOKS))
+            environment = instance.evaluated(prelude())
+            entries = instance.call(environment, *(instance.function(name) for name in HOOKS))
             handles = {name: instance.member(entries, name) for name in ENTRIES}
             instance.export("run_gc")
         image = Image(
@@ -133,12 +129,6 @@ class Guest:
             instance.memory.write(instance.store, chunk, start)
         instance.stack_pointer.set_value(instance.store, image.stack_pointer)
         instance.scratch, instance.undefined = image.scratch, image.undefined
-
-
-def _prelude() -> str:
-    folder = resources.files("hairtrigger.sandbox") / "prelude"
-    parts = [(folder / f"{name}.js").read_text("utf-8") for name in PRELUDE]
-    return f'(function ({", ".join(HOOKS)}) {{ "use strict";\n{"".join(parts)}}})'
 
 
 def _filled_chunks(memory: bytes) -> Iterator[tuple[int, bytearray]]:

@@ -15,6 +15,8 @@ from pathlib import Path
 import wasmtime
 from wasmtime import FuncType, ValType
 
+from hairtrigger.sandbox.environment import Hook, Value
+
 GUEST_SHA256 = "647ab11ae29cc6d39a6d17d3aa1e7a6a0b5fb9c44b4864475a18bc644f926050"
 ARGUMENTS = 15
 SCRATCH = struct.Struct(f"<i{ARGUMENTS}i")  # a result, then arguments
@@ -23,9 +25,6 @@ OK, JS_ERROR = 0, 1
 BAD_FILE = 8  # WASI's EBADF
 MONOTONIC = 1
 MILLISECOND = 1_000_000
-
-Value = str | bytes | None  # None is JavaScript's undefined
-Hook = Callable[..., Value]
 
 
 class GuestBroken(Exception):

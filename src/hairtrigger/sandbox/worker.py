@@ -1,11 +1,9 @@
 """The process that runs polling code: one socket to the service, an empty environment, no file opened or written.
 
 One blocking loop: polls take turns, and a poll that waits for a fetch or a timer holds up no other. The walls are the
-guest's memory and the hooks; what the process itself may ask of the system is limited in size only (`_lock_down`).
+guest's memory and the hooks; what the process itself may ask of the system is limited in size only (`lockdown`).
 """
 
-import os
-import resource
 import select
 import signal
 import socket
@@ -16,12 +14,10 @@ from time import monotonic
 from wasmtime import WasmtimeError
 
 from hairtrigger.sandbox.code import Limits, PollErrorKind
+from hairtrigger.sandbox.environment import NATIVE, Hook
 from hairtrigger.sandbox.frames import HEADER, Frame, Header, Kind
 from hairtrigger.sandbox.guest import Guest, Machine, Stopped
-from hairtrigger.sandbox.quickjs import Hook
-
-_DATA_BYTES = 2 * 1024**3
-_OPEN_FILES = 64
+from hairtrigger.sandbox.lockdown import lock_down
 
 
 class Ended(Exception):
@@ -39,15 +35,12 @@ class Poll:
         self._waiting: set[str] = set()  # fetches
         self.wake_at: float | None = None
         self.end: Frame | None = None
-        hooks: dict[str, Hook] = {
+        hooks: dict[str, Hook] = NATIVE | {
             "abort": self._abort,
-            "decode": _decode,
             "done": self._done,
-            "encode": str.encode,
             "fail": self._fail,
             "fetchFromHost": self._fetch,
             "log": self._log,
-            "random": _random,
             "wake": self._wake,
         }
         self._guest = Guest(machine, hooks, limits.cpu.total_seconds())
@@ -134,7 +127,7 @@ class Worker:
         self._limits = Limits(**hello.head | {"cpu": timedelta(seconds=hello.head["cpu"])})
         self._machine = Machine(hello.body, self._limits.memory_bytes)
         self._send(Frame(Kind.READY, body=b"" if hello.body else self._machine.serialized()))
-        _lock_down()
+        lock_down()
         while True:
             readable, _, _ = select.select([self._connection], [], [], self._until_next_timer())
             self._run_timers()
@@ -201,27 +194,6 @@ class Worker:
         while len(data) < length and (more := self._connection.recv(length - len(data))):
             data += more
         return bytes(data)
-
-
-def _decode(data: bytes, errors: str = "replace") -> str | None:
-    try:
-        return data.decode("utf-8", errors)
-    except UnicodeDecodeError:
-        return None
-
-
-def _random(length: str) -> bytes:
-    return os.urandom(int(length))
-
-
-def _lock_down() -> None:
-    for limit, value in (
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_NOFILE, _OPEN_FILES),
-        (resource.RLIMIT_DATA, _DATA_BYTES),
-    ):
-        resource.setrlimit(limit, (value, value))
 
 
 def main(descriptor: int) -> None:
