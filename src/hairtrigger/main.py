@@ -31,6 +31,7 @@ from hairtrigger.services.calls import Calls
 from hairtrigger.services.catalogue import catalogue_of
 from hairtrigger.services.connections import Connections
 from hairtrigger.services.dispatching import Dispatcher
+from hairtrigger.services.dry_run import DryRuns
 from hairtrigger.services.firing import Firing
 from hairtrigger.services.history import History
 from hairtrigger.services.ingest import Ingest
@@ -100,7 +101,12 @@ async def _resources(settings: Settings, clock: Clock) -> AsyncIterator[Resource
             await partitions.make_ahead(tx, clock.now().date())
         settings.vault_path.parent.mkdir(parents=True, exist_ok=True)
         policy = EgressPolicy(tuple(settings.egress_allow), settings.connect_to)
-        workers = Sandbox.start(workers=settings.sandbox_workers, compiled=await compiled)
+        workers = Sandbox.start(
+            workers=settings.sandbox_workers,
+            limits=settings.sandbox_limits,
+            compiled=await compiled,
+            unlocked=settings.sandbox_unlocked,
+        )
         yield Resources(
             store,
             Vault.open(settings.vault_path),
@@ -115,7 +121,8 @@ def _built(settings: Settings, clock: Clock, resources: Resources) -> tuple[Appl
     work = Wake()
     secrets = Secrets(vault)
     accounts = Accounts(store, clock, vault.derive("access tokens"))
-    catalogue = catalogue_of(CATALOGUE, UserTriggers(sandbox, egress).provider, settings.provider_urls)
+    user_triggers = UserTriggers(sandbox, egress)
+    catalogue = catalogue_of(CATALOGUE, user_triggers.provider, settings.provider_urls)
     calls = Calls(egress, clock, secrets)
     projects = Projects(store, clock, secrets)
     removing = Removing(store, clock, catalogue, calls, secrets, settings.url)
@@ -144,6 +151,7 @@ def _built(settings: Settings, clock: Clock, resources: Resources) -> tuple[Appl
                 history=History(store, clock, work),
                 poller=poller,
                 firing=firing,
+                dry_runs=DryRuns(store, clock, secrets, user_triggers, settings.concurrent_dry_runs),
             )
         ),
         integrations=integrations_app(
@@ -209,7 +217,6 @@ def _syntax_of(sandbox: Sandbox) -> Callable[[str], Awaitable[None]]:
         except PollError as error:
             raise Unavailable("The code could not be checked just now. Try again.") from error
         except SyntaxProblem as problem:
-            where = f" (line {problem.line}, column {problem.column})" if problem.line else ""
-            raise Invalid(None, Issue(("pollingCode",), f"{problem.message}{where}", "syntax")) from problem
+            raise Invalid(None, Issue(("pollingCode",), str(problem), "syntax")) from problem
 
     return check

@@ -7,11 +7,14 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from hairtrigger.sandbox.code import MEBIBYTE, Limits
+
 PREFIX = "HAIRTRIGGER_"
+_LARGEST_PART = 32 * MEBIBYTE  # of what a worker of the sandbox sends or receives at once
 
 
 def _data_dir() -> Path:
@@ -62,6 +65,41 @@ class Settings(BaseSettings):
     schedule_grace_seconds: int = Field(60, ge=1, description="A firing later than this counts as missed.")
     max_body_bytes: int = Field(1_048_576, ge=1024, description="The largest webhook body that is accepted.")
     sandbox_workers: int = Field(2, ge=1, description="Processes that run users' JavaScript.")
+    sandbox_unlocked: bool = Field(
+        False, description="Whether users' JavaScript may run where Linux cannot lock its processes in (no seccomp)."
+    )
+    sandbox_cpu_milliseconds: int = Field(250, ge=10, le=60_000, description="CPU time that one poll may use.")
+    sandbox_wall_seconds: float = Field(
+        30, gt=0, le=3600, description="How long one poll may run, waiting included. Less than the poll's deadline."
+    )
+    sandbox_memory_bytes: int = Field(
+        48 * MEBIBYTE, ge=MEBIBYTE, le=1024 * MEBIBYTE, description="Memory that one poll may use."
+    )
+    sandbox_fetches: int = Field(50, ge=0, le=10_000, description="Fetches that one poll may make.")
+    sandbox_concurrent_fetches: int = Field(
+        6, ge=1, le=1000, description="Fetches of one poll at a time; the others wait."
+    )
+    sandbox_request_bytes: int = Field(
+        MEBIBYTE, ge=1024, le=_LARGEST_PART, description="The largest request that a poll may send."
+    )
+    sandbox_response_bytes: int = Field(
+        2 * MEBIBYTE, ge=1024, le=_LARGEST_PART, description="The largest response that a poll may receive."
+    )
+    sandbox_total_response_bytes: int = Field(
+        10 * MEBIBYTE, ge=1024, description="What all responses of a poll may have together."
+    )
+    sandbox_console_lines: int = Field(100, ge=0, le=10_000, description="Lines that are kept of a poll's console.")
+    sandbox_console_line_characters: int = Field(
+        2048, ge=1, le=65_536, description="Characters that are kept of a line of the console."
+    )
+    sandbox_result_bytes: int = Field(
+        MEBIBYTE, ge=1024, le=_LARGEST_PART, description="The size of all events of a poll, as JSON."
+    )
+    sandbox_results: int = Field(1000, ge=1, le=100_000, description="Events that one poll may return.")
+    sandbox_result_levels: int = Field(
+        200, ge=1, le=200, description="How deeply arrays and objects may lie inside each other in a poll's events."
+    )
+    concurrent_dry_runs: int = Field(2, ge=1, le=100, description="Dry runs at a time, per organisation and process.")
     integration_requests_per_minute: int = Field(
         500, ge=1, description="Requests to the Integrations API, per organisation."
     )
@@ -88,6 +126,32 @@ class Settings(BaseSettings):
         if wrong := [place for pair in given.items() for place in pair if not re.fullmatch(r".+:\d{1,5}", place)]:
             raise ValueError(f"'{wrong[0]}' is not host:port")
         return given
+
+    @field_validator("sandbox_wall_seconds")
+    @classmethod
+    def _before_the_deadline(cls, given: float, others: ValidationInfo) -> float:
+        deadline = others.data.get("poll_deadline_seconds", given + 1)
+        if given >= deadline:
+            raise ValueError(f"{given:g} s is not less than {PREFIX}POLL_DEADLINE_SECONDS, {deadline} s")
+        return given
+
+    @property
+    def sandbox_limits(self) -> Limits:
+        return Limits(
+            cpu=timedelta(milliseconds=self.sandbox_cpu_milliseconds),
+            wall=timedelta(seconds=self.sandbox_wall_seconds),
+            memory_bytes=self.sandbox_memory_bytes,
+            fetches=self.sandbox_fetches,
+            concurrent_fetches=self.sandbox_concurrent_fetches,
+            request_bytes=self.sandbox_request_bytes,
+            response_bytes=self.sandbox_response_bytes,
+            total_bytes=self.sandbox_total_response_bytes,
+            console_lines=self.sandbox_console_lines,
+            console_line_chars=self.sandbox_console_line_characters,
+            result_bytes=self.sandbox_result_bytes,
+            result_count=self.sandbox_results,
+            result_levels=self.sandbox_result_levels,
+        )
 
     @property
     def connect_to(self) -> dict[tuple[str, int], tuple[str, int]]:

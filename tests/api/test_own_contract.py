@@ -80,7 +80,7 @@ CLOCKWORK = {
     "outcomes": list,
 }
 OUTCOME = {"kind": str, "code": str, "detail": str, "events": int, "at": str}
-POLL = {"code": str, "detail": str, "event_ids": list, "repeats": int, "console": list}
+POLL = {"code": str, "detail": str, "event_ids": list, "repeats": int, "console": list, "error_kind": str | None}
 
 
 # -- projects

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from hairtrigger.sandbox.code import HttpRequest, HttpResponse, Limits, PollErrorKind
+from hairtrigger.sandbox.code import MEBIBYTE, HttpRequest, HttpResponse, Limits, PollErrorKind, ResponseTooLarge
 from hairtrigger.sandbox.host import Sandbox
 from tests.sandbox.programs import Internet, answer, failed, nowhere, program, returned
 
@@ -95,15 +95,26 @@ STACK_ATTACKS = {
 async def test_depth_ends_in_an_error_of_the_code(sandbox: Sandbox, code: str) -> None:
     error = await failed(sandbox, code)
 
-    assert (error.kind, error.name) == (PollErrorKind.JS_ERROR, "RangeError")
+    assert error.kind is PollErrorKind.STACK_LIMIT
+    assert error.message in {
+        "Maximum call stack size exceeded",  # the engine noticed
+        "The code calls functions too deeply inside each other.",  # WebAssembly did
+    }
     assert await returned(sandbox, "return [1]") == [1]
+
+
+async def test_code_may_catch_that_it_was_too_deep(sandbox: Sandbox) -> None:
+    code = "try { (function f() { f() })() } catch (error) { return [error.name] }"
+
+    assert await returned(sandbox, code) == ["RangeError"]
 
 
 async def test_a_result_too_deep_for_the_service_is_refused(sandbox: Sandbox) -> None:
     error = await failed(sandbox, "let a = []; for (let i = 0; i < 200; i++) a = [a]; return a")
     assert len(await returned(sandbox, "let a = []; for (let i = 0; i < 199; i++) a = [a]; return a")) == 1
 
-    assert error.kind is PollErrorKind.RESULT_TOO_LARGE
+    assert error.kind is PollErrorKind.RESULT_TOO_DEEP
+    assert error.message == "The code returned events of more than 200 levels inside each other."
 
 
 async def test_wall_time_ends_at_its_limit() -> None:
@@ -141,10 +152,32 @@ async def test_code_that_can_never_settle_is_found_out_at_once(sandbox: Sandbox,
 
 async def test_fetches_end_at_their_limit(sandbox: Sandbox) -> None:
     internet = Internet(answer([]))
+    code = "\nfor (let i = 0; i < 60; i++) await fetch('https://a.example/' + i)"
+
+    error = await failed(sandbox, code, internet.fetch)
+
+    assert (error.kind, error.line) == (PollErrorKind.TOO_MANY_FETCHES, 2)
+    assert (error.name, error.message) == ("TypeError", "fetch failed: this poll made more than 50 fetches")
+    assert len(internet.requests) == 50
+
+
+async def test_code_may_catch_that_it_has_no_fetches_left(sandbox: Sandbox) -> None:
+    internet = Internet(answer([]))
+    code = """
+        let made = 0
+        try { for (;; made++) await fetch('https://a.example/' + made) } catch (error) { return [made, error.name] }
+    """
+
+    assert await returned(sandbox, code, internet.fetch) == [50, "TypeError"]
+
+
+async def test_code_that_does_not_listen_to_refused_fetches_is_ended(sandbox: Sandbox) -> None:
+    internet = Internet(answer([]))
 
     error = await failed(sandbox, "for (let i = 0; i < 10000; i++) fetch('https://a.example/' + i)", internet.fetch)
 
     assert error.kind is PollErrorKind.TOO_MANY_FETCHES
+    assert error.message == "The code made more than 50 fetches."
     assert len(internet.requests) <= 50
 
 
@@ -173,6 +206,17 @@ async def test_a_response_that_is_too_large_fails_its_fetch(sandbox: Sandbox) ->
 
     expected = ["TypeError: fetch failed: the response is larger than 2097152 bytes"]
     assert await returned(sandbox, code, internet.fetch) == expected
+    error = await failed(sandbox, "await fetch('https://a.example/')", internet.fetch)
+    assert (error.kind, error.message) == (PollErrorKind.RESPONSE_TOO_LARGE, expected[0].removeprefix("TypeError: "))
+
+
+async def test_a_response_whose_receiver_gave_up_is_too_large_too(sandbox: Sandbox) -> None:
+    async def fetch(_request: HttpRequest) -> HttpResponse:
+        raise ResponseTooLarge
+
+    error = await failed(sandbox, "await fetch('https://a.example/')", fetch)
+
+    assert error.kind is PollErrorKind.RESPONSE_TOO_LARGE
 
 
 async def test_responses_that_are_too_large_together_fail_the_last(sandbox: Sandbox) -> None:
@@ -189,6 +233,8 @@ async def test_responses_that_are_too_large_together_fail_the_last(sandbox: Sand
 
     assert fitting == [2 * 1024 * 1024] * 5
     assert last == "fetch failed: the responses of this poll are larger than 10485760 bytes"
+    error = await failed(sandbox, "for (;;) await fetch('https://a.example/')", internet.fetch)
+    assert (error.kind, error.message) == (PollErrorKind.RESPONSES_TOO_LARGE, last)
 
 
 async def test_a_request_that_is_too_large_is_not_sent(sandbox: Sandbox) -> None:
@@ -197,23 +243,115 @@ async def test_a_request_that_is_too_large_is_not_sent(sandbox: Sandbox) -> None
 
     error = await failed(sandbox, code, internet.fetch)
 
+    assert error.kind is PollErrorKind.REQUEST_TOO_LARGE
     assert (error.name, error.message) == ("TypeError", "fetch failed: the request is larger than 1048576 bytes")
     assert internet.requests == []
 
 
-@pytest.mark.parametrize("code", ["return ['x'.repeat(2 ** 20)]", "return new Array(1001).fill(0)"])
-async def test_a_result_that_is_too_large_is_refused(sandbox: Sandbox, code: str) -> None:
+@pytest.mark.parametrize(
+    ("code", "kind", "message"),
+    [
+        (
+            "return ['x'.repeat(2 ** 20)]",
+            PollErrorKind.RESULT_TOO_LARGE,
+            "The code returned events of more than 1048576 bytes.",
+        ),
+        (
+            "return new Array(1001).fill(0)",
+            PollErrorKind.TOO_MANY_RESULTS,
+            "The code returned more than 1000 events.",
+        ),
+    ],
+)
+async def test_a_result_that_is_too_large_is_refused(
+    sandbox: Sandbox, code: str, kind: PollErrorKind, message: str
+) -> None:
     error = await failed(sandbox, code)
 
-    assert error.kind is PollErrorKind.RESULT_TOO_LARGE
-    assert error.message == "The code returned more than 1000 events or 1048576 bytes."
+    assert (error.kind, error.message) == (kind, message)
 
 
-async def test_the_console_keeps_a_hundred_lines_of_two_thousand_characters(sandbox: Sandbox) -> None:
+async def test_the_console_keeps_a_hundred_lines_of_two_thousand_characters_and_says_so(sandbox: Sandbox) -> None:
     code = "for (let i = 0; i < 300; i++) console.log(i + 'x'.repeat(5000)); return []"
 
-    outcome = await sandbox.run(program(code), nowhere)
+    *lines, last = (await sandbox.run(program(code), nowhere)).console
 
-    assert len(outcome.console) == 100
-    assert {len(line) for line in outcome.console} == {2048}
-    assert outcome.console[99].startswith("99x")
+    assert len(lines) == 100
+    assert {len(line) for line in lines} == {2048}
+    assert lines[99].startswith("99x")
+    assert last == "The console keeps 100 lines. What came after them was dropped."
+
+
+async def test_a_console_that_is_just_full_says_nothing_of_it(sandbox: Sandbox) -> None:
+    outcome = await sandbox.run(program("for (let i = 0; i < 100; i++) console.log(i); return []"), nowhere)
+
+    assert outcome.console == tuple(map(str, range(100)))
+
+
+async def test_a_poll_says_what_it_used_also_when_it_failed(sandbox: Sandbox) -> None:
+    internet = Internet(answer(b"x" * 1000))
+    work = "await fetch('https://a.example/'); const a = new Uint8Array(4e6).fill(1); for (let i = 0; i < 1e5; i++);"
+
+    usages = [
+        (await sandbox.run(program(f"{work} return []"), internet.fetch)).usage,
+        (await failed(sandbox, f"{work} throw new Error('late')", internet.fetch)).usage,
+    ]
+
+    for usage in usages:
+        assert usage
+        assert usage.cpu > timedelta(milliseconds=1)
+        assert usage.wall >= usage.cpu
+        assert (usage.fetches, usage.response_bytes) == (1, 1000)
+        assert 4_000_000 <= usage.memory_bytes < 48 * MEBIBYTE
+
+
+SMALL = Limits(
+    cpu=timedelta(milliseconds=100),
+    wall=timedelta(seconds=2),
+    memory_bytes=4 * MEBIBYTE,
+    fetches=2,
+    response_bytes=100,
+    total_bytes=150,
+    request_bytes=200,
+    console_lines=2,
+    console_line_chars=3,
+    result_bytes=50,
+    result_count=5,
+    result_levels=2,
+)
+
+
+@pytest.fixture(scope="session")
+async def small_sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox.start(workers=1, limits=SMALL) as started:
+        yield started
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("for (;;);", PollErrorKind.CPU_LIMIT),
+        ("await new Promise((resolve) => setTimeout(resolve, 1e6))", PollErrorKind.WALL_LIMIT),
+        ("return [new Uint8Array(5e6).length]", PollErrorKind.MEMORY_LIMIT),
+        ("for (;;) await fetch('https://a.example/1')", PollErrorKind.TOO_MANY_FETCHES),
+        ("await fetch('https://a.example/101')", PollErrorKind.RESPONSE_TOO_LARGE),
+        ("for (;;) await fetch('https://a.example/80')", PollErrorKind.RESPONSES_TOO_LARGE),
+        ("await fetch('https://a.example/' + 'a'.repeat(200))", PollErrorKind.REQUEST_TOO_LARGE),
+        ("return ['x'.repeat(50)]", PollErrorKind.RESULT_TOO_LARGE),
+        ("return [1, 2, 3, 4, 5, 6]", PollErrorKind.TOO_MANY_RESULTS),
+        ("return [[[]]]", PollErrorKind.RESULT_TOO_DEEP),
+    ],
+)
+async def test_every_limit_can_be_set(small_sandbox: Sandbox, code: str, kind: PollErrorKind) -> None:
+    async def sized(request: HttpRequest) -> HttpResponse:
+        return answer(b"x" * int(request.url.rpartition("/")[2]))
+
+    error = await failed(small_sandbox, code, sized)
+
+    assert error.kind is kind
+
+
+async def test_the_consoles_limits_can_be_set(small_sandbox: Sandbox) -> None:
+    outcome = await small_sandbox.run(program("for (const a of 'abc') console.log(a + '1234'); return []"), nowhere)
+
+    assert outcome.console == ("a12", "b12", "The console keeps 2 lines. What came after them was dropped.")

@@ -181,8 +181,8 @@ async def test_a_poll_by_hand_shows_the_console_also_of_code_that_throws(world: 
     await world.set_config(id_, {"fails": True})
     result = await world.poller.poll_now(world.caller, id_)
 
-    assert (result.code, result.console) == (Code.FAILED, ("looked true",))
-    assert result.detail == "TypeError: no such page (line 2)"
+    assert (result.code, result.console, result.error_kind) == (Code.FAILED, ("looked true",), "js_error")
+    assert result.detail == "TypeError: no such page (line 2, column 29)"
     world.clock.advance(MINUTE)
     assert {one.detail for one in await world.outcomes(id_, Kind.POLL)} == {"", result.detail}
 
@@ -260,6 +260,23 @@ async def test_code_that_is_replaced_goes_on_from_where_the_old_one_stopped(worl
     await author.poll()
     last = (await world.bodies(id_))[-1]["value"]
     assert last.replace(".000Z", "+00:00") == polled_at.isoformat()
+
+
+async def test_an_organisation_is_a_tenant_of_the_sandbox(
+    world: World, author: Author, user_triggers: UserTriggers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenants = []
+    turn = Sandbox._turn
+
+    def noted(sandbox: Sandbox, tenant: str) -> Any:
+        tenants.append(tenant)
+        return turn(sandbox, tenant)
+
+    monkeypatch.setattr(Sandbox, "_turn", noted)
+    await author.enabled("return [1]")
+    await author.poll()
+
+    assert tenants == [str(world.caller.org_id)]
 
 
 async def test_deleting_the_code_disables_what_uses_it(world: World, author: Author) -> None:

@@ -99,6 +99,7 @@ class MissingAtProvider(ProviderFailed):
 class PollFailed(HairtriggerError):
     """The poll did not finish; its cursor stays where it was."""
 
-    def __init__(self, message: str | None = None, console: tuple[str, ...] = ()) -> None:
+    def __init__(self, message: str | None = None, console: tuple[str, ...] = (), kind: str | None = None) -> None:
         super().__init__(message)
         self.console = console
+        self.kind = kind  # of a user's code: which limit it met, or that it threw

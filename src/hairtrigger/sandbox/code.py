@@ -1,8 +1,7 @@
 """What goes into a poll of a user's JavaScript and what comes out."""
 
-import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
@@ -37,6 +36,10 @@ class FetchFailed(Exception):
     """The request got no answer. Code sees `TypeError: fetch failed`; the reason is for the operator only."""
 
 
+class ResponseTooLarge(FetchFailed):
+    """The answer is larger than a poll may receive."""
+
+
 Fetch = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 
@@ -46,8 +49,37 @@ class Program:
 
     code: str
     inputs: Mapping[str, Any]
-    secrets: Mapping[str, str]
+    secrets: Mapping[str, str] = field(repr=False)
     last_poll_time: datetime
+    hidden: tuple[str, ...] = field(default=(), repr=False)
+    """What else must not be shown: inputs that are passwords."""
+    seed: bytes | None = field(default=None, repr=False)
+    """16 bytes, from which all its randomness comes. None: new ones for every poll."""
+    start: datetime | None = None
+    """What its clock shows at the start. None: what ours shows."""
+    tenant: str = ""
+    """Programs of one share a worker process; programs of different ones seldom do."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The code went on at `at`, in milliseconds since 1970: for the answer to a fetch, or for the timers then due."""
+
+    at: int
+    fetch: str | None = None
+    answer: str = field(default="", repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """All that a poll was given. The same code does the same with it, whenever it runs again.
+
+    What depends on the machine is not in it: a poll that ended at its CPU limit may get further the next time.
+    """
+
+    program: Program
+    entries: tuple[Entry, ...]
 
 
 @dataclass(frozen=True)
@@ -66,6 +98,7 @@ class Limits:
     console_line_chars: int = 2048
     result_bytes: int = MEBIBYTE
     result_count: int = 1000
+    result_levels: int = 200
 
 
 DEFAULT_LIMITS = Limits()
@@ -77,6 +110,8 @@ class Usage:
     wall: timedelta
     fetches: int
     response_bytes: int
+    memory_bytes: int = 0
+    """At its peak, in the poll's own memory. 0 where it is not known."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +121,7 @@ class Outcome:
     value: list[Any]
     console: tuple[str, ...]
     usage: Usage
+    recording: Recording | None = field(default=None, compare=False, repr=False)
 
 
 class PollErrorKind(StrEnum):
@@ -93,53 +129,61 @@ class PollErrorKind(StrEnum):
     CPU_LIMIT = "cpu_limit"
     WALL_LIMIT = "wall_limit"
     MEMORY_LIMIT = "memory_limit"
+    STACK_LIMIT = "stack_limit"
     TOO_MANY_FETCHES = "too_many_fetches"
+    REQUEST_TOO_LARGE = "request_too_large"
+    RESPONSE_TOO_LARGE = "response_too_large"
+    RESPONSES_TOO_LARGE = "responses_too_large"
     RESULT_TOO_LARGE = "result_too_large"
+    TOO_MANY_RESULTS = "too_many_results"
+    RESULT_TOO_DEEP = "result_too_deep"
     NOT_AN_ARRAY = "not_an_array"
     NEVER_SETTLES = "never_settles"
     SANDBOX_FAULT = "sandbox_fault"
 
 
 class PollError(Exception):
-    """Polling code did not return events. `line` is the user's own, counted from 1; no secret is in any text."""
+    """Polling code did not return events.
+
+    `line` and `column` are the user's own, counted from 1, the column in UTF-16 units as editors count; None where
+    they are not known. No secret is in any text.
+    """
 
     def __init__(
-        self, kind: PollErrorKind, name: str, message: str, line: int | None = None, console: tuple[str, ...] = ()
+        self,
+        kind: PollErrorKind,
+        name: str,
+        message: str,
+        line: int | None = None,
+        console: tuple[str, ...] = (),
+        *,
+        column: int | None = None,
+        usage: Usage | None = None,
+        recording: Recording | None = None,
     ) -> None:
         super().__init__(f"{name}: {message}")
         self.kind = kind
         self.name = name
         self.message = message
         self.line = line
+        self.column = column
         self.console = console
+        self.usage = usage
+        self.recording = recording
 
 
 class SyntaxProblem(Exception):
-    """The code cannot be compiled. `column` is None where the engine gives none that is right."""
+    """The code cannot be compiled. `line` and `column` are as in `PollError`."""
 
     def __init__(self, message: str, line: int | None = None, column: int | None = None) -> None:
-        super().__init__(message)
+        super().__init__(f"{message}{place(line, column)}")
         self.message = message
         self.line = line
         self.column = column
 
 
-class Redaction:
-    """Puts `***` where a secret's value stands in a text."""
-
-    def __init__(self, secrets: Mapping[str, str]) -> None:
-        values = sorted(filter(None, set(secrets.values())), key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, values)) or r"(?!)")
-        self.longest = len(values[0]) if values else 0
-
-    def __call__(self, text: str, length: int) -> str:
-        """The first `length` characters of `text`. A secret that the cut would halve is whole in
-        `text[: length + longest]` and vanishes as a whole."""
-        parts: list[str] = []
-        end = 0
-        for match in self._pattern.finditer(text, 0, length + self.longest):
-            if match.start() >= length:
-                break
-            parts += text[end : match.start()], "***"
-            end = match.end()
-        return "".join(parts) + text[end:length]
+def place(line: int | None, column: int | None) -> str:
+    """` (line 2, column 5)`, as far as that is known: what follows a message."""
+    if line is None:
+        return ""
+    return f" (line {line})" if column is None else f" (line {line}, column {column})"

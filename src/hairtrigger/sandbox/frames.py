@@ -15,19 +15,24 @@ LARGEST = 64 * 1024 * 1024
 
 class Kind(IntEnum):
     # to the worker
-    HELLO = 1  # head: the limits; body: the compiled guest, or nothing
+    HELLO = 1  # head: limits, unlocked; body: the compiled guest, or nothing for one that is to compile it
     RUN = 2  # body: the job as JSON, for the guest's `start`
     CHECK = 3  # body: code as JSON, for the guest's `check`
     RESPONSE = 4  # head: fetch, answer (JSON, for the guest's `respond`); body: the response's
     CANCEL = 5
+    PING = 13
+    REPLAY = 16  # head: at, fetch, answer, or nothing: there is no more; body: the response's
     # from the worker
-    READY = 6  # body: the compiled guest if HELLO brought none
+    READY = 6  # head: the walls; body: the compiled guest if HELLO brought none
+    REFUSED = 15  # instead of READY; head: why
     LOG = 7  # head: a line
     FETCH = 8  # head: fetch, request (JSON, as the guest wrote it), has_body; body: the request's
     ABORT = 9  # head: fetch
     DONE = 10  # head: cpu, in seconds; body: the result as JSON
     FAILED = 11  # head: kind, name, message, stack, cpu
     GONE = 12  # the answer to CANCEL
+    ENTERED = 17  # for a recording; head: at, fetch
+    PONG = 14
 
 
 class Malformed(Exception):
@@ -54,13 +59,13 @@ class Header:
     body_length: int
 
     @classmethod
-    def parsed(cls, data: bytes) -> "Header":
+    def parsed(cls, data: bytes, largest: int = LARGEST) -> "Header":
         try:
             kind, poll, head_length, body_length = HEADER.unpack(data)
             header = cls(Kind(kind), poll, head_length, body_length)
         except (struct.error, ValueError) as error:
             raise Malformed(str(error)) from None
-        if header.length > LARGEST:
+        if header.length > largest:
             raise Malformed(f"{header.length} bytes are too many for a frame")
         return header
 

@@ -1,20 +1,20 @@
-"""One fresh JavaScript engine per poll, with the prelude in it, a CPU budget and a memory limit."""
+"""One fresh JavaScript engine per poll, with the environment in it, a CPU budget and a memory limit."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from time import process_time
 
-from wasmtime import Trap, TrapCode
+import wasmtime
+from wasmtime import Trap, TrapCode, WasmtimeError
 
 from hairtrigger.sandbox.code import PollErrorKind
-from hairtrigger.sandbox.environment import ENTRIES, HOOKS, Hook, Value, prelude
-from hairtrigger.sandbox.quickjs import Engine, GuestBroken, JavaScriptError, NoMemory
+from hairtrigger.sandbox.environment import Hook, Value
+from hairtrigger.sandbox.image import baked
+from hairtrigger.sandbox.quickjs import ROOM, Engine, GuestBroken, JavaScriptError, Misused, NoMemory, configuration
 from hairtrigger.sandbox.watchdog import Watchdog
 
-WASM_PAGE = 65_536
-COPIED_PAGE = 4_096
-NEARLY = 0.9
+_NEARLY = 0.9
+_LOOK_SECONDS = 10
 
 
 class Stopped(Exception):
@@ -27,84 +27,78 @@ class Stopped(Exception):
         self.message = message
 
 
-@dataclass(frozen=True)
-class Image:
-    """The memory of a guest in which the prelude has run (its pages that are not zero) and handles into it."""
-
-    size: int
-    chunks: tuple[tuple[int, bytearray], ...]
-    stack_pointer: int
-    scratch: int
-    undefined: int
-    entries: Mapping[str, int]
-
-
 class Machine:
     """What all guests of a process share."""
 
     def __init__(self, compiled: bytes, memory_bytes: int) -> None:
-        """`compiled`: what `serialized()` of another machine gave before it ran a user's code, or nothing."""
-        self.engine = Engine(compiled)
-        self.watchdog = Watchdog(self.engine.wasm)
-        self.image = self._baked()
-        self.memory_limit = self.image.size + memory_bytes
+        """`compiled`: what `serialized()` of another machine gave, or anything else, at the cost of seconds."""
+        wasm = wasmtime.Engine(configuration())
+        self.watchdog = Watchdog(wasm)
+        try:
+            module = wasmtime.Module.deserialize(wasm, compiled)
+        except WasmtimeError:  # nothing, or another machine's
+            module = wasmtime.Module(wasm, baked(wasm, self.watchdog))
+        self.engine = Engine(wasm, module)
+        self.image_bytes = self._look()
+        self.memory_limit = self.image_bytes + memory_bytes
 
     def serialized(self) -> bytes:
-        return self.engine.serialized()
+        return bytes(self.engine.module.serialize())
 
-    def _baked(self) -> Image:
-        instance = self.engine.instance(WASM_PAGE * 1024, {})
-        with self.watchdog.budget(instance.store, seconds=10):
-            self.engine.enter(instance)
-            instance.prepare()
-            environment = instance.evaluated(prelude())
-            entries = instance.call(environment, *(instance.function(name) for name in HOOKS))
-            handles = {name: instance.member(entries, name) for name in ENTRIES}
-            instance.export("run_gc")
-        image = Image(
-            size=instance.size,
-            chunks=tuple(_filled_chunks(instance.read(0, instance.size))),
-            stack_pointer=instance.stack_pointer.value(instance.store),
-            scratch=instance.scratch,
-            undefined=instance.undefined,
-            entries=handles,
-        )
+    def _look(self) -> int:
+        instance = self.engine.instance(1 << 31, {})
+        with self.watchdog.budget(instance.store, _LOOK_SECONDS):
+            self.engine.look_at(instance)
+        size = instance.size
         instance.close()
-        return image
+        return size
 
 
 class Guest:
-    """Runs one poll. `enter` returns when the guest waits for the host, and raises Stopped when it is at its end."""
+    """Runs one poll. `enter` returns when the guest waits for the host, and raises Stopped when it is at its end.
 
-    def __init__(self, machine: Machine, hooks: Mapping[str, Hook], cpu: float) -> None:
+    `clock` is what its time is, in milliseconds since 1970: set it before `enter`, it stands still meanwhile.
+    `seed` decides all that Math.random gives.
+    """
+
+    def __init__(self, machine: Machine, hooks: Mapping[str, Hook], cpu: float, seed: int) -> None:
         self._machine = machine
         self._budget = cpu
+        self._seed = seed
         self.cpu = 0.0  # seconds used
+        self.clock = 0
         self._instance = machine.engine.instance(machine.memory_limit, hooks)
-        self._restore(machine.image)
+
+    @property
+    def memory(self) -> int:
+        """The most bytes that the poll had for itself so far."""
+        return self._instance.size - self._machine.image_bytes + ROOM
+
+    @property
+    def is_full(self) -> bool:
+        return self._instance.size > _NEARLY * self._machine.memory_limit
 
     def close(self) -> None:
         self._instance.close()
 
     def enter(self, entry: str, *arguments: Value) -> None:
         with self._slice():
-            handles = [self._instance.handle(argument) for argument in arguments]
-            result = self._instance.call(self._machine.image.entries[entry], *handles)
-            self._instance.free(result, *handles)
-            self._instance.run_jobs()
+            self._instance.enter(entry, arguments, 1000 * self.clock, self._seed)
+            self._seed = 0  # is set already
 
     @contextmanager
     def _slice(self) -> Iterator[None]:
         started = process_time()
         try:
             with self._machine.watchdog.budget(self._instance.store, self._budget - self.cpu):
-                self._machine.engine.enter(self._instance)
                 yield
         except Trap as trap:
             raise self._stopped(trap) from None
         except NoMemory:
             raise Stopped(PollErrorKind.MEMORY_LIMIT) from None
-        except JavaScriptError:
+        except (JavaScriptError, Misused):
+            if self.is_full:
+                raise Stopped(PollErrorKind.MEMORY_LIMIT) from None
             raise Stopped(PollErrorKind.JS_ERROR, "Error", "The code broke what the sandbox needs.") from None
         except GuestBroken as broken:
             raise Stopped(PollErrorKind.SANDBOX_FAULT, message=str(broken)) from broken
@@ -116,28 +110,8 @@ class Guest:
             case TrapCode.INTERRUPT:
                 return Stopped(PollErrorKind.CPU_LIMIT)
             case TrapCode.STACK_OVERFLOW | TrapCode.MEMORY_OUT_OF_BOUNDS:
-                return Stopped(PollErrorKind.JS_ERROR, "RangeError", "Maximum call stack size exceeded")
-            case _ if self._instance.size > NEARLY * self._machine.memory_limit:
+                return Stopped(PollErrorKind.STACK_LIMIT)
+            case _ if self.is_full:
                 return Stopped(PollErrorKind.MEMORY_LIMIT)  # the guest aborts when it gets none for itself
             case code:
                 return Stopped(PollErrorKind.SANDBOX_FAULT, message=f"The guest trapped: {code}")
-
-    def _restore(self, image: Image) -> None:
-        instance = self._instance
-        instance.memory.grow(instance.store, (image.size - instance.size) // WASM_PAGE)
-        for start, chunk in image.chunks:
-            instance.memory.write(instance.store, chunk, start)
-        instance.stack_pointer.set_value(instance.store, image.stack_pointer)
-        instance.scratch, instance.undefined = image.scratch, image.undefined
-
-
-def _filled_chunks(memory: bytes) -> Iterator[tuple[int, bytearray]]:
-    """The runs of pages with anything in them."""
-    chunk = bytearray()
-    for start in range(0, len(memory) + COPIED_PAGE, COPIED_PAGE):
-        page = memory[start : start + COPIED_PAGE]
-        if any(page):
-            chunk += page
-        elif chunk:
-            yield start - len(chunk), chunk
-            chunk = bytearray()

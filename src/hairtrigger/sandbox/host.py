@@ -1,8 +1,10 @@
 """The sandbox for users' polling JavaScript."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -19,97 +21,215 @@ from hairtrigger.sandbox.code import (
     PollError,
     PollErrorKind,
     Program,
+    Recording,
     SyntaxProblem,
 )
 from hairtrigger.sandbox.frames import Kind
-from hairtrigger.sandbox.process import NotStarted, WorkerProcess
+from hairtrigger.sandbox.live import Tape
+from hairtrigger.sandbox.lockdown.walls import UNLOCKED, Walls
+from hairtrigger.sandbox.process import DONE_ITS_SHARE, NotStarted, WorkerProcess
 
 _log = structlog.get_logger(__name__)
 
-_POLLS_PER_WORKER = 100
+_SPARE = 1
 _RESTART_SECONDS = 1
+_REPEATABLE = ("GET", "HEAD")
 
 
 class Sandbox:
     """Runs strangers' code in worker processes that can do nothing but ask for a fetch.
 
     Every poll has an engine and a memory of its own, and one that breaks its limits ends alone. When a worker breaks,
-    its polls fail with `sandbox_fault` and another worker takes its place.
+    the poll that it was at fails with `sandbox_fault`. The others run once more, on another worker, unless they have
+    asked for a fetch that may have changed something; those fail too. A spare worker takes the broken one's place.
+    The programs of one tenant run on one worker, which changes only when that one is replaced.
     """
 
-    def __init__(self, workers: int, limits: Limits, compiled: bytes) -> None:
+    def __init__(self, limits: Limits, compiled: bytes, *, unlocked: bool) -> None:
         self._limits = limits
         self._compiled = compiled
-        self._serving: list[WorkerProcess] = []
+        self._unlocked = unlocked
+        self._serving: dict[int, WorkerProcess] = {}  # by place
+        self._spares: asyncio.Queue[WorkerProcess] = asyncio.Queue()
         self._arrival = asyncio.Event()
-        self._turns = asyncio.Semaphore(workers * _POLLS_PER_WORKER)
+        self._walls: asyncio.Future[Walls] = asyncio.get_running_loop().create_future()
 
     @staticmethod
     async def compiled() -> bytes:
-        """The guest as machine code, which takes a second to make: begin it before it is needed."""
-        async with WorkerProcess.started(DEFAULT_LIMITS, b"") as compiler:
+        """The guest as machine code, which takes seconds to make: begin it before it is needed."""
+        async with WorkerProcess.started(DEFAULT_LIMITS, b"", unlocked=True) as compiler:
             return compiler.compiled
 
     @classmethod
     @asynccontextmanager
     async def start(
-        cls, workers: int = 2, limits: Limits = DEFAULT_LIMITS, compiled: bytes | None = None
+        cls,
+        workers: int = 2,
+        limits: Limits = DEFAULT_LIMITS,
+        compiled: bytes | None = None,
+        *,
+        unlocked: bool = False,
     ) -> AsyncIterator["Sandbox"]:
-        sandbox = cls(workers, limits, await cls.compiled() if compiled is None else compiled)
+        """Raises NotStarted, also where a worker could not be locked in and is not allowed to go `unlocked`."""
+        sandbox = cls(limits, await cls.compiled() if compiled is None else compiled, unlocked=unlocked)
+        failed = None
         async with asyncio.TaskGroup() as group:
-            keepers = [group.create_task(sandbox._keep_a_worker()) for _ in range(workers)]
-            await sandbox._least_loaded()
-            yield sandbox
-            for keeper in keepers:
-                keeper.cancel()
+            tasks = [group.create_task(sandbox._make_workers(workers))]
+            tasks += [group.create_task(sandbox._keep(place)) for place in range(workers)]
+            try:
+                sandbox._tell(await sandbox._walls)
+                await sandbox._worker_for("")
+            except NotStarted as error:  # not in a group of errors
+                failed = error
+            else:
+                yield sandbox
+            for task in tasks:
+                task.cancel()
+        if failed:
+            raise failed
 
-    async def run(self, program: Program, fetch: Fetch) -> Outcome:
-        """Raises PollError. What `fetch` raises besides FetchFailed is a fault of ours, and passes through."""
-        return await self._poll(Kind.RUN, program, fetch)
+    @property
+    def walls(self) -> Walls:
+        """Those around each worker."""
+        return self._walls.result()
+
+    @property
+    def workers(self) -> tuple[int, ...]:
+        """The processes that polls run in, without the spare one."""
+        return tuple(worker.pid for worker in self._living().values())
+
+    @property
+    def limits(self) -> Limits:
+        return self._limits
+
+    async def run(self, program: Program, fetch: Fetch, *, record: bool = False) -> Outcome:
+        """Raises PollError. What `fetch` raises besides FetchFailed is a fault of ours, and passes through.
+
+        With `record`, what is returned or raised has a recording.
+        """
+        return await self._poll(Kind.RUN, program, fetch, Tape(recorded=record))
+
+    async def replay(self, recording: Recording) -> Outcome:
+        """Returns or raises what the recorded poll did, without a network and without waiting."""
+        return await self._poll(Kind.RUN, recording.program, _nothing, Tape(entries=recording.entries))
 
     async def check(self, code: str) -> None:
         """Raises SyntaxProblem if the code cannot be compiled. Does not run it."""
         program = Program(code, {}, {}, datetime.now(UTC))
         try:
-            await self._poll(Kind.CHECK, program, _nothing)
+            await self._poll(Kind.CHECK, program, _nothing, Tape())
         except PollError as error:
             if error.kind is PollErrorKind.SANDBOX_FAULT:
                 raise
-            raise SyntaxProblem(error.message, error.line) from None
+            raise SyntaxProblem(error.message, error.line, error.column) from None
 
-    async def _poll(self, kind: Literal[Kind.RUN, Kind.CHECK], program: Program, fetch: Fetch) -> Outcome:
-        async with self._turns:
-            worker = await self._least_loaded()
-            with worker.poll(kind, program, fetch) as live:
-                try:
-                    async with asyncio.timeout(self._limits.wall.total_seconds()):
-                        return await live.outcome()
-                except TimeoutError:
-                    raise live.error(PollErrorKind.WALL_LIMIT) from None
+    async def _poll(self, kind: Literal[Kind.RUN, Kind.CHECK], program: Program, fetch: Fetch, tape: Tape) -> Outcome:
+        asked = _Asked(fetch)
+        repeated = False
+        while True:
+            async with self._turn(program.tenant) as worker:
+                with worker.poll(kind, program, asked.fetch, tape) as live:
+                    try:
+                        async with asyncio.timeout(self._limits.wall.total_seconds()):
+                            return await live.outcome()
+                    except TimeoutError:
+                        raise live.error(PollErrorKind.WALL_LIMIT) from None
+                    except PollError:
+                        if repeated or not asked.repeatable or live not in worker.innocent:
+                            raise
+            repeated = True
 
-    async def _least_loaded(self) -> WorkerProcess:
-        while not self._serving:
+    @asynccontextmanager
+    async def _turn(self, tenant: str) -> AsyncIterator[WorkerProcess]:
+        while True:
+            worker = await self._worker_for(tenant)
+            async with worker.turn(tenant):
+                if not worker.over.is_set():
+                    yield worker
+                    return
+
+    async def _worker_for(self, tenant: str) -> WorkerProcess:
+        while not (living := self._living()):
             self._arrival.clear()
             await self._arrival.wait()
-        return min(self._serving, key=lambda worker: worker.load)
+        if not tenant:
+            return min(living.values(), key=lambda worker: worker.load)
+        return living[max(living, key=lambda place: _affinity(tenant, place))]
 
-    async def _keep_a_worker(self) -> None:
+    def _living(self) -> dict[int, WorkerProcess]:
+        return {place: worker for place, worker in self._serving.items() if not worker.over.is_set()}
+
+    # Workers.
+
+    async def _make_workers(self, places: int) -> None:
+        """One for every place and a spare one, which starts when the places are taken."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(places):
+                group.create_task(self._make_one_after_another(group))
+            while len(self._serving) < places:
+                self._arrival.clear()
+                await self._arrival.wait()
+            for _ in range(_SPARE):
+                group.create_task(self._make_one_after_another(group))
+
+    async def _make_one_after_another(self, group: asyncio.TaskGroup) -> None:
         while True:
-            try:
-                async with WorkerProcess.started(self._limits, self._compiled) as worker:
-                    await self._serve(worker)
-            except NotStarted as error:
-                _log.error("a worker of the sandbox did not start", reason=repr(error.__cause__))
-                await asyncio.sleep(_RESTART_SECONDS)
+            over = asyncio.Event()
+            group.create_task(self._life(over))
+            await over.wait()
 
-    async def _serve(self, worker: WorkerProcess) -> None:
-        self._serving.append(worker)
-        self._arrival.set()
+    async def _life(self, over: asyncio.Event) -> None:
+        """Of one worker. It may be over before it is at its end, while the last polls go on."""
         try:
-            reason = await worker.serve()
-        finally:
-            self._serving.remove(worker)
-        _log.error("a worker of the sandbox is replaced", reason=reason, polls=worker.load)
+            async with WorkerProcess.started(self._limits, self._compiled, unlocked=self._unlocked) as worker:
+                worker.over = over
+                if not self._walls.done():
+                    self._walls.set_result(worker.walls)
+                self._spares.put_nowait(worker)
+                reason = await worker.serve()
+            level = _log.info if reason == DONE_ITS_SHARE else _log.error
+            level("a worker of the sandbox is replaced", reason=reason)
+        except NotStarted as error:
+            if not self._walls.done():
+                self._walls.set_exception(error)
+            _log.error("a worker of the sandbox did not start", reason=error.message)
+            await asyncio.sleep(_RESTART_SECONDS)
+            over.set()
+
+    async def _keep(self, place: int) -> None:
+        while True:
+            worker = await self._spares.get()
+            self._serving[place] = worker
+            self._arrival.set()
+            await worker.over.wait()
+            del self._serving[place]
+
+    def _tell(self, walls: Walls) -> None:
+        if walls.platform != "linux":
+            _log.warning(
+                "users' JavaScript is held by WebAssembly alone: there are no other walls here", on=walls.platform
+            )
+        elif walls.missing:
+            _log.warning("users' JavaScript is not locked in", missing=walls.missing, allowed_by=UNLOCKED)
+        else:
+            _log.info("users' JavaScript is locked in", **asdict(walls))
+
+
+class _Asked:
+    """A fetch that remembers whether all can be asked for again."""
+
+    def __init__(self, fetch: Fetch) -> None:
+        self._fetch = fetch
+        self.repeatable = True
+
+    async def fetch(self, request: HttpRequest) -> HttpResponse:
+        self.repeatable = self.repeatable and request.method in _REPEATABLE
+        return await self._fetch(request)
+
+
+def _affinity(tenant: str, place: int) -> bytes:
+    """The place with the highest is a tenant's: when one is gone, only its tenants move (rendezvous hashing)."""
+    return hashlib.blake2b(f"{place} {tenant}".encode(), digest_size=8).digest()
 
 
 async def _nothing(_request: HttpRequest) -> HttpResponse:

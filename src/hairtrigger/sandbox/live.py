@@ -2,15 +2,18 @@
 
 import asyncio
 import json
-import re
+import secrets
 import time
-from collections.abc import Callable
-from datetime import UTC, timedelta
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
 
 import structlog
 
+from hairtrigger.sandbox import failures
 from hairtrigger.sandbox.code import (
+    Entry,
     Fetch,
     FetchFailed,
     HttpRequest,
@@ -20,29 +23,50 @@ from hairtrigger.sandbox.code import (
     PollError,
     PollErrorKind,
     Program,
-    Redaction,
+    Recording,
+    ResponseTooLarge,
     Usage,
 )
 from hairtrigger.sandbox.frames import Frame, Kind, Malformed
+from hairtrigger.sandbox.positions import UNKNOWN, Position, thrown_at, unparsable_at
+from hairtrigger.sandbox.redaction import Redaction
 
 _log = structlog.get_logger(__name__)
 
-_DEEPEST = 200  # levels of a result: what every reader of JSON after us can follow
-_LINES_BEFORE_CODE = 2  # of the function that the engine makes of it
 _NAME_CHARS = 100
-_RUN_LINE = re.compile(r"\(<input>:(\d{1,6}):\d+\)")
-_SYNTAX_LINE = re.compile(r"at <input>:(\d{1,6}):\d+")
+_MESSAGE_CHARS = 2048
+_SEED_BYTES = 16
+_MOST_ENTRIES = 100_000
+
+
+@dataclass(frozen=True)
+class Tape:
+    """Whether a poll is recorded, and what it is replayed from. Then nothing is fetched and nothing waited for."""
+
+    recorded: bool = False
+    entries: Sequence[Entry] | None = None
+
+    @property
+    def most(self) -> int:
+        """More entries than these no poll can have: each costs CPU time."""
+        return _MOST_ENTRIES if self.recorded else 0
 
 
 class Live:
     """One poll from its start to its end. `number` is what its worker calls it."""
 
     def __init__(
-        self, number: int, program: Program, fetch: Fetch, limits: Limits, send: Callable[[Frame], None]
+        self,
+        number: int,
+        program: Program,
+        fetch: Fetch,
+        limits: Limits,
+        send: Callable[[Frame], Awaitable[None]],
+        tape: Tape,
     ) -> None:
         self._number = number
-        self._program = program
-        self._redacted = Redaction(program.secrets)
+        self._program = _fixed(program)
+        self._redacted = Redaction((*program.secrets.values(), *program.hidden))
         self._fetch = fetch
         self._limits = limits
         self._send = send
@@ -54,12 +78,32 @@ class Live:
         self._turn = asyncio.Semaphore(limits.concurrent_fetches)
         self._fetches = 0
         self._response_bytes = 0
+        self._replayed = tape.entries
+        self._entries: list[Entry] | None = [] if tape.recorded else None
+        self._answers: dict[str, tuple[str, bytes]] = {}  # to fetches, for the recording
 
     @property
     def ended(self) -> bool:
         return self._end.done() and not self._end.cancelled()
 
-    def job(self) -> bytes:
+    def opening(self, kind: Literal[Kind.RUN, Kind.CHECK]) -> Iterator[Frame]:
+        """What the worker is told first."""
+        assert self._program.seed is not None
+        assert self._program.start is not None
+        course = {
+            "seed": self._program.seed.hex(),
+            "start": round(self._program.start.timestamp() * 1000),
+            "recorded": self._entries is not None,
+            "replayed": self._replayed is not None,
+        }
+        yield Frame(kind, self._number, course, self._job() if kind is Kind.RUN else _json(self._program.code))
+        if self._replayed is not None:
+            for entry in self._replayed:
+                head = {"at": entry.at, "fetch": entry.fetch, "answer": entry.answer}
+                yield Frame(Kind.REPLAY, self._number, head, entry.body)
+            yield Frame(Kind.REPLAY, self._number)
+
+    def _job(self) -> bytes:
         """What the guest's `start` reads."""
         last_poll_time = self._program.last_poll_time.astimezone(UTC).isoformat(timespec="milliseconds")
         job = {
@@ -68,12 +112,13 @@ class Live:
             "secrets": dict(self._program.secrets),
             "lastPollTime": last_poll_time.replace("+00:00", "Z"),
             "limits": {
-                "lines": self._limits.console_lines,
-                "line": self._limits.console_line_chars + self._redacted.longest,
+                "lines": self._limits.console_lines + 1,  # the last one tells that there were more
+                "line": max(self._limits.console_line_chars, _MESSAGE_CHARS) + self._redacted.longest,
                 "results": self._limits.result_count,
+                "request": self._limits.request_bytes,
             },
         }
-        return json.dumps(job).encode()
+        return _json(job)
 
     async def outcome(self) -> Outcome:
         async with self._group:
@@ -88,8 +133,10 @@ class Live:
         if self._end.done():  # or given up: what it still asks for is not begun
             return
         match frame.kind:
-            case Kind.LOG if len(self._console) < self._limits.console_lines:
-                self._console.append(self._redacted(str(frame.head), self._limits.console_line_chars))
+            case Kind.LOG:
+                self._log(str(frame.head))
+            case Kind.ENTERED if self._entries is not None:
+                self._record(int(frame.head["at"]), frame.head["fetch"])
             case Kind.FETCH:
                 self._begin_fetch(frame)
             case Kind.ABORT:
@@ -100,17 +147,26 @@ class Live:
             case Kind.FAILED:
                 self._settle(self._failed(frame.head))
 
-    def error(self, kind: PollErrorKind, name: str = "", message: str = "", line: int | None = None) -> PollError:
-        console = tuple(self._console)
-        if kind not in (PollErrorKind.JS_ERROR, PollErrorKind.NOT_AN_ARRAY) or not message:
-            name = name or "".join(word.capitalize() for word in kind.split("_"))
-            message = _message(kind, self._limits)
+    def error(
+        self,
+        kind: PollErrorKind,
+        name: str = "",
+        message: str = "",
+        position: Position = UNKNOWN,
+        usage: Usage | None = None,
+    ) -> PollError:
+        if kind not in failures.THROWN or not message:
+            name = name if kind is PollErrorKind.NOT_AN_ARRAY and name else failures.title(kind)
+            message = failures.explanation(kind, self._limits)
         return PollError(
             kind,
             self._redacted(name, _NAME_CHARS),
-            self._redacted(message, self._limits.console_line_chars),
-            line,
-            console,
+            self._redacted(message, _MESSAGE_CHARS),
+            position.line,
+            tuple(self._console),
+            column=position.column,
+            usage=usage,
+            recording=self._recording(),
         )
 
     def lost(self) -> None:
@@ -124,41 +180,64 @@ class Live:
             self._end.set_result(end)
 
     def _done(self, frame: Frame) -> Outcome | PollError:
+        usage = self._usage(frame.head)
         try:
             value = json.loads(frame.body)
         except RecursionError:
-            return self.error(PollErrorKind.RESULT_TOO_LARGE)
+            return self.error(PollErrorKind.RESULT_TOO_DEEP, usage=usage)
         except ValueError as error:
             raise Malformed(str(error)) from None
-        if not isinstance(value, list):
-            return self.error(PollErrorKind.NOT_AN_ARRAY)
-        if len(value) > self._limits.result_count or _depth(value) > _DEEPEST:
-            return self.error(PollErrorKind.RESULT_TOO_LARGE)
+        if wrong := self._wrong(value):
+            return self.error(wrong, usage=usage)
         if rb"\ud" in frame.body:  # half of a surrogate pair, which nothing can store
             value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
-        usage = Usage(
-            cpu=timedelta(seconds=float(frame.head["cpu"])),
-            wall=timedelta(seconds=time.monotonic() - self._started),
-            fetches=self._fetches,
-            response_bytes=self._response_bytes,
-        )
-        return Outcome(value, tuple(self._console), usage)
+        return Outcome(value, tuple(self._console), usage, self._recording())
+
+    def _wrong(self, value: Any) -> PollErrorKind | None:
+        if not isinstance(value, list):
+            return PollErrorKind.NOT_AN_ARRAY
+        if len(value) > self._limits.result_count:
+            return PollErrorKind.TOO_MANY_RESULTS
+        return PollErrorKind.RESULT_TOO_DEEP if _depth(value) > self._limits.result_levels else None
 
     def _failed(self, head: Any) -> PollError:
         kind, name, message, stack = (str(head[key]) for key in ("kind", "name", "message", "stack"))
+        usage = self._usage(head)
         if kind == "syntax_error":
-            return self.error(PollErrorKind.JS_ERROR, name, message, self._line(_SYNTAX_LINE, stack))
+            where = unparsable_at(stack, self._program.code)
+            return self.error(PollErrorKind.JS_ERROR, name, message, where, usage)
         if kind == PollErrorKind.JS_ERROR:
-            return self.error(PollErrorKind.JS_ERROR, name, message or name, self._line(_RUN_LINE, stack))
+            where = thrown_at(stack, self._program.code)
+            return self.error(failures.kind_of(name, message, self._limits), name, message or name, where, usage)
         if kind == PollErrorKind.SANDBOX_FAULT:
-            _log.error("a guest of the sandbox broke", reason=self._redacted(message, self._limits.console_line_chars))
-        return self.error(PollErrorKind(kind), name, message)
+            _log.error("a guest of the sandbox broke", reason=self._redacted(message, _MESSAGE_CHARS))
+        return self.error(PollErrorKind(kind), name, message, usage=usage)
 
-    def _line(self, pattern: re.Pattern[str], stack: str) -> int | None:
-        """The first line of the user's in a stack. An error at the end of the code is on its last line."""
-        match = pattern.search(stack)
-        line = int(match[1]) - _LINES_BEFORE_CODE if match else 0
-        return min(line, self._program.code.count("\n") + 1) if line > 0 else None
+    def _usage(self, head: Any) -> Usage:
+        return Usage(
+            cpu=timedelta(seconds=float(head["cpu"])),
+            wall=timedelta(seconds=time.monotonic() - self._started),
+            fetches=self._fetches,
+            response_bytes=self._response_bytes,
+            memory_bytes=int(head.get("memory", 0)),
+        )
+
+    def _log(self, line: str) -> None:
+        room = self._limits.console_lines - len(self._console)
+        if room > 0:
+            self._console.append(self._redacted(line, self._limits.console_line_chars))
+        elif room == 0:
+            self._console.append(failures.console_dropped(self._limits))
+
+    # The recording.
+
+    def _record(self, at: int, fetch: str | None) -> None:
+        assert self._entries is not None
+        answer, body = ("", b"") if fetch is None else self._answers.pop(fetch)
+        self._entries.append(Entry(at, fetch, answer, body))
+
+    def _recording(self) -> Recording | None:
+        return None if self._entries is None else Recording(self._program, tuple(self._entries))
 
     # Fetches.
 
@@ -166,6 +245,8 @@ class Live:
         self._fetches += 1
         if self._fetches > self._limits.fetches:
             raise Malformed("more fetches than the worker may let through")
+        if self._replayed is not None:
+            return
         fetch = str(frame.head["fetch"])
         body = frame.body if frame.head["has_body"] else None
         task = self._group.create_task(self._perform(fetch, str(frame.head["request"]), body))
@@ -176,21 +257,24 @@ class Live:
             async with self._turn:
                 response = await self._fetch(_request(request, body))
             answer, content = self._answer(response)
+        except ResponseTooLarge:
+            answer, content = self._refused(PollErrorKind.RESPONSE_TOO_LARGE)
         except FetchFailed as failed:
-            reason = self._redacted(str(failed), self._limits.console_line_chars)
+            reason = self._redacted.whole(str(failed))
             _log.info("a fetch of polling code failed", reason=reason)
             answer, content = {"error": "fetch failed"}, b""
         self._tasks.pop(fetch, None)
-        self._send(Frame(Kind.RESPONSE, self._number, {"fetch": fetch, "answer": json.dumps(answer)}, content))
+        text = json.dumps(answer)
+        if self._entries is not None:
+            self._answers[fetch] = text, content
+        await self._send(Frame(Kind.RESPONSE, self._number, {"fetch": fetch, "answer": text}, content))
 
     def _answer(self, response: HttpResponse) -> tuple[dict[str, Any], bytes]:
+        if len(response.body) > self._limits.response_bytes:
+            return self._refused(PollErrorKind.RESPONSE_TOO_LARGE)
         self._response_bytes += len(response.body)
-        for size, most, what in (
-            (len(response.body), self._limits.response_bytes, "the response is"),
-            (self._response_bytes, self._limits.total_bytes, "the responses of this poll are"),
-        ):
-            if size > most:
-                return {"error": f"fetch failed: {what} larger than {most} bytes"}, b""
+        if self._response_bytes > self._limits.total_bytes:
+            return self._refused(PollErrorKind.RESPONSES_TOO_LARGE)
         answer = {
             "status": response.status,
             "statusText": response.status_text,
@@ -199,6 +283,18 @@ class Live:
             "headers": response.headers,
         }
         return answer, response.body
+
+    def _refused(self, kind: failures.FetchLimit) -> tuple[dict[str, Any], bytes]:
+        return {"error": failures.refusal(kind, self._limits)}, b""
+
+
+def _fixed(program: Program) -> Program:
+    """With all that a replay of it will need."""
+    if program.seed is not None and program.start is not None:
+        return program
+    return replace(
+        program, seed=program.seed or secrets.token_bytes(_SEED_BYTES), start=program.start or datetime.now(UTC)
+    )
 
 
 def _request(text: str, body: bytes | None) -> HttpRequest:
@@ -218,30 +314,8 @@ def _request(text: str, body: bytes | None) -> HttpRequest:
     raise FetchFailed("What polling code asked for is not a request.")
 
 
-def _message(kind: PollErrorKind, limits: Limits) -> str:
-    match kind:
-        case PollErrorKind.JS_ERROR:
-            return "The code threw something that says nothing."
-        case PollErrorKind.CPU_LIMIT:
-            return f"The code used more than {_milliseconds(limits.cpu)} ms of CPU time."
-        case PollErrorKind.WALL_LIMIT:
-            return f"The code was not done after {limits.wall.total_seconds():g} seconds."
-        case PollErrorKind.MEMORY_LIMIT:
-            return f"The code used more than {limits.memory_bytes} bytes of memory."
-        case PollErrorKind.TOO_MANY_FETCHES:
-            return f"The code made more than {limits.fetches} fetches."
-        case PollErrorKind.RESULT_TOO_LARGE:
-            return f"The code returned more than {limits.result_count} events or {limits.result_bytes} bytes."
-        case PollErrorKind.NOT_AN_ARRAY:
-            return "The code must return an array of events."
-        case PollErrorKind.NEVER_SETTLES:
-            return "The code awaits something that can never happen."
-        case PollErrorKind.SANDBOX_FAULT:
-            return "The sandbox broke down while it ran the code. The code may not be the cause."
-
-
-def _milliseconds(time: timedelta) -> int:
-    return round(time.total_seconds() * 1000)
+def _json(value: Any) -> bytes:
+    return json.dumps(value).encode()
 
 
 def _depth(value: Any) -> int:

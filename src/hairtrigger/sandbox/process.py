@@ -1,156 +1,271 @@
 """A worker process as the service sees it."""
 
 import asyncio
-import json
-import socket
-import sys
-from asyncio import IncompleteReadError, StreamReader, StreamWriter, TimerHandle
-from asyncio.subprocess import DEVNULL, Process
+import math
+import mmap
+from asyncio import IncompleteReadError
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import asdict
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from typing import Literal
 
-from hairtrigger.sandbox.code import Fetch, Limits, Program
-from hairtrigger.sandbox.frames import HEADER, Frame, Header, Kind, Malformed
-from hairtrigger.sandbox.live import Live
+from hairtrigger.domain.errors import HairtriggerError
+from hairtrigger.sandbox.code import MEBIBYTE, Fetch, Limits, PollErrorKind, Program
+from hairtrigger.sandbox.frames import HEADER, LARGEST, Frame, Header, Kind, Malformed
+from hairtrigger.sandbox.live import Live, Tape
+from hairtrigger.sandbox.lockdown.walls import Walls
+from hairtrigger.sandbox.spawn import Spawned, spawned
 
-# A worker is isolated (-I) from the environment and the current folder; it is told where the modules are.
-_WORKER = """
-import sys
-sys.path[:] = sys.argv[2:]
-from hairtrigger.sandbox import worker
-worker.main(int(sys.argv[1]))
-"""
+DONE_ITS_SHARE = "it has done its share"
 _START_SECONDS = 60
-_SILENT_SECONDS = 5
+
+_BEAT_SECONDS = 0.5
+_SILENT_SECONDS = 2  # beside the slice of a guest that may have to end first
+_SLICES = 4  # a slice takes longer than its CPU time on a busy machine
+_RESIDENT_BYTES = 400 * MEBIBYTE
+_POLLS = 10_000  # then it has done its share
+_POLLS_AT_A_TIME = 200
+_POLLS_OF_A_TENANT = 50
+_FRAMES_AT_A_TIME = 64
 
 
-class NotStarted(Exception):
+class NotStarted(HairtriggerError):
     """A worker of the JavaScript sandbox did not start."""
 
 
-class WorkerProcess:
-    """Runs polls until it ends, whatever the cause; its polls then end with `sandbox_fault`."""
+class _Aborted(Exception):
+    """A guest broke, and what it left in the process is not to be trusted."""
 
-    def __init__(self, process: Process, reader: StreamReader, writer: StreamWriter, limits: Limits) -> None:
-        self._process = process
-        self._reader = reader
-        self._writer = writer
+
+class WorkerProcess:
+    """Runs polls until it has done its share or ends, whatever the cause.
+
+    Its polls then end with `sandbox_fault`. Those that were not to blame are `innocent`: they can be run again.
+    """
+
+    def __init__(self, spawned: Spawned, limits: Limits) -> None:
+        self._spawned = spawned
+        self._process = spawned.process
+        self._reader = spawned.reader
+        self._writer = spawned.writer
+        self._writing = asyncio.Lock()
+        self._progress = spawned.progress
         self._limits = limits
-        self.compiled = b""
+        self._largest = LARGEST
         self._numbers = count(1)
         self._polls: dict[int, Live] = {}
+        self._frames_left: dict[int, int] = {}  # of the polls that it may still say something about
         self._cancelled: set[int] = set()
-        self._patience: TimerHandle | None = None
+        self._pinged = False
+        self._heard = False
+        self._reason = "it ended"
+        self._turns = asyncio.Semaphore(_POLLS_AT_A_TIME)
+        self._turns_of_tenants: defaultdict[str, asyncio.Semaphore] = defaultdict(
+            lambda: asyncio.Semaphore(_POLLS_OF_A_TENANT)
+        )
+        self.compiled = b""
+        self.walls = Walls()
+        self.innocent: set[Live] = set()
+        self.over = asyncio.Event()  # it takes no more polls
 
     @classmethod
     @asynccontextmanager
-    async def started(cls, limits: Limits, compiled: bytes) -> AsyncIterator["WorkerProcess"]:
-        """`compiled` is what another worker's `compiled` was, which saves this one half a second, or nothing."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            descriptor = theirs.fileno()
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-c", _WORKER, str(descriptor), *_module_folders()),
-                env={},
-                stdin=DEVNULL,
-                stdout=DEVNULL,
-                pass_fds=(descriptor,),
-            )
-        worker = cls(process, *await asyncio.open_unix_connection(sock=ours), limits)
-        try:
-            worker.compiled = await worker._ready(compiled) or compiled
-            yield worker
-        finally:
-            await worker._stop()
+    async def started(cls, limits: Limits, compiled: bytes, *, unlocked: bool) -> AsyncIterator["WorkerProcess"]:
+        """One that runs what another one's `compiled` was, or one that only compiles: `compiled` is empty then."""
+        async with spawned() as process:
+            worker = cls(process, limits)
+            try:
+                await worker._begin(compiled, unlocked=unlocked)
+                yield worker
+            finally:
+                worker.over.set()
 
-    async def _ready(self, compiled: bytes) -> bytes:
-        head = {
-            "cpu": self._limits.cpu.total_seconds(),
-            "memory_bytes": self._limits.memory_bytes,
-            "fetches": self._limits.fetches,
-            "request_bytes": self._limits.request_bytes,
-            "result_bytes": self._limits.result_bytes,
-        }
-        self._send(Frame(Kind.HELLO, head=head, body=compiled))
+    async def _begin(self, compiled: bytes, *, unlocked: bool) -> None:
+        limits = {name: _plain(value) for name, value in asdict(self._limits).items()}
         try:
             async with asyncio.timeout(_START_SECONDS):
-                return (await self._frame()).body
-        except (TimeoutError, IncompleteReadError, ConnectionError, Malformed) as error:
-            raise NotStarted from error
+                await self._send(Frame(Kind.HELLO, head={"limits": limits, "unlocked": unlocked}, body=compiled))
+                await self._take_ready(await self._frame())
+        except (TimeoutError, IncompleteReadError, ConnectionError, Malformed, TypeError) as error:
+            reason = await self._spawned.complaint() or repr(error)
+            raise NotStarted(f"A worker of the JavaScript sandbox did not start: {reason}") from error
 
-    async def _stop(self) -> None:
-        if self._patience:
-            self._patience.cancel()
-        self._writer.close()
-        with suppress(ConnectionError):
-            await self._writer.wait_closed()
-        self._kill()
-        await self._process.wait()
+    async def _take_ready(self, frame: Frame) -> None:
+        match frame:
+            case Frame(Kind.READY, head=dict() as walls):
+                self.walls = Walls.of(walls)
+                self._largest = 8 * max(self._limits.request_bytes, self._limits.result_bytes) + MEBIBYTE
+            case Frame(Kind.READY, head=None, body=compiled):
+                self.compiled = compiled
+            case Frame(Kind.REFUSED, head=str(reason)):
+                raise NotStarted(f"The JavaScript sandbox is not safe here: {reason}")
+            case _:
+                raise Malformed(f"it began with {frame.kind.name}")
 
     async def serve(self) -> str:
         """Takes what the worker sends until its end, and returns what that was."""
+        said_by = 0
+        watch = asyncio.create_task(self._watch())
         try:
             while True:
-                frame = await self._frame()
-                if live := self._polls.get(frame.poll):
-                    live.receive(frame)
-                if frame.kind is Kind.GONE:
-                    self._cancelled.discard(frame.poll)
-                self._heard()
+                for _ in range(_FRAMES_AT_A_TIME):
+                    said_by = 0
+                    frame = await self._frame()
+                    said_by = frame.poll
+                    self._take(frame)
+                await asyncio.sleep(0)  # what comes fast does not hold up everything else
         except (IncompleteReadError, ConnectionError):
-            return "it ended"
-        except (Malformed, LookupError, TypeError, ValueError) as error:
-            return f"it sent what no worker sends: {error!r}"
+            return self._reason
+        except _Aborted:
+            return "a guest broke"
+        except (Malformed, ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
+            return f"it sent what no worker sends: {error!r:.200}"
         finally:
-            for live in self._polls.values():
+            watch.cancel()
+            self._lose(said_by if said_by in self._polls else self._progress.read().poll)
+
+    def _take(self, frame: Frame) -> None:
+        self._heard = True
+        number = frame.poll
+        if frame.kind is Kind.PONG and self._pinged:
+            self._pinged = False
+            return
+        self._frames_left[number] -= 1
+        if self._frames_left[number] < 0:
+            raise Malformed("more frames than a poll may send")
+        match frame.kind:
+            case Kind.GONE:
+                self._cancelled.remove(number)
+                del self._frames_left[number]
+                return
+            case Kind.DONE | Kind.FAILED:
+                if not (math.isfinite(cpu := float(frame.head["cpu"])) and cpu >= 0):
+                    raise Malformed("no CPU time")
+                if number not in self._cancelled:
+                    del self._frames_left[number]
+            case Kind.LOG | Kind.FETCH | Kind.ABORT | Kind.ENTERED:
+                pass
+            case kind:
+                raise Malformed(f"no worker sends {kind.name}")
+        if live := self._polls.get(number):
+            live.receive(frame)
+        if frame.kind is Kind.FAILED and frame.head["kind"] == PollErrorKind.SANDBOX_FAULT:
+            raise _Aborted
+
+    def _lose(self, guilty: int) -> None:
+        self.over.set()
+        self._spawned.kill()
+        for number, live in self._polls.items():
+            if not live.ended:
+                if number != guilty:
+                    self.innocent.add(live)
                 live.lost()
+
+    # Whether it lives.
+
+    async def _watch(self) -> None:
+        """Beats are counted, not seconds: a service that was itself held up blames no worker."""
+        slice_ = self._limits.cpu.total_seconds() * _SLICES
+        silence, longest = ((seconds + slice_) / _BEAT_SECONDS for seconds in (_SILENT_SECONDS, self._wall))
+        silent = unanswered = 0
+        seen = self._progress.read()
+        while True:
+            await asyncio.sleep(_BEAT_SECONDS)
+            if (resident := self._resident_bytes()) > _RESIDENT_BYTES:
+                self._end(f"it holds {resident // MEBIBYTE} MB of memory")
+            now = self._progress.read()
+            silent = 0 if self._heard or now != seen else silent + 1
+            self._heard, seen = False, now
+            if not self._pinged:
+                unanswered = 0
+                self._pinged = True
+                self._write(Frame(Kind.PING))
+            else:
+                unanswered += 1
+            if silent > silence or unanswered > longest:
+                self._end("it does not answer")
+
+    @property
+    def _wall(self) -> float:
+        return self._limits.wall.total_seconds()
+
+    def _resident_bytes(self) -> int:
+        """As the kernel counts; 0 where it does not tell."""
+        try:
+            pages = Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]
+        except (OSError, IndexError):
+            return 0
+        return int(pages) * mmap.PAGESIZE
+
+    def _end(self, reason: str) -> None:
+        self._reason = reason
+        self.over.set()
+        self._spawned.kill()
+
+    # Polls.
 
     @property
     def load(self) -> int:
         return len(self._polls)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @asynccontextmanager
+    async def turn(self, tenant: str) -> AsyncIterator[None]:
+        """One of the polls that a worker takes at a time, few enough of them one tenant's."""
+        async with AsyncExitStack() as stack:
+            if tenant:
+                await stack.enter_async_context(self._turns_of_tenants[tenant])
+            await stack.enter_async_context(self._turns)
+            await self._room()
+            yield
+
     @contextmanager
-    def poll(self, kind: Literal[Kind.RUN, Kind.CHECK], program: Program, fetch: Fetch) -> Iterator[Live]:
+    def poll(self, kind: Literal[Kind.RUN, Kind.CHECK], program: Program, fetch: Fetch, tape: Tape) -> Iterator[Live]:
         number = next(self._numbers)
-        live = self._polls[number] = Live(number, program, fetch, self._limits, self._send)
-        job = live.job() if kind is Kind.RUN else json.dumps(program.code).encode()
-        self._send(Frame(kind, number, body=job))
+        live = self._polls[number] = Live(number, program, fetch, self._limits, self._send, tape)
+        self._frames_left[number] = self._limits.console_lines + 2 * self._limits.fetches + 100 + tape.most
+        for frame in live.opening(kind):
+            self._write(frame)
+        if number == _POLLS:
+            self.over.set()
         try:
             yield live
         finally:
             del self._polls[number]
-            if not live.ended:
-                self._cancel(number)
+            if number in self._frames_left:
+                self._cancelled.add(number)
+                self._write(Frame(Kind.CANCEL, number))
+            if self.over.is_set() and not self._polls:
+                self._reason = DONE_ITS_SHARE
+                self._writer.close()
 
-    def _cancel(self, number: int) -> None:
-        self._send(Frame(Kind.CANCEL, number))
-        self._cancelled.add(number)
-        if self._patience is None:
-            self._heard()
+    # Frames.
 
-    def _heard(self) -> None:
-        """A worker that owes an answer and says nothing at all for a while is lost."""
-        if self._patience:
-            self._patience.cancel()
-        self._patience = None
-        if self._cancelled:
-            self._patience = asyncio.get_running_loop().call_later(_SILENT_SECONDS, self._kill)
+    async def _send(self, frame: Frame) -> None:
+        """Waits its turn while the worker does not read."""
+        async with self._writing:
+            await self._room()
+            self._write(frame)
 
-    def _kill(self) -> None:
-        with suppress(ProcessLookupError):
-            self._process.kill()
+    async def _room(self) -> None:
+        with suppress(ConnectionError):
+            await self._writer.drain()
 
-    def _send(self, frame: Frame) -> None:
+    def _write(self, frame: Frame) -> None:
         if not self._writer.is_closing():
             self._writer.write(frame.packed())
 
     async def _frame(self) -> Frame:
-        header = Header.parsed(await self._reader.readexactly(HEADER.size))
+        header = Header.parsed(await self._reader.readexactly(HEADER.size), self._largest)
         return header.frame(await self._reader.readexactly(header.length))
 
 
-def _module_folders() -> list[str]:
-    return [str(Path(folder).absolute()) for folder in sys.path]  # "" is the current one
+def _plain(value: timedelta | int) -> float | int:
+    return value.total_seconds() if isinstance(value, timedelta) else value

@@ -1,30 +1,27 @@
-"""The guest's own interface: QuickJS-NG as WebAssembly, the file `_guest.wasm` of quickjs-rs (its Python is not used).
+"""The guest's own interface: QuickJS-NG as WebAssembly with one import, built from guest/guest.c.
 
-No WASI is linked: a guest reaches its hooks, two clocks and random bytes, nothing else. What it answers is checked
-against the bounds of its memory and believed no further.
+What a guest answers is checked against the bounds of its memory and believed no further. Calls go straight to wasmtime's
+C API: its Python wrapper looks up the type of a function at every call, which would be most of a poll's cost.
 """
 
-import hashlib
-import os
+import ctypes
 import struct
-import time
-from collections.abc import Callable, Mapping
-from importlib import util
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any
 
 import wasmtime
-from wasmtime import FuncType, ValType
+from wasmtime import FuncType, Trap, ValType, WasmtimeError
+from wasmtime import _ffi as ffi
 
-from hairtrigger.sandbox.environment import Hook, Value
+from hairtrigger.sandbox.environment import ENTRIES, HOOKS, Hook, Value
 
-GUEST_SHA256 = "647ab11ae29cc6d39a6d17d3aa1e7a6a0b5fb9c44b4864475a18bc644f926050"
-ARGUMENTS = 15
-SCRATCH = struct.Struct(f"<i{ARGUMENTS}i")  # a result, then arguments
-JOBS_PER_ROUND = 100_000  # what `execute_pending_jobs` runs at most before it returns
-OK, JS_ERROR = 0, 1
-BAD_FILE = 8  # WASI's EBADF
-MONOTONIC = 1
-MILLISECOND = 1_000_000
+UNDEFINED, STRING, BYTES = range(3)
+VALUE = struct.Struct("<BI")  # a value's kind and length, before its bytes
+ROOM = 256 * 1024  # bytes that an image has for the poll that begins with it
+SCRATCH = 64 * 1024  # bytes that a guest's buffer always has
+HOST = struct.Struct("<QQ")  # microseconds since 1970, where Math.random begins
+STACK_BYTES = 2 * 1024 * 1024  # of the machine, for the calls of one guest
 
 
 class GuestBroken(Exception):
@@ -35,200 +32,205 @@ class NoMemory(Exception):
     """The guest could not allocate what a value needs."""
 
 
+class Misused(Exception):
+    """Code that got around the prelude gave a hook what it does not take. That breaks nothing here."""
+
+
 class JavaScriptError(Exception):
     """What was called in the guest threw."""
 
 
+def guest_code() -> bytes:
+    file = resources.files("hairtrigger.sandbox") / "guest.wasm"
+    if not file.is_file():
+        raise GuestBroken("The guest is not built. In a clone of the sources, ./dev does that.")
+    return file.read_bytes()
+
+
+def configuration() -> wasmtime.Config:
+    config = wasmtime.Config()
+    config.epoch_interruption = True
+    config.max_wasm_stack = STACK_BYTES
+    return config
+
+
 class Engine:
-    """The compiled guest. `compiled` is machine code or nothing: take it from `serialized()` alone."""
+    """A compiled guest, and the memories that are made of it. One thread enters guests, one guest at a time."""
 
-    def __init__(self, compiled: bytes) -> None:
-        config = wasmtime.Config()
-        config.epoch_interruption = True
-        self.wasm = wasmtime.Engine(config)
-        self._module = (
-            wasmtime.Module.deserialize(self.wasm, compiled) if compiled else wasmtime.Module(self.wasm, _guest_code())
+    def __init__(self, wasm: wasmtime.Engine, module: wasmtime.Module) -> None:
+        self.wasm = wasm
+        self.module = module
+        self._running: Instance | None = None
+        self._callback = ffi.wasmtime_func_unchecked_callback_t(self._called)
+        self._nothing = ctypes.CFUNCTYPE(None, ctypes.c_void_p)()
+        linker = wasmtime.Linker(wasm)
+        kind = FuncType([ValType.i32()] * 3, [])
+        failed: Any = ffi.wasmtime_linker_define_func_unchecked(
+            linker.ptr(), *_name("host"), *_name("call"), kind.ptr(), self._callback, None, self._nothing
         )
-        self._prepared = self._linker().instantiate_pre(self._module)
-        self._running: Instance | None = None  # one thread enters guests, one guest at a time
+        if failed:
+            raise WasmtimeError._from_ptr(failed)
+        self._prepared = linker.instantiate_pre(module)
+        self.host_at = 0
+        self.scratch = 0
 
-    def serialized(self) -> bytes:
-        return bytes(self._module.serialize())
+    def look_at(self, instance: "Instance") -> None:
+        """Learns where things are in every memory."""
+        self.host_at = instance.call("host_at")
+        self.scratch = instance.call("reserve", 0)
 
     def instance(self, memory_limit: int, hooks: Mapping[str, Hook]) -> "Instance":
         store = wasmtime.Store(self.wasm)
         store.set_limits(memory_size=memory_limit, instances=1, tables=1, memories=1)
-        return Instance(store, self._prepared.instantiate(store), hooks)
+        return Instance(self, store, self._prepared.instantiate(store), hooks)
 
     def enter(self, instance: "Instance") -> None:
-        """The instance whose code runs next: the imports are shared by all of them."""
+        """The instance whose code runs next: the import is shared by all of them."""
         self._running = instance
 
-    def _current(self) -> "Instance":
-        assert self._running is not None
-        return self._running
-
-    def _linker(self) -> wasmtime.Linker:
-        linker = wasmtime.Linker(self.wasm)
-        i32, i64 = ValType.i32(), ValType.i64()
-
-        def define(module: str, name: str, parameters: list[ValType], function: Callable[..., int]) -> None:
-            linker.define_func(module, name, FuncType(parameters, [i32]), function)
-
-        define("env", "host_call", [i32] * 5, lambda *call: self._current().host_call(*call))
-        define("env", "host_interrupt", [], lambda: 0)
-        define("env", "host_module_normalize", [i32] * 5, lambda *_: 0)
-        define("env", "host_module_load", [i32] * 3, lambda *_: 0)
-        wasi = "wasi_snapshot_preview1"
-        define(wasi, "clock_time_get", [i32, i64, i32], lambda clock, _, at: self._current().put(at, _time(clock)))
-        define(wasi, "random_get", [i32, i32], lambda at, length: self._current().put(at, os.urandom(length)))
-        define(wasi, "environ_sizes_get", [i32, i32], lambda *_: BAD_FILE)
-        define(wasi, "environ_get", [i32, i32], lambda *_: BAD_FILE)
-        define(wasi, "fd_close", [i32], lambda *_: BAD_FILE)
-        define(wasi, "fd_fdstat_get", [i32, i32], lambda *_: BAD_FILE)
-        define(wasi, "fd_seek", [i32, i64, i32, i32], lambda *_: BAD_FILE)
-        define(wasi, "fd_write", [i32] * 4, lambda *_: BAD_FILE)
-        linker.define_func(wasi, "proc_exit", FuncType([i32], []), _exit)
-        return linker
+    def _called(self, _data: Any, _caller: Any, values: Any, _length: int) -> int:
+        """The guest's one import. Nothing may be raised through the guest: a trap ends it."""
+        instance = self._running
+        assert instance
+        try:
+            instance.host_call(values[0].i32, _unsigned(values[1].i32), _unsigned(values[2].i32))
+        except BaseException as error:  # noqa: BLE001
+            instance.raised = error
+            trap = ffi.wasmtime_trap_new(*_name("the hook ended it"))
+            return ctypes.cast(trap, ctypes.c_void_p).value or 0
+        return 0
 
 
 class Instance:
-    """A guest with a memory of its own. JavaScript values are handles into it, numbers that the guest gives out."""
+    """A guest with a memory of its own."""
 
-    def __init__(self, store: wasmtime.Store, instance: wasmtime.Instance, hooks: Mapping[str, Hook]) -> None:
+    def __init__(
+        self, engine: Engine, store: wasmtime.Store, instance: wasmtime.Instance, hooks: Mapping[str, Hook]
+    ) -> None:
         self.store = store
-        self._exports = instance.exports(store)
+        self.raised: BaseException | None = None
+        self._engine = engine
+        self._context = store._context()
+        self._instance = instance
         self._hooks = hooks
-        memory, stack_pointer = self._exports["memory"], self._exports["__stack_pointer"]
-        assert isinstance(memory, wasmtime.Memory)
-        assert isinstance(stack_pointer, wasmtime.Global)
-        self.memory = memory
-        self.stack_pointer = stack_pointer
-        self.scratch = 0  # where results and arguments are passed
-        self.undefined = 0
-
-    def prepare(self) -> None:
-        self.scratch = self.export("qjs_alloc", SCRATCH.size)
-        self.undefined = self.export("new_undefined")
+        self._functions: dict[str, Any] = {}
+        self._memory = self._export("memory").of.memory
+        self._base = ctypes.addressof(ffi.wasmtime_memory_data(self._context, ctypes.byref(self._memory)).contents)
 
     def close(self) -> None:
         self.store.close()
 
     @property
     def size(self) -> int:
-        return int(self.memory.data_len(self.store))
+        return int(ffi.wasmtime_memory_data_size(self._context, ctypes.byref(self._memory)))
 
     def read(self, start: int, length: int) -> bytes:
-        start, length = _unsigned(start), _unsigned(length)
         if start + length > self.size:
             raise GuestBroken(f"{length} bytes at {start} are outside of its memory")
-        return bytes(self.memory.read(self.store, start, start + length))
+        return ctypes.string_at(self._base + start, length)
 
-    def put(self, start: int, data: bytes) -> int:
-        start = _unsigned(start)
+    def write(self, start: int, data: bytes) -> None:
         if start + len(data) > self.size:
             raise GuestBroken(f"{len(data)} bytes at {start} are outside of its memory")
-        self.memory.write(self.store, data, start)
-        return OK
+        ctypes.memmove(self._base + start, data, len(data))
 
-    def export(self, name: str, *arguments: int) -> int:
-        function = self._exports[name]
-        assert isinstance(function, wasmtime.Func)
-        return int(function(self.store, *arguments) or 0)
+    def call(self, name: str, *arguments: int) -> int:
+        """Raises Trap, or what the hook raised."""
+        function = self._functions.get(name)
+        if function is None:
+            function = self._functions[name] = self._export(name).of.func
+        values = (ffi.wasmtime_val_raw * max(1, len(arguments)))()
+        for value, argument in zip(values, arguments, strict=False):
+            value.i32 = argument
+        trap: Any = ctypes.POINTER(ffi.wasm_trap_t)()
+        failed: Any = ffi.wasmtime_func_call_unchecked(
+            self._context, ctypes.byref(function), values, len(values), ctypes.byref(trap)
+        )
+        if self.raised:
+            raised, self.raised = self.raised, None
+            if trap:
+                ffi.wasm_trap_delete(trap)
+            if failed:  # what a hook's own trap comes back as
+                ffi.wasmtime_error_delete(failed)
+            raise raised
+        if trap:
+            raise Trap._from_ptr(trap)
+        if failed:
+            raise WasmtimeError._from_ptr(failed)
+        return _unsigned(values[0].i32)
 
-    # Values.
+    def enter(self, entry: str, arguments: Sequence[Value], microseconds: int, seed: int) -> None:
+        """Calls an entry, and everything that is to run after it, at that time. A `seed` of 0 changes nothing."""
+        engine = self._engine
+        engine.enter(self)
+        self.write(engine.host_at, HOST.pack(microseconds, seed))
+        packed = _packed(arguments)
+        self.write(engine.scratch if len(packed) <= SCRATCH else self._room(len(packed)), packed)
+        if self.call("enter", ENTRIES.index(entry), len(arguments)):
+            raise JavaScriptError
 
-    def handle(self, value: Value) -> int:
-        """A new handle, for its taker to free. Nothing becomes undefined: the guest knows no empty strings."""
-        if not value:
-            return self.export("new_undefined")
-        data = value.encode() if isinstance(value, str) else value
-        at = self._filled(data)
-        if isinstance(value, str):
-            handle = self.export("new_string", at, len(data))
-        else:
-            handle = self._result(self.export("new_uint8array", at, len(data), self.scratch))
-        self.export("qjs_free", at, len(data))
-        if handle == 0:
-            raise NoMemory
-        return handle
+    def prepare(self, prelude: str) -> None:
+        entries = ", ".join(f"entries.{name}" for name in ENTRIES)
+        code = f"(function (...hooks) {{ const entries = {prelude}(...hooks); return [{entries}]; }})".encode()
+        self.call("init")
+        self.write(self.call("reserve", len(code) + 1), code)
+        native = map(HOOKS.index, ("encode", "decode", "parseJson"))
+        if self.call("prepare", len(code), len(HOOKS), *native):
+            raise GuestBroken(self.read(self._room(0), self.call("exception")).decode())
 
-    def value(self, handle: int) -> Value:
-        """The string or the Uint8Array; anything else is None."""
-        if self.export("get_string", handle) == OK:
-            return self._last().decode()
-        if self.export("get_typed_array_buffer", handle, 0, 0, 0) == OK:
-            return self._last()
-        return None
+    def host_call(self, hook: int, at: int, length: int) -> None:
+        values = _values(self.read(at, length))
+        try:
+            answer = self._hooks[HOOKS[hook]](*values)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise Misused from error
+        except MemoryError as error:
+            raise GuestBroken(f"{HOOKS[hook]} got no memory") from error
+        packed = _packed([answer])
+        self.write(at if len(packed) <= length else self._room(len(packed)), packed)
 
-    def function(self, hook: str) -> int:
-        data = hook.encode()
-        return self.export("new_function", self._filled(data), len(data))
-
-    def evaluated(self, code: str) -> int:
-        data = code.encode()
-        return self._result(self.export("eval_code", self._filled(data), len(data), self.scratch))
-
-    def member(self, handle: int, name: str) -> int:
-        data = name.encode()
-        return self._result(self.export("get_prop", handle, self._filled(data), len(data), self.scratch))
-
-    def call(self, function: int, *arguments: int) -> int:
-        self.put(self.scratch, SCRATCH.pack(0, *arguments, *[0] * (ARGUMENTS - len(arguments))))
-        status = self.export("call_function", function, self.undefined, self.scratch + 4, len(arguments), self.scratch)
-        return self._result(status)
-
-    def free(self, *handles: int) -> None:
-        for handle in handles:
-            self.export("free_value", handle)
-
-    def run_jobs(self) -> None:
-        while self.export("execute_pending_jobs") >= JOBS_PER_ROUND:
-            pass
-
-    def host_call(self, name_at: int, name_length: int, _this: int, count: int, handles_at: int) -> int:
-        hook = self._hooks[self.read(name_at, name_length).decode()]
-        handles = struct.unpack(f"<{count}i", self.read(handles_at, 4 * count))
-        return self.handle(hook(*(self.value(handle) for handle in handles)))
-
-    def _filled(self, data: bytes) -> int:
-        at = self.export("qjs_alloc", len(data))
+    def _room(self, length: int) -> int:
+        at = self.call("reserve", length)
         if at == 0:
             raise NoMemory
-        self.put(at, data)
         return at
 
-    def _last(self) -> bytes:
-        return self.read(self.export("qjs_last_ptr"), self.export("qjs_last_len"))
+    def _export(self, name: str) -> Any:
+        found = ffi.wasmtime_extern_t()
+        raw = self._instance._instance
+        if not ffi.wasmtime_instance_export_get(self._context, ctypes.byref(raw), *_name(name), ctypes.byref(found)):
+            raise GuestBroken(f"It has no {name}")
+        return found
 
-    def _result(self, status: int) -> int:
-        if status == JS_ERROR:
-            raise JavaScriptError
-        if status != OK:
-            raise GuestBroken(f"status {status}")
-        (handle,) = struct.unpack("<i", self.read(self.scratch, 4))
-        return int(handle)
+
+def _packed(values: Sequence[Value]) -> bytes:
+    parts = []
+    for value in values:
+        if value is None:
+            parts.append(VALUE.pack(UNDEFINED, 0))
+        elif isinstance(value, str):
+            data = value.encode()
+            parts += VALUE.pack(STRING, len(data)), data
+        else:
+            parts += VALUE.pack(BYTES, len(value)), value
+    return b"".join(parts)
+
+
+def _values(packed: bytes) -> list[Value]:
+    values: list[Value] = []
+    at = 0
+    while at < len(packed):
+        kind, length = VALUE.unpack_from(packed, at)
+        at += VALUE.size
+        data = packed[at : at + length]
+        at += length
+        values.append(None if kind == UNDEFINED else data if kind == BYTES else data.decode("utf-8", "replace"))
+    return values
+
+
+def _name(name: str) -> tuple[bytes, int]:
+    return name.encode(), len(name)
 
 
 def _unsigned(number: int) -> int:
     return number & 0xFFFF_FFFF
-
-
-def _time(clock: int) -> bytes:
-    """In nanoseconds, but no finer than a millisecond: a fine clock helps nobody but a spy."""
-    now = time.monotonic_ns() if clock == MONOTONIC else time.time_ns()
-    return struct.pack("<Q", now - now % MILLISECOND)
-
-
-def _exit(status: int) -> None:
-    raise GuestBroken(f"exit {status}")
-
-
-def _guest_code() -> bytes:
-    package = util.find_spec("quickjs_rs")
-    assert package is not None
-    assert package.origin is not None
-    code = Path(package.origin).with_name("_guest.wasm").read_bytes()
-    if hashlib.sha256(code).hexdigest() != GUEST_SHA256:
-        raise GuestBroken("quickjs-rs brings another guest than the one this sandbox was tested with")
-    return code

@@ -1,49 +1,87 @@
 """The process that runs polling code: one socket to the service, an empty environment, no file opened or written.
 
-One blocking loop: polls take turns, and a poll that waits for a fetch or a timer holds up no other. The walls are the
-guest's memory and the hooks; what the process itself may ask of the system is limited in size only (`lockdown`).
+One blocking loop: polls take turns, and a poll that waits for a fetch or a timer holds up no other. The first wall is
+the guest's memory and its hooks; `lockdown` is the second, around the process.
 """
 
+import hashlib
+import math
 import select
 import signal
 import socket
 from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
 from time import monotonic
+from typing import Any
 
 from wasmtime import WasmtimeError
 
-from hairtrigger.sandbox.code import Limits, PollErrorKind
-from hairtrigger.sandbox.environment import NATIVE, Hook
+from hairtrigger.sandbox import failures
+from hairtrigger.sandbox.code import DEFAULT_LIMITS, Limits, PollErrorKind
+from hairtrigger.sandbox.environment import Hook, native_hooks
 from hairtrigger.sandbox.frames import HEADER, Frame, Header, Kind
 from hairtrigger.sandbox.guest import Guest, Machine, Stopped
-from hairtrigger.sandbox.lockdown import lock_down
+from hairtrigger.sandbox.lockdown import enclose, seal
+from hairtrigger.sandbox.lockdown.walls import UNLOCKED
+from hairtrigger.sandbox.natives import random_length
+from hairtrigger.sandbox.progress import ProgressMemory
 
 
 class Ended(Exception):
     """The poll told its end. Whatever else it has begun does not go on."""
 
 
-class Poll:
-    """A poll with the hooks that its guest calls."""
+@dataclass(frozen=True)
+class Course:
+    """What a poll's chance and time come from."""
 
-    def __init__(self, number: int, machine: Machine, limits: Limits, send: Callable[[Frame], None]) -> None:
+    seed: bytes = bytes(16)
+    start: int = 0  # in milliseconds since 1970
+    recorded: bool = False
+    replayed: bool = False  # it waits for nothing: the service says when what happens
+
+
+class Poll:
+    """A poll with the hooks that its guest calls.
+
+    Its clock stands still while code runs. It shows when that began: when the poll was to start, when the answer to
+    a fetch came, or when a timer was due, however late it is.
+    """
+
+    def __init__(
+        self, number: int, machine: Machine, limits: Limits, send: Callable[[Frame], None], course: Course | None = None
+    ) -> None:
         self._number = number
         self._limits = limits
         self._send = send
+        self._course = course or Course()
+        self._began = monotonic()
+        self._drawn = 0  # times
         self._fetched = 0
         self._waiting: set[str] = set()  # fetches
-        self.wake_at: float | None = None
+        self._due: int | None = None  # the next timer
         self.end: Frame | None = None
-        hooks: dict[str, Hook] = NATIVE | {
+        hooks: dict[str, Hook] = native_hooks() | {
             "abort": self._abort,
             "done": self._done,
             "fail": self._fail,
             "fetchFromHost": self._fetch,
             "log": self._log,
+            "random": self._random,
             "wake": self._wake,
         }
-        self._guest = Guest(machine, hooks, limits.cpu.total_seconds())
+        # Of the same seed as the rest, but nothing that Math.random shows tells what crypto will.
+        numbers = int.from_bytes(hashlib.shake_256(b"Math.random" + self._course.seed).digest(8)) or 1
+        self._guest = Guest(machine, hooks, limits.cpu.total_seconds(), numbers)
+        self._guest.clock = self._course.start
+
+    @property
+    def wake_at(self) -> float | None:
+        """On the monotonic clock."""
+        if self._due is None or self._course.replayed:
+            return None
+        return self._began + (self._due - self._course.start) / 1000
 
     def enter(self, entry: str, *arguments: str | bytes) -> None:
         try:
@@ -52,21 +90,55 @@ class Poll:
             pass
         except Stopped as stopped:
             self._failed(stopped.kind, stopped.name, stopped.message)
-        if self.end is None and not self._waiting and self.wake_at is None:
+        except (ArithmeticError, LookupError, TypeError, ValueError):  # a hook was given what it does not take
+            self._failed(PollErrorKind.JS_ERROR, "Error", "The code broke what the sandbox needs.")
+        if self.end is None and not self._waiting and self._due is None:
             self._failed(PollErrorKind.NEVER_SETTLES)
-        if self.end is not None:
-            self.end.head["cpu"] = self._guest.cpu
-            self._send(self.end)
-            self.close()
+        self._tell_end()
 
     def respond(self, fetch: str, answer: str, body: bytes) -> None:
         if fetch in self._waiting:
-            self._waiting.remove(fetch)
-            self.enter("respond", fetch, answer, body)
+            self._respond(self._course.start + int((monotonic() - self._began) * 1000), fetch, answer, body)
 
     def run_timers(self) -> None:
-        self.wake_at = None
+        assert self._due is not None
+        self._run_timers(self._due)
+
+    def replay(self, head: Any, body: bytes) -> None:
+        match head:
+            case {"at": int(at), "fetch": None} if self._due is not None:
+                self._run_timers(at)
+            case {"at": int(at), "fetch": str(fetch), "answer": str(answer)} if fetch in self._waiting:
+                self._respond(at, fetch, answer, body)
+            case None:
+                self._give_up(PollErrorKind.WALL_LIMIT)
+            case _:
+                self._give_up(PollErrorKind.SANDBOX_FAULT, "The recording is not one of this code.")
+
+    def _respond(self, at: int, fetch: str, answer: str, body: bytes) -> None:
+        self._waiting.remove(fetch)
+        self._at(at, fetch)
+        self.enter("respond", fetch, answer, body)
+
+    def _run_timers(self, at: int) -> None:
+        self._due = None
+        self._at(at, None)
         self.enter("runTimers")
+
+    def _at(self, at: int, fetch: str | None) -> None:
+        self._guest.clock = max(self._guest.clock, at)
+        if self._course.recorded:
+            self._send(Frame(Kind.ENTERED, self._number, {"at": self._guest.clock, "fetch": fetch}))
+
+    def _give_up(self, kind: PollErrorKind, message: str = "") -> None:
+        self._failed(kind, message=message)
+        self._tell_end()
+
+    def _tell_end(self) -> None:
+        if self.end is not None:
+            self.end.head.update(cpu=self._guest.cpu, memory=self._guest.memory)
+            self._send(self.end)
+            self.close()
 
     def close(self) -> None:
         self._guest.close()
@@ -85,20 +157,21 @@ class Poll:
         raise Ended
 
     def _fail(self, kind: str, name: str, message: str, stack: str) -> None:
-        if (name, message) == ("InternalError", "out of memory"):
-            self._failed(PollErrorKind.MEMORY_LIMIT)
-        else:
-            self._failed(kind, name, message, stack)
+        if message == "null" and self._guest.is_full:  # what the engine throws when it has no memory for an error
+            kind = PollErrorKind.MEMORY_LIMIT
+        self._failed(kind, name, message, stack)
         raise Ended
 
     def _fetch(self, fetch: str, request: str, body: str | bytes | None = None) -> str | None:
         """Why the fetch is not made, if it is not."""
         content = body.encode() if isinstance(body, str) else body or b""
         if len(request.encode()) + len(content) > self._limits.request_bytes:
-            return f"fetch failed: the request is larger than {self._limits.request_bytes} bytes"
+            return failures.refusal(PollErrorKind.REQUEST_TOO_LARGE, self._limits)
         self._fetched += 1
-        if self._fetched > self._limits.fetches:
+        if self._fetched > 2 * self._limits.fetches:  # it goes on although it was told
             raise Stopped(PollErrorKind.TOO_MANY_FETCHES)
+        if self._fetched > self._limits.fetches:
+            return failures.refusal(PollErrorKind.TOO_MANY_FETCHES, self._limits)
         self._waiting.add(fetch)
         head = {"fetch": fetch, "request": request, "has_body": body is not None}
         self._send(Frame(Kind.FETCH, self._number, head, content))
@@ -112,22 +185,46 @@ class Poll:
         self._send(Frame(Kind.LOG, self._number, line))
 
     def _wake(self, milliseconds: str) -> None:
-        self.wake_at = monotonic() + float(milliseconds) / 1000 if milliseconds else None
+        self._due = self._guest.clock + math.ceil(float(milliseconds)) if milliseconds else None
+
+    def _random(self, length: str) -> bytes:
+        self._drawn += 1
+        return hashlib.shake_256(self._course.seed + self._drawn.to_bytes(8)).digest(random_length(length))
 
 
 class Worker:
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, progress: ProgressMemory) -> None:
         self._connection = connection
+        self._progress = progress
         self._polls: dict[int, Poll] = {}
 
     def serve(self) -> None:
         hello = self._receive()
         if hello is None:
             return
-        self._limits = Limits(**hello.head | {"cpu": timedelta(seconds=hello.head["cpu"])})
-        self._machine = Machine(hello.body, self._limits.memory_bytes)
-        self._send(Frame(Kind.READY, body=b"" if hello.body else self._machine.serialized()))
-        lock_down()
+        self._limits = _limits(hello.head["limits"])
+        if not hello.body:  # it is to compile the guest, and runs nothing
+            self._send(Frame(Kind.READY, body=Machine(b"", self._limits.memory_bytes).serialized()))
+        elif self._locked_in(hello.body, unlocked=hello.head["unlocked"]):
+            self._serve_polls()
+
+    def _locked_in(self, compiled: bytes, *, unlocked: bool) -> bool:
+        """Whether it is, or need not be."""
+        walls = enclose([self._connection.fileno()])
+        self._machine = Machine(compiled, self._limits.memory_bytes)
+        self._warm_up()
+        walls = seal(walls)
+        if walls.missing and not unlocked:
+            self._send(Frame(Kind.REFUSED, head=f"This machine lacks {walls.missing}. {UNLOCKED} goes on without."))
+            return False
+        self._send(Frame(Kind.READY, head=asdict(walls)))
+        return True
+
+    def _warm_up(self) -> None:
+        """Loads what the first poll would load, while that is allowed."""
+        Poll(0, self._machine, self._limits, lambda _: None).enter("check", '"return []"')
+
+    def _serve_polls(self) -> None:
         while True:
             readable, _, _ = select.select([self._connection], [], [], self._until_next_timer())
             self._run_timers()
@@ -139,6 +236,14 @@ class Worker:
             self._handle(frame)
 
     def _handle(self, frame: Frame) -> None:
+        if frame.kind is Kind.PING:
+            self._send(Frame(Kind.PONG))
+            return
+        with self._progress.entering(frame.poll):
+            self._hand_over(frame)
+        self._forget_ended()
+
+    def _hand_over(self, frame: Frame) -> None:
         poll = self._polls.get(frame.poll)
         match frame.kind:
             case Kind.RUN:
@@ -147,15 +252,17 @@ class Worker:
                 self._begin(frame, "check")
             case Kind.RESPONSE if poll:
                 poll.respond(frame.head["fetch"], frame.head["answer"], frame.body)
+            case Kind.REPLAY if poll:
+                poll.replay(frame.head, frame.body)
             case Kind.CANCEL:
                 if poll:
                     self._polls.pop(frame.poll).close()
                 self._send(Frame(Kind.GONE, frame.poll))
-        self._forget_ended()
 
     def _begin(self, frame: Frame, entry: str) -> None:
         try:
-            poll = Poll(frame.poll, self._machine, self._limits, self._send)
+            course = Course(**frame.head | {"seed": bytes.fromhex(frame.head["seed"])})
+            poll = Poll(frame.poll, self._machine, self._limits, self._send, course)
         except WasmtimeError as error:  # no memory for one more
             head = {"kind": PollErrorKind.SANDBOX_FAULT, "name": "", "message": str(error), "stack": "", "cpu": 0}
             self._send(Frame(Kind.FAILED, frame.poll, head))
@@ -165,9 +272,10 @@ class Worker:
 
     def _run_timers(self) -> None:
         now = monotonic()
-        for poll in list(self._polls.values()):
+        for number, poll in list(self._polls.items()):
             if poll.wake_at is not None and poll.wake_at <= now:
-                poll.run_timers()
+                with self._progress.entering(number):
+                    poll.run_timers()
         self._forget_ended()
 
     def _until_next_timer(self) -> float | None:
@@ -196,7 +304,14 @@ class Worker:
         return bytes(data)
 
 
-def main(descriptor: int) -> None:
+def _limits(head: dict[str, Any]) -> Limits:
+    """Times come in seconds."""
+    times = {field.name for field in fields(Limits) if isinstance(getattr(DEFAULT_LIMITS, field.name), timedelta)}
+    values: dict[str, Any] = {name: timedelta(seconds=head[name]) for name in times}
+    return Limits(**head | values)
+
+
+def main(descriptor: int, progress: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which then closes the socket
     with socket.socket(fileno=descriptor) as connection:
-        Worker(connection).serve()
+        Worker(connection, ProgressMemory(progress)).serve()

@@ -298,6 +298,12 @@ def inputs_of(fields: Sequence[InputField], config: PollingConfig) -> dict[str, 
     }
 
 
+def passwords_of(fields: Sequence[InputField], config: PollingConfig) -> tuple[str, ...]:
+    """The inputs that nobody may read in what the code says."""
+    values = (getattr(config, f"input_{number}") for number, one in enumerate(fields) if one.type == "PASSWORD")
+    return tuple(value for value in values if value)
+
+
 def _names(fields: Sequence[InputField]) -> list[list[str]]:
     """Of each field, its slug first. A slug is never another field's name too."""
     taken = {one.slug for one in fields} | set(PollingConfig.model_fields)

@@ -51,6 +51,7 @@ class Result:
     events: tuple[UUID, ...] = ()
     repeats: int = 0
     console: tuple[str, ...] = ()
+    error_kind: str | None = None
 
 
 @dataclass
@@ -192,8 +193,8 @@ class Poller:
                 code = Code.STALE
             if trigger:
                 await self._record(tx, trigger, code, error.message, len(found.fresh))
-        console = error.console if isinstance(error, PollFailed) else ()
-        return Result(code, error.message, tuple(found.fresh), found.repeats, console)
+        console, kind = (error.console, error.kind) if isinstance(error, PollFailed) else ((), None)
+        return Result(code, error.message, tuple(found.fresh), found.repeats, console, kind)
 
     def _next_try(self, claimed: Poll, error: HairtriggerError) -> datetime:
         """Later with every failure in a row, and never before the provider allows."""

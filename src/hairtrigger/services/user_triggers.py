@@ -1,7 +1,7 @@
 """Triggers users define themselves, as providers like any other: their polling code answers the questions."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -11,17 +11,25 @@ from pydantic_core import to_json
 
 from hairtrigger.domain.errors import PollFailed
 from hairtrigger.domain.event import Draft, digest
-from hairtrigger.domain.integration import InputField
 from hairtrigger.domain.slug import kebab
 from hairtrigger.kit.trigger import Page, Polling, PollingConfig, Provider, Question
-from hairtrigger.platform.egress import Egress, EgressFailed
-from hairtrigger.sandbox.code import FetchFailed, HttpRequest, HttpResponse, PollError, Program
+from hairtrigger.platform.egress import Egress, EgressFailed, Reason
+from hairtrigger.sandbox.code import (
+    FetchFailed,
+    HttpRequest,
+    HttpResponse,
+    PollError,
+    Program,
+    ResponseTooLarge,
+    place,
+)
 from hairtrigger.sandbox.host import Sandbox
-from hairtrigger.services.integrations import config_model, inputs_of
+from hairtrigger.services.integrations import config_model, inputs_of, passwords_of
 from hairtrigger.store import integrations
 from hairtrigger.store.database import Transaction
-from hairtrigger.store.integrations import IntegrationTrigger
+from hairtrigger.store.integrations import Integration, IntegrationTrigger
 
+NO_CODE = "The trigger has no polling code, so it never fires."
 _LAST = "last_poll_time"  # in the cursor
 
 
@@ -51,40 +59,44 @@ class UserTriggers:
             name=found.name,
             icon=found.icon_url or "",
             auth=Held(required),
-            triggers=tuple(self._trigger(found.name, one) for one in await integrations.triggers(tx, integration_id)),
+            triggers=tuple(self._trigger(found, one) for one in await integrations.triggers(tx, integration_id)),
         )
 
-    def _trigger(self, integration: str, stored: IntegrationTrigger) -> Polling[Any]:
-        code, fields = stored.polling_code, stored.input_fields
-        event_type = f"{kebab(integration)}.{stored.slug}"  # as its author named it: an id would tell a reader nothing
-
+    def _trigger(self, integration: Integration, stored: IntegrationTrigger) -> Polling[Any]:
         async def poll(question: Question[PollingConfig]) -> Page:
-            if code is None:
-                raise PollFailed("The trigger has no polling code, so it never fires.")
-            page = await self._run(code, fields, question)
-            return replace(page, events=[replace(one, type=event_type) for one in page.events])
+            if stored.polling_code is None:
+                raise PollFailed(NO_CODE)
+            fields, config = stored.input_fields, question.config
+            program = Program(
+                code=stored.polling_code,
+                inputs=inputs_of(fields, config),
+                secrets=question.secrets,
+                last_poll_time=_last_poll(question),
+                hidden=passwords_of(fields, config),
+                tenant=str(integration.org_id),
+            )
+            page = await self._page(program, question.asked_at)
+            return replace(page, events=[replace(one, type=event_type(integration, stored)) for one in page.events])
 
         return Polling(
             id=stored.slug,
             name=stored.name,
             description=stored.description,
-            config=config_model(fields),
+            config=config_model(stored.input_fields),
             poll=poll,
             baseline=False,  # the code is told since when
         )
 
-    async def _run(self, code: str, fields: Sequence[InputField], question: Question[PollingConfig]) -> Page:
-        last = datetime.fromisoformat(question.cursor[_LAST]) if question.cursor else question.enabled_at
-        program = Program(code, inputs_of(fields, question.config), question.secrets, last)
+    async def _page(self, program: Program, asked_at: datetime) -> Page:
         try:
-            outcome = await self.sandbox.run(program, self._fetch)
+            outcome = await self.sandbox.run(program, self.fetch)
         except PollError as error:
-            where = f" (line {error.line})" if error.line else ""
-            raise PollFailed(f"{error.name}: {error.message}{where}", error.console) from error
-        cursor = {_LAST: question.asked_at.isoformat()}  # its start: what happened meanwhile comes with the next
-        return Page([_draft(one) for one in outcome.value], cursor, console=outcome.console)
+            said = f"{error.name}: {error.message}{place(error.line, error.column)}"
+            raise PollFailed(said, error.console, error.kind) from error
+        cursor = {_LAST: asked_at.isoformat()}  # its start: what happened meanwhile comes with the next
+        return Page([draft_of(one) for one in outcome.value], cursor, console=outcome.console)
 
-    async def _fetch(self, request: HttpRequest) -> HttpResponse:
+    async def fetch(self, request: HttpRequest) -> HttpResponse:
         try:
             reply = await self.egress.send(
                 request.method,
@@ -92,13 +104,16 @@ class UserTriggers:
                 headers=request.headers,
                 body=request.body,
                 redirects=request.redirect,
+                max_bytes=self.sandbox.limits.response_bytes,
             )
         except EgressFailed as error:
+            if error.reason is Reason.TOO_LARGE:
+                raise ResponseTooLarge from error
             raise FetchFailed(error.reason) from error
         return HttpResponse(reply.status, reply.reason, reply.url, reply.redirected, reply.headers, reply.body)
 
 
-def _draft(element: Any) -> Draft:
+def draft_of(element: Any) -> Draft:
     """Both published forms: `{id, timestamp, data}`, or any other value, which is the event itself."""
     key = _key(element)
     match element:
@@ -108,6 +123,19 @@ def _draft(element: Any) -> Draft:
             return Draft(key=key or _digest(element), data=to_json(element))
         case _:
             return Draft(key=_digest(element), data=to_json({"value": element}))
+
+
+def event_type(integration: Integration, trigger: IntegrationTrigger) -> str:
+    """As its author named it: an id would tell a reader nothing."""
+    return f"{kebab(integration.name)}.{trigger.slug}"
+
+
+def last_poll_of(cursor: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(cursor[_LAST])
+
+
+def _last_poll(question: Question[PollingConfig]) -> datetime:
+    return last_poll_of(question.cursor) if question.cursor else question.enabled_at
 
 
 def _key(element: Any) -> str | None:

@@ -9,7 +9,7 @@ from sqlalchemy import select, text
 
 from hairtrigger.domain.ids import day_of
 from hairtrigger.store.database import Transaction
-from hairtrigger.store.tables import event
+from hairtrigger.store.tables import event, event_key
 from hairtrigger.store.text import storable
 
 DISPATCH = "dispatch"  # the queue of deliveries
@@ -73,6 +73,14 @@ async def append(tx: Transaction, events: Sequence[Event]) -> set[UUID]:
     columns["subject"] = [None if e.subject is None else storable(e.subject) for e in events]
     rows = await tx.connection.execute(_APPEND, {**columns, "queue": DISPATCH})
     return {row.id for row in rows}
+
+
+async def known(tx: Transaction, project_trigger_id: UUID, keys: Sequence[str]) -> set[str]:
+    """Those of the keys that are remembered for the trigger: their events are stored already."""
+    statement = select(event_key.c.key).where(
+        event_key.c.project_trigger_id == project_trigger_id, event_key.c.key.in_(keys)
+    )
+    return set((await tx.connection.execute(statement)).scalars())
 
 
 async def get(tx: Transaction, org_id: UUID, event_id: UUID) -> Event | None:

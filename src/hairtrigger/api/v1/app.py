@@ -4,16 +4,19 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Security
+from fastapi.routing import APIRoute
 
 from hairtrigger.api import errors
 from hairtrigger.api.auth import Authenticator, oauth2
-from hairtrigger.api.v1 import accounts, connections, history, projects, triggers
+from hairtrigger.api.bodies import BoundedRoute
+from hairtrigger.api.v1 import accounts, connections, history, polling_code, projects, triggers
 from hairtrigger.api.v1.idempotency import idempotent_route
 from hairtrigger.api.v1.responses import Problem, problems
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.vault import Vault
 from hairtrigger.services.accounts import Accounts, Caller
 from hairtrigger.services.connections import Connections
+from hairtrigger.services.dry_run import DryRuns
 from hairtrigger.services.firing import Firing
 from hairtrigger.services.history import History
 from hairtrigger.services.polling import Poller
@@ -36,6 +39,7 @@ class Services:
     history: History
     poller: Poller
     firing: Firing
+    dry_runs: DryRuns
 
 
 def v1_app(services: Services) -> FastAPI:
@@ -51,9 +55,9 @@ def v1_app(services: Services) -> FastAPI:
     errors.install(app, errors.problem)
     authenticate = Authenticator(services.accounts)
     Authenticated = Annotated[Caller, Depends(authenticate)]  # noqa: N806 a type
-    route_class = idempotent_route(authenticate, services.store, services.vault, services.clock)
+    idempotent = idempotent_route(authenticate, services.store, services.vault, services.clock)
 
-    def routes(tag: str) -> APIRouter:
+    def routes(tag: str, route_class: type[APIRoute] = idempotent) -> APIRouter:
         return APIRouter(
             tags=[tag],
             route_class=route_class,
@@ -67,6 +71,8 @@ def v1_app(services: Services) -> FastAPI:
         connections.router(routes("connections"), services.connections, Authenticated),
         triggers.router(routes("triggers"), services.triggers, services.poller, services.firing, Authenticated),
         history.router(routes("history"), services.history, Authenticated),
+        # Nothing of a dry run is kept, not even for an Idempotency-Key.
+        polling_code.router(routes("polling code", BoundedRoute), services.dry_runs, Authenticated),
     ):
         app.include_router(router)
     _describe_problems(app)

@@ -12,6 +12,7 @@ _MEANING = {
     409: "This contradicts what is there.",
     413: "The body is too large.",
     422: "The request is not valid.",
+    429: "Too many at a time. Try again.",
     502: "The provider refused or could not be reached.",
     503: "Nothing can be stored right now. Try again.",
 }

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.domain.target import TargetConfig
+from hairtrigger.sandbox.code import PollErrorKind
 from hairtrigger.services.polling import Result
 from hairtrigger.store import accounts, connections, events, outcomes, projects
 from hairtrigger.store.history import AttemptRecord
@@ -262,6 +263,7 @@ class PollResult(BaseModel):
     event_ids: list[UUID]
     repeats: int = Field(description="Events that were there already.")
     console: list[str]
+    error_kind: PollErrorKind | None = Field(None, description="What of polling code failed: a limit, or js_error.")
 
     @classmethod
     def of(cls, result: Result) -> "PollResult":
@@ -271,6 +273,7 @@ class PollResult(BaseModel):
             event_ids=list(result.events),
             repeats=result.repeats,
             console=list(result.console),
+            error_kind=PollErrorKind(result.error_kind) if result.error_kind else None,
         )
 
 

@@ -1,44 +1,57 @@
-// URL, after https://url.spec.whatwg.org/. Host names outside ASCII are only normalised (NFKC), not fully mapped.
+// URL and URLSearchParams, after https://url.spec.whatwg.org/.
+//
+// The record of a URL has its path as a string: "/" before each segment, nothing where there are none, as it is where
+// it is opaque. Names outside of ASCII are the host's: `toAscii` gives nothing for one that cannot be.
 
 const PORTS = // of the special schemes
   { __proto__: null, "http:": "80", "https:": "443", "ws:": "80", "wss:": "443", "ftp:": "21", "file:": "" };
-const ENCODE = {
-  control: /[^\x20-\x7e]/gu,
-  fragment: /[^\x21-\x7e]|["<>`]/gu,
-  query: /[^\x21-\x7e]|["#<>]/gu,
-  specialQuery: /[^\x21-\x7e]|["#<>']/gu,
-  path: /[^\x21-\x7e]|["#<>?^`{}]/gu,
-  userinfo: /[^\x21-\x7e]|["#<>?^`{}/:;=@[\\\]|]/gu,
+const ENCODE = { // what is percent-encoded in a part
+  control: /[^ -~]/gu,
+  fragment: /[^!-~]|["<>`]/gu,
+  query: /[^!-~]|["#<>]/gu,
+  specialQuery: /[^!-~]|["#<>']/gu,
+  path: /[^!-~]|["#<>?^`{}]/gu,
+  userinfo: /[^!-~]|["#<>?^`{}/:;=@[\\\]|]/gu,
 };
+const FORBIDDEN_IN_HOST = /[\0\t\n\r #/:<>?@[\\\]^|]/;
+const FORBIDDEN_IN_DOMAIN = /[\0-\x20#%/:<>?@[\\\]^|\x7f]/;
+const DRIVE = /^[a-z][:|]$/i;
+const BEGINS_WITH_DRIVE = /^[a-z][:|](?:[/\\]|$)/i;
+const DOT = /^(?:\.|%2e)$/i;
+const DOUBLE_DOT = /^(?:\.|%2e){2}$/i;
+// A URL of which nothing is to be changed, but for an empty path and the scheme's own port.
+const PLAIN_URL = new RegExp(
+  String.raw`^(https?:)\/\/((?:[a-z\d-]+\.)*[a-z][a-z\d-]*)(?::([1-9]\d{0,3}))?` +
+    String.raw`((?:\/(?!\.|%2[eE])[!$-.0-;=@-Z[\]_a-z|~]*)*)(?:\?([!$-&(-;=?-~]*))?(?:#([!#-;=?-_a-~]*))?$`,
+);
+
 const percentEncode = (text, set) =>
   text.replace(set, (character) => (character === "'" ? "%27" : encodeURIComponent(character)));
 
 function percentDecode(text) {
+  if (!text.includes("%")) return text;
   try {
     return decodeURIComponent(text);
   } catch { // a "%" that stands for itself, or bytes that are not utf-8
     const bytes = utf8(text);
-    const decoded = [];
+    let length = 0;
     for (let i = 0; i < bytes.length; i++) {
       const hex = bytes[i] === 37 ? string.fromCharCode(bytes[i + 1], bytes[i + 2]) : "";
-      const encoded = /^[\da-f]{2}$/i.test(hex);
-      decoded.push(encoded ? parseInt(hex, 16) : bytes[i]);
-      if (encoded) i += 2;
+      const isEncoded = /^[\da-f]{2}$/i.test(hex);
+      bytes[length++] = isEncoded ? parseInt(hex, 16) : bytes[i];
+      if (isEncoded) i += 2;
     }
-    return fromUtf8(new Uint8Array(decoded));
+    return fromUtf8(bytes.slice(0, length));
   }
 }
 
 const invalid = (input) => { throw new TypeError(`Invalid URL: '${input}'`); };
 const isSpecial = (url) => url.protocol in PORTS;
-const isDriveLetter = (segment) => /^[a-z][:|]$/i.test(segment);
-const startsWithDrive = (text) => /^[a-z][:|]([/\\?#]|$)/i.test(text);
-const blank = (protocol) =>
-  ({ protocol, username: "", password: "", host: null, port: "", path: [], query: null, fragment: null });
+const withoutBreaks = (value) => usv(value).replace(/[\t\n\r]/g, "");
 
-function parseIpv4(host) {
+function parseIpv4(host) { // null for a name
   const parts = host.replace(/\.$/, "").split(".");
-  if (!/^(\d+|0x[\da-f]*)$/i.test(parts.at(-1))) return null; // a name
+  if (!/^(?:\d+|0x[\da-f]*)$/i.test(parts.at(-1))) return null;
   if (parts.length > 4) invalid(host);
   const numbers = parts.map((part) => {
     if (/^0x[\da-f]*$/i.test(part)) return parseInt(part.slice(2) || "0", 16);
@@ -70,53 +83,15 @@ function parseIpv6(text) {
   return `:${short.join(":")}:`.replace(`:${zeros}:`, "::").replace(/^:(?!:)|(?<!:):$/g, "");
 }
 
-function punycode(label) { // RFC 3492
-  const points = [...label].map((character) => character.codePointAt(0));
-  let output = points.filter((point) => point < 128).map((point) => string.fromCharCode(point)).join("");
-  const basic = output.length;
-  let [n, delta, bias, handled] = [128, 0, 72, basic];
-  if (basic) output += "-";
-  while (handled < points.length) {
-    const next = Math.min(...points.filter((point) => point >= n));
-    delta += (next - n) * (handled + 1);
-    n = next;
-    for (const point of points) {
-      if (point < n) delta++;
-      if (point !== n) continue;
-      let rest = delta;
-      for (let k = 36; ; k += 36) {
-        const threshold = k <= bias ? 1 : Math.min(26, k - bias);
-        if (rest < threshold) break;
-        output += (threshold + ((rest - threshold) % (36 - threshold))).toString(36).replace(/./, digit);
-        rest = Math.floor((rest - threshold) / (36 - threshold));
-      }
-      output += digit(rest.toString(36));
-      let k = 0;
-      delta = Math.floor(delta / (handled === basic ? 700 : 2));
-      for (delta += Math.floor(delta / (handled + 1)); delta > 455; k += 36) delta = Math.floor(delta / 35);
-      bias = k + Math.floor((36 * delta) / (delta + 38));
-      delta = 0;
-      handled++;
-    }
-    delta++;
-    n++;
-  }
-  return `xn--${output}`;
-}
-// Punycode's digits are a-z0-9, those of toString(36) 0-9a-z.
-const digit = (character) => "abcdefghijklmnopqrstuvwxyz0123456789"[parseInt(character, 36)];
-
 function parseHost(text, special) {
   if (text[0] === "[") return text.at(-1) === "]" ? `[${parseIpv6(text.slice(1, -1))}]` : invalid(text);
-  if (!special)
-    return /[\0\t\n\r #/:<>?@[\\\]^|]/.test(text) ? invalid(text) : percentEncode(text, ENCODE.control);
-  const name = percentDecode(text)
-    .replace(/[\u3002\uff0e\uff61]/g, ".").replace(/[\u00ad\u200b\u2060\ufeff]/g, "")
-    .normalize("NFKC").toLowerCase().normalize("NFC");
-  const host = name.split(".").map((label) => (/[^\0-\x7f]/.test(label) ? punycode(label) : label)).join(".");
-  if (host === "" || /[\0-\x20"#%/:<>?@[\\\]^`{|}\x7f\ufffd]/.test(host) || name.includes("\ufffd")) invalid(text);
+  if (!special) return FORBIDDEN_IN_HOST.test(text) ? invalid(text) : percentEncode(text, ENCODE.control);
+  const name = percentDecode(text);
+  const host = /^[\0-\x7f]*$/.test(name) ? name.toLowerCase() : toAscii(name) ?? ""; // "xn--" is not looked into
+  if (host === "" || FORBIDDEN_IN_DOMAIN.test(host)) invalid(text);
   return parseIpv4(host) ?? host;
 }
+const parseFileHost = (text) => (text === "" ? "" : parseHost(text, true).replace(/^localhost$/, ""));
 
 function parsePort(text, protocol) {
   if (!/^\d*$/.test(text) || +text > 65535) invalid(text);
@@ -124,40 +99,42 @@ function parsePort(text, protocol) {
 }
 
 function shorten(url) {
-  if (!(url.protocol === "file:" && url.path.length === 1 && /^[a-z]:$/i.test(url.path[0]))) url.path.pop();
+  const isDrive = url.protocol === "file:" && /^\/[a-z]:$/i.test(url.path);
+  if (!isDrive) url.path = url.path.slice(0, Math.max(0, url.path.lastIndexOf("/")));
 }
 
-function parsePath(text, url) {
+function addPath(text, url) {
   const segments = text.split(isSpecial(url) ? /[/\\]/ : "/");
-  segments.forEach((segment, i) => {
-    const last = i === segments.length - 1;
-    if (/^(\.|%2e){2}$/i.test(segment)) {
-      shorten(url);
-      if (last) url.path.push("");
-    } else if (/^(\.|%2e)$/i.test(segment)) {
-      if (last) url.path.push("");
-    } else {
-      const drive = url.protocol === "file:" && url.path.length === 0 && isDriveLetter(segment);
-      url.path.push(drive ? `${segment[0]}:` : percentEncode(segment, ENCODE.path));
-    }
-  });
+  const end = segments.length - 1;
+  for (let i = 0; i <= end; i++) {
+    const segment = segments[i];
+    const isDouble = DOUBLE_DOT.test(segment);
+    if (isDouble) shorten(url);
+    if (isDouble || DOT.test(segment)) {
+      if (i === end) url.path += "/";
+    } else if (url.protocol === "file:" && url.path === "" && DRIVE.test(segment)) url.path = `/${segment[0]}:`;
+    else url.path += `/${percentEncode(segment, ENCODE.path)}`;
+  }
 }
+
+// A host and a port, which is undefined where there is no ":".
+const PLACE = /^((?:\[[^\]]*\]?|[^:[])*)(?::(.*))?$/s;
 
 function parseAuthority(text, url) {
-  const [authority] = (isSpecial(url) ? /^[^/\\]*/ : /^[^/]*/).exec(text);
+  const special = isSpecial(url);
+  const [authority] = (special ? /^[^/\\]*/ : /^[^/]*/).exec(text);
   const at = authority.lastIndexOf("@");
-  const [, host, port] = /^((?:\[[^\]]*\]?|[^:[])*)(?::(.*))?$/s.exec(authority.slice(at + 1)) ?? invalid(authority);
-  if (host === "" && (isSpecial(url) || at >= 0 || port !== undefined)) invalid(authority);
+  const [, host, port] = PLACE.exec(authority.slice(at + 1));
+  if (host === "" && (special || at >= 0 || port !== undefined)) invalid(text);
   if (at >= 0) {
     const [, username, password = ""] = /^([^:]*):?(.*)$/s.exec(authority.slice(0, at));
     url.username = percentEncode(username, ENCODE.userinfo);
     url.password = percentEncode(password, ENCODE.userinfo);
   }
-  url.host = host === "" ? "" : parseHost(host, isSpecial(url));
+  url.host = host === "" ? "" : parseHost(host, special);
   url.port = parsePort(port ?? "", url.protocol);
   const path = text.slice(authority.length);
-  if (path !== "") parsePath(path.slice(1), url);
-  else if (isSpecial(url)) url.path = [""];
+  if (path !== "" || special) addPath(path.slice(1), url);
 }
 
 function parseFile(text, url, base) {
@@ -165,29 +142,25 @@ function parseFile(text, url, base) {
   url.host = "";
   if (/^[/\\]{2}/.test(text)) {
     const [host] = /^[^/\\]*/.exec(text.slice(2));
-    if (isDriveLetter(host)) return parsePath(text.slice(2), url);
-    url.host = host === "" ? "" : parseHost(host, true).replace(/^localhost$/, "");
-    return parsePath(text.slice(host.length + 3), url);
+    if (DRIVE.test(host)) return addPath(text.slice(2), url);
+    url.host = parseFileHost(host);
+    return addPath(text.slice(host.length + 3), url);
   }
+  if (from) url.host = from.host;
   if (/^[/\\]/.test(text)) {
-    if (from) {
-      url.host = from.host;
-      if (!startsWithDrive(text.slice(1)) && /^[a-z]:$/i.test(from.path[0] ?? "")) url.path = [from.path[0]];
-    }
-    return parsePath(text.slice(1), url);
+    if (from && !BEGINS_WITH_DRIVE.test(text.slice(1))) url.path = /^\/[a-z]:(?=\/|$)/i.exec(from.path)?.[0] ?? "";
+    return addPath(text.slice(1), url);
   }
-  if (!from) return parsePath(text, url);
-  url.host = from.host;
-  if (text === "") return inherit(url, from);
-  if (!startsWithDrive(text)) {
-    url.path = [...from.path];
+  if (from && text === "") return inherit(url, from);
+  if (from && !BEGINS_WITH_DRIVE.test(text)) {
+    url.path = from.path;
     shorten(url);
   }
-  return parsePath(text, url);
+  return addPath(text, url);
 }
 
 function inherit(url, base) { // an empty reference keeps the base's path, and its query unless it has its own
-  url.path = [...base.path];
+  url.path = base.path;
   url.query ??= base.query;
 }
 
@@ -195,195 +168,313 @@ function parseRelative(text, url, base) {
   const special = isSpecial(url);
   if (special ? /^[/\\]{2}/.test(text) : text.startsWith("//"))
     return parseAuthority(special ? text.replace(/^[/\\]+/, "") : text.slice(2), url);
-  Object.assign(url, { username: base.username, password: base.password, host: base.host, port: base.port });
-  if (special ? /^[/\\]/.test(text) : text[0] === "/") return parsePath(text.slice(1), url);
+  url.username = base.username;
+  url.password = base.password;
+  url.host = base.host;
+  url.port = base.port;
+  if (special ? /^[/\\]/.test(text) : text[0] === "/") return addPath(text.slice(1), url);
   if (text === "") return inherit(url, base);
-  url.path = [...base.path];
+  url.path = base.path;
   shorten(url);
-  return parsePath(text, url);
+  return addPath(text, url);
 }
 
-function parseUrl(input, base) {
-  const text = wellFormed(input).replace(/^[\0-\x20]+|[\0-\x20]+$/g, "").replace(/[\t\n\r]/g, "");
-  const [, scheme, start, query, fragment] = /^([a-z][a-z\d+.-]*:)?([^?#]*)(?:\?([^#]*))?(?:#(.*))?$/is.exec(text);
-  const url = blank(scheme ? scheme.toLowerCase() : base?.protocol ?? invalid(input));
-  url.query = query ?? null;
-  if (!scheme && typeof base.path === "string") {
-    if (start !== "" || query !== undefined || fragment === undefined) invalid(input);
-    Object.assign(url, { path: base.path, query: base.query, host: null });
-  } else if (url.protocol === "file:") parseFile(start, url, scheme && base?.protocol !== "file:" ? null : base);
+const recordOf = (protocol, host, port, path, query, fragment, href) =>
+  ({ protocol, username: "", password: "", host, port, path, opaque: false, query, fragment, href });
+
+function parseUrl(text, base = null) { // of a string; throws
+  const plain = PLAIN_URL.exec(text);
+  if (plain) {
+    const [, protocol, host, written = "", path, query = null, fragment = null] = plain;
+    const port = written === PORTS[protocol] ? "" : written;
+    return recordOf(protocol, host, port, path || "/", query, fragment, path && port === written ? text : null);
+  }
+  const cleaned = withoutBreaks(text.replace(/^[\0-\x20]+/, "").replace(/(?<![\0-\x20])[\0-\x20]+$/, ""));
+  const [, scheme, start, query, fragment] =
+    /^([a-z][a-z\d+.-]*:)?([^?#]*)(?:\?([^#]*))?(?:#(.*))?$/is.exec(cleaned);
+  const protocol = scheme ? scheme.toLowerCase() : base?.protocol ?? invalid(text);
+  const url = recordOf(protocol, null, "", "", query ?? null, null, null);
+  const special = isSpecial(url);
+  if (!scheme && base.opaque) {
+    if (start !== "" || query !== undefined || fragment === undefined) invalid(text);
+    Object.assign(url, { path: base.path, opaque: true, query: base.query });
+  } else if (protocol === "file:") parseFile(start, url, base);
   else if (!scheme) parseRelative(start, url, base);
-  else if (isSpecial(url)) {
-    if (base?.protocol === url.protocol && !/^\/\//.test(start)) parseRelative(start, url, base);
+  else if (special) {
+    if (base?.protocol === protocol && !start.startsWith("//")) parseRelative(start, url, base);
     else parseAuthority(start.replace(/^[/\\]+/, ""), url);
   } else if (start.startsWith("//")) parseAuthority(start.slice(2), url);
-  else if (start[0] === "/") parsePath(start.slice(1), url);
-  else url.path = percentEncode(start, ENCODE.control);
-  if (query !== undefined) url.query = percentEncode(query, isSpecial(url) ? ENCODE.specialQuery : ENCODE.query);
+  else if (start[0] === "/") addPath(start.slice(1), url);
+  else {
+    const isLast = query === undefined && fragment === undefined; // else a space at the end would be lost
+    url.path = percentEncode(isLast ? start : start.replace(/ $/, "%20"), ENCODE.control);
+    url.opaque = true;
+  }
+  if (query !== undefined) url.query = percentEncode(query, special ? ENCODE.specialQuery : ENCODE.query);
   if (fragment !== undefined) url.fragment = percentEncode(fragment, ENCODE.fragment);
   return url;
 }
 
-const pathOf = ({ path }) => (typeof path === "string" ? path : path.map((segment) => `/${segment}`).join(""));
-const hostOf = ({ host, port }) => (host ?? "") + (port === "" ? "" : `:${port}`);
+const hostOf = ({ host, port }) => (port === "" ? host ?? "" : `${host}:${port}`);
 function serialised(url) {
-  const { protocol, username, password, host, path, query, fragment } = url;
+  if (url.href !== null) return url.href;
+  const { protocol, username, password, host, path, opaque, query, fragment } = url;
   const credentials = username || password ? `${username}${password ? `:${password}` : ""}@` : "";
-  const ambiguous = isArray(path) && path.length > 1 && path[0] === ""; // its path would read as a host
+  const ambiguous = !opaque && path.startsWith("//"); // it would read as a host
   const authority = host !== null ? `//${credentials}${hostOf(url)}` : ambiguous ? "/." : "";
   const rest = (query === null ? "" : `?${query}`) + (fragment === null ? "" : `#${fragment}`);
-  return protocol + authority + pathOf(url) + rest;
+  return (url.href = protocol + authority + path + rest);
 }
+
+function originOf(url) {
+  const { protocol } = url;
+  if (protocol === "blob:") {
+    try {
+      const inner = parseUrl(url.path);
+      return /^https?:$/.test(inner.protocol) ? originOf(inner) : "null";
+    } catch {
+      return "null";
+    }
+  }
+  return isSpecial(url) && protocol !== "file:" ? `${protocol}//${hostOf(url)}` : "null";
+}
+
+// What the setters do. One that throws changes no more.
+
+function setProtocol(url, value) {
+  const [, scheme] = /^([a-z][a-z\d+.-]*)(?::|$)/i.exec(withoutBreaks(value)) ?? invalid(value);
+  const protocol = `${scheme.toLowerCase()}:`;
+  if (protocol in PORTS !== isSpecial(url) || (url.protocol === "file:" && url.host === "")) return;
+  if (protocol === "file:" && (url.username || url.password || url.port)) return;
+  url.protocol = protocol;
+  url.port = parsePort(url.port, protocol);
+}
+
+function setHost(url, value, withPort) {
+  const text = withoutBreaks(value);
+  const special = isSpecial(url);
+  const [place] = (special ? /^[^/?#\\]*/ : /^[^/?#]*/).exec(text);
+  if (url.protocol === "file:") {
+    url.host = parseFileHost(place);
+    return;
+  }
+  const [, host, port] = PLACE.exec(place);
+  if (host === "" && (special || port !== undefined || url.username || url.password || url.port)) return;
+  if (port !== undefined && !withPort) return;
+  url.host = host === "" ? "" : parseHost(host, special);
+  if (port !== undefined) setPort(url, port);
+}
+
+function setPort(url, text) {
+  const [digits] = /^\d*/.exec(text);
+  if (digits !== "") url.port = parsePort(digits, url.protocol);
+}
+
+function setPath(url, value) {
+  const text = withoutBreaks(value);
+  const special = isSpecial(url);
+  url.path = "";
+  if (special || text !== "") addPath(text.replace(special ? /^[/\\]/ : /^\//, ""), url);
+  else if (url.host === null) url.path = "/";
+}
+
+function setQuery(url, value) {
+  const text = usv(value);
+  const set = isSpecial(url) ? ENCODE.specialQuery : ENCODE.query;
+  url.query = text === "" ? null : percentEncode(withoutBreaks(text.replace(/^\?/, "")), set);
+}
+
+function setFragment(url, value) {
+  const text = usv(value);
+  url.fragment = text === "" ? null : percentEncode(withoutBreaks(text.replace(/^#/, "")), ENCODE.fragment);
+}
+
+const parsed = (input, base) => {
+  const text = usv(input); // all is converted before anything is parsed
+  const from = base === undefined ? undefined : usv(base);
+  return () => parseUrl(text, from === undefined ? null : parseUrl(from));
+};
+const NO_RECORD = Symbol();
 
 class URL {
   #url;
   #searchParams = null;
   constructor(input, base = undefined) {
-    this.#url = parseUrl(input, base === undefined ? undefined : parseUrl(base));
+    if (input === NO_RECORD) this.#url = base;
+    else {
+      given(arguments, 1);
+      this.#url = base === undefined && typeof input === "string" ? parseUrl(wellFormed(input)) : parsed(input, base)();
+    }
   }
-  static parse(input, base) {
-    try { return new URL(input, base); } catch { return null; }
+  static parse(input, base = undefined) {
+    given(arguments, 1);
+    const parse = parsed(input, base);
+    let url;
+    try { url = parse(); } catch { return null; }
+    return new URL(NO_RECORD, url);
   }
-  static canParse(input, base) { return URL.parse(input, base) !== null; }
-  // A setter that is given nonsense changes nothing.
-  #change(change) {
-    const changed = { ...this.#url, path: isArray(this.#url.path) ? [...this.#url.path] : this.#url.path };
-    try { change(changed); } catch { return; }
-    this.#url = changed;
+  static canParse(input, base = undefined) {
+    given(arguments, 1);
+    const parse = parsed(input, base);
+    try { parse(); } catch { return false; }
+    return true;
   }
-  get #fixed() { return !this.#url.host || this.#url.protocol === "file:"; }
+  #change(change, value, option) {
+    const text = usv(value);
+    const url = this.#url;
+    url.href = null;
+    try { change(url, text, option); } catch {} // nonsense changes nothing
+  }
+  get #hasPlace() { return this.#url.host && this.#url.protocol !== "file:"; } // for credentials and a port
+  #refresh() { if (this.#searchParams) resetSearchParams(this.#searchParams, this.#url.query ?? ""); }
   get href() { return serialised(this.#url); }
-  set href(value) { this.#url = parseUrl(value); this.#refresh(); }
-  get origin() {
-    const { protocol } = this.#url;
-    if (protocol === "blob:" && /^https?:/.test(this.pathname)) return URL.parse(this.pathname)?.origin ?? "null";
-    return isSpecial(this.#url) && protocol !== "file:" ? `${protocol}//${this.host}` : "null";
+  set href(value) {
+    this.#url = parseUrl(usv(value));
+    this.#refresh();
   }
+  get origin() { return originOf(this.#url); }
   get protocol() { return this.#url.protocol; }
-  set protocol(value) {
-    const scheme = /^[a-z][a-z\d+.-]*(?=:|$)/i.exec(value)?.[0].toLowerCase();
-    this.#change((url) => {
-      const next = `${scheme ?? invalid(value)}:`;
-      if (next in PORTS !== isSpecial(url) || url.protocol === "file:" && url.host === "") invalid(value);
-      if (next === "file:" && (url.username || url.password || url.port)) invalid(value);
-      url.protocol = next;
-      url.port = parsePort(url.port, next);
-    });
-  }
+  set protocol(value) { this.#change(setProtocol, value); }
   get username() { return this.#url.username; }
-  set username(value) { if (!this.#fixed) this.#url.username = percentEncode(wellFormed(value), ENCODE.userinfo); }
+  set username(value) {
+    this.#change((url, text) => { if (this.#hasPlace) url.username = percentEncode(text, ENCODE.userinfo); }, value);
+  }
   get password() { return this.#url.password; }
-  set password(value) { if (!this.#fixed) this.#url.password = percentEncode(wellFormed(value), ENCODE.userinfo); }
+  set password(value) {
+    this.#change((url, text) => { if (this.#hasPlace) url.password = percentEncode(text, ENCODE.userinfo); }, value);
+  }
   get host() { return hostOf(this.#url); }
-  set host(value) {
-    const text = wellFormed(value).replace(/[\t\n\r]/g, "");
-    const [, host, port] = /^((?:\[[^\]]*\]|[^:/?#\\[])*)(?::(\d*))?/.exec(text);
-    this.hostname = this.#url.protocol === "file:" ? text : host;
-    if (port && host !== "") this.port = port;
-  }
+  set host(value) { if (!this.#url.opaque) this.#change(setHost, value, true); }
   get hostname() { return this.#url.host ?? ""; }
-  set hostname(value) {
-    const text = wellFormed(value).replace(/[\t\n\r]/g, "");
-    this.#change((url) => {
-      const [host] = (isSpecial(url) ? /^[^/?#\\]*/ : /^[^/?#]*/).exec(text);
-      if (typeof url.path === "string" || (!host.startsWith("[") && host.includes(":"))) invalid(value);
-      const needed = isSpecial(url) || url.username || url.password || url.port;
-      if (host === "" && url.protocol !== "file:" && needed) invalid(value);
-      url.host = host === "" ? "" : parseHost(host, isSpecial(url));
-      if (url.protocol === "file:" && url.host === "localhost") url.host = "";
-    });
-  }
+  set hostname(value) { if (!this.#url.opaque) this.#change(setHost, value, false); }
   get port() { return this.#url.port; }
   set port(value) {
-    if (this.#fixed) return;
-    const text = string(value).replace(/[\t\n\r]/g, "");
-    const [digits] = /^\d*/.exec(text);
-    if (digits !== "" || text === "") this.#change((url) => { url.port = parsePort(digits, url.protocol); });
+    this.#change((url, text) => {
+      if (!this.#hasPlace) return;
+      if (text === "") url.port = "";
+      else setPort(url, withoutBreaks(text));
+    }, value);
   }
-  get pathname() { return pathOf(this.#url); }
-  set pathname(value) {
-    const text = wellFormed(value).replace(/[\t\n\r]/g, "");
-    this.#change((url) => {
-      if (typeof url.path === "string") invalid(value);
-      url.path = [];
-      if (text === "" && !isSpecial(url) && url.host !== null) return;
-      parsePath(text.replace(isSpecial(url) ? /^[/\\]/ : /^\//, ""), url);
-    });
-  }
+  get pathname() { return this.#url.path; }
+  set pathname(value) { if (!this.#url.opaque) this.#change(setPath, value); }
   get search() { return this.#url.query ? `?${this.#url.query}` : ""; }
   set search(value) {
-    const text = wellFormed(value).replace(/[\t\n\r]/g, "").replace(/^\?/, "");
-    const set = isSpecial(this.#url) ? ENCODE.specialQuery : ENCODE.query;
-    this.#url.query = string(value) === "" ? null : percentEncode(text, set);
+    this.#change(setQuery, value);
     this.#refresh();
   }
   get searchParams() {
-    this.#searchParams ??= searchParamsOf(this.search, (text) => { this.#url.query = text === "" ? null : text; });
+    this.#searchParams ??= searchParamsOf(this.#url.query ?? "", (text) => {
+      this.#url.href = null;
+      this.#url.query = text === "" ? null : text;
+    });
     return this.#searchParams;
   }
-  #refresh() { if (this.#searchParams) resetSearchParams(this.#searchParams, this.search); }
   get hash() { return this.#url.fragment ? `#${this.#url.fragment}` : ""; }
-  set hash(value) {
-    const text = wellFormed(value).replace(/[\t\n\r]/g, "").replace(/^#/, "");
-    this.#url.fragment = string(value) === "" ? null : percentEncode(text, ENCODE.fragment);
-  }
-  toString() { return this.href; }
-  toJSON() { return this.href; }
+  set hash(value) { this.#change(setFragment, value); }
+  toString() { return serialised(this.#url); }
+  toJSON() { return serialised(this.#url); }
 }
 
-const percent = (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
-const formEncode = (text) => encodeURIComponent(text).replace(/[!'()~]/g, percent).replace(/%20/g, "+");
-const isObject = (value) => (typeof value === "object" && value !== null) || typeof value === "function";
-function pairsOf(init) {
-  const pairs = init[Symbol.iterator] ? [...init].map((pair) => [...pair]) : Object.entries(init);
-  if (pairs.some((pair) => pair.length !== 2)) throw new TypeError("Each pair needs a name and a value");
+const FORM_ESCAPES = { __proto__: null, "%20": "+", "!": "%21", "'": "%27", "(": "%28", ")": "%29", "~": "%7E" };
+const formEncode = (text) =>
+  /^[\w*.-]*$/.test(text) ? text : encodeURIComponent(text).replace(/%20|[!'()~]/g, (found) => FORM_ESCAPES[found]);
+const formDecode = (text) => percentDecode(text.replace(/\+/g, " "));
+
+function parseForm(text) { // application/x-www-form-urlencoded
+  const pairs = [];
+  for (const part of text.split("&")) {
+    if (part === "") continue;
+    const equals = part.indexOf("=");
+    const end = equals < 0 ? part.length : equals;
+    pairs.push([formDecode(part.slice(0, end)), formDecode(part.slice(end + 1))]);
+  }
   return pairs;
+}
+
+function pairsOf(init) { // a sequence of pairs, or a record
+  const method = init[Symbol.iterator];
+  if (method !== undefined && method !== null) {
+    const pairs = [];
+    for (const item of { [Symbol.iterator]: () => apply(method, init, []) }) {
+      if (!isObject(item)) throw new TypeError("Each pair needs a name and a value");
+      const pair = [...item].map(usv);
+      if (pair.length !== 2) throw new TypeError("Each pair needs a name and a value");
+      pairs.push(pair);
+    }
+    return pairs;
+  }
+  const record = new Map();
+  for (const key of ownKeys(init))
+    if (Reflect.getOwnPropertyDescriptor(init, key)?.enumerable) record.set(usv(key), usv(init[key]));
+  return [...record];
 }
 let searchParamsOf;
 let resetSearchParams;
 
 class URLSearchParams {
-  #list = [];
+  #list = null; // parsed when it is needed
+  #text = "";
   #changed = null;
   constructor(init = "") {
-    if (isObject(init)) this.#list = pairsOf(init).map((pair) => pair.map(wellFormed));
-    else this.#list = URLSearchParams.#parse(wellFormed(init).replace(/^\?/, ""));
-  }
-  static #parse(text) {
-    return text.split("&").filter((part) => part !== "").map((part) => {
-      const [, name, value = ""] = /^([^=]*)=?(.*)$/s.exec(part.replace(/\+/g, " "));
-      return [percentDecode(name), percentDecode(value)];
-    });
+    if (isObject(init)) this.#list = pairsOf(init);
+    else this.#text = usv(init).replace(/^\?/, "");
   }
   static {
-    resetSearchParams = (params, search) => { params.#list = URLSearchParams.#parse(search.slice(1)); };
-    searchParamsOf = (search, changed) => { // those of a URL, which hears of every change
-      const params = new URLSearchParams(search);
+    resetSearchParams = (params, query) => {
+      params.#list = null;
+      params.#text = query;
+    };
+    searchParamsOf = (query, changed) => { // those of a URL, which hears of every change
+      const params = new URLSearchParams();
+      params.#text = query;
       params.#changed = changed;
       return params;
     };
+    iterable(URLSearchParams, (params) => params.#pairs);
   }
-  #set(list) { this.#list = list; this.#changed?.(this.toString()); }
-  get size() { return this.#list.length; }
-  append(name, value) { this.#set([...this.#list, [wellFormed(name), wellFormed(value)]]); }
-  delete(name, value) { this.#set(this.#list.filter((pair) => !URLSearchParams.#matches(pair, name, value))); }
-  get(name) { return this.#list.find((pair) => URLSearchParams.#matches(pair, name))?.[1] ?? null; }
-  getAll(name) { return this.#list.filter((pair) => URLSearchParams.#matches(pair, name)).map(([, value]) => value); }
-  has(name, value) { return this.#list.some((pair) => URLSearchParams.#matches(pair, name, value)); }
+  get #pairs() { return (this.#list ??= parseForm(this.#text)); }
+  #set(list) {
+    this.#list = list;
+    this.#changed?.(this.toString());
+  }
+  get size() { return this.#pairs.length; }
+  append(name, value) {
+    given(arguments, 2);
+    const pair = [usv(name), usv(value)];
+    this.#pairs.push(pair);
+    this.#set(this.#list);
+  }
+  delete(name, value = undefined) {
+    given(arguments, 1);
+    const gone = matching(name, value);
+    this.#set(this.#pairs.filter((pair) => !gone(pair)));
+  }
+  get(name) {
+    given(arguments, 1);
+    return this.#pairs.find(matching(name))?.[1] ?? null;
+  }
+  getAll(name) {
+    given(arguments, 1);
+    return this.#pairs.filter(matching(name)).map(([, value]) => value);
+  }
+  has(name, value = undefined) {
+    given(arguments, 1);
+    return this.#pairs.some(matching(name, value));
+  }
   set(name, value) {
-    const first = this.#list.findIndex((pair) => URLSearchParams.#matches(pair, name));
-    if (first < 0) return this.append(name, value);
-    const changed = this.#list.with(first, [wellFormed(name), wellFormed(value)]);
-    this.#set(changed.filter((pair, i) => i <= first || !URLSearchParams.#matches(pair, name)));
+    given(arguments, 2);
+    const pair = [usv(name), usv(value)];
+    const isNamed = matching(pair[0]);
+    const first = this.#pairs.findIndex(isNamed);
+    if (first < 0) this.#list.push(pair);
+    else this.#list[first] = pair;
+    this.#set(this.#list.filter((one, i) => i <= first || first < 0 || !isNamed(one)));
   }
-  static #matches([key, item], name, value) {
-    return key === wellFormed(name) && (value === undefined || item === wellFormed(value));
-  }
-  sort() { this.#set([...this.#list].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))); }
-  forEach(callback, self) { for (const [name, value] of this) apply(callback, self, [value, name, this]); }
-  *entries() { for (let i = 0; i < this.#list.length; i++) yield [...this.#list[i]]; }
-  *keys() { for (const [name] of this) yield name; }
-  *values() { for (const [, value] of this) yield value; }
-  [Symbol.iterator]() { return this.entries(); }
-  toString() { return this.#list.map((pair) => pair.map(formEncode).join("=")).join("&"); }
+  sort() { this.#set([...this.#pairs].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))); }
+  toString() { return this.#pairs.map(([name, value]) => `${formEncode(name)}=${formEncode(value)}`).join("&"); }
+}
+function matching(name, value) {
+  const key = usv(name);
+  const wanted = value === undefined ? undefined : usv(value);
+  return (pair) => pair[0] === key && (wanted === undefined || pair[1] === wanted);
 }

@@ -1,0 +1,190 @@
+/* What the engine asks of a C library and a WebAssembly module without a system does not have.
+ *
+ * The mathematics and some of the strings are a C library's own sources (build.py). */
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/time.h>
+#include <time.h>
+
+#include "dtoa.h"
+
+extern struct {
+    uint64_t now, seed;
+} host;
+
+const struct __clockid { int id; } _CLOCK_MONOTONIC, _CLOCK_REALTIME;
+_Noreturn void abort(void)
+{
+    __builtin_trap();
+}
+
+int gettimeofday(struct timeval *restrict time, void *restrict zone)
+{
+    time->tv_sec = host.now / 1000000;
+    time->tv_usec = host.now % 1000000;
+    return 0;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *time)
+{
+    time->tv_sec = host.now / 1000000;
+    time->tv_nsec = host.now % 1000000 * 1000;
+    return 0;
+}
+
+struct tm *localtime_r(const time_t *restrict time, struct tm *restrict local)
+{
+    *local = (struct tm){0}; /* the engine asks for the offset alone: it is UTC */
+    return local;
+}
+
+/* printf, as far as the engine's messages use it: flags 0 and -, width, precision, and d i u x X o c s p z l ll j t. */
+
+struct output {
+    char *at, *end;
+    size_t length;
+};
+
+static void put(struct output *out, char c)
+{
+    if (out->at < out->end)
+        *out->at++ = c;
+    out->length++;
+}
+
+static void pad(struct output *out, int width, char with)
+{
+    while (width-- > 0)
+        put(out, with);
+}
+
+static int number(const char **format, va_list *values)
+{
+    int n = 0;
+    if (**format == '*') {
+        ++*format;
+        return va_arg(*values, int);
+    }
+    while (**format >= '0' && **format <= '9')
+        n = n * 10 + *(*format)++ - '0';
+    return n;
+}
+
+int vsnprintf(char *restrict buffer, size_t size, const char *restrict format, va_list given)
+{
+    struct output out = {buffer, size ? buffer + size - 1 : buffer, 0};
+    va_list values;
+    va_copy(values, given);
+    while (*format) {
+        if (*format != '%') {
+            put(&out, *format++);
+            continue;
+        }
+        int left = 0, zeros = 0, longs = 0, precision = -1;
+        for (format++; *format == '-' || *format == '0'; format++)
+            *format == '-' ? (left = 1) : (zeros = 1);
+        int width = number(&format, &values);
+        if (*format == '.') {
+            format++;
+            precision = number(&format, &values);
+        }
+        for (; *format == 'l' || *format == 'z' || *format == 'j' || *format == 't'; format++)
+            longs += *format == 'l' ? 1 : *format == 'j' ? 2 : 0; /* size_t and long are 32 bits */
+        char text[24], *from = text + sizeof(text), kind = *format++;
+        int length = 0, negative = 0;
+        unsigned base = kind == 'x' || kind == 'X' || kind == 'p' ? 16 : kind == 'o' ? 8 : 10;
+        switch (kind) {
+        case 'd': case 'i': case 'u': case 'x': case 'X': case 'p': case 'o': {
+            int is_signed = kind == 'd' || kind == 'i';
+            uint64_t n = longs > 1    ? va_arg(values, uint64_t)
+                         : is_signed ? (uint64_t)(int64_t)va_arg(values, int32_t)
+                                     : va_arg(values, uint32_t);
+            if (is_signed && (int64_t)n < 0) {
+                negative = 1;
+                n = -n;
+            }
+            for (; n || length < (precision < 0 ? 1 : precision > 20 ? 20 : precision); n /= base, length++)
+                *--from = (kind == 'X' ? "0123456789ABCDEF" : "0123456789abcdef")[n % base];
+            break;
+        }
+        case 'c':
+            *--from = va_arg(values, int);
+            length = 1;
+            zeros = 0;
+            break;
+        case 's':
+            from = va_arg(values, char *);
+            while ((precision < 0 || length < precision) && from[length])
+                length++;
+            zeros = 0;
+            break;
+        default:
+            *--from = kind;
+            length = kind != 0;
+            if (!kind)
+                format--;
+        }
+        int fill = width - length - negative;
+        if (!left && !zeros)
+            pad(&out, fill, ' ');
+        if (negative)
+            put(&out, '-');
+        if (!left && zeros)
+            pad(&out, fill, '0');
+        for (int i = 0; i < length; i++)
+            put(&out, from[i]);
+        if (left)
+            pad(&out, fill, ' ');
+    }
+    va_end(values);
+    if (size)
+        *out.at = 0;
+    return out.length;
+}
+
+int snprintf(char *restrict buffer, size_t size, const char *restrict format, ...)
+{
+    va_list values;
+    va_start(values, format);
+    int length = vsnprintf(buffer, size, format, values);
+    va_end(values);
+    return length;
+}
+
+/* The engine's dumps, which nothing calls. */
+int printf(const char *restrict format, ...)
+{
+    return 0;
+}
+
+/* One number literal in the engine is read with strtod: its own reader gives the same. */
+double strtod(const char *restrict text, char **restrict end)
+{
+    JSATODTempMem memory;
+    const char *after;
+    double value = js_atod(text, &after, 10, 0, &memory);
+    if (end)
+        *end = (char *)after;
+    return value;
+}
+
+char *strchr(const char *text, int c)
+{
+    for (; *text != (char)c; text++)
+        if (!*text)
+            return NULL;
+    return (char *)text;
+}
+
+char *strrchr(const char *text, int c)
+{
+    const char *last = NULL;
+    do
+        if (*text == (char)c)
+            last = text;
+    while (*text++);
+    return (char *)last;
+}

@@ -1,0 +1,166 @@
+"""For the authors of polling code: run it without any effect, and the types of what it finds around it."""
+
+from datetime import datetime, timedelta
+from importlib import resources
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter
+from pydantic import AfterValidator, BaseModel, Field
+from starlette.responses import Response
+
+from hairtrigger.api.v1.responses import problems
+from hairtrigger.api.v1.schemas import Body, Instant, Secret
+from hairtrigger.domain.slug import utf16_length
+from hairtrigger.sandbox import code as sandbox
+from hairtrigger.services import dry_run
+from hairtrigger.services.dry_run import Asked, DryRuns
+
+_LONGEST_CODE = 1000  # UTF-16 units, as in a trigger
+
+
+def _short(code: str) -> str:
+    if utf16_length(code) > _LONGEST_CODE:
+        raise ValueError(f"Polling code has at most {_LONGEST_CODE} characters.")
+    return code
+
+
+Code = Annotated[str, AfterValidator(_short), Field(max_length=_LONGEST_CODE)]
+
+
+class DryRun(Body):
+    """The code, or what has some: a trigger of an integration, or a project trigger. What is given beside them
+    takes the place of what they have."""
+
+    code: Code | None = Field(None, description="An API key needs the scope INTEGRATION_API for it.")
+    integration_id: UUID | None = None
+    integration_trigger_id: UUID | None = Field(None, description="Of that integration.")
+    project_trigger_id: UUID | None = Field(
+        None, description="Its code, inputs, connection and time are used, and its events are known already."
+    )
+    inputs: dict[str, Any] | None = None
+    secrets: dict[str, Secret] | None = Field(None, description="Instead of a connection's.")
+    connection_id: UUID | None = Field(None, description="One to the code's integration.")
+    last_poll_time: Instant | None = Field(
+        None, description="Default: the project trigger's last poll, or when it was enabled, or a day ago."
+    )
+
+    def asked(self) -> Asked:
+        return Asked(**dict(self))
+
+
+class FoundEvent(BaseModel):
+    """`new`: it would be stored. `stored`: the project trigger has it. `repeated`: an event before it has its key."""
+
+    verdict: Literal["new", "stored", "repeated"]
+    key: str
+    type: str | None
+    occurred_at: datetime
+    data: Any
+
+
+class HttpHeader(BaseModel):
+    name: str
+    value: str = Field(description="Credentials are hidden.")
+
+
+class HttpExchange(BaseModel):
+    method: str
+    url: str
+    request_headers: list[HttpHeader]
+    request_body: str = Field(description="Its beginning.")
+    request_bytes: int
+    milliseconds: float
+    status: int | None = Field(description="null: there was no answer.")
+    answered_by: str | None = Field(description="The URL after redirects.")
+    redirected: bool
+    response_headers: list[HttpHeader]
+    response_body: str = Field(description="Its beginning.")
+    response_bytes: int
+    error: str | None
+    reason: str | None = Field(description="Why there was no answer, for the operator only.")
+
+    @classmethod
+    def of(cls, made: dry_run.Exchange) -> "HttpExchange":
+        headers = {
+            name: [HttpHeader(name=key, value=value) for key, value in getattr(made, name)]
+            for name in ("request_headers", "response_headers")
+        }
+        return cls(**{**vars(made), **headers, "milliseconds": _milliseconds(made.duration)})
+
+
+class RunError(BaseModel):
+    kind: sandbox.PollErrorKind
+    name: str
+    message: str
+    line: int | None = Field(description="Of the code, from 1.")
+    column: int | None = Field(description="From 1, in UTF-16 units.")
+
+
+class RunUsage(BaseModel):
+    cpu_milliseconds: float
+    wall_milliseconds: float
+    memory_bytes: int = Field(description="At the peak.")
+    fetches: int
+    response_bytes: int
+
+    @classmethod
+    def of(cls, usage: sandbox.Usage) -> "RunUsage":
+        return cls(
+            cpu_milliseconds=_milliseconds(usage.cpu),
+            wall_milliseconds=_milliseconds(usage.wall),
+            memory_bytes=usage.memory_bytes,
+            fetches=usage.fetches,
+            response_bytes=usage.response_bytes,
+        )
+
+
+class DryRunReport(BaseModel):
+    last_poll_time: datetime
+    events: list[FoundEvent]
+    error: RunError | None = Field(description="Why there are no events.")
+    console: list[str]
+    exchanges: list[HttpExchange]
+    usage: RunUsage | None = Field(description="null: the sandbox broke, or gave the code up.")
+
+    @classmethod
+    def of(cls, report: dry_run.Report) -> "DryRunReport":
+        return cls(
+            last_poll_time=report.last_poll_time,
+            events=[FoundEvent(**vars(one)) for one in report.events],
+            error=RunError.model_validate(report.error, from_attributes=True) if report.error else None,
+            console=list(report.console),
+            exchanges=[HttpExchange.of(one) for one in report.exchanges],
+            usage=RunUsage.of(report.usage) if report.usage else None,
+        )
+
+
+class Declarations(Response):
+    media_type = "application/typescript"
+
+
+def router(routes: APIRouter, dry_runs: DryRuns, Authenticated: Any) -> APIRouter:  # noqa: N803 a type
+    @routes.post("/polling-code/dry-run", responses=problems(429))
+    async def dry_run_polling_code(body: DryRun, caller: Authenticated) -> DryRunReport:
+        """Runs polling code as a poll would, and shows everything. Nothing is stored and no cursor moves, but what
+        the code sends is sent."""
+        return DryRunReport.of(await dry_runs.run(caller, body.asked()))
+
+    @routes.get(
+        "/polling-code/environment.d.ts",
+        response_class=Declarations,
+        responses={200: {"content": {"application/typescript": {"schema": {"type": "string"}}}}},
+    )
+    async def get_polling_environment(caller: Authenticated) -> Declarations:  # noqa: ARG001
+        """TypeScript declarations of what polling code finds around it, for editors."""
+        return Declarations(declarations())
+
+    return routes
+
+
+def declarations() -> str:
+    return (resources.files("hairtrigger.sandbox") / "environment.d.ts").read_text("utf-8")
+
+
+def _milliseconds(time: timedelta) -> float:
+    return round(time.total_seconds() * 1000, 3)

@@ -1,0 +1,77 @@
+"""The walls around a worker: what its process may ask of the system, should guest code ever break out of WebAssembly.
+
+They are raised in two steps. `enclose` comes before the first thread and before the guest's code is loaded: what it
+does belongs to a thread and to those that the thread starts. `seal` comes when everything is loaded, and before
+anything of a user: from then on no file is opened and no code loaded. Everything is done as far as the machine allows,
+and reported; `Walls.missing` says whether that is enough.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from pathlib import Path
+
+from hairtrigger.sandbox.lockdown.walls import Walls
+
+if sys.platform == "linux":
+    from hairtrigger.sandbox.lockdown import landlock, limits, namespaces, privileges, seccomp, self_test
+
+_STANDARD = (0, 1, 2)
+_MOST_DESCRIPTORS = 1 << 20
+
+
+def enclose(descriptors: Collection[int]) -> Walls:
+    """Keeps the given descriptors open, and the standard streams on /dev/null."""
+    if sys.platform != "linux":
+        _close_all_but(descriptors)
+        return Walls()
+    alone = len([*Path("/proc/self/task").glob("*")]) <= 1  # nothing, where there is no /proc
+    _close_all_but(descriptors)
+    names = namespaces.separate()
+    emptied = bool(names) and namespaces.empty_the_root()
+    privileges.bound_capabilities()
+    privileges.become_nobody()
+    uid = os.getuid()
+    if not names and alone and (names := namespaces.separate_as_a_user()):
+        emptied = namespaces.empty_the_root()
+    for wall in (
+        privileges.drop_capabilities,
+        privileges.gain_no_privileges,
+        privileges.hide_memory,
+        privileges.end_with_parent,
+    ):
+        _done(wall)
+    # Threads that there are already would not be held, and could undo what they share with this one.
+    version = landlock.version() if alone and _done(landlock.allow_nothing) else 0
+    return Walls(uid=uid, namespaces=names, empty_root=emptied, landlock=version)
+
+
+def seal(walls: Walls) -> Walls:
+    """Holds for every thread that there is."""
+    if sys.platform != "linux":
+        return walls
+    done = replace(
+        walls,
+        limits=_done(limits.limit_resources),
+        no_executable_memory=_done(privileges.gain_no_executable_memory),
+        seccomp=_done(seccomp.filter_system_calls),
+    )
+    return replace(done, not_refused=self_test.not_refused(), tested=True)
+
+
+def _done(wall: Callable[[], object]) -> bool:
+    try:
+        wall()
+    except OSError:
+        return False
+    return True
+
+
+def _close_all_but(descriptors: Collection[int]) -> None:
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for standard in _STANDARD:
+        os.dup2(nothing, standard)
+    kept = sorted({*_STANDARD, *descriptors})
+    for below, above in zip(kept, [*kept[1:], _MOST_DESCRIPTORS], strict=True):
+        os.closerange(below + 1, above)

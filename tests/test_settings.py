@@ -1,0 +1,64 @@
+"""Settings come from the environment, and a wrong one is refused by its name."""
+
+from dataclasses import fields
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from hairtrigger.sandbox.code import DEFAULT_LIMITS, MEBIBYTE, Limits
+from hairtrigger.settings import Settings
+
+SANDBOX: dict[str, tuple[str, str, Any]] = {
+    "CPU_MILLISECONDS": ("100", "cpu", timedelta(milliseconds=100)),
+    "WALL_SECONDS": ("2.5", "wall", timedelta(seconds=2.5)),
+    "MEMORY_BYTES": ("4194304", "memory_bytes", 4 * MEBIBYTE),
+    "FETCHES": ("2", "fetches", 2),
+    "CONCURRENT_FETCHES": ("3", "concurrent_fetches", 3),
+    "REQUEST_BYTES": ("2000", "request_bytes", 2000),
+    "RESPONSE_BYTES": ("3000", "response_bytes", 3000),
+    "TOTAL_RESPONSE_BYTES": ("4000", "total_bytes", 4000),
+    "CONSOLE_LINES": ("5", "console_lines", 5),
+    "CONSOLE_LINE_CHARACTERS": ("6", "console_line_chars", 6),
+    "RESULT_BYTES": ("7000", "result_bytes", 7000),
+    "RESULTS": ("8", "result_count", 8),
+    "RESULT_LEVELS": ("9", "result_levels", 9),
+}
+
+
+def test_without_settings_the_sandboxes_limits_are_its_own() -> None:
+    assert Settings().sandbox_limits == DEFAULT_LIMITS
+
+
+def test_every_limit_of_the_sandbox_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, (value, _, _) in SANDBOX.items():
+        monkeypatch.setenv(f"HAIRTRIGGER_SANDBOX_{name}", value)
+
+    assert Settings().sandbox_limits == Limits(**{field: wanted for _, field, wanted in SANDBOX.values()})
+    assert {field for _, field, _ in SANDBOX.values()} == {field.name for field in fields(Limits)}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("CPU_MILLISECONDS", "0", "greater than or equal to 10"),
+        ("CPU_MILLISECONDS", "fast", "valid integer"),
+        ("WALL_SECONDS", "0", "greater than 0"),
+        ("WALL_SECONDS", "60", "60 s is not less than HAIRTRIGGER_POLL_DEADLINE_SECONDS, 60 s"),
+        ("WALL_SECONDS", "nan", ""),
+        ("MEMORY_BYTES", "1000", "greater than or equal to 1048576"),
+        ("CONCURRENT_FETCHES", "0", "greater than or equal to 1"),
+        ("RESPONSE_BYTES", "1000000000", "less than or equal to 33554432"),
+        ("RESULT_LEVELS", "201", "less than or equal to 200"),
+    ],
+)
+def test_a_wrong_limit_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str, reason: str) -> None:
+    monkeypatch.setenv(f"HAIRTRIGGER_SANDBOX_{name}", value)
+
+    with pytest.raises(ValidationError) as raised:
+        Settings()
+
+    [error] = raised.value.errors()
+    assert error["loc"][0] in {f"sandbox_{name}".lower(), f"HAIRTRIGGER_SANDBOX_{name}"}
+    assert reason in error["msg"]
