@@ -38,7 +38,7 @@ def receive():
     kind, poll, head, body = struct.unpack(">BIII", exactly(13))
     return kind, poll, exactly(head), exactly(body)
 receive()
-walls = b'{"platform": "liar", "namespaces": [], "not_refused": []}'
+walls = b'{"platform": "liar", "namespaces": [], "holes": []}'
 connection.sendall(struct.pack(">BIII", 6, 0, len(walls), 0) + walls)
 while True:
     kind, poll, head, body = receive()

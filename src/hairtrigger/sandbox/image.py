@@ -98,7 +98,7 @@ class _Sample:
     def hooks(self) -> dict[str, Hook]:
         return native_hooks() | {
             "done": lambda *_: self._end(),
-            "fail": lambda *said: self._fail(*said),
+            "fail": self._fail,
             "fetchFromHost": lambda fetch, *_: self._begin(fetch),
             "random": lambda length: bytes(int(length)),
             "wake": lambda *_: None,

@@ -1,7 +1,7 @@
 """The guest's own interface: QuickJS-NG as WebAssembly with one import, built from guest/guest.c.
 
-What a guest answers is checked against the bounds of its memory and believed no further. Calls go straight to wasmtime's
-C API: its Python wrapper looks up the type of a function at every call, which would be most of a poll's cost.
+What a guest answers is checked against the bounds of its memory and believed no further. Calls go straight to
+wasmtime's C API: its Python wrapper looks up the type of a function at every call, most of what a poll would cost.
 """
 
 import ctypes

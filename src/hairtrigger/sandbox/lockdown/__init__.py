@@ -57,7 +57,7 @@ def seal(walls: Walls) -> Walls:
         no_executable_memory=_done(privileges.gain_no_executable_memory),
         seccomp=_done(seccomp.filter_system_calls),
     )
-    return replace(done, not_refused=self_test.not_refused(), tested=True)
+    return replace(done, holes=self_test.holes(), tested=True)
 
 
 def _done(wall: Callable[[], object]) -> bool:

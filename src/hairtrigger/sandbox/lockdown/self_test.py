@@ -18,7 +18,7 @@ _PARENT = os.getppid()  # is no longer told later
 _REFUSED = (errno.EPERM, errno.EACCES)
 
 
-def not_refused() -> tuple[str, ...]:
+def holes() -> tuple[str, ...]:
     return tuple(name for name, attempt in _ATTEMPTS.items() if not _refused(attempt))
 
 

@@ -19,7 +19,7 @@ class Walls:
     empty_root: bool = False
     no_executable_memory: bool = False
     limits: bool = False
-    not_refused: tuple[str, ...] = ()  # by the self-test's attempts
+    holes: tuple[str, ...] = ()  # attempts of the self-test that were not refused
     tested: bool = False
 
     @classmethod
@@ -35,6 +35,6 @@ class Walls:
         """Why no user's code may run behind them, if it may not."""
         if not self.seccomp:
             return "seccomp"
-        if not self.tested or self.not_refused:
-            return f"what refuses to {', '.join(self.not_refused) or 'do anything'}"
+        if not self.tested or self.holes:
+            return f"what refuses to {', '.join(self.holes) or 'do anything'}"
         return None
