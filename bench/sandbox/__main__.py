@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench.machine import observed
 from bench.sandbox.cases import cases, example, large
 from bench.sandbox.cold import Cold, measured
 from bench.sandbox.contenders import (
@@ -29,11 +30,10 @@ from bench.sandbox.contenders import (
 )
 from bench.sandbox.crowd import Crowd, Memory, crowd, memory
 from bench.sandbox.latency import Latency, latency
-from bench.sandbox.machine import observed
 from bench.sandbox.ours import Ours
 from bench.sandbox.profile import profiled
 from bench.sandbox.soak import POLLS, Soak, soak
-from bench.sandbox.table import table
+from bench.table import table
 from hairtrigger.serving import loop
 
 AT_ONCE = 100

@@ -6,8 +6,8 @@ from array import array
 from dataclasses import dataclass
 from statistics import median, quantiles
 
+from bench.machine import proportional_bytes, resident_bytes
 from bench.sandbox.cases import Case
-from bench.sandbox.machine import proportional_bytes, resident_bytes
 from bench.sandbox.ours import Internet, Ours
 from hairtrigger.sandbox.code import HttpRequest, HttpResponse
 

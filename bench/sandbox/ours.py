@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.machine import cpu_seconds, descendants
 from bench.sandbox.cases import ANSWER_HEADERS, INPUTS, LAST_POLL, REQUEST, SECRETS, Case
-from bench.sandbox.machine import cpu_seconds, descendants
 from hairtrigger.sandbox.code import HttpRequest, HttpResponse, Outcome, Program
 from hairtrigger.sandbox.host import Sandbox
 

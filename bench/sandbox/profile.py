@@ -9,11 +9,11 @@ from types import CodeType
 from typing import Any
 from unittest.mock import patch
 
+from bench.machine import page_faults
 from bench.sandbox.cases import Case
-from bench.sandbox.machine import page_faults
 from bench.sandbox.ours import Internet, Ours
 from bench.sandbox.stages import REST, STAGES
-from bench.sandbox.table import table
+from bench.table import table
 from hairtrigger.sandbox.frames import Frame, Kind
 from hairtrigger.sandbox.live import Live
 

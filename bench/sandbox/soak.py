@@ -10,8 +10,8 @@ from statistics import linear_regression
 from typing import Any
 from unittest.mock import patch
 
+from bench.machine import resident_bytes
 from bench.sandbox.cases import Case
-from bench.sandbox.machine import resident_bytes
 from bench.sandbox.ours import Internet, Ours
 
 POLLS = 100_000
