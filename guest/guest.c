@@ -6,6 +6,13 @@
  * Values pass through `buffer`, one after the other: a byte for the kind, a 32-bit length, the bytes.
  */
 
+#include <stddef.h>
+
+/* What the image has when it is taken is never freed, so it need not be counted: counts of references would be written to
+ * all over it, and each page that is written to is copied. Until then there is no image. See PATCHES in build.py. */
+extern char *image_end;
+static int uncounted = 1 << 30;
+
 #include "quickjs.c"
 
 #define EXPORT(name) __attribute__((export_name(#name))) name
@@ -17,7 +24,7 @@ enum { UNDEFINED, STRING, BYTES };
 enum { OK, THREW };
 enum { ENTRIES_AT_MOST = 16, SCRATCH = 64 * 1024, STACK = 256 * 1024 };
 
-extern char *forget_free_blocks(void), *first_block(void);
+extern char *end_image(void), *first_block(void);
 extern uint8_t *plan_of_blocks(void);
 
 static JSRuntime *rt;
@@ -213,25 +220,32 @@ static JSValue decode(JSContext *c, JSValueConst this, int count, JSValueConst *
     return text;
 }
 
-/* parseJson(bytes): what JSON.parse gives of their text, which is never made; undefined if they are no UTF-8. */
+#include "json.c"
+
+/* parseJson(bytes): what JSON.parse gives of their text; undefined if they are no UTF-8. */
 static JSValue parse_json(JSContext *c, JSValueConst this, int count, JSValueConst *values)
 {
     size_t length;
+    int is_left;
     const uint8_t *data = JS_GetUint8Array(ctx, &length, values[0]);
     if (!data)
         return JS_IsObject(values[0]) ? JS_EXCEPTION : JS_UNDEFINED;
-    if (!is_utf8(data, data + length))
-        return JS_UNDEFINED;
     if (length >= 3 && memcmp(data, "\xef\xbb\xbf", 3) == 0) {
         data += 3;
         length -= 3;
     }
-    char *text = js_malloc(ctx, length + 1); /* the parser looks one further */
+    JSValue value = json_parsed(data, length, &is_left);
+    if (!is_left)
+        return value;
+    JS_FreeValue(ctx, JS_GetException(ctx));
+    if (!is_utf8(data, data + length))
+        return JS_UNDEFINED;
+    char *text = js_malloc(ctx, length + 1); /* the engine's parser looks one further */
     if (!text)
         return JS_EXCEPTION;
     memcpy(text, data, length);
     text[length] = 0;
-    JSValue value = JS_ParseJSON(ctx, text, length, "<input>");
+    value = JS_ParseJSON(ctx, text, length, "<input>");
     js_free(ctx, text);
     return value;
 }
@@ -295,7 +309,7 @@ char *EXPORT(seal)(uint32_t more)
 {
     JS_RunGC(rt);
     JS_SetGCThreshold(rt, rt->malloc_state.malloc_size + more);
-    return forget_free_blocks();
+    return end_image();
 }
 
 /* For the layout of the image (malloc.c). */

@@ -2,11 +2,11 @@
  *
  * Freed blocks wait in lists by size and are never split or joined. What matters is which pages a poll touches, each of
  * which costs a fault and a copy:
- * - After `forget_free_blocks` nothing of the image's free space is used again, so that all that a poll allocates lies
- *   side by side behind it.
- * - What a poll writes to of the image (counts of references above all) is spread over all of it. So the host bakes
- *   twice: it marks in `plan`, by the order of their allocation, which blocks a poll wrote to the first time; the second
- *   time those lie side by side. Both times the engine asks for the same blocks in the same order.
+ * - After `end_image` nothing of the image's free space is used again, so that all that a poll allocates lies side by
+ *   side behind it.
+ * - What a poll writes to of the image is spread over all of it. So the host bakes twice: it marks in `plan`, by the order
+ *   of their allocation, which blocks a poll wrote to the first time; the second time those lie side by side. Both times
+ *   the engine asks for the same blocks in the same order.
  */
 
 #include <stddef.h>
@@ -34,6 +34,7 @@ static uint32_t calls;
 static uint8_t plan[PLANNED / 8]; /* a bit for each call */
 static char *planned, *planned_end;
 extern char __heap_base;
+char *image_end; /* none yet */
 
 static char *heap_start(void)
 {
@@ -160,7 +161,7 @@ size_t malloc_usable_size(void *payload)
 
 void free(void *payload)
 {
-    if (!payload)
+    if ((char *)payload < image_end || !payload)
         return;
     struct block *block = block_of(payload);
     if ((char *)block + block->size == top) {
@@ -209,14 +210,14 @@ void *realloc(void *payload, size_t wanted)
 
 /* From here on, memory comes from behind the image alone: from its next page of 4 KiB, in spare room that is not in it.
  * What ends there are the blocks, side by side. */
-char *forget_free_blocks(void)
+char *end_image(void)
 {
     char *blocks_end = top;
     memset(plan, 0, sizeof(plan));
     memset(free_blocks, 0, sizeof(free_blocks));
     planned = planned_end = NULL;
     top = (char *)(((uintptr_t)used + 4095) & ~4095u);
-    used = top;
+    used = image_end = top;
     if (end - top < GROW)
         grown(GROW);
     return blocks_end;

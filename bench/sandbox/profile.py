@@ -22,7 +22,7 @@ LARGE_POLLS = 20
 ROUNDS = 3
 WARM_UP = 5
 FUNCTIONS = 15
-_START = "hairtrigger.sandbox.spawn._WORKER"
+_START = "hairtrigger.sandbox.spawn.PROGRAM"
 _OTHER_START = """
 import sys
 sys.path[:] = sys.argv[3:]

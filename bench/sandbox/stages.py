@@ -27,7 +27,7 @@ STAGES = {
     ),
     "limits and clocks": ("guest:Guest.enter",),
     "the poll's own objects": ("worker:Poll.__init__", "guest:Guest.__init__"),
-    "frames": ("worker:Worker._send", "worker:Worker._receive"),
+    "frames": ("worker:Worker._send", "frames:Incoming.take"),
 }
 
 

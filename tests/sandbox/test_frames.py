@@ -14,9 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hairtrigger.sandbox.code import Outcome, PollError, PollErrorKind
-from hairtrigger.sandbox.frames import HEADER, LARGEST, Frame, Header, Kind, Malformed
+from hairtrigger.sandbox.frames import HEADER, LARGEST, Frame, Header, Incoming, Kind, Malformed
 from hairtrigger.sandbox.host import Sandbox
-from hairtrigger.sandbox.worker import Worker
 from tests.sandbox.programs import Internet, answer, program
 
 pytestmark = pytest.mark.anyio
@@ -230,8 +229,7 @@ def test_a_worker_reads_any_bytes_as_a_frame_or_malformed_or_the_end(sent: bytes
     with ours, theirs:
         ours.sendall(sent)
         ours.close()
-        worker = Worker.__new__(Worker)
-        worker._connection = theirs
+        incoming = Incoming(theirs)
         with suppress(Malformed):
-            while worker._receive() is not None:
+            while incoming.take() is not None:
                 pass

@@ -531,10 +531,10 @@ theirs.close()
 service = worker.Worker(ours, None)
 values = {name: process._plain(value) for name, value in dataclasses.asdict(code.DEFAULT_LIMITS).items()}
 service._send(frames.Frame(frames.Kind.HELLO, head={"limits": values, "unlocked": False}, body=compiled))
-ready = service._receive()
+ready = service._incoming.take()
 course = {"seed": "00" * 16, "start": 0, "recorded": False, "replayed": False}
 service._send(frames.Frame(frames.Kind.CHECK, 1, course, b'"return [)"'))
-checked = service._receive()
+checked = service._incoming.take()
 tell([ready.kind.name, ready.head, checked.kind.name, checked.head["name"]])
 """
 

@@ -4,6 +4,7 @@ A worker is trusted no further than the code it runs: whatever it sends is check
 """
 
 import json
+import socket
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
@@ -11,6 +12,8 @@ from typing import Any
 
 HEADER = struct.Struct(">BIII")  # kind, poll, length of the head, length of the body
 LARGEST = 64 * 1024 * 1024
+_AT_ONCE = 256 * 1024
+_in_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Kind(IntEnum):
@@ -47,7 +50,7 @@ class Frame:
     body: bytes = b""
 
     def packed(self) -> bytes:
-        head = json.dumps(self.head, separators=(",", ":")).encode()
+        head = _in_json(self.head).encode()
         return HEADER.pack(self.kind, self.poll, len(head), len(self.body)) + head + self.body
 
 
@@ -59,7 +62,7 @@ class Header:
     body_length: int
 
     @classmethod
-    def parsed(cls, data: bytes, largest: int = LARGEST) -> "Header":
+    def parsed(cls, data: bytes | bytearray, largest: int = LARGEST) -> "Header":
         try:
             kind, poll, head_length, body_length = HEADER.unpack(data)
             header = cls(Kind(kind), poll, head_length, body_length)
@@ -79,3 +82,36 @@ class Header:
         except (ValueError, RecursionError) as error:
             raise Malformed(str(error)) from None
         return Frame(self.kind, self.poll, head, payload[self.head_length :])
+
+
+class Incoming:
+    """The frames that come out of a socket, which is read no more often than need be."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._data = bytearray()
+
+    @property
+    def waits(self) -> bool:
+        """Whether something was read that has not been taken."""
+        return bool(self._data)
+
+    def take(self) -> Frame | None:
+        """The next frame, for which it waits, or None when the other side is gone."""
+        if not self._has(HEADER.size):
+            return None
+        header = Header.parsed(self._data[: HEADER.size])
+        end = HEADER.size + header.length
+        if not self._has(end):
+            return None
+        payload = bytes(self._data[HEADER.size : end])
+        del self._data[:end]
+        return header.frame(payload)
+
+    def _has(self, length: int) -> bool:
+        while len(self._data) < length:
+            more = self._connection.recv(_AT_ONCE)
+            if not more:
+                return False
+            self._data += more
+        return True

@@ -20,7 +20,7 @@ from wasmtime import WasmtimeError
 from hairtrigger.sandbox import failures
 from hairtrigger.sandbox.code import DEFAULT_LIMITS, Limits, PollErrorKind
 from hairtrigger.sandbox.environment import Hook, native_hooks
-from hairtrigger.sandbox.frames import HEADER, Frame, Header, Kind
+from hairtrigger.sandbox.frames import Frame, Incoming, Kind
 from hairtrigger.sandbox.guest import Guest, Machine, Stopped
 from hairtrigger.sandbox.lockdown import enclose, seal
 from hairtrigger.sandbox.lockdown.walls import UNLOCKED
@@ -195,11 +195,13 @@ class Poll:
 class Worker:
     def __init__(self, connection: socket.socket, progress: ProgressMemory) -> None:
         self._connection = connection
+        self._incoming = Incoming(connection)
         self._progress = progress
         self._polls: dict[int, Poll] = {}
+        self._timers: dict[int, float] = {}  # when polls are to go on by themselves, on the monotonic clock
 
     def serve(self) -> None:
-        hello = self._receive()
+        hello = self._incoming.take()
         if hello is None:
             return
         self._limits = _limits(hello.head["limits"])
@@ -226,11 +228,12 @@ class Worker:
 
     def _serve_polls(self) -> None:
         while True:
-            readable, _, _ = select.select([self._connection], [], [], self._until_next_timer())
             self._run_timers()
-            if not readable:
-                continue
-            frame = self._receive()
+            if not self._incoming.waits:
+                readable, _, _ = select.select([self._connection], [], [], self._until_next_timer())
+                if not readable:
+                    continue
+            frame = self._incoming.take()
             if frame is None:
                 return
             self._handle(frame)
@@ -241,7 +244,7 @@ class Worker:
             return
         with self._progress.entering(frame.poll):
             self._hand_over(frame)
-        self._forget_ended()
+        self._entered(frame.poll)
 
     def _hand_over(self, frame: Frame) -> None:
         poll = self._polls.get(frame.poll)
@@ -271,37 +274,30 @@ class Worker:
         poll.enter(entry, frame.body.decode())
 
     def _run_timers(self) -> None:
+        if not self._timers:
+            return
         now = monotonic()
-        for number, poll in list(self._polls.items()):
-            if poll.wake_at is not None and poll.wake_at <= now:
-                with self._progress.entering(number):
-                    poll.run_timers()
-        self._forget_ended()
+        for number in [number for number, at in self._timers.items() if at <= now]:
+            with self._progress.entering(number):
+                self._polls[number].run_timers()
+            self._entered(number)
 
     def _until_next_timer(self) -> float | None:
-        due = [poll.wake_at for poll in self._polls.values() if poll.wake_at is not None]
-        return max(0.0, min(due) - monotonic()) if due else None
+        return max(0.0, min(self._timers.values()) - monotonic()) if self._timers else None
 
-    def _forget_ended(self) -> None:
-        self._polls = {number: poll for number, poll in self._polls.items() if poll.end is None}
+    def _entered(self, number: int) -> None:
+        """What there is to remember of a poll that has run."""
+        poll = self._polls.get(number)
+        if poll and poll.end is not None:
+            del self._polls[number]
+            poll = None
+        if poll and poll.wake_at is not None:
+            self._timers[number] = poll.wake_at
+        else:
+            self._timers.pop(number, None)
 
     def _send(self, frame: Frame) -> None:
         self._connection.sendall(frame.packed())
-
-    def _receive(self) -> Frame | None:
-        """The next frame, or None when the service is gone."""
-        header = self._exactly(HEADER.size)
-        if len(header) < HEADER.size:
-            return None
-        parsed = Header.parsed(header)
-        payload = self._exactly(parsed.length)
-        return parsed.frame(payload) if len(payload) == parsed.length else None
-
-    def _exactly(self, length: int) -> bytes:
-        data = bytearray()
-        while len(data) < length and (more := self._connection.recv(length - len(data))):
-            data += more
-        return bytes(data)
 
 
 def _limits(head: dict[str, Any]) -> Limits:
