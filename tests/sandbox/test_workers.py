@@ -238,7 +238,7 @@ async def test_a_worker_that_does_not_read_is_not_sent_everything_and_is_replace
 async def test_a_worker_that_holds_too_much_memory_is_replaced(
     workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hairtrigger.sandbox.process._RESIDENT_BYTES", 150 * MEBIBYTE)
+    monkeypatch.setattr("hairtrigger.sandbox.process._OWN_BYTES", 150 * MEBIBYTE)
     monkeypatch.setattr("hairtrigger.sandbox.process._BEAT_SECONDS", 0.05)
     limits = Limits(memory_bytes=300 * MEBIBYTE, cpu=timedelta(seconds=20))
     async with workers(1, limits) as sandbox:

@@ -26,7 +26,7 @@ _START_SECONDS = 60
 _BEAT_SECONDS = 0.5
 _SILENT_SECONDS = 2  # beside the slice of a guest that may have to end first
 _SLICES = 4  # a slice takes longer than its CPU time on a busy machine
-_RESIDENT_BYTES = 400 * MEBIBYTE
+_OWN_BYTES = 400 * MEBIBYTE
 _POLLS = 10_000  # then it has done its share
 _POLLS_AT_A_TIME = 200
 _POLLS_OF_A_TENANT = 50
@@ -175,8 +175,8 @@ class WorkerProcess:
         seen = self._progress.read()
         while True:
             await asyncio.sleep(_BEAT_SECONDS)
-            if (resident := self._resident_bytes()) > _RESIDENT_BYTES:
-                self._end(f"it holds {resident // MEBIBYTE} MB of memory")
+            if (own := self._own_bytes()) > _OWN_BYTES:
+                self._end(f"it holds {own // MEBIBYTE} MB of memory")
             now = self._progress.read()
             silent = 0 if self._heard or now != seen else silent + 1
             self._heard, seen = False, now
@@ -193,13 +193,14 @@ class WorkerProcess:
     def _wall(self) -> float:
         return self._limits.wall.total_seconds()
 
-    def _resident_bytes(self) -> int:
-        """As the kernel counts; 0 where it does not tell."""
+    def _own_bytes(self) -> int:
+        """Resident memory but for the image, whose pages count in each of the memories that share them. 0 where the
+        kernel does not tell."""
         try:
-            pages = Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]
-        except (OSError, IndexError):
+            _, resident, shared, *_ = Path(f"/proc/{self._process.pid}/statm").read_text().split()
+        except (OSError, ValueError):
             return 0
-        return int(pages) * mmap.PAGESIZE
+        return (int(resident) - int(shared)) * mmap.PAGESIZE
 
     def _end(self, reason: str) -> None:
         self._reason = reason
