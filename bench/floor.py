@@ -1,47 +1,57 @@
 """The floor: the webhook route without a database. What is left to gain is what lies between it and the service.
 
-The same HTTP server with the same settings, the same routes and middleware, the same reading of the request, the same
-check of the secret, an answer of the same shape; nothing is looked up and nothing is stored.
+The same HTTP server with the same settings, the same routes and endpoint, the same check of the secret, an answer of
+the same shape; nothing is looked up and nothing is stored.
 """
 
 import asyncio
 import os
 import socket
 import sys
+from typing import cast
 
-import uvicorn
 from pydantic_core import to_json
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
+from starlette.routing import Router
 
 from hairtrigger.api.app import service_app
-from hairtrigger.api.webhooks import read_delivery
+from hairtrigger.api.webhooks import WebhookEndpoint
 from hairtrigger.domain.ids import new_id
+from hairtrigger.kit.delivery import Request
+from hairtrigger.kit.handshake import Answer
 from hairtrigger.kit.verify import Token
-from hairtrigger.serving import loop
+from hairtrigger.platform.http_server import HttpServer
+from hairtrigger.services.ingest import Ingest
+from hairtrigger.serving import loop, settled
+from hairtrigger.settings import Settings
 
 
-def app(secret: str) -> Starlette:
-    verify = Token("X-Webhook-Secret")
+class Floor:
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+        self._verify = Token("X-Webhook-Secret")
 
-    async def accept(request: Request) -> Response:
-        delivery = await read_delivery(request, "http://127.0.0.1", 1_048_576)
-        verify(delivery, [secret])
-        answer = to_json({"status": "accepted", "events": [str(new_id(delivery.received_at))]})
-        return Response(answer, 200, {"content-type": "application/json"})
+    async def receive(self, webhook_id: str, request: Request) -> Answer:
+        self._verify(request, [self._secret])
+        events = [str(new_id(request.received_at))]
+        return Answer(200, "application/json", to_json({"status": "accepted", "webhook": webhook_id, "events": events}))
 
+
+def app(secret: str) -> Router:
     async def writable() -> bool:
         return True
 
     nothing = Starlette()
-    return service_app(webhooks=accept, writable=writable, own=nothing, integrations=nothing, projects=nothing)
+    endpoint = WebhookEndpoint(cast("Ingest", Floor(secret)), "http://127.0.0.1", 1_048_576)
+    return service_app(webhooks=endpoint, writable=writable, own=nothing, integrations=nothing, projects=nothing)
 
 
 async def serve(listener: socket.socket, secret: str) -> None:
     """As `hairtrigger.serving.run` does."""
-    config = uvicorn.Config(app(secret), log_config=None, access_log=False, server_header=False, lifespan="off")
-    await uvicorn.Server(config).serve(sockets=[listener])
+    settings = Settings()
+    server = HttpServer(app(secret), settings.patience, settings.stop_within)
+    settled()
+    await server.serve(sockets=[listener])
 
 
 if __name__ == "__main__":

@@ -5,9 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Seque
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from uuid import UUID
 
-from starlette.applications import Starlette
+from starlette.routing import Router
 
 from hairtrigger.api.app import service_app
 from hairtrigger.api.integrations.app import integrations_app
@@ -15,9 +14,8 @@ from hairtrigger.api.projects.app import Services as ProjectServices
 from hairtrigger.api.projects.app import projects_app
 from hairtrigger.api.v1.app import Services as OwnServices
 from hairtrigger.api.v1.app import v1_app
-from hairtrigger.api.webhooks import webhook_endpoint
+from hairtrigger.api.webhooks import WebhookEndpoint
 from hairtrigger.domain.errors import Invalid, Issue, Unavailable
-from hairtrigger.platform.batching import Batcher
 from hairtrigger.platform.clock import Clock, SystemClock
 from hairtrigger.platform.egress import Egress, EgressPolicy
 from hairtrigger.platform.postgres import embedded
@@ -38,6 +36,7 @@ from hairtrigger.services.ingest import Ingest
 from hairtrigger.services.integrations import Integrations
 from hairtrigger.services.polling import Poller
 from hairtrigger.services.projects import Projects
+from hairtrigger.services.receivers import Receivers
 from hairtrigger.services.recording import Recorder
 from hairtrigger.services.removing import Removing
 from hairtrigger.services.sampling import Sampling
@@ -47,9 +46,8 @@ from hairtrigger.services.triggers import Triggers
 from hairtrigger.services.user_triggers import UserTriggers
 from hairtrigger.settings import Settings
 from hairtrigger.store import partitions
-from hairtrigger.store import triggers as stored_triggers
 from hairtrigger.store.database import Store, open_store
-from hairtrigger.store.triggers import ProjectTrigger
+from hairtrigger.store.statements import Statements, open_statements
 from hairtrigger.targets.making import target_maker
 
 Loop = Callable[[], Coroutine[None, None, None]]
@@ -59,7 +57,7 @@ Loop = Callable[[], Coroutine[None, None, None]]
 class Application:
     """The running service, for the command line and for tests."""
 
-    asgi: Starlette
+    asgi: Router
     settings: Settings
     store: Store
     accounts: Accounts
@@ -72,6 +70,7 @@ class Resources:
     """What has to be opened, and closed again."""
 
     store: Store
+    statements: Statements
     vault: Vault
     egress: Egress
     sandbox: Sandbox
@@ -109,6 +108,7 @@ async def _resources(settings: Settings, clock: Clock) -> AsyncIterator[Resource
         )
         yield Resources(
             store,
+            await stack.enter_async_context(open_statements(store)),
             Vault.open(settings.vault_path),
             await stack.enter_async_context(Egress(policy)),
             await stack.enter_async_context(workers),
@@ -128,16 +128,22 @@ def _built(settings: Settings, clock: Clock, resources: Resources) -> tuple[Appl
     removing = Removing(store, clock, catalogue, calls, secrets, settings.url)
     least_interval = timedelta(seconds=settings.least_polling_seconds)
     triggers = Triggers(store, clock, catalogue, calls, secrets, removing, settings.url, least_interval)
-    recorder = Recorder(store, clock, work)
-    look_up: Batcher[UUID, ProjectTrigger | None] = Batcher(_look_up(store))
-    ingest = Ingest(store, clock, catalogue, secrets, recorder, look_up, settings.live_app_secrets)
+    recorder = Recorder(
+        resources.statements,
+        clock,
+        work,
+        max_waiting=settings.max_waiting_requests,
+        max_waiting_bytes=settings.max_waiting_bytes,
+    )
+    receivers = Receivers(store, secrets)
+    ingest = Ingest(store, clock, catalogue, recorder, receivers, settings.live_app_secrets)
     poller = Poller(store, clock, catalogue, calls, work, settings.poll_deadline)
     firing = Firing(store, clock, catalogue, work, timedelta(seconds=settings.schedule_grace_seconds))
     target_of = target_maker(egress, clock, secrets)
     dispatcher = Dispatcher(store, clock, work, target_of, triggers, settings.concurrent_deliveries)
     ticking = Ticking(store, clock, poller, firing, removing, work, settings.concurrent_polls)
     asgi = service_app(
-        webhooks=webhook_endpoint(ingest, settings.url, settings.max_body_bytes),
+        webhooks=WebhookEndpoint(ingest, settings.url, settings.max_body_bytes),
         writable=store.writable,
         own=v1_app(
             OwnServices(
@@ -176,7 +182,7 @@ def _built(settings: Settings, clock: Clock, resources: Resources) -> tuple[Appl
         ),
     )
     application = Application(asgi, settings, store, accounts, projects, triggers)
-    return application, dispatcher, (look_up.run, recorder.run, dispatcher.run, ticking.run)
+    return application, dispatcher, (receivers.run, recorder.run, dispatcher.run, ticking.run)
 
 
 @asynccontextmanager
@@ -199,15 +205,6 @@ async def _background(loops: Sequence[Loop]) -> AsyncIterator[None]:
         finally:
             for task in started:
                 task.cancel()
-
-
-def _look_up(store: Store) -> Callable[[Sequence[UUID]], Awaitable[list[ProjectTrigger | None]]]:
-    async def look_up(ids: Sequence[UUID]) -> list[ProjectTrigger | None]:
-        async with store.transaction() as tx:
-            found = await stored_triggers.by_ids(tx, ids)
-        return [found.get(id_) for id_ in ids]
-
-    return look_up
 
 
 def _syntax_of(sandbox: Sandbox) -> Callable[[str], Awaitable[None]]:

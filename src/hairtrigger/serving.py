@@ -1,6 +1,7 @@
 """Serves the application until told to stop, and then drains it."""
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import Callable
@@ -9,13 +10,13 @@ from dataclasses import replace
 
 import structlog
 import typer
-import uvicorn
 
 from hairtrigger import demo as demonstration
 from hairtrigger.credentials import Credentials
 from hairtrigger.first_start import welcome
 from hairtrigger.main import running
 from hairtrigger.platform import telemetry
+from hairtrigger.platform.http_server import HttpServer
 from hairtrigger.settings import Settings
 
 log = structlog.get_logger()
@@ -39,11 +40,10 @@ async def run(settings: Settings, listener: socket.socket, *, demo: bool) -> Non
         if known := Credentials.load(settings.data_dir):
             replace(known, url=settings.url).save(settings.data_dir)
         if demo:
-            app.asgi.router.routes.insert(0, demonstration.route())
-        server = uvicorn.Server(
-            uvicorn.Config(app.asgi, log_config=None, access_log=False, server_header=False, lifespan="off")
-        )
+            app.asgi.routes.insert(0, demonstration.route())
+        server = HttpServer(app.asgi, settings.patience, settings.stop_within)
         _stop_at_signals(server)
+        settled()
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started and not serving.done():  # noqa: ASYNC110 uvicorn tells nobody when it has started
             await asyncio.sleep(0.01)
@@ -55,7 +55,14 @@ async def run(settings: Settings, listener: socket.socket, *, demo: bool) -> Non
         await serving
 
 
-def _stop_at_signals(server: uvicorn.Server) -> None:
+def settled() -> None:
+    """What was built until now stays: the collector of garbage need not look at it again, nor look so often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
+def _stop_at_signals(server: HttpServer) -> None:
     """uvicorn stops at them too and raises them again, which must not end us before we have drained.
 
     Until here there is nothing to drain, and a signal ends the process as it ends any other.

@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from hairtrigger.platform.http_server import Patience
 from hairtrigger.sandbox.code import MEBIBYTE, Limits
 
 PREFIX = "HAIRTRIGGER_"
@@ -64,6 +65,15 @@ class Settings(BaseSettings):
     concurrent_deliveries: int = Field(200, ge=1, description="Deliveries at a time, per process.")
     schedule_grace_seconds: int = Field(60, ge=1, description="A firing later than this counts as missed.")
     max_body_bytes: int = Field(1_048_576, ge=1024, description="The largest webhook body that is accepted.")
+    max_waiting_requests: int = Field(
+        10_000, ge=1, description="Requests that wait to be stored, per process. What comes then is answered with 503."
+    )
+    max_waiting_bytes: int = Field(
+        64 * MEBIBYTE, ge=MEBIBYTE, description="The same for the size of all their events together."
+    )
+    head_seconds: int = Field(10, ge=1, description="A client that takes longer to send a request's head is cut.")
+    body_seconds: int = Field(30, ge=1, description="A client that takes longer to send a request's body is cut.")
+    answer_seconds: int = Field(30, ge=1, description="A client that reads nothing of its answer for so long is cut.")
     sandbox_workers: int = Field(2, ge=1, description="Processes that run users' JavaScript.")
     sandbox_unlocked: bool = Field(
         False, description="Whether users' JavaScript may run where Linux cannot lock its processes in (no seccomp)."
@@ -168,6 +178,18 @@ class Settings(BaseSettings):
     @property
     def live_app_secrets(self) -> dict[str, list[str]]:
         return {provider: [secret.get_secret_value() for secret in live] for provider, live in self.app_secrets.items()}
+
+    @property
+    def patience(self) -> Patience:
+        return Patience(
+            head=timedelta(seconds=self.head_seconds),
+            body=timedelta(seconds=self.body_seconds),
+            answer=timedelta(seconds=self.answer_seconds),
+        )
+
+    @property
+    def stop_within(self) -> timedelta:
+        return timedelta(seconds=self.shutdown_seconds)
 
     @property
     def poll_deadline(self) -> timedelta:

@@ -105,7 +105,17 @@ async def test_an_item_that_cannot_be_stored_fails_alone(shelf: Shelf) -> None:
         assert isinstance(bad, Invalid)
         assert bad.message == "No."
         assert await batcher.submit("after") == "AFTER"
-    assert shelf.batches == [["a", "bad", "b"], ["a"], ["bad"], ["b"], ["after"]]
+    assert shelf.batches == [["a", "bad", "b"], ["a"], ["bad", "b"], ["bad"], ["b"], ["after"]]
+
+
+async def test_one_bad_item_among_many_is_found_in_few_steps(shelf: Shelf) -> None:
+    shelf.refused["bad"] = Invalid("No.")
+    batcher = Batcher(shelf.flush)
+    callers = await submitted(batcher, *(f"{n}" for n in range(255)), "bad")
+    async with running(batcher):
+        found = await results(callers)
+    assert [type(one) for one in found] == [str] * 255 + [Invalid]
+    assert len(shelf.batches) == 1 + 2 * 8
 
 
 async def test_a_fault_that_is_no_error_of_ours_reaches_the_one_it_belongs_to(shelf: Shelf) -> None:
@@ -150,6 +160,18 @@ async def test_when_the_database_goes_away_between_a_refusal_and_the_second_trie
         assert [type(result) for result in await results(callers)] == [Unavailable, Invalid, str]
 
 
+async def test_who_waits_while_nothing_can_be_stored_hears_it_with_the_others_and_not_one_batch_after_the_other(
+    shelf: Shelf,
+) -> None:
+    shelf.away = 1
+    batcher = Batcher(shelf.flush, max_batch=2, concurrency=1)
+    callers = await submitted(batcher, *"abcde")
+    async with running(batcher):
+        assert [type(error) for error in await results(callers)] == [Unavailable] * 5
+        assert await batcher.submit("after") == "AFTER"
+    assert shelf.batches == [["a", "b"], ["after"]]
+
+
 async def test_beyond_its_bound_it_refuses_at_once(shelf: Shelf) -> None:
     batcher = Batcher(shelf.flush, max_waiting=3)
     waiting = await submitted(batcher, "a", "b", "c")
@@ -158,6 +180,44 @@ async def test_beyond_its_bound_it_refuses_at_once(shelf: Shelf) -> None:
     async with running(batcher):
         assert await results(waiting) == ["A", "B", "C"]
         assert await batcher.submit("e") == "E"
+
+
+async def test_beyond_its_bound_of_bytes_it_refuses_at_once(shelf: Shelf) -> None:
+    batcher = Batcher(shelf.flush, size=len, max_waiting_bytes=10)
+    waiting = await submitted(batcher, "four", "four")
+    with pytest.raises(Unavailable, match="Too much is waiting"):
+        await batcher.submit("four")
+    waiting += await submitted(batcher, "in")
+    async with running(batcher):
+        assert await results(waiting) == ["FOUR", "FOUR", "IN"]
+        assert await batcher.submit("four") == "FOUR"
+
+
+async def test_an_item_larger_than_the_bound_waits_alone(shelf: Shelf) -> None:
+    batcher = Batcher(shelf.flush, size=len, max_waiting_bytes=3, max_batch_bytes=3)
+    waiting = await submitted(batcher, "larger")
+    with pytest.raises(Unavailable):
+        await batcher.submit("x")
+    async with running(batcher):
+        assert await results(waiting) == ["LARGER"]
+
+
+async def test_no_batch_is_larger_than_its_bound_of_bytes(shelf: Shelf) -> None:
+    batcher = Batcher(shelf.flush, size=len, max_batch_bytes=5, concurrency=1)
+    callers = await submitted(batcher, "aa", "bb", "cc", "larger", "d")
+    async with running(batcher):
+        assert await results(callers) == ["AA", "BB", "CC", "LARGER", "D"]
+    assert shelf.batches == [["aa", "bb"], ["cc"], ["larger"], ["d"]]
+
+
+async def test_of_what_nobody_waits_for_any_more_no_room_is_taken(shelf: Shelf) -> None:
+    batcher = Batcher(shelf.flush, size=len, max_batch_bytes=5, max_waiting_bytes=8)
+    gone, stays = await submitted(batcher, "gone", "stays"[:4])
+    gone.cancel()
+    async with running(batcher):
+        assert await results([stays]) == ["STAY"]
+        again = await submitted(batcher, "aaaa", "bbbb")
+        assert await results(again) == ["AAAA", "BBBB"]
 
 
 async def test_a_caller_that_goes_away_while_it_waits_is_not_flushed(shelf: Shelf) -> None:

@@ -1,54 +1,80 @@
-"""`POST /v1/webhooks/{webhook_id}`: the hot path, without a framework in between."""
+"""`POST /v1/webhooks/{webhook_id}`: the hot path, with a router before it and nothing else."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from pydantic_core import to_json
 from starlette.requests import ClientDisconnect
-from starlette.requests import Request as HttpRequest
-from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from hairtrigger.api.errors import detail, headers_of, status_of
 from hairtrigger.domain.errors import HairtriggerError, TooLarge
 from hairtrigger.kit.delivery import Headers, Request
+from hairtrigger.kit.handshake import Answer
 from hairtrigger.services.ingest import Ingest
 
+_NO_MORE: Mapping[str, str] = {}
 
-def webhook_endpoint(ingest: Ingest, public_url: str, max_body: int) -> Callable[[HttpRequest], Awaitable[Response]]:
-    async def endpoint(request: HttpRequest) -> Response:
+
+@dataclass(frozen=True)
+class WebhookEndpoint:
+    """An ASGI application, and not a function that Starlette would wrap in one: that costs as much as all it does."""
+
+    ingest: Ingest
+    public_url: str
+    max_body: int
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            delivery = await read_delivery(request, public_url, max_body)
-            answer = await ingest.receive(request.path_params["webhook_id"], delivery)
+            request = await read_delivery(scope, receive, self.public_url, self.max_body)
+            answer = await self.ingest.receive(scope["path_params"]["webhook_id"], request)
         except ClientDisconnect:
-            return Response(status_code=400)  # nobody is there to read it
+            return  # nobody is there to read an answer
         except HairtriggerError as error:
-            status = status_of(error)
-            _, body = detail(status, error.message, error)
-            return JSONResponse(body, status, headers_of(error))
-        return Response(answer.body, answer.status, answer.headers)
-
-    return endpoint
+            await _refuse(send, error)
+        else:
+            await _send(send, answer)
 
 
-async def read_delivery(request: HttpRequest, public_url: str, max_body: int) -> Request:
+async def read_delivery(scope: Scope, receive: Receive, public_url: str, max_body: int) -> Request:
     """The request as its sender made it, at the address the sender knows."""
-    path, query = (request.scope[part].decode("latin-1") for part in ("raw_path", "query_string"))
+    path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
+    headers = Headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
     return Request(
-        method=request.method,
+        method=scope["method"],
         url=f"{public_url}{path}?{query}" if query else f"{public_url}{path}",
-        headers=Headers(request.headers.items()),
-        body=await _read(request, max_body),
+        headers=headers,
+        body=await _read(receive, headers.get("content-length", ""), max_body),
         received_at=datetime.now(UTC),
     )
 
 
-async def _read(request: HttpRequest, limit: int) -> bytes:
+async def _read(receive: Receive, declared: str, limit: int) -> bytes:
     """The body, refused while it is read and not after."""
-    declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
         raise TooLarge(f"The body is larger than {limit} bytes.")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
+    chunks, size, more = [], 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk, more = message.get("body", b""), message.get("more_body", False)
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > limit:
             raise TooLarge(f"The body is larger than {limit} bytes.")
-    return bytes(body)
+    return b"".join(chunks)
+
+
+async def _refuse(send: Send, error: HairtriggerError) -> None:
+    status = status_of(error)
+    media_type, body = detail(status, error.message, error)
+    await _send(send, Answer(status, media_type, to_json(body)), headers_of(error))
+
+
+async def _send(send: Send, answer: Answer, more: Mapping[str, str] = _NO_MORE) -> None:
+    headers = [(name.encode(), value.encode()) for name, value in (*answer.headers.items(), *more.items())]
+    headers.append((b"content-length", b"%d" % len(answer.body)))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})

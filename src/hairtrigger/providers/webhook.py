@@ -134,8 +134,9 @@ def _key(delivery: Delivery[Sender]) -> str:
     if sender.scheme == "hmac":
         return digest(request.body)
     # Without an id, two requests with the same body are two events: "the door was opened".
-    unique = str(new_id(request.received_at))
-    return request.headers.get("webhook-id") or request.headers.get("idempotency-key") or unique
+    return (
+        request.headers.get("webhook-id") or request.headers.get("idempotency-key") or str(new_id(request.received_at))
+    )
 
 
 def _event_id(delivery: Delivery[Sender], where: str) -> str:

@@ -4,28 +4,30 @@ Nothing here calls out. A request ends in a handshake answered, events stored, a
 to ignore it, or a refusal; whatever did not become an event leaves an outcome that says why.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from pydantic_core import to_json
 
-from hairtrigger.domain.errors import Invalid, Malformed, NotFound, Rejected
+from hairtrigger.domain.errors import Invalid, Malformed, NotFound, Rejected, Unavailable
 from hairtrigger.domain.event import Draft
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.kit.delivery import Request
 from hairtrigger.kit.handshake import Answer
 from hairtrigger.kit.trigger import App, AppWebhook, Delivery, Provider, Webhook
-from hairtrigger.platform.batching import Batcher
 from hairtrigger.platform.clock import Clock
 from hairtrigger.services.accounts import Caller
 from hairtrigger.services.catalogue import Catalogue, config_of
-from hairtrigger.services.recording import Recorder, Write, event_from
-from hairtrigger.services.secrets import Secrets
+from hairtrigger.services.receivers import Receivers
+from hairtrigger.services.recording import Recorder, event_from
 from hairtrigger.store import triggers
 from hairtrigger.store.database import Store
 from hairtrigger.store.outcomes import Outcome
+from hairtrigger.store.requests import Write
 from hairtrigger.store.triggers import ProjectTrigger
+
+_TRIES = 3  # of a request whose trigger changes meanwhile
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,8 @@ class Ingest:
     store: Store
     clock: Clock
     catalogue: Catalogue
-    secrets: Secrets
     recorder: Recorder
-    look_up: Batcher[UUID, ProjectTrigger | None]
+    receivers: Receivers
     app_secrets: Mapping[str, Sequence[str]] = field(repr=False)
 
     async def receive(self, webhook_id: str, request: Request) -> Answer:
@@ -45,15 +46,15 @@ class Ingest:
         the provider's, and `Unavailable` when nothing could be stored.
         """
         provider = self.catalogue.native(webhook_id)
-        if provider and provider.app:
-            return await self._from_app(provider, provider.app, request)
+        if provider and (app := provider.app):
+            return await _unchanged(lambda: self._from_app(provider, app, request))
+        if answer := await self._from_memory(webhook_id, request):
+            return answer
         try:
-            trigger = await self.look_up.submit(UUID(webhook_id))
+            trigger_id = UUID(webhook_id)
         except ValueError as error:
             raise NotFound("There is no such webhook.") from error
-        if trigger is None:
-            raise NotFound("There is no such webhook.")
-        return await self._for_trigger(trigger, request)
+        return await _unchanged(lambda: self._from_anybody(trigger_id, request))
 
     async def receive_with_key(
         self,
@@ -64,39 +65,57 @@ class Ingest:
         definition_id: str | None = None,
     ) -> Answer:
         """A delivery vouched for by an API key of the trigger's organisation instead of a signature."""
-        trigger = await self.look_up.submit(trigger_id)
-        named = (provider_id, definition_id)
-        if (
-            trigger is None
-            or trigger.org_id != caller.org_id
-            or any(
-                given not in (None, own)
-                for given, own in zip(named, (trigger.provider_id, trigger.trigger_id), strict=True)
-            )
-        ):
-            raise NotFound("There is no such project trigger.")
-        return await self._for_trigger(trigger, request, signed=False)
 
-    async def _for_trigger(self, trigger: ProjectTrigger, request: Request, *, signed: bool = True) -> Answer:
+        async def received() -> Answer | None:
+            trigger = await self.receivers.look_up(trigger_id)
+            named = (provider_id, definition_id)
+            if (
+                trigger is None
+                or trigger.org_id != caller.org_id
+                or any(
+                    given not in (None, own)
+                    for given, own in zip(named, (trigger.provider_id, trigger.trigger_id), strict=True)
+                )
+            ):
+                raise NotFound("There is no such project trigger.")
+            return await self._for_trigger(trigger, request, signed=False)
+
+        return await _unchanged(received)
+
+    async def _from_memory(self, webhook_id: str, request: Request) -> Answer | None:
+        """None for all but an authentic request with events of a trigger that is still as it is remembered."""
+        receiver = self.receivers.remembered(webhook_id)
+        if receiver is None:
+            return None
+        try:
+            read = receiver.read(request, self.clock.now())
+        except (Rejected, Malformed, Invalid):
+            return None
+        return None if isinstance(read, Answer) or not read else await self._stored([(receiver.trigger, read)], request)
+
+    async def _from_anybody(self, trigger_id: UUID, request: Request) -> Answer | None:
+        trigger = await self.receivers.look_up(trigger_id)
+        if trigger is None:
+            raise NotFound("There is no such webhook.")
+        return await self._for_trigger(trigger, request)
+
+    async def _for_trigger(self, trigger: ProjectTrigger, request: Request, *, signed: bool = True) -> Answer | None:
         definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)
         if not isinstance(definition, Webhook):
             raise NotFound("This trigger does not take webhooks.")
         if not trigger.enabled:
             return await self._ignored(Code.IGNORED_DISABLED, "the trigger is disabled", trigger)
         try:
-            config = config_of(definition, trigger)
-            if signed:
-                definition.verifier(config)(request, self.secrets.live(trigger, self.clock.now()))
-            if challenge := definition.handshake(request):
-                await self._note(Code.HANDSHAKE, "The provider's handshake was answered.", trigger)
-                return challenge
-            drafts = tuple(definition.events(Delivery(request, config)))
+            read = self.receivers.of(trigger, definition).read(request, self.clock.now(), signed=signed)
         except (Rejected, Malformed, Invalid) as error:
             await self._note(_code(error), error.message, trigger)
             raise
-        return await self._stored([(trigger, drafts)], request)
+        if isinstance(read, Answer):
+            await self._note(Code.HANDSHAKE, "The provider's handshake was answered.", trigger)
+            return read
+        return await self._stored([(trigger, read)], request)
 
-    async def _from_app(self, provider: Provider, app: App, request: Request) -> Answer:
+    async def _from_app(self, provider: Provider, app: App, request: Request) -> Answer | None:
         try:
             app.verify(request, self.app_secrets.get(provider.id, ()))
             if challenge := app.handshake(request):
@@ -123,14 +142,18 @@ class Ingest:
             await self._note(Code.FAILED, error.message, trigger)
             return ()
 
-    async def _stored(self, heard: Sequence[tuple[ProjectTrigger, Sequence[Draft]]], request: Request) -> Answer:
-        events = tuple(event_from(trigger, draft, request.received_at) for trigger, drafts in heard for draft in drafts)
+    async def _stored(self, heard: Sequence[tuple[ProjectTrigger, Sequence[Draft]]], request: Request) -> Answer | None:
+        """None when a trigger has changed since it was read: nothing was stored."""
+        events = [event_from(trigger, draft, request.received_at) for trigger, drafts in heard for draft in drafts]
         if not events:
             return await self._ignored(
                 Code.IGNORED_EVENT, "not an event this trigger listens for", *(trigger for trigger, _ in heard)
             )
-        fresh = await self.recorder.write(Write(Kind.WEBHOOK, events))
-        return _answer("accepted" if fresh else "duplicate", events=[str(e.id) for e in events if e.id in fresh])
+        versions = [trigger.version for trigger, drafts in heard for _ in drafts]
+        fresh = await self.recorder.write(Write(events, versions))
+        if fresh is None:
+            return None
+        return _answer("accepted" if fresh else "duplicate", events=[str(event.id) for event in fresh])
 
     async def _ignored(self, code: Code, reason: str, *told: ProjectTrigger) -> Answer:
         await self._note(code, f"{reason[0].upper()}{reason[1:]}.", *told)
@@ -139,9 +162,15 @@ class Ingest:
     async def _note(self, code: Code, detail: str, *told: ProjectTrigger) -> None:
         now = self.clock.now()
         outcomes = tuple(Outcome(Kind.WEBHOOK, code, now, t.org_id, t.id, detail) for t in told)
-        await self.recorder.write(
-            Write(Kind.WEBHOOK, outcomes=outcomes or (Outcome(Kind.WEBHOOK, code, now, detail=detail),))
-        )
+        await self.recorder.write(Write(outcomes=outcomes or (Outcome(Kind.WEBHOOK, code, now, detail=detail),)))
+
+
+async def _unchanged(attempt: Callable[[], Awaitable[Answer | None]]) -> Answer:
+    """The first answer of an attempt during which no trigger changed."""
+    for _ in range(_TRIES):
+        if answer := await attempt():
+            return answer
+    raise Unavailable("The trigger is being changed. Try again.")
 
 
 def _code(error: Rejected | Malformed | Invalid) -> Code:

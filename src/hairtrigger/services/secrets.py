@@ -29,13 +29,17 @@ class LiveSecret:
     until: datetime | None = None
 
 
+def live(secrets: Sequence[LiveSecret], now: datetime) -> list[str]:
+    """What a delivery may be signed with now."""
+    return [one.value for one in secrets if one.until is None or one.until > now]
+
+
 @dataclass(frozen=True)
 class Secrets:
     vault: Vault
 
     def live(self, trigger: ProjectTrigger, now: datetime) -> list[str]:
-        """What a delivery to this trigger may be signed with now."""
-        return [one.value for one in self.of_trigger(trigger) if one.until is None or one.until > now]
+        return live(self.of_trigger(trigger), now)
 
     def of_trigger(self, trigger: ProjectTrigger) -> list[LiveSecret]:
         if trigger.secrets is None:

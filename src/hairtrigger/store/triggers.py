@@ -1,12 +1,12 @@
 """Project triggers, the accounts they listen to, and the webhooks still to be taken down."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, delete, func, insert, or_, select, update
+from sqlalchemy import Label, and_, delete, func, insert, literal_column, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from hairtrigger.store.database import Transaction
@@ -32,6 +32,7 @@ class ProjectTrigger:
     updated_by: UUID | None
     updated_at: datetime
     cursor: dict[str, Any] | None = None  # of its poll row
+    version: int = field(default=0, compare=False)  # of its row: another after whatever was written to it
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Removal:
     failures: int
 
 
-_COLUMNS = (*project_trigger.c, poll.c.cursor)
+_VERSION: Label[int] = literal_column("project_trigger.xmin").label("version")
+_COLUMNS = (*project_trigger.c, _VERSION, poll.c.cursor)
 _JOINED = project_trigger.outerjoin(poll, poll.c.project_trigger_id == project_trigger.c.id)
 
 
@@ -70,7 +72,7 @@ async def get(
 
 async def by_ids(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, ProjectTrigger]:
     """Of any organisation: for what a provider or the clock has addressed."""
-    rows = await tx.connection.execute(select(project_trigger).where(project_trigger.c.id.in_(ids)))
+    rows = await tx.connection.execute(select(project_trigger, _VERSION).where(project_trigger.c.id.in_(ids)))
     return {row.id: ProjectTrigger(**row._mapping) for row in rows}
 
 
@@ -202,5 +204,5 @@ async def _where(tx: Transaction, *conditions: Any) -> list[ProjectTrigger]:
 
 def _stored(trigger: ProjectTrigger) -> dict[str, Any]:
     values = dict(vars(trigger))
-    del values["cursor"]
+    del values["cursor"], values["version"]
     return values

@@ -44,7 +44,7 @@ def router(
         """Delivers an event to a webhook trigger; the key vouches for it. Use `POST /v1/webhooks/{webhook_id}`."""
         response.headers.update(_HEADERS)
         caller = await key_holder(org_id, api_key)
-        delivery = await read_delivery(request, public_url, max_body)
+        delivery = await read_delivery(request.scope, request.receive, public_url, max_body)
         answer = await ingest.receive_with_key(caller, project_trigger_id, delivery, provider_id, trigger_id)
         return Response(answer.body, answer.status, {**answer.headers, **_HEADERS})
 

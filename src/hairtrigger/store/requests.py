@@ -1,0 +1,111 @@
+"""What requests leave behind: of many in one statement, which also sees whether their triggers still are as they were.
+
+A trigger is as it was read when its row has the same `xmin`: the transaction that wrote it, whatever that changed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from hairtrigger.domain.ids import day_of, new_id
+from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.store.events import STORING, Event
+from hairtrigger.store.outcomes import Outcome
+from hairtrigger.store.statements import Statements
+from hairtrigger.store.text import storable
+
+_REPEATED = "A repeat of an event that is already stored."
+
+
+@dataclass(frozen=True)
+class Write:
+    """What one request leaves behind. Its events are stored if `versions`, of the trigger of each, are those of now."""
+
+    events: Sequence[Event] = ()
+    versions: Sequence[int] = ()
+    outcomes: Sequence[Outcome] = ()
+
+    @property
+    def size(self) -> int:
+        return sum(len(event.body) for event in self.events)
+
+
+# A repeat leaves an outcome under the id that its event would have had: once for each trigger to which all was known.
+_WRITE = f"""
+    WITH offered AS (
+        SELECT * FROM unnest(
+            $1::int[], $2::xid[], $3::uuid[], $4::date[], $5::uuid[], $6::text[], $7::uuid[], $8::text[], $9::text[],
+            $10::text[], $11::timestamptz[], $12::timestamptz[], $13::text[], $14::bytea[]
+        ) AS offered (write, version, id, day, org_id, project_id, project_trigger_id, key, type,
+                      subject, occurred_at, received_at, content_type, body)
+    ), outdated AS MATERIALIZED (
+        SELECT write FROM offered WHERE NOT EXISTS (
+            SELECT FROM project_trigger WHERE project_trigger.id = offered.project_trigger_id AND xmin = version)
+    ), given AS (
+        SELECT * FROM offered WHERE write NOT IN (SELECT write FROM outdated)
+    ), {STORING}, repeated AS (
+        INSERT INTO outcome (id, day, org_id, project_trigger_id, kind, code, detail, events, at)
+        SELECT (array_agg(id))[1], min(day), (array_agg(org_id))[1], project_trigger_id, $15, $16, $17, 0, $18
+        FROM given LEFT JOIN fresh ON fresh.event_id = given.id
+        GROUP BY write, project_trigger_id HAVING count(event_id) = 0
+    ), told AS (
+        INSERT INTO outcome (id, day, org_id, project_trigger_id, kind, code, detail, events, at)
+        SELECT * FROM unnest($19::uuid[], $20::date[], $21::uuid[], $22::uuid[], $23::text[], $24::text[],
+                             $25::text[], $26::int[], $27::timestamptz[])
+    )
+    SELECT (SELECT array_agg(id) FROM stored) AS stored,
+           (SELECT array_agg(write) FROM outdated) AS outdated,
+           (SELECT count(message) FROM sent)
+"""  # noqa: S608 all of it our own text
+
+
+async def write(statements: Statements, writes: Sequence[Write], now: datetime) -> list[Sequence[Event] | None]:
+    """For each write those of its events that were new, or none: then a trigger has changed since it was read.
+
+    Outcomes are kept in any case.
+    """
+    events = [
+        _event(number, version, event)
+        for number, one in enumerate(writes)
+        for version, event in zip(one.versions, one.events, strict=True)
+    ]
+    outcomes = [_outcome(outcome) for one in writes for outcome in one.outcomes]
+    repeat = (Kind.WEBHOOK, Code.DUPLICATE, _REPEATED, now)
+    row = await statements.row(_WRITE, *_columns(events, 14), *repeat, *_columns(outcomes, 9))
+    stored, outdated = row["stored"] or (), row["outdated"] or ()
+    if len(stored) == len(events):
+        return [one.events for one in writes]
+    fresh, refused = set(stored), set(outdated)
+    return [
+        None if number in refused else [event for event in one.events if event.id in fresh]
+        for number, one in enumerate(writes)
+    ]
+
+
+def _event(number: int, version: int, event: Event) -> tuple[object, ...]:
+    return (
+        number,
+        version,
+        event.id,
+        event.day,
+        event.org_id,
+        event.project_id,
+        event.project_trigger_id,
+        event.key,
+        event.type,
+        None if event.subject is None else storable(event.subject),
+        event.occurred_at,
+        event.received_at,
+        event.content_type,
+        event.body,
+    )
+
+
+def _outcome(one: Outcome) -> tuple[object, ...]:
+    id_ = new_id(one.at)
+    detail = storable(one.detail)
+    return (id_, day_of(id_), one.org_id, one.project_trigger_id, one.kind, one.code, detail, one.events, one.at)
+
+
+def _columns(rows: Sequence[tuple[object, ...]], count: int) -> Sequence[Sequence[object]]:
+    return list(zip(*rows, strict=True)) or [()] * count

@@ -1,0 +1,91 @@
+"""Single statements, each a transaction of its own and one round trip, over connections kept for them.
+
+A unit of work costs a round trip more for its begin and one for its commit, and more of Python than what it asks. Where
+thousands of requests a second wait for one statement, that is most of the time.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+
+from hairtrigger.domain.errors import Invalid, Unavailable
+from hairtrigger.store.database import Store
+
+_SETTINGS = {
+    "application_name": "hairtrigger",
+    "jit": "off",
+    "plan_cache_mode": "force_generic_plan",  # arrays of a batch are planned for once, not each time
+}
+_AWAY = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,  # its disk is full, or it has too many connections
+    asyncpg.ReadOnlySQLTransactionError,  # it has become a standby
+)
+
+
+class Statements:
+    """Keeps as many connections as were ever in use at once; broken ones are replaced when they are needed.
+
+    `patience` is for one statement, and for the connection it may have to make.
+    """
+
+    def __init__(self, store: Store, patience: timedelta = timedelta(seconds=4)) -> None:
+        self._patience = patience.total_seconds()
+        _, self._address = store.engine.dialect.create_connect_args(store.engine.url)
+        self._idle: list[asyncpg.Connection[asyncpg.Record]] = []
+
+    async def row(self, statement: str, *arguments: Any) -> asyncpg.Record:
+        """The one row that the statement returns. It is prepared at its first use.
+
+        Raises `Invalid` for a value that can't be stored, and `Unavailable` when the database can't be reached or does
+        not answer in time: then nothing was stored, or nobody knows.
+        """
+        try:
+            async with asyncio.timeout(self._patience), self._connection() as connection:
+                row = await connection.fetchrow(statement, *arguments)
+        except (asyncpg.DataError, ValueError) as error:  # the database's word for it, and the driver's
+            raise Invalid("A value can't be stored: text holds no NUL and no half surrogates.") from error
+        except _AWAY as error:
+            raise Unavailable from error
+        assert row is not None
+        return row
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().terminate()
+
+    @asynccontextmanager
+    async def _connection(self) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
+        connection = self._kept() or await asyncpg.connect(**self._address, server_settings=_SETTINGS)
+        try:
+            yield connection
+        except asyncio.CancelledError:
+            connection.terminate()  # what it was asked may still be under way
+            raise
+        finally:
+            if not connection.is_closed():
+                self._idle.append(connection)
+
+    def _kept(self) -> "asyncpg.Connection[asyncpg.Record] | None":
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_closed():
+                return connection
+        return None
+
+
+@asynccontextmanager
+async def open_statements(store: Store) -> AsyncIterator[Statements]:
+    """To the store's database. The first connection is made for the first statement."""
+    statements = Statements(store)
+    try:
+        yield statements
+    finally:
+        statements.close()

@@ -1,0 +1,156 @@
+"""The hot path over real sockets, when all is well and when it is not."""
+
+import asyncio
+import gzip
+import socket
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+
+from hairtrigger.main import Application, running
+from hairtrigger.platform.http_server import HttpServer
+from hairtrigger.platform.postgres import embedded
+from hairtrigger.settings import Settings
+from tests.api.conftest import _tenant, until
+
+pytestmark = pytest.mark.anyio
+
+LIMIT = 1_100_000
+DEADLINE = 5  # seconds in which every request has an answer
+
+
+@dataclass
+class Door:
+    """A service of its own, on a database of its own, with one webhook."""
+
+    app: Application
+    database: AsyncExitStack
+    folder: Path
+    client: httpx2.AsyncClient
+    path: str
+
+    async def send(self, body: bytes = b"{}", key: str = "", **headers: str) -> httpx2.Response:
+        began = time.monotonic()
+        answer = await self.client.post(self.path, content=body, headers={"idempotency-key": key, **headers})
+        assert time.monotonic() - began < DEADLINE
+        return answer
+
+    async def end_the_database(self) -> None:
+        await self.database.aclose()
+
+    async def start_the_database(self) -> None:
+        await self.database.enter_async_context(embedded(self.folder / "postgres"))
+
+
+@pytest.fixture(scope="module")
+async def door() -> AsyncIterator[Door]:
+    with tempfile.TemporaryDirectory(prefix="hairtrigger-") as made:
+        folder = Path(made)
+        folder.chmod(0o711)
+        async with AsyncExitStack() as database:
+            url = (await database.enter_async_context(embedded(folder / "postgres"))).url
+            settings = Settings(
+                database_url=SecretStr(url),
+                data_dir=folder,
+                sandbox_workers=1,
+                max_body_bytes=LIMIT,
+                max_waiting_requests=5,
+                max_waiting_bytes=2 * 1024 * 1024,
+                shutdown_seconds=0,
+            )
+            async with running(settings) as app, _served(app, settings) as address:
+                async with _tenant(app) as tenant:
+                    project = await tenant.project("http://127.0.0.1:1/")
+                    id_, secret = await tenant.webhook(project["id"])
+                headers = {"x-webhook-secret": secret}
+                async with httpx2.AsyncClient(base_url=address, headers=headers, timeout=30) as client:
+                    yield Door(app, database, folder, client, f"/v1/webhooks/{id_}")
+
+
+@asynccontextmanager
+async def _served(app: Application, settings: Settings) -> AsyncIterator[str]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = HttpServer(app.asgi, settings.patience, settings.stop_within)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(server.serve(sockets=[listener]))
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = True
+
+
+async def test_a_body_in_chunks_is_refused_as_soon_as_it_is_too_large(door: Door) -> None:
+    """Its end never comes, and need not."""
+    reader, writer = await asyncio.open_connection(door.client.base_url.host, door.client.base_url.port)
+    writer.write(f"POST {door.path} HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+    writer.write(b"%x\r\n%b\r\n" % (LIMIT + 1, bytes(LIMIT + 1)))
+    async with asyncio.timeout(DEADLINE):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
+    writer.close()
+
+
+async def test_a_compressed_body_is_kept_as_it_came(door: Door) -> None:
+    bomb = gzip.compress(bytes(100_000_000), 1)
+    answer = await door.send(bomb, **{"content-encoding": "gzip"})
+    assert answer.status_code == 200, answer.text
+    async with door.app.store.transaction() as tx:
+        stored = (await tx.connection.execute(text("SELECT body FROM event ORDER BY id DESC LIMIT 1"))).scalar_one()
+    assert stored == bomb
+
+
+@pytest.mark.parametrize(("count", "size"), [(20, 2), (10, 1_000_000)])
+async def test_what_does_not_fit_among_what_waits_is_refused_at_once(door: Door, count: int, size: int) -> None:
+    """Five requests of two megabytes in all may wait, while two statements wait for a lock."""
+    async with door.app.store.transaction() as tx:
+        await tx.connection.execute(text("LOCK TABLE event_key"))
+        under_way = []
+        for _ in range(2):
+            under_way.append(asyncio.create_task(door.send()))
+            await until(lambda: _waiting_statements(door, len(under_way)))
+        began = time.monotonic()
+        sent = [asyncio.create_task(door.send(bytes(size))) for _ in range(count)]
+        first, _ = await asyncio.wait(sent, return_when=asyncio.FIRST_COMPLETED)
+        took = time.monotonic() - began
+        refusal = first.pop().result()
+    assert refusal.status_code == 503
+    assert refusal.headers["retry-after"] == "1"
+    assert took < 1, "it waited for something"
+    accepted = [answer for answer in await asyncio.gather(*sent, *under_way) if answer.status_code == 200]
+    assert 2 < len(accepted) <= 7
+    assert (await door.send()).status_code == 200
+
+
+async def test_while_the_database_is_away_requests_are_refused_and_afterwards_they_are_taken(door: Door) -> None:
+    assert (await door.send(key="before")).status_code == 200
+    await door.end_the_database()
+    for answer in await asyncio.gather(*(door.send() for _ in range(5))):
+        assert answer.status_code == 503
+        assert int(answer.headers["retry-after"]) >= 1
+    await door.start_the_database()
+    began = time.monotonic()
+    answer = await until(lambda: _accepted(door, "after"))
+    assert time.monotonic() - began < DEADLINE
+    assert answer.json()["status"] == "accepted"
+    assert (await door.send(key="before")).json()["status"] == "duplicate"
+
+
+async def _waiting_statements(door: Door, count: int) -> bool:
+    async with door.app.store.transaction() as tx:
+        waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'event_key'::regclass")
+        return bool((await tx.connection.execute(waiting)).scalar_one() == count)
+
+
+async def _accepted(door: Door, key: str) -> httpx2.Response | None:
+    answer = await door.send(key=key)
+    return answer if answer.status_code == 200 else None
+
+
+async def test_an_unknown_method_and_a_path_below_are_nowhere(door: Door) -> None:
+    assert (await door.client.get(door.path)).status_code in {404, 405}
+    assert (await door.client.post(f"{door.path}/more")).status_code == 404
