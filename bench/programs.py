@@ -19,6 +19,7 @@ from hairtrigger.settings import PREFIX
 
 _START = 60  # seconds, with initdb
 _STOP = 20  # seconds, with the database
+_START_CODE = "from hairtrigger.cli import main; main()"
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,13 @@ class Webhook:
 class Service:
     data: Path
     api: httpx2.Client
+    process: int
+    """The service itself. Its database's processes are below it."""
+
+    @property
+    def database(self) -> dict[str, Any]:
+        """How to connect to its database, past the service."""
+        return {"host": str(self.data / "postgres" / "cluster"), "user": "hairtrigger", "database": "hairtrigger"}
 
     def webhook(self, target: str, **more: Any) -> Webhook:
         """An enabled trigger of a new project, whose events go to `target`."""
@@ -44,9 +52,8 @@ class Service:
         return Webhook(f"{self.api.base_url}/v1/webhooks/{id_}", headers)
 
     async def count(self, table: str) -> int:
-        """How many rows there are: asked of the database itself, past the service."""
-        socket_folder = str(self.data / "postgres" / "cluster")
-        connection = await asyncpg.connect(host=socket_folder, user="hairtrigger", database="hairtrigger")
+        """How many rows there are: asked of the database itself."""
+        connection = await asyncpg.connect(**self.database)
         try:
             return int(await connection.fetchval(f"SELECT count(*) FROM {table}"))
         finally:
@@ -57,12 +64,12 @@ class Service:
 
 
 @contextmanager
-def service(folder: Path, **settings: str) -> Iterator[Service]:
-    """`hairtrigger serve`, new, with a database of its own in `folder`."""
+def service(folder: Path, start: str = _START_CODE, **settings: str) -> Iterator[Service]:
+    """`hairtrigger serve`, new, with a database of its own in `folder`. `start` is the Python that starts it."""
     folder.mkdir(mode=0o711)
     data = folder / "data"
     ours = {"DATA_DIR": str(data), "EGRESS_ALLOW": '["127.0.0.0/8"]', "SHUTDOWN_SECONDS": "0", **settings}
-    command = [sys.executable, "-c", "from hairtrigger.cli import main; main()", "serve", "--port", "0"]
+    command = [sys.executable, "-c", start, "serve", "--port", "0"]
     output = folder / "output.txt"
     with (
         output.open("w") as written,
@@ -75,7 +82,7 @@ def service(folder: Path, **settings: str) -> Iterator[Service]:
             trust_env=False,
             timeout=_START,
         ) as api:
-            yield Service(data, api)
+            yield Service(data, api, process.pid)
 
 
 @contextmanager

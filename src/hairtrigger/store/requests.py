@@ -31,7 +31,7 @@ class Write:
 
 
 # A repeat leaves an outcome under the id that its event would have had: once for each trigger to which all was known.
-_WRITE = f"""
+WRITE = f"""
     WITH offered AS (
         SELECT * FROM unnest(
             $1::int[], $2::xid[], $3::uuid[], $4::date[], $5::uuid[], $6::text[], $7::uuid[], $8::text[], $9::text[],
@@ -64,6 +64,19 @@ async def write(statements: Statements, writes: Sequence[Write], now: datetime) 
 
     Outcomes are kept in any case.
     """
+    row = await statements.row(WRITE, *arguments(writes, now))
+    stored, outdated = row["stored"] or (), row["outdated"] or ()
+    if len(stored) == sum(len(one.events) for one in writes):
+        return [one.events for one in writes]
+    fresh, refused = set(stored), set(outdated)
+    return [
+        None if number in refused else [event for event in one.events if event.id in fresh]
+        for number, one in enumerate(writes)
+    ]
+
+
+def arguments(writes: Sequence[Write], now: datetime) -> list[object]:
+    """Of the statement."""
     events = [
         _event(number, version, event)
         for number, one in enumerate(writes)
@@ -71,15 +84,7 @@ async def write(statements: Statements, writes: Sequence[Write], now: datetime) 
     ]
     outcomes = [_outcome(outcome) for one in writes for outcome in one.outcomes]
     repeat = (Kind.WEBHOOK, Code.DUPLICATE, _REPEATED, now)
-    row = await statements.row(_WRITE, *_columns(events, 14), *repeat, *_columns(outcomes, 9))
-    stored, outdated = row["stored"] or (), row["outdated"] or ()
-    if len(stored) == len(events):
-        return [one.events for one in writes]
-    fresh, refused = set(stored), set(outdated)
-    return [
-        None if number in refused else [event for event in one.events if event.id in fresh]
-        for number, one in enumerate(writes)
-    ]
+    return [*_columns(events, 14), *repeat, *_columns(outcomes, 9)]
 
 
 def _event(number: int, version: int, event: Event) -> tuple[object, ...]:
