@@ -198,7 +198,7 @@ def profiled(folder: Path, seconds: float) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench.accept", description="Durable webhook accept on this machine.")
     options(parser)
-    parser.add_argument("--seconds", type=float, default=3, help="of each of the fifteen measurements (default: 3)")
+    parser.add_argument("--seconds", type=float, default=2.5, help="of each of the fifteen measurements (default: 2.5)")
     parser.add_argument("--wrk", action="store_true", help="generate the load with wrk instead of our own generator")
     parser.add_argument("--profile", action="store_true", help="only where the time goes, at 64 connections")
     arguments = parser.parse_args()
