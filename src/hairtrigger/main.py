@@ -37,7 +37,7 @@ from hairtrigger.services.integrations import Integrations
 from hairtrigger.services.polling import Poller
 from hairtrigger.services.projects import Projects
 from hairtrigger.services.receivers import Receivers
-from hairtrigger.services.recording import Recorder
+from hairtrigger.services.recording import COMMITTERS, Recorder
 from hairtrigger.services.removing import Removing
 from hairtrigger.services.sampling import Sampling
 from hairtrigger.services.secrets import Secrets
@@ -94,7 +94,7 @@ async def _resources(settings: Settings, clock: Clock) -> AsyncIterator[Resource
         compiled = asyncio.create_task(Sandbox.compiled())  # beside the database's start
         stack.callback(compiled.cancel)
         url, watches = await stack.enter_async_context(_database(settings))
-        store = await stack.enter_async_context(open_store(url, connections=settings.database_connections))
+        store = await stack.enter_async_context(open_store(url, connections=settings.database_connections - COMMITTERS))
         await store.migrate()
         async with store.transaction() as tx:
             await partitions.make_ahead(tx, clock.now().date())

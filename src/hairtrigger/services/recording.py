@@ -14,6 +14,8 @@ from hairtrigger.store.requests import Write
 from hairtrigger.store.statements import Statements
 from hairtrigger.store.triggers import ProjectTrigger
 
+COMMITTERS = 2  # statements under way at a time, each on a connection of its own
+
 
 class Recorder:
     """Answers a write once it is on disk, with those of its events that were new.
@@ -28,7 +30,11 @@ class Recorder:
         self._clock = clock
         self._work = work
         self._batches: Batcher[Write, Sequence[Event] | None] = Batcher(
-            self._flush, size=lambda write: write.size, max_waiting=max_waiting, max_waiting_bytes=max_waiting_bytes
+            self._flush,
+            size=lambda write: write.size,
+            max_waiting=max_waiting,
+            max_waiting_bytes=max_waiting_bytes,
+            concurrency=COMMITTERS,
         )
 
     async def write(self, write: Write) -> Sequence[Event] | None:
