@@ -23,6 +23,7 @@ from bench.load import Load, Measured, put, put_by_wrk
 from bench.machine import cpu_seconds, descendants, observed
 from bench.programs import Service, Webhook, program, service
 from bench.report import Figure, options, tell
+from tests.support import node
 
 CONNECTIONS = (1, 16, 64)
 WARM_UP = 1.0  # seconds
@@ -156,6 +157,15 @@ def idle_service(folder: Path, **more: str) -> Iterator[tuple[Service, Webhook]]
             yield running, webhook
 
 
+_COMMENT = """
+import { createRequire } from "node:module";
+const collection = createRequire(import.meta.url)("@octokit/webhooks-examples");
+const { examples } = (collection.default ?? collection).find(({ name }) => name === "issue_comment");
+const texts = examples.map((example) => JSON.stringify(example)).sort((one, other) => one.length - other.length);
+console.log(JSON.stringify(texts[0]));
+"""
+
+
 def small() -> Body:
     """JSON that does not compress well, as long as a typical event."""
     noise = base64.b64encode(random.Random(1).randbytes(1536)).decode()
@@ -165,7 +175,8 @@ def small() -> Body:
 
 def large() -> Body:
     """What GitHub sends for a comment, as its documentation shows it."""
-    return Body("10 KB", Path(__file__).with_name("issue_comment.json").read_text().strip())
+    folder = node.installed("@octokit/webhooks-examples@7.6.1")
+    return Body("10 KB", node.run(folder, _COMMENT))
 
 
 def main() -> None:
