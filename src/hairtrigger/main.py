@@ -30,7 +30,9 @@ from hairtrigger.services.catalogue import catalogue_of
 from hairtrigger.services.connections import Connections
 from hairtrigger.services.dispatching import Dispatcher
 from hairtrigger.services.dry_run import DryRuns
+from hairtrigger.services.explaining import Explaining
 from hairtrigger.services.firing import Firing
+from hairtrigger.services.health import Diagnosis
 from hairtrigger.services.history import History
 from hairtrigger.services.ingest import Ingest
 from hairtrigger.services.integrations import Integrations
@@ -38,12 +40,14 @@ from hairtrigger.services.polling import Poller
 from hairtrigger.services.projects import Projects
 from hairtrigger.services.receivers import Receivers
 from hairtrigger.services.recording import COMMITTERS, Recorder
+from hairtrigger.services.refusing import Refusals
 from hairtrigger.services.removing import Removing
 from hairtrigger.services.sampling import Sampling
 from hairtrigger.services.secrets import Secrets
 from hairtrigger.services.ticking import Ticking
 from hairtrigger.services.triggers import Triggers
 from hairtrigger.services.user_triggers import UserTriggers
+from hairtrigger.services.watching import Watching
 from hairtrigger.settings import Settings
 from hairtrigger.store import partitions
 from hairtrigger.store.database import Store, open_store
@@ -135,10 +139,14 @@ def _built(settings: Settings, clock: Clock, resources: Resources) -> tuple[Appl
         max_waiting=settings.max_waiting_requests,
         max_waiting_bytes=settings.max_waiting_bytes,
     )
+    refusals = Refusals(store, clock)
     receivers = Receivers(store, secrets)
-    ingest = Ingest(store, clock, catalogue, recorder, receivers, settings.live_app_secrets)
+    ingest = Ingest(store, clock, catalogue, recorder, receivers, refusals, settings.live_app_secrets)
     poller = Poller(store, clock, catalogue, calls, work, settings.poll_deadline)
-    firing = Firing(store, clock, catalogue, work, timedelta(seconds=settings.schedule_grace_seconds))
+    grace = timedelta(seconds=settings.schedule_grace_seconds)
+    firing = Firing(store, clock, catalogue, work, grace)
+    diagnosis = Diagnosis(clock, catalogue, settings.poll_deadline, grace)
+    watching = Watching(store, clock, diagnosis)
     target_of = target_maker(egress, clock, secrets)
     dispatcher = Dispatcher(store, clock, work, target_of, triggers, settings.concurrent_deliveries)
     ticking = Ticking(store, clock, poller, firing, removing, work, settings.concurrent_polls)
@@ -157,6 +165,8 @@ def _built(settings: Settings, clock: Clock, resources: Resources) -> tuple[Appl
                 history=History(store, clock, work),
                 poller=poller,
                 firing=firing,
+                watching=watching,
+                explaining=Explaining(store, clock, diagnosis),
                 dry_runs=DryRuns(store, clock, secrets, user_triggers, settings.concurrent_dry_runs),
             )
         ),
@@ -182,7 +192,7 @@ def _built(settings: Settings, clock: Clock, resources: Resources) -> tuple[Appl
         ),
     )
     application = Application(asgi, settings, store, accounts, projects, triggers)
-    return application, dispatcher, (receivers.run, recorder.run, dispatcher.run, ticking.run)
+    return application, dispatcher, (receivers.run, recorder.run, refusals.run, dispatcher.run, ticking.run, watching.run)
 
 
 @asynccontextmanager

@@ -63,6 +63,7 @@ ATTEMPT = {
     "id": str,
     "number": int,
     "status": str,
+    "failure": str | None,
     "response_status": int | None,
     "detail": str,
     "response": str,
@@ -72,6 +73,7 @@ ATTEMPT = {
 }
 CLOCKWORK = {
     "status": str,
+    "health": dict,
     "webhook_url": str | None,
     "next_at": str | None,
     "upcoming": list,
@@ -79,7 +81,7 @@ CLOCKWORK = {
     "failures_in_a_row": int,
     "outcomes": list,
 }
-OUTCOME = {"kind": str, "code": str, "detail": str, "events": int, "at": str}
+OUTCOME = {"kind": str, "code": str, "detail": str, "events": int, "count": int, "at": str}
 POLL = {"code": str, "detail": str, "event_ids": list, "repeats": int, "console": list, "error_kind": str | None}
 
 

@@ -269,7 +269,7 @@ async def test_a_fault_in_one_schedule_stops_nobody_else(store: Store, clock: Ma
     clock.advance(MINUTE)
     await world.firing.run_due()
     assert [len(await world.keys(id_)) for id_ in (bad, good)] == [0, 1]
-    assert await world.codes(bad, Kind.SCHEDULE) == [Code.FAILED]
+    assert await world.codes(bad, Kind.SCHEDULE) == [Code.BROKEN]
 
     broken.armed.clear()
     clock.advance(MINUTE)

@@ -207,8 +207,8 @@ async def test_a_provider_that_always_has_more_is_left_for_the_next_poll(
         (PollFailed("TypeError: x is undefined (line 3)"), Code.FAILED, "TypeError: x is undefined (line 3)"),
         (CredentialsRefused(), Code.CREDENTIALS_REFUSED, "Connect the account again."),
         (ProviderFailed("429", retry_after=seconds(5)), Code.RATE_LIMITED, "429"),
-        (KeyError("a fault of a provider file"), Code.FAILED, "The poll broke inside the service; see its log."),
-        (ValueError("\0"), Code.FAILED, "The poll broke inside the service; see its log."),
+        (KeyError("a fault of a provider file"), Code.BROKEN, "The poll broke inside the service; see its log."),
+        (ValueError("\0"), Code.BROKEN, "The poll broke inside the service; see its log."),
     ],
 )
 async def test_a_poll_that_raises_leaves_the_cursor_says_why_and_gives_the_lease_back(
@@ -307,7 +307,7 @@ async def test_a_poll_over_its_deadline_fails(world: World, source: Source, item
 
     result = await replace(world.poller, deadline=timedelta(milliseconds=50)).run(claimed)
 
-    assert result.code == Code.FAILED
+    assert result.code == Code.TIMED_OUT
     assert "longer than" in result.detail
     assert (await world.clockwork(item)).lease is None
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hairtrigger.domain.outcome import Failure
 from hairtrigger.domain.target import AgentTarget, Outgoing, Sent, Target
 from hairtrigger.platform.clock import SystemClock
 from hairtrigger.platform.egress import Egress
@@ -123,7 +124,7 @@ async def test_an_agent_that_is_not_there_is_a_failure(egress: Egress, outgoing:
         config = AgentTarget(base_url=server.url, model="m-1")
     agent = Agent(config, egress, SystemClock(), "sk-1")
 
-    assert await agent.send(outgoing) == Sent("failed", None, "The address could not be reached.")
+    assert await agent.send(outgoing) == Sent("failed", None, "The address could not be reached.", failure=Failure.CONNECT)
     assert "sk-1" not in repr(agent)
 
 

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from hairtrigger.domain.outcome import Failure
 from hairtrigger.domain.target import Outgoing, Sent, Target, WorkflowTarget
 from hairtrigger.platform.clock import SystemClock
 from hairtrigger.platform.egress import Egress
@@ -219,7 +220,7 @@ async def test_every_2xx_is_delivered(status: int, egress: Egress, outgoing: Out
 async def test_every_other_answer_is_a_failure(status: int, detail: str, egress: Egress, outgoing: Outgoing) -> None:
     result, _ = await sent(egress, outgoing, answering(status, b"why"))
 
-    assert result == Sent("failed", status, detail, response=b"why")
+    assert result == Sent("failed", status, detail, response=b"why", failure=Failure.STATUS)
 
 
 async def test_410_means_never_again(egress: Egress, outgoing: Outgoing) -> None:
@@ -263,7 +264,7 @@ async def test_a_target_that_is_not_there_is_a_failure(egress: Egress, outgoing:
 
     result = await Workflow(config, egress, SystemClock(), [SECRET]).send(outgoing)
 
-    assert result == Sent("failed", None, "The address could not be reached.")
+    assert result == Sent("failed", None, "The address could not be reached.", failure=Failure.CONNECT)
 
 
 async def test_a_target_that_does_not_answer_in_time_is_a_failure(egress: Egress, outgoing: Outgoing) -> None:
@@ -272,7 +273,7 @@ async def test_a_target_that_does_not_answer_in_time_is_a_failure(egress: Egress
 
     result, _ = await sent(egress, outgoing, silent, timeout_seconds=1)
 
-    assert result == Sent("failed", None, "The server did not answer in time.")
+    assert result == Sent("failed", None, "The server did not answer in time.", failure=Failure.TIMEOUT)
 
 
 @pytest.mark.parametrize("raw", [b"", b"nonsense\r\n\r\n", response(200, b"12345")[:-1]])

@@ -26,12 +26,14 @@ class WebhookEndpoint:
     max_body: int
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        webhook_id = scope["path_params"]["webhook_id"]
         try:
             request = await read_delivery(scope, receive, self.public_url, self.max_body)
-            answer = await self.ingest.receive(scope["path_params"]["webhook_id"], request)
-        except ClientDisconnect:
-            return  # nobody is there to read an answer
+            answer = await self.ingest.receive(webhook_id, request)
+        except ClientDisconnect:  # nobody is there to read an answer
+            self.ingest.refusals.turned_away(webhook_id, None)
         except HairtriggerError as error:
+            self.ingest.refusals.turned_away(webhook_id, error)
             await _refuse(send, error)
         else:
             await _send(send, answer)

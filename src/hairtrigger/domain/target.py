@@ -9,6 +9,8 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from hairtrigger.domain.outcome import Failure
+
 DEFAULT_TEMPLATE = "{{type}} happened at {{time}}.\n\n{{event}}"
 
 
@@ -116,6 +118,8 @@ class Sent:
     """How long the target asked to be left alone."""
     response: bytes = field(default=b"", repr=False)
     """The beginning of its answer."""
+    failure: Failure | None = None
+    """Of a failed attempt: what went wrong, more closely."""
     conversation: list[dict[str, Any]] | None = field(default=None, repr=False)
     """An agent's: the messages so far, the last one its own."""
 

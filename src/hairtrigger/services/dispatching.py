@@ -11,7 +11,7 @@ from uuid import UUID
 import structlog
 
 from hairtrigger.domain.errors import Unavailable
-from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.domain.outcome import Code, Failure, Kind
 from hairtrigger.domain.retry import delay_before
 from hairtrigger.domain.target import Outgoing, Sent, Target
 from hairtrigger.platform.batching import Batcher
@@ -122,7 +122,7 @@ class Dispatcher:
             return await self.target_of(project).send(_outgoing(claimed))
         except Exception:
             log.exception("target broke", delivery=str(claimed.message.delivery_id))
-            return Sent("failed", None, "The delivery broke inside the service; see its log.")
+            return Sent("failed", None, "The delivery broke inside the service; see its log.", failure=Failure.BROKEN)
 
     def _attempt(self, claimed: Claimed, sent: Sent, started: datetime) -> Attempt:
         assert claimed.event
@@ -131,6 +131,7 @@ class Dispatcher:
             message=claimed.message,
             org_id=claimed.event.org_id,
             status=sent.status,
+            failure=sent.failure,
             response_status=sent.response_status,
             detail=sent.detail,
             response=sent.response,

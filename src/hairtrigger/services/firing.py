@@ -61,7 +61,7 @@ class Firing:
                 if fired.outcome:
                     await outcomes.record(tx, fired.outcome)
                 if fired.next_at is None:
-                    await self._over(tx, trigger, now)
+                    await self._over(tx, trigger, now, fired.outcome)
         if rows:
             self.work.set()
         return len(rows)
@@ -100,7 +100,7 @@ class Firing:
             return Fired([], self._outcome(trigger, Code.FAILED, now, error.message), now, None)
         except Exception:  # the fault is ours, so the trigger stays enabled, and no time of it is given up
             log.exception("schedule broke", project_trigger_id=str(trigger.id))
-            outcome = self._outcome(trigger, Code.FAILED, now, "The schedule broke inside the service; see its log.")
+            outcome = self._outcome(trigger, Code.BROKEN, now, "The schedule broke inside the service; see its log.")
             return Fired([], outcome, row.last_at or trigger.enabled_at or now, now + _AFTER_A_FAULT)
 
     def _due(self, trigger: ProjectTrigger, row: Poll, now: datetime) -> Fired:
@@ -122,10 +122,13 @@ class Firing:
         )
         return Fired(made, outcome, reached, schedule.next_after(reached))
 
-    async def _over(self, tx: Transaction, trigger: ProjectTrigger, now: datetime) -> None:
+    async def _over(self, tx: Transaction, trigger: ProjectTrigger, now: datetime, last: Outcome | None) -> None:
         """A one-off has fired, or a schedule has no more times: "enabled" would be a lie."""
         over = replace(trigger, enabled=False, generation=trigger.generation + 1, updated_at=now)
         await triggers.save(tx, over)
+        broken = last is not None and last.code is Code.FAILED
+        code, detail = (Code.DISABLED, "Its schedule can't be read.") if broken else (Code.FINISHED, "")
+        await outcomes.record(tx, replace(self._outcome(trigger, code, now, detail), kind=Kind.TRIGGER))
 
     def _outcome(self, trigger: ProjectTrigger, code: Code, now: datetime, detail: str, count: int = 0) -> Outcome:
         return Outcome(Kind.SCHEDULE, code, now, trigger.org_id, trigger.id, detail, count)

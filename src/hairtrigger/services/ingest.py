@@ -21,6 +21,7 @@ from hairtrigger.services.accounts import Caller
 from hairtrigger.services.catalogue import Catalogue, config_of
 from hairtrigger.services.receivers import Receivers
 from hairtrigger.services.recording import Recorder, event_from
+from hairtrigger.services.refusing import Refusals
 from hairtrigger.store import triggers
 from hairtrigger.store.database import Store
 from hairtrigger.store.outcomes import Outcome
@@ -37,6 +38,7 @@ class Ingest:
     catalogue: Catalogue
     recorder: Recorder
     receivers: Receivers
+    refusals: Refusals
     app_secrets: Mapping[str, Sequence[str]] = field(repr=False)
 
     async def receive(self, webhook_id: str, request: Request) -> Answer:
@@ -161,8 +163,10 @@ class Ingest:
 
     async def _note(self, code: Code, detail: str, *told: ProjectTrigger) -> None:
         now = self.clock.now()
-        outcomes = tuple(Outcome(Kind.WEBHOOK, code, now, t.org_id, t.id, detail) for t in told)
-        await self.recorder.write(Write(outcomes=outcomes or (Outcome(Kind.WEBHOOK, code, now, detail=detail),)))
+        outcomes = [Outcome(Kind.WEBHOOK, code, now, t.org_id, t.id, detail) for t in told]
+        outcomes = outcomes or [Outcome(Kind.WEBHOOK, code, now, detail=detail)]
+        if admitted := [one for one in outcomes if self.refusals.admit(one)]:
+            await self.recorder.write(Write(outcomes=admitted))
 
 
 async def _unchanged(attempt: Callable[[], Awaitable[Answer | None]]) -> Answer:

@@ -192,7 +192,7 @@ class Integrations:
             await integrations.remove_trigger(tx, integration_id, trigger_id)
             why = f"Disabled: the integration's trigger '{gone.slug}' was deleted."
             for user in await integrations.disable_users(tx, gone, now):
-                await outcomes.record(tx, Outcome(Kind.REGISTRATION, Code.REMOVED, now, caller.org_id, user, why))
+                await outcomes.record(tx, Outcome(Kind.TRIGGER, Code.DISABLED, now, caller.org_id, user, why))
 
     # -- actions
 

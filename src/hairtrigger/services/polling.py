@@ -120,13 +120,13 @@ class Poller:
             raise  # the database is away: the lease runs out by itself
         except TimeoutError:
             late = PollFailed(f"The poll took longer than {self.deadline}.")
-            return await self._failed(claimed, trigger, late, found)
+            return await self._failed(claimed, trigger, late, found, Code.TIMED_OUT)
         except HairtriggerError as error:
             return await self._failed(claimed, trigger, error, found)
         except Exception:
             log.exception("poll broke", project_trigger_id=str(claimed.project_trigger_id))
             broken = PollFailed("The poll broke inside the service; see its log.")
-            return await self._failed(claimed, trigger, broken, found)
+            return await self._failed(claimed, trigger, broken, found, Code.BROKEN)
 
     @property
     def _hold(self) -> timedelta:
@@ -183,9 +183,14 @@ class Poller:
         return True
 
     async def _failed(
-        self, claimed: Poll, trigger: ProjectTrigger | None, error: HairtriggerError, found: _Found
+        self,
+        claimed: Poll,
+        trigger: ProjectTrigger | None,
+        error: HairtriggerError,
+        found: _Found,
+        code: Code | None = None,
     ) -> Result:
-        code = _failure_code(error)
+        code = code or _failure_code(error)
         lease = claimed.lease
         assert lease
         async with self.store.transaction() as tx:

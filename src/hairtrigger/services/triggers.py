@@ -149,6 +149,7 @@ class Triggers:
             if not trigger.enabled:
                 return trigger
             disabled = await self.switch_off(tx, trigger, caller.id)
+            await self._note(tx, disabled, Kind.TRIGGER, Code.DISABLED, "It was disabled through the API.")
         await self.removing.try_now(trigger_id)
         return disabled
 
@@ -193,6 +194,10 @@ class Triggers:
             secret = value or new_signing_secret()
             sealed = self.secrets.rotated(trigger, secret, now, overlap)
             await triggers.save_secrets(tx, trigger_id, sealed, now)
+            detail = "It has a new signing secret." + f" The one before stays valid for {overlap}." * bool(
+                trigger.secrets
+            )
+            await self._note(tx, trigger, Kind.TRIGGER, Code.CHANGED, detail)
         return secret
 
     # -- enabling
@@ -268,10 +273,9 @@ class Triggers:
                         await polls.set_cursor(tx, changed.id, dict(found.cursor))
                 case Scheduled():
                     await polls.start(tx, changed.id, "schedule", found.next_at)
-            await outcomes.record(
-                tx,
-                Outcome(Kind.REGISTRATION, Code.REGISTERED, changed.updated_at, changed.org_id, changed.id, "Enabled."),
-            )
+            if isinstance(definition, Webhook | AppWebhook):
+                await self._note(tx, changed, Kind.REGISTRATION, Code.REGISTERED, "")
+            await self._note(tx, changed, Kind.TRIGGER, Code.ENABLED, "")
         return replace(changed, cursor=dict(found.cursor) if found.cursor is not None else changed.cursor)
 
     def interval(self, definition: Polling[Any], trigger: ProjectTrigger) -> timedelta:
@@ -322,9 +326,12 @@ class Triggers:
         )
 
     async def _not_enabled(self, trigger: ProjectTrigger, detail: str) -> None:
-        now = self.clock.now()
         async with self.store.transaction() as tx:
-            await outcomes.record(tx, Outcome(Kind.REGISTRATION, Code.FAILED, now, trigger.org_id, trigger.id, detail))
+            await self._note(tx, trigger, Kind.REGISTRATION, Code.FAILED, detail)
+
+    async def _note(self, tx: Transaction, trigger: ProjectTrigger, kind: Kind, code: Code, detail: str) -> None:
+        now = self.clock.now()
+        await outcomes.record(tx, Outcome(kind, code, now, trigger.org_id, trigger.id, detail))
 
 
 async def baseline(definition: Polling[Any], question: Question[Any]) -> Mapping[str, Any]:

@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from hairtrigger.domain.ids import day_of, new_id
+from hairtrigger.domain.outcome import Failure
 from hairtrigger.store.database import Transaction
 from hairtrigger.store.events import DISPATCH, Event, event_of
 from hairtrigger.store.projects import Project
@@ -68,6 +69,7 @@ class Attempt:
     finished_at: datetime
     retry_at: datetime | None = None
     dead: str | None = None
+    failure: Failure | None = None
 
 
 # -- claiming
@@ -383,6 +385,7 @@ def _attempt_row(done: Attempt) -> dict[str, Any]:
         "delivery_id": done.message.delivery_id,
         "number": done.message.attempt,
         "status": done.status,
+        "failure": done.failure,
         "response_status": done.response_status,
         "detail": storable(done.detail),
         "response": done.response,

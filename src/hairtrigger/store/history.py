@@ -34,6 +34,7 @@ class AttemptRecord:
     id: UUID
     number: int
     status: str
+    failure: str | None
     response_status: int | None
     detail: str
     response: bytes

@@ -1,12 +1,15 @@
-"""How every request, tick and poll ended: the memory behind "why did (or didn't) this fire?"."""
+"""How every request, tick and poll ended: the memory behind "why did (or didn't) this fire?".
+
+Ids sort by time, so a time is a place in the index of a trigger's outcomes; the day keeps other partitions closed.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import Select, insert, select
 
-from hairtrigger.domain.ids import day_of, new_id
+from hairtrigger.domain.ids import day_of, first_id, new_id
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.store.database import Transaction
 from hairtrigger.store.tables import outcome
@@ -22,6 +25,8 @@ class Outcome:
     project_trigger_id: UUID | None = None
     detail: str = ""  # one sentence for the user; never a secret, never a body
     events: int = 0  # new ones
+    count: int = 1  # how many alike it stands for, the last of them at its time
+    key: str | None = None  # of a repeat: the event it repeats
 
 
 async def record(tx: Transaction, *outcomes: Outcome) -> None:
@@ -31,16 +36,52 @@ async def record(tx: Transaction, *outcomes: Outcome) -> None:
 
 async def of_trigger(tx: Transaction, project_trigger_id: UUID, *, limit: int = 50) -> list[Outcome]:
     """Newest first."""
-    statement = (
-        select(outcome)
-        .where(outcome.c.project_trigger_id == project_trigger_id)
-        .order_by(outcome.c.id.desc())
-        .limit(limit)
-    )
+    return await _read(tx, _of(project_trigger_id).order_by(outcome.c.id.desc()).limit(limit))
+
+
+async def before(
+    tx: Transaction, project_trigger_id: UUID, at: datetime, *, limit: int, since: datetime | None = None
+) -> list[Outcome]:
+    """The last ones before `at`, newest first."""
+    end = first_id(at)
+    statement = _of(project_trigger_id).where(outcome.c.id < end, outcome.c.day <= day_of(end))
+    if since is not None:
+        start = first_id(since)
+        statement = statement.where(outcome.c.id >= start, outcome.c.day >= day_of(start))
+    return await _read(tx, statement.order_by(outcome.c.id.desc()).limit(limit))
+
+
+async def after(
+    tx: Transaction, project_trigger_id: UUID, at: datetime, *, limit: int, until: datetime | None = None
+) -> list[Outcome]:
+    """From `at` on, oldest first."""
+    start = first_id(at)
+    statement = _of(project_trigger_id).where(outcome.c.id >= start, outcome.c.day >= day_of(start))
+    if until is not None:
+        end = first_id(until)
+        statement = statement.where(outcome.c.id < end, outcome.c.day <= day_of(end))
+    return await _read(tx, statement.order_by(outcome.c.id).limit(limit))
+
+
+async def repeats(
+    tx: Transaction, project_trigger_id: UUID, key: str, since: datetime, *, among: int = 1000
+) -> list[Outcome]:
+    """The repeats of an event among so many outcomes after it: providers repeat soon, and a search has an end."""
+    return [one for one in await after(tx, project_trigger_id, since, limit=among) if one.key == key]
+
+
+def _of(project_trigger_id: UUID) -> Select[tuple[object, ...]]:
+    return select(outcome).where(outcome.c.project_trigger_id == project_trigger_id)
+
+
+async def _read(tx: Transaction, statement: Select[tuple[object, ...]]) -> list[Outcome]:
+    rows = (dict(row._mapping) for row in await tx.connection.execute(statement))
     return [
-        Outcome(Kind(row.kind), Code(row.code), row.at, row.org_id, row.project_trigger_id, row.detail, row.events)
-        for row in await tx.connection.execute(statement)
+        Outcome(Kind(row.pop("kind")), Code(row.pop("code")), **{name: row[name] for name in _REST}) for row in rows
     ]
+
+
+_REST = tuple(name for name in Outcome.__dataclass_fields__ if name not in {"kind", "code"})
 
 
 def _row(one: Outcome) -> dict[str, object]:

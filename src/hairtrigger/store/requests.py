@@ -44,8 +44,9 @@ WRITE = f"""
     ), given AS (
         SELECT * FROM offered WHERE write NOT IN (SELECT write FROM outdated)
     ), {STORING}, repeated AS (
-        INSERT INTO outcome (id, day, org_id, project_trigger_id, kind, code, detail, events, at)
-        SELECT (array_agg(id))[1], min(day), (array_agg(org_id))[1], project_trigger_id, $15, $16, $17, 0, $18
+        INSERT INTO outcome (id, day, org_id, project_trigger_id, key, kind, code, detail, events, at)
+        SELECT (array_agg(id))[1], min(day), (array_agg(org_id))[1], project_trigger_id, min(given.key),
+               $15, $16, $17, 0, $18
         FROM given LEFT JOIN fresh ON fresh.event_id = given.id
         GROUP BY write, project_trigger_id HAVING count(event_id) = 0
     ), told AS (

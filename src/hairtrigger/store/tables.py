@@ -261,6 +261,7 @@ attempt = Table(
     Column("delivery_id", UUID, nullable=False),
     Column("number", SmallInteger, nullable=False),
     Column("status", Text, nullable=False),  # delivered | failed | gone
+    Column("failure", Text),  # domain.outcome.Failure, exactly: users are told less
     Column("response_status", SmallInteger),
     Column("detail", Text, nullable=False),
     Column("response", BYTEA, nullable=False),
@@ -317,9 +318,20 @@ outcome = Table(  # how every request, poll and tick ended
     Column("code", Text, nullable=False),
     Column("detail", Text, nullable=False),
     Column("events", Integer, nullable=False),
+    Column("count", Integer, nullable=False, server_default="1"),  # requests alike that the row stands for
+    Column("key", Text),  # of a repeat: the event it repeats
     Column("at", _Instant, nullable=False),
     Index("outcome_project_trigger_id_id_idx", "project_trigger_id", "id"),
     postgresql_partition_by="RANGE (day)",
+)
+
+stall = Table(  # enabled triggers that are overdue, so that each is told once, whoever finds it
+    "stall",
+    metadata,
+    Column("project_trigger_id", UUID, _gone_with("project_trigger.id"), primary_key=True),
+    Column("since", _Instant, nullable=False),  # the time by which it should have been seen to work
+    Column("found_at", _Instant, nullable=False),
+    Column("reason", Text, nullable=False),
 )
 
 idempotency = Table(

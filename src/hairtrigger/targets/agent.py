@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
+from hairtrigger.domain.outcome import Failure
 from hairtrigger.domain.target import AgentTarget, Outgoing, Sent
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.egress import Egress, EgressFailed, Reply
@@ -71,16 +72,19 @@ def _opening(config: AgentTarget, outgoing: Outgoing) -> list[dict[str, Any]]:
 
 
 def _conversed(messages: list[dict[str, Any]], reply: Reply) -> Sent:
-    beginning = reply.body[:KEPT]
     try:
         said = _Answer.model_validate_json(reply.body).choices[0].message
     except ValidationError as error:
-        return Sent("failed", reply.status, f"The agent's answer can't be read: {_first(error)}.", response=beginning)
+        return _unreadable(reply, f"The agent's answer can't be read: {_first(error)}.")
     content = said.refusal if said.content is None else said.content
     if content is None:
-        return Sent("failed", reply.status, "The agent's answer holds no message.", response=beginning)
+        return _unreadable(reply, "The agent's answer holds no message.")
     conversation = [*messages, {"role": "assistant", "content": content}]
-    return Sent("delivered", reply.status, "The agent answered.", response=beginning, conversation=conversation)
+    return Sent("delivered", reply.status, "The agent answered.", response=reply.body[:KEPT], conversation=conversation)
+
+
+def _unreadable(reply: Reply, detail: str) -> Sent:
+    return Sent("failed", reply.status, detail, response=reply.body[:KEPT], failure=Failure.UNREADABLE)
 
 
 def _first(error: ValidationError) -> str:

@@ -5,12 +5,23 @@ from http import HTTPStatus
 
 from pydantic_core import from_json
 
+from hairtrigger.domain.outcome import Failure
 from hairtrigger.domain.retry import parse_retry_after
 from hairtrigger.domain.target import Outgoing, Sent
-from hairtrigger.platform.egress import EgressFailed, Reply
+from hairtrigger.platform.egress import EgressFailed, Reason, Reply
 
 KEPT = 16 * 1024
 """So many bytes of an answer are kept for whoever looks at the delivery."""
+
+_FAILURES = {
+    Reason.BLOCKED_ADDRESS: Failure.REFUSED_ADDRESS,
+    Reason.DNS: Failure.DNS,
+    Reason.CONNECT: Failure.CONNECT,
+    Reason.TIMEOUT: Failure.TIMEOUT,
+    Reason.TLS: Failure.TLS,
+    Reason.BAD_URL: Failure.UNSENDABLE,
+    Reason.BAD_REQUEST: Failure.UNSENDABLE,
+}
 
 
 def json_of(outgoing: Outgoing) -> object:
@@ -30,12 +41,14 @@ def unsuccessful(reply: Reply, now: datetime) -> Sent:
         response_status=reply.status,
         detail=f"The target answered {_named(reply.status)}.",
         retry_after=parse_retry_after(asked, now) if asked else None,
+        failure=Failure.STATUS,
         response=reply.body[:KEPT],
     )
 
 
 def unreachable(failure: EgressFailed) -> Sent:
-    return Sent(status="failed", response_status=None, detail=failure.message)
+    kind = _FAILURES.get(failure.reason, Failure.UNREADABLE)
+    return Sent(status="failed", response_status=None, detail=failure.message, failure=kind)
 
 
 def _named(status: int) -> str:

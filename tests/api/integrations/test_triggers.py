@@ -366,7 +366,7 @@ async def test_what_uses_a_deleted_trigger_is_no_longer_activated_by_it(
     assert stopped.next_at is None
     assert running
     assert running.next_at == clock.now()
-    assert (why.kind, why.code) == (Kind.REGISTRATION, Code.REMOVED)
+    assert (why.kind, why.code) == (Kind.TRIGGER, Code.DISABLED)
     assert "gone" in why.detail
 
 

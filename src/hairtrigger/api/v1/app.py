@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 from hairtrigger.api import errors
 from hairtrigger.api.auth import Authenticator, oauth2
 from hairtrigger.api.bodies import BoundedRoute
-from hairtrigger.api.v1 import accounts, connections, history, polling_code, projects, triggers
+from hairtrigger.api.v1 import accounts, connections, explaining, history, polling_code, projects, triggers
 from hairtrigger.api.v1.idempotency import idempotent_route
 from hairtrigger.api.v1.responses import Problem, problems
 from hairtrigger.platform.clock import Clock
@@ -17,11 +17,13 @@ from hairtrigger.platform.vault import Vault
 from hairtrigger.services.accounts import Accounts, Caller
 from hairtrigger.services.connections import Connections
 from hairtrigger.services.dry_run import DryRuns
+from hairtrigger.services.explaining import Explaining
 from hairtrigger.services.firing import Firing
 from hairtrigger.services.history import History
 from hairtrigger.services.polling import Poller
 from hairtrigger.services.projects import Projects
 from hairtrigger.services.triggers import Triggers
+from hairtrigger.services.watching import Watching
 from hairtrigger.store.database import Store
 
 
@@ -39,6 +41,8 @@ class Services:
     history: History
     poller: Poller
     firing: Firing
+    watching: Watching
+    explaining: Explaining
     dry_runs: DryRuns
 
 
@@ -69,7 +73,15 @@ def v1_app(services: Services) -> FastAPI:
         accounts.router(routes("accounts"), services.accounts, Authenticated),
         projects.router(routes("projects"), services.projects, Authenticated),
         connections.router(routes("connections"), services.connections, Authenticated),
-        triggers.router(routes("triggers"), services.triggers, services.poller, services.firing, Authenticated),
+        triggers.router(
+            routes("triggers"),
+            services.triggers,
+            services.poller,
+            services.firing,
+            services.watching,
+            Authenticated,
+        ),
+        explaining.router(routes("explaining"), services.watching, services.explaining, Authenticated),
         history.router(routes("history"), services.history, Authenticated),
         # Nothing of a dry run is kept, not even for an Idempotency-Key.
         polling_code.router(routes("polling code", BoundedRoute), services.dry_runs, Authenticated),

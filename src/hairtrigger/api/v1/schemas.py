@@ -7,11 +7,14 @@ from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.domain.outcome import Code, Failure, Kind
 from hairtrigger.domain.target import TargetConfig
 from hairtrigger.sandbox.code import PollErrorKind
+from hairtrigger.services import explaining
+from hairtrigger.services.health import Health as Diagnosed
 from hairtrigger.services.polling import Result
 from hairtrigger.store import accounts, connections, events, outcomes, projects
+from hairtrigger.store.conditions import Condition, Status
 from hairtrigger.store.history import AttemptRecord
 from hairtrigger.store.history import Delivery as StoredDelivery
 
@@ -219,6 +222,7 @@ class Attempt(BaseModel):
     id: UUID
     number: int
     status: Literal["delivered", "failed", "gone"]
+    failure: Failure | None = Field(description="Why it failed, of a closed list: docs/outcomes.md.")
     response_status: int | None
     detail: str
     response: str = Field(description="The beginning of the target's answer.")
@@ -228,7 +232,8 @@ class Attempt(BaseModel):
 
     @classmethod
     def of(cls, stored: AttemptRecord) -> "Attempt":
-        return cls.model_validate({**vars(stored), "response": stored.response.decode(errors="replace")})
+        told = {"failure": stored.failure and Failure(stored.failure).told}
+        return cls.model_validate({**vars(stored), **told, "response": stored.response.decode(errors="replace")})
 
 
 class DeliveryDetail(Delivery):
@@ -282,6 +287,7 @@ class Outcome(BaseModel):
     code: Code
     detail: str
     events: int
+    count: int = Field(description="Requests alike that it stands for; more than 1 where there were very many.")
     at: datetime
 
     @classmethod
@@ -289,10 +295,67 @@ class Outcome(BaseModel):
         return cls.model_validate(stored, from_attributes=True)
 
 
+class Health(BaseModel):
+    """How a trigger is. `stalled`: it should have been heard of and was not, and nobody works on it."""
+
+    status: Status
+    reason: str
+    since: datetime | None
+    next_at: datetime | None
+    expected_by: datetime | None = Field(
+        description="By when it should be heard of again. Null: nothing can be expected by a time, as with webhooks."
+    )
+
+    @classmethod
+    def of(cls, found: Diagnosed) -> "Health":
+        return cls.model_validate(found, from_attributes=True)
+
+
+class TriggerHealth(BaseModel):
+    id: UUID
+    project_id: str
+    provider_id: str
+    trigger_id: str
+    health: Health
+
+    @classmethod
+    def of(cls, found: Condition, diagnosed: Diagnosed) -> "TriggerHealth":
+        return cls(
+            id=found.id,
+            project_id=found.project_id,
+            provider_id=found.provider_id,
+            trigger_id=found.trigger_id,
+            health=Health.of(diagnosed),
+        )
+
+
+class Step(BaseModel):
+    at: datetime
+    what: str = Field(description="The kind of an outcome, or event, delivery, attempt.")
+    code: str = Field(description="How it ended, of a closed list: docs/outcomes.md.")
+    detail: str
+    count: int
+    event_id: UUID | None
+    delivery_id: UUID | None
+
+
+class Explanation(BaseModel):
+    """Why something did or did not fire: in words, and what is recorded of it, oldest first."""
+
+    summary: str
+    health: Health
+    steps: list[Step]
+
+    @classmethod
+    def of(cls, told: explaining.Explanation) -> "Explanation":
+        return cls.model_validate(told, from_attributes=True)
+
+
 class Clockwork(BaseModel):
     """Where a trigger stands: when it is due, how far it has come, and how its latest work ended."""
 
     status: Literal["ENABLED", "DISABLED"]
+    health: Health
     webhook_url: str | None = Field(description="Where its deliveries go, for a webhook trigger.")
     next_at: datetime | None
     upcoming: list[datetime] = Field(description="The next ten firings of a schedule.")

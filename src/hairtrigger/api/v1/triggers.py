@@ -7,10 +7,11 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from hairtrigger.api.v1.responses import problems
-from hairtrigger.api.v1.schemas import Clockwork, NewSecret, Outcome, PollResult, RotateTriggerSecret
+from hairtrigger.api.v1.schemas import Clockwork, Health, NewSecret, Outcome, PollResult, RotateTriggerSecret
 from hairtrigger.services.firing import Firing
 from hairtrigger.services.polling import Poller
 from hairtrigger.services.triggers import Triggers
+from hairtrigger.services.watching import Watching
 
 
 def router(
@@ -18,6 +19,7 @@ def router(
     triggers: Triggers,
     poller: Poller,
     firing: Firing,
+    watching: Watching,
     Authenticated: Any,  # noqa: N803 a type
 ) -> APIRouter:
     @routes.get("/project-triggers/{project_trigger_id}")
@@ -26,6 +28,7 @@ def router(
         trigger, poll, ended = await triggers.clockwork(caller, project_trigger_id)
         return Clockwork(
             status="ENABLED" if trigger.enabled else "DISABLED",
+            health=Health.of(await watching.health_of(caller, project_trigger_id, ended)),
             webhook_url=triggers.own_webhook_url(trigger),
             next_at=poll.next_at if poll else None,
             upcoming=firing.upcoming(trigger),

@@ -1,0 +1,68 @@
+"""How triggers are, and why something did or did not fire."""
+
+from datetime import timedelta
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+
+from hairtrigger.api.errors import InvalidRequest
+from hairtrigger.api.v1.schemas import Explanation, Instant, Page, TriggerHealth
+from hairtrigger.domain.errors import Issue
+from hairtrigger.services.explaining import Explaining
+from hairtrigger.services.watching import Watching
+from hairtrigger.store.conditions import Status
+
+Limit = Annotated[int, Query(ge=1, le=200)]
+Cursor = Annotated[UUID | None, Query(description="`next_cursor` of the page before.")]
+At = Annotated[Instant | None, Query(description="A time around which something did or did not happen.")]
+Within = Annotated[int, Query(ge=1, le=86_400, description="How many seconds before and after `at` to look at.")]
+Key = Annotated[str | None, Query(min_length=1, description="The key of an event.")]
+
+
+def router(
+    routes: APIRouter,
+    watching: Watching,
+    explaining: Explaining,
+    Authenticated: Any,  # noqa: N803 a type
+) -> APIRouter:
+    @routes.get("/project-triggers")
+    async def list_health(
+        caller: Authenticated, health: Status | None = None, limit: Limit = 50, cursor: Cursor = None
+    ) -> Page[TriggerHealth]:
+        """How the organisation's triggers are, oldest first."""
+        found = await watching.health(caller, limit=limit + 1, after=cursor, status=health)
+        data = [TriggerHealth.of(condition, healthy) for condition, healthy in found[:limit]]
+        return Page(data=data, next_cursor=str(data[-1].id) if len(found) > limit else None)
+
+    @routes.get("/project-triggers/{project_trigger_id}/explain")
+    async def explain(
+        project_trigger_id: UUID,
+        caller: Authenticated,
+        at: At = None,
+        within: Within = 300,
+        event: UUID | None = None,
+        key: Key = None,
+        delivery: UUID | None = None,
+    ) -> Explanation:
+        """Why something did or did not fire: around a time, or an event by its id, its key or a delivery.
+
+        Without a question: where the trigger stands, what comes next, and what is in the way.
+        """
+        given = [name for name, value in (("at", at), ("event", event), ("key", key), ("delivery", delivery)) if value]
+        if len(given) > 1:
+            message = f"Ask about one thing: at, event, key or delivery; here are {' and '.join(given)}."
+            raise InvalidRequest(message, *(Issue(("query", name), message) for name in given[1:]))
+        if at:
+            told = await explaining.moment(caller, project_trigger_id, at, timedelta(seconds=within))
+        elif event:
+            told = await explaining.event(caller, project_trigger_id, event)
+        elif key:
+            told = await explaining.key(caller, project_trigger_id, key)
+        elif delivery:
+            told = await explaining.delivery(caller, project_trigger_id, delivery)
+        else:
+            told = await explaining.state(caller, project_trigger_id)
+        return Explanation.of(told)
+
+    return routes

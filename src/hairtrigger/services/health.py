@@ -1,0 +1,107 @@
+"""How a trigger is: healthy, failing, stalled or disabled, since when and why, and by when it should be heard of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import takewhile
+
+from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.kit.trigger import AppWebhook, Webhook
+from hairtrigger.platform.clock import Clock
+from hairtrigger.services.catalogue import Catalogue
+from hairtrigger.store.conditions import Condition, Expectations, Stall, Status
+from hairtrigger.store.outcomes import Outcome
+
+FAILURES = frozenset({Code.FAILED, Code.TIMED_OUT, Code.BROKEN, Code.CREDENTIALS_REFUSED, Code.RATE_LIMITED})
+SWITCHED_OFF = frozenset({Code.DISABLED, Code.FINISHED, Code.TARGET_GONE})
+
+STALLS: dict[Stall, str] = {
+    "overdue": "It is overdue, and no worker has taken it. See whether a worker runs, and whether it keeps up.",
+    "off_the_clock": "It is enabled but not on the clock, so it never comes due. Disable and enable it again.",
+    "unregistered": "It is enabled but has no webhook, so nothing reaches it. Disable and enable it again.",
+    "unrouted": "It is enabled but listens to no account, so nothing reaches it. Disable and enable it again.",
+}
+_GRACE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Health:
+    status: Status
+    reason: str
+    since: datetime | None
+    next_at: datetime | None
+    expected_by: datetime | None  # None where nothing can be expected by a time
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    clock: Clock
+    catalogue: Catalogue
+    poll_deadline: timedelta
+    schedule_grace: timedelta
+
+    def expectations(self) -> Expectations:
+        """What is overdue now: expected by a time that passed some grace ago."""
+        now = self.clock.now()
+        webhooks = [
+            (provider.id, trigger.id, isinstance(trigger, AppWebhook))
+            for provider in self.catalogue.providers.values()
+            for trigger in provider.triggers
+            if isinstance(trigger, Webhook | AppWebhook)
+        ]
+        polls, schedules = (now - allowed - _GRACE for allowed in (self.poll_deadline, self.schedule_grace))
+        return Expectations(now, polls, schedules, webhooks)
+
+    def expected_by(self, condition: Condition) -> datetime | None:
+        """Of a poll or a firing: when it is due, and as long as it may take. A webhook comes when something happens."""
+        if condition.next_at is None or not condition.enabled:
+            return None
+        under_way = condition.leased_until and condition.leased_until > self.clock.now()
+        if under_way:
+            return condition.leased_until
+        return condition.next_at + (self.poll_deadline if condition.kind == "poll" else self.schedule_grace)
+
+    def health(self, condition: Condition, latest: Sequence[Outcome] = ()) -> Health:
+        """`latest` outcomes, newest first, say the reason more closely."""
+        since, reason = self._why(condition, latest)
+        return Health(condition.status, reason, since, condition.next_at, self.expected_by(condition))
+
+    def _why(self, condition: Condition, latest: Sequence[Outcome]) -> tuple[datetime | None, str]:
+        match condition.status:
+            case "healthy":
+                return condition.enabled_at, _nothing_wrong(condition)
+            case "failing":
+                failed = _in_a_row(latest)
+                said = f" {failed[0].detail}" if failed else ""
+                polls = "poll" if condition.failures == 1 else f"{condition.failures} polls"
+                return failed[-1].at if failed else None, f"The last {polls} failed.{said}"
+            case "stalled":
+                assert condition.stall
+                since = self.expected_by(condition) if condition.stall == "overdue" else condition.enabled_at
+                return since, STALLS[condition.stall]
+            case "disabled":
+                return _disabled(condition, latest)
+
+
+def _nothing_wrong(condition: Condition) -> str:
+    if condition.kind:
+        return "Nothing stands in its way."
+    return "It waits for requests. Nothing can be expected by a time: they come when something happens."
+
+
+def _in_a_row(latest: Sequence[Outcome]) -> list[Outcome]:
+    """The failures since the last success, newest first."""
+    return list(takewhile(lambda one: one.code in FAILURES, (one for one in latest if one.kind is Kind.POLL)))
+
+
+def _disabled(condition: Condition, latest: Sequence[Outcome]) -> tuple[datetime, str]:
+    """Since when and why, and what came of enabling it again."""
+    off = next((one for one in latest if one.code in SWITCHED_OFF), None)
+    if off:
+        since, reason = off.at, off.detail
+    elif condition.enabled_at:
+        since, reason = condition.updated_at, "It was disabled."
+    else:
+        since, reason = condition.created_at, "It has never been enabled."
+    tried = next((one for one in latest if one.kind is Kind.REGISTRATION and one.code is Code.FAILED), None)
+    return since, f"{reason} {tried.detail}" if tried and tried.at >= since else reason

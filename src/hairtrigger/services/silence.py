@@ -1,0 +1,105 @@
+"""Why nothing happened in a while: the trigger was off, nothing was due, nobody worked, or there was nothing new."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from hairtrigger.domain.outcome import MEANING, Code, Kind
+from hairtrigger.services.health import SWITCHED_OFF
+from hairtrigger.services.telling import Teller, length
+from hairtrigger.store.conditions import Condition
+from hairtrigger.store.outcomes import Outcome
+
+_OFF = SWITCHED_OFF | {Code.IGNORED_DISABLED}
+_EITHER = frozenset({Code.STALE, Code.REMOVED, Code.CHANGED, Code.UNKNOWN_ADDRESS, Code.TOO_LARGE, Code.INCOMPLETE})
+_EITHER |= {Code.UNAVAILABLE}  # and they are counted before anybody looks at the trigger
+_ON_TIME = timedelta(minutes=2)  # a poll that comes this much after it was due is late, and no gap
+
+
+@dataclass(frozen=True)
+class Silence:
+    """A while without events, and what is recorded nearest to it."""
+
+    condition: Condition
+    since: datetime
+    until: datetime
+    within: Sequence[Outcome]  # in the order of time
+    earlier: Sequence[Outcome]  # newest first
+    later: Sequence[Outcome]  # oldest first
+    kept_since: date | None
+
+    def told(self, teller: Teller) -> str:
+        window = f"between {teller.time(self.since)} and {teller.time(self.until)}"
+        if self.since > teller.now:
+            return f"That is still to come. {teller.next(self.condition)}".strip()
+        if self.until <= self.condition.created_at:
+            return f"The trigger did not exist yet: it was created at {teller.time(self.condition.created_at)}."
+        if self.kept_since and self.until.date() < self.kept_since:
+            return f"Of that time nothing is kept any more: what is stored begins on {self.kept_since:%Y-%m-%d}."
+        return f"Nothing arrived {window}. {self._why(teller)}".strip()
+
+    def _why(self, teller: Teller) -> str:
+        if not self._enabled():
+            return f"The trigger was disabled. {self._off(teller)}".strip()
+        match self.condition.kind:
+            case "poll":
+                return f"The trigger was enabled; {self._polls(teller)} {teller.next(self.condition)}".strip()
+            case "schedule":
+                return f"The trigger was enabled; {self._firings(teller)} {teller.next(self.condition)}".strip()
+            case None:
+                return f"The trigger was enabled, and no request reached its address. {self._request(teller)}".strip()
+
+    def _enabled(self) -> bool:
+        """What was recorded last says so, because a disabled trigger leaves none of most outcomes."""
+        for one in (*reversed(self.within), *self.earlier):
+            if _speaks(one):
+                return one.code not in _OFF
+        if self.condition.enabled and self.condition.enabled_at and self.condition.enabled_at < self.until:
+            return True
+        following = next((one for one in self.later if _speaks(one)), None)
+        return following is not None and following.code in SWITCHED_OFF
+
+    def _off(self, teller: Teller) -> str:
+        """By what, and until when."""
+        off = next((one for one in (*reversed(self.within), *self.earlier) if one.code in SWITCHED_OFF), None)
+        on = next((one for one in self.later if one.code is Code.ENABLED), None)
+        parts = [teller.outcome(off)] if off else []
+        parts += [teller.outcome(on)] if on else []
+        if not off and not on and self.condition.enabled_at is None:
+            parts = ["It has never been enabled."]
+        return " ".join(parts)
+
+    def _polls(self, teller: Teller) -> str:
+        polls = [one for one in self.within if one.kind is Kind.POLL]
+        if polls:
+            count = f" It was polled {len(polls)} times then." if len(polls) > 1 else ""
+            return f"its last poll, at {teller.time(polls[-1].at)}, {MEANING[polls[-1].code]}.{count}"
+        before = next((one for one in self.earlier if one.kind is Kind.POLL), None)
+        after = next((one for one in self.later if one.kind is Kind.POLL), None)
+        every = timedelta(seconds=self.condition.every_seconds or 60)
+        began = before.at if before else self.condition.enabled_at or self.condition.created_at
+        ended = after.at if after else teller.now
+        between = f"the last poll before was at {teller.time(began)}" if before else "it had not been polled before"
+        between += f", the next at {teller.time(after.at)}" if after else ", and none has come since"
+        if ended - began <= every + _ON_TIME:
+            return f"no poll was due, as it is polled every {length(every)}: {between}."
+        return (
+            f"no poll ran, although it is polled every {length(every)}: {between}. "
+            "The service was down, or its workers did not keep up."
+        )
+
+    def _firings(self, teller: Teller) -> str:
+        before = next((one for one in self.earlier if one.kind is Kind.SCHEDULE), None)
+        after = next((one for one in self.later if one.kind is Kind.SCHEDULE), None)
+        known = [f"the last firing before was at {teller.time(before.at)}"] if before else []
+        known += [f"the next at {teller.time(after.at)}"] if after else []
+        return "its schedule did not fire then" + (f": {', '.join(known)}." if known else ".")
+
+    def _request(self, teller: Teller) -> str:
+        before = next((one for one in self.earlier if one.kind is Kind.WEBHOOK), None)
+        return f"Before that: {teller.outcome(before)}" if before else ""
+
+
+def _speaks(one: Outcome) -> bool:
+    """Whether it tells if the trigger was enabled."""
+    return one.code not in _EITHER and not (one.kind is Kind.REGISTRATION and one.code is Code.FAILED)

@@ -1,0 +1,192 @@
+"""How triggers are: what each waits for, and whether anybody works on it.
+
+Nothing is written while all is well. What is overdue is read off the clock's own rows, and a row in `stall` makes
+sure that one finding is told once, whichever process comes across it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import Executable, text
+
+from hairtrigger.store.database import Transaction
+
+Status = Literal["healthy", "failing", "stalled", "disabled"]
+Stall = Literal["overdue", "off_the_clock", "unregistered", "unrouted"]
+
+
+@dataclass(frozen=True)
+class Expectations:
+    """What counts as overdue now. `webhooks` are the triggers that need no clock: (provider, trigger, of an app)."""
+
+    now: datetime
+    polls_due_before: datetime
+    schedules_due_before: datetime
+    webhooks: Sequence[tuple[str, str, bool]]
+
+    def parameters(self) -> dict[str, object]:
+        providers, triggers, apps = zip(*self.webhooks, strict=True) if self.webhooks else ((), (), ())
+        return {
+            "now": self.now,
+            "polls_due_before": self.polls_due_before,
+            "schedules_due_before": self.schedules_due_before,
+            "providers": list(providers),
+            "triggers": list(triggers),
+            "apps": list(apps),
+        }
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A trigger with its clock, as far as it has one."""
+
+    id: UUID
+    org_id: UUID
+    project_id: str
+    provider_id: str
+    trigger_id: str
+    enabled: bool
+    enabled_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    kind: Literal["poll", "schedule"] | None
+    next_at: datetime | None
+    every_seconds: int | None
+    leased_until: datetime | None
+    last_at: datetime | None
+    failures: int
+    stall: Stall | None
+    status: Status
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A trigger that has begun or ceased to be stalled."""
+
+    id: UUID
+    org_id: UUID
+    provider_id: str
+    trigger_id: str
+    since: datetime
+    stall: Stall
+    enabled: bool
+
+
+# The kind as a parameter makes the limit one value, which an index can be read up to.
+_OVERDUE = """
+    poll.next_at < CASE {kind} WHEN 'poll' THEN CAST(:polls_due_before AS timestamptz)
+                               ELSE CAST(:schedules_due_before AS timestamptz) END
+    AND (poll.leased_until IS NULL OR poll.leased_until < CAST(:now AS timestamptz))
+"""
+_CONDITION = f"""
+    SELECT trigger.id, trigger.org_id, trigger.project_id, trigger.provider_id, trigger.trigger_id, trigger.enabled,
+           trigger.enabled_at, trigger.created_at, trigger.updated_at, poll.kind, poll.next_at, poll.every_seconds,
+           poll.leased_until, poll.last_at, coalesce(poll.failures, 0) AS failures,
+           CASE WHEN NOT trigger.enabled THEN NULL
+                WHEN webhook.app AND NOT EXISTS
+                     (SELECT FROM app_route WHERE app_route.project_trigger_id = trigger.id) THEN 'unrouted'
+                WHEN NOT webhook.app AND trigger.webhook_data IS NULL THEN 'unregistered'
+                WHEN webhook.app IS NULL AND poll.next_at IS NULL THEN 'off_the_clock'
+                WHEN webhook.app IS NULL AND {_OVERDUE.format(kind="poll.kind")} THEN 'overdue'
+           END AS stall
+    FROM project_trigger AS trigger
+    LEFT JOIN poll ON poll.project_trigger_id = trigger.id
+    LEFT JOIN unnest(CAST(:providers AS text[]), CAST(:triggers AS text[]), CAST(:apps AS bool[]))
+              AS webhook (provider_id, trigger_id, app)
+           ON webhook.provider_id = trigger.provider_id AND webhook.trigger_id = trigger.trigger_id
+"""  # noqa: S608 all of it our own text
+_WITH_STATUS = f"""
+    SELECT * FROM (
+        SELECT condition.*,
+               CASE WHEN NOT enabled THEN 'disabled' WHEN stall IS NOT NULL THEN 'stalled'
+                    WHEN failures > 0 THEN 'failing' ELSE 'healthy' END AS status
+        FROM ({_CONDITION} WHERE trigger.org_id = :org_id) AS condition
+    ) AS told WHERE true
+"""  # noqa: S608 all of it our own text
+_FILTERS = {"id": "id = :id", "after": "id > :after", "status": "status = :status"}
+
+
+async def of_organization(
+    tx: Transaction, org_id: UUID, expected: Expectations, *, limit: int, **filters: UUID | str | None
+) -> list[Condition]:
+    """In the order of their ids. Filters: id, status; `after` is the id to go on from."""
+    given = {name: value for name, value in filters.items() if value is not None}
+    query = " AND ".join((_WITH_STATUS, *(_FILTERS[name] for name in given))) + " ORDER BY id LIMIT :limit"
+    parameters = {**expected.parameters(), "org_id": org_id, "limit": limit, **given}
+    return [Condition(**row._mapping) for row in await tx.connection.execute(text(query), parameters)]
+
+
+_FIND_OVERDUE = text(
+    f"""
+    WITH overdue AS (
+        SELECT project_trigger_id, next_at FROM poll
+        WHERE kind = CAST(:kind AS text) AND {_OVERDUE.format(kind="CAST(:kind AS text)")}
+          AND NOT EXISTS (SELECT FROM stall WHERE stall.project_trigger_id = poll.project_trigger_id)
+        ORDER BY next_at LIMIT :limit
+    ), found AS (
+        INSERT INTO stall (project_trigger_id, since, found_at, reason)
+        SELECT project_trigger_id, next_at, CAST(:now AS timestamptz), 'overdue' FROM overdue
+        ON CONFLICT DO NOTHING RETURNING *
+    )
+    SELECT trigger.id, trigger.org_id, trigger.provider_id, trigger.trigger_id, found.since, found.reason AS stall,
+           trigger.enabled
+    FROM found JOIN project_trigger AS trigger ON trigger.id = found.project_trigger_id
+    """  # noqa: S608 all of it our own text
+)
+_FIND_FORGOTTEN = text(
+    f"""
+    WITH found AS (
+        INSERT INTO stall (project_trigger_id, since, found_at, reason)
+        SELECT id, coalesce(enabled_at, updated_at), CAST(:now AS timestamptz), stall
+        FROM ({_CONDITION}) AS condition
+        WHERE stall IS NOT NULL AND stall <> 'overdue'
+          AND NOT EXISTS (SELECT FROM stall WHERE stall.project_trigger_id = condition.id)
+        ORDER BY id LIMIT :limit
+        ON CONFLICT DO NOTHING RETURNING *
+    )
+    SELECT trigger.id, trigger.org_id, trigger.provider_id, trigger.trigger_id, found.since, found.reason AS stall,
+           trigger.enabled
+    FROM found JOIN project_trigger AS trigger ON trigger.id = found.project_trigger_id
+    """  # noqa: S608 all of it our own text
+)
+_END = text(
+    f"""
+    WITH over AS (
+        SELECT condition.* FROM stall JOIN LATERAL ({_CONDITION} WHERE trigger.id = stall.project_trigger_id)
+               AS condition ON true
+        WHERE condition.stall IS NULL
+        ORDER BY condition.id LIMIT :limit FOR UPDATE OF stall SKIP LOCKED
+    )
+    DELETE FROM stall USING over WHERE stall.project_trigger_id = over.id
+    RETURNING over.id, over.org_id, over.provider_id, over.trigger_id, stall.since, stall.reason AS stall, over.enabled
+    """  # noqa: S608 all of it our own text
+)
+
+
+async def find_overdue(tx: Transaction, expected: Expectations, limit: int) -> list[Finding]:
+    """Those due for too long and claimed by nobody, the most overdue first: off the index by due time.
+
+    What is off the clock has no due time, so a disabled trigger is not among them.
+    """
+    polls = await _findings(tx, _FIND_OVERDUE, expected, limit, kind="poll")
+    return [*polls, *await _findings(tx, _FIND_OVERDUE, expected, limit, kind="schedule")]
+
+
+async def find_forgotten(tx: Transaction, expected: Expectations, limit: int) -> list[Finding]:
+    """Those enabled that nothing can ever come of. It reads all triggers, so it is for now and then."""
+    return await _findings(tx, _FIND_FORGOTTEN, expected, limit)
+
+
+async def end(tx: Transaction, expected: Expectations, limit: int) -> list[Finding]:
+    """Those found before that are stalled no more, be it that they are disabled."""
+    return await _findings(tx, _END, expected, limit)
+
+
+async def _findings(
+    tx: Transaction, statement: Executable, expected: Expectations, limit: int, **more: object
+) -> list[Finding]:
+    rows = await tx.connection.execute(statement, {**expected.parameters(), "limit": limit, **more})
+    return [Finding(**row._mapping) for row in rows]

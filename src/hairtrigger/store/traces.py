@@ -1,0 +1,89 @@
+"""What is left of a trigger's events, read for explaining: without their bodies, by time, key or delivery."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, select, text
+
+from hairtrigger.domain.ids import day_of, first_id
+from hairtrigger.store.database import Transaction
+from hairtrigger.store.tables import event, event_key, replay
+
+
+@dataclass(frozen=True)
+class EventTrace:
+    id: UUID
+    project_trigger_id: UUID
+    key: str
+    type: str
+    subject: str | None
+    occurred_at: datetime
+    received_at: datetime
+
+
+_COLUMNS = tuple(event.c[name] for name in EventTrace.__dataclass_fields__)
+
+
+async def before(
+    tx: Transaction, project_trigger_id: UUID, at: datetime, *, limit: int, since: datetime | None = None
+) -> list[EventTrace]:
+    """The last ones before `at`, newest first."""
+    end = first_id(at)
+    statement = _of(project_trigger_id).where(event.c.id < end, event.c.day <= day_of(end))
+    if since is not None:
+        start = first_id(since)
+        statement = statement.where(event.c.id >= start, event.c.day >= day_of(start))
+    return await _read(tx, statement.order_by(event.c.id.desc()).limit(limit))
+
+
+async def after(
+    tx: Transaction, project_trigger_id: UUID, at: datetime, *, limit: int, until: datetime
+) -> list[EventTrace]:
+    """From `at` on, oldest first."""
+    start, end = first_id(at), first_id(until)
+    statement = _of(project_trigger_id).where(
+        event.c.id >= start, event.c.id < end, event.c.day.between(day_of(start), day_of(end))
+    )
+    return await _read(tx, statement.order_by(event.c.id).limit(limit))
+
+
+async def get(tx: Transaction, project_trigger_id: UUID, event_id: UUID) -> EventTrace | None:
+    statement = _of(project_trigger_id).where(event.c.day == day_of(event_id), event.c.id == event_id)
+    found = await _read(tx, statement)
+    return found[0] if found else None
+
+
+async def id_of_key(tx: Transaction, project_trigger_id: UUID, key: str) -> UUID | None:
+    """The event that has this key, also when it is no longer stored."""
+    statement = select(event_key.c.event_id).where(
+        event_key.c.project_trigger_id == project_trigger_id, event_key.c.key == key
+    )
+    return (await tx.connection.execute(statement)).scalar_one_or_none()
+
+
+async def id_of_delivery(tx: Transaction, delivery_id: UUID) -> UUID:
+    """The event of a delivery; a first delivery has its event's id."""
+    statement = select(replay.c.event_id).where(replay.c.delivery_id == delivery_id)
+    return (await tx.connection.execute(statement)).scalar_one_or_none() or delivery_id
+
+
+async def kept_since(tx: Transaction) -> date | None:
+    """The first day of which outcomes are still stored."""
+    names = await tx.connection.execute(
+        text(
+            "SELECT min(right(relname, 8)) FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid "
+            "WHERE inhparent = CAST('outcome' AS regclass)"
+        )
+    )
+    oldest = names.scalar_one()
+    return date.fromisoformat(oldest) if oldest else None
+
+
+def _of(project_trigger_id: UUID) -> Select[tuple[Any, ...]]:
+    return select(*_COLUMNS).where(event.c.project_trigger_id == project_trigger_id)
+
+
+async def _read(tx: Transaction, statement: Select[tuple[Any, ...]]) -> list[EventTrace]:
+    return [EventTrace(**row._mapping) for row in await tx.connection.execute(statement)]
