@@ -4,7 +4,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.support.documents import integrations_document, own_document, projects_document, settings_document
+from tests.support.documents import (
+    integrations_document,
+    outcomes_document,
+    own_document,
+    projects_document,
+    settings_document,
+)
 
 ROOT = Path(__file__).parent.parent
 FILES: dict[str, Callable[[], str]] = {
@@ -12,6 +18,7 @@ FILES: dict[str, Callable[[], str]] = {
     "docs/api/integrations.openapi.json": integrations_document,
     "docs/api/hairtrigger.openapi.json": own_document,
     "docs/settings.md": settings_document,
+    "docs/outcomes.md": outcomes_document,
 }
 
 

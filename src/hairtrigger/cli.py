@@ -64,6 +64,25 @@ def serve(
         _fail(" ".join(error.message for error in _leaves(several)))
 
 
+@app.command()
+def explain(
+    trigger: Annotated[str, typer.Argument(help="The id of a project trigger.")],
+    at: Annotated[str | None, typer.Option(help="A time, such as 2026-05-04T10:02:00Z.")] = None,
+    event: Annotated[str | None, typer.Option(help="The id of an event.")] = None,
+    key: Annotated[str | None, typer.Option(help="The key of an event.")] = None,
+    delivery: Annotated[str | None, typer.Option(help="The id of a delivery.")] = None,
+    demo: Demo = False,
+) -> None:
+    """Say why something did or did not fire; without a question, where the trigger stands."""
+    question = {"at": at, "event": event, "key": key, "delivery": delivery}
+    with _client(demo=demo) as client:
+        told = _asked(client, f"/v1/project-triggers/{trigger}/explain", {k: v for k, v in question.items() if v})
+    typer.echo(told["summary"])
+    for step in told["steps"]:
+        at_ = datetime.fromisoformat(step["at"]).astimezone()
+        typer.echo(f"{at_:%Y-%m-%d %H:%M:%S}  {step['what']:<12}  {step['code']:<19}  {step['detail']}")
+
+
 @events.command()
 def tail(
     demo: Demo = False,
@@ -71,17 +90,11 @@ def tail(
     count: Annotated[int, typer.Option(min=1, max=200, help="How many deliveries to begin with.")] = 10,
 ) -> None:
     """Show deliveries as they happen: when they came, from what, and how they ended."""
-    credentials = Credentials.load(_settings(demo=demo).data_dir)
-    if not credentials:
-        _fail("No service has run with this data directory yet. Start one:  hairtrigger serve" + " --demo" * demo)
-    import httpx2  # noqa: PLC0415 a fifth of a second that --help need not wait
-
     shown: dict[str, str] = {}
-    with httpx2.Client(
-        base_url=credentials.url, headers={"Authorization": f"Bearer {credentials.api_key}"}, trust_env=False
-    ) as client:
+    with _client(demo=demo) as client:
         while True:
-            _print_changes(_deliveries(client, count if not shown else 200), shown)
+            found = _asked(client, "/v1/deliveries", {"limit": count if not shown else 200})
+            _print_changes(found["data"], shown)
             if not follow:
                 return
             time.sleep(0.5)
@@ -138,17 +151,29 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _deliveries(client: "httpx2.Client", limit: int) -> list[dict[str, Any]]:
+def _client(*, demo: bool) -> "httpx2.Client":
+    """With the credentials of the service that runs with this data directory."""
+    credentials = Credentials.load(_settings(demo=demo).data_dir)
+    if not credentials:
+        _fail("No service has run with this data directory yet. Start one:  hairtrigger serve" + " --demo" * demo)
+    import httpx2  # noqa: PLC0415 a fifth of a second that --help need not wait
+
+    headers = {"Authorization": f"Bearer {credentials.api_key}"}
+    return httpx2.Client(base_url=credentials.url, headers=headers, trust_env=False)
+
+
+def _asked(client: "httpx2.Client", path: str, question: dict[str, Any]) -> dict[str, Any]:
     import httpx2  # noqa: PLC0415
 
     try:
-        answer = client.get("/v1/deliveries", params={"limit": limit})
-        answer.raise_for_status()
+        answer = client.get(path, params=question)
     except httpx2.ConnectError:
         _fail(f"No service answers at {client.base_url}. Start it:  hairtrigger serve")
     except httpx2.HTTPError as error:
-        _fail(f"The service refused: {error}")
-    found: list[dict[str, Any]] = answer.json()["data"]
+        _fail(f"The service can't be asked: {error}")
+    found: dict[str, Any] = answer.json()
+    if not answer.is_success:
+        _fail(f"The service refused: {found.get('detail', answer.reason_phrase)}")
     return found
 
 

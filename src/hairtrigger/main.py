@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -67,6 +67,7 @@ class Application:
     accounts: Accounts
     projects: Projects
     triggers: Triggers
+    refusals: Refusals
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,8 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         async with _background((*loops, *resources.watches)):
             yield application
             await dispatcher.drain(timedelta(seconds=settings.shutdown_seconds))
+            with suppress(Unavailable):
+                await application.refusals.flush()
 
 
 @asynccontextmanager
@@ -191,8 +194,9 @@ def _built(settings: Settings, clock: Clock, resources: Resources) -> tuple[Appl
             settings.max_body_bytes,
         ),
     )
-    application = Application(asgi, settings, store, accounts, projects, triggers)
-    return application, dispatcher, (receivers.run, recorder.run, refusals.run, dispatcher.run, ticking.run, watching.run)
+    application = Application(asgi, settings, store, accounts, projects, triggers, refusals)
+    loops = (receivers.run, recorder.run, refusals.run, dispatcher.run, ticking.run, watching.run)
+    return application, dispatcher, loops
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """The documents the code describes itself with."""
 
 import json
+from collections.abc import Mapping
 from typing import Any, cast
 
 from fastapi import FastAPI
@@ -10,6 +11,7 @@ from hairtrigger.api.projects.app import Services as ProjectServices
 from hairtrigger.api.projects.app import projects_app
 from hairtrigger.api.v1.app import Services as OwnServices
 from hairtrigger.api.v1.app import v1_app
+from hairtrigger.domain.outcome import FAILURE, MEANING, STANDING
 from hairtrigger.settings import table
 
 _NONE = cast("Any", None)  # describing an API asks nothing of its services
@@ -35,3 +37,31 @@ def settings_document() -> str:
 
 def _openapi(app: FastAPI) -> str:
     return json.dumps(app.openapi(), indent=2, ensure_ascii=False) + "\n"
+
+
+def outcomes_document() -> str:
+    """What every code of the closed lists says."""
+    return f"""# Outcomes
+
+How requests, polls, firings, deliveries and attempts end. These lists are closed: every end is one of them, a code is
+never removed, and each can be asked about with `GET /v1/project-triggers/{{id}}/explain`.
+
+## Requests, polls, firings, and what happens to a trigger
+
+The words follow "the request …", "the poll …", "the trigger …". A request that became an event has no outcome beside
+it: the event is the record. Very many requests of one kind at one address are counted, and recorded as one.
+
+{_table(MEANING)}
+## Deliveries
+
+{_table(STANDING)}
+## Attempts that failed
+
+Whether a name was unknown, an address refused or a port closed is told to nobody but the operator, in the column
+`attempt.failure`: who chooses a target's URL must not map the service's network by it. Others read `unreachable`.
+
+{_table(FAILURE)}"""
+
+
+def _table(words: Mapping[Any, str]) -> str:
+    return "| code | it |\n|---|---|\n" + "".join(f"| `{code}` | {said} |\n" for code, said in words.items())

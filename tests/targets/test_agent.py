@@ -124,7 +124,8 @@ async def test_an_agent_that_is_not_there_is_a_failure(egress: Egress, outgoing:
         config = AgentTarget(base_url=server.url, model="m-1")
     agent = Agent(config, egress, SystemClock(), "sk-1")
 
-    assert await agent.send(outgoing) == Sent("failed", None, "The address could not be reached.", failure=Failure.CONNECT)
+    sent = await agent.send(outgoing)
+    assert sent == Sent("failed", None, "The address could not be reached.", failure=Failure.CONNECT)
     assert "sk-1" not in repr(agent)
 
 

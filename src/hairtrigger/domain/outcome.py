@@ -81,7 +81,7 @@ MEANING: Mapping[Code, str] = {
     Code.TARGET_GONE: "answered 410 Gone, so the trigger was disabled",
     Code.ENABLED: "was enabled",
     Code.DISABLED: "was disabled",
-    Code.FINISHED: "was disabled, because its schedule has no more times",
+    Code.FINISHED: "was disabled at the end of its schedule",
     Code.CHANGED: "was changed",
     Code.STALLED: "found that the trigger is overdue and nobody works on it",
     Code.RECOVERED: "found that the trigger is no longer overdue",

@@ -88,7 +88,7 @@ class Explaining:
             elif telling:
                 summary = await self._ended(tx, seen, telling[0])
             else:
-                summary = await self._silence(tx, seen, ended, since, until)
+                summary = (await self._silence(tx, seen, ended, since, until)).told(seen.teller)
         steps = [step for story in stories for step in story.steps()]
         steps += [event_step(one, seen.condition.kind) for one in near[_MOST_STORIES:]]
         return Explanation(summary, seen.health, _in_time([*steps, *(outcome_step(one) for one in ended)]))
@@ -141,10 +141,11 @@ class Explaining:
         """What came instead of an event."""
         said = [seen.teller.outcome(one)]
         if one.kind is Kind.WEBHOOK:
-            hour = await outcomes.before(
-                tx, seen.condition.id, one.at, since=one.at - timedelta(hours=1), limit=_MOST_ALIKE
-            )
-            said.append(seen.teller.others(sum(other.count for other in hour if other.code is one.code) + one.count))
+            since, until = one.at - timedelta(hours=1), one.at + timedelta(milliseconds=1)
+            hour = await outcomes.before(tx, seen.condition.id, until, since=since, limit=_MOST_ALIKE)
+            said.append(seen.teller.others(sum(other.count for other in hour if other.code is one.code)))
+        if one.code is Code.IGNORED_DISABLED:
+            said.append((await self._silence(tx, seen, (), one.at, one.at)).off(seen.teller))
         if one.key and (event_id := await traces.id_of_key(tx, seen.condition.id, one.key)):
             event = await traces.get(tx, seen.condition.id, event_id)
             said += [seen.teller.story(await self._story(tx, seen.condition, event))] if event else []
@@ -154,8 +155,8 @@ class Explaining:
 
     async def _silence(
         self, tx: Transaction, seen: _Seen, within: Sequence[Outcome], since: datetime, until: datetime
-    ) -> str:
-        silence = Silence(
+    ) -> Silence:
+        return Silence(
             condition=seen.condition,
             since=since,
             until=until,
@@ -164,7 +165,6 @@ class Explaining:
             later=await outcomes.after(tx, seen.condition.id, until, limit=_LATEST),
             kept_since=await traces.kept_since(tx),
         )
-        return silence.told(seen.teller)
 
 
 def _in_time(steps: Sequence[Step]) -> list[Step]:

@@ -127,8 +127,9 @@ class Firing:
         over = replace(trigger, enabled=False, generation=trigger.generation + 1, updated_at=now)
         await triggers.save(tx, over)
         broken = last is not None and last.code is Code.FAILED
-        code, detail = (Code.DISABLED, "Its schedule can't be read.") if broken else (Code.FINISHED, "")
-        await outcomes.record(tx, replace(self._outcome(trigger, code, now, detail), kind=Kind.TRIGGER))
+        code = Code.DISABLED if broken else Code.FINISHED
+        detail = "Its schedule can't be read." if broken else "Its schedule has no more times."
+        await outcomes.record(tx, Outcome(Kind.TRIGGER, code, now, trigger.org_id, trigger.id, detail))
 
     def _outcome(self, trigger: ProjectTrigger, code: Code, now: datetime, detail: str, count: int = 0) -> Outcome:
         return Outcome(Kind.SCHEDULE, code, now, trigger.org_id, trigger.id, detail, count)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
 
-from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.domain.outcome import MEANING, Code, Kind
 from hairtrigger.kit.trigger import AppWebhook, Webhook
 from hairtrigger.platform.clock import Clock
 from hairtrigger.services.catalogue import Catalogue
@@ -98,7 +98,7 @@ def _disabled(condition: Condition, latest: Sequence[Outcome]) -> tuple[datetime
     """Since when and why, and what came of enabling it again."""
     off = next((one for one in latest if one.code in SWITCHED_OFF), None)
     if off:
-        since, reason = off.at, off.detail
+        since, reason = off.at, off.detail or f"It {MEANING[off.code]}."
     elif condition.enabled_at:
         since, reason = condition.updated_at, "It was disabled."
     else:

@@ -40,7 +40,7 @@ class Silence:
 
     def _why(self, teller: Teller) -> str:
         if not self._enabled():
-            return f"The trigger was disabled. {self._off(teller)}".strip()
+            return f"The trigger was disabled. {self.off(teller)}".strip()
         match self.condition.kind:
             case "poll":
                 return f"The trigger was enabled; {self._polls(teller)} {teller.next(self.condition)}".strip()
@@ -59,15 +59,17 @@ class Silence:
         following = next((one for one in self.later if _speaks(one)), None)
         return following is not None and following.code in SWITCHED_OFF
 
-    def _off(self, teller: Teller) -> str:
+    def off(self, teller: Teller) -> str:
         """By what, and until when."""
         off = next((one for one in (*reversed(self.within), *self.earlier) if one.code in SWITCHED_OFF), None)
         on = next((one for one in self.later if one.code is Code.ENABLED), None)
-        parts = [teller.outcome(off)] if off else []
-        parts += [teller.outcome(on)] if on else []
-        if not off and not on and self.condition.enabled_at is None:
-            parts = ["It has never been enabled."]
-        return " ".join(parts)
+        if off and on:
+            return f"It was off from {teller.time(off.at)} until {teller.time(on.at)}. {off.detail}".strip()
+        if off:
+            return f"It has been off since {teller.time(off.at)}. {off.detail}".strip()
+        if on:
+            return f"It was off until {teller.time(on.at)}."
+        return "" if self.condition.enabled_at else "It has never been enabled."
 
     def _polls(self, teller: Teller) -> str:
         polls = [one for one in self.within if one.kind is Kind.POLL]

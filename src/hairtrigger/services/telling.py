@@ -22,6 +22,9 @@ _SUBJECT = {
     Kind.WATCHDOG: "watchdog",
 }
 _WAYS = {"poll": "with a poll", "schedule": "from its schedule", None: "as a request"}
+WORK = frozenset({Kind.WEBHOOK, Kind.POLL, Kind.SCHEDULE})
+# Of these the detail says the same in other words.
+_SAID = frozenset({Code.DUPLICATE, Code.IGNORED_DISABLED, Code.IGNORED_EVENT, Code.HANDSHAKE, Code.MISSED, Code.BROKEN})
 _SOON = timedelta(minutes=1)  # by when a worker has taken a delivery that nothing holds back
 
 
@@ -70,8 +73,10 @@ class Teller:
 
     def outcome(self, one: Outcome) -> str:
         """As a sentence of its own."""
-        more = f" and {one.count - 1} more like it" if one.count > 1 else ""
-        return _joined(f"The {_SUBJECT[one.kind]} at {self.time(one.at)}{more} {_meaning(one)}.", one.detail)
+        if one.kind not in WORK:
+            return _joined(f"At {self.time(one.at)} the {_SUBJECT[one.kind]} {_meaning(one)}.", _detail(one))
+        more = f", the last of {one.count}," if one.count > 1 else ""
+        return _joined(f"The {_SUBJECT[one.kind]} at {self.time(one.at)}{more} {_meaning(one)}.", _detail(one))
 
     def story(self, story: Story) -> str:
         event = story.event
@@ -114,7 +119,7 @@ class Teller:
         """Where a trigger stands: what happened last, what comes next, and what stands in the way."""
         since = f" since {self.time(health.since)}" if health.since else ""
         parts = [f"The trigger is {health.status}{since}. {health.reason}".strip()]
-        if work := next((one for one in latest if one.kind in _WORK), None):
+        if work := next((one for one in latest if one.kind in WORK), None):
             parts.append(self.outcome(work))
         parts.append(self.story(last) if last else "No event of it is stored.")
         parts.append(self.next(condition))
@@ -166,7 +171,7 @@ def event_step(event: EventTrace, came: str | None) -> Step:
 
 def outcome_step(one: Outcome) -> Step:
     said = f"The {_SUBJECT[one.kind]} {_meaning(one)}."
-    return Step(one.at, one.kind, one.code, _joined(said, one.detail), one.count)
+    return Step(one.at, one.kind, one.code, _joined(said, _detail(one)), one.count)
 
 
 def _meaning(one: Outcome) -> str:
@@ -174,6 +179,10 @@ def _meaning(one: Outcome) -> str:
         events = "one new event" if one.events == 1 else f"{one.events} new events"
         return f"brought {events}"
     return MEANING[one.code]
+
+
+def _detail(one: Outcome) -> str:
+    return "" if one.code in _SAID else one.detail
 
 
 def _delivery_step(delivery: Delivery, said: str, at: datetime) -> Step:
@@ -208,6 +217,3 @@ def length(of: timedelta) -> str:
             count = seconds // length
             return f"{count} {name}{'s' * (count > 1)}"
     return f"{seconds} second{'s' * (seconds != 1)}"
-
-
-_WORK = {Kind.WEBHOOK, Kind.POLL, Kind.SCHEDULE}

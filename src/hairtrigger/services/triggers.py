@@ -149,7 +149,7 @@ class Triggers:
             if not trigger.enabled:
                 return trigger
             disabled = await self.switch_off(tx, trigger, caller.id)
-            await self._note(tx, disabled, Kind.TRIGGER, Code.DISABLED, "It was disabled through the API.")
+            await self._note(tx, disabled, Kind.TRIGGER, Code.DISABLED, "")
         await self.removing.try_now(trigger_id)
         return disabled
 

@@ -1,0 +1,145 @@
+"""A world in which things happen and are asked about: requests, polls, firings and deliveries, at times a test sets."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+
+from hairtrigger.domain.errors import HairtriggerError
+from hairtrigger.domain.target import Outgoing, Sent
+from hairtrigger.kit.delivery import Headers, Request
+from hairtrigger.kit.trigger import Provider
+from hairtrigger.platform.batching import Batcher
+from hairtrigger.platform.vault import Vault
+from hairtrigger.platform.wake import Wake
+from hairtrigger.services.catalogue import catalogue_of
+from hairtrigger.services.dispatching import Dispatcher
+from hairtrigger.services.explaining import Explaining, Explanation
+from hairtrigger.services.health import Diagnosis
+from hairtrigger.services.ingest import Ingest
+from hairtrigger.services.recording import Recorder
+from hairtrigger.services.refusing import Refusals
+from hairtrigger.services.watching import Watching
+from hairtrigger.store import deliveries, triggers
+from hairtrigger.store.database import Store, Transaction
+from hairtrigger.store.triggers import ProjectTrigger
+from tests.services.world import DEADLINE, World, a_world, no_integrations, seconds, until
+from tests.support.clock import ManualClock
+
+DELIVERED = Sent("delivered", 200, "The target answered 200.")
+
+
+@dataclass
+class Scene:
+    world: World
+    ingest: Ingest
+    refusals: Refusals
+    watching: Watching
+    explaining: Explaining
+    answers: list[Sent] = field(default_factory=lambda: [DELIVERED])  # the target's; the last again and again
+
+    @property
+    def clock(self) -> ManualClock:
+        return self.world.clock
+
+    def passes(self, **time: float) -> None:
+        self.clock.advance(timedelta(**time))
+
+    async def webhook(self) -> tuple[UUID, str]:
+        """An enabled trigger and its secret; requests with the same `id` are the same event."""
+        id_ = await self.world.create("webhook", "on_request", {"event_id": "/id"})
+        secret = await self.world.triggers.rotate_secret(self.world.caller, id_)
+        await self.world.triggers.enable(self.world.caller, id_)
+        return id_, secret
+
+    async def request(self, id_: UUID, secret: str, key: str | None = None) -> None:
+        """However it ends."""
+        body = json.dumps({"id": key} if key else {}).encode()
+        headers = Headers([("x-webhook-secret", secret), ("content-type", "application/json")])
+        try:
+            await self.ingest.receive(
+                str(id_), Request("POST", f"https://hooks.test/{id_}", headers, body, self.clock.now())
+            )
+        except HairtriggerError as error:
+            self.refusals.turned_away(str(id_), error)
+
+    async def poll(self) -> None:
+        await self.world.poll_due()
+
+    async def deliver(self) -> None:
+        """A worker that does all there is to do."""
+        async with self.world.store.transaction() as tx:
+            await deliveries.requeue_due(tx, self.clock.now(), 100)
+        dispatcher = Dispatcher(
+            self.world.store, self.clock, Wake(), lambda _: self, self.world.triggers, slots=20, jitter=lambda: 0.5
+        )
+        loop = asyncio.create_task(dispatcher.run())
+        await until(self._delivered)
+        await dispatcher.drain(seconds(5))
+        while not loop.done():
+            loop.cancel()
+            await asyncio.wait([loop], timeout=0.1)
+
+    async def send(self, outgoing: Outgoing) -> Sent:
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+    async def why(self, id_: UUID, **question: Any) -> Explanation:
+        """Without a question: where the trigger stands."""
+        caller = self.world.caller
+        match question:
+            case {"at": at}:
+                return await self.explaining.moment(caller, id_, at, question.get("within", timedelta(minutes=5)))
+            case {"event": event_id}:
+                return await self.explaining.event(caller, id_, event_id)
+            case {"key": key}:
+                return await self.explaining.key(caller, id_, key)
+            case {"delivery": delivery_id}:
+                return await self.explaining.delivery(caller, id_, delivery_id)
+            case _:
+                return await self.explaining.state(caller, id_)
+
+    async def summary(self, id_: UUID, **question: Any) -> str:
+        return (await self.why(id_, **question)).summary
+
+    def time(self, **ago: float) -> str:
+        return format(self.clock.now() - timedelta(**ago), "%H:%M:%S UTC")
+
+    async def _delivered(self) -> bool:
+        async with self.world.store.transaction() as tx:
+            return await _queued(tx) == 0
+
+
+@asynccontextmanager
+async def a_scene(store: Store, clock: ManualClock, vault: Vault, *providers: Provider) -> AsyncIterator[Scene]:
+    world = await a_world(store, clock, vault, *providers)
+    catalogue = catalogue_of(providers, no_integrations)
+    diagnosis = Diagnosis(clock, catalogue, DEADLINE, timedelta(minutes=1))
+    recorder, refusals = Recorder(store, clock, Wake()), Refusals(store, clock)
+    look_up: Batcher[UUID, ProjectTrigger | None] = Batcher(_look_up(store))
+    ingest = Ingest(store, clock, catalogue, world.secrets, recorder, look_up, refusals, {})
+    tasks = [asyncio.create_task(loop()) for loop in (recorder.run, look_up.run)]
+    try:
+        yield Scene(world, ingest, refusals, Watching(store, clock, diagnosis), Explaining(store, clock, diagnosis))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _look_up(store: Store) -> Callable[[Sequence[UUID]], Awaitable[list[ProjectTrigger | None]]]:
+    async def look_up(ids: Sequence[UUID]) -> list[ProjectTrigger | None]:
+        async with store.transaction() as tx:
+            found = await triggers.by_ids(tx, ids)
+        return [found.get(id_) for id_ in ids]
+
+    return look_up
+
+
+async def _queued(tx: Transaction) -> int:
+    return int((await tx.connection.execute(text("SELECT count(*) FROM pgmq.q_dispatch"))).scalar_one())
