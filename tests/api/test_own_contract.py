@@ -439,7 +439,7 @@ async def test_a_trigger_says_where_it_stands(tenant: Tenant) -> None:
     assert len(enabled["upcoming"]) == 10
     [outcome] = enabled["outcomes"]
     _holds(outcome, OUTCOME)
-    assert (outcome["kind"], outcome["code"]) == ("registration", "registered")
+    assert (outcome["kind"], outcome["code"]) == ("trigger", "enabled")
 
 
 async def test_why_enabling_failed_can_be_read_afterwards(tenant: Tenant) -> None:

@@ -65,7 +65,7 @@ def attempt(failure: Failure | None) -> AttemptRecord:
 
 def test_every_code_has_its_words() -> None:
     assert (set(MEANING), set(STANDING), set(FAILURE)) == (set(Code), set(Standing), set(Failure))
-    assert set(get_args(Status)) == {standing.value for standing in Standing}
+    assert set(get_args(Status)) <= {standing.value for standing in Standing}
     assert set(STALLS) == set(get_args(Stall))
     words = [*MEANING.values(), *STANDING.values(), *FAILURE.values()]
     assert len(set(words)) == len(words), "two codes can't be told apart"

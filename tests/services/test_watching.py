@@ -185,7 +185,7 @@ async def test_looking_on_is_cheap_when_all_is_well(scene: Scene) -> None:
     parameters = {**expected.parameters(), "limit": 1000, "kind": "poll"}
     async with scene.world.store.transaction() as tx:
         await tx.connection.execute(text("SET LOCAL enable_seqscan = off"))
-        plan = await tx.connection.execute(text(f"EXPLAIN {conditions._FIND_OVERDUE.text}"), parameters)
+        plan = await tx.connection.execute(text(f"EXPLAIN {conditions.FIND_OVERDUE.text}"), parameters)
         lines = "\n".join(plan.scalars())
     assert "Index Scan using poll_next_at_idx" in lines
     assert "next_at <" in lines.split("Index Cond:")[1].split("\n")[0]

@@ -93,17 +93,21 @@ class Standing(StrEnum):
 
     PENDING = "pending"
     WAITING = "waiting"
+    SUSPENDED = "suspended"
     RETRYING = "retrying"
     DELIVERED = "delivered"
     DEAD = "dead"
+    DISCARDED = "discarded"
 
 
 STANDING: Mapping[Standing, str] = {
     Standing.PENDING: "is on the queue, or under way",
     Standing.WAITING: "waits until fewer deliveries of its project are under way",
+    Standing.SUSPENDED: "is held back, because its project or trigger is paused",
     Standing.RETRYING: "failed, and is tried again",
     Standing.DELIVERED: "was delivered",
     Standing.DEAD: "is a dead letter: nothing more is tried until it is replayed",
+    Standing.DISCARDED: "was discarded: it is not delivered unless it is replayed",
 }
 
 

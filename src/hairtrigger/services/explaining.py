@@ -23,7 +23,7 @@ from hairtrigger.store.outcomes import Outcome
 from hairtrigger.store.traces import EventTrace
 
 _MOST_STEPS = 200  # of a window: half of them before the moment that was asked about, half after
-_MOST_STORIES = 5  # events of a window whose deliveries are told, too
+_MOST_STORIES = 3  # events of a window whose deliveries are told, too
 _MOST_DELIVERIES = 20  # of an event
 _LATEST = 50
 _EARLIEST, _LAST = datetime(1970, 1, 2, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)  # that ids can have

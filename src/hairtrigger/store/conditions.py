@@ -86,9 +86,9 @@ _CONDITION = f"""
            trigger.enabled_at, trigger.created_at, trigger.updated_at, poll.kind, poll.next_at, poll.every_seconds,
            poll.leased_until, poll.last_at, coalesce(poll.failures, 0) AS failures,
            CASE WHEN NOT trigger.enabled THEN NULL
-                WHEN webhook.app AND NOT EXISTS
+                WHEN webhook.app IS TRUE AND NOT EXISTS
                      (SELECT FROM app_route WHERE app_route.project_trigger_id = trigger.id) THEN 'unrouted'
-                WHEN NOT webhook.app AND trigger.webhook_data IS NULL THEN 'unregistered'
+                WHEN webhook.app IS FALSE AND trigger.webhook_data IS NULL THEN 'unregistered'
                 WHEN webhook.app IS NULL AND poll.next_at IS NULL THEN 'off_the_clock'
                 WHEN webhook.app IS NULL AND {_OVERDUE.format(kind="poll.kind")} THEN 'overdue'
            END AS stall
@@ -119,7 +119,7 @@ async def of_organization(
     return [Condition(**row._mapping) for row in await tx.connection.execute(text(query), parameters)]
 
 
-_FIND_OVERDUE = text(
+FIND_OVERDUE = text(
     f"""
     WITH overdue AS (
         SELECT project_trigger_id, next_at FROM poll
@@ -171,8 +171,8 @@ async def find_overdue(tx: Transaction, expected: Expectations, limit: int) -> l
 
     What is off the clock has no due time, so a disabled trigger is not among them.
     """
-    polls = await _findings(tx, _FIND_OVERDUE, expected, limit, kind="poll")
-    return [*polls, *await _findings(tx, _FIND_OVERDUE, expected, limit, kind="schedule")]
+    polls = await _findings(tx, FIND_OVERDUE, expected, limit, kind="poll")
+    return [*polls, *await _findings(tx, FIND_OVERDUE, expected, limit, kind="schedule")]
 
 
 async def find_forgotten(tx: Transaction, expected: Expectations, limit: int) -> list[Finding]:

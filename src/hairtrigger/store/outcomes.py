@@ -67,7 +67,10 @@ async def repeats(
     tx: Transaction, project_trigger_id: UUID, key: str, since: datetime, *, among: int = 1000
 ) -> list[Outcome]:
     """The repeats of an event among so many outcomes after it: providers repeat soon, and a search has an end."""
-    return [one for one in await after(tx, project_trigger_id, since, limit=among) if one.key == key]
+    start = first_id(since)
+    following = _of(project_trigger_id).where(outcome.c.id >= start, outcome.c.day >= day_of(start))
+    found = following.order_by(outcome.c.id).limit(among).subquery()
+    return await _read(tx, select(found).where(found.c.key == key).order_by(found.c.id))
 
 
 def _of(project_trigger_id: UUID) -> Select[tuple[object, ...]]:
