@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.process import Service
+from tests.e2e.process import Client, Service
 from tests.support.web import until
 
 pytestmark = pytest.mark.anyio
@@ -36,6 +36,10 @@ async def test_each_sample_trigger_fires_within_a_minute_and_can_be_watched(demo
 
     await until(delivered, timedelta(minutes=1))
     assert "workflow started" in demo.output
+    client = Client(demo, demo.api_key)
+    for trigger in (await client.ask("GET", "/v1/project-triggers"))["data"]:
+        assert "The trigger is healthy since" in await _hairtrigger(demo, "explain", trigger["id"], "--demo")
+    await client.close()
 
     await demo.stop()
     demo.port = 0  # the sample triggers were made for another address
@@ -50,9 +54,13 @@ async def _true(value: bool) -> bool:
 
 
 async def _tail(demo: Service) -> str:
+    return await _hairtrigger(demo, "events", "tail", "--demo", "--no-follow", "--count", "200")
+
+
+async def _hairtrigger(demo: Service, *arguments: str) -> str:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", "from hairtrigger.cli import main; main()"),
-        *("events", "tail", "--demo", "--no-follow", "--count", "200"),
+        *arguments,
         env={"PATH": os.environ["PATH"], "HAIRTRIGGER_DATA_DIR": str(demo.folder / "data")},
         stdout=asyncio.subprocess.PIPE,
     )
