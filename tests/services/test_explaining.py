@@ -188,6 +188,22 @@ async def test_a_time_in_which_the_service_was_down(scene: Scene) -> None:
     ) in told
 
 
+async def test_a_time_in_which_a_failed_poll_was_left_alone(scene: Scene, source: Source) -> None:
+    id_ = await scene.world.enabled("source", "on_item")
+    source.says(ProviderFailed("The provider answered 500."))
+    for minutes in (0, 1, 2, 4, 8, 16):
+        scene.passes(minutes=minutes)
+        await scene.poll()
+    failed = scene.time()
+    told = await scene.summary(id_, at=scene.clock.now() + timedelta(minutes=10), within=timedelta(minutes=5))
+    assert told.startswith("That is still to come. ")
+    scene.passes(minutes=20)
+    told = await scene.summary(id_, at=scene.clock.now() - timedelta(minutes=10), within=timedelta(minutes=5))
+    assert "The service was down" not in told
+    assert f"no poll was due, as it waits longer after a failure: the last poll before was at {failed}" in told
+    assert f"The poll at {failed} failed. The provider answered 500. The next poll is due at " in told
+
+
 # -- schedules
 
 

@@ -26,6 +26,7 @@ CONDITION = Condition(
     project_id="proj",
     provider_id="shop",
     trigger_id="on_order",
+    connected=False,
     enabled=True,
     enabled_at=NOON - timedelta(days=1),
     created_at=NOON - timedelta(days=1),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from hairtrigger.domain.outcome import MEANING, Code, Kind
-from hairtrigger.services.health import SWITCHED_OFF
+from hairtrigger.services.health import FAILURES, SWITCHED_OFF
 from hairtrigger.services.telling import Teller, length
 from hairtrigger.store.conditions import Condition
 from hairtrigger.store.outcomes import Outcome
@@ -13,6 +13,8 @@ from hairtrigger.store.outcomes import Outcome
 _OFF = SWITCHED_OFF | {Code.IGNORED_DISABLED}
 _EITHER = frozenset({Code.STALE, Code.REMOVED, Code.CHANGED, Code.UNKNOWN_ADDRESS, Code.TOO_LARGE, Code.INCOMPLETE})
 _EITHER |= {Code.UNAVAILABLE}  # and they are counted before anybody looks at the trigger
+_LONGEST_BACK_OFF = timedelta(hours=1)
+_LONGEST_WAIT = timedelta(days=1)  # that a provider may ask for
 _ON_TIME = timedelta(minutes=2)  # a poll that comes this much after it was due is late, and no gap
 
 
@@ -81,13 +83,16 @@ class Silence:
         every = timedelta(seconds=self.condition.every_seconds or 60)
         began = before.at if before else self.condition.enabled_at or self.condition.created_at
         ended = after.at if after else teller.now
+        connection = ", or its connection was busy or paused" if self.condition.connected else ""
         between = f"the last poll before was at {teller.time(began)}" if before else "it had not been polled before"
         between += f", the next at {teller.time(after.at)}" if after else ", and none has come since"
+        if before and before.code in FAILURES and ended - began <= _after_a_failure(before, every) + _ON_TIME:
+            return f"no poll was due, as it waits longer after a failure: {between}. {teller.outcome(before)}"
         if ended - began <= every + _ON_TIME:
             return f"no poll was due, as it is polled every {length(every)}: {between}."
         return (
             f"no poll ran, although it is polled every {length(every)}: {between}. "
-            "The service was down, or its workers did not keep up."
+            f"The service was down, or its workers did not keep up{connection}."
         )
 
     def _firings(self, teller: Teller) -> str:
@@ -100,6 +105,11 @@ class Silence:
     def _request(self, teller: Teller) -> str:
         before = next((one for one in self.earlier if one.kind is Kind.WEBHOOK), None)
         return f"Before that: {teller.outcome(before)}" if before else ""
+
+
+def _after_a_failure(failed: Outcome, every: timedelta) -> timedelta:
+    """The longest wait there is."""
+    return _LONGEST_WAIT if failed.code is Code.RATE_LIMITED else max(every, _LONGEST_BACK_OFF)
 
 
 def _speaks(one: Outcome) -> bool:

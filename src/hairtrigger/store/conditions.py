@@ -48,6 +48,7 @@ class Condition:
     project_id: str
     provider_id: str
     trigger_id: str
+    connected: bool
     enabled: bool
     enabled_at: datetime | None
     created_at: datetime
@@ -82,8 +83,8 @@ _OVERDUE = """
     AND (poll.leased_until IS NULL OR poll.leased_until < CAST(:now AS timestamptz))
 """
 _CONDITION = f"""
-    SELECT trigger.id, trigger.org_id, trigger.project_id, trigger.provider_id, trigger.trigger_id, trigger.enabled,
-           trigger.enabled_at, trigger.created_at, trigger.updated_at, poll.kind, poll.next_at, poll.every_seconds,
+    SELECT trigger.id, trigger.org_id, trigger.project_id, trigger.provider_id, trigger.trigger_id, trigger.connection_id IS NOT NULL AS connected,
+           trigger.enabled, trigger.enabled_at, trigger.created_at, trigger.updated_at, poll.kind, poll.next_at, poll.every_seconds,
            poll.leased_until, poll.last_at, coalesce(poll.failures, 0) AS failures,
            CASE WHEN NOT trigger.enabled THEN NULL
                 WHEN webhook.app IS TRUE AND NOT EXISTS
