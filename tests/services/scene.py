@@ -58,7 +58,7 @@ class Scene:
         await self.world.triggers.enable(self.world.caller, id_)
         return id_, secret
 
-    async def request(self, id_: UUID, secret: str, key: str | None = None) -> None:
+    async def request(self, id_: UUID | str, secret: str, key: str | None = None) -> None:
         """However it ends."""
         body = json.dumps({"id": key} if key else {}).encode()
         headers = Headers([("x-webhook-secret", secret), ("content-type", "application/json")])
@@ -122,7 +122,7 @@ async def a_scene(store: Store, clock: ManualClock, vault: Vault, *providers: Pr
     diagnosis = Diagnosis(clock, catalogue, DEADLINE, timedelta(minutes=1))
     recorder, refusals = Recorder(store, clock, Wake()), Refusals(store, clock)
     look_up: Batcher[UUID, ProjectTrigger | None] = Batcher(_look_up(store))
-    ingest = Ingest(store, clock, catalogue, world.secrets, recorder, look_up, refusals, {})
+    ingest = Ingest(store, clock, catalogue, world.secrets, recorder, look_up, refusals, {"github": ["a secret"]})
     tasks = [asyncio.create_task(loop()) for loop in (recorder.run, look_up.run)]
     try:
         yield Scene(world, ingest, refusals, Watching(store, clock, diagnosis), Explaining(store, clock, diagnosis))

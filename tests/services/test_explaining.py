@@ -11,16 +11,19 @@ from hairtrigger.domain.outcome import Failure
 from hairtrigger.domain.retry import DELAYS
 from hairtrigger.domain.target import Sent
 from hairtrigger.platform.vault import Vault
-from hairtrigger.providers import schedule, webhook
+from hairtrigger.providers import github, schedule, webhook
 from hairtrigger.services.accounts import SCOPES, Caller
 from hairtrigger.services.history import History
+from hairtrigger.store import triggers
 from hairtrigger.store.database import Store
 from tests.services.scene import DELIVERED, Scene, a_scene
 from tests.services.test_polling import Source, page
+from tests.store.build import a_trigger
 from tests.support.clock import ManualClock
 
 pytestmark = pytest.mark.anyio
 
+NATIVE = (schedule.provider, webhook.provider, github.provider)
 FAILED = Sent("failed", 503, "The target answered 503 Service Unavailable.", failure=Failure.STATUS)
 
 
@@ -33,7 +36,7 @@ def source(clock: ManualClock) -> Source:
 async def scene(store: Store, clock: ManualClock, vault: Vault, source: Source) -> AsyncIterator[Scene]:
     """It is noon, so that no story goes over midnight."""
     clock.advance(clock.now().replace(hour=12, minute=0, second=0) - clock.now())
-    async with a_scene(store, clock, vault, source.provider(), schedule.provider, webhook.provider) as scene:
+    async with a_scene(store, clock, vault, source.provider(), *NATIVE) as scene:
         yield scene
 
 
@@ -127,6 +130,23 @@ async def test_a_flood_of_refused_requests_is_ten_rows_and_a_count(scene: Scene)
     refused = [step for step in told.steps if step.code == "rejected"]
     assert (len(refused), sum(step.count for step in refused)) == (11, 500)
     assert "500 such requests" in told.summary
+
+
+async def test_an_app_whose_requests_are_refused(scene: Scene) -> None:
+    world = scene.world
+    async with world.store.transaction() as tx:
+        trigger = await a_trigger(
+            tx, world.caller.org_id, world.project_id, scene.clock.now(), provider_id="github", trigger_id="on_push"
+        )
+        await triggers.route(tx, trigger, ["installation:1"])
+    scene.passes(minutes=10)
+    for _ in range(2):
+        await scene.request("github", "wrong")
+    assert await scene.summary(trigger.id, at=scene.clock.now(), within=timedelta(minutes=1)) == (
+        "Nothing arrived between 12:09:00 UTC and 12:11:00 UTC. The trigger was enabled, and its app brought nothing "
+        "for it. 2 of the app's requests were refused then. The request at 12:10:00 UTC was refused: its signature or "
+        "token is missing or wrong. github: The header X-Hub-Signature-256 is missing."
+    )
 
 
 # -- polls

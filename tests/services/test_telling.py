@@ -27,6 +27,7 @@ CONDITION = Condition(
     provider_id="shop",
     trigger_id="on_order",
     connected=False,
+    of_app=False,
     enabled=True,
     enabled_at=NOON - timedelta(days=1),
     created_at=NOON - timedelta(days=1),
@@ -88,7 +89,7 @@ def test_every_outcome_is_told_as_a_sentence_with_its_time(kind: Kind, code: Cod
 def test_a_silence_after_any_outcome_has_a_reason(code: Code, kind: str | None) -> None:
     before = Outcome(Kind.POLL if kind == "poll" else Kind.WEBHOOK, code, NOON - timedelta(hours=1))
     condition = replace(CONDITION, kind=kind)  # type: ignore[arg-type]
-    silence = Silence(condition, NOON - MINUTE, NOON + MINUTE, (), (before,), (), None)
+    silence = Silence(condition, NOON - MINUTE, NOON + MINUTE, (), (before,), (), (), None)
     said = silence.told(TELLER)
     assert said.startswith("Nothing arrived between 11:59:00 UTC and 12:01:00 UTC. The trigger was ")
 
@@ -119,5 +120,5 @@ def test_a_time_of_another_day_is_told_with_its_date() -> None:
 def test_of_a_time_before_what_is_kept_nothing_is_claimed() -> None:
     old = replace(CONDITION, created_at=NOON - timedelta(days=90))
     long_ago = NOON - timedelta(days=40)
-    silence = Silence(old, long_ago - MINUTE, long_ago, (), (), (), date(2026, 4, 4))
+    silence = Silence(old, long_ago - MINUTE, long_ago, (), (), (), (), date(2026, 4, 4))
     assert silence.told(TELLER) == "Of that time nothing is kept any more: what is stored begins on 2026-04-04."

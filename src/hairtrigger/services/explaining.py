@@ -163,8 +163,22 @@ class Explaining:
             within=sorted(within, key=lambda one: one.at),
             earlier=await outcomes.before(tx, seen.condition.id, since, limit=_LATEST),
             later=await outcomes.after(tx, seen.condition.id, until, limit=_LATEST),
+            refused_by_app=await self._refused_by_app(tx, seen.condition, since, until),
             kept_since=await traces.kept_since(tx),
         )
+
+    async def _refused_by_app(
+        self, tx: Transaction, condition: Condition, since: datetime, until: datetime
+    ) -> list[Outcome]:
+        """Newest first. What they were could not be read, so they are nobody's yet."""
+        if not condition.of_app:
+            return []
+        found = await outcomes.before(tx, None, until, since=since, limit=_MOST_ALIKE)
+        return [
+            one
+            for one in found
+            if one.code in {Code.REJECTED, Code.MALFORMED} and one.detail.startswith(f"{condition.provider_id}: ")
+        ]
 
 
 def _in_time(steps: Sequence[Step]) -> list[Step]:

@@ -28,6 +28,7 @@ class Silence:
     within: Sequence[Outcome]  # in the order of time
     earlier: Sequence[Outcome]  # newest first
     later: Sequence[Outcome]  # oldest first
+    refused_by_app: Sequence[Outcome]  # at the address the provider's app shares, whoever they were for
     kept_since: date | None
 
     def told(self, teller: Teller) -> str:
@@ -48,6 +49,8 @@ class Silence:
                 return f"The trigger was enabled; {self._polls(teller)} {teller.next(self.condition)}".strip()
             case "schedule":
                 return f"The trigger was enabled; {self._firings(teller)} {teller.next(self.condition)}".strip()
+            case None if self.condition.of_app:
+                return f"The trigger was enabled, and its app brought nothing for it. {self._app(teller)}".strip()
             case None:
                 return f"The trigger was enabled, and no request reached its address. {self._request(teller)}".strip()
 
@@ -101,6 +104,12 @@ class Silence:
         known = [f"the last firing before was at {teller.time(before.at)}"] if before else []
         known += [f"the next at {teller.time(after.at)}"] if after else []
         return "its schedule did not fire then" + (f": {', '.join(known)}." if known else ".")
+
+    def _app(self, teller: Teller) -> str:
+        if not self.refused_by_app:
+            return ""
+        count = sum(one.count for one in self.refused_by_app)
+        return f"{count} of the app's requests were refused then. {teller.outcome(self.refused_by_app[0])}"
 
     def _request(self, teller: Teller) -> str:
         before = next((one for one in self.earlier if one.kind is Kind.WEBHOOK), None)

@@ -49,6 +49,7 @@ class Condition:
     provider_id: str
     trigger_id: str
     connected: bool
+    of_app: bool  # its requests come through the address all accounts of the provider's app share
     enabled: bool
     enabled_at: datetime | None
     created_at: datetime
@@ -83,9 +84,11 @@ _OVERDUE = """
     AND (poll.leased_until IS NULL OR poll.leased_until < CAST(:now AS timestamptz))
 """
 _CONDITION = f"""
-    SELECT trigger.id, trigger.org_id, trigger.project_id, trigger.provider_id, trigger.trigger_id, trigger.connection_id IS NOT NULL AS connected,
-           trigger.enabled, trigger.enabled_at, trigger.created_at, trigger.updated_at, poll.kind, poll.next_at, poll.every_seconds,
-           poll.leased_until, poll.last_at, coalesce(poll.failures, 0) AS failures,
+    SELECT trigger.id, trigger.org_id, trigger.project_id, trigger.provider_id, trigger.trigger_id,
+           trigger.connection_id IS NOT NULL AS connected, webhook.app IS TRUE AS of_app,
+           trigger.enabled, trigger.enabled_at, trigger.created_at, trigger.updated_at,
+           poll.kind, poll.next_at, poll.every_seconds, poll.leased_until, poll.last_at,
+           coalesce(poll.failures, 0) AS failures,
            CASE WHEN NOT trigger.enabled THEN NULL
                 WHEN webhook.app IS TRUE AND NOT EXISTS
                      (SELECT FROM app_route WHERE app_route.project_trigger_id = trigger.id) THEN 'unrouted'

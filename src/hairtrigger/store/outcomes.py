@@ -40,9 +40,9 @@ async def of_trigger(tx: Transaction, project_trigger_id: UUID, *, limit: int = 
 
 
 async def before(
-    tx: Transaction, project_trigger_id: UUID, at: datetime, *, limit: int, since: datetime | None = None
+    tx: Transaction, project_trigger_id: UUID | None, at: datetime, *, limit: int, since: datetime | None = None
 ) -> list[Outcome]:
-    """The last ones before `at`, newest first."""
+    """The last ones before `at`, newest first; without a trigger those that could not be told whose they are."""
     end = first_id(at)
     statement = _of(project_trigger_id).where(outcome.c.id < end, outcome.c.day <= day_of(end))
     if since is not None:
@@ -73,7 +73,7 @@ async def repeats(
     return await _read(tx, select(found).where(found.c.key == key).order_by(found.c.id))
 
 
-def _of(project_trigger_id: UUID) -> Select[tuple[object, ...]]:
+def _of(project_trigger_id: UUID | None) -> Select[tuple[object, ...]]:
     return select(outcome).where(outcome.c.project_trigger_id == project_trigger_id)
 
 
