@@ -77,11 +77,11 @@ class Finding:
     enabled: bool
 
 
+# A claim moves the due time on, and no lease lasts as long as is allowed here: what is overdue is in nobody's hands.
 # The kind as a parameter makes the limit one value, which an index can be read up to.
 _OVERDUE = """
     poll.next_at < CASE {kind} WHEN 'poll' THEN CAST(:polls_due_before AS timestamptz)
                                ELSE CAST(:schedules_due_before AS timestamptz) END
-    AND (poll.leased_until IS NULL OR poll.leased_until < CAST(:now AS timestamptz))
 """
 _CONDITION = f"""
     SELECT trigger.id, trigger.org_id, trigger.project_id, trigger.provider_id, trigger.trigger_id,
