@@ -248,6 +248,19 @@ async def test_a_schedule_that_had_no_time_then(scene: Scene) -> None:
     )
 
 
+async def test_a_time_of_a_schedule_that_was_skipped_for_a_later_one(scene: Scene) -> None:
+    id_ = await scene.world.enabled("schedule", "on_schedule", {"interval": "1h", "missed": "latest"})
+    scene.passes(hours=4)
+    await scene.world.firing.run_due()
+    day = format(scene.clock.now(), "%Y-%m-%d")
+    assert await scene.summary(id_, at=scene.clock.now() - timedelta(hours=2)) == (
+        "Nothing arrived between 13:55:00 UTC and 14:05:00 UTC. The trigger was enabled; its schedule did not fire "
+        "then: the next at 16:00:00 UTC. The schedule at 16:00:00 UTC brought one new event. "
+        f"Its times from {day} 13:00:00 UTC on passed while nobody was there, and its policy skips them. "
+        "The next firing is due at 17:00:00 UTC."
+    )
+
+
 # -- deliveries
 
 

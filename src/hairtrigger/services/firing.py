@@ -1,7 +1,7 @@
 """The clock's own events: due times become events in the transaction that sets the next one."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -10,7 +10,7 @@ from pydantic_core import to_json
 from hairtrigger.domain.errors import HairtriggerError, Invalid, NotFound, NotReady
 from hairtrigger.domain.event import Draft
 from hairtrigger.domain.outcome import Code, Kind
-from hairtrigger.domain.schedule import Missed, due, upcoming
+from hairtrigger.domain.schedule import Missed, Schedule, due, upcoming
 from hairtrigger.kit.trigger import Scheduled
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
@@ -116,7 +116,7 @@ class Firing:
         reached = times[-1] if len(times) == _MOST_AT_ONCE else now  # the rest comes with the next tick
         made = [event_from(trigger, _tick(at), now + timedelta(microseconds=n)) for n, at in enumerate(times)]
         outcome = (
-            self._outcome(trigger, Code.ACCEPTED, now, "Fired.", len(made))
+            self._outcome(trigger, Code.ACCEPTED, now, _skipped(schedule, previous, times[0]), len(made))
             if made
             else self._outcome(trigger, Code.MISSED, now, "Due while the service was down; its policy is to skip.")
         )
@@ -133,6 +133,15 @@ class Firing:
 
     def _outcome(self, trigger: ProjectTrigger, code: Code, now: datetime, detail: str, count: int = 0) -> Outcome:
         return Outcome(Kind.SCHEDULE, code, now, trigger.org_id, trigger.id, detail, count)
+
+
+def _skipped(schedule: Schedule, previous: datetime, first: datetime) -> str:
+    """Of the times before the first that fires: why they do not."""
+    planned = schedule.next_after(previous)
+    if planned is None or planned >= first:
+        return ""
+    since = format(planned.astimezone(UTC), "%Y-%m-%d %H:%M:%S UTC")
+    return f"Its times from {since} on passed while nobody was there, and its policy skips them."
 
 
 def _tick(at: datetime) -> Draft:

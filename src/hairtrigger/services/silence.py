@@ -103,7 +103,9 @@ class Silence:
         after = next((one for one in self.later if one.kind is Kind.SCHEDULE), None)
         known = [f"the last firing before was at {teller.time(before.at)}"] if before else []
         known += [f"the next at {teller.time(after.at)}"] if after else []
-        return "its schedule did not fire then" + (f": {', '.join(known)}." if known else ".")
+        said = "its schedule did not fire then" + (f": {', '.join(known)}." if known else ".")
+        # What was late, or came to nothing, says what became of the times before it.
+        return f"{said} {teller.outcome(after)}" if after and (after.detail or after.code is Code.MISSED) else said
 
     def _app(self, teller: Teller) -> str:
         if not self.refused_by_app:
