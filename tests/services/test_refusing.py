@@ -76,6 +76,8 @@ async def test_the_first_of_a_minute_are_recorded_one_by_one_at_each_address(sce
     def refused(id_: UUID) -> bool:
         return scene.refusals.admit(Outcome(Kind.WEBHOOK, Code.REJECTED, scene.clock.now(), project_trigger_id=id_))
 
+    for _ in range(3000):
+        scene.refusals.turned_away(str(uuid4()), TooLarge())
     one, other = uuid4(), uuid4()
     assert sum(refused(one) for _ in range(100)) == 10
     assert refused(other)

@@ -1,13 +1,14 @@
 """What was turned away, so that it can be told and a flood of it never fills the disk.
 
-Of requests alike (the same code at the same address) the first of a minute are recorded one by one; the others are
+Of requests alike (the same code of the same trigger) the first of a minute are recorded one by one; the others are
 counted and become one row at its end. What can't be stored at once, because the database is away or nobody has looked
 whose address it is, is only counted. What is counted when a process is killed is lost: it was never acknowledged.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -23,15 +24,10 @@ from hairtrigger.store.outcomes import Outcome
 log = structlog.get_logger()
 
 _EVERY = timedelta(minutes=1)
-_ONE_BY_ONE = 10  # rows of one code and address in a minute
-_MOST_ADDRESSES = 1000  # told apart in a minute; what comes from others is counted together
+_ONE_BY_ONE = 10  # rows of one code and trigger in a minute
+_MOST_ADDRESSES = 1000  # told apart in a minute, of those nobody has looked up; the others are counted together
 
-
-@dataclass
-class _Tally:
-    recorded: int  # one by one
-    counted: int
-    last: Outcome
+Alike = tuple[UUID | None, Code]  # the trigger or address, and how it ended
 
 
 class Refusals:
@@ -40,28 +36,25 @@ class Refusals:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._tallies: dict[tuple[UUID | None, Code], _Tally] = {}
+        self._recorded: Counter[Alike] = Counter()  # one by one, in this minute
+        self._counted: dict[Alike, Outcome] = {}  # the last of each, with how many they are
 
     def admit(self, outcome: Outcome) -> bool:
-        """Whether to record this one by itself; otherwise it has been counted."""
-        tally = self._tally(outcome)
-        tally.last = outcome
-        if tally.recorded < _ONE_BY_ONE:
-            tally.recorded += 1
+        """Whether to record what a trigger refused by itself; otherwise it has been counted."""
+        alike = (outcome.project_trigger_id, outcome.code)
+        self._recorded[alike] += 1
+        if self._recorded[alike] <= _ONE_BY_ONE:
             return True
-        tally.counted += 1
+        _add(self._counted, outcome)
         return False
 
     def turned_away(self, webhook_id: str, error: HairtriggerError | None) -> None:
         """Counts a request of which nothing else is left; without an error it ended before it was complete."""
-        code = _code(error)
-        if code is None:
-            return
-        detail = error.message if error else ""
-        outcome = Outcome(Kind.WEBHOOK, code, self._clock.now(), project_trigger_id=_id(webhook_id), detail=detail)
-        tally = self._tally(outcome)
-        tally.last = outcome
-        tally.counted += 1
+        if code := _code(error):
+            address = _id(webhook_id) if len(self._counted) < _MOST_ADDRESSES else None
+            detail = error.message if error else ""
+            outcome = Outcome(Kind.WEBHOOK, code, self._clock.now(), project_trigger_id=address, detail=detail)
+            _add(self._counted, outcome)
 
     async def run(self) -> None:
         while True:
@@ -74,42 +67,36 @@ class Refusals:
                 log.exception("loop broke, it goes on", loop="refusals")
 
     async def flush(self) -> None:
-        """Records what has been counted and begins again. What can't be stored now is kept for the next time."""
-        ended, self._tallies = self._tallies, {}
-        counted = [replace(tally.last, count=tally.counted) for tally in ended.values() if tally.counted]
+        """Records what has been counted and begins a new minute. What can't be stored now is kept for the next."""
+        counted, self._counted = list(self._counted.values()), {}
+        self._recorded.clear()
         try:
             async with self._store.transaction() as tx:
                 told = await self._addressed(tx, counted)
                 await outcomes.record(tx, *told)
         except Exception:
-            self._put_back(counted)
+            for one in counted:
+                _add(self._counted, one)
             raise
         for one in told:
             log.info("requests refused", code=one.code, count=one.count, project_trigger_id=one.project_trigger_id)
 
-    def _tally(self, outcome: Outcome) -> _Tally:
-        key = (outcome.project_trigger_id, outcome.code)
-        if key not in self._tallies and len(self._tallies) >= _MOST_ADDRESSES:
-            key = (None, outcome.code)
-        return self._tallies.setdefault(key, _Tally(0, 0, outcome))
-
     async def _addressed(self, tx: Transaction, counted: Sequence[Outcome]) -> list[Outcome]:
         """What came to addresses that nobody has becomes one for each code: anybody can make up addresses."""
         found = await triggers.by_ids(tx, [one.project_trigger_id for one in counted if one.project_trigger_id])
-        told: dict[tuple[UUID | None, Code], Outcome] = {}
+        told: dict[Alike, Outcome] = {}
         for one in counted:
             trigger = found.get(one.project_trigger_id) if one.project_trigger_id else None
-            owned = replace(
-                one, project_trigger_id=trigger.id if trigger else None, org_id=trigger.org_id if trigger else None
-            )
-            key = (owned.project_trigger_id, owned.code)
-            told[key] = replace(owned, count=owned.count + told[key].count) if key in told else owned
+            id_, org_id = (trigger.id, trigger.org_id) if trigger else (None, None)
+            _add(told, replace(one, project_trigger_id=id_, org_id=org_id))
         return list(told.values())
 
-    def _put_back(self, counted: Sequence[Outcome]) -> None:
-        for one in counted:
-            tally = self._tally(one)
-            tally.counted += one.count
+
+def _add(counted: dict[Alike, Outcome], one: Outcome) -> None:
+    """To those alike. The last stands for all."""
+    alike = (one.project_trigger_id, one.code)
+    before = counted[alike].count if alike in counted else 0
+    counted[alike] = replace(one, count=before + one.count)
 
 
 def _code(error: HairtriggerError | None) -> Code | None:

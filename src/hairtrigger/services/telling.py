@@ -190,7 +190,7 @@ def _delivery_step(delivery: Delivery, said: str, at: datetime) -> Step:
 
 
 def _attempt_step(delivery: Delivery, one: AttemptRecord) -> Step:
-    failure = Failure(one.failure).told if one.failure else None
+    failure = Failure(one.failure).told if one.failure and one.status == "failed" else None
     why = f", because {FAILURE[failure]}" if failure else ""
     ended = {"delivered": "delivered it", "failed": f"failed{why}", "gone": "was the last: the target is gone"}
     said = _joined(f"Attempt {one.number} {ended[one.status]}.", one.detail)
