@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,7 +15,6 @@ from hairtrigger.domain.errors import HairtriggerError
 from hairtrigger.domain.target import Outgoing, Sent
 from hairtrigger.kit.delivery import Headers, Request
 from hairtrigger.kit.trigger import Provider
-from hairtrigger.platform.batching import Batcher
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
 from hairtrigger.services.catalogue import catalogue_of
@@ -23,12 +22,13 @@ from hairtrigger.services.dispatching import Dispatcher
 from hairtrigger.services.explaining import Explaining, Explanation
 from hairtrigger.services.health import Diagnosis
 from hairtrigger.services.ingest import Ingest
+from hairtrigger.services.receivers import Receivers
 from hairtrigger.services.recording import Recorder
 from hairtrigger.services.refusing import Refusals
 from hairtrigger.services.watching import Watching
-from hairtrigger.store import deliveries, triggers
+from hairtrigger.store import deliveries
 from hairtrigger.store.database import Store, Transaction
-from hairtrigger.store.triggers import ProjectTrigger
+from hairtrigger.store.statements import Statements
 from tests.services.world import DEADLINE, World, a_world, no_integrations, seconds, until
 from tests.support.clock import ManualClock
 
@@ -120,25 +120,17 @@ async def a_scene(store: Store, clock: ManualClock, vault: Vault, *providers: Pr
     world = await a_world(store, clock, vault, *providers)
     catalogue = catalogue_of(providers, no_integrations)
     diagnosis = Diagnosis(clock, catalogue, DEADLINE, timedelta(minutes=1))
-    recorder, refusals = Recorder(store, clock, Wake()), Refusals(store, clock)
-    look_up: Batcher[UUID, ProjectTrigger | None] = Batcher(_look_up(store))
-    ingest = Ingest(store, clock, catalogue, world.secrets, recorder, look_up, refusals, {"github": ["a secret"]})
-    tasks = [asyncio.create_task(loop()) for loop in (recorder.run, look_up.run)]
+    statements, receivers, refusals = Statements(store), Receivers(store, world.secrets), Refusals(store, clock)
+    recorder = Recorder(statements, clock, Wake(), max_waiting=100, max_waiting_bytes=1024 * 1024)
+    ingest = Ingest(store, clock, catalogue, recorder, receivers, refusals, {"github": ["a secret"]})
+    tasks = [asyncio.create_task(loop()) for loop in (recorder.run, receivers.run)]
     try:
         yield Scene(world, ingest, refusals, Watching(store, clock, diagnosis), Explaining(store, clock, diagnosis))
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _look_up(store: Store) -> Callable[[Sequence[UUID]], Awaitable[list[ProjectTrigger | None]]]:
-    async def look_up(ids: Sequence[UUID]) -> list[ProjectTrigger | None]:
-        async with store.transaction() as tx:
-            found = await triggers.by_ids(tx, ids)
-        return [found.get(id_) for id_ in ids]
-
-    return look_up
+        statements.close()
 
 
 async def _queued(tx: Transaction) -> int:

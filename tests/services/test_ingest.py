@@ -20,6 +20,7 @@ from hairtrigger.services.catalogue import catalogue_of
 from hairtrigger.services.ingest import Ingest
 from hairtrigger.services.receivers import Receivers
 from hairtrigger.services.recording import Recorder
+from hairtrigger.services.refusing import Refusals
 from hairtrigger.store.database import Store
 from hairtrigger.store.statements import Statements
 from tests.services.world import Meddled, World, a_world, no_integrations
@@ -89,7 +90,12 @@ async def door(world: World) -> AsyncIterator[Door]:
     receivers = Receivers(store, world.secrets, most=2)
     catalogue = catalogue_of((webhook.provider,), no_integrations)
     running = [asyncio.create_task(recorder.run()), asyncio.create_task(receivers.run())]
-    yield Door(world, Ingest(store, world.clock, catalogue, recorder, receivers, {}), statements, look_ups)
+    yield Door(
+        world,
+        Ingest(store, world.clock, catalogue, recorder, receivers, Refusals(store, world.clock), {}),
+        statements,
+        look_ups,
+    )
     for task in running:
         task.cancel()
     await asyncio.gather(*running, return_exceptions=True)
