@@ -17,6 +17,10 @@ import httpx2
 _URL = re.compile(r"running at (http://\S+)")
 
 
+class EndedEarly(Exception):
+    """The service ended before it said where it runs. This is what it said instead."""
+
+
 @dataclass
 class Service:
     """Its data lie in `folder`; what it prints is kept in `output`."""
@@ -49,7 +53,8 @@ class Service:
         self._reading = asyncio.create_task(self._read(self._process))
         async with asyncio.timeout(90):
             while not (found := _URL.search(self.output, seen)):
-                assert self._process.returncode is None, self.output[-3000:]
+                if self._process.returncode is not None:
+                    raise EndedEarly(self.output[-3000:])
                 await asyncio.sleep(0.02)
         self.port = int(found[1].rpartition(":")[2])
         self.started_in = time.monotonic() - before
@@ -69,6 +74,16 @@ class Service:
             self.exit_code = await self._process.wait()
         if self._reading:
             await self._reading
+
+    async def wait(self) -> None:
+        """Until it has ended, whatever the cause."""
+        if self._process:
+            self.exit_code = await self._process.wait()
+
+    @property
+    def pid(self) -> int:
+        assert self._process
+        return self._process.pid
 
     @property
     def ended(self) -> bool:

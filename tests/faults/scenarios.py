@@ -1,0 +1,173 @@
+"""What is done to the service, and what must be true afterwards."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from tempfile import TemporaryDirectory
+from pathlib import Path
+
+from tests.faults import faults
+from tests.faults.clock import JumpingClock
+from tests.faults.database import program
+from tests.faults.disk import small_disk
+from tests.faults.ledger import Verdict
+from tests.faults.proxy import Weather
+from tests.faults.world import Settings, World, external, running
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long it goes on: so many rounds of faults, with so many events between two of them."""
+
+    seed: int
+    rounds: int = 2
+    events: int = 2000
+    per_second: float = 400
+    repeats: float = 0.005
+
+
+Scenario = Callable[[Plan], Awaitable[Verdict]]
+
+
+async def killed(plan: Plan) -> Verdict:
+    """The service with a database of its own: each of its processes is killed, then all of them at once."""
+    kinds = (
+        faults.service_killed,
+        faults.postmaster_killed,
+        faults.server_process_killed,
+        faults.sandbox_worker_killed,
+        faults.everything_killed,
+    )
+    async with running(Settings(plan.seed, per_second=plan.per_second)) as world:
+        async with world.load():
+            await _struck(world, plan, kinds)
+        return _judged(world, repeats=plan.repeats)
+
+
+async def two_services(plan: Plan) -> Verdict:
+    """Two on one database race for the same triggers, and are restarted in turn: nothing is even repeated."""
+    settings = Settings(plan.seed, services=((), ()), per_second=plan.per_second)
+    async with external() as database, running(settings, database) as world:
+        async with world.load():
+            await _struck(world, plan, [faults.service_restarted] * 2)
+        return _judged(world, repeats=0)
+
+
+async def one_of_two_killed(plan: Plan) -> Verdict:
+    """Two on one database; one is killed, or stands still until the other has taken over."""
+    settings = Settings(plan.seed, services=((), ()), per_second=plan.per_second)
+    kinds = (faults.service_killed, faults.service_frozen, faults.session_killed, faults.sandbox_worker_killed)
+    async with external() as database, running(settings, database) as world:
+        async with world.load():
+            await _struck(world, plan, kinds)
+        return _judged(world, repeats=plan.repeats)
+
+
+async def database_gone(plan: Plan) -> Verdict:
+    """The database is restarted and killed under a service that goes on: 503 until it is back, then within 5 s."""
+    kinds = (
+        faults.database_restarted,
+        faults.database_away,
+        faults.postmaster_killed,
+        faults.server_process_killed,
+        faults.session_killed,
+    )
+    settings = Settings(plan.seed, per_second=plan.per_second)
+    async with external() as database, running(settings, database) as world:
+        async with world.load():
+            await _struck(world, plan, kinds)
+        assert not world.services[0].ended
+        verdict = _judged(world, repeats=plan.repeats)
+        assert max(verdict.recoveries) <= 5, f"it took {max(verdict.recoveries):.1f} s to recover"
+        return verdict
+
+
+async def every_sync(plan: Plan) -> Verdict:
+    """PostgreSQL's processes are killed at their first sync, at their second, and so on."""
+    tracer = program("strace")
+    settings = Settings(plan.seed, per_second=plan.per_second)
+    async with external() as database, running(settings, database) as world:
+        async with world.load():
+            for number in range(1, plan.rounds * 8 + 1):
+                await world.acknowledged(plan.events // 10)
+                await world.strike(faults.process_killed_at_sync(tracer, number))
+        return _judged(world, repeats=plan.repeats)
+
+
+async def disk_full(plan: Plan) -> Verdict:
+    """The database's disk is full, and then has room again."""
+    settings = Settings(plan.seed, per_second=plan.per_second)
+    with small_disk(400) as disk:
+        async with (
+            external(disk, settings={"max_wal_size": "64MB"}) as database,
+            running(settings, database) as world,
+        ):
+            async with world.load():
+                await _struck(world, plan, [faults.disk_filled(disk)])
+            return _judged(world, repeats=plan.repeats)
+
+
+async def clock_jumping(plan: Plan) -> Verdict:
+    """The machine's clock jumps ahead and back, and each second that is planned still fires once."""
+    with TemporaryDirectory(prefix="hairtrigger-clock-") as made:
+        Path(made).chmod(0o755)
+        clock = JumpingClock(Path(made, "offset"))
+        clock.jump(timedelta())
+        environment = clock.environment()
+        under = ("env", *(f"{name}={value}" for name, value in environment.items()))
+        settings = Settings(plan.seed, environment=environment, per_second=plan.per_second, polls=False)
+        async with external() as database:
+            await database.stop()  # its programs are where its user may run them
+            database.under = under
+            await database.restart()
+            async with running(settings, database) as world:
+                world.now = clock.now
+                async with world.load():
+                    for _ in range(plan.rounds):
+                        ahead = timedelta(seconds=world.dice.randint(60, 600))
+                        back = timedelta(seconds=world.dice.randint(2, 600))
+                        jumps = [faults.clock_jumped(clock, by) for by in (ahead, -back, back)]
+                        await _struck(world, plan, jumps, rounds=1)
+                return _judged(world, repeats=0)
+
+
+async def bad_network(plan: Plan) -> Verdict:
+    """The network to target and provider: slow, cut, reset, silent. What failed is tried again under the same id."""
+    patience = timedelta(seconds=1)
+    settings = Settings(plan.seed, per_second=plan.per_second / 4, weather=True, target_timeout=patience)
+    kinds = [faults.bad_weather(weather) for weather in Weather if weather is not Weather.FINE]
+    async with running(settings) as world:
+        async with world.load():
+            await _struck(world, plan, kinds)
+        verdict = _judged(world, repeats=0)
+        assert verdict.retried, "the network's faults were not felt"
+        return verdict
+
+
+SCENARIOS: tuple[Scenario, ...] = (
+    killed,
+    two_services,
+    one_of_two_killed,
+    database_gone,
+    every_sync,
+    disk_full,
+    clock_jumping,
+    bad_network,
+)
+
+
+async def _struck(world: World, plan: Plan, kinds: Sequence[faults.Fault], rounds: int | None = None) -> None:
+    """Each fault once a round, in an order of the dice's, with so many events before each."""
+    for _ in range(plan.rounds if rounds is None else rounds):
+        for fault in world.dice.sample(kinds, len(kinds)):
+            await world.acknowledged(plan.events)
+            await world.pause(0, 1)
+            await world.strike(fault)
+    await world.acknowledged(plan.events)
+
+
+def _judged(world: World, *, repeats: float) -> Verdict:
+    world.check_schedule()
+    verdict = world.verdict()
+    verdict.check(repeats=repeats)
+    return verdict

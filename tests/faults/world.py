@@ -1,0 +1,288 @@
+"""The service with everything around it: a target, a provider, senders, a clock; and the books kept about them."""
+
+import asyncio
+import itertools
+import random
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from tests.e2e.process import Client, EndedEarly, Service
+from tests.faults.database import Database
+from tests.faults.ledger import Ledger, Strike, Verdict
+from tests.faults.provider import POLLING_CODE, Provider, providing
+from tests.faults.proxy import Proxy, proxying
+from tests.faults.senders import Senders
+from tests.support.web import until
+
+_TICK = timedelta(seconds=1)  # of the schedule
+_PATIENCE = timedelta(seconds=150)  # until a lease has run out on a slow machine, with all that waits behind it
+_SETTINGS = {
+    "HAIRTRIGGER_EGRESS_ALLOW": '["127.0.0.0/8"]',
+    "HAIRTRIGGER_LEAST_POLLING_SECONDS": "1",
+    # A poll that was under way at a kill is begun again when its lease has run out: deadline and half a minute.
+    "HAIRTRIGGER_POLL_DEADLINE_SECONDS": "10",
+    "HAIRTRIGGER_SANDBOX_WALL_SECONDS": "9",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a scenario wants: how many services, on whose database, and how much there is to do for them."""
+
+    seed: int
+    services: tuple[tuple[str, ...], ...] = ((),)
+    """The arguments of each."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    senders: int = 8
+    per_second: float = 200
+    target_timeout: timedelta = timedelta(seconds=30)
+    polls: bool = True
+    weather: bool = False
+    """Whether there is a network to target and provider that can have faults."""
+
+
+@dataclass
+class World:
+    """Everything that happens in it by chance comes from `dice`."""
+
+    folder: Path
+    settings: Settings
+    ledger: Ledger
+    provider: Provider
+    database: Database | None
+    target_url: str
+    dice: random.Random
+    networks: Sequence[Proxy] = ()
+    services: list[Service] = field(default_factory=list)
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    """By the service's clock."""
+    webhook: str = ""
+    secret: str = ""
+    polling: str = ""
+    schedule: str = ""
+
+    @asynccontextmanager
+    async def load(self) -> AsyncIterator[None]:
+        """Events of every kind come while the body runs. Afterwards everything that was promised has had its time."""
+        answering = [service for service, arguments in self._started if "worker" not in arguments]
+        sending = Senders(
+            self.ledger, answering, self.webhook, self.secret, self.settings.senders, self.settings.per_second
+        )
+        async with asyncio.TaskGroup() as tasks:
+            sender = tasks.create_task(sending.run())
+            publisher = tasks.create_task(self.provider.publish())
+            yield
+            sending.stop()
+            publisher.cancel()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PATIENCE.total_seconds()):
+                    await sender
+            sender.cancel()
+        await self._settle()
+
+    async def strike(self, fault: Callable[["World"], Awaitable[None]]) -> None:
+        """Returns when an event that was sent after the fault has been acknowledged."""
+        name = fault.__name__.replace("_", " ")
+        at = time.monotonic()
+        await fault(self)
+        over = time.monotonic()
+        answered = await until(lambda: self._answered(over), _PATIENCE)
+        self.ledger.strikes.append(Strike(name, at, over, answered))
+
+    async def acknowledged(self, count: int) -> None:
+        """Returns after so many more."""
+        enough = len(self.ledger.acknowledged) + count
+        await until(lambda: _true(len(self.ledger.acknowledged) >= enough), _PATIENCE)
+
+    async def pause(self, least: float, most: float) -> None:
+        await asyncio.sleep(self.dice.uniform(least, most))
+
+    async def _answered(self, since: float) -> float:
+        later = itertools.takewhile(lambda one: one[1] > since, reversed(self.ledger.acknowledged))
+        return min((answered for sent, answered in later if sent > since), default=0.0)
+
+    def verdict(self) -> Verdict:
+        return self.ledger.verdict()
+
+    @property
+    def _started(self) -> list[tuple[Service, tuple[str, ...]]]:
+        return list(zip(self.services, self.settings.services, strict=True))
+
+    async def set_up(self, client: Client) -> None:
+        target = {
+            "kind": "workflow",
+            "url": self.target_url,
+            "timeout_seconds": round(self.settings.target_timeout.total_seconds()),
+        }
+        body = {"name": "Faults", "target": target, "max_inflight": 50}
+        project = (await client.ask("POST", "/v1/projects", body, status=201))["id"]
+        self.webhook = await _trigger(client, project, "webhook", "on_request", {})
+        self.secret = (await client.ask("POST", f"/v1/project-triggers/{self.webhook}/secret", {}))["secret"]
+        every = {"interval": _TICK.total_seconds(), "missed": "all"}
+        self.schedule = await _trigger(client, project, "schedule", "on_schedule", every)
+        triggers = [self.webhook, self.schedule]
+        if self.settings.polls:
+            integration, slug = await _integration(client)
+            asked = {"address": self.provider.url, "polling_frequency": 1}
+            self.polling = await _trigger(client, project, integration, slug, asked)
+            triggers.append(self.polling)
+        for trigger in triggers:
+            await client.ask("POST", f"/triggers/{trigger}/enable")
+
+    async def _settle(self) -> None:
+        """Waits, but not for ever: the verdict says what never came."""
+        over = self.now()
+        for item in self.provider.items if self.polling else ():
+            self.ledger.promised[self.polling, item.key] = time.monotonic()
+        with suppress(TimeoutError):
+            await until(lambda: _true(max(self._fired(), default=over - _TICK) >= over), _PATIENCE)
+        for planned in self._planned(until=over):
+            self.ledger.promised[self.schedule, planned.isoformat()] = time.monotonic()
+        with suppress(TimeoutError):
+            await until(lambda: _true(not self.ledger.missing()), _PATIENCE)
+        client = Client(self.services[0], self.services[0].api_key)
+        for trigger in filter(None, (self.schedule, self.polling)):
+            await client.ask("POST", f"/triggers/{trigger}/disable")
+        with suppress(TimeoutError):
+            await until(lambda: _at_rest(client), _PATIENCE)
+        await client.close()
+
+    def _fired(self) -> list[datetime]:
+        """The planned times, which are the keys."""
+        keys = (request.key for request in self.ledger.requests() if request.trigger == self.schedule)
+        return [datetime.fromisoformat(key) for key in keys]
+
+    def _planned(self, until: datetime) -> list[datetime]:
+        first = min(self._fired(), default=until)
+        return [first + _TICK * count for count in range(int((until - first) / _TICK) + 1)]
+
+    def check_schedule(self) -> None:
+        """Raises `AssertionError` when it fired at a time that was not planned."""
+        fired = self._fired()
+        assert fired
+        unplanned = set(fired) - set(self._planned(until=max(fired)))
+        assert not unplanned, f"fired at {sorted(unplanned)[:3]}, which was not planned"
+
+
+@asynccontextmanager
+async def running(settings: Settings, database: Database | None = None) -> AsyncIterator[World]:
+    """Services that are started again whenever they end. Nothing of it is left at the end."""
+    async with AsyncExitStack() as stack:
+        folder = stack.enter_context(_folder())
+        ledger = Ledger(folder / "received.jsonl")
+        provider = await stack.enter_async_context(providing())
+        target = stack.enter_context(_target(ledger.file))
+        networks = []
+        if settings.weather:
+            networks = [await stack.enter_async_context(proxying(url)) for url in (target, provider.url)]
+            target, provider.url = (network.url for network in networks)
+        dice = random.Random(settings.seed)
+        world = World(folder, settings, ledger, provider, database, target, dice, networks)
+        environment = {**_SETTINGS, **settings.environment}
+        if database:
+            environment["HAIRTRIGGER_DATABASE_URL"] = database.url
+        for arguments in settings.services:
+            service = Service(folder, environment)
+            await service.start(*arguments)
+            stack.push_async_callback(service.stop)
+            world.services.append(service)
+        client = Client(world.services[0], world.services[0].api_key)
+        await world.set_up(client)
+        await client.close()
+        async with asyncio.TaskGroup() as tasks:
+            keepers = [tasks.create_task(_keep(service, arguments)) for service, arguments in world._started]
+            try:
+                yield world
+            finally:
+                for keeper in keepers:
+                    keeper.cancel()
+
+
+@asynccontextmanager
+async def external(disk: Path | None = None, settings: Mapping[str, str] = {}) -> AsyncIterator[Database]:
+    """A database of the operator's."""
+    with _folder() as folder:
+        database = Database(disk or folder, settings)
+        await database.start()
+        try:
+            yield database
+        finally:
+            await database.stop()
+
+
+async def _keep(service: Service, arguments: tuple[str, ...]) -> None:
+    """Starts it again whenever it has ended, as systemd does."""
+    while True:
+        await service.wait()
+        try:
+            await service.start(*arguments)
+        except EndedEarly:
+            await asyncio.sleep(0.2)
+
+
+@contextmanager
+def _folder() -> Any:
+    """A database's own user must be able to enter."""
+    with tempfile.TemporaryDirectory(prefix="hairtrigger-faults-", ignore_cleanup_errors=True) as made:
+        path = Path(made)
+        path.chmod(0o711)
+        yield path
+
+
+@contextmanager
+def _target(file: Path) -> Any:
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
+        number = listener.fileno()
+        command = [sys.executable, "-m", "tests.faults.target", str(number), str(file)]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[number], cwd=Path(__file__).parents[2])
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            process.kill()
+            process.communicate()
+
+
+async def _integration(client: Client) -> tuple[str, str]:
+    made = await client.ask("POST", "/integrations/v1/create", {"name": "Numbers"}, status=201)
+    body = {
+        "name": "Item created",
+        "description": "An item was created",
+        "pollingCode": POLLING_CODE,
+        "inputFields": [{"label": "Address", "type": "TEXT", "required": True}],
+    }
+    path = f"/integrations/v1/{made['integration']['id']}/triggers/create"
+    trigger = await client.ask("POST", path, body, status=201)
+    return made["integration"]["id"], trigger["trigger"]["slug"]
+
+
+async def _trigger(client: Client, project: str, provider: str, trigger: str, params: dict[str, Any]) -> str:
+    body = {"provider_id": provider, "trigger_id": trigger, "trigger_config_params": params}
+    made = await client.ask("POST", f"/projects/{project}/triggers", body, status=201)
+    return str(made["project_trigger_id"])
+
+
+async def _at_rest(client: Client) -> bool:
+    """Whether no delivery is on its way, after a lease that somebody took with him perhaps."""
+    try:
+        pages = [
+            await client.ask("GET", f"/v1/deliveries?limit=1&status={status}")
+            for status in ("pending", "waiting", "retrying")
+        ]
+    except httpx2.HTTPError:
+        return False
+    return not any(page["data"] for page in pages)
+
+
+async def _true(value: bool) -> bool:
+    return value
