@@ -107,7 +107,7 @@ class Dispatcher:
                 return
             started = self.clock.now()
             sent = await self._sent(claimed, claimed.project)
-            await self._finisher.submit(self._attempt(claimed, sent, started))
+            await self._finished(self._attempt(claimed, sent, started))
         except Unavailable:
             log.warning("database away, delivery will be repeated", delivery=str(claimed.message.delivery_id))
         except Exception:
@@ -123,6 +123,13 @@ class Dispatcher:
         except Exception:
             log.exception("target broke", delivery=str(claimed.message.delivery_id))
             return Sent("failed", None, "The delivery broke inside the service; see its log.", failure=Failure.BROKEN)
+
+    async def _finished(self, attempt: Attempt) -> None:
+        """While the database is away the outcome waits for it: given up, the target would be called once more."""
+        while True:
+            with suppress(Unavailable):
+                return await self._finisher.submit(attempt)
+            await asyncio.sleep(1)
 
     def _attempt(self, claimed: Claimed, sent: Sent, started: datetime) -> Attempt:
         assert claimed.event
