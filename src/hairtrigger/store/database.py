@@ -24,8 +24,9 @@ _AWAY = (
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
+    asyncpg.InsufficientResourcesError,  # connections, memory, room on the disk
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # of a session that the server has ended without closing the connection yet
 )
 
 
@@ -44,7 +45,7 @@ class Store:
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Commits at the end of the block, or not at all.
 
-        Raises `Unavailable` when the database can't be reached: nothing was stored.
+        Raises `Unavailable` when the database can't be reached or has no room: nothing was stored.
         """
         try:
             async with self.engine.begin() as connection:

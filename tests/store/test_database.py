@@ -1,0 +1,67 @@
+"""What goes wrong between the database and us is told apart from what is wrong with a value."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from sqlalchemy import make_url, text
+
+from hairtrigger.domain.errors import Unavailable
+from hairtrigger.store.database import Store, open_store
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("code", ["53100", "53200", "53300", "57P01", "57P03"])
+async def test_a_database_without_room_is_away_like_one_that_stops(store: Store, code: str) -> None:
+    with pytest.raises(Unavailable):
+        async with store.transaction() as tx:
+            await tx.connection.execute(text(f"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{code}'; END $$"))
+
+
+async def test_a_session_that_was_ended_behind_an_open_connection_is_away_and_the_next_one_is_not(
+    database_url: str, store: Store
+) -> None:
+    """As a server does for a moment when it stops, and what stands between does for longer."""
+    gone = asyncio.Event()
+    async with _holding_on(database_url, gone) as url, open_store(url, connections=1) as behind:
+        async with behind.transaction() as tx:
+            pid = (await tx.connection.execute(text("SELECT pg_backend_pid()"))).scalar_one()
+        async with store.transaction() as tx:
+            await tx.connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+        await asyncio.sleep(0.1)  # until the server's last words are here
+        with pytest.raises(Unavailable):
+            async with behind.transaction() as tx:
+                await tx.connection.execute(text("SELECT 1"))
+        gone.set()
+        async with behind.transaction() as tx:
+            assert (await tx.connection.execute(text("SELECT 1"))).scalar_one() == 1
+
+
+@asynccontextmanager
+async def _holding_on(url: str, gone: asyncio.Event) -> AsyncIterator[str]:
+    """Another address of the database, where one does not hear that the server has closed a connection until `gone`."""
+    given = make_url(url)
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server = f"{given.query['host']}/.s.PGSQL.{given.query['port']}"
+        far_reader, far_writer = await asyncio.open_unix_connection(server)
+        asking = asyncio.create_task(_pass(reader, far_writer))
+        await _pass(far_reader, writer)
+        await gone.wait()
+        asking.cancel()
+        far_writer.close()
+        writer.close()
+
+    with TemporaryDirectory(prefix="hairtrigger-") as folder:
+        async with await asyncio.start_unix_server(connected, Path(folder, ".s.PGSQL.5432")):
+            changed = given.update_query_dict({"host": folder, "port": "5432"})
+            yield changed.render_as_string(hide_password=False)
+
+
+async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while chunk := await reader.read(65_536):
+        writer.write(chunk)
