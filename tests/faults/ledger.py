@@ -8,7 +8,6 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from pathlib import Path
 from statistics import median
 
@@ -159,12 +158,6 @@ class Verdict:
         )
 
 
-def gaps(planned: Iterable[str], every: timedelta) -> list[tuple[datetime, datetime]]:
-    """Where a schedule left something out, by the planned times that are the keys of its events."""
-    times = sorted(datetime.fromisoformat(text) for text in planned)
-    return [(one, following) for one, following in zip(times, times[1:], strict=False) if following - one != every]
-
-
 def _unexplained(requests: Iterable[Request], strikes: Sequence[Strike]) -> list[Key]:
     latest: dict[tuple[str, int], Request] = {}
     found = []
@@ -174,4 +167,3 @@ def _unexplained(requests: Iterable[Request], strikes: Sequence[Strike]) -> list
             found.append(request.event)
         latest[request.delivery, request.attempt] = request
     return found
-

@@ -54,7 +54,9 @@ class Senders:
                     status = await connection.post(self._request(number))
                 except (OSError, EOFError, TimeoutError, ValueError) as error:
                     self.ledger.refused[type(error).__name__] += 1
-                    connection, place = connection and connection.close(), place + 1
+                    if connection:
+                        connection.close()
+                    connection, place = None, place + 1
                 else:
                     if status == 200:
                         break

@@ -1,0 +1,17 @@
+"""A short run of what `./dev poe faults` does for minutes."""
+
+import random
+
+import pytest
+
+from tests.faults.scenarios import Plan, Scenario, database_gone, killed, two_services
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(("scenario", "kinds"), [(killed, 2), (database_gone, 3), (two_services, 1)])
+async def test_nothing_is_lost_and_nothing_doubled(scenario: Scenario, kinds: int) -> None:
+    seed = random.randrange(1_000_000)
+    print(f"seed {seed}; to see more of it:  ./dev poe faults --seed {seed} {scenario.__name__}")
+    verdict = await scenario(Plan(seed, rounds=1, events=60, per_second=100, kinds=kinds, repeats=1))
+    print(verdict.line())
