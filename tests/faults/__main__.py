@@ -41,7 +41,7 @@ def _run(scenario: Scenario, plan: Plan) -> dict[str, object]:
     except Impossible as reason:
         print(f"{scenario.__name__}: skipped, {reason}", flush=True)
         return {"skipped": str(reason)}
-    except Exception as broken:
+    except Exception as broken:  # noqa: BLE001 the others are run all the same
         message = _message(broken)
         print(f"{scenario.__name__}: BROKEN, {message}", flush=True)
         return {"broken": message}

@@ -1,11 +1,12 @@
-"""A disk that can be full."""
+"""A disk that can be full, and a quota that can be reached."""
 
 import errno
 import os
+import resource
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.faults.database import Impossible, program
@@ -44,3 +45,28 @@ def filled(disk: Path) -> Iterator[None]:
         yield
     finally:
         ballast.unlink()
+
+
+@contextmanager
+def limited(pids: Sequence[int]) -> Iterator[None]:
+    """No file of these processes, and of those they start, gets any larger while the body runs."""
+    _limit(pids, 0)
+    try:
+        yield
+    finally:
+        _limit(pids, None)
+
+
+def must_be_limitable(pid: int) -> None:
+    """Raises `Impossible` where we may not limit this process of another user."""
+    try:
+        _limit([pid], None)
+    except PermissionError as error:
+        raise Impossible("this root may not limit another user's processes; an ordinary user may his own") from error
+
+
+def _limit(pids: Sequence[int], limit: int | None) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            _, most = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (most if limit is None else limit, most))

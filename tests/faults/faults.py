@@ -6,7 +6,7 @@ Its name is what the figures call it.
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from hairtrigger.platform.postgres import EmbeddedPostgresFailed
 from tests.e2e.process import Service
 from tests.faults import processes
 from tests.faults.clock import JumpingClock
-from tests.faults.disk import filled
+from tests.faults.disk import filled, limited
 from tests.faults.proxy import Weather
 from tests.faults.world import World
 
@@ -119,19 +119,14 @@ def process_killed_at_sync(tracer: str, number: int) -> Fault:
 
 def disk_filled(disk: Path) -> Fault:
     async def disk_full(world: World) -> None:
-        """Until the service refuses events, and a moment longer."""
-        assert world.database
-        before = world.ledger.refused.total()
-        with filled(disk):
-            async with asyncio.timeout(60):
-                while world.ledger.refused.total() == before:
-                    await asyncio.sleep(0.05)
-            await world.pause(1, 3)
-        if not world.database.runs:
-            await world.database.stop()
-            await world.database.restart()
+        await _without_room(world, filled(disk))
 
     return disk_full
+
+
+async def quota_reached(world: World) -> None:
+    assert world.database
+    await _without_room(world, limited(processes.family(world.database.pid)))
 
 
 def clock_jumped(clock: JumpingClock, by: timedelta) -> Fault:
@@ -153,6 +148,20 @@ def bad_weather(weather: Weather) -> Fault:
 
     network.__name__ = f"network_{weather.value}"
     return network
+
+
+async def _without_room(world: World, full: AbstractContextManager[None]) -> None:
+    """Until the service refuses events, and a moment longer."""
+    assert world.database
+    before = world.ledger.refused.total()
+    with full:
+        async with asyncio.timeout(60):
+            while world.ledger.refused.total() == before:
+                await asyncio.sleep(0.05)
+        await world.pause(1, 3)
+    if not world.database.runs:
+        await world.database.stop()
+        await world.database.restart()
 
 
 async def _brought_back(world: World) -> None:

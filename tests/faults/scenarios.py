@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from tests.faults import faults
 from tests.faults.clock import JumpingClock
 from tests.faults.database import program
-from tests.faults.disk import small_disk
+from tests.faults.disk import must_be_limitable, small_disk
 from tests.faults.ledger import Verdict
 from tests.faults.proxy import Weather
 from tests.faults.world import Settings, World, external, running
@@ -110,6 +110,17 @@ async def disk_full(plan: Plan) -> Verdict:
             return _judged(world, repeats=0)
 
 
+async def quota_reached(plan: Plan) -> Verdict:
+    """The database's files may grow no more, and then they may again."""
+    settings = Settings(plan.seed, per_second=plan.per_second)
+    async with external() as database:
+        must_be_limitable(database.pid)
+        async with running(settings, database) as world:
+            async with world.load():
+                await _struck(world, plan, [faults.quota_reached])
+            return _judged(world, repeats=0)
+
+
 async def clock_jumping(plan: Plan) -> Verdict:
     """The machine's clock jumps ahead and back, and each second that is planned still fires once."""
     with TemporaryDirectory(prefix="hairtrigger-clock-") as made:
@@ -154,6 +165,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     database_gone,
     every_sync,
     disk_full,
+    quota_reached,
     clock_jumping,
     bad_network,
 )
