@@ -10,14 +10,14 @@ from urllib.parse import parse_qs, urlsplit
 
 from tests.support.servers import Seen, response, serving
 
-EVERY = timedelta(milliseconds=100)
+EVERY = timedelta(milliseconds=200)
 TIES = 4  # items that share a time
-PAGE = 10
+PAGE = 100
 LATE = timedelta(seconds=2)  # every seventh item is seen so much later
 
 # What a user would write: all pages since the last poll, and a little before, because items may turn up late.
 POLLING_CODE = """
-const since = new Date(Date.parse(lastPollTime) - 20000).toISOString();
+const since = new Date(Date.parse(lastPollTime) - 10000).toISOString();
 const found = [];
 for (let page = 1; page; ) {
   const response = await fetch(inputs.address + '?page=' + page + '&since=' + since);

@@ -31,8 +31,8 @@ _SETTINGS = {
     "HAIRTRIGGER_EGRESS_ALLOW": '["127.0.0.0/8"]',
     "HAIRTRIGGER_LEAST_POLLING_SECONDS": "1",
     # A poll that was under way at a kill is begun again when its lease has run out: deadline and half a minute.
-    "HAIRTRIGGER_POLL_DEADLINE_SECONDS": "5",
-    "HAIRTRIGGER_SANDBOX_WALL_SECONDS": "4",
+    "HAIRTRIGGER_POLL_DEADLINE_SECONDS": "10",
+    "HAIRTRIGGER_SANDBOX_WALL_SECONDS": "8",
 }
 
 
