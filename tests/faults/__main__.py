@@ -15,7 +15,7 @@ from tests.faults.scenarios import SCENARIOS, Plan, Scenario
 def main() -> int:
     names = [scenario.__name__ for scenario in SCENARIOS]
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("--seed", type=int, help="of an earlier run, to repeat what it did")
+    parser.add_argument("--seed", type=int, help="of an earlier run, to strike in the same order")
     parser.add_argument("--rounds", type=int, default=2, help="how often each fault strikes")
     parser.add_argument("--events", type=int, default=2000, help="events between two faults")
     parser.add_argument("--per-second", type=float, default=400, help="events a second")
@@ -27,7 +27,7 @@ def main() -> int:
     seed = random.randrange(1_000_000) if given.seed is None else given.seed
     plan = Plan(seed, given.rounds, given.events, given.per_second)
     chosen = [scenario for scenario in SCENARIOS if scenario.__name__ in (given.scenarios or names)]
-    print(f"seed {seed}: --seed {seed} does the same again", flush=True)
+    print(f"--seed {seed} strikes in the same order again", flush=True)
     figures = {scenario.__name__: _run(scenario, plan) for scenario in chosen}
     if given.json:
         given.json.write_text(json.dumps({"seed": seed, "scenarios": figures}, indent=1) + "\n")

@@ -1,8 +1,10 @@
 """A PostgreSQL beside the service, as an operator would bring: it can be killed, and started again."""
 
 import asyncio
+import os
 import shlex
 import shutil
+import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -87,6 +89,15 @@ def program(name: str) -> str:
     if not found:
         raise Impossible(f"{name} is not installed")
     return found
+
+
+def working_tracer() -> str:
+    """Raises `Impossible` where there is none, or where it may not trace."""
+    tracer = program("strace")
+    tried = subprocess.run([tracer, "-f", "-o", os.devnull, "true"], check=False, capture_output=True, text=True)
+    if tried.returncode:
+        raise Impossible(f"strace may not trace here: {tried.stderr.strip()}")
+    return tracer
 
 
 class Impossible(Exception):

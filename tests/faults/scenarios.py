@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from tests.faults import faults
 from tests.faults.clock import JumpingClock
-from tests.faults.database import program
+from tests.faults.database import working_tracer
 from tests.faults.disk import must_be_limitable, small_disk
 from tests.faults.ledger import Verdict
 from tests.faults.proxy import Weather
@@ -87,7 +87,7 @@ async def database_gone(plan: Plan) -> Verdict:
 
 async def every_sync(plan: Plan) -> Verdict:
     """PostgreSQL's processes are killed at their first sync, at their second, and so on."""
-    tracer = program("strace")
+    tracer = working_tracer()
     settings = Settings(plan.seed, per_second=plan.per_second)
     async with external() as database, running(settings, database) as world:
         async with world.load():

@@ -1,12 +1,16 @@
 """A short run of what `./dev poe faults` does for minutes."""
 
 import random
+import sys
 
 import pytest
 
 from tests.faults.scenarios import Plan, Scenario, database_gone, killed, two_services
 
-pytestmark = pytest.mark.anyio
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.skipif(sys.platform != "linux", reason="processes to kill are found in Linux' /proc"),
+]
 
 
 @pytest.mark.parametrize(("scenario", "kinds"), [(killed, 2), (database_gone, 3), (two_services, 1)])

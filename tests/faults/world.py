@@ -108,12 +108,12 @@ class World:
     async def pause(self, least: float, most: float) -> None:
         await asyncio.sleep(self.dice.uniform(least, most))
 
+    def verdict(self) -> Verdict:
+        return self.ledger.verdict()
+
     async def _answered(self, since: float) -> float:
         later = itertools.takewhile(lambda one: one[1] > since, reversed(self.ledger.acknowledged))
         return min((answered for sent, answered in later if sent > since), default=0.0)
-
-    def verdict(self) -> Verdict:
-        return self.ledger.verdict()
 
     @property
     def _started(self) -> list[tuple[Service, tuple[str, ...]]]:

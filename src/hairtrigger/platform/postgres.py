@@ -338,6 +338,10 @@ async def _make_ready(server: subprocess.Popen[bytes], sockets: Path, directory:
                 await connection.close()
     except TimeoutError:
         raise EmbeddedPostgresFailed(f"PostgreSQL was not ready in {_RECOVERY}:\n{_last_lines(directory)}") from None
+    except (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError) as lost:
+        raise EmbeddedPostgresFailed(
+            f"PostgreSQL broke while it was starting:\n{_last_lines(directory)}\n{_WAY_OUT}"
+        ) from lost
 
 
 async def _connected(server: subprocess.Popen[bytes], sockets: Path, directory: Path) -> "asyncpg.Connection[Any]":
