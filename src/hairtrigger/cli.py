@@ -6,6 +6,7 @@ import sys
 import time
 from datetime import datetime
 from ipaddress import ip_network
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -31,8 +32,10 @@ app = typer.Typer(
 )
 events = typer.Typer(no_args_is_help=True, help="Look at what happened.")
 config = typer.Typer(no_args_is_help=True, help="Look at the settings.")
+vault = typer.Typer(no_args_is_help=True, help="The keys that stored secrets are sealed with.")
 app.add_typer(events, name="events")
 app.add_typer(config, name="config")
+app.add_typer(vault, name="vault")
 
 Demo = Annotated[bool, typer.Option("--demo", help="Use the demo's own data, apart from the real.")]
 
@@ -41,12 +44,17 @@ Demo = Annotated[bool, typer.Option("--demo", help="Use the demo's own data, apa
 def serve(
     host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="The port to listen on; 0 takes a free one.")] = None,
+    role: Annotated[str | None, typer.Option(help="What this process does: all, api or worker.")] = None,
     demo: Annotated[bool, typer.Option("--demo", help="With sample triggers that need no outside network.")] = False,
 ) -> None:
-    """Run the service: one process, with its own PostgreSQL unless HAIRTRIGGER_DATABASE_URL names another."""
+    """Run the service: one process, with its own PostgreSQL unless HAIRTRIGGER_DATABASE_URL names another.
+
+    Any number of processes may share that other one, each with all of the work or with a role.
+    """
     from hairtrigger.serving import loop, run  # noqa: PLC0415 it takes a second to import, and --help need not wait
 
-    overrides = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    given = {"host": host, "port": port, "role": role}
+    overrides = {name: value for name, value in given.items() if value is not None}
     settings = _settings(demo=demo, **overrides)
     try:
         listener = _listen(settings.host, settings.port)
@@ -62,6 +70,17 @@ def serve(
         if several.split(HairtriggerError)[1]:
             raise
         _fail(" ".join(error.message for error in _leaves(several)))
+
+
+@vault.command()
+def create(file: Annotated[Path, typer.Argument(help="Where to write it; it must not exist yet.")]) -> None:
+    """Make a key file, for processes that share a database: each needs a copy of the same."""
+    from hairtrigger.platform.vault import Vault  # noqa: PLC0415
+
+    if file.exists():
+        _fail(f"{file} exists. A key file is never made over another: what that sealed would be lost.")
+    Vault.open(file)
+    typer.echo(f"{file} was made. Keep a copy apart from the database: without it, stored secrets are lost.")
 
 
 @events.command()

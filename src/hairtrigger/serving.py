@@ -3,8 +3,8 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 
 import structlog
@@ -35,35 +35,57 @@ async def run(settings: Settings, listener: socket.socket, *, demo: bool) -> Non
     if demo:
         settings = demonstration.prepared(settings)
     async with running(settings) as app, AsyncExitStack() as stack:
-        first = await welcome(app)
+        first = None if settings.role == "worker" else await welcome(app)
         if known := Credentials.load(settings.data_dir):
             replace(known, url=settings.url).save(settings.data_dir)
         if demo:
             app.asgi.router.routes.insert(0, demonstration.route())
-        server = uvicorn.Server(
-            uvicorn.Config(app.asgi, log_config=None, access_log=False, server_header=False, lifespan="off")
+        server = _Server(
+            uvicorn.Config(
+                app.asgi,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                lifespan="off",
+                timeout_graceful_shutdown=settings.shutdown_seconds,
+            )
         )
-        _stop_at_signals(server)
+        stopping = _stop_signals()
         serving = asyncio.create_task(server.serve(sockets=[listener]))
+        serving.add_done_callback(lambda _: stopping.set())
         while not server.started and not serving.done():  # noqa: ASYNC110 uvicorn tells nobody when it has started
             await asyncio.sleep(0.01)
-        typer.echo(f"hairtrigger is running at {settings.url}   (stop with Ctrl-C)")
-        if first:
-            typer.echo(first.text())
+        running_at = f"hairtrigger is running at {settings.url}   (stop with Ctrl-C)"
+        typer.echo(f"{running_at}\n{first.text()}" if first else running_at)  # in one piece, for who waits for it
         if demo:
             await stack.enter_async_context(demonstration.playing(app))
-        await serving
+        await stopping.wait()
+        await asyncio.gather(app.leave(), _close(server, serving, settings.unready_seconds))
 
 
-def _stop_at_signals(server: uvicorn.Server) -> None:
-    """uvicorn stops at them too and raises them again, which must not end us before we have drained.
+class _Server(uvicorn.Server):
+    """Signals are ours: a stop begins with other things than the end of listening."""
 
-    Until here there is nothing to drain, and a signal ends the process as it ends any other.
-    """
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _close(server: uvicorn.Server, serving: asyncio.Task[None], unready_seconds: int) -> None:
+    """Answers what load balancers still send until they have noticed, then what is under way, and hangs up."""
+    await asyncio.sleep(unready_seconds)
+    server.should_exit = True
+    await serving
+
+
+def _stop_signals() -> asyncio.Event:
+    """Until here there is nothing to drain, and a signal ends the process as it ends any other."""
+    stopping = asyncio.Event()
 
     def stop() -> None:
         log.info("stopping: finishing what is under way")
-        server.should_exit = True
+        stopping.set()
 
     for signal_ in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(signal_, stop)
+    return stopping

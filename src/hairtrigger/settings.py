@@ -5,13 +5,15 @@ import re
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from hairtrigger.sandbox.code import MEBIBYTE, Limits
+
+Role = Literal["all", "api", "worker"]
 
 PREFIX = "HAIRTRIGGER_"
 _LARGEST_PART = 32 * MEBIBYTE  # of what a worker of the sandbox sends or receives at once
@@ -37,6 +39,16 @@ class Settings(BaseSettings):
     )
     database_url: SecretStr | None = Field(
         None, description="A PostgreSQL 14+ to use instead of the embedded one: postgresql://user:password@host/name"
+    )
+    database_direct_url: SecretStr | None = Field(
+        None,
+        description="The same database past a pooler like PgBouncer, for migrations and wake-ups. Default: "
+        "HAIRTRIGGER_DATABASE_URL",
+    )
+    role: Role = Field(
+        "all",
+        description="What this process does: api (HTTP), worker (polls, schedules, deliveries) or all. "
+        "Only all can use the embedded PostgreSQL.",
     )
     database_connections: int = Field(20, ge=4, le=500, description="The most connections to keep to the database.")
     vault_file: Path | None = Field(
@@ -107,7 +119,12 @@ class Settings(BaseSettings):
         True, description="Whether the Integrations API refuses requests that come from a web page."
     )
     log_json: bool = Field(False, description="One JSON object a line instead of text.")
-    shutdown_seconds: int = Field(25, ge=0, description="How long a stop waits for deliveries under way.")
+    shutdown_seconds: int = Field(
+        25, ge=0, description="How long a stop waits for requests, polls and deliveries under way."
+    )
+    unready_seconds: int = Field(
+        0, ge=0, description="How long a stop still takes requests while /readyz says no, for load balancers to notice."
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -119,6 +136,13 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, _FromFiles(settings_cls)
+
+    @field_validator("role")
+    @classmethod
+    def _with_a_database_of_all(cls, given: Role, others: ValidationInfo) -> Role:
+        if given != "all" and others.data.get("database_url") is None:
+            raise ValueError(f"the embedded PostgreSQL serves one process; '{given}' needs {PREFIX}DATABASE_URL")
+        return given
 
     @field_validator("egress_connect_to")
     @classmethod

@@ -78,6 +78,11 @@ class Poller:
         async with self.store.transaction() as tx:
             return await polls.claim(tx, self.clock.now(), self._hold, limit)
 
+    async def give_back(self, unfinished: Sequence[Poll]) -> None:
+        """Polls that were claimed and will not be finished here: they are due at once, for whoever comes first."""
+        async with self.store.transaction() as tx:
+            await polls.release(tx, [one.lease for one in unfinished], self.clock.now())
+
     async def poll_now(self, caller: Caller, trigger_id: UUID) -> Result:
         """Raises `NotReady` for a trigger that is disabled or does not poll, `Conflict` while it is being polled."""
         async with self.store.transaction() as tx:
