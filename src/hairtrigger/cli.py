@@ -32,10 +32,12 @@ app = typer.Typer(
 )
 events = typer.Typer(no_args_is_help=True, help="Look at what happened.")
 config = typer.Typer(no_args_is_help=True, help="Look at the settings.")
+database = typer.Typer(no_args_is_help=True, help="Look after the database.")
 vault = typer.Typer(no_args_is_help=True, help="The keys that stored secrets are sealed with.")
 app.add_typer(events, name="events")
 app.add_typer(config, name="config")
 app.add_typer(vault, name="vault")
+app.add_typer(database, name="database")
 
 Demo = Annotated[bool, typer.Option("--demo", help="Use the demo's own data, apart from the real.")]
 
@@ -70,6 +72,22 @@ def serve(
         if several.split(HairtriggerError)[1]:
             raise
         _fail(" ".join(error.message for error in _leaves(several)))
+
+
+@database.command()
+def migrate() -> None:
+    """Bring the schema up to date without starting the service, which does the same at its start."""
+    asyncio.run(_migrated(_database_url()))
+
+
+@database.command("rebuild-queue")
+def rebuild_queue() -> None:
+    """Install the queue engine anew, from the installed package, and send again whatever is found missing.
+
+    Workers may go on meanwhile: what is under way stays so.
+    """
+    carried, sent = asyncio.run(_rebuilt(_database_url()))
+    typer.echo(f"The queue was rebuilt: {carried} messages carried over, {sent} that were missing sent again.")
 
 
 @vault.command()
@@ -121,6 +139,34 @@ def main() -> None:
         app()
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _database_url() -> str:
+    settings = _settings()
+    url = settings.database_direct_url or settings.database_url
+    if url is None:
+        _fail("Set HAIRTRIGGER_DATABASE_URL. The embedded PostgreSQL is looked after by the service itself.")
+    return url.get_secret_value()
+
+
+async def _migrated(url: str) -> None:
+    from hairtrigger.store.database import open_store  # noqa: PLC0415
+
+    async with open_store(url, connections=1, patience=None) as store:
+        await store.migrate()
+
+
+async def _rebuilt(url: str) -> tuple[int, int]:
+    from hairtrigger.platform.clock import SystemClock  # noqa: PLC0415
+    from hairtrigger.platform.wake import Wake  # noqa: PLC0415
+    from hairtrigger.services.reconciling import Reconciling  # noqa: PLC0415
+    from hairtrigger.store import queue  # noqa: PLC0415
+    from hairtrigger.store.database import open_store  # noqa: PLC0415
+
+    async with open_store(url, connections=2, patience=None) as store:
+        async with store.session() as session:
+            carried = await queue.rebuild(session)
+        return carried, await Reconciling(store, SystemClock(), Wake()).lap()
 
 
 def _settings(*, demo: bool = False, **overrides: Any) -> Settings:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -38,8 +38,10 @@ from hairtrigger.services.ingest import Ingest
 from hairtrigger.services.integrations import Integrations
 from hairtrigger.services.polling import Poller
 from hairtrigger.services.projects import Projects
+from hairtrigger.services.reconciling import Reconciling
 from hairtrigger.services.recording import Recorder
 from hairtrigger.services.removing import Removing
+from hairtrigger.services.retaining import Retaining
 from hairtrigger.services.sampling import Sampling
 from hairtrigger.services.secrets import Secrets
 from hairtrigger.services.ticking import Ticking
@@ -137,8 +139,9 @@ async def _resources(settings: Settings, clock: Clock) -> AsyncIterator[Resource
         async with open_store(direct_url, connections=1, patience=None) as migrating:
             await migrating.migrate()
         store = await stack.enter_async_context(open_store(url, connections=settings.database_connections))
-        async with store.transaction() as tx:
-            await partitions.make_ahead(tx, clock.now().date())
+        with suppress(Unavailable):  # somebody is at them; the loop will be back
+            async with store.transaction() as tx:
+                await partitions.make_ahead(tx, clock.now().date())
         workers = Sandbox.start(
             workers=1 if settings.role == "api" else settings.sandbox_workers,  # for checks and dry runs
             limits=settings.sandbox_limits,
@@ -170,7 +173,7 @@ def _vault(settings: Settings) -> Vault:
 def _built(settings: Settings, clock: Clock, resources: Resources) -> tuple[Application, Sequence[Loop]]:
     parts = _parts(settings, clock, resources)
     leaving = asyncio.Event()
-    working = Half() if settings.role == "api" else _working(parts)
+    working = Half() if settings.role == "api" else _working(parts, resources.direct)
     if settings.role == "worker":
         serving, asgi = Half(), worker_app(writable=parts.store.writable, leaving=leaving.is_set)
     else:
@@ -262,8 +265,8 @@ def _serving(parts: Parts, sandbox: Sandbox, leaving: asyncio.Event) -> tuple[Ha
     return Half((look_up.run, recorder.run)), asgi
 
 
-def _working(parts: Parts) -> Half:
-    """The role `worker`: polls, schedules and deliveries."""
+def _working(parts: Parts, direct: Store) -> Half:
+    """The role `worker`: polls, schedules, deliveries, and what keeps the store in order."""
     settings, clock, store, work = parts.settings, parts.clock, parts.store, parts.work
     target_of = target_maker(parts.egress, clock, parts.secrets)
     dispatcher = Dispatcher(store, clock, work, target_of, parts.triggers, settings.concurrent_deliveries)
@@ -272,7 +275,9 @@ def _working(parts: Parts) -> Half:
     async def drain(at_most: timedelta) -> None:
         await asyncio.gather(ticking.drain(at_most), dispatcher.drain(at_most))
 
-    return Half((dispatcher.run, ticking.run), drain)
+    retaining = Retaining(store, direct, clock, *settings.retention)
+    reconciling = Reconciling(store, clock, work)
+    return Half((dispatcher.run, ticking.run, retaining.run, reconciling.run), drain)
 
 
 def _signals(settings: Settings, direct: Store, work: Wake) -> Sequence[Loop]:

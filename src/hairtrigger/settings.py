@@ -75,6 +75,13 @@ class Settings(BaseSettings):
     concurrent_polls: int = Field(50, ge=1, description="Polls at a time, per process.")
     concurrent_deliveries: int = Field(200, ge=1, description="Deliveries at a time, per process.")
     schedule_grace_seconds: int = Field(60, ge=1, description="A firing later than this counts as missed.")
+    event_days: int = Field(
+        30, ge=1, description="How long events are kept; longer only while a delivery of that day is on its way."
+    )
+    ledger_days: int = Field(90, ge=1, description="How long attempts and outcomes are kept. Not shorter than events.")
+    key_days: int = Field(
+        30, ge=7, description="How long an event's key is remembered after it was last seen: a repeat starts nothing."
+    )
     max_body_bytes: int = Field(1_048_576, ge=1024, description="The largest webhook body that is accepted.")
     sandbox_workers: int = Field(2, ge=1, description="Processes that run users' JavaScript.")
     sandbox_unlocked: bool = Field(
@@ -144,6 +151,13 @@ class Settings(BaseSettings):
             raise ValueError(f"the embedded PostgreSQL serves one process; '{given}' needs {PREFIX}DATABASE_URL")
         return given
 
+    @field_validator("ledger_days")
+    @classmethod
+    def _not_before_the_events(cls, given: int, others: ValidationInfo) -> int:
+        if given < (events := others.data.get("event_days", given)):
+            raise ValueError(f"{given} is less than {PREFIX}EVENT_DAYS, {events}: attempts tell what was delivered")
+        return given
+
     @field_validator("egress_connect_to")
     @classmethod
     def _places(cls, given: dict[str, str]) -> dict[str, str]:
@@ -192,6 +206,11 @@ class Settings(BaseSettings):
     @property
     def live_app_secrets(self) -> dict[str, list[str]]:
         return {provider: [secret.get_secret_value() for secret in live] for provider, live in self.app_secrets.items()}
+
+    @property
+    def retention(self) -> tuple[timedelta, timedelta, timedelta]:
+        """Of events, of the ledger, and of keys."""
+        return timedelta(days=self.event_days), timedelta(days=self.ledger_days), timedelta(days=self.key_days)
 
     @property
     def poll_deadline(self) -> timedelta:

@@ -41,12 +41,12 @@ class Ticking:
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_repeat("agenda", self._look))
+            tasks.create_task(repeat("agenda", self._look))
             tasks.create_task(self._when_due("polls", lambda: self._start_polls(tasks)))
             tasks.create_task(self._when_due("schedules", self._fire))
             tasks.create_task(self._when_due("retries", self._requeue))
             tasks.create_task(self._when_due("removals", self._remove))
-            tasks.create_task(_repeat("lanes", self._repair_lanes))
+            tasks.create_task(repeat("lanes", self._repair_lanes))
 
     async def drain(self, at_most: timedelta) -> None:
         """Starts nothing more and waits for the polls under way. Those that take longer are given to somebody else."""
@@ -84,7 +84,7 @@ class Ticking:
                 await work()
             return timedelta()
 
-        await _repeat(kind, once)
+        await repeat(kind, once)
 
     async def _start_polls(self, tasks: asyncio.TaskGroup) -> None:
         async with self._claiming:
@@ -120,7 +120,7 @@ class Ticking:
         return timedelta(seconds=2)
 
 
-async def _repeat(name: str, work: Callable[[], Awaitable[timedelta]]) -> None:
+async def repeat(name: str, work: Callable[[], Awaitable[timedelta]]) -> None:
     """For ever, with the pauses it asks for. What goes wrong once is logged and tried again: a loop that ended would
     be silence."""
     while True:

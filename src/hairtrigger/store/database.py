@@ -4,7 +4,7 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from hairtrigger.domain.errors import HairtriggerError, Invalid, Unavailable
+from hairtrigger.store import partitions
 
 _MIGRATION_LOCK = 7_420_317  # any number, as long as every process uses the same
 _CONNECT_SECONDS = 3  # of each host of the address: the next one may be the one that lives
@@ -28,6 +29,7 @@ _SESSION = {
     "idle_in_transaction_session_timeout": "60s",  # a process that stands still must not hold its locks for ever
 }
 _UNSTORABLE = "A value can't be stored: text holds no NUL and no half surrogates, and numbers are finite."
+_NO_PARTITION = re.compile(r"Partition key .* \(day\) = \(([\d-]+)\)")
 _AWAY = (
     OSError,
     asyncpg.PostgresConnectionError,
@@ -36,6 +38,7 @@ _AWAY = (
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.LockNotAvailableError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # none of the address's hosts can be written to
 )
@@ -46,6 +49,12 @@ if TYPE_CHECKING:
 
 class DatabaseUnreachable(HairtriggerError):
     """The database can't be reached. Check HAIRTRIGGER_DATABASE_URL."""
+
+
+class _MissingPartition(Exception):
+    def __init__(self, day: date) -> None:
+        super().__init__(day)
+        self.day = day
 
 
 @dataclass(frozen=True)
@@ -65,9 +74,14 @@ class Store:
 
         Raises `Unavailable` when the database can't be reached or written: nothing was stored.
         """
-        with _meanings():
+        try:
+            with _meanings():
+                async with self.engine.begin() as connection:
+                    yield Transaction(connection)
+        except _MissingPartition as missing:
             async with self.engine.begin() as connection:
-                yield Transaction(connection)
+                await partitions.make(connection, [missing.day])
+            raise Unavailable("There was no place for this day yet; now there is. Try again.") from missing
 
     @asynccontextmanager
     async def session(self) -> "AsyncIterator[Session]":
@@ -119,6 +133,8 @@ def _meanings() -> Iterator[None]:
         cause = _cause(error.orig)
         if isinstance(cause, asyncpg.DataError):
             raise Invalid(_UNSTORABLE) from error
+        if isinstance(cause, asyncpg.CheckViolationError) and (day := _NO_PARTITION.search(cause.detail or "")):
+            raise _MissingPartition(date.fromisoformat(day[1])) from error
         if isinstance(error, OperationalError | InterfaceError) or isinstance(cause, _AWAY):
             raise Unavailable from error
         raise
