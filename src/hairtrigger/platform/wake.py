@@ -5,7 +5,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 UNTOLD = timedelta(milliseconds=250)
-TOLD = timedelta(seconds=1)
+TOLD = timedelta(seconds=2)
 
 
 class Wake:

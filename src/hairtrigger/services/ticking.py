@@ -117,7 +117,7 @@ class Ticking:
             moved = await deliveries.repair_lanes(tx)
         if moved:
             self.work.set()
-        return timedelta(seconds=2)
+        return timedelta(seconds=5)
 
 
 async def repeat(name: str, work: Callable[[], Awaitable[timedelta]]) -> None:

@@ -1,5 +1,6 @@
 """The database: one engine, one unit of work, one way to bring the schema up to date."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -20,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from hairtrigger.domain.errors import HairtriggerError, Invalid, Unavailable
 from hairtrigger.store import partitions
 
+_MIGRATION_TRIES = 20  # for the locks of busy tables
 _MIGRATION_LOCK = 7_420_317  # any number, as long as every process uses the same
 _CONNECT_SECONDS = 3  # of each host of the address: the next one may be the one that lives
 _PATIENCE = timedelta(seconds=30)  # a database that has gone without a word must not hold a request for ever
@@ -103,15 +105,23 @@ class Store:
 
     async def migrate(self) -> None:
         """Brings the schema up to date. Safe to call from several processes at once: one does the work."""
-        try:
-            with _meanings():
-                await self._migrate()
-        except Unavailable as away:
-            raise DatabaseUnreachable(f"{DatabaseUnreachable.__doc__} ({away.__cause__})") from away
+        for tries_left in reversed(range(_MIGRATION_TRIES)):
+            try:
+                with _meanings():
+                    await self._migrate()
+            except Unavailable as away:
+                problem = away.__cause__
+                if not tries_left or not isinstance(_driver_error(problem), asyncpg.LockNotAvailableError):
+                    raise DatabaseUnreachable(f"The database can't be brought up to date: {problem}") from away
+                await asyncio.sleep(1)
+            else:
+                return
 
     async def _migrate(self) -> None:
         async with self.engine.connect() as connection:
             await connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+            # Whoever waits for the lock of a busy table makes all behind it wait: give up early and try again.
+            await connection.execute(text("SET lock_timeout = '3s'"))
             await connection.commit()
             try:
                 await connection.run_sync(_upgrade)
@@ -119,6 +129,7 @@ class Store:
             finally:
                 await connection.rollback()
                 await connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _MIGRATION_LOCK})
+                await connection.execute(text("RESET lock_timeout"))
                 await connection.commit()
 
 
@@ -130,7 +141,7 @@ def _meanings() -> Iterator[None]:
     except (PoolTimeout, *_AWAY) as error:
         raise Unavailable from error
     except DBAPIError as error:
-        cause = _cause(error.orig)
+        cause = _driver_error(error)
         if isinstance(cause, asyncpg.DataError):
             raise Invalid(_UNSTORABLE) from error
         if isinstance(cause, asyncpg.CheckViolationError) and (day := _NO_PARTITION.search(cause.detail or "")):
@@ -140,9 +151,10 @@ def _meanings() -> Iterator[None]:
         raise
 
 
-def _cause(error: BaseException | None) -> BaseException | None:
-    """SQLAlchemy wraps the driver's errors in its own."""
-    return error.__cause__ if error else None
+def _driver_error(error: BaseException | None) -> BaseException | None:
+    """SQLAlchemy wraps the driver's errors in its own, twice."""
+    wrapped = error.orig if isinstance(error, DBAPIError) else error
+    return wrapped.__cause__ if wrapped and wrapped.__cause__ else wrapped
 
 
 @asynccontextmanager
@@ -182,7 +194,7 @@ async def open_store(
 
 def _leave_a_standby(context: ExceptionContext) -> None:
     """A server that can't be written to any more is as good as gone: the next connection looks for the one that can."""
-    if isinstance(_cause(context.original_exception), asyncpg.ReadOnlySQLTransactionError):
+    if isinstance(_driver_error(context.original_exception), asyncpg.ReadOnlySQLTransactionError):
         context.is_disconnect = True
 
 
