@@ -144,7 +144,7 @@ def main() -> None:
 def _database_url() -> str:
     settings = _settings()
     url = settings.database_direct_url or settings.database_url
-    if url is None:
+    if not url:
         _fail("Set HAIRTRIGGER_DATABASE_URL. The embedded PostgreSQL is looked after by the service itself.")
     return url.get_secret_value()
 

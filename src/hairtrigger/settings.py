@@ -147,7 +147,7 @@ class Settings(BaseSettings):
     @field_validator("role")
     @classmethod
     def _with_a_database_of_all(cls, given: Role, others: ValidationInfo) -> Role:
-        if given != "all" and others.data.get("database_url") is None:
+        if given != "all" and not others.data.get("database_url"):
             raise ValueError(f"the embedded PostgreSQL serves one process; '{given}' needs {PREFIX}DATABASE_URL")
         return given
 

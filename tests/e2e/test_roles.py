@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -251,6 +253,68 @@ async def test_a_standby_takes_no_events_until_it_is_promoted_and_then_everythin
     assert accepting < 5
     assert set(senders.refused) == {503}
     await client.close()
+
+
+async def test_a_stop_says_no_to_load_balancers_first_and_parts_politely_from_clients(
+    fleet: Fleet, target: Server
+) -> None:
+    service = await fleet.start("api", "api", unready_seconds="1")
+    client = Client(service, service.api_key)
+    path, headers = await webhook(client, target)
+    await client.close()
+    async with httpx2.AsyncClient(trust_env=False, timeout=10) as http:
+        address = f"{service.url}{path}"
+        assert "connection" not in (await http.post(address, json={}, headers=headers)).headers
+        stopping = asyncio.create_task(service.stop())
+        await until(lambda: _not_ready(service))
+        last = await http.post(address, json={}, headers=headers)
+        await stopping
+
+    assert (last.status_code, last.headers["connection"]) == (200, "close")
+    assert service.exit_code == 0
+
+
+async def test_what_a_role_lacks_is_said_at_its_start(fleet: Fleet) -> None:
+    with pytest.raises(AssertionError, match="the embedded PostgreSQL serves one process; 'worker' needs"):
+        await fleet.start("worker", "no-database", database_url="")
+    with pytest.raises(AssertionError, match="hairtrigger vault create"):
+        await fleet.start("worker", "no-keys", vault_file=str(fleet.folder / "missing.json"))
+
+
+async def test_the_queue_is_rebuilt_while_workers_deliver(fleet: Fleet) -> None:
+    arrived: dict[str, float] = {}
+    attempts: list[str] = []
+    async with serving(_noting(arrived, attempts)) as target:
+        service = await fleet.start("all", "all")
+        client = Client(service, service.api_key)
+        path, headers = await webhook(client, target)
+        senders = Senders(service, path, headers, per_second=60)
+        sending = asyncio.create_task(senders.run())
+        await until(lambda: _true(len(arrived) > 20))
+
+        rebuilding = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", "from hairtrigger.cli import main; main()", "database", "rebuild-queue"),
+            env={"PATH": os.environ["PATH"], "HAIRTRIGGER_DATABASE_URL": fleet.database.url},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said, _ = await rebuilding.communicate()
+        before = len(senders.acknowledged)
+        await until(lambda: _true(len(senders.acknowledged) > before + 60))
+        senders.stop()
+        await sending
+        await until(lambda: _true(senders.acknowledged.keys() <= arrived.keys()))
+        await client.close()
+
+    print(said.decode().strip(), f"{len(arrived)} events, {len(senders.refused)} refused meanwhile")
+    assert rebuilding.returncode == 0, said.decode()
+    assert "The queue was rebuilt" in said.decode()
+    assert set(senders.refused) <= {503}
+    assert len(attempts) == len(set(attempts))
+
+
+async def _not_ready(service: Service) -> bool:
+    return await is_ready(service) == 503
 
 
 async def _seen(target: Server, count: int) -> bool:

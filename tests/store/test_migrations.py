@@ -92,6 +92,37 @@ async def test_processes_that_start_at_once_migrate_once(unmigrated: Store) -> N
         assert (await tx.connection.execute(text("SELECT count(*) FROM alembic_version"))).scalar_one() == 1
 
 
+async def test_a_process_of_the_version_before_starts_on_a_newer_schema(unmigrated: Store) -> None:
+    await unmigrated.migrate()
+    async with unmigrated.transaction() as tx:
+        await tx.connection.execute(text("UPDATE alembic_version SET version_num = 'of the next version'"))
+
+    await unmigrated.migrate()
+
+    async with unmigrated.transaction() as tx:
+        version = await tx.connection.execute(text("SELECT version_num FROM alembic_version"))
+        assert version.scalar_one() == "of the next version"
+
+
+async def test_a_migration_that_does_not_get_a_lock_lets_others_pass_and_tries_again(unmigrated: Store) -> None:
+    async with unmigrated.transaction() as tx:  # as it was before the last migration
+        await tx.connection.execute(text("CREATE TABLE alembic_version (version_num TEXT PRIMARY KEY)"))
+        await tx.connection.execute(text("LOCK TABLE alembic_version"))
+        migrating = asyncio.create_task(unmigrated.migrate())
+        while not await _waits_for_a_lock(unmigrated):
+            await asyncio.sleep(0.01)
+        while await _waits_for_a_lock(unmigrated):  # it gives up by itself
+            await asyncio.sleep(0.01)
+        assert not migrating.done()
+    await asyncio.wait_for(migrating, 20)
+
+
+async def _waits_for_a_lock(store: Store) -> bool:
+    async with store.transaction() as tx:
+        waiting = await tx.connection.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+        return bool(waiting.scalar_one())
+
+
 async def test_a_database_that_is_not_there_is_named_at_the_start(database_url: str) -> None:
     async with open_store(database_url.replace("host=", "host=/nowhere")) as store:
         with pytest.raises(DatabaseUnreachable, match=r"can't be brought up to date: .*No such file"):
