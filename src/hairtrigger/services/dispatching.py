@@ -70,8 +70,10 @@ class Dispatcher:
             await asyncio.Event().wait()  # until cancelled; what is under way goes on
 
     async def drain(self, at_most: timedelta) -> None:
-        """Claims nothing more and waits for what is under way, before a stop. What takes longer is given up, and is
-        anybody else's at once."""
+        """Claims nothing more and waits for what is under way, before a stop.
+
+        What takes longer is given up, and is anybody else's at once.
+        """
         self._stopping = True
         with suppress(TimeoutError):
             # What is just being claimed is under way, too.

@@ -52,10 +52,8 @@ class Ticking:
         """Starts nothing more and waits for the polls under way. Those that take longer are given to somebody else."""
         self._stopping = True
         with suppress(TimeoutError):
-            async with (
-                asyncio.timeout(at_most.total_seconds()),
-                self._claiming,
-            ):  # what is just being claimed counts too
+            # What is just being claimed is under way, too.
+            async with asyncio.timeout(at_most.total_seconds()), self._claiming:
                 if self._polling:
                     await asyncio.wait(list(self._polling))
         unfinished = dict(self._polling)

@@ -13,7 +13,7 @@ import structlog
 
 from hairtrigger.domain.errors import Unavailable
 from hairtrigger.platform.wake import TOLD, UNTOLD, Wake
-from hairtrigger.store.database import Store
+from hairtrigger.store.database import Session, Store
 
 log = structlog.get_logger()
 
@@ -49,7 +49,8 @@ class Waking:
                 async with self.store.session() as session:
                     session.add_termination_listener(lambda _, lost=lost: lost.set())
                     await session.add_listener(_CHANNEL, self._heard)
-                    self.work.patience = TOLD
+                    if await _is_direct(session):
+                        self.work.patience = TOLD
                     self.work.set()  # what came before was not heard
                     while True:
                         await lost.wait(_HEARTBEAT)
@@ -62,3 +63,8 @@ class Waking:
 
     def _heard(self, *_: Any) -> None:
         self.work.set()
+
+
+async def _is_direct(session: Session) -> bool:
+    """A pooler makes up the number of the server's process, and passes no notifications on."""
+    return bool(session.get_server_pid() == await session.fetchval("SELECT pg_backend_pid()"))

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 import asyncpg
 from alembic import command
@@ -43,12 +43,12 @@ _AWAY = (
     asyncpg.TooManyConnectionsError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.LockNotAvailableError,
+    asyncpg.InvalidCachedStatementError,  # a newer version has changed the schema
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # none of the address's hosts can be written to
 )
 
-if TYPE_CHECKING:
-    Session = asyncpg.Connection[asyncpg.Record]
+Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
 class DatabaseUnreachable(HairtriggerError):
@@ -88,7 +88,7 @@ class Store:
             raise Unavailable("There was no place for this day yet; now there is. Try again.") from missing
 
     @asynccontextmanager
-    async def session(self) -> "AsyncIterator[Session]":
+    async def session(self) -> AsyncIterator[Session]:
         """The driver's own connection, for what can't be part of a transaction. Each statement commits by itself."""
         with _meanings():
             async with self.engine.connect() as connection:
@@ -169,7 +169,7 @@ async def open_store(
     """
     url = re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", url)
 
-    async def connect() -> "Session":
+    async def connect() -> Session:
         return await asyncpg.connect(
             url,
             timeout=_CONNECT_SECONDS,
