@@ -127,16 +127,16 @@ async def test_each_role_does_its_share_and_new_work_is_told_at_once(fleet: Flee
 
     worker = await fleet.start("worker", "worker")
     await until(lambda: _seen(target, 1))
-    await asyncio.sleep(2.5)  # it looks once a second by now
     waits = []
-    for number in range(2, 7):
+    for number in range(2, 5):
+        await asyncio.sleep(3)  # it has looked by itself half a second ago, and will in one and a half
         before = time.monotonic()
         await client.ask("POST", path, {}, headers=headers)
         await until(partial(_seen, target, number))
         waits.append(time.monotonic() - before)
 
     print(f"from one process to the target of another: {sorted(waits)}")
-    assert sorted(waits)[2] < 0.3
+    assert sorted(waits)[1] < 0.3
     assert await is_ready(worker) == 200
     assert "Log in" not in worker.output
     async with httpx2.AsyncClient(trust_env=False) as http:

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 from typing import Literal
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from hairtrigger.store.database import Store
 from hairtrigger.store.deliveries import Attempt, Claimed
 from hairtrigger.store.events import Event
 from hairtrigger.store.reconciliation import Walk
-from tests.services.world import World, a_world
+from tests.services.world import Meddled, World, a_world, until
 from tests.store.build import an_event
 from tests.support.clock import ManualClock
 
@@ -125,6 +126,33 @@ async def test_two_reconcilers_at_once_send_each_once(world: World, trigger: UUI
 
     assert sum(sent) == len(made)
     assert [id_ for id_, _ in await queued(world)] == [str(one.id) for one in made]
+
+
+async def test_a_reconciler_waits_for_another_that_has_not_committed(world: World, trigger: UUID) -> None:
+    made = await happen(world, trigger, "a", "b")
+    await lose_the_queue(world)
+    reached, released = asyncio.Event(), asyncio.Event()
+
+    async def hold(_: int) -> None:
+        reached.set()
+        await released.wait()
+
+    slow = Reconciling(Meddled(world.store.engine, before_commit=hold), world.clock, Wake())
+    world.clock.advance(timedelta(milliseconds=1))
+    first = asyncio.create_task(slow.lap())
+    await reached.wait()
+    second = asyncio.create_task(reconciling(world).lap())
+    await until(partial(_waits_or_is_done, world, second))
+    released.set()
+
+    assert (await first, await second) == (2, 0)
+    assert [id_ for id_, _ in await queued(world)] == [str(one.id) for one in made]
+
+
+async def _waits_or_is_done(world: World, task: asyncio.Task[int]) -> bool:
+    async with world.store.transaction() as tx:
+        waiting = await tx.connection.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+        return task.done() or bool(waiting.scalar_one())
 
 
 async def test_the_walk_looks_at_what_is_not_fresh_in_steps_and_then_only_at_what_had_not_ended(

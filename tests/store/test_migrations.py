@@ -85,6 +85,15 @@ async def unmigrated(database_url: str) -> AsyncIterator[Store]:
         yield store
 
 
+@pytest.mark.parametrize("table", ["poll", "lane", "waiting", "retry", "event_key_7", "pgmq.q_dispatch"])
+async def test_what_churns_is_vacuumed_early(store: Store, table: str) -> None:
+    async with store.transaction() as tx:
+        options = await tx.connection.execute(
+            text("SELECT reloptions FROM pg_class WHERE oid = to_regclass(:table)"), {"table": table}
+        )
+        assert "autovacuum_vacuum_scale_factor=0.02" in options.scalar_one()
+
+
 async def test_processes_that_start_at_once_migrate_once(unmigrated: Store) -> None:
     await asyncio.gather(*(unmigrated.migrate() for _ in range(3)))
 
