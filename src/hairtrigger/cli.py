@@ -6,6 +6,7 @@ import sys
 import time
 from datetime import datetime
 from ipaddress import ip_network
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -31,8 +32,12 @@ app = typer.Typer(
 )
 events = typer.Typer(no_args_is_help=True, help="Look at what happened.")
 config = typer.Typer(no_args_is_help=True, help="Look at the settings.")
+database = typer.Typer(no_args_is_help=True, help="Look after the database.")
+vault = typer.Typer(no_args_is_help=True, help="The keys that stored secrets are sealed with.")
 app.add_typer(events, name="events")
 app.add_typer(config, name="config")
+app.add_typer(vault, name="vault")
+app.add_typer(database, name="database")
 
 Demo = Annotated[bool, typer.Option("--demo", help="Use the demo's own data, apart from the real.")]
 
@@ -41,12 +46,17 @@ Demo = Annotated[bool, typer.Option("--demo", help="Use the demo's own data, apa
 def serve(
     host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="The port to listen on; 0 takes a free one.")] = None,
+    role: Annotated[str | None, typer.Option(help="What this process does: all, api or worker.")] = None,
     demo: Annotated[bool, typer.Option("--demo", help="With sample triggers that need no outside network.")] = False,
 ) -> None:
-    """Run the service: one process, with its own PostgreSQL unless HAIRTRIGGER_DATABASE_URL names another."""
+    """Run the service: one process, with its own PostgreSQL unless HAIRTRIGGER_DATABASE_URL names another.
+
+    Any number of processes may share that other one, each with all of the work or with a role.
+    """
     from hairtrigger.serving import loop, run  # noqa: PLC0415 it takes a second to import, and --help need not wait
 
-    overrides = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    given = {"host": host, "port": port, "role": role}
+    overrides = {name: value for name, value in given.items() if value is not None}
     settings = _settings(demo=demo, **overrides)
     try:
         listener = _listen(settings.host, settings.port)
@@ -83,6 +93,33 @@ def explain(
         typer.echo(f"{at_:%Y-%m-%d %H:%M:%S}  {step['what']:<12}  {step['code']:<19}  {step['detail']}")
 
 
+@database.command()
+def migrate() -> None:
+    """Bring the schema up to date without starting the service, which does the same at its start."""
+    asyncio.run(_migrated(_database_url()))
+
+
+@database.command("rebuild-queue")
+def rebuild_queue() -> None:
+    """Install the queue engine anew, from the installed package, and send again whatever is found missing.
+
+    Workers may go on meanwhile: what is under way stays so.
+    """
+    carried, sent = asyncio.run(_rebuilt(_database_url()))
+    typer.echo(f"The queue was rebuilt: {carried} messages carried over, {sent} that were missing sent again.")
+
+
+@vault.command()
+def create(file: Annotated[Path, typer.Argument(help="Where to write it; it must not exist yet.")]) -> None:
+    """Make a key file, for processes that share a database: each needs a copy of the same."""
+    from hairtrigger.platform.vault import Vault  # noqa: PLC0415
+
+    if file.exists():
+        _fail(f"{file} exists. A key file is never made over another: what that sealed would be lost.")
+    Vault.open(file)
+    typer.echo(f"{file} was made. Keep a copy apart from the database: without it, stored secrets are lost.")
+
+
 @events.command()
 def tail(
     demo: Demo = False,
@@ -115,6 +152,34 @@ def main() -> None:
         app()
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _database_url() -> str:
+    settings = _settings()
+    url = settings.database_direct_url or settings.database_url
+    if not url:
+        _fail("Set HAIRTRIGGER_DATABASE_URL. The embedded PostgreSQL is looked after by the service itself.")
+    return url.get_secret_value()
+
+
+async def _migrated(url: str) -> None:
+    from hairtrigger.store.database import open_store  # noqa: PLC0415
+
+    async with open_store(url, connections=1, patience=None) as store:
+        await store.migrate()
+
+
+async def _rebuilt(url: str) -> tuple[int, int]:
+    from hairtrigger.platform.clock import SystemClock  # noqa: PLC0415
+    from hairtrigger.platform.wake import Wake  # noqa: PLC0415
+    from hairtrigger.services.reconciling import Reconciling  # noqa: PLC0415
+    from hairtrigger.store import queue  # noqa: PLC0415
+    from hairtrigger.store.database import open_store  # noqa: PLC0415
+
+    async with open_store(url, connections=2, patience=None) as store:
+        async with store.session() as session:
+            carried = await queue.rebuild(session)
+        return carried, await Reconciling(store, SystemClock(), Wake()).lap()
 
 
 def _settings(*, demo: bool = False, **overrides: Any) -> Settings:

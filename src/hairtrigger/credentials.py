@@ -17,6 +17,7 @@ class Credentials:
 
     def save(self, data_dir: Path) -> None:
         """Overwrites what an earlier start left: the address may have changed."""
+        data_dir.mkdir(parents=True, exist_ok=True)
         path = data_dir / _FILE
         path.unlink(missing_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

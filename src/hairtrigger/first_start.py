@@ -4,6 +4,7 @@ import secrets
 from dataclasses import dataclass
 
 from hairtrigger.credentials import Credentials
+from hairtrigger.domain.errors import Conflict
 from hairtrigger.domain.target import LogTarget
 from hairtrigger.main import Application
 from hairtrigger.services.accounts import INTEGRATION_API, SCOPES, TRIGGER_API, Caller
@@ -41,7 +42,10 @@ async def welcome(app: Application) -> Welcome | None:
     if await app.accounts.any_user():
         return None
     password = secrets.token_urlsafe(12)
-    organization, user = await app.accounts.create_organization("My organisation", EMAIL, password, operator=True)
+    try:
+        organization, user = await app.accounts.create_organization("My organisation", EMAIL, password, operator=True)
+    except Conflict:  # another process was first
+        return None
     caller = Caller(organization.id, user.id, frozenset(SCOPES), operator=True)
     _, shown = await app.accounts.create_key(caller, "First key", [INTEGRATION_API, TRIGGER_API])
     _, kept = await app.accounts.create_key(caller, "Command line", [INTEGRATION_API, TRIGGER_API])

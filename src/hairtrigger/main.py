@@ -8,25 +8,25 @@ from datetime import timedelta
 
 from starlette.routing import Router
 
-from hairtrigger.api.app import service_app
+from hairtrigger.api.app import service_app, worker_app
 from hairtrigger.api.integrations.app import integrations_app
 from hairtrigger.api.projects.app import Services as ProjectServices
 from hairtrigger.api.projects.app import projects_app
 from hairtrigger.api.v1.app import Services as OwnServices
 from hairtrigger.api.v1.app import v1_app
 from hairtrigger.api.webhooks import WebhookEndpoint
-from hairtrigger.domain.errors import Invalid, Issue, Unavailable
+from hairtrigger.domain.errors import HairtriggerError, Invalid, Issue, Unavailable
 from hairtrigger.platform.clock import Clock, SystemClock
 from hairtrigger.platform.egress import Egress, EgressPolicy
 from hairtrigger.platform.postgres import embedded
 from hairtrigger.platform.vault import Vault
-from hairtrigger.platform.wake import Wake
+from hairtrigger.platform.wake import TOLD, Wake
 from hairtrigger.providers import CATALOGUE
 from hairtrigger.sandbox.code import PollError, SyntaxProblem
 from hairtrigger.sandbox.host import Sandbox
 from hairtrigger.services.accounts import Accounts
 from hairtrigger.services.calls import Calls
-from hairtrigger.services.catalogue import catalogue_of
+from hairtrigger.services.catalogue import Catalogue, catalogue_of
 from hairtrigger.services.connections import Connections
 from hairtrigger.services.dispatching import Dispatcher
 from hairtrigger.services.dry_run import DryRuns
@@ -39,14 +39,17 @@ from hairtrigger.services.integrations import Integrations
 from hairtrigger.services.polling import Poller
 from hairtrigger.services.projects import Projects
 from hairtrigger.services.receivers import Receivers
+from hairtrigger.services.reconciling import Reconciling
 from hairtrigger.services.recording import COMMITTERS, Recorder
 from hairtrigger.services.refusing import Refusals
 from hairtrigger.services.removing import Removing
+from hairtrigger.services.retaining import Retaining
 from hairtrigger.services.sampling import Sampling
 from hairtrigger.services.secrets import Secrets
 from hairtrigger.services.ticking import Ticking
 from hairtrigger.services.triggers import Triggers
 from hairtrigger.services.user_triggers import UserTriggers
+from hairtrigger.services.waking import Waking
 from hairtrigger.services.watching import Watching
 from hairtrigger.settings import Settings
 from hairtrigger.store import partitions
@@ -55,6 +58,10 @@ from hairtrigger.store.statements import Statements, open_statements
 from hairtrigger.targets.making import target_maker
 
 Loop = Callable[[], Coroutine[None, None, None]]
+
+
+async def _nothing(_: timedelta) -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,8 @@ class Application:
     accounts: Accounts
     projects: Projects
     triggers: Triggers
-    refusals: Refusals
+    leave: Callable[[], Awaitable[None]]
+    """Says no at /readyz, starts nothing more, and finishes what is under way or leaves it to somebody else."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +84,44 @@ class Resources:
 
     store: Store
     statements: Statements
+    direct: Store
+    """Past a pooler, for what needs a connection of its own."""
     vault: Vault
     egress: Egress
     sandbox: Sandbox
     watches: Sequence[Loop]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What both roles are made of."""
+
+    settings: Settings
+    clock: Clock
+    store: Store
+    vault: Vault
+    egress: Egress
+    work: Wake
+    secrets: Secrets
+    accounts: Accounts
+    user_triggers: UserTriggers
+    catalogue: Catalogue
+    calls: Calls
+    projects: Projects
+    removing: Removing
+    triggers: Triggers
+    poller: Poller
+    firing: Firing
+    diagnosis: Diagnosis
+    watching: Watching
+
+
+@dataclass(frozen=True)
+class Half:
+    """One role's share: what runs all the time, and how to end it."""
+
+    loops: Sequence[Loop] = ()
+    drain: Callable[[timedelta], Awaitable[None]] = _nothing
 
 
 @asynccontextmanager
@@ -87,12 +129,10 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
     """Opens what the service needs, brings the schema up to date and starts its loops; at the end drains and closes."""
     clock = clock or SystemClock()
     async with _resources(settings, clock) as resources:
-        application, dispatcher, loops = _built(settings, clock, resources)
+        application, loops = _built(settings, clock, resources)
         async with _background((*loops, *resources.watches)):
             yield application
-            await dispatcher.drain(timedelta(seconds=settings.shutdown_seconds))
-            with suppress(Unavailable):
-                await application.refusals.flush()
+            await application.leave()
 
 
 @asynccontextmanager
@@ -100,15 +140,15 @@ async def _resources(settings: Settings, clock: Clock) -> AsyncIterator[Resource
     async with AsyncExitStack() as stack:
         compiled = asyncio.create_task(Sandbox.compiled())  # beside the database's start
         stack.callback(compiled.cancel)
-        url, watches = await stack.enter_async_context(_database(settings))
+        url, direct_url, watches = await stack.enter_async_context(_database(settings))
+        async with open_store(direct_url, connections=1, patience=None) as migrating:
+            await migrating.migrate()
         store = await stack.enter_async_context(open_store(url, connections=settings.database_connections - COMMITTERS))
-        await store.migrate()
-        async with store.transaction() as tx:
-            await partitions.make_ahead(tx, clock.now().date())
-        settings.vault_path.parent.mkdir(parents=True, exist_ok=True)
-        policy = EgressPolicy(tuple(settings.egress_allow), settings.connect_to)
+        with suppress(Unavailable):  # somebody is at them; the loop will be back
+            async with store.transaction() as tx:
+                await partitions.make_ahead(tx, clock.now().date())
         workers = Sandbox.start(
-            workers=settings.sandbox_workers,
+            workers=1 if settings.role == "api" else settings.sandbox_workers,  # for checks and dry runs
             limits=settings.sandbox_limits,
             compiled=await compiled,
             unlocked=settings.sandbox_unlocked,
@@ -116,97 +156,172 @@ async def _resources(settings: Settings, clock: Clock) -> AsyncIterator[Resource
         yield Resources(
             store,
             await stack.enter_async_context(open_statements(store)),
-            Vault.open(settings.vault_path),
-            await stack.enter_async_context(Egress(policy)),
+            await stack.enter_async_context(open_store(direct_url, connections=2)),
+            _vault(settings),
+            await stack.enter_async_context(Egress(EgressPolicy(tuple(settings.egress_allow), settings.connect_to))),
             await stack.enter_async_context(workers),
             watches,
         )
 
 
-def _built(settings: Settings, clock: Clock, resources: Resources) -> tuple[Application, Dispatcher, Sequence[Loop]]:
-    store, vault, egress, sandbox = resources.store, resources.vault, resources.egress, resources.sandbox
-    work = Wake()
+def _vault(settings: Settings) -> Vault:
+    """One process makes its own key file; several must have been given the same."""
+    path = settings.vault_path
+    if settings.role != "all" and not path.exists():
+        raise HairtriggerError(
+            f"There is no key file at {path}. All processes need the same: make one with `hairtrigger vault create`, "
+            "give each a copy and name it in HAIRTRIGGER_VAULT_FILE."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return Vault.open(path)
+
+
+def _built(settings: Settings, clock: Clock, resources: Resources) -> tuple[Application, Sequence[Loop]]:
+    parts = _parts(settings, clock, resources)
+    leaving = asyncio.Event()
+    working = Half() if settings.role == "api" else _working(parts, resources.direct)
+    if settings.role == "worker":
+        serving, asgi = Half(), worker_app(writable=parts.store.writable, leaving=leaving.is_set)
+    else:
+        serving, asgi = _serving(parts, resources, leaving)
+
+    async def leave() -> None:
+        leaving.set()
+        at_most = timedelta(seconds=settings.shutdown_seconds)
+        await asyncio.gather(serving.drain(at_most), working.drain(at_most))
+
+    application = Application(asgi, settings, parts.store, parts.accounts, parts.projects, parts.triggers, leave)
+    return application, (*serving.loops, *working.loops, *_signals(settings, resources.direct, parts.work))
+
+
+def _parts(settings: Settings, clock: Clock, resources: Resources) -> Parts:
+    store, vault, egress = resources.store, resources.vault, resources.egress
+    work = Wake() if settings.database_url else Wake(TOLD)  # nobody else uses an embedded database
     secrets = Secrets(vault)
-    accounts = Accounts(store, clock, vault.derive("access tokens"))
-    user_triggers = UserTriggers(sandbox, egress)
+    user_triggers = UserTriggers(resources.sandbox, egress)
     catalogue = catalogue_of(CATALOGUE, user_triggers.provider, settings.provider_urls)
     calls = Calls(egress, clock, secrets)
-    projects = Projects(store, clock, secrets)
     removing = Removing(store, clock, catalogue, calls, secrets, settings.url)
     least_interval = timedelta(seconds=settings.least_polling_seconds)
-    triggers = Triggers(store, clock, catalogue, calls, secrets, removing, settings.url, least_interval)
+    grace = timedelta(seconds=settings.schedule_grace_seconds)
+    diagnosis = Diagnosis(clock, catalogue, settings.poll_deadline, grace)
+    return Parts(
+        settings=settings,
+        clock=clock,
+        store=store,
+        vault=vault,
+        egress=egress,
+        work=work,
+        secrets=secrets,
+        accounts=Accounts(store, clock, vault.derive("access tokens")),
+        user_triggers=user_triggers,
+        catalogue=catalogue,
+        calls=calls,
+        projects=Projects(store, clock, secrets),
+        removing=removing,
+        triggers=Triggers(store, clock, catalogue, calls, secrets, removing, settings.url, least_interval),
+        poller=Poller(store, clock, catalogue, calls, work, settings.poll_deadline),
+        firing=Firing(store, clock, catalogue, work, grace),
+        diagnosis=diagnosis,
+        watching=Watching(store, clock, diagnosis),
+    )
+
+
+def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tuple[Half, Router]:
+    """The role `api`: the three APIs and the webhooks."""
+    settings, clock, store = parts.settings, parts.clock, parts.store
     recorder = Recorder(
         resources.statements,
         clock,
-        work,
+        parts.work,
         max_waiting=settings.max_waiting_requests,
         max_waiting_bytes=settings.max_waiting_bytes,
     )
     refusals = Refusals(store, clock)
-    receivers = Receivers(store, secrets)
-    ingest = Ingest(store, clock, catalogue, recorder, receivers, refusals, settings.live_app_secrets)
-    poller = Poller(store, clock, catalogue, calls, work, settings.poll_deadline)
-    grace = timedelta(seconds=settings.schedule_grace_seconds)
-    firing = Firing(store, clock, catalogue, work, grace)
-    diagnosis = Diagnosis(clock, catalogue, settings.poll_deadline, grace)
-    watching = Watching(store, clock, diagnosis)
-    target_of = target_maker(egress, clock, secrets)
-    dispatcher = Dispatcher(store, clock, work, target_of, triggers, settings.concurrent_deliveries)
-    ticking = Ticking(store, clock, poller, firing, removing, work, settings.concurrent_polls)
+    receivers = Receivers(store, parts.secrets)
+    ingest = Ingest(store, clock, parts.catalogue, recorder, receivers, refusals, settings.live_app_secrets)
     asgi = service_app(
         webhooks=WebhookEndpoint(ingest, settings.url, settings.max_body_bytes),
         writable=store.writable,
+        leaving=leaving.is_set,
         own=v1_app(
             OwnServices(
                 store=store,
-                vault=vault,
+                vault=parts.vault,
                 clock=clock,
-                accounts=accounts,
-                projects=projects,
-                connections=Connections(store, clock, catalogue, secrets),
-                triggers=triggers,
-                history=History(store, clock, work),
-                poller=poller,
-                firing=firing,
-                watching=watching,
-                explaining=Explaining(store, clock, diagnosis),
-                dry_runs=DryRuns(store, clock, secrets, user_triggers, settings.concurrent_dry_runs),
+                accounts=parts.accounts,
+                projects=parts.projects,
+                connections=Connections(store, clock, parts.catalogue, parts.secrets),
+                triggers=parts.triggers,
+                history=History(store, clock, parts.work),
+                poller=parts.poller,
+                firing=parts.firing,
+                watching=parts.watching,
+                explaining=Explaining(store, clock, parts.diagnosis),
+                dry_runs=DryRuns(store, clock, parts.secrets, parts.user_triggers, settings.concurrent_dry_runs),
             )
         ),
         integrations=integrations_app(
-            Integrations(store, clock, vault, _syntax_of(sandbox)),
-            accounts,
+            Integrations(store, clock, parts.vault, _syntax_of(resources.sandbox)),
+            parts.accounts,
             requests_per_minute=settings.integration_requests_per_minute,
             block_browsers=settings.refuse_browsers,
         ),
         projects=projects_app(
             ProjectServices(
-                accounts=accounts,
+                accounts=parts.accounts,
                 store=store,
-                catalogue=catalogue,
-                triggers=triggers,
-                sampling=Sampling(store, catalogue, calls),
-                poller=poller,
-                firing=firing,
+                catalogue=parts.catalogue,
+                triggers=parts.triggers,
+                sampling=Sampling(store, parts.catalogue, parts.calls),
+                poller=parts.poller,
+                firing=parts.firing,
                 ingest=ingest,
             ),
             settings.url,
             settings.max_body_bytes,
         ),
     )
-    application = Application(asgi, settings, store, accounts, projects, triggers, refusals)
-    loops = (receivers.run, recorder.run, refusals.run, dispatcher.run, ticking.run, watching.run)
-    return application, dispatcher, loops
+
+    async def drain(_: timedelta) -> None:
+        with suppress(Unavailable):
+            await refusals.flush()
+
+    return Half((receivers.run, recorder.run, refusals.run), drain), asgi
+
+
+def _working(parts: Parts, direct: Store) -> Half:
+    """The role `worker`: polls, schedules, deliveries, and what keeps the store in order."""
+    settings, clock, store, work = parts.settings, parts.clock, parts.store, parts.work
+    target_of = target_maker(parts.egress, clock, parts.secrets)
+    dispatcher = Dispatcher(store, clock, work, target_of, parts.triggers, settings.concurrent_deliveries)
+    ticking = Ticking(store, clock, parts.poller, parts.firing, parts.removing, work, settings.concurrent_polls)
+
+    async def drain(at_most: timedelta) -> None:
+        await asyncio.gather(ticking.drain(at_most), dispatcher.drain(at_most))
+
+    retaining = Retaining(store, direct, clock, *settings.retention)
+    reconciling = Reconciling(store, clock, work)
+    return Half((dispatcher.run, ticking.run, parts.watching.run, retaining.run, reconciling.run), drain)
+
+
+def _signals(settings: Settings, direct: Store, work: Wake) -> Sequence[Loop]:
+    """Who delivers nothing tells of work, who delivers listens; with a database of our own there is nobody else."""
+    waking = Waking(direct, work)
+    if settings.role == "api":
+        return (waking.tell,)
+    return (waking.listen,) if settings.database_url else ()
 
 
 @asynccontextmanager
-async def _database(settings: Settings) -> AsyncIterator[tuple[str, Sequence[Loop]]]:
-    """Its address, and what to watch it by."""
+async def _database(settings: Settings) -> AsyncIterator[tuple[str, str, Sequence[Loop]]]:
+    """Its address, that past a pooler, and what to watch it by."""
     if settings.database_url:
-        yield settings.database_url.get_secret_value(), ()
+        direct = settings.database_direct_url or settings.database_url
+        yield settings.database_url.get_secret_value(), direct.get_secret_value(), ()
         return
     async with embedded(settings.data_dir / "postgres") as server:
-        yield server.url, (server.ended,)
+        yield server.url, server.url, (server.ended,)
 
 
 @asynccontextmanager

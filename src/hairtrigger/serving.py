@@ -36,23 +36,24 @@ async def run(settings: Settings, listener: socket.socket, *, demo: bool) -> Non
     if demo:
         settings = demonstration.prepared(settings)
     async with running(settings) as app, AsyncExitStack() as stack:
-        first = await welcome(app)
+        first = None if settings.role == "worker" else await welcome(app)
         if known := Credentials.load(settings.data_dir):
             replace(known, url=settings.url).save(settings.data_dir)
         if demo:
             app.asgi.routes.insert(0, demonstration.route())
         server = HttpServer(app.asgi, settings.patience, settings.stop_within)
-        _stop_at_signals(server)
+        stopping = _stop_signals()
         settled()
         serving = asyncio.create_task(server.serve(sockets=[listener]))
+        serving.add_done_callback(lambda _: stopping.set())
         while not server.started and not serving.done():  # noqa: ASYNC110 uvicorn tells nobody when it has started
             await asyncio.sleep(0.01)
-        typer.echo(f"hairtrigger is running at {settings.url}   (stop with Ctrl-C)")
-        if first:
-            typer.echo(first.text())
+        running_at = f"hairtrigger is running at {settings.url}   (stop with Ctrl-C)"
+        typer.echo(f"{running_at}\n{first.text()}" if first else running_at)  # in one piece, for who waits for it
         if demo:
             await stack.enter_async_context(demonstration.playing(app))
-        await serving
+        await stopping.wait()
+        await asyncio.gather(app.leave(), _close(server, serving, settings.unready_seconds))
 
 
 def settled() -> None:
@@ -62,15 +63,21 @@ def settled() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-def _stop_at_signals(server: HttpServer) -> None:
-    """uvicorn stops at them too and raises them again, which must not end us before we have drained.
+async def _close(server: HttpServer, serving: asyncio.Task[None], unready_seconds: int) -> None:
+    """Answers what load balancers still send until they have noticed, then what is under way, and hangs up."""
+    await asyncio.sleep(unready_seconds)
+    server.should_exit = True
+    await serving
 
-    Until here there is nothing to drain, and a signal ends the process as it ends any other.
-    """
+
+def _stop_signals() -> asyncio.Event:
+    """Until here there is nothing to drain, and a signal ends the process as it ends any other."""
+    stopping = asyncio.Event()
 
     def stop() -> None:
         log.info("stopping: finishing what is under way")
-        server.should_exit = True
+        stopping.set()
 
     for signal_ in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(signal_, stop)
+    return stopping

@@ -5,7 +5,7 @@ import re
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
@@ -13,6 +13,8 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from hairtrigger.platform.http_server import Patience
 from hairtrigger.sandbox.code import MEBIBYTE, Limits
+
+Role = Literal["all", "api", "worker"]
 
 PREFIX = "HAIRTRIGGER_"
 _LARGEST_PART = 32 * MEBIBYTE  # of what a worker of the sandbox sends or receives at once
@@ -39,6 +41,16 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         None, description="A PostgreSQL 14+ to use instead of the embedded one: postgresql://user:password@host/name"
     )
+    database_direct_url: SecretStr | None = Field(
+        None,
+        description="The same database past a pooler like PgBouncer, for migrations and wake-ups. Default: "
+        "HAIRTRIGGER_DATABASE_URL",
+    )
+    role: Role = Field(
+        "all",
+        description="What this process does: api (HTTP), worker (polls, schedules, deliveries) or all. "
+        "Only all can use the embedded PostgreSQL.",
+    )
     database_connections: int = Field(20, ge=4, le=500, description="The most connections to keep to the database.")
     vault_file: Path | None = Field(
         None, description="The key file that opens stored secrets. Default: vault.json in the data directory."
@@ -64,6 +76,13 @@ class Settings(BaseSettings):
     concurrent_polls: int = Field(50, ge=1, description="Polls at a time, per process.")
     concurrent_deliveries: int = Field(200, ge=1, description="Deliveries at a time, per process.")
     schedule_grace_seconds: int = Field(60, ge=1, description="A firing later than this counts as missed.")
+    event_days: int = Field(
+        30, ge=1, description="How long events are kept; longer only while a delivery of that day is on its way."
+    )
+    ledger_days: int = Field(90, ge=1, description="How long attempts and outcomes are kept. Not shorter than events.")
+    key_days: int = Field(
+        30, ge=7, description="How long an event's key is remembered after it was last seen: a repeat starts nothing."
+    )
     max_body_bytes: int = Field(1_048_576, ge=1024, description="The largest webhook body that is accepted.")
     max_waiting_requests: int = Field(
         10_000, ge=1, description="Requests that wait to be stored, per process. What comes then is answered with 503."
@@ -117,7 +136,12 @@ class Settings(BaseSettings):
         True, description="Whether the Integrations API refuses requests that come from a web page."
     )
     log_json: bool = Field(False, description="One JSON object a line instead of text.")
-    shutdown_seconds: int = Field(25, ge=0, description="How long a stop waits for deliveries under way.")
+    shutdown_seconds: int = Field(
+        25, ge=0, description="How long a stop waits for requests, polls and deliveries under way."
+    )
+    unready_seconds: int = Field(
+        0, ge=0, description="How long a stop still takes requests while /readyz says no, for load balancers to notice."
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -129,6 +153,20 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, _FromFiles(settings_cls)
+
+    @field_validator("role")
+    @classmethod
+    def _with_a_database_of_all(cls, given: Role, others: ValidationInfo) -> Role:
+        if given != "all" and not others.data.get("database_url"):
+            raise ValueError(f"the embedded PostgreSQL serves one process; '{given}' needs {PREFIX}DATABASE_URL")
+        return given
+
+    @field_validator("ledger_days")
+    @classmethod
+    def _not_before_the_events(cls, given: int, others: ValidationInfo) -> int:
+        if given < (events := others.data.get("event_days", given)):
+            raise ValueError(f"{given} is less than {PREFIX}EVENT_DAYS, {events}: attempts tell what was delivered")
+        return given
 
     @field_validator("egress_connect_to")
     @classmethod
@@ -178,6 +216,11 @@ class Settings(BaseSettings):
     @property
     def live_app_secrets(self) -> dict[str, list[str]]:
         return {provider: [secret.get_secret_value() for secret in live] for provider, live in self.app_secrets.items()}
+
+    @property
+    def retention(self) -> tuple[timedelta, timedelta, timedelta]:
+        """Of events, of the ledger, and of keys."""
+        return timedelta(days=self.event_days), timedelta(days=self.ledger_days), timedelta(days=self.key_days)
 
     @property
     def patience(self) -> Patience:

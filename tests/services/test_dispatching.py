@@ -79,11 +79,13 @@ async def happen(world: World, trigger: UUID, *keys: str, project: str | None = 
     return made
 
 
-def a_dispatcher(world: World, target: Target | Callable[[Project], Target], store: Store | None = None) -> Dispatcher:
+def a_dispatcher(
+    world: World, target: Target | Callable[[Project], Target], store: Store | None = None, slots: int = 20
+) -> Dispatcher:
     """Without spread in its waits."""
     target_of = target if callable(target) else lambda _: target
     return Dispatcher(
-        store or world.store, world.clock, Wake(), target_of, world.triggers, slots=20, jitter=lambda: 0.5
+        store or world.store, world.clock, Wake(), target_of, world.triggers, slots=slots, jitter=lambda: 0.5
     )
 
 
@@ -282,7 +284,7 @@ async def test_what_a_worker_ends_after_its_lease_went_to_another_changes_nothin
 ) -> None:
     [event] = await happen(world, trigger, "a")
     slow = Endpoint(answers=[FAILED])
-    async with running(a_dispatcher(world, slow)) as late:
+    async with running(a_dispatcher(world, slow, slots=1)) as late:  # its place is taken: it does not claim it again
         await asyncio.wait_for(slow.called.wait(), 5)
         await end_leases(world)
         await work(world, target)
@@ -447,3 +449,18 @@ async def test_a_worker_told_to_stop_in_the_moment_in_which_work_comes_stops(ste
     if waiting.cancel():  # it was not done yet, and must hear it
         with pytest.raises(asyncio.CancelledError):
             await waiting
+
+
+async def test_what_a_stop_can_not_wait_for_is_given_to_another_at_once(
+    world: World, trigger: UUID, target: Endpoint
+) -> None:
+    [event] = await happen(world, trigger, "a")
+    stuck = Endpoint()
+    async with running(a_dispatcher(world, stuck)) as dispatcher:
+        await asyncio.wait_for(stuck.called.wait(), 5)
+        await dispatcher.drain(timedelta(seconds=0.05))
+
+    await work(world, target)
+
+    assert [one.status for one in await attempts(world, event)] == ["delivered"]
+    assert await inflight(world) == 0

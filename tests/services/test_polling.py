@@ -652,3 +652,26 @@ async def test_deleting_the_newest_thing_makes_no_other_new_again(watching: Worl
 
     assert (await polled(watching)).code == Code.DUPLICATE
     assert await watching.keys(id_) == [f"item {n}" for n in range(4)]
+
+
+async def test_a_poll_that_a_stop_can_not_wait_for_is_anybody_elses_at_once(
+    world: World, source: Source, item: UUID
+) -> None:
+    begun = asyncio.Event()
+
+    async def hang() -> Page:
+        begun.set()
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    source.says(hang, page("a"))
+    world.clock.advance(EVERY)
+    ticking = Ticking(world.store, world.clock, world.poller, world.firing, world.removing, Wake(), 5)
+    loop = asyncio.create_task(ticking.run())
+    await asyncio.wait_for(begun.wait(), 5)
+    await ticking.drain(timedelta(seconds=0.05))
+    loop.cancel()
+    with suppress(asyncio.CancelledError):
+        await loop
+
+    assert [result.code for result in await world.poll_due()] == [Code.ACCEPTED]

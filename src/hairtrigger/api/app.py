@@ -22,33 +22,44 @@ def service_app(
     own: ASGIApp,
     integrations: ASGIApp,
     projects: ASGIApp,
+    leaving: Callable[[], bool] = lambda: False,
 ) -> Router:
     """A webhook is matched first and passes through no middleware: it says itself what the others are told to say."""
     roof = Starlette(
         routes=[
-            Route("/livez", _livez),
-            Route("/readyz", _readyz(writable)),
+            *_health(writable, leaving),
             Mount("/v1", own),
             Mount("/integrations/v1", integrations),
             Mount("/api/public/integrations/v1", integrations),
             Mount("/", projects),
         ],
-        middleware=[Middleware(NoSniff)],
+        middleware=[Middleware(EveryAnswer, leaving=leaving)],
         exception_handlers={HTTPException: _nowhere},
     )
     return Router([Route("/v1/webhooks/{webhook_id}", webhooks, methods=["POST"]), Mount("/", roof)])
 
 
-class NoSniff:
-    """Tells browsers to take every answer for what it says it is."""
+def worker_app(*, writable: Callable[[], Awaitable[bool]], leaving: Callable[[], bool]) -> Router:
+    """Of a process that serves nobody: how it is."""
+    roof = Starlette(routes=_health(writable, leaving), middleware=[Middleware(EveryAnswer, leaving=leaving)])
+    return Router([Mount("/", roof)])
 
-    def __init__(self, app: ASGIApp) -> None:
+
+class EveryAnswer:
+    """Tells browsers to take every answer for what it says it is, and clients of a service that is leaving to ask on a
+    new connection next time."""
+
+    def __init__(self, app: ASGIApp, leaving: Callable[[], bool]) -> None:
         self._app = app
+        self._leaving = leaving
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["X-Content-Type-Options"] = "nosniff"
+                headers = MutableHeaders(scope=message)
+                headers["X-Content-Type-Options"] = "nosniff"
+                if self._leaving():
+                    headers["Connection"] = "close"
             await send(message)
 
         await self._app(scope, receive, send_marked if scope["type"] == "http" else send)
@@ -60,14 +71,22 @@ async def _nowhere(_: Request, error: Exception) -> Response:
     return JSONResponse({"detail": error.detail}, error.status_code)
 
 
+def _health(writable: Callable[[], Awaitable[bool]], leaving: Callable[[], bool]) -> list[Route]:
+    return [Route("/livez", _livez), Route("/readyz", _readyz(writable, leaving))]
+
+
 async def _livez(_: Request) -> Response:
     return JSONResponse({"status": "ok"})
 
 
-def _readyz(writable: Callable[[], Awaitable[bool]]) -> Callable[[Request], Awaitable[Response]]:
-    """Ready means: an event that comes now would be stored."""
+def _readyz(
+    writable: Callable[[], Awaitable[bool]], leaving: Callable[[], bool]
+) -> Callable[[Request], Awaitable[Response]]:
+    """Ready means: an event that comes now would be stored, and one that comes in a second, too."""
 
     async def readyz(_: Request) -> Response:
+        if leaving():
+            return JSONResponse({"status": "the service is stopping"}, status_code=503)
         with suppress(Unavailable):
             if await writable():
                 return JSONResponse({"status": "ok"})

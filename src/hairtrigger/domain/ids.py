@@ -23,6 +23,11 @@ def first_id(at: datetime) -> UUID:
     return UUID(int=milliseconds << 80 | _VERSION | fraction << 64 | _VARIANT)
 
 
+def first_of(day: date) -> UUID:
+    """No id of the day, or of any later one, is less."""
+    return UUID(int=(datetime(day.year, day.month, day.day, tzinfo=UTC) - _EPOCH) // _MICROSECOND // 1000 << 80)
+
+
 def day_of(id_: UUID) -> date:
     """Of an id that isn't ours some day comes out too: one on which nothing is found."""
     try:

@@ -5,6 +5,8 @@ A client that does not send, or does not read, holds a connection and what it ha
 
 import asyncio
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -30,6 +32,11 @@ class Patience:
 class HttpServer(uvicorn.Server):
     def __init__(self, app: ASGIApp, patience: Patience, stop_within: timedelta) -> None:
         super().__init__(_Config(app, patience, stop_within))
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """They are the caller's: a stop begins with other things than the end of listening."""
+        yield
 
     async def on_tick(self, counter: int) -> bool:
         if counter % _TICKS == 0:

@@ -4,9 +4,16 @@ import asyncio
 from contextlib import suppress
 from datetime import timedelta
 
+UNTOLD = timedelta(milliseconds=250)
+TOLD = timedelta(seconds=2)
+
 
 class Wake:
-    def __init__(self) -> None:
+    """`patience` is how long a loop may go without a look of its own: long where it is told of everything new, short
+    where other processes make work that nobody tells it of."""
+
+    def __init__(self, patience: timedelta = UNTOLD) -> None:
+        self.patience = patience
         self._event = asyncio.Event()
 
     def set(self) -> None:

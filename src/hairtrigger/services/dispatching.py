@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 _HOLD = timedelta(seconds=30)  # a delivery whose worker died is given to another after this long
 _RENEW = timedelta(seconds=10)
-_IDLE = timedelta(milliseconds=250)
+_SHORTEST = timedelta(milliseconds=10)  # between two looks that find nothing; then twice that, and so on
 _NOBODY = UUID(int=0)
 
 
@@ -56,6 +56,7 @@ class Dispatcher:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._finisher.run())
             tasks.create_task(self._keep_leases())
+            pause = _SHORTEST
             while not self._stopping:
                 try:
                     started = await self._start(tasks)
@@ -64,17 +65,31 @@ class Dispatcher:
                     await asyncio.sleep(1)
                     continue
                 if not started:
-                    await self.work.wait(_IDLE)
+                    await self.work.wait(pause)
+                pause = _SHORTEST if started else min(2 * pause, self.work.patience)
             await asyncio.Event().wait()  # until cancelled; what is under way goes on
 
     async def drain(self, at_most: timedelta) -> None:
-        """Claims nothing more and waits for what is under way, before a stop."""
+        """Claims nothing more and waits for what is under way, before a stop.
+
+        What takes longer is given up, and is anybody else's at once.
+        """
         self._stopping = True
         with suppress(TimeoutError):
             # What is just being claimed is under way, too.
             async with asyncio.timeout(at_most.total_seconds()), self._claiming:
                 if self._under_way:
                     await asyncio.wait(list(self._under_way.values()))
+        await self._give_back(dict(self._under_way))
+
+    async def _give_back(self, unfinished: Mapping[int, asyncio.Task[None]]) -> None:
+        for task in unfinished.values():
+            task.cancel()
+        if unfinished:
+            await asyncio.wait(unfinished.values())
+            with suppress(Unavailable):
+                async with self.store.transaction() as tx:
+                    await deliveries.extend(tx, list(unfinished), timedelta())
 
     async def _start(self, tasks: asyncio.TaskGroup) -> int:
         async with self._claiming:

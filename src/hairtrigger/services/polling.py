@@ -28,7 +28,7 @@ from hairtrigger.services.accounts import Caller
 from hairtrigger.services.calls import Calls
 from hairtrigger.services.catalogue import Catalogue
 from hairtrigger.services.recording import event_from
-from hairtrigger.store import events, outcomes, polls, triggers
+from hairtrigger.store import events, outcomes, polls, retention, triggers
 from hairtrigger.store.database import Store, Transaction
 from hairtrigger.store.events import Event
 from hairtrigger.store.outcomes import Outcome
@@ -77,6 +77,11 @@ class Poller:
     async def claim(self, limit: int) -> list[Poll]:
         async with self.store.transaction() as tx:
             return await polls.claim(tx, self.clock.now(), self._hold, limit)
+
+    async def give_back(self, unfinished: Sequence[Poll]) -> None:
+        """Polls that were claimed and will not be finished here: they are due at once, for whoever comes first."""
+        async with self.store.transaction() as tx:
+            await polls.release(tx, [one.lease for one in unfinished], self.clock.now())
 
     async def poll_now(self, caller: Caller, trigger_id: UUID) -> Result:
         """Raises `NotReady` for a trigger that is disabled or does not poll, `Conflict` while it is being polled."""
@@ -175,7 +180,9 @@ class Poller:
                 await self._record(tx, trigger, Code.STALE, _CHANGED, len(found.fresh))
                 return False
             fresh = await events.append(tx, new)
-            together = found.plus([event.id for event in new if event.id in fresh], len(new) - len(fresh))
+            if repeats := [event.key for event in new if event.id not in fresh]:
+                await retention.remember_keys(tx, trigger.id, repeats, self.clock.now().date())
+            together = found.plus([event.id for event in new if event.id in fresh], len(repeats))
             if last:
                 code = Code.BASELINE if silent else _code(together)
                 await self._record(tx, trigger, code, page.note, len(together.fresh))

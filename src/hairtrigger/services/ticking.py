@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -13,13 +14,14 @@ from hairtrigger.platform.wake import Wake
 from hairtrigger.services.firing import Firing
 from hairtrigger.services.polling import Poller
 from hairtrigger.services.removing import Removing
-from hairtrigger.store import deliveries, partitions
+from hairtrigger.store import agenda, deliveries
 from hairtrigger.store.database import Store
 from hairtrigger.store.polls import Poll
 
 log = structlog.get_logger()
 
-_TICK = timedelta(milliseconds=200)
+_TICK = timedelta(milliseconds=100)
+_LONGEST = timedelta(seconds=1)  # a trigger that another process enables waits no longer
 _MOST_RETRIES = 500
 
 
@@ -32,23 +34,63 @@ class Ticking:
     removing: Removing
     work: Wake
     concurrent_polls: int
-    _polling: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    _polling: dict[asyncio.Task[None], Poll] = field(default_factory=dict, init=False)
+    _due: dict[str, Wake] = field(default_factory=lambda: {kind: Wake() for kind in agenda.KINDS}, init=False)
+    _stopping: bool = field(default=False, init=False)
+    _claiming: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_repeat("polls", _TICK, lambda: self._start_polls(tasks)))
-            tasks.create_task(_repeat("schedules", _TICK, self._fire))
-            tasks.create_task(_repeat("retries", _TICK, self._requeue))
-            tasks.create_task(_repeat("removals", timedelta(seconds=1), self._remove))
-            tasks.create_task(_repeat("lanes", timedelta(seconds=2), self._repair_lanes))
-            tasks.create_task(_repeat("partitions", timedelta(hours=1), self._make_partitions))
+            tasks.create_task(repeat("agenda", self._look))
+            tasks.create_task(self._when_due("polls", lambda: self._start_polls(tasks)))
+            tasks.create_task(self._when_due("schedules", self._fire))
+            tasks.create_task(self._when_due("retries", self._requeue))
+            tasks.create_task(self._when_due("removals", self._remove))
+            tasks.create_task(repeat("lanes", self._repair_lanes))
+
+    async def drain(self, at_most: timedelta) -> None:
+        """Starts nothing more and waits for the polls under way. Those that take longer are given to somebody else."""
+        self._stopping = True
+        with suppress(TimeoutError):
+            # What is just being claimed is under way, too.
+            async with asyncio.timeout(at_most.total_seconds()), self._claiming:
+                if self._polling:
+                    await asyncio.wait(list(self._polling))
+        unfinished = dict(self._polling)
+        for task in unfinished:
+            task.cancel()
+        if unfinished:
+            await asyncio.wait(unfinished)
+            with suppress(Unavailable):
+                await self.poller.give_back(list(unfinished.values()))
+
+    async def _look(self) -> timedelta:
+        """Asks once for all loops what is due, and sleeps until the next of it."""
+        async with self.store.transaction() as tx:
+            times = await agenda.next_times(tx)
+        now = self.clock.now()
+        for kind, at in times.items():
+            if at and at <= now:
+                self._due[kind].set()
+        waits = [at - now if at > now else _TICK for at in times.values() if at]
+        return min([*waits, _LONGEST])
+
+    async def _when_due(self, kind: str, work: Callable[[], Awaitable[None]]) -> None:
+        async def once() -> timedelta:
+            await self._due[kind].wait(timedelta(hours=1))
+            if not self._stopping:
+                await work()
+            return timedelta()
+
+        await repeat(kind, once)
 
     async def _start_polls(self, tasks: asyncio.TaskGroup) -> None:
-        free = self.concurrent_polls - len(self._polling)
-        for claimed in await self.poller.claim(free) if free else ():
-            task = tasks.create_task(self._poll(claimed))
-            self._polling.add(task)
-            task.add_done_callback(self._polling.discard)
+        async with self._claiming:
+            free = self.concurrent_polls - len(self._polling)
+            for claimed in await self.poller.claim(free) if free else ():
+                task = tasks.create_task(self._poll(claimed))
+                self._polling[task] = claimed
+                task.add_done_callback(self._polling.pop)
 
     async def _poll(self, claimed: Poll) -> None:
         try:
@@ -68,26 +110,24 @@ class Ticking:
     async def _remove(self) -> None:
         await self.removing.run_due()
 
-    async def _repair_lanes(self) -> None:
+    async def _repair_lanes(self) -> timedelta:
         async with self.store.transaction() as tx:
             moved = await deliveries.repair_lanes(tx)
         if moved:
             self.work.set()
-
-    async def _make_partitions(self) -> None:
-        async with self.store.transaction() as tx:
-            await partitions.make_ahead(tx, self.clock.now().date())
+        return timedelta(seconds=5)
 
 
-async def _repeat(name: str, interval: timedelta, work: Callable[[], Awaitable[None]]) -> None:
-    """For ever. What goes wrong once is logged and tried again: a loop that ended would be silence."""
+async def repeat(name: str, work: Callable[[], Awaitable[timedelta]]) -> None:
+    """For ever, with the pauses it asks for. What goes wrong once is logged and tried again: a loop that ended would
+    be silence."""
     while True:
         try:
-            await work()
+            pause = await work()
         except Unavailable:
             log.warning("database away", loop=name)
-            await asyncio.sleep(1)
+            pause = timedelta(seconds=1)
         except Exception:
             log.exception("loop broke, it goes on", loop=name)
-            await asyncio.sleep(1)
-        await asyncio.sleep(interval.total_seconds())
+            pause = timedelta(seconds=1)
+        await asyncio.sleep(pause.total_seconds())

@@ -1,23 +1,39 @@
 """The database: one engine, one unit of work, one way to bring the schema up to date."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import date, timedelta
 from importlib.resources import files
-from typing import Any
+from typing import TypeAlias
 
 import asyncpg
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, make_url, text
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from asyncpg.connect_utils import SessionAttribute
+from sqlalchemy import Connection, ExceptionContext, event, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from hairtrigger.domain.errors import Invalid, Unavailable
+from hairtrigger.domain.errors import HairtriggerError, Invalid, Unavailable
+from hairtrigger.store import partitions
 
+_MIGRATION_TRIES = 20  # for the locks of busy tables
 _MIGRATION_LOCK = 7_420_317  # any number, as long as every process uses the same
+_CONNECT_SECONDS = 3  # of each host of the address: the next one may be the one that lives
+_PATIENCE = timedelta(seconds=30)  # a database that has gone without a word must not hold a request for ever
+_SESSION = {
+    "application_name": "hairtrigger",
+    "jit": "off",
+    "idle_in_transaction_session_timeout": "60s",  # a process that stands still must not hold its locks for ever
+}
 _UNSTORABLE = "A value can't be stored: text holds no NUL and no half surrogates, and numbers are finite."
+_NO_PARTITION = re.compile(r"Partition key .* \(day\) = \(([\d-]+)\)")
 _AWAY = (
     OSError,
     asyncpg.PostgresConnectionError,
@@ -25,9 +41,24 @@ _AWAY = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.InsufficientResourcesError,  # connections, memory, room on the disk
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.InvalidCachedStatementError,  # a newer version has changed the schema
     asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # of a session that the server has ended without closing the connection yet
+    asyncpg.InternalClientError,  # of a session that was ended, or none of the address's hosts can be written to
 )
+
+Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+
+class DatabaseUnreachable(HairtriggerError):
+    """The database can't be reached. Check HAIRTRIGGER_DATABASE_URL."""
+
+
+class _MissingPartition(Exception):
+    def __init__(self, day: date) -> None:
+        super().__init__(day)
+        self.day = day
 
 
 @dataclass(frozen=True)
@@ -45,20 +76,29 @@ class Store:
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Commits at the end of the block, or not at all.
 
-        Raises `Unavailable` when the database can't be reached or has no room: nothing was stored.
+        Raises `Unavailable` when the database can't be reached or written, or has no room: nothing was stored.
         """
         try:
+            with _meanings():
+                async with self.engine.begin() as connection:
+                    yield Transaction(connection)
+        except _MissingPartition as missing:
             async with self.engine.begin() as connection:
-                yield Transaction(connection)
-        except (OSError, PoolTimeout) as error:
-            raise Unavailable from error
-        except DBAPIError as error:
-            cause = error.orig.__cause__ if error.orig else None
-            if isinstance(cause, asyncpg.DataError):
-                raise Invalid(_UNSTORABLE) from error
-            if isinstance(error, OperationalError | InterfaceError) or isinstance(cause, _AWAY):
-                raise Unavailable from error
-            raise
+                await partitions.make(connection, [missing.day])
+            raise Unavailable("There was no place for this day yet; now there is. Try again.") from missing
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Session]:
+        """The driver's own connection, for what can't be part of a transaction. Each statement commits by itself."""
+        with _meanings():
+            async with self.engine.connect() as connection:
+                driver = (await connection.get_raw_connection()).driver_connection
+                assert driver is not None
+                try:
+                    yield driver
+                except BaseException:
+                    await connection.invalidate()  # it may be listening, or be broken
+                    raise
 
     async def writable(self) -> bool:
         """False on a standby. Raises `Unavailable` when the database can't be reached."""
@@ -67,8 +107,23 @@ class Store:
 
     async def migrate(self) -> None:
         """Brings the schema up to date. Safe to call from several processes at once: one does the work."""
+        for tries_left in reversed(range(_MIGRATION_TRIES)):
+            try:
+                with _meanings():
+                    await self._migrate()
+            except Unavailable as away:
+                problem = away.__cause__
+                if not tries_left or not isinstance(_driver_error(problem), asyncpg.LockNotAvailableError):
+                    raise DatabaseUnreachable(f"The database can't be brought up to date: {problem}") from away
+                await asyncio.sleep(1)
+            else:
+                return
+
+    async def _migrate(self) -> None:
         async with self.engine.connect() as connection:
             await connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+            # Whoever waits for the lock of a busy table makes all behind it wait: give up early and try again.
+            await connection.execute(text("SET lock_timeout = '3s'"))
             await connection.commit()
             try:
                 await connection.run_sync(_upgrade)
@@ -76,30 +131,73 @@ class Store:
             finally:
                 await connection.rollback()
                 await connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _MIGRATION_LOCK})
+                await connection.execute(text("RESET lock_timeout"))
                 await connection.commit()
 
 
+@contextmanager
+def _meanings() -> Iterator[None]:
+    """What the driver raises, as what it means."""
+    try:
+        yield
+    except (PoolTimeout, *_AWAY) as error:
+        raise Unavailable from error
+    except DBAPIError as error:
+        cause = _driver_error(error)
+        if isinstance(cause, asyncpg.DataError):
+            raise Invalid(_UNSTORABLE) from error
+        if isinstance(cause, asyncpg.CheckViolationError) and (day := _NO_PARTITION.search(cause.detail or "")):
+            raise _MissingPartition(date.fromisoformat(day[1])) from error
+        if isinstance(error, OperationalError | InterfaceError) or isinstance(cause, _AWAY):
+            raise Unavailable from error
+        raise
+
+
+def _driver_error(error: BaseException | None) -> BaseException | None:
+    """SQLAlchemy wraps the driver's errors in its own, twice."""
+    wrapped = error.orig if isinstance(error, DBAPIError) else error
+    return wrapped.__cause__ if wrapped and wrapped.__cause__ else wrapped
+
+
 @asynccontextmanager
-async def open_store(url: str, *, connections: int = 20) -> AsyncIterator[Store]:
+async def open_store(
+    url: str, *, connections: int = 20, patience: timedelta | None = _PATIENCE
+) -> AsyncIterator[Store]:
+    """`url` is libpq's, and may name several hosts: whichever can be written to is used.
+
+    A statement that takes longer than `patience` fails. None is for migrations.
+    """
+    url = re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", url)
+
+    async def connect() -> Session:
+        return await asyncpg.connect(
+            url,
+            timeout=_CONNECT_SECONDS,
+            command_timeout=patience.total_seconds() if patience else None,
+            server_settings=_SESSION,
+            target_session_attrs=SessionAttribute.read_write,
+        )
+
     engine = create_async_engine(
-        _with_asyncpg(url),
+        "postgresql+asyncpg://",
+        async_creator=connect,
         pool_size=connections,
         max_overflow=0,
         pool_timeout=5,
         pool_pre_ping=False,
         hide_parameters=True,  # in messages of errors, and so in logs: they are others' data
-        connect_args={"timeout": 5, "server_settings": {"application_name": "hairtrigger", "jit": "off"}},
     )
+    event.listen(engine.sync_engine, "handle_error", _leave_a_standby)
     try:
         yield Store(engine)
     finally:
         await engine.dispose()
 
 
-def _with_asyncpg(url: str) -> Any:
-    """Operators paste `postgres://…` addresses; we have one driver."""
-    parsed = make_url(url.replace("postgres://", "postgresql://", 1))
-    return parsed.set(drivername="postgresql+asyncpg")
+def _leave_a_standby(context: ExceptionContext) -> None:
+    """A server that can't be written to any more is as good as gone: the next connection looks for the one that can."""
+    if isinstance(_driver_error(context.original_exception), asyncpg.ReadOnlySQLTransactionError):
+        context.is_disconnect = True
 
 
 def alembic_config() -> Config:
@@ -111,4 +209,7 @@ def alembic_config() -> Config:
 def _upgrade(connection: Connection) -> None:
     config = alembic_config()
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    current = MigrationContext.configure(connection).get_current_revision()
+    if current is None or current in known:  # else a newer version is being rolled out, whose schema serves us, too
+        command.upgrade(config, "head")

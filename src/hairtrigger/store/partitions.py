@@ -1,22 +1,90 @@
-"""Partitions by day, made ahead of need. An insert without its partition would fail, so there are always spare ones."""
+"""Partitions by day: made ahead of need, and dropped when their time is over. Neither makes an insert wait.
 
-from datetime import date, timedelta
+A new one is attached, and an old one detached, by what PostgreSQL lets run beside reads and writes. There is no default
+partition, which would forbid both. So there are always spare ones, and where one is missing all the same, because a
+clock jumped, the store makes it and asks to try again.
+"""
+
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hairtrigger.store.database import Transaction
+if TYPE_CHECKING:
+    from hairtrigger.store.database import Session, Transaction
 
-_BY_DAY = ("event", "attempt", "outcome")
+EVENT, ATTEMPT, OUTCOME = TABLES = ("event", "attempt", "outcome")
+_LOCK = 7_420_318
+_DETACH_SECONDS = 60  # that readers which were there before may take; they hold up nobody else
 
 
-async def make_ahead(tx: Transaction, today: date, days: int = 7) -> None:
+async def make_ahead(tx: "Transaction", today: date, days: int = 7) -> None:
     """From yesterday, for what was received just before midnight, to `days` from now."""
-    for offset in range(-1, days + 1):
-        day = today + timedelta(days=offset)
-        for table in _BY_DAY:
-            await tx.connection.execute(
-                text(
-                    f"CREATE TABLE IF NOT EXISTS {table}_{day:%Y%m%d} PARTITION OF {table} "
-                    f"FOR VALUES FROM ('{day}') TO ('{day + timedelta(days=1)}')"
-                )
-            )
+    await make(tx.connection, [today + timedelta(days=offset) for offset in range(-1, days + 1)])
+
+
+async def make(connection: AsyncConnection, days: Iterable[date]) -> None:
+    wanted = {_name(table, day): (table, day) for day in days for table in TABLES}
+    if await _missing(connection, wanted):
+        await connection.execute(text("SET LOCAL lock_timeout = '5s'"))
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    for name in await _missing(connection, wanted):
+        table, day = wanted[name]
+        await connection.execute(text(f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL EXCLUDING INDEXES)"))
+        bounds = f"FROM ('{day}') TO ('{day + timedelta(days=1)}')"
+        await connection.execute(text(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES {bounds}"))
+
+
+async def _missing(connection: AsyncConnection, wanted: Iterable[str]) -> list[str]:
+    """Asked twice, because another process may make them while this one waits for the lock."""
+    known = text("SELECT relname FROM pg_class WHERE relname = ANY(:names) AND relnamespace = 'public'::regnamespace")
+    found = set((await connection.execute(known, {"names": list(wanted)})).scalars())
+    return [name for name in wanted if name not in found]
+
+
+async def days_of(tx: "Transaction", table: str) -> list[date]:
+    """Those that have a partition, oldest first."""
+    return [_day(name) for name, attached in await _of(tx, table) if attached]
+
+
+async def detached(tx: "Transaction", table: str) -> list[str]:
+    """Partitions that were taken out of their table, by a process that did not come to drop them."""
+    return [name for name, attached in await _of(tx, table) if not attached]
+
+
+async def drop(session: "Session", table: str, day: date) -> None:
+    await session.execute(
+        f"ALTER TABLE {table} DETACH PARTITION {_name(table, day)} CONCURRENTLY", timeout=_DETACH_SECONDS
+    )
+    await drop_detached(session, table, _name(table, day))
+
+
+async def drop_detached(session: "Session", table: str, name: str) -> None:
+    """Raises `Unavailable` while somebody still reads it."""
+    if await session.fetchval("SELECT true FROM pg_inherits WHERE inhrelid = $1::text::regclass", name):
+        await session.execute(f"ALTER TABLE {table} DETACH PARTITION {name} FINALIZE", timeout=_DETACH_SECONDS)
+    await session.execute(f"SET lock_timeout = '1s'; DROP TABLE {name}")
+
+
+async def _of(tx: "Transaction", table: str) -> list[tuple[str, bool]]:
+    rows = await tx.connection.execute(
+        text(
+            """
+            SELECT relname, inhrelid IS NOT NULL AND NOT inhdetachpending AS attached
+            FROM pg_class LEFT JOIN pg_inherits ON inhrelid = pg_class.oid
+            WHERE relname ~ :pattern AND relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY relname
+            """
+        ),
+        {"pattern": f"^{table}_[0-9]{{8}}$"},
+    )
+    return [(row.relname, row.attached) for row in rows]
+
+
+def _name(table: str, day: date) -> str:
+    return f"{table}_{day:%Y%m%d}"
+
+
+def _day(name: str) -> date:
+    return datetime.strptime(name[-8:], "%Y%m%d").date()  # noqa: DTZ007 a day, no time

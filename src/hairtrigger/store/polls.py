@@ -4,6 +4,7 @@ A claim sets the next due time *before* the work, so a crash never stops a trigg
 the lease it was claimed with, so two workers never both store the same poll.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -126,6 +127,15 @@ async def fail(tx: Transaction, lease: UUID, next_at: datetime) -> bool:
         .returning(poll.c.project_trigger_id)
     )
     return (await tx.connection.execute(statement)).first() is not None
+
+
+async def release(tx: Transaction, leases: Sequence[UUID | None], now: datetime) -> None:
+    """Ends leases as if they had never been taken: the polls are due at once."""
+    await tx.connection.execute(
+        update(poll)
+        .where(poll.c.lease.in_(leases))
+        .values(next_at=case((poll.c.next_at.is_(None), None), else_=now), lease=None, leased_until=None)
+    )
 
 
 async def due_schedules(tx: Transaction, now: datetime, limit: int) -> list[Poll]:

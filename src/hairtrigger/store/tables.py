@@ -234,7 +234,7 @@ event_key = Table(
     Column("project_trigger_id", UUID, primary_key=True),
     Column("key", Text, primary_key=True),
     Column("event_id", UUID, nullable=False),
-    Column("day", Date, nullable=False),
+    Column("day", Date, nullable=False),  # it was last seen on, or the day before: how long it is remembered
     postgresql_partition_by="HASH (project_trigger_id)",
 )
 
@@ -343,4 +343,12 @@ idempotency = Table(
     Column("status", SmallInteger),  # null while the first request is under way
     Column("response", BYTEA),
     Column("created_at", _Instant, nullable=False),
+)
+
+upkeep = Table(  # what is done again and again, by whoever finds it due
+    "upkeep",
+    metadata,
+    Column("task", Text, primary_key=True),
+    Column("next_at", _Instant, nullable=False),
+    Column("state", JSONB, nullable=False),
 )

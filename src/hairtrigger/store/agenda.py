@@ -1,0 +1,21 @@
+"""When something is next due, of each kind: one cheap question instead of a look for each."""
+
+from datetime import datetime
+
+from sqlalchemy import text
+
+from hairtrigger.store.database import Transaction
+
+_NEXT = text(
+    """
+    SELECT (SELECT min(next_at) FROM poll WHERE kind = 'poll') AS polls,
+           (SELECT min(next_at) FROM poll WHERE kind = 'schedule') AS schedules,
+           (SELECT min(run_at) FROM retry) AS retries,
+           (SELECT min(run_at) FROM removal) AS removals
+    """
+)
+KINDS = ("polls", "schedules", "retries", "removals")
+
+
+async def next_times(tx: Transaction) -> dict[str, datetime | None]:
+    return dict((await tx.connection.execute(_NEXT)).one()._mapping)

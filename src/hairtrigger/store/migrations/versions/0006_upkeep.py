@@ -1,0 +1,16 @@
+"""What comes round again has a table, and what churns is vacuumed early."""
+
+from importlib.resources import files
+
+from alembic import op
+from sqlalchemy.util import await_only
+
+revision = "0006"
+down_revision = "0005"
+
+
+def upgrade() -> None:
+    driver = op.get_bind().connection.driver_connection
+    assert driver is not None
+    script = files(__package__ or "hairtrigger.store.migrations.versions").joinpath("0006_upkeep.sql").read_text()
+    await_only(driver.execute(script))

@@ -1,0 +1,62 @@
+"""The queue engine itself: installed from the SQL of its package, and installed anew under a running service.
+
+PGMQ without its extension has no upgrade of its own. But its tables hold only what is under way, and that is carried
+over: message ids, counts and leases stay as they are, so whoever holds a lease keeps it.
+"""
+
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from hairtrigger.store.events import DISPATCH
+
+if TYPE_CHECKING:
+    from hairtrigger.store.database import Session
+
+_COLUMNS = "msg_id, read_ct, enqueued_at, vt, message"  # of every version
+_QUEUES = """
+    SELECT substr(relname, 3) AS name FROM pg_class
+    WHERE relname LIKE 'q\\_%' AND relkind = 'r' AND relnamespace = to_regnamespace('pgmq') ORDER BY relname
+"""
+_CHURNS = "fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0"
+
+
+def engine() -> str:
+    return files("pgmq.sql").joinpath("pgmq.sql").read_text()
+
+
+async def rebuild(session: "Session") -> int:
+    """Replaces the engine by the installed package's, in one transaction. Returns how many messages were carried over.
+
+    What could not be carried over, because the old tables are gone, is found again by reconciling.
+    """
+    async with session.transaction():
+        await session.execute("SET LOCAL lock_timeout = '5s'")
+        queues = [row["name"] for row in await session.fetch(_QUEUES)]
+        next_ids = {queue: await _set_aside(session, queue) for queue in queues}
+        await session.execute(f"DROP SCHEMA IF EXISTS pgmq CASCADE; {engine()}")
+        for queue in queues or [DISPATCH]:
+            await session.execute("SELECT pgmq.create($1)", queue)
+            await session.execute(f"ALTER TABLE pgmq.q_{queue} SET ({_CHURNS})")
+        return sum([await _put_back(session, queue, next_ids[queue]) for queue in queues])
+
+
+async def _set_aside(session: "Session", queue: str) -> int:
+    """Returns the id that its next message would have had."""
+    await session.execute(f"LOCK TABLE pgmq.q_{queue} IN ACCESS EXCLUSIVE MODE")
+    await session.execute(
+        f"CREATE TEMPORARY TABLE kept_{queue} ON COMMIT DROP AS SELECT {_COLUMNS} FROM pgmq.q_{queue}"  # noqa: S608
+    )
+    return int(await session.fetchval(f"SELECT last_value + 1 FROM {_sequence(queue)}"))  # noqa: S608
+
+
+async def _put_back(session: "Session", queue: str, next_id: int) -> int:
+    """An id is never given twice: it is what a lease is known by."""
+    await session.execute(f"ALTER SEQUENCE {_sequence(queue)} RESTART WITH {next_id}")
+    done = await session.execute(
+        f"INSERT INTO pgmq.q_{queue} ({_COLUMNS}) OVERRIDING SYSTEM VALUE SELECT {_COLUMNS} FROM kept_{queue}"  # noqa: S608
+    )
+    return int(done.rpartition(" ")[2])
+
+
+def _sequence(queue: str) -> str:
+    return f"pgmq.q_{queue}_msg_id_seq"

@@ -1,0 +1,96 @@
+"""What is forgotten in time, apart from partitions: rows go in small batches, each a transaction of its own."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from uuid import UUID
+
+from sqlalchemy import text
+
+from hairtrigger.domain.ids import first_of
+from hairtrigger.store.database import Transaction
+
+BATCH = 1000
+KEY_TABLES = tuple(f"event_key_{number}" for number in range(8))
+KEY_PAGES = 256  # of 8 KB that are looked through in one go
+
+_UNDELIVERED = """
+    SELECT DISTINCT CAST(message->>'day' AS date) AS day FROM (
+        SELECT message FROM pgmq.q_dispatch UNION ALL SELECT message FROM retry UNION ALL SELECT message FROM waiting
+    ) AS on_the_way
+"""
+
+
+async def undelivered_days(tx: Transaction) -> set[date]:
+    """Of the events whose deliveries are on their way: queued, waiting, or to be tried again."""
+    return set((await tx.connection.execute(text(_UNDELIVERED))).scalars())
+
+
+async def forget_deliveries(tx: Transaction, oldest: date) -> int:
+    """A batch of the dead letters and replays of events from before the oldest day that is kept."""
+    before = {"oldest": oldest, "id": first_of(oldest), "batch": BATCH}
+    dead = await tx.connection.execute(
+        text(
+            """
+            DELETE FROM dead WHERE delivery_id IN (
+                SELECT delivery_id FROM dead WHERE delivery_id < :id
+                UNION ALL SELECT replay.delivery_id FROM replay JOIN dead USING (delivery_id) WHERE event_day < :oldest
+                LIMIT :batch)
+            """
+        ),
+        before,
+    )
+    replays = await tx.connection.execute(
+        text(
+            """
+            DELETE FROM replay WHERE delivery_id IN (
+                SELECT delivery_id FROM replay WHERE event_day < :oldest
+                AND NOT EXISTS (SELECT FROM dead WHERE dead.delivery_id = replay.delivery_id) LIMIT :batch)
+            """
+        ),
+        before,
+    )
+    return max(dead.rowcount, replays.rowcount)
+
+
+async def forget_answers(tx: Transaction, before: datetime) -> int:
+    """A batch of the answers kept for repeated requests."""
+    done = await tx.connection.execute(
+        text(
+            """
+            DELETE FROM idempotency WHERE (org_id, key) IN (
+                SELECT org_id, key FROM idempotency WHERE created_at < :before LIMIT :batch)
+            """
+        ),
+        {"before": before, "batch": BATCH},
+    )
+    return done.rowcount
+
+
+async def forget_keys(tx: Transaction, table: str, page: int, before: date) -> bool:
+    """Those from before a day, in `KEY_PAGES` pages of a table. False behind its last page.
+
+    The table is walked in the order it lies on disk: an index by day would cost every event, and this once a day.
+    """
+    end = (await tx.connection.execute(text(f"SELECT pg_relation_size('{table}') / 8192"))).scalar_one()
+    rows = f"ctid >= CAST('({page},0)' AS tid) AND ctid < CAST('({page + KEY_PAGES},0)' AS tid)"
+    await tx.connection.execute(text(f"DELETE FROM {table} WHERE {rows} AND day < :before"), {"before": before})  # noqa: S608
+    return bool(page + KEY_PAGES < end)
+
+
+async def remember_keys(tx: Transaction, project_trigger_id: UUID, keys: Sequence[str], today: date) -> None:
+    """Keys that were seen again today count from today: what a feed goes on showing must not become new."""
+    await tx.connection.execute(
+        text(
+            """
+            UPDATE event_key SET day = CAST(:today AS date)
+            WHERE project_trigger_id = :trigger AND key = ANY(:keys) AND day < CAST(:today AS date) - 1
+            """
+        ),
+        {"trigger": project_trigger_id, "keys": list(keys), "today": today},
+    )
+
+
+async def clock_difference(tx: Transaction, now: datetime) -> float:
+    """Seconds by which the database's clock is ahead of ours."""
+    theirs: datetime = (await tx.connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
+    return (theirs - now).total_seconds()
