@@ -52,6 +52,18 @@ class Door:
 
 @pytest.fixture(scope="module")
 async def door() -> AsyncIterator[Door]:
+    """In a task of its own: a service that ends by itself ends the task it runs in, and that is pytest's otherwise."""
+    opened: asyncio.Future[Door] = asyncio.get_running_loop().create_future()
+    enough = asyncio.Event()
+    serving = asyncio.create_task(_serve(opened, enough))
+    await asyncio.wait((opened, serving), return_when=asyncio.FIRST_COMPLETED)
+    if opened.done():
+        yield opened.result()
+    enough.set()
+    await serving
+
+
+async def _serve(opened: "asyncio.Future[Door]", enough: asyncio.Event) -> None:
     with tempfile.TemporaryDirectory(prefix="hairtrigger-") as made:
         folder = Path(made)
         folder.chmod(0o711)
@@ -72,7 +84,8 @@ async def door() -> AsyncIterator[Door]:
                     id_, secret = await tenant.webhook(project["id"])
                 headers = {"x-webhook-secret": secret}
                 async with httpx2.AsyncClient(base_url=address, headers=headers, timeout=30) as client:
-                    yield Door(app, database, folder, client, f"/v1/webhooks/{id_}")
+                    opened.set_result(Door(app, database, folder, client, f"/v1/webhooks/{id_}"))
+                    await enough.wait()
 
 
 @asynccontextmanager

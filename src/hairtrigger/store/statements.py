@@ -23,6 +23,7 @@ _SETTINGS = {
 _AWAY = (
     OSError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what the driver says when its connection is lost while a statement begins
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,  # its disk is full, or it has too many connections
@@ -66,7 +67,9 @@ class Statements:
         connection = self._kept() or await asyncpg.connect(**self._address, server_settings=_SETTINGS)
         try:
             yield connection
-        except asyncio.CancelledError:
+        except (asyncpg.PostgresError, ValueError):
+            raise  # it was understood, and refused: the connection is as good as before
+        except BaseException:
             connection.terminate()  # what it was asked may still be under way
             raise
         finally:
