@@ -78,7 +78,9 @@ class Side:
     def measure(self, seconds: float) -> None:
         """Accepts for a while, and then delivers what has piled up: both at their own full speed."""
         before, begun = self._attempts(), time.monotonic()
-        self.accepted.append(put(Load(self.webhook.url, self.webhook.headers, small().text, CONNECTIONS, seconds, WARM_UP)))
+        self.accepted.append(
+            put(Load(self.webhook.url, self.webhook.headers, small().text, CONNECTIONS, seconds, WARM_UP))
+        )
         wanted = before + self.accepted[-1].accepted
         while (attempts := self._attempts()) < wanted:
             if time.monotonic() > begun + _DRAIN:

@@ -191,7 +191,12 @@ def _built(settings: Settings, clock: Clock, resources: Resources) -> tuple[Appl
         await asyncio.gather(serving.drain(at_most), working.drain(at_most))
 
     application = Application(asgi, settings, parts.store, parts.accounts, parts.projects, parts.triggers, leave)
-    return application, (*serving.loops, *working.loops, *_signals(settings, resources.direct, parts.work))
+    return application, (
+        *serving.loops,
+        *working.loops,
+        parts.watching.run,
+        *_signals(settings, resources.direct, parts.work),
+    )
 
 
 def _parts(settings: Settings, clock: Clock, resources: Resources) -> Parts:
@@ -302,7 +307,7 @@ def _working(parts: Parts, direct: Store) -> Half:
 
     retaining = Retaining(store, direct, clock, *settings.retention)
     reconciling = Reconciling(store, clock, work)
-    return Half((dispatcher.run, ticking.run, parts.watching.run, retaining.run, reconciling.run), drain)
+    return Half((dispatcher.run, ticking.run, retaining.run, reconciling.run), drain)
 
 
 def _signals(settings: Settings, direct: Store, work: Wake) -> Sequence[Loop]:

@@ -320,7 +320,9 @@ async def test_an_outcome_waits_for_the_database_and_the_target_is_not_called_ag
             away.set()
             raise Unavailable
 
-    async with running(a_dispatcher(world, target, Meddled(world.store.engine, before_begin=fail))):
+    async with running(
+        a_dispatcher(world, target, Meddled(world.store.engine, world.store.connect, before_begin=fail))
+    ):
         await asyncio.wait_for(away.wait(), 5)
         await end_leases(world)
         await until(lambda: attempts(world, event))
@@ -415,7 +417,9 @@ async def test_a_stop_waits_also_for_what_is_claimed_at_that_moment(
             claimed.set()
             await go_on.wait()
 
-    async with running(a_dispatcher(world, target, Meddled(world.store.engine, before_commit=pause))) as dispatcher:
+    async with running(
+        a_dispatcher(world, target, Meddled(world.store.engine, world.store.connect, before_commit=pause))
+    ) as dispatcher:
         await asyncio.wait_for(claimed.wait(), 5)
         draining = asyncio.create_task(dispatcher.drain(LONG))
         await asyncio.wait([draining], timeout=0.05)

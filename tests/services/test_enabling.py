@@ -300,7 +300,9 @@ async def test_who_enables_what_another_has_just_enabled_touches_nothing(
         if number == 2:
             await enable(world, push)
 
-    slow = replace(world.triggers, store=Meddled(world.store.engine, before_begin=other_is_quicker))
+    slow = replace(
+        world.triggers, store=Meddled(world.store.engine, world.store.connect, before_begin=other_is_quicker)
+    )
     with pytest.raises(Conflict):
         await slow.enable(world.caller, push)
 
@@ -320,7 +322,7 @@ async def test_an_enabling_that_takes_too_long_does_not_leave_a_trigger_enabled_
             world.clock.advance(MINUTE * 5)
             await world.removing.run_due()
 
-    slow = replace(world.triggers, store=Meddled(world.store.engine, before_begin=late))
+    slow = replace(world.triggers, store=Meddled(world.store.engine, world.store.connect, before_begin=late))
     with pytest.raises(Conflict):
         await slow.enable(world.caller, push)
     assert not (await world.trigger(push)).enabled

@@ -97,7 +97,7 @@ async def test_what_one_ticker_fires_now_another_leaves_alone(world: World) -> N
     async def meanwhile(_: int) -> None:
         counts.append(await world.firing.run_due())
 
-    slow = Meddled(world.store.engine, before_commit=meanwhile)
+    slow = Meddled(world.store.engine, world.store.connect, before_commit=meanwhile)
     counts.append(await replace(world.firing, store=slow).run_due())
 
     assert counts == [0, 2]
@@ -200,7 +200,9 @@ async def test_a_one_off_can_be_disabled_while_it_fires(world: World) -> None:
             await asyncio.wait(disabling, timeout=0.1)
 
     async with asyncio.timeout(5):
-        await replace(world.firing, store=Meddled(world.store.engine, before_commit=disable_meanwhile)).run_due()
+        await replace(
+            world.firing, store=Meddled(world.store.engine, world.store.connect, before_commit=disable_meanwhile)
+        ).run_due()
         await asyncio.gather(*disabling)
 
     assert not (await world.trigger(id_)).enabled

@@ -84,7 +84,7 @@ async def door(world: World) -> AsyncIterator[Door]:
     async def count(number: int) -> None:
         look_ups.append(number)
 
-    store = Meddled(world.store.engine, before_begin=count)
+    store = Meddled(world.store.engine, world.store.connect, before_begin=count)
     statements = Watched(world.store)
     recorder = Recorder(statements, world.clock, Wake(), max_waiting=100, max_waiting_bytes=1024 * 1024)
     receivers = Receivers(store, world.secrets, most=2)

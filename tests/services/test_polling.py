@@ -346,7 +346,9 @@ async def test_while_the_database_is_away_the_lease_runs_out_by_itself(
     source.says(page("a"))
     [claimed] = await world.poller.claim(10)
     with pytest.raises(Unavailable):
-        await replace(world.poller, store=Meddled(world.store.engine, before_begin=away)).run(claimed)
+        await replace(world.poller, store=Meddled(world.store.engine, world.store.connect, before_begin=away)).run(
+            claimed
+        )
     assert await world.poll_due() == []
     world.clock.advance(EVERY)
     await polled(world)

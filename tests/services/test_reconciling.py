@@ -137,7 +137,7 @@ async def test_a_reconciler_waits_for_another_that_has_not_committed(world: Worl
         reached.set()
         await released.wait()
 
-    slow = Reconciling(Meddled(world.store.engine, before_commit=hold), world.clock, Wake())
+    slow = Reconciling(Meddled(world.store.engine, world.store.connect, before_commit=hold), world.clock, Wake())
     world.clock.advance(timedelta(milliseconds=1))
     first = asyncio.create_task(slow.lap())
     await reached.wait()

@@ -62,7 +62,7 @@ async def test_what_can_not_be_stored_while_the_database_is_away_is_stored_after
         if away:
             raise Unavailable
 
-    refusals = Refusals(Meddled(scene.world.store.engine, before_begin=begin), scene.clock)
+    refusals = Refusals(Meddled(scene.world.store.engine, scene.world.store.connect, before_begin=begin), scene.clock)
     refusals.turned_away(str(id_), Unavailable())
     with pytest.raises(Unavailable):
         await refusals.flush()

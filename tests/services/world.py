@@ -197,7 +197,7 @@ def dying(store: Store, *, at: int) -> Meddled:
         if number == at:
             raise Killed
 
-    return Meddled(store.engine, before_commit=die)
+    return Meddled(store.engine, store.connect, before_commit=die)
 
 
 def seconds(number: float) -> timedelta:

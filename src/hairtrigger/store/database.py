@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -71,6 +71,8 @@ class Transaction:
 @dataclass(frozen=True)
 class Store:
     engine: AsyncEngine
+    connect: Callable[[Mapping[str, str]], Awaitable[Session]]
+    """A connection of one's own, with these settings besides."""
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -78,10 +80,15 @@ class Store:
 
         Raises `Unavailable` when the database can't be reached or written, or has no room: nothing was stored.
         """
+        async with self.meanings(), self.engine.begin() as connection:
+            yield Transaction(connection)
+
+    @asynccontextmanager
+    async def meanings(self) -> AsyncIterator[None]:
+        """What the driver raises, as what it means: `Unavailable` or `Invalid`."""
         try:
             with _meanings():
-                async with self.engine.begin() as connection:
-                    yield Transaction(connection)
+                yield
         except _MissingPartition as missing:
             async with self.engine.begin() as connection:
                 await partitions.make(connection, [missing.day])
@@ -137,24 +144,23 @@ class Store:
 
 @contextmanager
 def _meanings() -> Iterator[None]:
-    """What the driver raises, as what it means."""
     try:
         yield
-    except (PoolTimeout, *_AWAY) as error:
-        raise Unavailable from error
-    except DBAPIError as error:
+    except (DBAPIError, PoolTimeout, asyncpg.PostgresError, *_AWAY) as error:
         cause = _driver_error(error)
         if isinstance(cause, asyncpg.DataError):
             raise Invalid(_UNSTORABLE) from error
         if isinstance(cause, asyncpg.CheckViolationError) and (day := _NO_PARTITION.search(cause.detail or "")):
             raise _MissingPartition(date.fromisoformat(day[1])) from error
-        if isinstance(error, OperationalError | InterfaceError) or isinstance(cause, _AWAY):
+        if isinstance(error, PoolTimeout | OperationalError | InterfaceError) or isinstance(cause, _AWAY):
             raise Unavailable from error
         raise
 
 
 def _driver_error(error: BaseException | None) -> BaseException | None:
     """SQLAlchemy wraps the driver's errors in its own, twice."""
+    if isinstance(error, asyncpg.PostgresError | OSError):
+        return error
     wrapped = error.orig if isinstance(error, DBAPIError) else error
     return wrapped.__cause__ if wrapped and wrapped.__cause__ else wrapped
 
@@ -169,18 +175,18 @@ async def open_store(
     """
     url = re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", url)
 
-    async def connect() -> Session:
+    async def connect(more_settings: Mapping[str, str]) -> Session:
         return await asyncpg.connect(
             url,
             timeout=_CONNECT_SECONDS,
             command_timeout=patience.total_seconds() if patience else None,
-            server_settings=_SESSION,
+            server_settings={**_SESSION, **more_settings},
             target_session_attrs=SessionAttribute.read_write,
         )
 
     engine = create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=connect,
+        async_creator=lambda: connect({}),
         pool_size=connections,
         max_overflow=0,
         pool_timeout=5,
@@ -189,7 +195,7 @@ async def open_store(
     )
     event.listen(engine.sync_engine, "handle_error", _leave_a_standby)
     try:
-        yield Store(engine)
+        yield Store(engine, connect)
     finally:
         await engine.dispose()
 

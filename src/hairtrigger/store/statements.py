@@ -12,23 +12,10 @@ from typing import Any
 
 import asyncpg
 
-from hairtrigger.domain.errors import Invalid, Unavailable
-from hairtrigger.store.database import Store
+from hairtrigger.domain.errors import Invalid
+from hairtrigger.store.database import Session, Store
 
-_SETTINGS = {
-    "application_name": "hairtrigger",
-    "jit": "off",
-    "plan_cache_mode": "force_generic_plan",  # arrays of a batch are planned for once, not each time
-}
-_AWAY = (
-    OSError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # what the driver says when its connection is lost while a statement begins
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,  # its disk is full, or it has too many connections
-    asyncpg.ReadOnlySQLTransactionError,  # it has become a standby
-)
+_SETTINGS = {"plan_cache_mode": "force_generic_plan"}  # arrays of a batch are planned for once, not each time
 
 
 class Statements:
@@ -39,8 +26,8 @@ class Statements:
 
     def __init__(self, store: Store, patience: timedelta = timedelta(seconds=4)) -> None:
         self._patience = patience.total_seconds()
-        _, self._address = store.engine.dialect.create_connect_args(store.engine.url)
-        self._idle: list[asyncpg.Connection[asyncpg.Record]] = []
+        self._store = store
+        self._idle: list[Session] = []
 
     async def row(self, statement: str, *arguments: Any) -> asyncpg.Record:
         """The one row that the statement returns. It is prepared at its first use.
@@ -49,12 +36,10 @@ class Statements:
         not answer in time: then nothing was stored, or nobody knows.
         """
         try:
-            async with asyncio.timeout(self._patience), self._connection() as connection:
+            async with self._store.meanings(), asyncio.timeout(self._patience), self._connection() as connection:
                 row = await connection.fetchrow(statement, *arguments)
-        except (asyncpg.DataError, ValueError) as error:  # the database's word for it, and the driver's
+        except ValueError as error:  # the driver's word for a value
             raise Invalid("A value can't be stored: text holds no NUL and no half surrogates.") from error
-        except _AWAY as error:
-            raise Unavailable from error
         assert row is not None
         return row
 
@@ -63,10 +48,13 @@ class Statements:
             self._idle.pop().terminate()
 
     @asynccontextmanager
-    async def _connection(self) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
-        connection = self._kept() or await asyncpg.connect(**self._address, server_settings=_SETTINGS)
+    async def _connection(self) -> AsyncIterator[Session]:
+        connection = self._kept() or await self._store.connect(_SETTINGS)
         try:
             yield connection
+        except asyncpg.ReadOnlySQLTransactionError:
+            connection.terminate()  # its server has become a standby
+            raise
         except (asyncpg.PostgresError, ValueError):
             raise  # it was understood, and refused: the connection is as good as before
         except BaseException:
@@ -76,7 +64,7 @@ class Statements:
             if not connection.is_closed():
                 self._idle.append(connection)
 
-    def _kept(self) -> "asyncpg.Connection[asyncpg.Record] | None":
+    def _kept(self) -> "Session | None":
         while self._idle:
             connection = self._idle.pop()
             if not connection.is_closed():
