@@ -23,6 +23,7 @@ _SETTINGS = {
 _AWAY = (
     OSError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # of a session that the server has ended without closing the connection yet
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,  # its disk is full, or it has too many connections
@@ -66,7 +67,7 @@ class Statements:
         connection = self._kept() or await asyncpg.connect(**self._address, server_settings=_SETTINGS)
         try:
             yield connection
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, asyncpg.InternalClientError):
             connection.terminate()  # what it was asked may still be under way
             raise
         finally:
