@@ -17,7 +17,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--seed", type=int, help="of an earlier run, to strike in the same order")
     parser.add_argument("--rounds", type=int, default=2, help="how often each fault strikes")
-    parser.add_argument("--events", type=int, default=2000, help="events between two faults")
+    parser.add_argument("--events", type=int, default=4000, help="events between two faults")
     parser.add_argument("--per-second", type=float, default=400, help="events a second")
     parser.add_argument("--json", type=Path, help="keep the figures in this file")
     parser.add_argument("scenarios", nargs="*", metavar="scenario", help=f"of {', '.join(names)}; all by default")
