@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import random
+import signal
 import sys
 import time
 from pathlib import Path
@@ -24,6 +25,7 @@ def main() -> int:
     given = parser.parse_args()
     if unknown := set(given.scenarios) - set(names):
         parser.error(f"there is no scenario {', '.join(sorted(unknown))}")
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # nothing is left running then, too
     seed = random.randrange(1_000_000) if given.seed is None else given.seed
     plan = Plan(seed, given.rounds, given.events, given.per_second)
     chosen = [scenario for scenario in SCENARIOS if scenario.__name__ in (given.scenarios or names)]
