@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import random
+import signal
 import sys
 import time
 from pathlib import Path
@@ -17,13 +18,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--seed", type=int, help="of an earlier run, to strike in the same order")
     parser.add_argument("--rounds", type=int, default=2, help="how often each fault strikes")
-    parser.add_argument("--events", type=int, default=2000, help="events between two faults")
+    parser.add_argument("--events", type=int, default=4000, help="events between two faults")
     parser.add_argument("--per-second", type=float, default=400, help="events a second")
     parser.add_argument("--json", type=Path, help="keep the figures in this file")
     parser.add_argument("scenarios", nargs="*", metavar="scenario", help=f"of {', '.join(names)}; all by default")
     given = parser.parse_args()
     if unknown := set(given.scenarios) - set(names):
         parser.error(f"there is no scenario {', '.join(sorted(unknown))}")
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # nothing is left running then, too
     seed = random.randrange(1_000_000) if given.seed is None else given.seed
     plan = Plan(seed, given.rounds, given.events, given.per_second)
     chosen = [scenario for scenario in SCENARIOS if scenario.__name__ in (given.scenarios or names)]

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
+import asyncpg
+
 from hairtrigger.platform.postgres import EmbeddedPostgres, EmbeddedPostgresFailed, embedded
 from tests.faults import processes
 
@@ -52,6 +54,17 @@ class Database:
                     return await self.start()
                 except EmbeddedPostgresFailed:
                     await asyncio.sleep(0.2)
+
+    async def ready(self) -> None:
+        """Returns when it accepts sessions again, after it has recovered by itself."""
+        async with asyncio.timeout(60):
+            while True:
+                try:
+                    session = await asyncpg.connect(self.url.replace("+asyncpg", ""))
+                except (OSError, asyncpg.PostgresError):
+                    await asyncio.sleep(0.02)
+                else:
+                    return await session.close()
 
     @property
     def pid(self) -> int:

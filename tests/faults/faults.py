@@ -172,11 +172,13 @@ async def _brought_back(world: World) -> None:
 
 
 async def _crash(world: World, candidates: Sequence[int]) -> None:
-    """Returns when the postmaster has ended all the other processes too."""
+    """Returns when the postmaster has ended all the other processes too, and an operator's database has recovered."""
     if candidates:
         others = processes.children(_postmaster(world))
         processes.kill([world.dice.choice(sorted(candidates))])
         await processes.ended(others)
+        if world.database:
+            await world.database.ready()
 
 
 def _postmaster(world: World) -> int:

@@ -21,7 +21,7 @@ class Plan:
 
     seed: int
     rounds: int = 2
-    events: int = 2000
+    events: int = 4000
     per_second: float = 400
     kinds: int = 10
     """Of a round: no more than so many kinds of faults, which the dice choose."""

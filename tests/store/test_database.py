@@ -11,6 +11,7 @@ from sqlalchemy import make_url, text
 
 from hairtrigger.domain.errors import Unavailable
 from hairtrigger.store.database import Store, open_store
+from hairtrigger.store.statements import open_statements
 
 pytestmark = pytest.mark.anyio
 
@@ -82,15 +83,34 @@ async def test_a_session_that_was_ended_behind_an_open_connection_is_away_and_th
     async with _holding_on(database_url, gone) as url, open_store(url, connections=1) as behind:
         async with behind.transaction() as tx:
             pid = (await tx.connection.execute(text("SELECT pg_backend_pid()"))).scalar_one()
-        async with store.transaction() as tx:
-            await tx.connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
-        await asyncio.sleep(0.1)  # until the server's last words are here
+        await _end_session(store, pid)
         with pytest.raises(Unavailable):
             async with behind.transaction() as tx:
                 await tx.connection.execute(text("SELECT 1"))
         gone.set()
         async with behind.transaction() as tx:
             assert (await tx.connection.execute(text("SELECT 1"))).scalar_one() == 1
+
+
+async def test_the_same_is_so_for_single_statements(database_url: str, store: Store) -> None:
+    gone = asyncio.Event()
+    async with (
+        _holding_on(database_url, gone) as url,
+        open_store(url, connections=1) as behind,
+        open_statements(behind) as statements,
+    ):
+        pid = (await statements.row("SELECT pg_backend_pid() AS pid"))["pid"]
+        await _end_session(store, pid)
+        with pytest.raises(Unavailable):
+            await statements.row("SELECT 1 AS one")
+        assert (await statements.row("SELECT 1 AS one"))["one"] == 1
+        gone.set()
+
+
+async def _end_session(store: Store, pid: int) -> None:
+    async with store.transaction() as tx:
+        await tx.connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+    await asyncio.sleep(0.1)  # until the server's last words are here
 
 
 @asynccontextmanager
