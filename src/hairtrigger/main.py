@@ -246,7 +246,7 @@ def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tupl
     receivers = Receivers(store, parts.secrets)
     ingest = Ingest(store, clock, parts.catalogue, recorder, receivers, refusals, settings.live_app_secrets)
     asgi = service_app(
-        webhooks=WebhookEndpoint(ingest, settings.url, settings.max_body_bytes),
+        webhooks=WebhookEndpoint(ingest, settings.url, settings.max_body_bytes, leaving.is_set),
         writable=store.writable,
         leaving=leaving.is_set,
         own=v1_app(

@@ -17,7 +17,7 @@ import httpx2
 import pytest
 
 from hairtrigger.platform.vault import Vault
-from tests.e2e.process import Client, Service
+from tests.e2e.process import Client, EndedEarly, Service
 from tests.support.postgres import Server as Database
 from tests.support.postgres import server as database
 from tests.support.servers import Answer, Seen, Server, answering, response, serving
@@ -275,9 +275,9 @@ async def test_a_stop_says_no_to_load_balancers_first_and_parts_politely_from_cl
 
 
 async def test_what_a_role_lacks_is_said_at_its_start(fleet: Fleet) -> None:
-    with pytest.raises(AssertionError, match="the embedded PostgreSQL serves one process; 'worker' needs"):
+    with pytest.raises(EndedEarly, match="the embedded PostgreSQL serves one process; 'worker' needs"):
         await fleet.start("worker", "no-database", database_url="")
-    with pytest.raises(AssertionError, match="hairtrigger vault create"):
+    with pytest.raises(EndedEarly, match="hairtrigger vault create"):
         await fleet.start("worker", "no-keys", vault_file=str(fleet.folder / "missing.json"))
 
 

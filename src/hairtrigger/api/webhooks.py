@@ -1,6 +1,6 @@
 """`POST /v1/webhooks/{webhook_id}`: the hot path, with a router before it and nothing else."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -24,6 +24,7 @@ class WebhookEndpoint:
     ingest: Ingest
     public_url: str
     max_body: int
+    leaving: Callable[[], bool] = lambda: False  # then clients are told to ask on a new connection next time
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         webhook_id = scope["path_params"]["webhook_id"]
@@ -34,9 +35,22 @@ class WebhookEndpoint:
             self.ingest.refusals.turned_away(webhook_id, None)
         except HairtriggerError as error:
             self.ingest.refusals.turned_away(webhook_id, error)
-            await _refuse(send, error)
+            await self._refuse(send, error)
         else:
-            await _send(send, answer)
+            await self._send(send, answer)
+
+    async def _refuse(self, send: Send, error: HairtriggerError) -> None:
+        status = status_of(error)
+        media_type, body = detail(status, error.message, error)
+        await self._send(send, Answer(status, media_type, to_json(body)), headers_of(error))
+
+    async def _send(self, send: Send, answer: Answer, more: Mapping[str, str] = _NO_MORE) -> None:
+        headers = [(name.encode(), value.encode()) for name, value in (*answer.headers.items(), *more.items())]
+        headers.append((b"content-length", b"%d" % len(answer.body)))
+        if self.leaving():
+            headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer.body})
 
 
 async def read_delivery(scope: Scope, receive: Receive, public_url: str, max_body: int) -> Request:
@@ -67,16 +81,3 @@ async def _read(receive: Receive, declared: str, limit: int) -> bytes:
         if size > limit:
             raise TooLarge(f"The body is larger than {limit} bytes.")
     return b"".join(chunks)
-
-
-async def _refuse(send: Send, error: HairtriggerError) -> None:
-    status = status_of(error)
-    media_type, body = detail(status, error.message, error)
-    await _send(send, Answer(status, media_type, to_json(body)), headers_of(error))
-
-
-async def _send(send: Send, answer: Answer, more: Mapping[str, str] = _NO_MORE) -> None:
-    headers = [(name.encode(), value.encode()) for name, value in (*answer.headers.items(), *more.items())]
-    headers.append((b"content-length", b"%d" % len(answer.body)))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})
