@@ -16,6 +16,7 @@ from hairtrigger.api.v1.app import Services as OwnServices
 from hairtrigger.api.v1.app import v1_app
 from hairtrigger.api.webhooks import WebhookEndpoint
 from hairtrigger.domain.errors import Invalid, Issue, Unavailable
+from hairtrigger.platform.batching import Batcher
 from hairtrigger.platform.clock import Clock, SystemClock
 from hairtrigger.platform.egress import Egress, EgressPolicy
 from hairtrigger.platform.postgres import embedded
@@ -27,6 +28,7 @@ from hairtrigger.sandbox.host import Sandbox
 from hairtrigger.services.accounts import Accounts
 from hairtrigger.services.calls import Calls
 from hairtrigger.services.catalogue import catalogue_of
+from hairtrigger.services.claiming import Claiming
 from hairtrigger.services.connections import Connections
 from hairtrigger.services.dispatching import Dispatcher
 from hairtrigger.services.dry_run import DryRuns
@@ -44,6 +46,7 @@ from hairtrigger.services.refusing import Refusals
 from hairtrigger.services.removing import Removing
 from hairtrigger.services.sampling import Sampling
 from hairtrigger.services.secrets import Secrets
+from hairtrigger.services.settling import Settling, Step, Stored
 from hairtrigger.services.ticking import Ticking
 from hairtrigger.services.triggers import Triggers
 from hairtrigger.services.user_triggers import UserTriggers
@@ -129,7 +132,7 @@ def _built(settings: Settings, clock: Clock, resources: Resources) -> tuple[Appl
     secrets = Secrets(vault)
     accounts = Accounts(store, clock, vault.derive("access tokens"))
     user_triggers = UserTriggers(sandbox, egress)
-    catalogue = catalogue_of(CATALOGUE, user_triggers.provider, settings.provider_urls)
+    catalogue = catalogue_of(CATALOGUE, user_triggers.providers, settings.provider_urls)
     calls = Calls(egress, clock, secrets)
     projects = Projects(store, clock, secrets)
     removing = Removing(store, clock, catalogue, calls, secrets, settings.url)
@@ -145,7 +148,9 @@ def _built(settings: Settings, clock: Clock, resources: Resources) -> tuple[Appl
     refusals = Refusals(store, clock)
     receivers = Receivers(store, secrets)
     ingest = Ingest(store, clock, catalogue, recorder, receivers, refusals, settings.live_app_secrets)
-    poller = Poller(store, clock, catalogue, calls, work, settings.poll_deadline)
+    claiming = Claiming(store, clock, catalogue, settings.poll_deadline, settings.concurrent_polls_per_connection)
+    settling: Batcher[Step, Stored] = Batcher(Settling(store).settle)
+    poller = Poller(store, clock, catalogue, calls, claiming, settling.submit, work, settings.poll_deadline)
     grace = timedelta(seconds=settings.schedule_grace_seconds)
     firing = Firing(store, clock, catalogue, work, grace)
     diagnosis = Diagnosis(clock, catalogue, settings.poll_deadline, grace)
@@ -195,7 +200,7 @@ def _built(settings: Settings, clock: Clock, resources: Resources) -> tuple[Appl
         ),
     )
     application = Application(asgi, settings, store, accounts, projects, triggers, refusals)
-    loops = (receivers.run, recorder.run, refusals.run, dispatcher.run, ticking.run, watching.run)
+    loops = (receivers.run, recorder.run, refusals.run, settling.run, dispatcher.run, ticking.run, watching.run)
     return application, dispatcher, loops
 
 

@@ -79,6 +79,8 @@ CLOCKWORK = {
     "upcoming": list,
     "last_at": str | None,
     "failures_in_a_row": int,
+    "failing_since": str | None,
+    "last_error": str | None,
     "outcomes": list,
 }
 OUTCOME = {"kind": str, "code": str, "detail": str, "events": int, "count": int, "at": str}

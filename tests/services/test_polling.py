@@ -24,6 +24,7 @@ from hairtrigger.domain.errors import (
 )
 from hairtrigger.domain.event import Draft
 from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.domain.rhythm import next_beat
 from hairtrigger.kit.config import Empty
 from hairtrigger.kit.trigger import Bearer, Page, Polling, PollingConfig, Provider, Question
 from hairtrigger.platform.vault import Vault
@@ -142,9 +143,9 @@ async def test_a_process_that_dies_with_the_commit_leaves_neither_events_nor_cur
     world: World, source: Source, item: UUID
 ) -> None:
     source.says(page("a", seen=1))
-    [claimed] = await world.poller.claim(10)
+    [claimed] = (await world.poller.claim(10)).mine
     with pytest.raises(Killed):
-        await replace(world.poller, store=dying(world.store, at=2)).run(claimed)
+        await world.poller_on(dying(world.store, at=1)).run(claimed)
     assert (await world.keys(item), await cursor(world, item)) == ([], None)
 
     world.clock.advance(EVERY)
@@ -227,7 +228,9 @@ async def test_a_poll_that_raises_leaves_the_cursor_says_why_and_gives_the_lease
     assert outcome.code == code
     assert reason in outcome.detail
     found = await world.clockwork(item)
-    assert (found.lease, found.failures, found.next_at) == (None, 1, at(world.clock, 60))
+    again = HOUR if code is Code.CREDENTIALS_REFUSED else EVERY
+    assert (found.lease, found.failures, found.next_at) == (None, 1, world.clock.now() + again)
+    assert found.error == outcome.detail
 
 
 async def test_a_missing_secret_is_told_and_nobody_is_asked(world: World, source: Source) -> None:
@@ -279,11 +282,29 @@ async def test_failures_in_a_row_wait_longer_up_to_an_hour_and_a_success_forgets
     source.says(page())
     await polled(world)
     found = await world.clockwork(item)
-    assert (found.failures, found.next_at) == (0, at(world.clock, 60) - MOMENT)
+    assert (found.failures, found.next_at) == (0, next_beat(item, EVERY, world.clock.now()))
     world.clock.advance(EVERY)
     source.says(ProviderFailed("500"))
     await polled(world)
     assert (await world.clockwork(item)).next_at == at(world.clock, 60)
+
+
+async def test_why_a_trigger_fails_and_since_when_is_kept_until_it_succeeds(
+    world: World, source: Source, item: UUID
+) -> None:
+    source.says(ProviderFailed("first"), ProviderFailed("second"))
+    await polled(world)
+    began = world.clock.now()
+    world.clock.advance(EVERY)
+    await polled(world)
+    found = await world.clockwork(item)
+    assert (found.failures, found.error, found.failing_since) == (2, "second", began)
+
+    world.clock.advance(HOUR)
+    source.says(page())
+    await polled(world)
+    found = await world.clockwork(item)
+    assert (found.failures, found.error, found.failing_since) == (0, None, None)
 
 
 async def test_a_trigger_polled_less_than_hourly_does_not_come_back_sooner_when_it_fails(
@@ -303,7 +324,7 @@ async def test_a_poll_over_its_deadline_fails(world: World, source: Source, item
         raise AssertionError
 
     source.says(hang)
-    [claimed] = await world.poller.claim(10)
+    [claimed] = (await world.poller.claim(10)).mine
 
     result = await replace(world.poller, deadline=timedelta(milliseconds=50)).run(claimed)
 
@@ -339,14 +360,13 @@ async def test_a_hung_poll_gives_its_slot_to_the_next(world: World, source: Sour
 async def test_while_the_database_is_away_the_lease_runs_out_by_itself(
     world: World, source: Source, item: UUID
 ) -> None:
-    async def away(number: int) -> None:
-        if number >= 2:
-            raise Unavailable
+    async def away(_: int) -> None:
+        raise Unavailable
 
     source.says(page("a"))
-    [claimed] = await world.poller.claim(10)
+    [claimed] = (await world.poller.claim(10)).mine
     with pytest.raises(Unavailable):
-        await replace(world.poller, store=Meddled(world.store.engine, before_begin=away)).run(claimed)
+        await world.poller_on(Meddled(world.store.engine, before_begin=away)).run(claimed)
     assert await world.poll_due() == []
     world.clock.advance(EVERY)
     await polled(world)
@@ -360,7 +380,7 @@ async def test_two_workers_run_one_due_poll_once(world: World, source: Source) -
     for _ in range(20):
         await world.enabled("source", "on_item")
     claims = await asyncio.gather(*(world.poller.claim(20) for _ in range(5)))
-    claimed = [one.project_trigger_id for share in claims for one in share]
+    claimed = [one.trigger.id for share in claims for one in share.mine]
     assert len(claimed) == len(set(claimed)) == 20
 
 
@@ -377,7 +397,11 @@ async def _delete(world: World, id_: UUID) -> None:
     await world.triggers.delete(world.caller, id_)
 
 
-@pytest.mark.parametrize("change", [_disable, _enable_again, _delete])
+async def _edit(world: World, id_: UUID) -> None:
+    await world.set_config(id_, {"polling_frequency": 60})
+
+
+@pytest.mark.parametrize("change", [_disable, _enable_again, _delete, _edit])
 @pytest.mark.parametrize("answer", [page("a", seen=1), page("a", more=True, seen=1), ProviderFailed("500")])
 async def test_a_poll_begun_before_its_trigger_was_changed_stores_nothing_and_says_so(
     world: World,
@@ -399,6 +423,40 @@ async def test_a_poll_begun_before_its_trigger_was_changed_stores_nothing_and_sa
     assert await world.codes(item, Kind.POLL) == [Code.STALE]
 
 
+@pytest.mark.parametrize("change", [_disable, _enable_again, _delete, _edit])
+async def test_a_trigger_changed_between_two_pages_keeps_the_first_and_stores_no_second(
+    world: World, source: Source, item: UUID, change: Callable[[World, UUID], Awaitable[None]]
+) -> None:
+    async def meanwhile() -> Page:
+        await change(world, item)
+        return page("b", page=2)
+
+    source.says(page("a", more=True, page=1), meanwhile)
+
+    result = await polled(world)
+
+    assert (result.code, len(result.events)) == (Code.STALE, 1)
+    assert await world.keys(item) == ["a"]
+    if change is not _delete:
+        assert await cursor(world, item) == {"page": 1}
+    [outcome] = await world.outcomes(item, Kind.POLL)
+    assert (outcome.code, outcome.events) == (Code.STALE, 1)
+
+
+async def test_a_poll_whose_process_died_between_two_pages_goes_on_from_the_second(
+    world: World, source: Source, item: UUID
+) -> None:
+    source.says(page("a", more=True, page=1), page("b", page=2))
+    [claimed] = (await world.poller.claim(10)).mine
+    with pytest.raises(Killed):
+        await world.poller_on(dying(world.store, at=2)).run(claimed)
+    world.clock.advance(world.poller.claiming.hold)
+    await polled(world)
+
+    assert await world.keys(item) == ["a", "b"]
+    assert [question.cursor for question in source.asked] == [None, {"page": 1}, {"page": 1}]
+
+
 async def test_a_worker_whose_lease_has_gone_to_another_stores_nothing(
     world: World, source: Source, item: UUID
 ) -> None:
@@ -413,16 +471,6 @@ async def test_a_worker_whose_lease_has_gone_to_another_stores_nothing(
     assert (await polled(world)).code == Code.STALE
     assert await world.keys(item) == ["b"]
     assert await cursor(world, item) == {"seen": 2}
-
-
-@pytest.mark.parametrize("change", [_disable, _delete])
-async def test_nobody_is_asked_when_a_trigger_is_gone_between_claim_and_poll(
-    world: World, source: Source, item: UUID, change: Callable[[World, UUID], Awaitable[None]]
-) -> None:
-    [claimed] = await world.poller.claim(10)
-    await change(world, item)
-    assert (await world.poller.run(claimed)).code == Code.STALE
-    assert source.asked == []
 
 
 # -- asked for by hand
@@ -445,7 +493,7 @@ async def test_a_poll_by_hand_tells_what_it_found(world: World, source: Source, 
 
 
 async def test_a_poll_by_hand_is_refused_while_another_runs(world: World, source: Source, item: UUID) -> None:
-    [_] = await world.poller.claim(10)
+    [_] = (await world.poller.claim(10)).mine
     with pytest.raises(Conflict):
         await world.poller.poll_now(world.caller, item)
     assert source.asked == []
@@ -626,7 +674,7 @@ async def test_late_equal_and_deleted_things_through_failures_and_deaths_are_eac
                 timeline.failures = number
             case "die":
                 watching.clock.advance(EVERY)
-                dead = replace(watching.poller, store=dying(watching.store, at=number))
+                dead = watching.poller_on(dying(watching.store, at=number))
                 with suppress(Killed):
                     await dead.poll_now(watching.caller, id_)
             case _:

@@ -37,7 +37,7 @@ async def user_triggers() -> AsyncIterator[UserTriggers]:
 
 @pytest.fixture
 async def world(store: Store, clock: ManualClock, vault: Vault, user_triggers: UserTriggers) -> World:
-    return await a_world(store, clock, vault, user_provider=user_triggers.provider)
+    return await a_world(store, clock, vault, user_providers=user_triggers.providers)
 
 
 class Author:
@@ -218,7 +218,7 @@ async def test_the_code_fetches_with_the_connections_secrets(
         policy = EgressPolicy((ip_network("127.0.0.0/8"),), {("tracker.example.com", 80): place})
         async with Egress(policy) as egress:
             reached = UserTriggers(user_triggers.sandbox, egress)
-            author = Author(await a_world(store, clock, vault, user_provider=reached.provider), vault)
+            author = Author(await a_world(store, clock, vault, user_providers=reached.providers), vault)
             bodies = await _with_a_connection(author)
     assert bodies == [{"id": "t1", "title": "Broken"}]
     assert server.seen[0].header("authorization") == "Bearer t0k3n"
@@ -245,7 +245,7 @@ async def test_an_integration_is_nobody_elses(
     store: Store, clock: ManualClock, vault: Vault, world: World, author: Author, user_triggers: UserTriggers
 ) -> None:
     await author.enabled("return []")
-    stranger = await a_world(store, clock, vault, user_provider=user_triggers.provider)
+    stranger = await a_world(store, clock, vault, user_providers=user_triggers.providers)
     with pytest.raises(NotFound):
         await stranger.create(str(author.id), "new-ticket")
 

@@ -10,17 +10,19 @@ import structlog
 from hairtrigger.domain.errors import Unavailable
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
+from hairtrigger.services.claiming import Claimed
 from hairtrigger.services.firing import Firing
 from hairtrigger.services.polling import Poller
 from hairtrigger.services.removing import Removing
 from hairtrigger.store import deliveries, partitions
 from hairtrigger.store.database import Store
-from hairtrigger.store.polls import Poll
 
 log = structlog.get_logger()
 
 _TICK = timedelta(milliseconds=200)
+_GATHER = timedelta(milliseconds=20)  # meanwhile several places become free, and one claim fills them all
 _MOST_RETRIES = 500
+_MOST_SCHEDULES = 1000
 
 
 @dataclass
@@ -33,6 +35,7 @@ class Ticking:
     work: Wake
     concurrent_polls: int
     _polling: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    _left: Wake = field(default_factory=Wake, init=False)  # a poll has ended
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -44,20 +47,32 @@ class Ticking:
             tasks.create_task(_repeat("partitions", timedelta(hours=1), self._make_partitions))
 
     async def _start_polls(self, tasks: asyncio.TaskGroup) -> None:
-        free = self.concurrent_polls - len(self._polling)
-        for claimed in await self.poller.claim(free) if free else ():
-            task = tasks.create_task(self._poll(claimed))
-            self._polling.add(task)
-            task.add_done_callback(self._polling.discard)
+        """Until nothing more is due."""
+        while True:
+            while not (free := self.concurrent_polls - len(self._polling)):
+                await self._left.wait(_TICK)
+            claims = await self.poller.claim(free)
+            for claimed in claims.mine:
+                self._polling.add(task := tasks.create_task(self._poll(claimed)))
+                task.add_done_callback(self._gone)
+            if claims.looked_at < free:
+                return
+            await asyncio.sleep(_GATHER.total_seconds())
 
-    async def _poll(self, claimed: Poll) -> None:
+    def _gone(self, task: asyncio.Task[None]) -> None:
+        self._polling.discard(task)
+        self._left.set()
+
+    async def _poll(self, claimed: Claimed) -> None:
         try:
             await self.poller.run(claimed)
         except Unavailable:
-            log.warning("database away, poll will be repeated", project_trigger_id=str(claimed.project_trigger_id))
+            log.warning("database away, poll will be repeated", project_trigger_id=str(claimed.trigger.id))
 
     async def _fire(self) -> None:
-        await self.firing.run_due()
+        fired = _MOST_SCHEDULES
+        while fired == _MOST_SCHEDULES:
+            fired = await self.firing.run_due(_MOST_SCHEDULES)
 
     async def _requeue(self) -> None:
         async with self.store.transaction() as tx:

@@ -9,6 +9,8 @@ from uuid import UUID
 from sqlalchemy import Label, and_, delete, func, insert, literal_column, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from hairtrigger.store import polls
+from hairtrigger.store.connections import Connection
 from hairtrigger.store.database import Transaction
 from hairtrigger.store.tables import app_route, connection, poll, project, project_trigger, removal
 
@@ -76,6 +78,24 @@ async def by_ids(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, ProjectTrig
     return {row.id: ProjectTrigger(**row._mapping) for row in rows}
 
 
+async def with_connections(
+    tx: Transaction, ids: Sequence[UUID]
+) -> dict[UUID, tuple[ProjectTrigger, Connection | None]]:
+    """Of any organisation, for the clock. Another organisation's connection is none."""
+    own = and_(connection.c.id == project_trigger.c.connection_id, connection.c.org_id == project_trigger.c.org_id)
+    statement = (
+        select(*project_trigger.c, *(column.label(f"connection_{column.name}_") for column in connection.c))
+        .select_from(project_trigger.outerjoin(connection, own))
+        .where(project_trigger.c.id.in_(ids))
+    )
+    found = {}
+    for row in (await tx.connection.execute(statement)).mappings():
+        trigger = ProjectTrigger(**{column.name: row[column.name] for column in project_trigger.c})
+        held = {column.name: row[f"connection_{column.name}_"] for column in connection.c}
+        found[trigger.id] = trigger, Connection(**held) if held["id"] else None
+    return found
+
+
 async def of_project(tx: Transaction, org_id: UUID, project_id: str) -> list[ProjectTrigger]:
     return await _where(tx, project_trigger.c.org_id == org_id, project_trigger.c.project_id == project_id)
 
@@ -109,13 +129,29 @@ async def listening_to(tx: Transaction, provider_id: str, accounts: Sequence[str
 
 
 async def save(tx: Transaction, changed: ProjectTrigger) -> bool:
-    """False when the trigger was deleted, enabled or disabled since it was read: nothing is written then."""
+    """False when the trigger was changed by somebody else since it was read: nothing is written then.
+
+    A poll that began before stores nothing: whatever the change is, it was not asked with it.
+    """
     statement = (
         update(project_trigger)
         .where(project_trigger.c.id == changed.id, project_trigger.c.generation == changed.generation - 1)
         .values(_stored(changed))
     )
-    return (await tx.connection.execute(statement)).rowcount > 0
+    if (await tx.connection.execute(statement)).rowcount == 0:
+        return False
+    await polls.interrupt(tx, project_trigger.c.id == changed.id)
+    return True
+
+
+async def switch_off(tx: Transaction, ids: Sequence[UUID], now: datetime) -> None:
+    """Of triggers that this transaction has locked."""
+    if not ids:
+        return
+    statement = update(project_trigger).where(project_trigger.c.id.in_(ids))
+    await tx.connection.execute(
+        statement.values(enabled=False, generation=project_trigger.c.generation + 1, updated_at=now)
+    )
 
 
 async def save_secrets(tx: Transaction, project_trigger_id: UUID, secrets: bytes, now: datetime) -> None:
