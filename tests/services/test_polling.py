@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -26,6 +26,7 @@ from hairtrigger.domain.event import Draft
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.domain.rhythm import next_beat
 from hairtrigger.kit.config import Empty
+from hairtrigger.kit.cursor import LookBack
 from hairtrigger.kit.trigger import Bearer, Page, Polling, PollingConfig, Provider, Question
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
@@ -596,6 +597,10 @@ class Timeline:
     coming: dict[str, tuple[int, int]] = field(default_factory=dict)  # when it is dated, when it appears
     made: int = 0
     failures: int = 0
+    began: datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.began = self.clock.now()
 
     def make(self, late: int) -> None:
         self.coming[f"item {self.made}"] = self.now, self.now + late
@@ -614,18 +619,20 @@ class Timeline:
             del self.visible[max(self.visible, key=lambda name: (self.visible[name], name))]
 
     async def poll(self, question: Question[Empty]) -> Page:
-        """From `LATEST` ticks before the newest that was there when the last look began, inclusively."""
+        """One tick is a second; a page after the name at which the one before it ended."""
         self.clock.advance(MOMENT)
         if self.failures:
             self.failures -= 1
             raise ProviderFailed("500")
-        look = dict(question.cursor or {"since": 0})
-        found = sorted([dated, name] for name, dated in self.visible.items() if dated >= look["since"])
-        newest = look.get("newest", max([look["since"] + LATEST, *(dated for dated, _ in found)]))
-        left = [one for one in found if one > look.get("after", [])]
-        more = len(left) > PAGE
-        cursor = {**look, "after": left[PAGE - 1], "newest": newest} if more else {"since": newest - LATEST}
-        return Page([Draft(key=str(name), data=b"{}") for _, name in left[:PAGE]], cursor, more=more)
+        look = LookBack(timedelta(seconds=LATEST)).look(question)
+        found = sorted((self._dated(tick), name) for name, tick in self.visible.items())
+        left = [(at, name) for at, name in found if at >= look.since and [at.isoformat(), name] > (look.token or [])]
+        drafts = [Draft(key=name, data=b"{}", occurred_at=at) for at, name in left[:PAGE]]
+        last = [left[PAGE - 1][0].isoformat(), left[PAGE - 1][1]] if len(left) > PAGE else None
+        return look.page(drafts, last)
+
+    def _dated(self, tick: int) -> datetime:
+        return self.began + timedelta(seconds=tick)
 
 
 @pytest.fixture
@@ -679,7 +686,7 @@ async def test_late_equal_and_deleted_things_through_failures_and_deaths_are_eac
                     await dead.poll_now(watching.caller, id_)
             case _:
                 watching.clock.advance(EVERY)
-                whole = "after" not in (await cursor(watching, id_) or {})  # not the rest of an earlier look
+                whole = "token" not in (await cursor(watching, id_) or {})  # not the rest of an earlier look
                 result = await watching.poller.poll_now(watching.caller, id_)
                 there |= timeline.visible.keys() if whole and result.code is not Code.FAILED else set()
     stored = await watching.keys(id_)
@@ -698,5 +705,5 @@ async def test_deleting_the_newest_thing_makes_no_other_new_again(watching: Worl
     timeline.delete_newest()
     watching.clock.advance(EVERY)
 
-    assert (await polled(watching)).code == Code.DUPLICATE
+    assert (await polled(watching)).code == Code.EMPTY
     assert await watching.keys(id_) == [f"item {n}" for n in range(4)]
