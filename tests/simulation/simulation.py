@@ -17,6 +17,7 @@ from uuid import UUID
 
 from hairtrigger.domain.errors import CredentialsRefused, NotReady, ProviderFailed
 from hairtrigger.domain.ids import new_id
+from hairtrigger.domain.outcome import Code
 from hairtrigger.domain.rhythm import LONGEST_BACK_OFF
 from hairtrigger.platform.vault import Vault
 from hairtrigger.providers import schedule
@@ -88,6 +89,7 @@ class Simulation:
             for _ in range(STEPS):
                 await self._step()
                 self._expire()
+                await self._check_clockwork()
             await self._quiet_down()
             await self._check_everything()
         except Exception as error:
@@ -268,13 +270,19 @@ class Simulation:
 
     async def _answered(self, worker: Worker, answer: Exception | None) -> Result | str | None:
         """None: its process died."""
+        id_ = worker.claimed.trigger.id
+        before = len(await self.world.keys(id_))
         self.feeds.asked.pop(worker.task).answer.set_result(answer)
         await self._settled(worker)
-        if worker.task not in self.feeds.asked:
-            self.workers.remove(worker)
-            return worker.task.result() if not isinstance(worker.task.exception(), Killed) else None
-        await self._check_cursor(worker.claimed.trigger.id)
-        return "asks for the next page"
+        await self._check_cursor(id_)
+        if worker.task in self.feeds.asked:
+            return "asks for the next page"
+        self.workers.remove(worker)
+        if isinstance(worker.task.exception(), Killed):
+            return None
+        result = worker.task.result()
+        assert result.code is not Code.STALE or len(await self.world.keys(id_)) == before, "a stale poll stored events"
+        return result
 
     async def _settled(self, worker: Worker) -> None:
         """Until it asks its provider, or has ended."""
@@ -320,6 +328,17 @@ class Simulation:
     def _check_places(self) -> None:
         asking = Counter(one.claimed.trigger.connection_id for one in self.workers if not one.expired)
         assert all(count <= PLACES for count in asking.values()), f"too many ask at once: {asking}"
+
+    async def _check_clockwork(self) -> None:
+        """Whoever is enabled is polled again within a bound, also when the worker that has it dies."""
+        bound = self.world.clock.now() + LONGEST_BACK_OFF + LONGEST_PAUSE + 2 * CLOCKS
+        for id_, feed in self.polling.items():
+            found = await self.world.clockwork(id_)
+            if (await self.world.trigger(id_)).enabled:
+                assert found.next_at, f"{feed} is enabled and off the clock"
+                assert found.next_at <= min(bound, found.leased_until or bound), f"{feed}: {found}"
+            else:
+                assert (found.next_at, found.lease) == (None, None), f"{feed} is disabled and on the clock"
 
     async def _check_cursor(self, id_: UUID) -> None:
         cursor = (await self.world.clockwork(id_)).cursor
