@@ -12,7 +12,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from pydantic_core import to_json
-from sqlalchemy import and_, or_, select, text, update
+from sqlalchemy import Select, and_, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from hairtrigger.store.database import Transaction
@@ -123,14 +123,17 @@ async def interrupt(tx: Transaction, which: Any, *, again_at: datetime | None = 
 
 async def due(tx: Transaction, now: datetime, limit: int) -> list[Poll]:
     """Locks up to `limit` due polls that nobody runs, the most overdue first."""
-    statement = (
+    return [Poll(**row._mapping) for row in await tx.connection.execute(_due(now, limit))]
+
+
+def _due(now: datetime, limit: int) -> Select[Any]:
+    return (
         select(poll)
         .where(poll.c.kind == "poll", poll.c.next_at <= now, _free(now))
         .order_by(poll.c.next_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    return [Poll(**row._mapping) for row in await tx.connection.execute(statement)]
 
 
 async def due_or_not(tx: Transaction, project_trigger_id: UUID, now: datetime) -> Poll | None:
