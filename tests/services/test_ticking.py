@@ -11,12 +11,12 @@ from uuid import UUID
 import pytest
 
 from hairtrigger.domain.outcome import Code, Kind
-from hairtrigger.kit.trigger import Page, Polling, PollingConfig, Provider, Question
+from hairtrigger.kit.trigger import Bearer, Page, Polling, PollingConfig, Provider, Question
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
 from hairtrigger.providers import schedule
 from hairtrigger.services.ticking import Ticking
-from hairtrigger.store import polls
+from hairtrigger.store import paces, polls
 from hairtrigger.store.database import Store, open_store
 from tests.services.world import World, a_world, until
 from tests.support.clock import ManualClock
@@ -87,6 +87,36 @@ async def test_loops_that_race_on_one_database_poll_and_fire_each_trigger_once_a
         keys = await world.keys(id_)
         assert len(keys) == len(set(keys)) == 3
         assert await world.codes(id_, Kind.SCHEDULE) == [Code.ACCEPTED] * 3
+
+
+async def test_what_a_stopped_process_was_polling_is_due_at_once(
+    store: Store, clock: ManualClock, vault: Vault, database_url: str
+) -> None:
+    feeds = Feeds()
+    never = asyncio.Event()
+
+    async def hang(question: Question[Feed]) -> Page:
+        feeds.asked.append(question.config.number)
+        await never.wait()
+        raise AssertionError
+
+    trigger = Polling(id="on_item", name="", description="", config=Feed, poll=hang, baseline=False)
+    world = await a_world(store, clock, vault, Provider(id="feeds", name="", auth=Bearer("token"), triggers=(trigger,)))
+    connection = await world.connections.create(world.caller, "feeds", "C", {"token": "t"})
+    id_ = await world.create("feeds", "on_item", {"number": 7, "polling_frequency": 86_400}, connection.id)
+    await world.triggers.enable(world.caller, id_)
+
+    async def asked() -> bool:
+        return bool(feeds.asked)
+
+    async with ticking(world, database_url):
+        await until(asked)
+
+    found = await world.clockwork(id_)
+    assert (found.lease, found.next_at, found.failures) == (None, clock.now(), 0)
+    async with store.transaction() as tx:
+        [pace] = (await paces.locked(tx, [connection.id])).values()
+    assert pace.running == {}
 
 
 VICTIM = """

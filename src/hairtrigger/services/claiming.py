@@ -93,6 +93,16 @@ class Claiming:
         [claimed] = await self._claimed(tx, [(row, due.lease)], known)
         return claimed
 
+    async def give_back(self, unfinished: Sequence[Claimed]) -> None:
+        """They are due at once, for whoever comes first."""
+        now = self.clock.now()
+        connected = {claimed.connection.id for claimed in unfinished if claimed.connection}
+        async with self.store.transaction() as tx:
+            await polls.release(tx, [claimed.lease for claimed in unfinished], now)
+            pace = await paces.locked(tx, connected)
+            leases = {claimed.lease for claimed in unfinished}
+            await paces.save(tx, [one.left(leases) for one in pace.values()])
+
     def _placed(self, row: Poll, held: Connection | None, paces: dict[UUID, Pace], now: datetime) -> Due:
         """Leased, or queued behind others of its connection; `paces` is brought up to date."""
         if held is None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -35,9 +36,18 @@ class Ticking:
     work: Wake
     concurrent_polls: int
     _polling: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    _cut_off: list[Claimed] = field(default_factory=list, init=False)
     _left: Wake = field(default_factory=Wake, init=False)  # a poll has ended
 
     async def run(self) -> None:
+        """Until it is cancelled; what it polls at that moment is due at once, for another."""
+        try:
+            await self._loops()
+        finally:
+            with suppress(Unavailable):  # their leases end by themselves
+                await self.poller.claiming.give_back(self._cut_off)
+
+    async def _loops(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_repeat("polls", _TICK, lambda: self._start_polls(tasks)))
             tasks.create_task(_repeat("schedules", _TICK, self._fire))
@@ -68,6 +78,9 @@ class Ticking:
             await self.poller.run(claimed)
         except Unavailable:
             log.warning("database away, poll will be repeated", project_trigger_id=str(claimed.trigger.id))
+        except asyncio.CancelledError:
+            self._cut_off.append(claimed)
+            raise
 
     async def _fire(self) -> None:
         fired = _MOST_SCHEDULES

@@ -161,6 +161,11 @@ async def set_due(tx: Transaction, changed: Sequence[Due]) -> None:
         await tx.connection.execute(_SET_DUE, _columns(changed))
 
 
+async def release(tx: Transaction, leases: Sequence[UUID], now: datetime) -> None:
+    """Ends leases as if they had never been taken."""
+    await _update(tx, poll.c.lease.in_(leases), next_at=now, lease=None, leased_until=None)
+
+
 # Locked in the order of their ids first: others who want several of them do so too.
 _PROGRESS = text(
     """
