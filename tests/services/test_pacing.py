@@ -197,7 +197,7 @@ async def test_a_provider_is_obeyed_for_a_day_at_most(world: World, shop: Shop) 
 
 
 async def test_a_connection_is_asked_by_few_at_a_time_however_many_workers_there_are(world: World, shop: Shop) -> None:
-    _, ids = await connected(world, 30)
+    _, ids = await connected(world, 30, polling_frequency=365 * 86_400)
     claims = await asyncio.gather(*(world.poller.claim(10) for _ in range(5)))
     mine = [claimed for one in claims for claimed in one.mine]
     assert len(mine) == PLACES

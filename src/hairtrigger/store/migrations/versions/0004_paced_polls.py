@@ -6,7 +6,7 @@ Columns without a default and an index of one small table: short locks, for whic
 from alembic import op
 
 revision = "0004"
-down_revision = "0001"
+down_revision = "0005"
 
 _STATEMENTS = (
     "SET LOCAL lock_timeout = '5s'",
