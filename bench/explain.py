@@ -21,11 +21,12 @@ from sqlalchemy import text
 
 from bench.machine import observed
 from bench.report import Figure, options, tell
+from hairtrigger.kit.trigger import Provider
 from hairtrigger.platform.clock import SystemClock
 from hairtrigger.platform.postgres import embedded
 from hairtrigger.providers import CATALOGUE
 from hairtrigger.services.accounts import SCOPES, Caller
-from hairtrigger.services.catalogue import catalogue_of
+from hairtrigger.services.catalogue import Owned, catalogue_of
 from hairtrigger.services.explaining import Explaining
 from hairtrigger.services.health import Diagnosis
 from hairtrigger.services.watching import Watching
@@ -148,8 +149,8 @@ async def questions(store: Store) -> dict[str, tuple[float, float]]:
     return figures
 
 
-async def _nobody(*_: object) -> None:
-    return None
+async def _nobody(*_: object) -> dict[Owned, Provider]:
+    return {}
 
 
 async def plan(store: Store) -> str:

@@ -43,13 +43,17 @@ class Service:
 
     def webhook(self, target: str, **more: Any) -> Webhook:
         """An enabled trigger of a new project, whose events go to `target`."""
-        project = self._post("/v1/projects", {"name": "Bench", "target": {"kind": "workflow", "url": target, **more}})
+        project = self.project({"kind": "workflow", "url": target, **more})
         body = {"provider_id": "webhook", "trigger_id": "on_request", "trigger_config_params": {}}
-        id_ = self._post(f"/projects/{project['id']}/triggers", body)["project_trigger_id"]
+        id_ = self._post(f"/projects/{project}/triggers", body)["project_trigger_id"]
         secret = self._post(f"/v1/project-triggers/{id_}/secret", {})["secret"]
         self._post(f"/triggers/{id_}/enable")
         headers = {"X-Webhook-Secret": secret, "Content-Type": "application/json"}
         return Webhook(f"{self.api.base_url}/v1/webhooks/{id_}", headers)
+
+    def project(self, target: Mapping[str, Any] | None = None) -> str:
+        """A new one, whose events go to `target`, or are logged."""
+        return str(self._post("/v1/projects", {"name": "Bench", "target": target or {"kind": "log"}})["id"])
 
     async def count(self, table: str) -> int:
         """How many rows there are: asked of the database itself."""

@@ -48,11 +48,15 @@ async def migrated(database_url: str) -> AsyncIterator[Store]:
 
 @pytest.fixture
 async def store(migrated: Store) -> Store:
-    async with migrated.transaction() as tx:
+    return await emptied(migrated)
+
+
+async def emptied(store: Store) -> Store:
+    async with store.transaction() as tx:
         for statement in _EMPTY.split("; "):
             await tx.connection.execute(text(statement))
         await tx.connection.execute(text("DELETE FROM pgmq.q_dispatch"))
-    return migrated
+    return store
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from hairtrigger.api.v1.app import Services as OwnServices
 from hairtrigger.api.v1.app import v1_app
 from hairtrigger.api.webhooks import WebhookEndpoint
 from hairtrigger.domain.errors import HairtriggerError, Invalid, Issue, Unavailable
+from hairtrigger.platform.batching import Batcher
 from hairtrigger.platform.clock import Clock, SystemClock
 from hairtrigger.platform.egress import Egress, EgressPolicy
 from hairtrigger.platform.postgres import embedded
@@ -27,6 +28,7 @@ from hairtrigger.sandbox.host import Sandbox
 from hairtrigger.services.accounts import Accounts
 from hairtrigger.services.calls import Calls
 from hairtrigger.services.catalogue import Catalogue, catalogue_of
+from hairtrigger.services.claiming import Claiming
 from hairtrigger.services.connections import Connections
 from hairtrigger.services.dispatching import Dispatcher
 from hairtrigger.services.dry_run import DryRuns
@@ -46,6 +48,7 @@ from hairtrigger.services.removing import Removing
 from hairtrigger.services.retaining import Retaining
 from hairtrigger.services.sampling import Sampling
 from hairtrigger.services.secrets import Secrets
+from hairtrigger.services.settling import Settling, Step, Stored
 from hairtrigger.services.ticking import Ticking
 from hairtrigger.services.triggers import Triggers
 from hairtrigger.services.user_triggers import UserTriggers
@@ -110,6 +113,7 @@ class Parts:
     projects: Projects
     removing: Removing
     triggers: Triggers
+    settling: Batcher[Step, Stored]
     poller: Poller
     firing: Firing
     diagnosis: Diagnosis
@@ -191,12 +195,8 @@ def _built(settings: Settings, clock: Clock, resources: Resources) -> tuple[Appl
         await asyncio.gather(serving.drain(at_most), working.drain(at_most))
 
     application = Application(asgi, settings, parts.store, parts.accounts, parts.projects, parts.triggers, leave)
-    return application, (
-        *serving.loops,
-        *working.loops,
-        parts.watching.run,
-        *_signals(settings, resources.direct, parts.work),
-    )
+    common = (parts.settling.run, parts.watching.run, *_signals(settings, resources.direct, parts.work))
+    return application, (*serving.loops, *working.loops, *common)
 
 
 def _parts(settings: Settings, clock: Clock, resources: Resources) -> Parts:
@@ -204,12 +204,14 @@ def _parts(settings: Settings, clock: Clock, resources: Resources) -> Parts:
     work = Wake() if settings.database_url else Wake(TOLD)  # nobody else uses an embedded database
     secrets = Secrets(vault)
     user_triggers = UserTriggers(resources.sandbox, egress)
-    catalogue = catalogue_of(CATALOGUE, user_triggers.provider, settings.provider_urls)
+    catalogue = catalogue_of(CATALOGUE, user_triggers.providers, settings.provider_urls)
     calls = Calls(egress, clock, secrets)
     removing = Removing(store, clock, catalogue, calls, secrets, settings.url)
     least_interval = timedelta(seconds=settings.least_polling_seconds)
     grace = timedelta(seconds=settings.schedule_grace_seconds)
     diagnosis = Diagnosis(clock, catalogue, settings.poll_deadline, grace)
+    claiming = Claiming(store, clock, catalogue, settings.poll_deadline, settings.concurrent_polls_per_connection)
+    settling: Batcher[Step, Stored] = Batcher(Settling(store).settle)
     return Parts(
         settings=settings,
         clock=clock,
@@ -225,7 +227,8 @@ def _parts(settings: Settings, clock: Clock, resources: Resources) -> Parts:
         projects=Projects(store, clock, secrets),
         removing=removing,
         triggers=Triggers(store, clock, catalogue, calls, secrets, removing, settings.url, least_interval),
-        poller=Poller(store, clock, catalogue, calls, work, settings.poll_deadline),
+        settling=settling,
+        poller=Poller(store, clock, catalogue, calls, claiming, settling.submit, work, settings.poll_deadline),
         firing=Firing(store, clock, catalogue, work, grace),
         diagnosis=diagnosis,
         watching=Watching(store, clock, diagnosis),

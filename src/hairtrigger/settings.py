@@ -73,7 +73,10 @@ class Settings(BaseSettings):
     )
     least_polling_seconds: int = Field(10, ge=1, description="The shortest interval between two polls of a trigger.")
     poll_deadline_seconds: int = Field(60, ge=1, description="A poll that takes longer is given up.")
-    concurrent_polls: int = Field(50, ge=1, description="Polls at a time, per process.")
+    concurrent_polls: int = Field(200, ge=1, description="Polls at a time, per process.")
+    concurrent_polls_per_connection: int = Field(
+        4, ge=1, description="Polls of one connection at a time, by all processes together."
+    )
     concurrent_deliveries: int = Field(200, ge=1, description="Deliveries at a time, per process.")
     schedule_grace_seconds: int = Field(60, ge=1, description="A firing later than this counts as missed.")
     event_days: int = Field(

@@ -79,6 +79,8 @@ CLOCKWORK = {
     "upcoming": list,
     "last_at": str | None,
     "failures_in_a_row": int,
+    "failing_since": str | None,
+    "last_error": str | None,
     "outcomes": list,
 }
 OUTCOME = {"kind": str, "code": str, "detail": str, "events": int, "count": int, "at": str}
@@ -450,6 +452,24 @@ async def test_why_enabling_failed_can_be_read_afterwards(tenant: Tenant) -> Non
     [outcome] = (await tenant.ask("GET", f"/v1/project-triggers/{id_}"))["outcomes"]
     assert (outcome["kind"], outcome["code"]) == ("registration", "failed")
     assert "500" in outcome["detail"]
+
+
+async def test_why_a_trigger_fails_since_when_and_when_it_is_tried_again_can_be_read(tenant: Tenant) -> None:
+    project = (await tenant.ask("POST", "/v1/projects", {"name": "Project", "target": LOG}, status=201))["id"]
+    feed = b"<rss version='2.0'><channel><title>News</title></channel></rss>"
+    async with serving(answering(200, feed)) as server:
+        params = {"url": server.url, "polling_frequency": 3600}
+        id_ = await tenant.trigger(project, "rss", "on_item_published", params)
+        await tenant.ask("POST", f"/triggers/{id_}/enable")
+        await until(lambda: _has_polled(tenant, id_))
+        well = await tenant.ask("GET", f"/v1/project-triggers/{id_}")
+    result = await tenant.ask("POST", f"/v1/project-triggers/{id_}/poll")
+
+    assert (well["failures_in_a_row"], well["failing_since"], well["last_error"]) == (0, None, None)
+    ill = await tenant.ask("GET", f"/v1/project-triggers/{id_}")
+    _holds(ill, CLOCKWORK)
+    assert (ill["failures_in_a_row"], ill["last_error"]) == (1, result["detail"])
+    assert ill["failing_since"] < ill["next_at"]
 
 
 async def test_a_poll_now_answers_with_what_came_of_it(tenant: Tenant) -> None:

@@ -113,6 +113,24 @@ async def test_a_provider_may_say_when_to_come_back() -> None:
     assert raised.value.retry_after == timedelta(seconds=30)
 
 
+async def test_a_403_that_says_when_to_come_back_is_no_refusal_of_credentials() -> None:
+    spent = (("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "30"))
+    with pytest.raises(ProviderFailed) as raised:
+        await api(Provider(Answer(403, headers=spent))).get("things")
+
+    assert (type(raised.value), raised.value.retry_after) == (ProviderFailed, timedelta(seconds=30))
+
+
+async def test_the_longest_wait_that_any_answer_asked_for_is_remembered() -> None:
+    spent = (("ratelimit-remaining", "0"), ("ratelimit-reset", "60"))
+    calls = api(Provider(Answer(200, b"[]", spent)))
+    await calls.get("things")
+    calls.quota.note(200, (("ratelimit-remaining", "0"), ("ratelimit-reset", "30")))
+    calls.quota.note(200, ())
+
+    assert calls.quota.wait == timedelta(seconds=60)
+
+
 async def test_not_modified_is_no_failure() -> None:
     reply = await api(Provider(Answer(304, headers=(("etag", '"1"'),)))).send("GET", "feed")
 

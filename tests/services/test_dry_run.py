@@ -62,7 +62,7 @@ async def user_triggers(server: Server, silent: Server) -> AsyncIterator[UserTri
 
 @pytest.fixture
 async def world(store: Store, clock: ManualClock, vault: Vault, user_triggers: UserTriggers) -> World:
-    return await a_world(store, clock, vault, user_provider=user_triggers.provider)
+    return await a_world(store, clock, vault, user_providers=user_triggers.providers)
 
 
 @pytest.fixture
@@ -287,7 +287,7 @@ async def test_what_is_somebody_elses_is_not_found(
 ) -> None:
     integration, trigger = await author.write("return []")
     id_ = await author.enable()
-    stranger = await a_world(store, clock, vault, user_provider=user_triggers.provider)
+    stranger = await a_world(store, clock, vault, user_providers=user_triggers.providers)
     for asked in (
         Asked(project_trigger_id=id_),
         Asked(integration_id=integration, integration_trigger_id=trigger),

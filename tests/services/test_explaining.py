@@ -9,6 +9,7 @@ import pytest
 from hairtrigger.domain.errors import NotFound, ProviderFailed
 from hairtrigger.domain.outcome import Failure
 from hairtrigger.domain.retry import DELAYS
+from hairtrigger.domain.rhythm import next_beat
 from hairtrigger.domain.target import Sent
 from hairtrigger.platform.vault import Vault
 from hairtrigger.providers import github, schedule, webhook
@@ -158,10 +159,12 @@ async def test_a_poll_that_found_nothing_new(scene: Scene) -> None:
         await scene.poll()
         scene.passes(minutes=1)
     told = await scene.summary(id_, at=scene.clock.now() - timedelta(minutes=1), within=timedelta(seconds=30))
-    last, following = scene.time(minutes=1), scene.time()
+    last = scene.time(minutes=1)
+    following = next_beat(id_, timedelta(minutes=1), scene.clock.now() - timedelta(minutes=1))
     assert told.startswith("Nothing arrived between ")
     assert told.endswith(
-        f"The trigger was enabled; its last poll, at {last}, found nothing new. The next poll was due at {following}."
+        f"The trigger was enabled; its last poll, at {last}, found nothing new. "
+        f"The next poll was due at {following:%H:%M:%S} UTC."
     )
 
 

@@ -1,12 +1,15 @@
 """Schedules on the real store: each planned time is one event, whoever looks at the clock and whenever."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import event
 
 from hairtrigger.domain.errors import NotFound, NotReady
 from hairtrigger.domain.outcome import Code, Kind
@@ -37,6 +40,19 @@ async def every_minute(world: World, missed: str = "latest") -> UUID:
 async def once(world: World, after: timedelta) -> UUID:
     run_at = (world.clock.now() + after).isoformat()
     return await world.enabled("schedule", "on_schedule_once", {"run_at": run_at})
+
+
+@contextmanager
+def statements(store: Store) -> Iterator[list[str]]:
+    """What the database is asked meanwhile."""
+    made: list[str] = []
+
+    def seen(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        made.append(statement)
+
+    event.listen(store.engine.sync_engine, "before_cursor_execute", seen)
+    yield made
+    event.remove(store.engine.sync_engine, "before_cursor_execute", seen)
 
 
 async def planned(world: World, id_: UUID) -> list[datetime]:
@@ -87,6 +103,19 @@ async def test_tickers_that_race_fire_each_due_time_once(world: World) -> None:
         assert sum(fired) == 15
     for id_ in ids:
         assert len(await world.keys(id_)) == 3
+
+
+async def test_however_many_fire_together_it_takes_the_same_few_statements(world: World) -> None:
+    counts = []
+    for many in (2, 30):
+        ids = [await every_minute(world) for _ in range(many)] + [await once(world, MINUTE)]
+        world.clock.advance(MINUTE)
+        with statements(world.store) as made:
+            await world.firing.run_due()
+        counts.append(len(made))
+        for id_ in ids:
+            assert len(await world.keys(id_)) == 1
+    assert counts[0] == counts[1] <= 8
 
 
 async def test_what_one_ticker_fires_now_another_leaves_alone(world: World) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -24,7 +24,9 @@ from hairtrigger.domain.errors import (
 )
 from hairtrigger.domain.event import Draft
 from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.domain.rhythm import next_beat
 from hairtrigger.kit.config import Empty
+from hairtrigger.kit.cursor import LookBack
 from hairtrigger.kit.trigger import Bearer, Page, Polling, PollingConfig, Provider, Question
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
@@ -142,9 +144,9 @@ async def test_a_process_that_dies_with_the_commit_leaves_neither_events_nor_cur
     world: World, source: Source, item: UUID
 ) -> None:
     source.says(page("a", seen=1))
-    [claimed] = await world.poller.claim(10)
+    [claimed] = (await world.poller.claim(10)).mine
     with pytest.raises(Killed):
-        await replace(world.poller, store=dying(world.store, at=2)).run(claimed)
+        await world.poller_on(dying(world.store, at=1)).run(claimed)
     assert (await world.keys(item), await cursor(world, item)) == ([], None)
 
     world.clock.advance(EVERY)
@@ -227,7 +229,9 @@ async def test_a_poll_that_raises_leaves_the_cursor_says_why_and_gives_the_lease
     assert outcome.code == code
     assert reason in outcome.detail
     found = await world.clockwork(item)
-    assert (found.lease, found.failures, found.next_at) == (None, 1, at(world.clock, 60))
+    again = HOUR if code is Code.CREDENTIALS_REFUSED else EVERY
+    assert (found.lease, found.failures, found.next_at) == (None, 1, world.clock.now() + again)
+    assert found.error == outcome.detail
 
 
 async def test_a_missing_secret_is_told_and_nobody_is_asked(world: World, source: Source) -> None:
@@ -279,11 +283,29 @@ async def test_failures_in_a_row_wait_longer_up_to_an_hour_and_a_success_forgets
     source.says(page())
     await polled(world)
     found = await world.clockwork(item)
-    assert (found.failures, found.next_at) == (0, at(world.clock, 60) - MOMENT)
+    assert (found.failures, found.next_at) == (0, next_beat(item, EVERY, world.clock.now()))
     world.clock.advance(EVERY)
     source.says(ProviderFailed("500"))
     await polled(world)
     assert (await world.clockwork(item)).next_at == at(world.clock, 60)
+
+
+async def test_why_a_trigger_fails_and_since_when_is_kept_until_it_succeeds(
+    world: World, source: Source, item: UUID
+) -> None:
+    source.says(ProviderFailed("first"), ProviderFailed("second"))
+    await polled(world)
+    began = world.clock.now()
+    world.clock.advance(EVERY)
+    await polled(world)
+    found = await world.clockwork(item)
+    assert (found.failures, found.error, found.failing_since) == (2, "second", began)
+
+    world.clock.advance(HOUR)
+    source.says(page())
+    await polled(world)
+    found = await world.clockwork(item)
+    assert (found.failures, found.error, found.failing_since) == (0, None, None)
 
 
 async def test_a_trigger_polled_less_than_hourly_does_not_come_back_sooner_when_it_fails(
@@ -303,7 +325,7 @@ async def test_a_poll_over_its_deadline_fails(world: World, source: Source, item
         raise AssertionError
 
     source.says(hang)
-    [claimed] = await world.poller.claim(10)
+    [claimed] = (await world.poller.claim(10)).mine
 
     result = await replace(world.poller, deadline=timedelta(milliseconds=50)).run(claimed)
 
@@ -339,16 +361,13 @@ async def test_a_hung_poll_gives_its_slot_to_the_next(world: World, source: Sour
 async def test_while_the_database_is_away_the_lease_runs_out_by_itself(
     world: World, source: Source, item: UUID
 ) -> None:
-    async def away(number: int) -> None:
-        if number >= 2:
-            raise Unavailable
+    async def away(_: int) -> None:
+        raise Unavailable
 
     source.says(page("a"))
-    [claimed] = await world.poller.claim(10)
+    [claimed] = (await world.poller.claim(10)).mine
     with pytest.raises(Unavailable):
-        await replace(world.poller, store=Meddled(world.store.engine, world.store.connect, before_begin=away)).run(
-            claimed
-        )
+        await world.poller_on(Meddled(world.store.engine, world.store.connect, before_begin=away)).run(claimed)
     assert await world.poll_due() == []
     world.clock.advance(EVERY)
     await polled(world)
@@ -362,7 +381,7 @@ async def test_two_workers_run_one_due_poll_once(world: World, source: Source) -
     for _ in range(20):
         await world.enabled("source", "on_item")
     claims = await asyncio.gather(*(world.poller.claim(20) for _ in range(5)))
-    claimed = [one.project_trigger_id for share in claims for one in share]
+    claimed = [one.trigger.id for share in claims for one in share.mine]
     assert len(claimed) == len(set(claimed)) == 20
 
 
@@ -379,7 +398,11 @@ async def _delete(world: World, id_: UUID) -> None:
     await world.triggers.delete(world.caller, id_)
 
 
-@pytest.mark.parametrize("change", [_disable, _enable_again, _delete])
+async def _edit(world: World, id_: UUID) -> None:
+    await world.set_config(id_, {"polling_frequency": 60})
+
+
+@pytest.mark.parametrize("change", [_disable, _enable_again, _delete, _edit])
 @pytest.mark.parametrize("answer", [page("a", seen=1), page("a", more=True, seen=1), ProviderFailed("500")])
 async def test_a_poll_begun_before_its_trigger_was_changed_stores_nothing_and_says_so(
     world: World,
@@ -401,6 +424,40 @@ async def test_a_poll_begun_before_its_trigger_was_changed_stores_nothing_and_sa
     assert await world.codes(item, Kind.POLL) == [Code.STALE]
 
 
+@pytest.mark.parametrize("change", [_disable, _enable_again, _delete, _edit])
+async def test_a_trigger_changed_between_two_pages_keeps_the_first_and_stores_no_second(
+    world: World, source: Source, item: UUID, change: Callable[[World, UUID], Awaitable[None]]
+) -> None:
+    async def meanwhile() -> Page:
+        await change(world, item)
+        return page("b", page=2)
+
+    source.says(page("a", more=True, page=1), meanwhile)
+
+    result = await polled(world)
+
+    assert (result.code, len(result.events)) == (Code.STALE, 1)
+    assert await world.keys(item) == ["a"]
+    if change is not _delete:
+        assert await cursor(world, item) == {"page": 1}
+    [outcome] = await world.outcomes(item, Kind.POLL)
+    assert (outcome.code, outcome.events) == (Code.STALE, 1)
+
+
+async def test_a_poll_whose_process_died_between_two_pages_goes_on_from_the_second(
+    world: World, source: Source, item: UUID
+) -> None:
+    source.says(page("a", more=True, page=1), page("b", page=2))
+    [claimed] = (await world.poller.claim(10)).mine
+    with pytest.raises(Killed):
+        await world.poller_on(dying(world.store, at=2)).run(claimed)
+    world.clock.advance(world.poller.claiming.hold)
+    await polled(world)
+
+    assert await world.keys(item) == ["a", "b"]
+    assert [question.cursor for question in source.asked] == [None, {"page": 1}, {"page": 1}]
+
+
 async def test_a_worker_whose_lease_has_gone_to_another_stores_nothing(
     world: World, source: Source, item: UUID
 ) -> None:
@@ -415,16 +472,6 @@ async def test_a_worker_whose_lease_has_gone_to_another_stores_nothing(
     assert (await polled(world)).code == Code.STALE
     assert await world.keys(item) == ["b"]
     assert await cursor(world, item) == {"seen": 2}
-
-
-@pytest.mark.parametrize("change", [_disable, _delete])
-async def test_nobody_is_asked_when_a_trigger_is_gone_between_claim_and_poll(
-    world: World, source: Source, item: UUID, change: Callable[[World, UUID], Awaitable[None]]
-) -> None:
-    [claimed] = await world.poller.claim(10)
-    await change(world, item)
-    assert (await world.poller.run(claimed)).code == Code.STALE
-    assert source.asked == []
 
 
 # -- asked for by hand
@@ -447,7 +494,7 @@ async def test_a_poll_by_hand_tells_what_it_found(world: World, source: Source, 
 
 
 async def test_a_poll_by_hand_is_refused_while_another_runs(world: World, source: Source, item: UUID) -> None:
-    [_] = await world.poller.claim(10)
+    [_] = (await world.poller.claim(10)).mine
     with pytest.raises(Conflict):
         await world.poller.poll_now(world.caller, item)
     assert source.asked == []
@@ -550,6 +597,10 @@ class Timeline:
     coming: dict[str, tuple[int, int]] = field(default_factory=dict)  # when it is dated, when it appears
     made: int = 0
     failures: int = 0
+    began: datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.began = self.clock.now()
 
     def make(self, late: int) -> None:
         self.coming[f"item {self.made}"] = self.now, self.now + late
@@ -568,18 +619,20 @@ class Timeline:
             del self.visible[max(self.visible, key=lambda name: (self.visible[name], name))]
 
     async def poll(self, question: Question[Empty]) -> Page:
-        """From `LATEST` ticks before the newest that was there when the last look began, inclusively."""
+        """One tick is a second; a page after the name at which the one before it ended."""
         self.clock.advance(MOMENT)
         if self.failures:
             self.failures -= 1
             raise ProviderFailed("500")
-        look = dict(question.cursor or {"since": 0})
-        found = sorted([dated, name] for name, dated in self.visible.items() if dated >= look["since"])
-        newest = look.get("newest", max([look["since"] + LATEST, *(dated for dated, _ in found)]))
-        left = [one for one in found if one > look.get("after", [])]
-        more = len(left) > PAGE
-        cursor = {**look, "after": left[PAGE - 1], "newest": newest} if more else {"since": newest - LATEST}
-        return Page([Draft(key=str(name), data=b"{}") for _, name in left[:PAGE]], cursor, more=more)
+        look = LookBack(timedelta(seconds=LATEST)).look(question)
+        found = sorted((self._dated(tick), name) for name, tick in self.visible.items())
+        left = [(at, name) for at, name in found if at >= look.since and [at.isoformat(), name] > (look.token or [])]
+        drafts = [Draft(key=name, data=b"{}", occurred_at=at) for at, name in left[:PAGE]]
+        last = [left[PAGE - 1][0].isoformat(), left[PAGE - 1][1]] if len(left) > PAGE else None
+        return look.page(drafts, last)
+
+    def _dated(self, tick: int) -> datetime:
+        return self.began + timedelta(seconds=tick)
 
 
 @pytest.fixture
@@ -628,12 +681,12 @@ async def test_late_equal_and_deleted_things_through_failures_and_deaths_are_eac
                 timeline.failures = number
             case "die":
                 watching.clock.advance(EVERY)
-                dead = replace(watching.poller, store=dying(watching.store, at=number))
+                dead = watching.poller_on(dying(watching.store, at=number))
                 with suppress(Killed):
                     await dead.poll_now(watching.caller, id_)
             case _:
                 watching.clock.advance(EVERY)
-                whole = "after" not in (await cursor(watching, id_) or {})  # not the rest of an earlier look
+                whole = "token" not in (await cursor(watching, id_) or {})  # not the rest of an earlier look
                 result = await watching.poller.poll_now(watching.caller, id_)
                 there |= timeline.visible.keys() if whole and result.code is not Code.FAILED else set()
     stored = await watching.keys(id_)
@@ -652,7 +705,7 @@ async def test_deleting_the_newest_thing_makes_no_other_new_again(watching: Worl
     timeline.delete_newest()
     watching.clock.advance(EVERY)
 
-    assert (await polled(watching)).code == Code.DUPLICATE
+    assert (await polled(watching)).code == Code.EMPTY
     assert await watching.keys(id_) == [f"item {n}" for n in range(4)]
 
 

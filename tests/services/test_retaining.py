@@ -155,7 +155,7 @@ async def test_keys_are_remembered_as_long_as_they_are_seen_and_seven_days_more(
     await retaining.forget_keys()
     async with world.store.transaction() as tx:
         assert await events.known(tx, trigger, ["seen once", "seen again"]) == {"seen once", "seen again"}
-        await retention.remember_keys(tx, trigger, ["seen again"], world.clock.now().date())
+        await retention.remember_keys(tx, [(trigger, "seen again")], world.clock.now().date())
     world.clock.advance(DAY)
 
     await retaining.forget_keys()

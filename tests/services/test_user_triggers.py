@@ -18,8 +18,10 @@ from hairtrigger.sandbox.host import Sandbox
 from hairtrigger.services.integrations import AuthDraft, Integrations, TriggerDraft
 from hairtrigger.services.polling import Result
 from hairtrigger.services.user_triggers import UserTriggers
+from hairtrigger.store import polls
 from hairtrigger.store.database import Store
 from tests.services.world import World, a_world
+from tests.store.build import a_trigger
 from tests.support.clock import ManualClock
 from tests.support.servers import answering, serving
 
@@ -37,7 +39,7 @@ async def user_triggers() -> AsyncIterator[UserTriggers]:
 
 @pytest.fixture
 async def world(store: Store, clock: ManualClock, vault: Vault, user_triggers: UserTriggers) -> World:
-    return await a_world(store, clock, vault, user_provider=user_triggers.provider)
+    return await a_world(store, clock, vault, user_providers=user_triggers.providers)
 
 
 class Author:
@@ -218,7 +220,7 @@ async def test_the_code_fetches_with_the_connections_secrets(
         policy = EgressPolicy((ip_network("127.0.0.0/8"),), {("tracker.example.com", 80): place})
         async with Egress(policy) as egress:
             reached = UserTriggers(user_triggers.sandbox, egress)
-            author = Author(await a_world(store, clock, vault, user_provider=reached.provider), vault)
+            author = Author(await a_world(store, clock, vault, user_providers=reached.providers), vault)
             bodies = await _with_a_connection(author)
     assert bodies == [{"id": "t1", "title": "Broken"}]
     assert server.seen[0].header("authorization") == "Bearer t0k3n"
@@ -245,9 +247,62 @@ async def test_an_integration_is_nobody_elses(
     store: Store, clock: ManualClock, vault: Vault, world: World, author: Author, user_triggers: UserTriggers
 ) -> None:
     await author.enabled("return []")
-    stranger = await a_world(store, clock, vault, user_provider=user_triggers.provider)
+    stranger = await a_world(store, clock, vault, user_providers=user_triggers.providers)
     with pytest.raises(NotFound):
         await stranger.create(str(author.id), "new-ticket")
+
+
+async def test_an_integration_polled_in_one_batch_with_a_strangers_trigger_is_not_polled_for_him(
+    store: Store, clock: ManualClock, vault: Vault, world: World, author: Author, user_triggers: UserTriggers
+) -> None:
+    id_ = await author.enabled("return [1]")
+    stranger = await a_world(store, clock, vault, user_providers=user_triggers.providers)
+    async with store.transaction() as tx:
+        theirs = await a_trigger(
+            tx, stranger.caller.org_id, stranger.project_id, clock.now(), provider_id=str(author.id), trigger_id="new"
+        )
+        await polls.start(tx, theirs.id, "poll", clock.now(), MINUTE)
+
+    results = await world.poll_due()
+
+    assert sorted(result.code for result in results) == [Code.ACCEPTED, Code.FAILED]
+    assert (await world.codes(id_, Kind.POLL), await world.codes(theirs.id, Kind.POLL)) == (
+        [Code.ACCEPTED],
+        [Code.FAILED],
+    )
+
+
+async def test_what_a_server_says_to_the_code_about_its_quota_is_kept_to(
+    store: Store, clock: ManualClock, vault: Vault, user_triggers: UserTriggers
+) -> None:
+    async with serving(_spent) as server:
+        place = ("127.0.0.1", server.port)
+        policy = EgressPolicy((ip_network("127.0.0.0/8"),), {("tracker.example.com", 80): place})
+        async with Egress(policy) as egress:
+            reached = UserTriggers(user_triggers.sandbox, egress)
+            author = Author(await a_world(store, clock, vault, user_providers=reached.providers), vault)
+            id_ = await author.enabled("return [(await fetch('http://tracker.example.com/')).status]")
+            result = await author.poll()
+    found = await author.world.clockwork(id_)
+    assert (result.code, len(result.events)) == (Code.ACCEPTED, 1)
+    assert found.next_at == clock.now() + MINUTE * 10
+
+
+async def _spent(_: Any, writer: Any) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx-ratelimit-remaining: 0\r\nx-ratelimit-reset: 600\r\n\r\n")
+
+
+async def test_a_poll_begun_with_code_that_was_replaced_meanwhile_stores_nothing(world: World, author: Author) -> None:
+    id_ = await author.enabled("return [1]")
+    [claimed] = (await world.poller.claim(10)).mine
+    [stored] = (await author.integrations.get(world.caller, author.id)).triggers
+    draft = TriggerDraft("New Ticket", "", "return [2]", ())
+    await author.integrations.replace_trigger(world.caller, author.id, stored.id, draft)
+
+    assert (await world.poller.run(claimed)).code == Code.STALE
+    assert await world.keys(id_) == []
+    await author.poll()
+    assert [body["value"] for body in await world.bodies(id_)] == [2]
 
 
 async def test_code_that_is_replaced_goes_on_from_where_the_old_one_stopped(world: World, author: Author) -> None:

@@ -1,9 +1,9 @@
 """The use cases as `main.py` builds them, on a real store, with a manual clock and providers a test makes up."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, Literal
@@ -19,13 +19,15 @@ from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
 from hairtrigger.services.accounts import SCOPES, Caller
 from hairtrigger.services.calls import Calls
-from hairtrigger.services.catalogue import UserProvider, catalogue_of
+from hairtrigger.services.catalogue import Owned, UserProviders, catalogue_of
+from hairtrigger.services.claiming import Claiming
 from hairtrigger.services.connections import Connections
 from hairtrigger.services.firing import Firing
 from hairtrigger.services.polling import Poller, Result
 from hairtrigger.services.projects import Projects
 from hairtrigger.services.removing import Removing
 from hairtrigger.services.secrets import Secrets
+from hairtrigger.services.settling import Settling, Step, Stored
 from hairtrigger.services.triggers import Triggers
 from hairtrigger.store import events, outcomes, polls, triggers
 from hairtrigger.store.database import Store, Transaction
@@ -54,8 +56,8 @@ class Offline:
         raise AssertionError(f"{method} {url}")
 
 
-async def no_integrations(tx: Transaction, org_id: UUID, integration_id: UUID) -> Provider | None:
-    return None
+async def no_integrations(tx: Transaction, wanted: Collection[Owned]) -> dict[Owned, Provider]:
+    return {}
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,12 @@ class World:
         return id_
 
     async def poll_due(self) -> list[Result]:
-        return [await self.poller.run(claimed) for claimed in await self.poller.claim(100)]
+        return [await self.poller.run(claimed) for claimed in (await self.poller.claim(100)).mine]
+
+    def poller_on(self, store: Store) -> Poller:
+        """A worker that sees the database so."""
+        claiming = replace(self.poller.claiming, store=store)
+        return replace(self.poller, store=store, claiming=claiming, settle=settling_alone(store))
 
     async def trigger(self, id_: UUID) -> ProjectTrigger:
         return await self.triggers.get(self.caller, id_)
@@ -136,10 +143,10 @@ async def a_world(
     clock: ManualClock,
     vault: Vault,
     *providers: Provider,
-    user_provider: UserProvider = no_integrations,
+    user_providers: UserProviders = no_integrations,
 ) -> World:
     secrets = Secrets(vault)
-    catalogue = catalogue_of(providers, user_provider)
+    catalogue = catalogue_of(providers, user_providers)
     calls = Calls(Offline(), clock, secrets)
     work = Wake()
     removing = Removing(store, clock, catalogue, calls, secrets, "https://hooks.test")
@@ -156,13 +163,32 @@ async def a_world(
         project_id=project.id,
         connections=Connections(store, clock, catalogue, secrets),
         projects=projects,
-        poller=Poller(store, clock, catalogue, calls, work, DEADLINE),
+        poller=Poller(
+            store,
+            clock,
+            catalogue,
+            calls,
+            Claiming(store, clock, catalogue, DEADLINE, places=4),
+            settling_alone(store),
+            work,
+            DEADLINE,
+        ),
         firing=Firing(store, clock, catalogue, work, timedelta(minutes=1)),
         removing=removing,
         triggers=Triggers(
             store, clock, catalogue, calls, secrets, removing, "https://hooks.test", timedelta(seconds=1)
         ),
     )
+
+
+def settling_alone(store: Store) -> Callable[[Step], Awaitable[Stored]]:
+    """Each result in a group of its own, at once."""
+
+    async def settle(step: Step) -> Stored:
+        [stored] = await Settling(store).settle([step])
+        return stored
+
+    return settle
 
 
 async def _nothing(_: int) -> None:

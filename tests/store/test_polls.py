@@ -1,10 +1,13 @@
+from dataclasses import replace
 from datetime import timedelta
-from uuid import UUID
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
 from hairtrigger.store import polls, triggers
-from hairtrigger.store.database import Store
+from hairtrigger.store.database import Store, Transaction
+from hairtrigger.store.polls import Due, Progress
 from tests.store.build import a_project, a_trigger, an_organization
 from tests.support.clock import ManualClock
 
@@ -24,9 +27,21 @@ async def trigger_id(store: Store, clock: ManualClock) -> UUID:
         return trigger.id
 
 
-async def _claim(store: Store, clock: ManualClock) -> list[polls.Poll]:
+async def _claim(store: Store, clock: ManualClock, limit: int = 10) -> list[Due]:
+    """As one worker does it: what is due is due again in a minute."""
+    now = clock.now()
     async with store.transaction() as tx:
-        return await polls.claim(tx, clock.now(), HOLD, 10)
+        rows = await polls.due(tx, now, limit)
+        claimed = [Due(row.project_trigger_id, now + MINUTE, uuid4(), now + HOLD) for row in rows]
+        await polls.set_due(tx, claimed)
+    return claimed
+
+
+async def _end(tx: Transaction, claimed: Due, clock: ManualClock, cursor: dict[str, Any] | None = None) -> bool:
+    assert claimed.lease
+    again = clock.now() + MINUTE
+    ended = Progress(claimed.project_trigger_id, claimed.lease, cursor, ended=True, next_at=again)
+    return await polls.progress(tx, [ended]) == {claimed.lease}
 
 
 async def test_a_due_poll_is_claimed_once_and_its_next_time_is_set_before_the_work(
@@ -44,24 +59,43 @@ async def test_a_poll_whose_worker_died_is_claimed_again(store: Store, clock: Ma
     clock.advance(HOLD)
     [second] = await _claim(store, clock)
     async with store.transaction() as tx:
-        assert not await polls.finish(tx, _lease(first), {"seen": 1}, clock.now())
-        assert await polls.finish(tx, _lease(second), {"seen": 2}, clock.now())
+        assert not await _end(tx, first, clock, {"seen": 1})
+        assert await _end(tx, second, clock, {"seen": 2})
         found = await polls.get(tx, trigger_id)
     assert found
     assert found.cursor == {"seen": 2}
 
 
-async def test_a_failure_keeps_the_cursor(store: Store, clock: ManualClock, trigger_id: UUID) -> None:
+async def test_a_poll_that_ends_without_a_cursor_keeps_its_own_and_why_it_failed(
+    store: Store, clock: ManualClock, trigger_id: UUID
+) -> None:
     [first] = await _claim(store, clock)
     async with store.transaction() as tx:
-        await polls.finish(tx, _lease(first), {"seen": 1}, clock.now())
+        assert await _end(tx, first, clock, {"seen": 1})
     clock.advance(MINUTE)
     [second] = await _claim(store, clock)
+    assert second.lease
+    later = clock.now() + timedelta(minutes=5)
+    failed = Progress(
+        trigger_id, second.lease, None, ended=True, next_at=later, failures=1, error="500\0", failing_since=clock.now()
+    )
     async with store.transaction() as tx:
-        assert await polls.fail(tx, _lease(second), clock.now() + timedelta(minutes=5))
+        assert await polls.progress(tx, [failed]) == {second.lease}
         found = await polls.get(tx, trigger_id)
     assert found
-    assert (found.cursor, found.failures, found.next_at) == ({"seen": 1}, 1, clock.now() + timedelta(minutes=5))
+    assert (found.cursor, found.failures, found.next_at, found.lease) == ({"seen": 1}, 1, later, None)
+    assert (found.error, found.failing_since) == ("500", clock.now())
+
+
+async def test_a_page_moves_the_cursor_only(store: Store, clock: ManualClock, trigger_id: UUID) -> None:
+    [claimed] = await _claim(store, clock)
+    assert claimed.lease
+    async with store.transaction() as tx:
+        before = await polls.get(tx, trigger_id)
+        await polls.progress(tx, [Progress(trigger_id, claimed.lease, {"page": 1})])
+        after = await polls.get(tx, trigger_id)
+    assert before
+    assert after == replace(before, cursor={"page": 1})
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["disabled", "disabled and enabled again"])
@@ -70,18 +104,17 @@ async def test_a_poll_begun_before_its_trigger_was_disabled_stores_nothing(
 ) -> None:
     [claimed] = await _claim(store, clock)
     async with store.transaction() as tx:
-        await polls.stop(tx, trigger_id)
+        await polls.stop(tx, [trigger_id])
         if again:
             await polls.start(tx, trigger_id, "poll", clock.now(), MINUTE)
     async with store.transaction() as tx:
-        assert not await polls.finish(tx, _lease(claimed), {"seen": 1}, clock.now())
-        assert not await polls.fail(tx, _lease(claimed), clock.now())
+        assert not await _end(tx, claimed, clock, {"seen": 1})
 
 
 async def test_enabling_again_keeps_the_cursor(store: Store, clock: ManualClock, trigger_id: UUID) -> None:
     async with store.transaction() as tx:
         await polls.set_cursor(tx, trigger_id, {"seen": 1})
-        await polls.stop(tx, trigger_id)
+        await polls.stop(tx, [trigger_id])
         await polls.start(tx, trigger_id, "poll", clock.now(), MINUTE)
         found = await polls.get(tx, trigger_id)
     assert found
@@ -96,8 +129,7 @@ async def test_a_claim_takes_no_more_than_its_limit_and_the_most_overdue_first(
         for late in range(1, 6):
             other = await a_trigger(tx, known.org_id, known.project_id, clock.now())
             await polls.start(tx, other.id, "poll", clock.now() - late * MINUTE, MINUTE)
-    async with store.transaction() as tx:
-        claimed = await polls.claim(tx, clock.now(), HOLD, 3)
+    claimed = await _claim(store, clock, 3)
     assert len(claimed) == 3
     assert trigger_id not in {one.project_trigger_id for one in claimed}
 
@@ -108,8 +140,3 @@ async def test_schedules_are_not_claimed_as_polls(store: Store, clock: ManualClo
     assert await _claim(store, clock) == []
     async with store.transaction() as tx:
         assert [one.project_trigger_id for one in await polls.due_schedules(tx, clock.now(), 10)] == [trigger_id]
-
-
-def _lease(claimed: polls.Poll) -> UUID:
-    assert claimed.lease
-    return claimed.lease

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol, TypeVar
 from urllib.parse import urlencode, urljoin
 
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
+from hairtrigger.domain import quotas
 from hairtrigger.domain.errors import CredentialsRefused, MissingAtProvider, ProviderFailed
-from hairtrigger.domain.retry import parse_retry_after
 from hairtrigger.kit.config import Payload, wrong_part
 
 P = TypeVar("P", bound=Payload)
@@ -41,18 +41,33 @@ class Http(Protocol):
     ) -> Reply: ...
 
 
+@dataclass
+class Quota:
+    """How long a provider asked not to be asked again, by any of the answers to one question."""
+
+    wait: timedelta | None = None
+
+    def note(self, status: int, headers: Sequence[tuple[str, str]]) -> timedelta | None:
+        """What this answer asked for."""
+        asked = quotas.wait(status, dict(headers), datetime.now(UTC))
+        self.wait = max(filter(None, (self.wait, asked)), default=None)
+        return asked
+
+
 @dataclass(frozen=True)
 class Api:
     """The provider's API as one connection sees it.
 
     Answers outside 2xx raise: 401 and 403 `CredentialsRefused`, 404 `MissingAtProvider`, everything else
-    `ProviderFailed` with `retry_after` where the provider named one. 304 is returned as it is. Redirects of a GET are
-    followed: feeds move, and repositories are renamed.
+    `ProviderFailed` with `retry_after` where the provider named one; a 403 that names one is no refusal either. 304 is
+    returned as it is. Redirects of a GET are followed: feeds move, and repositories are renamed. Whatever a provider
+    says of its quota, with an error or without, is kept to by the engine.
     """
 
     http: Http
     base_url: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    quota: Quota = field(default_factory=Quota, compare=False, repr=False)
 
     async def get(self, path: str, params: Mapping[str, Any] | None = None, **headers: str) -> Any:
         query = f"?{urlencode(params, doseq=True)}" if params else ""
@@ -81,7 +96,7 @@ class Api:
             body=body,
             redirects="follow" if method == "GET" else "manual",
         )
-        _raise_for_status(reply)
+        _raise_for_status(reply, self.quota.note(reply.status, reply.headers))
         return reply
 
 
@@ -110,15 +125,13 @@ def _json(reply: Reply) -> Any:
         raise ProviderFailed(f"The provider answered {reply.status} with something that is not JSON.") from error
 
 
-def _raise_for_status(reply: Reply) -> None:
+def _raise_for_status(reply: Reply, wait: timedelta | None) -> None:
     if 200 <= reply.status < 300 or reply.status == 304:
         return
     match reply.status:
-        case 401 | 403:
+        case 401 | 403 if not wait:
             raise CredentialsRefused(f"The provider refused access with {reply.status}.")
         case 404:
             raise MissingAtProvider
         case status:
-            wait = header(reply, "retry-after")
-            retry_after = parse_retry_after(wait, datetime.now(UTC)) if wait else None
-            raise ProviderFailed(f"The provider answered {status}.", retry_after=retry_after)
+            raise ProviderFailed(f"The provider answered {status}.", retry_after=wait)

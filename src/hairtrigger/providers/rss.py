@@ -4,9 +4,8 @@ https://www.rssboard.org/rss-specification, https://www.rfc-editor.org/rfc/rfc42
 """
 
 import asyncio
-import hashlib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -20,6 +19,7 @@ from pydantic_core import to_json
 
 from hairtrigger.domain.errors import ProviderFailed
 from hairtrigger.domain.event import Draft, digest
+from hairtrigger.kit.cursor import mark, still_seen
 from hairtrigger.kit.http import Reply, header
 from hairtrigger.kit.trigger import Cursor, Page, Polling, PollingConfig, Provider, Question
 
@@ -36,11 +36,6 @@ class Entry:
     data: Mapping[str, Any]
     dated: datetime | None
 
-    @property
-    def mark(self) -> str:
-        """What of the key is kept in the cursor."""
-        return hashlib.sha256(self.key.encode()).hexdigest()[:16]
-
     def draft(self) -> Draft:
         return Draft(key=self.key, data=to_json(self.data), occurred_at=self.dated)
 
@@ -54,13 +49,13 @@ async def _poll(question: Question[Feed]) -> Page:
         return Page((), question.cursor, note="The feed has not changed.")
     listed = await asyncio.to_thread(_entries, reply, url)
     seen = dict.fromkeys(cursor.get("seen", ()))
-    new = {entry.mark: entry for entry in reversed(listed) if entry.mark not in seen}
+    new = {mark(entry.key): entry for entry in reversed(listed) if mark(entry.key) not in seen}
     return Page(
         events=[entry.draft() for entry in _oldest_first(list(new.values()))],
         cursor={
             "etag": header(reply, "etag"),
             "modified": header(reply, "last-modified"),
-            "seen": _seen([entry.mark for entry in listed], seen),
+            "seen": still_seen([mark(entry.key) for entry in listed], seen),
         },
     )
 
@@ -69,15 +64,6 @@ def _conditions(cursor: Cursor) -> dict[str, str]:
     """https://www.rfc-editor.org/rfc/rfc9110#name-conditional-requests"""
     conditions = {"if-none-match": cursor.get("etag"), "if-modified-since": cursor.get("modified")}
     return {name: value for name, value in conditions.items() if value}
-
-
-def _seen(listed: Sequence[str], seen: Collection[str]) -> list[str]:
-    """What the feed lists now, and, because entries come back, what went lately: the latest first.
-
-    It never gets shorter, so that a feed which is empty for once does not make everything new again.
-    """
-    known = list(dict.fromkeys([*listed, *seen]))
-    return known[: max(2 * len(listed) + 500, len(seen))]
 
 
 def _oldest_first(entries: Sequence[Entry]) -> Sequence[Entry]:

@@ -12,6 +12,7 @@ from hairtrigger.platform.clock import Clock
 from hairtrigger.services.catalogue import validated
 from hairtrigger.services.secrets import Secrets
 from hairtrigger.store import connections
+from hairtrigger.store.connections import Connection
 from hairtrigger.store.database import Transaction
 from hairtrigger.store.triggers import ProjectTrigger
 
@@ -52,5 +53,7 @@ class Calls:
         """The secrets of the trigger's connection; none where it has no connection."""
         if trigger.connection_id is None:
             return {}
-        connection = await connections.get(tx, trigger.org_id, trigger.connection_id)
+        return self.held_by(await connections.get(tx, trigger.org_id, trigger.connection_id))
+
+    def held_by(self, connection: Connection | None) -> dict[str, str]:
         return self.secrets.of_connection(connection) if connection else {}

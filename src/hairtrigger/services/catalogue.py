@@ -1,6 +1,6 @@
 """Which providers and triggers there are: the native ones, and those an organisation defined itself."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -13,13 +13,14 @@ from hairtrigger.kit.trigger import Provider, Trigger
 from hairtrigger.store.database import Transaction
 from hairtrigger.store.triggers import ProjectTrigger
 
-UserProvider = Callable[[Transaction, UUID, UUID], Awaitable[Provider | None]]  # of an organisation's integration
+Owned = tuple[UUID, UUID]  # an organisation, and an integration that may be its own
+UserProviders = Callable[[Transaction, Collection[Owned]], Awaitable[Mapping[Owned, Provider]]]
 
 
 @dataclass(frozen=True)
 class Catalogue:
     providers: Mapping[str, Provider]
-    user_provider: UserProvider
+    user_providers: UserProviders
 
     def native(self, provider_id: str) -> Provider | None:
         return self.providers.get(provider_id)
@@ -32,7 +33,8 @@ class Catalogue:
         """Raises `NotFound`; another organisation's integration is not found either."""
         found = self.native(provider_id)
         if found is None and org_id is not None and (integration_id := _uuid(provider_id)):
-            found = await self.user_provider(tx, org_id, integration_id)
+            owned = org_id, integration_id
+            found = (await self.user_providers(tx, [owned])).get(owned)
         if found is None:
             raise NotFound(f"There is no provider '{provider_id}'.")
         return found
@@ -46,13 +48,24 @@ class Catalogue:
             raise NotFound(f"The provider '{provider_id}' has no trigger '{trigger_id}'.")
         return provider, trigger
 
+    async def providers_of(self, tx: Transaction, triggers: Sequence[ProjectTrigger]) -> dict[UUID, Provider | None]:
+        """By trigger; None where it is gone."""
+        found: dict[UUID, Provider | None] = {one.id: self.native(one.provider_id) for one in triggers}
+        owned = {
+            one.id: (one.org_id, id_)
+            for one in triggers
+            if found[one.id] is None and (id_ := _uuid(one.provider_id)) is not None
+        }
+        made = await self.user_providers(tx, set(owned.values())) if owned else {}
+        return found | {id_: made.get(wanted) for id_, wanted in owned.items()}
+
 
 def catalogue_of(
-    providers: Sequence[Provider], user_provider: UserProvider, base_urls: Mapping[str, str] | None = None
+    providers: Sequence[Provider], user_providers: UserProviders, base_urls: Mapping[str, str] | None = None
 ) -> Catalogue:
     """`base_urls` points a provider at another address: an enterprise server, or a double in a test."""
     moved = base_urls or {}
-    return Catalogue({p.id: replace(p, base_url=moved.get(p.id, p.base_url)) for p in providers}, user_provider)
+    return Catalogue({p.id: replace(p, base_url=moved.get(p.id, p.base_url)) for p in providers}, user_providers)
 
 
 def validated(definition: Trigger, params: Mapping[str, Any]) -> Config:

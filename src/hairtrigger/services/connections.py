@@ -52,14 +52,17 @@ class Connections:
     async def update(
         self, caller: Caller, connection_id: UUID, name: str | None, held: Mapping[str, str] | None
     ) -> Connection:
-        """Secrets are replaced as a whole; None keeps them."""
+        """Secrets are replaced as a whole, and what polls with them is polled at once; None keeps them."""
+        now = self.clock.now()
         async with self.store.transaction() as tx:
             connection = await self._own(tx, caller, connection_id)
-            changed = replace(connection, name=name or connection.name, updated_at=self.clock.now())
+            changed = replace(connection, name=name or connection.name, updated_at=now)
             if held is not None:
                 await self._complete(tx, caller, connection.provider_id, held)
                 changed = replace(changed, secrets=self.secrets.seal_for_connection(connection_id, held))
             await connections.save(tx, changed)
+            if held is not None:
+                await connections.renew(tx, connection_id, now)
         return changed
 
     async def delete(self, caller: Caller, connection_id: UUID) -> None:

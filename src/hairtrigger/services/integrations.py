@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Literal, cast
 from uuid import UUID
 
@@ -278,6 +279,12 @@ def config_model(fields: Sequence[InputField]) -> type[PollingConfig]:
 
     A value may stand under its field's slug, its label, or its label in snake_case.
     """
+    return _config_model(tuple(fields))
+
+
+@lru_cache(maxsize=2000)
+def _config_model(fields: tuple[InputField, ...]) -> type[PollingConfig]:
+    """Making a model takes a millisecond, and every poll needs its own."""
     columns: dict[str, Any] = {
         f"input_{number}": _accepted(one, names)
         for number, (one, names) in enumerate(zip(fields, _names(fields), strict=True))

@@ -1,11 +1,11 @@
 """Asks providers what is new. Events and cursor of a page are stored together, under the lease of the poll."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
-from typing import Any, Self
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -20,26 +20,25 @@ from hairtrigger.domain.errors import (
     ProviderFailed,
     Unavailable,
 )
-from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.domain.outcome import Code
+from hairtrigger.domain.rhythm import AFTER_A_REFUSAL, LONGEST_WAIT, back_off, beats_between, next_beat
 from hairtrigger.kit.trigger import Page, Polling, Question
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
 from hairtrigger.services.accounts import Caller
 from hairtrigger.services.calls import Calls
 from hairtrigger.services.catalogue import Catalogue
+from hairtrigger.services.claiming import Claimed, Claiming, Claims
 from hairtrigger.services.recording import event_from
-from hairtrigger.store import events, outcomes, polls, retention, triggers
-from hairtrigger.store.database import Store, Transaction
+from hairtrigger.services.settling import CHANGED, End, Step, Stored
+from hairtrigger.store import triggers
+from hairtrigger.store.database import Store
 from hairtrigger.store.events import Event
-from hairtrigger.store.outcomes import Outcome
-from hairtrigger.store.polls import Poll
 from hairtrigger.store.triggers import ProjectTrigger
 
 log = structlog.get_logger()
 
-_LONGEST_BACKOFF = timedelta(hours=1)
 _MOST_PAGES = 100  # of one poll; the rest comes with the next
-_CHANGED = "The trigger was disabled, enabled again or claimed again; nothing more was stored."
 
 
 @dataclass(frozen=True)
@@ -55,14 +54,18 @@ class Result:
 
 
 @dataclass
-class _Found:
-    """What a poll has stored so far."""
+class _Run:
+    """One poll under way."""
 
-    fresh: list[UUID] = field(default_factory=list)
-    repeats: int = 0
+    claimed: Claimed
+    begun: datetime
+    stored: Stored = field(default_factory=lambda: Stored(mine=True))
+    question: Question[Any] | None = None
 
-    def plus(self, fresh: Sequence[UUID], repeats: int) -> Self:
-        return replace(self, fresh=[*self.fresh, *fresh], repeats=self.repeats + repeats)
+    @property
+    def wait(self) -> timedelta | None:
+        """What the provider asked for, by whatever it answered."""
+        return self.question.api.quota.wait if self.question else None
 
 
 @dataclass(frozen=True)
@@ -71,20 +74,16 @@ class Poller:
     clock: Clock
     catalogue: Catalogue
     calls: Calls
+    claiming: Claiming
+    settle: Callable[[Step], Awaitable[Stored]]  # many polls in a group
     work: Wake
     deadline: timedelta
 
-    async def claim(self, limit: int) -> list[Poll]:
-        async with self.store.transaction() as tx:
-            return await polls.claim(tx, self.clock.now(), self._hold, limit)
-
-    async def give_back(self, unfinished: Sequence[Poll]) -> None:
-        """Polls that were claimed and will not be finished here: they are due at once, for whoever comes first."""
-        async with self.store.transaction() as tx:
-            await polls.release(tx, [one.lease for one in unfinished], self.clock.now())
+    async def claim(self, limit: int) -> Claims:
+        return await self.claiming.due(limit)
 
     async def poll_now(self, caller: Caller, trigger_id: UUID) -> Result:
-        """Raises `NotReady` for a trigger that is disabled or does not poll, `Conflict` while it is being polled."""
+        """Raises `NotReady` for a trigger that is disabled or does not poll, `Conflict` while it can't be polled."""
         async with self.store.transaction() as tx:
             trigger = await triggers.get(tx, caller.org_id, trigger_id)
             if not trigger:
@@ -94,146 +93,99 @@ class Poller:
                 raise NotReady("This trigger does not poll: its events come by themselves.")
             if not trigger.enabled:
                 raise NotReady("The trigger is disabled. Enable it first.")
-            claimed = await polls.claim_one(tx, trigger_id, self.clock.now(), self._hold)
+            claimed = await self.claiming.one(tx, trigger)
         if not claimed:
             raise Conflict("The trigger is being polled at this moment.")
         return await self.run(claimed)
 
-    async def run(self, claimed: Poll) -> Result:
+    async def run(self, claimed: Claimed) -> Result:
         """Polls once. However it ends, that is recorded and the lease is given back."""
-        found = _Found()
-        trigger = None
+        run = _Run(claimed, self.clock.now())
         try:
-            async with asyncio.timeout(self.deadline.total_seconds()):
-                async with self.store.transaction() as tx:
-                    trigger = (await triggers.by_ids(tx, [claimed.project_trigger_id])).get(claimed.project_trigger_id)
-                    if not trigger:
-                        return Result(Code.STALE, "The trigger was deleted.")
-                    if not trigger.enabled:
-                        await self._record(tx, trigger, Code.STALE, _CHANGED, 0)
-                        return Result(Code.STALE, _CHANGED)
-                    trigger = replace(trigger, cursor=claimed.cursor)
-                    provider, definition = await self.catalogue.trigger(
-                        tx, trigger.org_id, trigger.provider_id, trigger.trigger_id
-                    )
-                    if not isinstance(definition, Polling):
-                        raise PollFailed("This trigger does not poll.")
-                    held = await self.calls.held(tx, trigger)
-                question = self.calls.asked(provider, definition, trigger, held)
-                return await self._drain(claimed, trigger, definition, question, found)
+            return await self._drain(run)
         except Unavailable:
             raise  # the database is away: the lease runs out by itself
         except TimeoutError:
             late = PollFailed(f"The poll took longer than {self.deadline}.")
-            return await self._failed(claimed, trigger, late, found, Code.TIMED_OUT)
+            return await self._failed(run, late, Code.TIMED_OUT)
         except HairtriggerError as error:
-            return await self._failed(claimed, trigger, error, found)
+            return await self._failed(run, error)
         except Exception:
-            log.exception("poll broke", project_trigger_id=str(claimed.project_trigger_id))
+            log.exception("poll broke", project_trigger_id=str(claimed.poll.project_trigger_id))
             broken = PollFailed("The poll broke inside the service; see its log.")
-            return await self._failed(claimed, trigger, broken, found, Code.BROKEN)
+            return await self._failed(run, broken, Code.BROKEN)
 
-    @property
-    def _hold(self) -> timedelta:
-        """Longer than any poll may take, so that a lease never ends under a poll that is still running."""
-        return self.deadline + timedelta(seconds=30)
-
-    async def _drain(
-        self, claimed: Poll, trigger: ProjectTrigger, definition: Polling[Any], question: Question[Any], found: _Found
-    ) -> Result:
+    async def _drain(self, run: _Run) -> Result:
+        definition, question = self._asked(run.claimed)
+        run.question = question
         silent = question.cursor is None and definition.baseline
+        late = asyncio.get_running_loop().time() + self.deadline.total_seconds()
         for page_number in count(1):
-            page = await definition.poll(question)
+            async with asyncio.timeout_at(late):
+                page = await definition.poll(question)
             last = not page.more or page_number == _MOST_PAGES
-            if not await self._commit(claimed, trigger, page, question, found, silent=silent, last=last):
-                return Result(Code.STALE, _CHANGED, tuple(found.fresh), found.repeats, page.console)
-            if found.fresh:
+            # A first look begun again must be silent again, so nothing of it is kept before its end.
+            if last or not silent:
+                run.stored = await self._stored(run, page, silent=silent, last=last)
+            if run.stored.fresh:
                 self.work.set()
-            if last:
-                code = Code.BASELINE if silent else _code(found)
-                return Result(code, page.note, tuple(found.fresh), found.repeats, page.console)
+            if last or not run.stored.mine:
+                code = Code.BASELINE if silent and run.stored.mine else run.stored.code
+                detail = page.note if run.stored.mine else CHANGED
+                return Result(code, detail, run.stored.fresh, run.stored.repeats, page.console)
             question = replace(question, cursor=page.cursor)
         raise AssertionError  # count never ends
 
-    async def _commit(
-        self,
-        claimed: Poll,
-        trigger: ProjectTrigger,
-        page: Page,
-        question: Question[Any],
-        found: _Found,
-        *,
-        silent: bool,
-        last: bool,
-    ) -> bool:
-        lease = claimed.lease
-        assert lease
-        new = [] if silent else _in_order(trigger, page, self.clock.now())
-        async with self.store.transaction() as tx:
-            mine = (
-                await polls.finish(tx, lease, dict(page.cursor), question.asked_at)
-                if last
-                # A first look begun again must be silent again, so nothing of it is kept before its end.
-                else silent or await polls.advance(tx, lease, dict(page.cursor))
-            )
-            if not mine:
-                await self._record(tx, trigger, Code.STALE, _CHANGED, len(found.fresh))
-                return False
-            fresh = await events.append(tx, new)
-            if repeats := [event.key for event in new if event.id not in fresh]:
-                await retention.remember_keys(tx, trigger.id, repeats, self.clock.now().date())
-            together = found.plus([event.id for event in new if event.id in fresh], len(repeats))
-            if last:
-                code = Code.BASELINE if silent else _code(together)
-                await self._record(tx, trigger, code, page.note, len(together.fresh))
-        found.fresh, found.repeats = together.fresh, together.repeats
-        return True
+    def _asked(self, claimed: Claimed) -> tuple[Polling[Any], Question[Any]]:
+        trigger, provider = claimed.trigger, claimed.provider
+        if provider is None:
+            raise NotFound(f"There is no provider '{trigger.provider_id}'.")
+        definition = provider.trigger(trigger.trigger_id)
+        if definition is None:
+            raise NotFound(f"The provider '{trigger.provider_id}' has no trigger '{trigger.trigger_id}'.")
+        if not isinstance(definition, Polling):
+            raise PollFailed("This trigger does not poll.")
+        trigger = replace(trigger, cursor=claimed.poll.cursor)
+        return definition, self.calls.asked(provider, definition, trigger, self.calls.held_by(claimed.connection))
 
-    async def _failed(
-        self,
-        claimed: Poll,
-        trigger: ProjectTrigger | None,
-        error: HairtriggerError,
-        found: _Found,
-        code: Code | None = None,
-    ) -> Result:
-        code = code or _failure_code(error)
-        lease = claimed.lease
-        assert lease
-        async with self.store.transaction() as tx:
-            if not await polls.fail(tx, lease, self._next_try(claimed, error)):
-                code = Code.STALE
-            if trigger:
-                await self._record(tx, trigger, code, error.message, len(found.fresh))
-        console, kind = (error.console, error.kind) if isinstance(error, PollFailed) else ((), None)
-        return Result(code, error.message, tuple(found.fresh), found.repeats, console, kind)
-
-    def _next_try(self, claimed: Poll, error: HairtriggerError) -> datetime:
-        """Later with every failure in a row, and never before the provider allows."""
-        every = timedelta(seconds=claimed.every_seconds or 60)
-        wait = min(every * (1 << min(claimed.failures, 16)), max(every, _LONGEST_BACKOFF))
-        asked = error.retry_after if isinstance(error, ProviderFailed) else None
-        return self.clock.now() + max(wait, asked or timedelta())
-
-    async def _record(self, tx: Transaction, trigger: ProjectTrigger, code: Code, detail: str, count: int) -> None:
+    async def _stored(self, run: _Run, page: Page, *, silent: bool, last: bool) -> Stored:
         now = self.clock.now()
-        await outcomes.record(tx, Outcome(Kind.POLL, code, now, trigger.org_id, trigger.id, detail, count))
+        new = () if silent else _in_order(run.claimed.trigger, page, now)
+        end = self._succeeded(run, page, now, silent=silent) if last else None
+        return await self.settle(Step(run.claimed, now, page.cursor, new, run.stored, end))
+
+    def _succeeded(self, run: _Run, page: Page, now: datetime, *, silent: bool) -> End:
+        poll = run.claimed.poll
+        beat = next_beat(poll.project_trigger_id, poll.every, now)
+        paused_until = now + min(run.wait, LONGEST_WAIT) if run.wait else None
+        skipped = beats_between(poll.project_trigger_id, poll.every, run.begun, now)
+        says = [page.note, f"It took so long that {skipped} polls were skipped." if skipped else ""]
+        return End(
+            next_at=max(beat, paused_until or beat),
+            detail=" ".join(filter(None, says)),
+            code=Code.BASELINE if silent else None,
+            succeeded_at=run.begun,
+            paused_until=paused_until,
+        )
+
+    async def _failed(self, run: _Run, error: HairtriggerError, code: Code = Code.FAILED) -> Result:
+        now, poll = self.clock.now(), run.claimed.poll
+        asked = run.wait or (error.retry_after if isinstance(error, ProviderFailed) else None)
+        paused_until = now + min(asked, LONGEST_WAIT) if asked else None
+        wait = back_off(poll.every, poll.failures)
+        if asked:
+            code = Code.RATE_LIMITED
+        if isinstance(error, CredentialsRefused):
+            code, wait = Code.CREDENTIALS_REFUSED, max(wait, AFTER_A_REFUSAL)
+        next_at = max(now + wait, paused_until or now)
+        end = End(next_at, error.message, code, error=error.message, paused_until=paused_until)
+        stored = await self.settle(Step(run.claimed, now, before=run.stored, end=end))
+        console, kind = (error.console, error.kind) if isinstance(error, PollFailed) else ((), None)
+        ended = (code, error.message) if stored.mine else (Code.STALE, CHANGED)
+        return Result(*ended, stored.fresh, stored.repeats, console, kind)
 
 
-def _in_order(trigger: ProjectTrigger, page: Page, now: datetime) -> Sequence[Event]:
+def _in_order(trigger: ProjectTrigger, page: Page, now: datetime) -> tuple[Event, ...]:
     """Ids sort by time: a microsecond apart, the events of a page keep their order."""
-    return [event_from(trigger, draft, now + timedelta(microseconds=place)) for place, draft in enumerate(page.events)]
-
-
-def _code(found: _Found) -> Code:
-    if found.fresh:
-        return Code.ACCEPTED
-    return Code.DUPLICATE if found.repeats else Code.EMPTY
-
-
-def _failure_code(error: HairtriggerError) -> Code:
-    if isinstance(error, CredentialsRefused):
-        return Code.CREDENTIALS_REFUSED
-    if isinstance(error, ProviderFailed) and error.retry_after:
-        return Code.RATE_LIMITED
-    return Code.FAILED
+    drafts = enumerate(page.events)
+    return tuple(event_from(trigger, draft, now + timedelta(microseconds=place)) for place, draft in drafts)

@@ -11,18 +11,20 @@ import structlog
 from hairtrigger.domain.errors import Unavailable
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
+from hairtrigger.services.claiming import Claimed
 from hairtrigger.services.firing import Firing
 from hairtrigger.services.polling import Poller
 from hairtrigger.services.removing import Removing
 from hairtrigger.store import agenda, deliveries
 from hairtrigger.store.database import Store
-from hairtrigger.store.polls import Poll
 
 log = structlog.get_logger()
 
 _TICK = timedelta(milliseconds=100)
 _LONGEST = timedelta(seconds=1)  # a trigger that another process enables waits no longer
+_GATHER = timedelta(milliseconds=20)  # meanwhile several places become free, and one claim fills them all
 _MOST_RETRIES = 500
+_MOST_SCHEDULES = 1000
 
 
 @dataclass
@@ -34,12 +36,21 @@ class Ticking:
     removing: Removing
     work: Wake
     concurrent_polls: int
-    _polling: dict[asyncio.Task[None], Poll] = field(default_factory=dict, init=False)
+    _polling: dict[asyncio.Task[None], Claimed] = field(default_factory=dict, init=False)
+    _cut_off: list[Claimed] = field(default_factory=list, init=False)
+    _left: Wake = field(default_factory=Wake, init=False)  # a poll has ended
     _due: dict[str, Wake] = field(default_factory=lambda: {kind: Wake() for kind in agenda.KINDS}, init=False)
     _stopping: bool = field(default=False, init=False)
     _claiming: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     async def run(self) -> None:
+        """Until it is cancelled; what it polls at that moment is due at once, for another."""
+        try:
+            await self._loops()
+        finally:
+            await self._give_back()
+
+    async def _loops(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(repeat("agenda", self._look))
             tasks.create_task(self._when_due("polls", lambda: self._start_polls(tasks)))
@@ -56,13 +67,18 @@ class Ticking:
             async with asyncio.timeout(at_most.total_seconds()), self._claiming:
                 if self._polling:
                     await asyncio.wait(list(self._polling))
-        unfinished = dict(self._polling)
+        unfinished = list(self._polling)
         for task in unfinished:
             task.cancel()
         if unfinished:
             await asyncio.wait(unfinished)
-            with suppress(Unavailable):
-                await self.poller.give_back(list(unfinished.values()))
+        await self._give_back()
+
+    async def _give_back(self) -> None:
+        cut_off, self._cut_off = self._cut_off, []
+        if cut_off:
+            with suppress(Unavailable):  # their leases end by themselves
+                await self.poller.claiming.give_back(cut_off)
 
     async def _look(self) -> timedelta:
         """Asks once for all loops what is due, and sleeps until the next of it."""
@@ -85,21 +101,42 @@ class Ticking:
         await repeat(kind, once)
 
     async def _start_polls(self, tasks: asyncio.TaskGroup) -> None:
-        async with self._claiming:
-            free = self.concurrent_polls - len(self._polling)
-            for claimed in await self.poller.claim(free) if free else ():
-                task = tasks.create_task(self._poll(claimed))
-                self._polling[task] = claimed
-                task.add_done_callback(self._polling.pop)
+        """Until nothing more is due."""
+        while not self._stopping:
+            if not self._free:
+                await self._left.wait(_TICK)
+                continue
+            async with self._claiming:
+                free = self._free
+                claims = await self.poller.claim(free)
+                for claimed in claims.mine:
+                    task = tasks.create_task(self._poll(claimed))
+                    self._polling[task] = claimed
+                    task.add_done_callback(self._gone)
+            if claims.looked_at < free:
+                return
+            await asyncio.sleep(_GATHER.total_seconds())
 
-    async def _poll(self, claimed: Poll) -> None:
+    @property
+    def _free(self) -> int:
+        return 0 if self._stopping else self.concurrent_polls - len(self._polling)
+
+    def _gone(self, task: asyncio.Task[None]) -> None:
+        claimed = self._polling.pop(task)
+        if task.cancelled():
+            self._cut_off.append(claimed)
+        self._left.set()
+
+    async def _poll(self, claimed: Claimed) -> None:
         try:
             await self.poller.run(claimed)
         except Unavailable:
-            log.warning("database away, poll will be repeated", project_trigger_id=str(claimed.project_trigger_id))
+            log.warning("database away, poll will be repeated", project_trigger_id=str(claimed.trigger.id))
 
     async def _fire(self) -> None:
-        await self.firing.run_due()
+        fired = _MOST_SCHEDULES
+        while fired == _MOST_SCHEDULES:
+            fired = await self.firing.run_due(_MOST_SCHEDULES)
 
     async def _requeue(self) -> None:
         async with self.store.transaction() as tx:

@@ -175,7 +175,7 @@ class Triggers:
         if not await triggers.save(tx, disabled):
             raise Conflict("The trigger was changed by somebody else just now. Look at it again.")
         await triggers.route(tx, trigger, ())
-        await polls.stop(tx, trigger.id)
+        await polls.stop(tx, [trigger.id])
         definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)
         if isinstance(definition, Webhook) and definition.subscription:
             await triggers.plan_removal(tx, self._removal(trigger, await self.calls.held(tx, trigger), now), now)

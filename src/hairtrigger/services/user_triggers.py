@@ -1,11 +1,10 @@
 """Triggers users define themselves, as providers like any other: their polling code answers the questions."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 from pydantic_core import to_json
 
@@ -24,6 +23,7 @@ from hairtrigger.sandbox.code import (
     place,
 )
 from hairtrigger.sandbox.host import Sandbox
+from hairtrigger.services.catalogue import Owned
 from hairtrigger.services.integrations import config_model, inputs_of, passwords_of
 from hairtrigger.store import integrations
 from hairtrigger.store.database import Transaction
@@ -48,18 +48,19 @@ class UserTriggers:
     sandbox: Sandbox
     egress: Egress
 
-    async def provider(self, tx: Transaction, org_id: UUID, integration_id: UUID) -> Provider | None:
-        """An organisation's integration; None where it has no such one."""
-        found = await integrations.get(tx, org_id, integration_id)
-        if not found:
-            return None
-        required = tuple(field.slug for field in found.auth_fields if field.required)
+    async def providers(self, tx: Transaction, wanted: Collection[Owned]) -> dict[Owned, Provider]:
+        """The integrations that there are: another organisation's is not there."""
+        found = await integrations.with_triggers(tx, wanted)
+        return {(one.org_id, one.id): self._provider(one, triggers) for one, triggers in found}
+
+    def _provider(self, integration: Integration, triggers: Sequence[IntegrationTrigger]) -> Provider:
+        required = tuple(field.slug for field in integration.auth_fields if field.required)
         return Provider(
-            id=str(found.id),
-            name=found.name,
-            icon=found.icon_url or "",
+            id=str(integration.id),
+            name=integration.name,
+            icon=integration.icon_url or "",
             auth=Held(required),
-            triggers=tuple(self._trigger(found, one) for one in await integrations.triggers(tx, integration_id)),
+            triggers=tuple(self._trigger(integration, one) for one in triggers),
         )
 
     def _trigger(self, integration: Integration, stored: IntegrationTrigger) -> Polling[Any]:
@@ -75,7 +76,7 @@ class UserTriggers:
                 hidden=passwords_of(fields, config),
                 tenant=str(integration.org_id),
             )
-            page = await self._page(program, question.asked_at)
+            page = await self._page(program, question)
             return replace(page, events=[replace(one, type=event_type(integration, stored)) for one in page.events])
 
         return Polling(
@@ -87,13 +88,18 @@ class UserTriggers:
             baseline=False,  # the code is told since when
         )
 
-    async def _page(self, program: Program, asked_at: datetime) -> Page:
+    async def _page(self, program: Program, question: Question[PollingConfig]) -> Page:
+        async def fetch(request: HttpRequest) -> HttpResponse:
+            response = await self.fetch(request)
+            question.api.quota.note(response.status, response.headers)
+            return response
+
         try:
-            outcome = await self.sandbox.run(program, self.fetch)
+            outcome = await self.sandbox.run(program, fetch)
         except PollError as error:
             said = f"{error.name}: {error.message}{place(error.line, error.column)}"
             raise PollFailed(said, error.console, error.kind) from error
-        cursor = {_LAST: asked_at.isoformat()}  # its start: what happened meanwhile comes with the next
+        cursor = {_LAST: question.asked_at.isoformat()}  # its start: what happened meanwhile comes with the next
         return Page([draft_of(one) for one in outcome.value], cursor, console=outcome.console)
 
     async def fetch(self, request: HttpRequest) -> HttpResponse:

@@ -6,8 +6,9 @@ from uuid import UUID
 
 from sqlalchemy import delete, insert, select, update
 
+from hairtrigger.store import paces, polls
 from hairtrigger.store.database import Transaction
-from hairtrigger.store.tables import connection
+from hairtrigger.store.tables import connection, project_trigger
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,13 @@ async def of_organization(tx: Transaction, org_id: UUID, provider_id: str | None
 
 async def save(tx: Transaction, changed: Connection) -> None:
     await tx.connection.execute(update(connection).where(connection.c.id == changed.id).values(vars(changed)))
+
+
+async def renew(tx: Transaction, connection_id: UUID, now: datetime) -> None:
+    """Its secrets are new: what polls with the old ones stores nothing, and everything that uses it is due at once."""
+    await polls.interrupt(tx, project_trigger.c.connection_id == connection_id, again_at=now)
+    held = await paces.locked(tx, [connection_id])
+    await paces.save(tx, [one.fresh() for one in held.values()])
 
 
 async def remove(tx: Transaction, org_id: UUID, connection_id: UUID) -> bool:

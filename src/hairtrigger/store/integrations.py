@@ -1,6 +1,7 @@
 """Integrations that organisations define, with their icons, actions and triggers."""
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,11 +9,12 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 from pydantic_core import to_jsonable_python
-from sqlalchemy import RowMapping, Table, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, RowMapping, Table, and_, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 
 from hairtrigger.domain.integration import ActionField, AuthField, AuthType, InputField, OAuthClient
+from hairtrigger.store import polls
 from hairtrigger.store.database import Transaction
 from hairtrigger.store.tables import (
     connection,
@@ -20,7 +22,6 @@ from hairtrigger.store.tables import (
     integration_action,
     integration_icon,
     integration_trigger,
-    poll,
     project_trigger,
 )
 
@@ -96,6 +97,20 @@ async def get(tx: Transaction, org_id: UUID, integration_id: UUID, *, for_update
         statement = statement.with_for_update()
     row = (await tx.connection.execute(statement)).mappings().one_or_none()
     return _INTEGRATION.validate_python(dict(row)) if row else None
+
+
+async def with_triggers(
+    tx: Transaction, wanted: Collection[tuple[UUID, UUID]]
+) -> list[tuple[Integration, list[IntegrationTrigger]]]:
+    """By organisation and id; those that there are. Two queries, however many are wanted."""
+    statement = select(integration).where(tuple_(integration.c.org_id, integration.c.id).in_(wanted))
+    rows = (await tx.connection.execute(statement)).mappings().all()
+    found = [_INTEGRATION.validate_python(dict(row)) for row in rows]
+    statement = select(integration_trigger).where(integration_trigger.c.integration_id.in_([one.id for one in found]))
+    made: defaultdict[UUID, list[IntegrationTrigger]] = defaultdict(list)
+    for row in (await tx.connection.execute(statement.order_by(integration_trigger.c.id))).mappings():
+        made[row["integration_id"]].append(_TRIGGER.validate_python(dict(row)))
+    return [(one, made[one.id]) for one in found]
 
 
 async def of_organization(tx: Transaction, org_id: UUID) -> list[Integration]:
@@ -223,8 +238,11 @@ async def triggers(tx: Transaction, integration_id: UUID) -> list[IntegrationTri
 
 
 async def save_trigger(tx: Transaction, changed: IntegrationTrigger) -> bool:
-    """False when the name is another's."""
-    return await _saved(tx, integration_trigger, _columns(changed))
+    """False when the name is another's. A poll that began with the code before stores nothing."""
+    if not await _saved(tx, integration_trigger, _columns(changed)):
+        return False
+    await polls.interrupt(tx, _uses(changed))
+    return True
 
 
 async def remove_trigger(tx: Transaction, integration_id: UUID, trigger_id: UUID) -> bool:
@@ -238,14 +256,17 @@ async def disable_users(tx: Transaction, gone: IntegrationTrigger, now: datetime
     """
     users = (
         update(project_trigger)
-        .where(project_trigger.c.provider_id == str(gone.integration_id), project_trigger.c.trigger_id == gone.slug)
+        .where(_uses(gone))
         .values(enabled=False, generation=project_trigger.c.generation + 1, updated_at=now)
         .returning(project_trigger.c.id)
     )
     ids = list((await tx.connection.execute(users)).scalars())
-    off_the_clock = update(poll).where(poll.c.project_trigger_id.in_(ids))
-    await tx.connection.execute(off_the_clock.values(next_at=None, lease=None, leased_until=None))
+    await polls.stop(tx, ids)
     return ids
+
+
+def _uses(used: IntegrationTrigger) -> ColumnElement[bool]:
+    return and_(project_trigger.c.provider_id == str(used.integration_id), project_trigger.c.trigger_id == used.slug)
 
 
 # -- what actions and triggers have in common

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Select, insert, select
+from sqlalchemy import Select, bindparam, func, insert, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from hairtrigger.domain.ids import day_of, first_id, new_id
 from hairtrigger.domain.outcome import Code, Kind
@@ -29,9 +30,16 @@ class Outcome:
     key: str | None = None  # of a repeat: the event it repeats
 
 
+# One statement for a whole batch, not one for each row of it.
+_ARRAYS = func.unnest(*(bindparam(one.name, type_=ARRAY(one.type)) for one in outcome.c))
+_GIVEN = _ARRAYS.table_valued(*outcome.c.keys()).render_derived()
+_RECORD = insert(outcome).from_select(outcome.c.keys(), select(_GIVEN))
+
+
 async def record(tx: Transaction, *outcomes: Outcome) -> None:
     if outcomes:
-        await tx.connection.execute(insert(outcome), [_row(one) for one in outcomes])
+        rows = [_row(one) for one in outcomes]
+        await tx.connection.execute(_RECORD, {name: [row[name] for row in rows] for name in rows[0]})
 
 
 async def of_trigger(tx: Transaction, project_trigger_id: UUID, *, limit: int = 50) -> list[Outcome]:

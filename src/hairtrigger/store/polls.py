@@ -1,21 +1,23 @@
 """When polls and schedules are due, who runs them, and how far they have come.
 
 A claim sets the next due time *before* the work, so a crash never stops a trigger; and a result commits only under
-the lease it was claimed with, so two workers never both store the same poll.
+the lease it was claimed with, so two workers never both store the same poll. Whoever locks several rows locks them in
+the order of their ids, or skips what is locked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import and_, case, delete, func, literal, or_, select, update
-from sqlalchemy.dialects.postgresql import INTERVAL
+from pydantic_core import to_json
+from sqlalchemy import Select, and_, case, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from hairtrigger.store.database import Transaction
 from hairtrigger.store.tables import poll, project_trigger
+from hairtrigger.store.text import storable
 
 Kind = Literal["poll", "schedule"]
 
@@ -31,13 +33,56 @@ class Poll:
     cursor: dict[str, Any] | None
     last_at: datetime | None
     failures: int
+    error: str | None = None
+    failing_since: datetime | None = None
+
+    @property
+    def every(self) -> timedelta:
+        return timedelta(seconds=self.every_seconds or 60)
+
+
+@dataclass(frozen=True)
+class Due:
+    """When a poll is due next, and whose it is until then; without a lease it is nobody's."""
+
+    project_trigger_id: UUID
+    next_at: datetime | None
+    lease: UUID | None = None
+    leased_until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a poll has come. `ended` gives its lease back; until then only the cursor moves."""
+
+    project_trigger_id: UUID
+    lease: UUID
+    cursor: dict[str, Any] | None  # None: as it was
+    ended: bool = False
+    next_at: datetime | None = None
+    last_at: datetime | None = None
+    failures: int = 0
+    error: str | None = None
+    failing_since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Fired:
+    """A schedule after its ticks."""
+
+    project_trigger_id: UUID
+    last_at: datetime
+    next_at: datetime | None
+
+
+# By their places: a row as a mapping costs several times as much, and thousands are read every second.
+_POLL = tuple(poll.c[name] for name in Poll.__dataclass_fields__)
 
 
 async def get(tx: Transaction, project_trigger_id: UUID) -> Poll | None:
-    row = (
-        await tx.connection.execute(select(poll).where(poll.c.project_trigger_id == project_trigger_id))
-    ).one_or_none()
-    return Poll(**row._mapping) if row else None
+    statement = select(*_POLL).where(poll.c.project_trigger_id == project_trigger_id)
+    row = (await tx.connection.execute(statement)).one_or_none()
+    return Poll(*row) if row else None
 
 
 async def start(
@@ -51,6 +96,8 @@ async def start(
         "lease": None,
         "leased_until": None,
         "failures": 0,
+        "error": None,
+        "failing_since": None,
     }
     statement = upsert(poll).values(project_trigger_id=project_trigger_id, **values)
     await tx.connection.execute(statement.on_conflict_do_update(index_elements=["project_trigger_id"], set_=values))
@@ -62,80 +109,102 @@ async def set_cursor(tx: Transaction, project_trigger_id: UUID, cursor: dict[str
     )
 
 
-async def advance(tx: Transaction, lease: UUID, cursor: dict[str, Any]) -> bool:
-    """Stores a page's cursor and keeps the lease. False when it is no longer ours: store nothing."""
-    statement = update(poll).where(poll.c.lease == lease).values(cursor=cursor).returning(poll.c.project_trigger_id)
-    return (await tx.connection.execute(statement)).first() is not None
+async def stop(tx: Transaction, project_trigger_ids: Iterable[UUID]) -> None:
+    """Off the clock. What has begun stores nothing any more."""
+    await _update(tx, poll.c.project_trigger_id.in_(project_trigger_ids), next_at=None, lease=None, leased_until=None)
 
 
-async def stop(tx: Transaction, project_trigger_id: UUID) -> None:
-    statement = update(poll).where(poll.c.project_trigger_id == project_trigger_id)
-    await tx.connection.execute(statement.values(next_at=None, lease=None, leased_until=None))
+async def interrupt(tx: Transaction, which: Any, *, again_at: datetime | None = None) -> None:
+    """Polls of these triggers that have begun store nothing: what they began with is no longer so.
+
+    `which` is a condition on `project_trigger`. The triggers stay on the clock, from `again_at` if that is given.
+    """
+    ids = select(project_trigger.c.id).where(which)
+    polling = and_(poll.c.project_trigger_id.in_(ids), poll.c.kind == "poll", poll.c.next_at.is_not(None))
+    values = {"lease": None, "leased_until": None} | ({"next_at": again_at} if again_at else {})
+    await _update(tx, polling, **values)
 
 
-async def forget(tx: Transaction, project_trigger_id: UUID) -> None:
-    await tx.connection.execute(delete(poll).where(poll.c.project_trigger_id == project_trigger_id))
+async def due(tx: Transaction, now: datetime, limit: int) -> list[Poll]:
+    """Locks up to `limit` due polls that nobody runs, the most overdue first."""
+    return [Poll(*row) for row in await tx.connection.execute(_due(now, limit))]
 
 
-async def claim(tx: Transaction, now: datetime, hold: timedelta, limit: int) -> list[Poll]:
-    """Leases up to `limit` due polls, the most overdue first. A missed time is not made up for."""
-    due = (
-        select(poll.c.project_trigger_id)
+def _due(now: datetime, limit: int) -> Select[Any]:
+    return (
+        select(*_POLL)
         .where(poll.c.kind == "poll", poll.c.next_at <= now, _free(now))
         .order_by(poll.c.next_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
-        .cte("due")  # as a plain subquery it could run twice and lock more than the limit
     )
-    return await _lease(tx, poll.c.project_trigger_id.in_(select(due.c.project_trigger_id)), now, hold)
 
 
-async def claim_one(tx: Transaction, project_trigger_id: UUID, now: datetime, hold: timedelta) -> Poll | None:
-    """Leases this poll whether due or not. None while somebody else runs it."""
-    claimed = await _lease(tx, and_(poll.c.project_trigger_id == project_trigger_id, _free(now)), now, hold)
-    return claimed[0] if claimed else None
+async def due_or_not(tx: Transaction, project_trigger_id: UUID, now: datetime) -> Poll | None:
+    """Locks this poll. None while somebody else runs it, or takes it."""
+    statement = select(*_POLL).where(poll.c.project_trigger_id == project_trigger_id, _free(now))
+    row = (await tx.connection.execute(statement.with_for_update(skip_locked=True))).one_or_none()
+    return Poll(*row) if row else None
 
 
-async def finish(
-    tx: Transaction, lease: UUID, cursor: dict[str, Any], last_at: datetime, *, again_at: datetime | None = None
-) -> bool:
-    """Stores how far a poll has come and ends its lease. False when the lease is no longer ours: store nothing."""
-    values: dict[str, Any] = {
-        "cursor": cursor,
-        "last_at": last_at,
-        "failures": 0,
-        "lease": None,
-        "leased_until": None,
-    }
-    if again_at is not None:
-        values["next_at"] = again_at
-    statement = update(poll).where(poll.c.lease == lease).values(values).returning(poll.c.project_trigger_id)
-    return (await tx.connection.execute(statement)).first() is not None
+_SET_DUE = text(
+    """
+    UPDATE poll SET next_at = given.next_at, lease = given.lease, leased_until = given.leased_until
+    FROM unnest(
+        CAST(:project_trigger_id AS uuid[]), CAST(:next_at AS timestamptz[]),
+        CAST(:lease AS uuid[]), CAST(:leased_until AS timestamptz[])
+    ) AS given (project_trigger_id, next_at, lease, leased_until)
+    WHERE poll.project_trigger_id = given.project_trigger_id
+    """
+)
 
 
-async def fail(tx: Transaction, lease: UUID, next_at: datetime) -> bool:
-    """Ends a lease without moving the cursor. A trigger that was disabled meanwhile stays off the clock."""
-    statement = (
-        update(poll)
-        .where(poll.c.lease == lease)
-        .values(
-            failures=poll.c.failures + 1,
-            next_at=case((poll.c.next_at.is_(None), None), else_=next_at),
-            lease=None,
-            leased_until=None,
-        )
-        .returning(poll.c.project_trigger_id)
-    )
-    return (await tx.connection.execute(statement)).first() is not None
+async def set_due(tx: Transaction, changed: Sequence[Due]) -> None:
+    """Of polls that this transaction has locked."""
+    if changed:
+        await tx.connection.execute(_SET_DUE, _columns(changed))
 
 
-async def release(tx: Transaction, leases: Sequence[UUID | None], now: datetime) -> None:
+async def release(tx: Transaction, leases: Sequence[UUID], now: datetime) -> None:
     """Ends leases as if they had never been taken: the polls are due at once."""
-    await tx.connection.execute(
-        update(poll)
-        .where(poll.c.lease.in_(leases))
-        .values(next_at=case((poll.c.next_at.is_(None), None), else_=now), lease=None, leased_until=None)
+    next_at = case((poll.c.next_at.is_(None), None), else_=now)
+    await _update(tx, poll.c.lease.in_(leases), next_at=next_at, lease=None, leased_until=None)
+
+
+# Locked in the order of their ids first: others who want several of them do so too.
+_PROGRESS = text(
+    """
+    WITH given AS (
+        SELECT * FROM unnest(
+            CAST(:project_trigger_id AS uuid[]), CAST(:lease AS uuid[]), CAST(:cursor AS text[]),
+            CAST(:ended AS boolean[]), CAST(:next_at AS timestamptz[]), CAST(:last_at AS timestamptz[]),
+            CAST(:failures AS integer[]), CAST(:error AS text[]), CAST(:failing_since AS timestamptz[])
+        ) AS given (project_trigger_id, lease, cursor, ended, next_at, last_at, failures, error, failing_since)
+    ), mine AS (
+        SELECT given.* FROM poll JOIN given USING (project_trigger_id, lease)
+        ORDER BY project_trigger_id FOR UPDATE OF poll
     )
+    UPDATE poll SET
+        cursor = coalesce(mine.cursor::jsonb, poll.cursor),
+        next_at = CASE WHEN mine.ended THEN mine.next_at ELSE poll.next_at END,
+        last_at = CASE WHEN mine.ended THEN mine.last_at ELSE poll.last_at END,
+        failures = CASE WHEN mine.ended THEN mine.failures ELSE poll.failures END,
+        error = CASE WHEN mine.ended THEN mine.error ELSE poll.error END,
+        failing_since = CASE WHEN mine.ended THEN mine.failing_since ELSE poll.failing_since END,
+        lease = CASE WHEN mine.ended THEN NULL ELSE poll.lease END,
+        leased_until = CASE WHEN mine.ended THEN NULL ELSE poll.leased_until END
+    FROM mine WHERE poll.project_trigger_id = mine.project_trigger_id
+    RETURNING mine.lease
+    """
+)
+
+
+async def progress(tx: Transaction, made: Sequence[Progress]) -> set[UUID]:
+    """Stores how far polls have come, and returns the leases that were still in force: the others store nothing."""
+    columns = _columns(made)
+    columns["cursor"] = [None if one.cursor is None else to_json(one.cursor).decode() for one in made]
+    columns["error"] = [None if one.error is None else storable(one.error) for one in made]
+    return set((await tx.connection.execute(_PROGRESS, columns)).scalars())
 
 
 async def due_schedules(tx: Transaction, now: datetime, limit: int) -> list[Poll]:
@@ -144,35 +213,42 @@ async def due_schedules(tx: Transaction, now: datetime, limit: int) -> list[Poll
     Their triggers are locked too, without waiting: who disables one has its trigger first and then wants its poll.
     """
     statement = (
-        select(poll)
+        select(*_POLL)
         .join(project_trigger, project_trigger.c.id == poll.c.project_trigger_id)
         .where(poll.c.kind == "schedule", poll.c.next_at <= now)
         .order_by(poll.c.next_at)
         .limit(limit)
         .with_for_update(skip_locked=True, of=(poll, project_trigger))
     )
-    return [Poll(**row._mapping) for row in await tx.connection.execute(statement)]
+    return [Poll(*row) for row in await tx.connection.execute(statement)]
 
 
-async def fired(tx: Transaction, project_trigger_id: UUID, last_at: datetime, next_at: datetime | None) -> None:
-    statement = update(poll).where(poll.c.project_trigger_id == project_trigger_id)
-    await tx.connection.execute(statement.values(last_at=last_at, next_at=next_at))
+_FIRED = text(
+    """
+    UPDATE poll SET last_at = given.last_at, next_at = given.next_at
+    FROM unnest(
+        CAST(:project_trigger_id AS uuid[]), CAST(:last_at AS timestamptz[]), CAST(:next_at AS timestamptz[])
+    ) AS given (project_trigger_id, last_at, next_at)
+    WHERE poll.project_trigger_id = given.project_trigger_id
+    """
+)
+
+
+async def fired(tx: Transaction, made: Sequence[Fired]) -> None:
+    """Of schedules that this transaction has locked."""
+    if made:
+        await tx.connection.execute(_FIRED, _columns(made))
+
+
+async def _update(tx: Transaction, which: Any, **values: Any) -> None:
+    locked = select(poll.c.project_trigger_id).where(which).order_by(poll.c.project_trigger_id).with_for_update()
+    ids = select(locked.cte("locked").c.project_trigger_id)
+    await tx.connection.execute(update(poll).where(poll.c.project_trigger_id.in_(ids)).values(values))
 
 
 def _free(now: datetime) -> Any:
     return or_(poll.c.lease.is_(None), poll.c.leased_until <= now)
 
 
-async def _lease(tx: Transaction, which: Any, now: datetime, hold: timedelta) -> list[Poll]:
-    every = func.make_interval(0, 0, 0, 0, 0, 0, func.coalesce(poll.c.every_seconds, 60), type_=INTERVAL)
-    statement = (
-        update(poll)
-        .where(which)
-        .values(
-            lease=func.gen_random_uuid(),
-            leased_until=now + hold,
-            next_at=case((poll.c.next_at.is_(None), None), else_=literal(now, poll.c.next_at.type) + every),
-        )
-        .returning(poll)
-    )
-    return [Poll(**row._mapping) for row in await tx.connection.execute(statement)]
+def _columns(rows: Sequence[Due | Progress | Fired]) -> dict[str, list[Any]]:
+    return {name: [getattr(row, name) for row in rows] for name in vars(rows[0])} if rows else {}

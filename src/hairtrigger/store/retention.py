@@ -77,17 +77,21 @@ async def forget_keys(tx: Transaction, table: str, page: int, before: date) -> b
     return bool(page + KEY_PAGES < end)
 
 
-async def remember_keys(tx: Transaction, project_trigger_id: UUID, keys: Sequence[str], today: date) -> None:
-    """Keys that were seen again today count from today: what a feed goes on showing must not become new."""
-    await tx.connection.execute(
-        text(
-            """
-            UPDATE event_key SET day = CAST(:today AS date)
-            WHERE project_trigger_id = :trigger AND key = ANY(:keys) AND day < CAST(:today AS date) - 1
-            """
-        ),
-        {"trigger": project_trigger_id, "keys": list(keys), "today": today},
-    )
+async def remember_keys(tx: Transaction, seen: Sequence[tuple[UUID, str]], today: date) -> None:
+    """Keys of triggers that were seen again today count from today: what a feed goes on showing must not become new."""
+    if seen:
+        triggers, keys = zip(*seen, strict=True)
+        await tx.connection.execute(_REMEMBER, {"trigger": list(triggers), "key": list(keys), "today": today})
+
+
+_REMEMBER = text(
+    """
+    UPDATE event_key SET day = CAST(:today AS date)
+    FROM unnest(CAST(:trigger AS uuid[]), CAST(:key AS text[])) AS seen (project_trigger_id, key)
+    WHERE event_key.project_trigger_id = seen.project_trigger_id AND event_key.key = seen.key
+      AND day < CAST(:today AS date) - 1
+    """
+)
 
 
 async def clock_difference(tx: Transaction, now: datetime) -> float:

@@ -6,6 +6,7 @@ made in Python, and `day` is the UTC date inside it, so an id alone finds its pa
 
 from sqlalchemy import Boolean, Column, Date, DateTime, ForeignKey, Index, Integer, MetaData, SmallInteger, Table, Text
 from sqlalchemy import UniqueConstraint as Unique
+from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, UUID
 
 metadata = MetaData(
@@ -188,7 +189,19 @@ poll = Table(
     Column("cursor", JSONB),
     Column("last_at", _Instant),  # start of the last successful poll, or the last planned time that fired
     Column("failures", Integer, nullable=False),  # in a row
-    Index("poll_next_at_idx", "kind", "next_at"),
+    Column("error", Text),  # why the last poll failed; null when it did not
+    Column("failing_since", _Instant),  # the first of these failures
+    Index("poll_due_idx", "kind", "next_at", postgresql_where=sql("next_at IS NOT NULL")),
+    postgresql_with={"fillfactor": "50"},
+)
+
+pace = Table(  # how fast a connection is asked; made when it is first polled
+    "pace",
+    metadata,
+    Column("connection_id", UUID, _gone_with("connection.id"), primary_key=True),
+    Column("running", JSONB, nullable=False),  # leases of polls under way: when each ends at the latest
+    Column("queued_until", _Instant),  # when the last in the queue comes again
+    Column("paused_until", _Instant),  # the provider allows none before
     postgresql_with={"fillfactor": "50"},
 )
 

@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Label, and_, delete, func, insert, literal_column, or_, select, update
+from sqlalchemy import Label, and_, delete, func, insert, literal_column, null, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from hairtrigger.store import polls
+from hairtrigger.store.connections import Connection
 from hairtrigger.store.database import Transaction
 from hairtrigger.store.tables import app_route, connection, poll, project, project_trigger, removal
 
@@ -49,6 +51,10 @@ class Removal:
 
 _VERSION: Label[int] = literal_column("project_trigger.xmin").label("version")
 _COLUMNS = (*project_trigger.c, _VERSION, poll.c.cursor)
+# By their places: a row as a mapping costs several times as much, and thousands are read every second.
+_OWN = (name for name in ProjectTrigger.__dataclass_fields__ if name in project_trigger.c)
+_TRIGGER = (*(project_trigger.c[name] for name in _OWN), null().label("cursor"), _VERSION)
+_CONNECTION = tuple(connection.c[name] for name in Connection.__dataclass_fields__)
 _JOINED = project_trigger.outerjoin(poll, poll.c.project_trigger_id == project_trigger.c.id)
 
 
@@ -72,8 +78,25 @@ async def get(
 
 async def by_ids(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, ProjectTrigger]:
     """Of any organisation: for what a provider or the clock has addressed."""
-    rows = await tx.connection.execute(select(project_trigger, _VERSION).where(project_trigger.c.id.in_(ids)))
-    return {row.id: ProjectTrigger(**row._mapping) for row in rows}
+    rows = await tx.connection.execute(select(*_TRIGGER).where(project_trigger.c.id.in_(ids)))
+    return {row.id: ProjectTrigger(*row) for row in rows}
+
+
+async def with_connections(
+    tx: Transaction, ids: Sequence[UUID]
+) -> dict[UUID, tuple[ProjectTrigger, Connection | None]]:
+    """Of any organisation, for the clock. Another organisation's connection is none."""
+    own = and_(connection.c.id == project_trigger.c.connection_id, connection.c.org_id == project_trigger.c.org_id)
+    statement = (
+        select(*_TRIGGER, *_CONNECTION)
+        .select_from(project_trigger.outerjoin(connection, own))
+        .where(project_trigger.c.id.in_(ids))
+    )
+    found = {}
+    for row in await tx.connection.execute(statement):
+        trigger, held = ProjectTrigger(*row[: len(_TRIGGER)]), row[len(_TRIGGER) :]
+        found[trigger.id] = trigger, Connection(*held) if held[0] else None
+    return found
 
 
 async def of_project(tx: Transaction, org_id: UUID, project_id: str) -> list[ProjectTrigger]:
@@ -109,13 +132,29 @@ async def listening_to(tx: Transaction, provider_id: str, accounts: Sequence[str
 
 
 async def save(tx: Transaction, changed: ProjectTrigger) -> bool:
-    """False when the trigger was deleted, enabled or disabled since it was read: nothing is written then."""
+    """False when the trigger was changed by somebody else since it was read: nothing is written then.
+
+    A poll that began before stores nothing: whatever the change is, it was not asked with it.
+    """
     statement = (
         update(project_trigger)
         .where(project_trigger.c.id == changed.id, project_trigger.c.generation == changed.generation - 1)
         .values(_stored(changed))
     )
-    return (await tx.connection.execute(statement)).rowcount > 0
+    if (await tx.connection.execute(statement)).rowcount == 0:
+        return False
+    await polls.interrupt(tx, project_trigger.c.id == changed.id)
+    return True
+
+
+async def switch_off(tx: Transaction, ids: Sequence[UUID], now: datetime) -> None:
+    """Of triggers that this transaction has locked."""
+    if not ids:
+        return
+    statement = update(project_trigger).where(project_trigger.c.id.in_(ids))
+    await tx.connection.execute(
+        statement.values(enabled=False, generation=project_trigger.c.generation + 1, updated_at=now)
+    )
 
 
 async def save_secrets(tx: Transaction, project_trigger_id: UUID, secrets: bytes, now: datetime) -> None:

@@ -17,6 +17,7 @@ from hairtrigger.domain.slug import utf16_length
 from hairtrigger.services.accounts import Caller
 from hairtrigger.store import outcomes, polls, triggers
 from hairtrigger.store.database import Store
+from hairtrigger.store.polls import Due, Progress
 from hairtrigger.store.triggers import ProjectTrigger
 from tests.store.build import a_project, a_trigger
 from tests.support.clock import ManualClock
@@ -378,14 +379,13 @@ async def test_a_poll_under_way_stores_nothing_once_its_trigger_is_deleted(
         project = await a_project(tx, owner.org_id, clock.now())
         user = await a_trigger(tx, owner.org_id, project, clock.now(), provider_id=tracker, trigger_id=made["slug"])
         await polls.start(tx, user.id, "poll", clock.now())
-        claimed = await polls.claim_one(tx, user.id, clock.now(), timedelta(minutes=1))
+        lease = uuid4()
+        await polls.set_due(tx, [Due(user.id, clock.now(), lease, clock.now() + timedelta(minutes=1))])
 
     await acme.delete(f"/{tracker}/triggers/{made['id']}")
 
-    assert claimed
-    assert claimed.lease
     async with store.transaction() as tx:
-        assert not await polls.finish(tx, claimed.lease, {}, clock.now())
+        assert not await polls.progress(tx, [Progress(user.id, lease, {}, ended=True)])
 
 
 # -- ids

@@ -361,6 +361,8 @@ class Clockwork(BaseModel):
     upcoming: list[datetime] = Field(description="The next ten firings of a schedule.")
     last_at: datetime | None
     failures_in_a_row: int
+    failing_since: datetime | None = Field(description="When the first of these failures happened.")
+    last_error: str | None = Field(description="Why the latest poll failed; null when it did not.")
     outcomes: list[Outcome] = Field(description="Newest first.")
 
 

@@ -34,6 +34,8 @@ def router(
             upcoming=firing.upcoming(trigger),
             last_at=poll.last_at if poll else None,
             failures_in_a_row=poll.failures if poll else 0,
+            failing_since=poll.failing_since if poll else None,
+            last_error=poll.error if poll else None,
             outcomes=[Outcome.of(one) for one in ended],
         )
 

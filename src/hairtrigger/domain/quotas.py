@@ -1,0 +1,58 @@
+"""What providers say in headers about when to ask again. Each has its own dialect; the common ones are read.
+
+https://www.rfc-editor.org/rfc/rfc9110#name-retry-after
+https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/ (`RateLimit`, and before it `RateLimit-Reset`)
+https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api (`X-RateLimit-Reset` in epoch seconds)
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+from hairtrigger.domain.retry import parse_retry_after
+
+_PREFIXES = ("ratelimit", "x-ratelimit", "x-rate-limit")
+_TOO_MANY = 429
+_ERROR = 400
+_EPOCH_SECONDS = 10**9  # a number from here on is a moment, below it a length
+_EPOCH_MILLISECONDS = 10**12
+_PARTS = re.compile(r";\s*([rt])\s*=\s*(\d{1,10})")
+
+
+def wait(status: int, headers: Mapping[str, str], now: datetime) -> timedelta | None:
+    """How long the provider asks us to wait; none where it does not. Header names are lower case.
+
+    A `Retry-After` counts with any error. A reset counts when nothing is left of the quota, whatever the status.
+    """
+    after = headers.get("retry-after")
+    asked = parse_retry_after(after, now) if after and status >= _ERROR else None
+    return asked or _until_reset(status, headers, now)
+
+
+def _until_reset(status: int, headers: Mapping[str, str], now: datetime) -> timedelta | None:
+    for prefix in _PREFIXES:
+        reset, left = _number(headers.get(f"{prefix}-reset")), _number(headers.get(f"{prefix}-remaining"))
+        if reset is not None and (left == 0 or (left is None and status == _TOO_MANY)):
+            return _length(reset, now)
+    return _of_fields(headers.get("ratelimit", ""))
+
+
+def _of_fields(value: str) -> timedelta | None:
+    """`"default";r=0;t=30`, one or several: the longest of those of which nothing is left."""
+    quotas = [dict(_PARTS.findall(one)) for one in value.split(",")]
+    spent = [timedelta(seconds=int(one["t"])) for one in quotas if one.get("r") == "0" and "t" in one]
+    return max(spent, default=None)
+
+
+def _length(reset: float, now: datetime) -> timedelta | None:
+    if reset < _EPOCH_SECONDS:
+        return timedelta(seconds=reset)
+    seconds = reset / 1000 if reset >= _EPOCH_MILLISECONDS else reset
+    try:
+        return max(datetime.fromtimestamp(seconds, UTC) - now, timedelta(0))
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def _number(text: str | None) -> float | None:
+    return float(text) if text and re.fullmatch(r"\s*\d{1,16}(\.\d{1,9})?\s*", text) else None

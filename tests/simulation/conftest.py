@@ -1,0 +1,3 @@
+from tests.services.conftest import _quiet, vault
+
+__all__ = ["_quiet", "vault"]

@@ -1,0 +1,103 @@
+"""The clock's table with a hundred thousand triggers: what is due is found at once, and nothing swells."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import text
+
+from hairtrigger.store import polls
+from hairtrigger.store.database import Store, Transaction
+from hairtrigger.store.polls import Due, Progress
+from tests.store.build import a_project, an_organization
+from tests.support.clock import ManualClock
+
+pytestmark = pytest.mark.anyio
+
+MANY = 100_000
+DUE = 200
+MINUTE = timedelta(minutes=1)
+
+_TRIGGERS = text(
+    """
+    INSERT INTO project_trigger (id, org_id, project_id, provider_id, trigger_id, config, enabled, generation,
+                                 created_by, created_at, updated_at)
+    SELECT gen_random_uuid(), :org_id, :project_id, 'rss', 'on_item_published', '{}', true, 1, :org_id, :now, :now
+    FROM generate_series(1, :many)
+    """
+)
+# Of which some, here and there, are due, and a tenth is disabled.
+_POLLS = text(
+    """
+    INSERT INTO poll (project_trigger_id, kind, next_at, every_seconds, failures)
+    SELECT id, 'poll', CASE WHEN number % 10 <> 0 THEN at END, 60, 0
+    FROM (SELECT id, number,
+                 CAST(:now AS timestamptz) + (number * 7919 % :many - :due) * interval '1 ms' AS at
+          FROM (SELECT id, row_number() OVER () AS number FROM project_trigger) AS numbered) AS spread
+    """
+)
+
+
+@pytest.fixture
+async def crowd(store: Store, clock: ManualClock) -> Store:
+    async with store.transaction() as tx:
+        org_id = await an_organization(tx, clock.now())
+        project_id = await a_project(tx, org_id, clock.now())
+        values = {"org_id": org_id, "project_id": project_id, "now": clock.now()}
+        await tx.connection.execute(_TRIGGERS, values | {"many": MANY})
+        await tx.connection.execute(_POLLS, {"now": clock.now(), "due": DUE, "many": MANY})
+        await tx.connection.execute(text("ANALYZE poll"))
+    return store
+
+
+async def test_a_claim_reads_what_is_due_of_a_small_index_and_an_end_leaves_the_indexes_alone(
+    crowd: Store, clock: ManualClock
+) -> None:
+    now = clock.now()
+    async with crowd.transaction() as tx:
+        plan = await _plan(tx, now)
+        scan = next(node for node in _nodes(plan) if node.get("Index Name") == "poll_due_idx")
+        assert scan["Node Type"] == "Index Scan"
+        assert scan["Actual Rows"] <= DUE
+        assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 10 * DUE
+        entries = text("SELECT reltuples FROM pg_class WHERE relname = 'poll_due_idx'")
+        assert (await tx.connection.execute(entries)).scalar_one() <= 0.91 * MANY, "what is off the clock is in it"
+
+        rows = await polls.due(tx, now, DUE)
+        claimed = [Due(row.project_trigger_id, now + MINUTE, uuid4(), now + 2 * MINUTE) for row in rows]
+        await polls.set_due(tx, claimed)
+
+    async with crowd.transaction() as tx:
+        before = await _updates(tx)
+        made = [_ended(one.project_trigger_id, one.lease, now) for one in claimed]
+        assert len(await polls.progress(tx, made)) == len(rows)
+        after = await _updates(tx)
+    assert after[0] - before[0] == len(rows)
+    assert after[1] - before[1] >= 0.9 * len(rows), "not in place (HOT)"
+
+
+async def _plan(tx: Transaction, now: datetime) -> dict[str, Any]:
+    statement = polls._due(now, 2 * DUE).compile(dialect=tx.connection.dialect, compile_kwargs={"literal_binds": True})
+    explained = await tx.connection.execute(text(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}"))
+    plan: dict[str, Any] = explained.scalar_one()[0]["Plan"]
+    return plan
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for node in plan.get("Plans", ()):
+        yield from _nodes(node)
+
+
+def _ended(id_: UUID, lease: UUID | None, now: datetime) -> Progress:
+    assert lease
+    return Progress(id_, lease, {"etag": "1"}, ended=True, next_at=now + MINUTE, last_at=now)
+
+
+async def _updates(tx: Transaction) -> tuple[int, int]:
+    """Of this transaction: all, and those that left the indexes alone."""
+    statement = text("SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE relname = 'poll'")
+    found = (await tx.connection.execute(statement)).one()
+    return found.n_tup_upd, found.n_tup_hot_upd
