@@ -5,12 +5,12 @@ from importlib.resources import files
 from alembic import op
 from sqlalchemy.util import await_only
 
-revision = "0006"
-down_revision = "0005"
+revision = "0005"
+down_revision = "0003"
 
 
 def upgrade() -> None:
     driver = op.get_bind().connection.driver_connection
     assert driver is not None
-    script = files(__package__ or "hairtrigger.store.migrations.versions").joinpath("0006_upkeep.sql").read_text()
+    script = files(__package__ or "hairtrigger.store.migrations.versions").joinpath("0005_upkeep.sql").read_text()
     await_only(driver.execute(script))

@@ -5,8 +5,8 @@ Columns without a default and an index of one small table: short locks, for whic
 
 from alembic import op
 
-revision = "0004"
-down_revision = "0005"
+revision = "0003"
+down_revision = "0002"
 
 _STATEMENTS = (
     "SET LOCAL lock_timeout = '5s'",
