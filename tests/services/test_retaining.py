@@ -15,12 +15,14 @@ from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.platform.vault import Vault
 from hairtrigger.providers import schedule
 from hairtrigger.services.retaining import Retaining
-from hairtrigger.store import deliveries, events, history, idempotency, outcomes, partitions, retention
+from hairtrigger.store import deliveries, events, history, idempotency, outcomes, partitions, requests, retention
 from hairtrigger.store.database import Store, open_store
 from hairtrigger.store.deliveries import Attempt
 from hairtrigger.store.events import Event
 from hairtrigger.store.outcomes import Outcome
 from hairtrigger.store.partitions import ATTEMPT, EVENT, OUTCOME
+from hairtrigger.store.requests import Write
+from hairtrigger.store.statements import open_statements
 from tests.services.world import World, a_world
 from tests.store.build import an_event
 from tests.support.clock import ManualClock
@@ -246,6 +248,17 @@ async def test_a_day_without_a_partition_is_made_when_an_insert_misses_it(world:
             await events.append(tx, [event])
     async with world.store.transaction() as tx:
         assert await events.append(tx, [event]) == {event.id}
+
+
+async def test_the_statement_of_a_webhook_finds_its_day_at_the_second_try(world: World, trigger: UUID) -> None:
+    world.clock.advance(3000 * DAY)
+    outcome = Outcome(Kind.WEBHOOK, Code.REJECTED, world.clock.now(), None, trigger)
+    async with open_statements(world.store) as statements:
+        with pytest.raises(Unavailable):
+            await requests.write(statements, [Write(outcomes=[outcome])], world.clock.now())
+        await requests.write(statements, [Write(outcomes=[outcome])], world.clock.now())
+
+    assert await count(world, "outcome") == 1
 
 
 async def test_processes_that_make_partitions_at_once_do_not_disturb_each_other(world: World) -> None:
