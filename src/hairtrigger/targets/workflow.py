@@ -31,9 +31,12 @@ class Workflow:
     """Each as `whsec_…`; several while one replaces another."""
     api_key: str | None = field(default=None, repr=False)
 
+    _signers: Sequence[Webhook] = field(init=False, repr=False)
+
     def __post_init__(self) -> None:
         if not self.signing_secrets:
             raise ValueError("A workflow target needs a signing secret.")
+        object.__setattr__(self, "_signers", [Webhook(secret) for secret in self.signing_secrets])
 
     async def send(self, outgoing: Outgoing) -> Sent:
         now = self.clock.now()
@@ -60,7 +63,7 @@ class Workflow:
             "content-type": "application/cloudevents+json",
             "webhook-id": id_,
             "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": " ".join(Webhook(secret).sign(id_, now, text) for secret in self.signing_secrets),
+            "webhook-signature": " ".join(signer.sign(id_, now, text) for signer in self._signers),
             "traceparent": outgoing.traceparent,
             "authorization": self.api_key and f"Bearer {self.api_key}",
         }
