@@ -5,12 +5,12 @@ https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-w
 """
 
 import base64
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from pydantic_core import to_json
 from standardwebhooks import Webhook
 
 from hairtrigger.domain.target import Outgoing, Sent, WorkflowTarget
@@ -90,8 +90,7 @@ def cloud_event(outgoing: Outgoing) -> bytes:
         "traceparent": outgoing.traceparent,
     }
     given = {name: _text(value) for name, value in attributes.items() if value is not None}
-    head = json.dumps(given, ensure_ascii=False, separators=(",", ":")).encode()
-    return head.removesuffix(b"}") + _data(outgoing) + b"}"
+    return to_json(given).removesuffix(b"}") + _data(outgoing) + b"}"
 
 
 def _data(outgoing: Outgoing) -> bytes:
@@ -105,4 +104,6 @@ def _data(outgoing: Outgoing) -> bytes:
 
 
 def _text(value: str | int) -> str | int:
-    return _NOT_TEXT.sub("\ufffd", value) if isinstance(value, str) else value
+    if not isinstance(value, str) or (value.isascii() and value.isprintable()):
+        return value
+    return _NOT_TEXT.sub("\ufffd", value)
