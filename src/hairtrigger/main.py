@@ -36,12 +36,14 @@ from hairtrigger.services.health import Diagnosis
 from hairtrigger.services.history import History
 from hairtrigger.services.ingest import Ingest
 from hairtrigger.services.integrations import Integrations
+from hairtrigger.services.pausing import Pausing
 from hairtrigger.services.polling import Poller
 from hairtrigger.services.projects import Projects
 from hairtrigger.services.receivers import Receivers
 from hairtrigger.services.recording import COMMITTERS, Recorder
 from hairtrigger.services.refusing import Refusals
 from hairtrigger.services.removing import Removing
+from hairtrigger.services.replaying import Replaying
 from hairtrigger.services.sampling import Sampling
 from hairtrigger.services.secrets import Secrets
 from hairtrigger.services.ticking import Ticking
@@ -152,7 +154,9 @@ def _built(settings: Settings, clock: Clock, resources: Resources) -> tuple[Appl
     watching = Watching(store, clock, diagnosis)
     target_of = target_maker(egress, clock, secrets)
     dispatcher = Dispatcher(store, clock, work, target_of, triggers, settings.concurrent_deliveries)
-    ticking = Ticking(store, clock, poller, firing, removing, work, settings.concurrent_polls)
+    pausing = Pausing(store, clock, work)
+    replaying = Replaying(store, clock, work)
+    ticking = Ticking(store, clock, poller, firing, removing, pausing, replaying, work, settings.concurrent_polls)
     asgi = service_app(
         webhooks=WebhookEndpoint(ingest, settings.url, settings.max_body_bytes),
         writable=store.writable,
@@ -166,6 +170,8 @@ def _built(settings: Settings, clock: Clock, resources: Resources) -> tuple[Appl
                 connections=Connections(store, clock, catalogue, secrets),
                 triggers=triggers,
                 history=History(store, clock, work),
+                pausing=pausing,
+                replaying=replaying,
                 poller=poller,
                 firing=firing,
                 watching=watching,

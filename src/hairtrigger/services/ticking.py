@@ -11,9 +11,11 @@ from hairtrigger.domain.errors import Unavailable
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
 from hairtrigger.services.firing import Firing
+from hairtrigger.services.pausing import Pausing
 from hairtrigger.services.polling import Poller
 from hairtrigger.services.removing import Removing
-from hairtrigger.store import deliveries, partitions
+from hairtrigger.services.replaying import Replaying
+from hairtrigger.store import deliveries, lanes, partitions
 from hairtrigger.store.database import Store
 from hairtrigger.store.polls import Poll
 
@@ -30,6 +32,8 @@ class Ticking:
     poller: Poller
     firing: Firing
     removing: Removing
+    pausing: Pausing
+    replaying: Replaying
     work: Wake
     concurrent_polls: int
     _polling: set[asyncio.Task[None]] = field(default_factory=set, init=False)
@@ -40,7 +44,10 @@ class Ticking:
             tasks.create_task(_repeat("schedules", _TICK, self._fire))
             tasks.create_task(_repeat("retries", _TICK, self._requeue))
             tasks.create_task(_repeat("removals", timedelta(seconds=1), self._remove))
-            tasks.create_task(_repeat("lanes", timedelta(seconds=2), self._repair_lanes))
+            tasks.create_task(_repeat("lanes", timedelta(seconds=2), self._let_in))
+            tasks.create_task(_repeat("pauses", timedelta(seconds=1), self.pausing.settle))
+            tasks.create_task(_repeat("replays", _TICK, self.replaying.run_due))
+            tasks.create_task(_repeat("counts of lanes", timedelta(minutes=1), self._recount))
             tasks.create_task(_repeat("partitions", timedelta(hours=1), self._make_partitions))
 
     async def _start_polls(self, tasks: asyncio.TaskGroup) -> None:
@@ -68,11 +75,15 @@ class Ticking:
     async def _remove(self) -> None:
         await self.removing.run_due()
 
-    async def _repair_lanes(self) -> None:
+    async def _let_in(self) -> None:
         async with self.store.transaction() as tx:
-            moved = await deliveries.repair_lanes(tx)
+            moved = await lanes.let_in_left_behind(tx)
         if moved:
             self.work.set()
+
+    async def _recount(self) -> None:
+        async with self.store.transaction() as tx:
+            await lanes.recount(tx)
 
     async def _make_partitions(self) -> None:
         async with self.store.transaction() as tx:
