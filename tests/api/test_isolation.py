@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from hairtrigger.services.accounts import INTEGRATION_API, SCOPES, TRIGGER_API
-from tests.api.conftest import Tenant
+from tests.api.conftest import Tenant, until
 from tests.support.documents import integrations_document, own_document, projects_document
 
 pytestmark = pytest.mark.anyio
@@ -144,7 +144,7 @@ async def _everything(tenant: Tenant) -> Ids:
         "connection_id": (await tenant.ask("POST", "/v1/connections", secrets, status=201))["id"],
         "event_id": event,
         "delivery_id": event,
-        "replay_id": (await tenant.ask("POST", "/v1/replays", {"event_type": "none"}, status=201))["id"],
+        "replay_id": await _ended_replay(tenant),
         "key_id": (await _new_key(tenant))["id"],
         "provider_id": integration,
         "integration_id": integration,
@@ -152,6 +152,17 @@ async def _everything(tenant: Tenant) -> Ids:
         "slug": polling["slug"],
         "action_id": (await tenant.ask("POST", f"{base}/actions/create", {"name": "A"}, status=201))["action"]["id"],
     }
+
+
+async def _ended_replay(tenant: Tenant) -> str:
+    """One that changes by itself no longer."""
+    id_ = (await tenant.ask("POST", "/v1/replays", {"event_type": "none"}, status=201))["id"]
+
+    async def ended() -> bool:
+        return bool((await tenant.ask("GET", f"/v1/replays/{id_}"))["ended_at"])
+
+    await until(ended)
+    return str(id_)
 
 
 async def _new_key(tenant: Tenant) -> dict[str, Any]:
