@@ -41,9 +41,9 @@ class Service:
         """How to connect to its database, past the service."""
         return {"host": str(self.data / "postgres" / "cluster"), "user": "hairtrigger", "database": "hairtrigger"}
 
-    def webhook(self, target: str, **more: Any) -> Webhook:
+    def webhook(self, target: str, max_inflight: int = 20, **more: Any) -> Webhook:
         """An enabled trigger of a new project, whose events go to `target`."""
-        project = self.project({"kind": "workflow", "url": target, **more})
+        project = self.project({"kind": "workflow", "url": target, **more}, max_inflight)
         body = {"provider_id": "webhook", "trigger_id": "on_request", "trigger_config_params": {}}
         id_ = self._post(f"/projects/{project}/triggers", body)["project_trigger_id"]
         secret = self._post(f"/v1/project-triggers/{id_}/secret", {})["secret"]
@@ -51,9 +51,10 @@ class Service:
         headers = {"X-Webhook-Secret": secret, "Content-Type": "application/json"}
         return Webhook(f"{self.api.base_url}/v1/webhooks/{id_}", headers)
 
-    def project(self, target: Mapping[str, Any] | None = None) -> str:
+    def project(self, target: Mapping[str, Any] | None = None, max_inflight: int = 20) -> str:
         """A new one, whose events go to `target`, or are logged."""
-        return str(self._post("/v1/projects", {"name": "Bench", "target": target or {"kind": "log"}})["id"])
+        body = {"name": "Bench", "target": target or {"kind": "log"}, "max_inflight": max_inflight}
+        return str(self._post("/v1/projects", body)["id"])
 
     async def count(self, table: str) -> int:
         """How many rows there are: asked of the database itself."""
@@ -87,6 +88,20 @@ def service(folder: Path, start: str = _START_CODE, **settings: str) -> Iterator
             timeout=_START,
         ) as api:
             yield Service(data, api, process.pid)
+
+
+@contextmanager
+def worker(data: Path, database: str) -> Iterator[None]:
+    """`hairtrigger serve` on a database that is there already. Nobody waits for it."""
+    ours = {"DATA_DIR": str(data), "DATABASE_URL": database, "EGRESS_ALLOW": '["127.0.0.0/8"]', "SHUTDOWN_SECONDS": "0"}
+    command = [sys.executable, "-c", "from hairtrigger.cli import main; main()", "serve", "--port", "0"]
+    with (
+        (data / "output.txt").open("a") as written,
+        _running(command, {PREFIX + name: value for name, value in ours.items()}, written) as process,
+    ):
+        yield
+        if process.poll() is not None:
+            sys.exit(f"A worker has ended:\n{(data / 'output.txt').read_text()[-3000:]}")
 
 
 @contextmanager

@@ -23,9 +23,12 @@ class Workflow(asyncio.Protocol):
         self._received += data
         end = self._received.find(b"\r\n\r\n")
         length = _LENGTH.search(self._received, 0, end) if end >= 0 else None
-        if length and len(self._received) >= end + 4 + int(length[1]):
-            self._received = b""
-            self._transport.write(_ANSWER)
+        if end >= 0 and len(self._received) >= end + 4 + (int(length[1]) if length else 0):
+            request, self._received = self._received, b""
+            self._transport.write(self.asked(request))
+
+    def asked(self, _: bytes) -> bytes:
+        return _ANSWER
 
 
 async def serve(listener: socket.socket) -> None:

@@ -38,6 +38,7 @@ from hairtrigger.services.health import Diagnosis
 from hairtrigger.services.history import History
 from hairtrigger.services.ingest import Ingest
 from hairtrigger.services.integrations import Integrations
+from hairtrigger.services.pausing import Pausing
 from hairtrigger.services.polling import Poller
 from hairtrigger.services.projects import Projects
 from hairtrigger.services.receivers import Receivers
@@ -45,6 +46,7 @@ from hairtrigger.services.reconciling import Reconciling
 from hairtrigger.services.recording import COMMITTERS, Recorder
 from hairtrigger.services.refusing import Refusals
 from hairtrigger.services.removing import Removing
+from hairtrigger.services.replaying import Replaying
 from hairtrigger.services.retaining import Retaining
 from hairtrigger.services.sampling import Sampling
 from hairtrigger.services.secrets import Secrets
@@ -116,6 +118,8 @@ class Parts:
     settling: Batcher[Step, Stored]
     poller: Poller
     firing: Firing
+    pausing: Pausing
+    replaying: Replaying
     diagnosis: Diagnosis
     watching: Watching
 
@@ -230,6 +234,8 @@ def _parts(settings: Settings, clock: Clock, resources: Resources) -> Parts:
         settling=settling,
         poller=Poller(store, clock, catalogue, calls, claiming, settling.submit, work, settings.poll_deadline),
         firing=Firing(store, clock, catalogue, work, grace),
+        pausing=Pausing(store, clock, work),
+        replaying=Replaying(store, clock, work),
         diagnosis=diagnosis,
         watching=Watching(store, clock, diagnosis),
     )
@@ -262,6 +268,8 @@ def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tupl
                 connections=Connections(store, clock, parts.catalogue, parts.secrets),
                 triggers=parts.triggers,
                 history=History(store, clock, parts.work),
+                pausing=parts.pausing,
+                replaying=parts.replaying,
                 poller=parts.poller,
                 firing=parts.firing,
                 watching=parts.watching,
@@ -303,7 +311,17 @@ def _working(parts: Parts, direct: Store) -> Half:
     settings, clock, store, work = parts.settings, parts.clock, parts.store, parts.work
     target_of = target_maker(parts.egress, clock, parts.secrets)
     dispatcher = Dispatcher(store, clock, work, target_of, parts.triggers, settings.concurrent_deliveries)
-    ticking = Ticking(store, clock, parts.poller, parts.firing, parts.removing, work, settings.concurrent_polls)
+    ticking = Ticking(
+        store,
+        clock,
+        parts.poller,
+        parts.firing,
+        parts.removing,
+        parts.pausing,
+        parts.replaying,
+        work,
+        settings.concurrent_polls,
+    )
 
     async def drain(at_most: timedelta) -> None:
         await asyncio.gather(ticking.drain(at_most), dispatcher.drain(at_most))

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from hairtrigger.services.accounts import INTEGRATION_API, SCOPES, TRIGGER_API
-from tests.api.conftest import Tenant
+from tests.api.conftest import Tenant, until
 from tests.support.documents import integrations_document, own_document, projects_document
 
 pytestmark = pytest.mark.anyio
@@ -89,8 +89,11 @@ async def test_filters_lead_to_nothing_of_another_organisation(
     for path in ("/v1/events", "/v1/deliveries"):
         assert (await stranger.ask("GET", path + query))["data"]
         assert (await tenant.ask("GET", path + query))["data"] == []
-    chosen = {name: theirs[name]}
-    assert await tenant.ask("POST", "/v1/deliveries/replay", chosen, status=201) == {"delivery_ids": []}
+    await tenant.ask("POST", "/v1/replays", {name: theirs[name]}, status=404)
+
+
+async def test_nothing_is_replayed_to_another_organisations_project(tenant: Tenant, mine: Ids, theirs: Ids) -> None:
+    await tenant.ask("POST", "/v1/replays", {"to_project_id": theirs["project_id"]}, status=404)
 
 
 async def test_deliveries_of_another_organisations_event_are_not_listed(tenant: Tenant, theirs: Ids) -> None:
@@ -141,6 +144,7 @@ async def _everything(tenant: Tenant) -> Ids:
         "connection_id": (await tenant.ask("POST", "/v1/connections", secrets, status=201))["id"],
         "event_id": event,
         "delivery_id": event,
+        "replay_id": await _ended_replay(tenant),
         "key_id": (await _new_key(tenant))["id"],
         "provider_id": integration,
         "integration_id": integration,
@@ -148,6 +152,17 @@ async def _everything(tenant: Tenant) -> Ids:
         "slug": polling["slug"],
         "action_id": (await tenant.ask("POST", f"{base}/actions/create", {"name": "A"}, status=201))["action"]["id"],
     }
+
+
+async def _ended_replay(tenant: Tenant) -> str:
+    """One that changes by itself no longer."""
+    id_ = (await tenant.ask("POST", "/v1/replays", {"event_type": "none"}, status=201))["id"]
+
+    async def ended() -> bool:
+        return bool((await tenant.ask("GET", f"/v1/replays/{id_}"))["ended_at"])
+
+    await until(ended)
+    return str(id_)
 
 
 async def _new_key(tenant: Tenant) -> dict[str, Any]:

@@ -24,7 +24,16 @@ OPERATIONS = [(method.upper(), path) for path, item in DOCUMENT["paths"].items()
 WITH_BODY = [(method, path) for method, path in OPERATIONS if "requestBody" in DOCUMENT["paths"][path][method.lower()]]
 
 LOG = {"kind": "log"}
-PROJECT = {"id": str, "name": str, "target": dict, "max_inflight": int, "created_at": str, "updated_at": str}
+PROJECT = {
+    "id": str,
+    "name": str,
+    "target": dict,
+    "max_inflight": int,
+    "order_by": str | None,
+    "paused": bool,
+    "created_at": str,
+    "updated_at": str,
+}
 CONNECTION = {"id": str, "provider_id": str, "name": str, "created_at": str, "updated_at": str}
 API_KEY = {
     "id": str,
@@ -74,6 +83,7 @@ ATTEMPT = {
 CLOCKWORK = {
     "status": str,
     "health": dict,
+    "paused": bool,
     "webhook_url": str | None,
     "next_at": str | None,
     "upcoming": list,
@@ -410,7 +420,7 @@ async def test_events_since_a_time_are_those_and_no_others(tenant: Tenant, anybo
 async def test_a_time_before_the_first_or_after_the_last_is_422(tenant: Tenant, at: str) -> None:
     key = {"name": "Key", "scopes": [TRIGGER_API], "expires_at": at}
     _is_problem(await tenant.client.post("/v1/api-keys", json=key), 422)
-    _is_problem(await tenant.client.post("/v1/deliveries/replay", json={"since": at}), 422)
+    _is_problem(await tenant.client.post("/v1/replays", json={"since": at}), 422)
     _is_problem(await tenant.client.get("/v1/events", params={"since": at}), 422)
 
 
@@ -577,7 +587,7 @@ async def test_a_body_that_is_no_json_object_is_422(tenant: Tenant, body: str) -
     ("path", "body"),
     [
         ("/v1/connections", '{"provider_id": "webhook", "secrets": {}, "name": "%s"}'),
-        ("/v1/deliveries/replay", '{"project_id": "%s"}'),
+        ("/v1/replays", '{"project_id": "%s"}'),
         (
             "/projects/{}/triggers",
             '{"provider_id": "webhook", "trigger_id": "on_request", "trigger_config_params": {"prefix": "%s"}}',

@@ -1,12 +1,13 @@
 """Deliveries on the real store and queue, to targets that fail, hang and say what they like."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
@@ -18,6 +19,7 @@ from hairtrigger.domain.target import Outgoing, Sent, Target
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
 from hairtrigger.providers import schedule
+from hairtrigger.services import dispatching
 from hairtrigger.services.dispatching import Dispatcher
 from hairtrigger.store import deliveries, events, history
 from hairtrigger.store.database import Store
@@ -468,3 +470,74 @@ async def test_what_a_stop_can_not_wait_for_is_given_to_another_at_once(
 
     assert [one.status for one in await attempts(world, event)] == ["delivered"]
     assert await inflight(world) == 0
+
+
+# -- several workers
+
+
+async def test_a_delivery_that_outlasts_its_lease_is_sent_once(
+    world: World, trigger: UUID, target: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatching, "_HOLD", timedelta(seconds=1))
+    monkeypatch.setattr(dispatching, "_RENEW", timedelta(milliseconds=100))
+    [event] = await happen(world, trigger, "a")
+    target.released.clear()
+    async with running(a_dispatcher(world, target)) as dispatcher, running(a_dispatcher(world, target)):
+        await asyncio.wait_for(target.called.wait(), 5)
+        async with world.store.transaction() as tx:
+            lease = (await tx.connection.execute(text("SELECT vt FROM pgmq.q_dispatch"))).scalar_one()
+
+        async def is_over() -> bool:
+            async with world.store.transaction() as tx:
+                query = text("SELECT clock_timestamp() > CAST(:lease AS timestamptz) + interval '0.3 s'")
+                return bool((await tx.connection.execute(query, {"lease": lease})).scalar_one())
+
+        await until(is_over)
+        target.released.set()
+        await dispatcher.drain(LONG)
+        await until(lambda: _all(world, [event], "delivered"))
+    assert len(target.received) == 1
+
+
+async def test_workers_that_race_and_die_keep_the_order_of_each_key(world: World, trigger: UUID) -> None:
+    """Three workers, of which one after the other dies with what it is doing, and is replaced."""
+    await world.projects.update(world.caller, world.project_id, None, None, 50, None, "subject")
+    received: dict[str | None, list[UUID]] = defaultdict(list)
+
+    class Recording:
+        async def send(self, outgoing: Outgoing) -> Sent:
+            if outgoing.delivery_id not in received[outgoing.subject]:  # what a dead worker had sent comes again
+                received[outgoing.subject].append(outgoing.delivery_id)
+            await asyncio.sleep(0)
+            return DELIVERED
+
+    sent: dict[str | None, list[UUID]] = defaultdict(list)
+    async with AsyncExitStack() as stack:
+        for _ in range(2):
+            await stack.enter_async_context(running(a_dispatcher(world, Recording())))
+        for _ in range(8):
+            async with running(a_dispatcher(world, Recording())):
+                for number in range(20):
+                    world.clock.advance(timedelta(microseconds=1))
+                    now = world.clock.now()
+                    event = an_event(world.caller.org_id, world.project_id, trigger, str(uuid4()), now)
+                    event = replace(event, subject=str(number % 4))
+                    async with world.store.transaction() as tx:
+                        await events.append(tx, [event])
+                    sent[event.subject].append(event.id)
+            await end_leases(world)
+        await until(lambda: _came(received, 160))
+        await until(lambda: _is_idle(world))
+    assert received == sent
+
+
+async def _came(received: dict[str | None, list[UUID]], count: int) -> bool:
+    return sum(map(len, received.values())) == count
+
+
+async def _is_idle(world: World) -> bool:
+    """No place in a lane is taken, no turn, and nothing waits."""
+    async with world.store.transaction() as tx:
+        query = "SELECT (SELECT sum(inflight) FROM lane) + (SELECT count(*) FROM turn) + (SELECT count(*) FROM waiting)"
+        left = (await tx.connection.execute(text(query))).scalar_one()
+    return bool(left == 0)

@@ -31,7 +31,9 @@ from hairtrigger.kit.trigger import Bearer, Page, Polling, PollingConfig, Provid
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
 from hairtrigger.providers import schedule
+from hairtrigger.services.pausing import Pausing
 from hairtrigger.services.polling import Result
+from hairtrigger.services.replaying import Replaying
 from hairtrigger.services.ticking import Ticking
 from hairtrigger.store import connections
 from hairtrigger.store.database import Store
@@ -349,7 +351,18 @@ async def test_a_hung_poll_gives_its_slot_to_the_next(world: World, source: Sour
 
     source.says(hang, answer)
     poller = replace(world.poller, deadline=timedelta(milliseconds=50))
-    ticking = Ticking(world.store, world.clock, poller, world.firing, world.removing, Wake(), concurrent_polls=1)
+    work = Wake()
+    ticking = Ticking(
+        store=world.store,
+        clock=world.clock,
+        poller=poller,
+        firing=world.firing,
+        removing=world.removing,
+        pausing=Pausing(world.store, world.clock, work),
+        replaying=Replaying(world.store, world.clock, work),
+        work=work,
+        concurrent_polls=1,
+    )
     loops = asyncio.create_task(ticking.run())
     await asyncio.wait_for(second.wait(), 5)
     loops.cancel()
@@ -721,7 +734,10 @@ async def test_a_poll_that_a_stop_can_not_wait_for_is_anybody_elses_at_once(
 
     source.says(hang, page("a"))
     world.clock.advance(EVERY)
-    ticking = Ticking(world.store, world.clock, world.poller, world.firing, world.removing, Wake(), 5)
+    work = Wake()
+    pausing, replaying = Pausing(world.store, world.clock, work), Replaying(world.store, world.clock, work)
+    services = (world.poller, world.firing, world.removing, pausing, replaying)
+    ticking = Ticking(world.store, world.clock, *services, work, concurrent_polls=5)
     loop = asyncio.create_task(ticking.run())
     await asyncio.wait_for(begun.wait(), 5)
     await ticking.drain(timedelta(seconds=0.05))

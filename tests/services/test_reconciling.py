@@ -13,7 +13,7 @@ from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
 from hairtrigger.providers import schedule
 from hairtrigger.services.reconciling import Reconciling
-from hairtrigger.store import deliveries, events, queue, reconciliation, upkeep
+from hairtrigger.store import deliveries, events, queue, reconciliation, replays, upkeep
 from hairtrigger.store.database import Store
 from hairtrigger.store.deliveries import Attempt, Claimed
 from hairtrigger.store.events import Event
@@ -63,7 +63,8 @@ async def lose_the_queue(world: World) -> None:
 
 async def claim(world: World, limit: int) -> list[Claimed]:
     async with world.store.transaction() as tx:
-        return await deliveries.claim(tx, limit, timedelta(seconds=30))
+        _, claimed = await deliveries.claim(tx, limit, timedelta(seconds=30))
+        return claimed
 
 
 async def end(world: World, claimed: Claimed, *, retry_after: timedelta | None = None, dead: str | None = None) -> None:
@@ -109,7 +110,7 @@ async def test_a_lost_queue_is_filled_again_with_what_was_on_it(world: World, tr
     world.clock.advance(LATER)
     async with world.store.transaction() as tx:
         assert await deliveries.requeue_due(tx, world.clock.now() + LATER * 10, 10) == 1
-        [replay] = await deliveries.add_replays(tx, [delivered], "a test", world.clock.now())
+        [replay] = await replays.add(tx, [delivered], "a test", world.clock.now())
     before = await queued(world)
 
     await lose_the_queue(world)

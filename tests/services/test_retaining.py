@@ -15,7 +15,17 @@ from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.platform.vault import Vault
 from hairtrigger.providers import schedule
 from hairtrigger.services.retaining import Retaining
-from hairtrigger.store import deliveries, events, history, idempotency, outcomes, partitions, requests, retention
+from hairtrigger.store import (
+    deliveries,
+    events,
+    history,
+    idempotency,
+    outcomes,
+    partitions,
+    replays,
+    requests,
+    retention,
+)
 from hairtrigger.store.database import Store, open_store
 from hairtrigger.store.deliveries import Attempt
 from hairtrigger.store.events import Event
@@ -72,7 +82,8 @@ async def deliver(world: World, *, dead: str | None = None) -> None:
     now = world.clock.now()
     async with world.store.transaction() as tx:
         await partitions.make_ahead(tx, now.date())
-        for one in await deliveries.claim(tx, 100, timedelta(seconds=30)):
+        _, claimed = await deliveries.claim(tx, 100, timedelta(seconds=30))
+        for one in claimed:
             status = "failed" if dead else "delivered"
             made = Attempt(one.message, world.caller.org_id, status, None, "", b"", None, now, now, dead=dead)  # type: ignore[arg-type]
             await deliveries.finish(tx, [made])
@@ -137,7 +148,7 @@ async def test_dead_letters_and_replays_go_with_their_events(world: World, trigg
     world.clock.advance(2 * DAY)
     new = await happen(world, trigger, "new")
     async with world.store.transaction() as tx:
-        await deliveries.add_replays(tx, [old, new], "a test", world.clock.now())
+        await replays.add(tx, [old, new], "a test", world.clock.now())
     await deliver(world, dead="No more attempts.")
     assert (await count(world, "dead"), await count(world, "replay")) == (4, 2)
     world.clock.advance(2 * DAY)

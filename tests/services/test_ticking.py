@@ -15,6 +15,8 @@ from hairtrigger.kit.trigger import Bearer, Page, Polling, PollingConfig, Provid
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
 from hairtrigger.providers import schedule
+from hairtrigger.services.pausing import Pausing
+from hairtrigger.services.replaying import Replaying
 from hairtrigger.services.ticking import Ticking
 from hairtrigger.store import paces, polls
 from hairtrigger.store.database import Store, open_store
@@ -51,7 +53,10 @@ async def ticking(world: World, url: str) -> AsyncIterator[None]:
     async with open_store(url, connections=4) as store:
         firing = replace(world.firing, store=store)
         removing = replace(world.removing, store=store)
-        loops = Ticking(store, world.clock, world.poller_on(store), firing, removing, Wake(), concurrent_polls=5)
+        work = Wake()
+        pausing, replaying = Pausing(store, world.clock, work), Replaying(store, world.clock, work)
+        poller = world.poller_on(store)
+        loops = Ticking(store, world.clock, poller, firing, removing, pausing, replaying, work, concurrent_polls=5)
         running = asyncio.create_task(loops.run())
         try:
             yield

@@ -4,7 +4,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from hairtrigger.store import deliveries, events, history, projects
+from hairtrigger.store import deliveries, events, history, lanes, projects, replays
 from hairtrigger.store.database import Store
 from hairtrigger.store.deliveries import Attempt, Claimed
 from hairtrigger.store.events import Event
@@ -39,11 +39,11 @@ class Line:
 
     async def claim(self, limit: int = 100) -> list[Claimed]:
         async with self.store.transaction() as tx:
-            return await deliveries.claim(tx, limit, HOLD)
+            return (await deliveries.claim(tx, limit, HOLD))[1]
 
     async def finish(self, *attempts: Attempt) -> list[Attempt]:
         async with self.store.transaction() as tx:
-            return await deliveries.finish(tx, attempts)
+            return (await deliveries.finish(tx, attempts))[0]
 
     async def deliver(self, limit: int = 100) -> list[str]:
         """One round of a worker for which everything succeeds; the keys, in the order they were claimed."""
@@ -153,7 +153,7 @@ async def test_a_dead_delivery_can_be_replayed_under_a_new_id(line: Line, store:
     assert await line.statuses() == ["dead"]
 
     async with store.transaction() as tx:
-        [replayed] = await deliveries.add_replays(tx, [event], "somebody", line.clock.now())
+        [replayed] = await replays.add(tx, [event], "somebody", line.clock.now())
     [again] = await line.claim()
     assert again.message.delivery_id == replayed != event.id
     assert again.event == event
@@ -169,7 +169,7 @@ async def test_lanes_are_counted_again_and_left_behind_deliveries_let_in(line: L
         found = await projects.get(tx, line.org_id, project)
         assert found
         await projects.save(tx, replace(found, max_inflight=3))  # a raised limit wakes nobody by itself
-        await deliveries.repair_lanes(tx)
+        await lanes.let_in_left_behind(tx)
     assert len(await line.claim()) == 2
     await line.finish(line.delivered(only))
 
@@ -180,7 +180,7 @@ async def test_a_deleted_projects_deliveries_are_claimed_to_be_dropped(line: Lin
     await line.claim()
     async with store.transaction() as tx:
         await projects.remove(tx, project)
-        await deliveries.repair_lanes(tx)
+        await lanes.let_in_left_behind(tx)
     [orphan] = await line.claim()
     assert orphan.project is None
     async with store.transaction() as tx:

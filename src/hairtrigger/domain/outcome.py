@@ -102,7 +102,7 @@ class Standing(StrEnum):
 
 STANDING: Mapping[Standing, str] = {
     Standing.PENDING: "is on the queue, or under way",
-    Standing.WAITING: "waits until fewer deliveries of its project are under way",
+    Standing.WAITING: "waits until fewer deliveries of its project are under way, or those before it in order end",
     Standing.SUSPENDED: "is held back, because its project or trigger is paused",
     Standing.RETRYING: "failed, and is tried again",
     Standing.DELIVERED: "was delivered",

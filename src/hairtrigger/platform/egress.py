@@ -14,6 +14,7 @@ from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Literal, Self
 
 import h11
@@ -152,7 +153,7 @@ class Egress:
         A body above `max_bytes`, counted after decompression, raises; with `cut`, its beginning is returned.
         On a redirect to another origin only headers that can't be credentials go along.
         """
-        call = _Call(method, _url(url), _headers(headers), body)
+        call = _Call(method, _place(url), _headers(headers), body)
         try:
             async with asyncio.timeout(timeout.total_seconds()):
                 for _ in range(_MOST_REDIRECTS + 1):
@@ -170,16 +171,33 @@ class Egress:
     async def _exchange(self, call: "_Call", max_bytes: int, *, cut: bool) -> Reply:
         with _explained():
             request = call.request()
-            async with self._connections.lent(call.origin) as connection:
+            async with self._connections.lent(call.place.origin) as connection:
                 reply = call.answered(await connection.ask(request, call.body or b""))
                 body = await _body(connection, reply.header("content-encoding"), max_bytes, cut=cut)
-        return replace(reply, body=body)
+        return replace(reply, body=body) if body else reply
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a URL leads."""
+
+    url: httpx2.URL
+    origin: Origin
+    netloc: str
+    path: bytes
+    address: str
+    """Without the fragment."""
+
+    @classmethod
+    def of(cls, url: httpx2.URL) -> "_Place":
+        origin = Origin(url.scheme, url.raw_host.decode(), url.port or _DEFAULT_PORTS[url.scheme])
+        return cls(url, origin, url.netloc.decode(), url.raw_path, str(url).partition("#")[0])
 
 
 @dataclass(frozen=True)
 class _Call:
     method: str
-    url: httpx2.URL
+    place: _Place
     headers: tuple[tuple[str, str], ...]
     body: bytes | None
     redirected: bool = False
@@ -188,45 +206,43 @@ class _Call:
         if not _TOKEN.fullmatch(self.method) or self.method.upper() in {"CONNECT", "TRACE", "TRACK"}:
             raise EgressFailed(Reason.BAD_REQUEST)
 
-    @property
-    def origin(self) -> Origin:
-        return Origin(self.url.scheme, self.url.raw_host.decode(), self.url.port or _DEFAULT_PORTS[self.url.scheme])
-
-    @property
-    def address(self) -> str:
-        return str(self.url).partition("#")[0]
-
     def request(self) -> h11.Request:
         given = {name for name, _ in self.headers}
-        headers = [("host", self.url.netloc.decode()), ("accept-encoding", "gzip"), *self.headers]
+        headers = [("host", self.place.netloc), ("accept-encoding", "gzip"), *self.headers]
         headers += [header for header in _DEFAULT_HEADERS if header[0] not in given]
         if self.body is not None or self.method in {"POST", "PUT", "PATCH"}:
             headers.append(("content-length", str(len(self.body or b""))))
         encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers]
-        return h11.Request(method=self.method, target=self.url.raw_path, headers=encoded)
+        return h11.Request(method=self.method, target=self.place.path, headers=encoded)
 
     def answered(self, response: h11.Response) -> Reply:
         """The reply, up to its body."""
         headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers)
         reason = response.reason.decode("latin-1")
-        return Reply(response.status_code, reason, headers, b"", self.address, self.redirected)
+        return Reply(response.status_code, reason, headers, b"", self.place.address, self.redirected)
 
     def redirected_by(self, reply: Reply) -> "_Call | None":
         """The next call, as https://fetch.spec.whatwg.org/#http-redirect-fetch has it."""
         location = reply.header("location")
         if reply.status not in {301, 302, 303, 307, 308} or location is None:
             return None
-        url = _url(location, self.url)
+        place = _Place.of(_url(location, self.place.url))
         method, body, headers = self.method, self.body, self.headers
         if (reply.status, method) in {(301, "POST"), (302, "POST")} or (
             reply.status == 303 and method not in {"GET", "HEAD"}
         ):
             method, body = "GET", None
             headers = tuple(header for header in headers if not header[0].startswith("content-"))
-        following = _Call(method, url, headers, body, redirected=True)
-        if following.origin == self.origin:
+        following = _Call(method, place, headers, body, redirected=True)
+        if place.origin == self.place.origin:
             return following
         return replace(following, headers=tuple(header for header in headers if header[0] in _SENT_TO_ANY_ORIGIN))
+
+
+@lru_cache(4096)
+def _place(text: str) -> _Place:
+    """Remembered: a target is called at the same URL again and again, and reading it takes longer than a look-up."""
+    return _Place.of(_url(text))
 
 
 def _url(text: str, base: httpx2.URL | None = None) -> httpx2.URL:

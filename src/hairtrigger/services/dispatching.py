@@ -28,14 +28,19 @@ log = structlog.get_logger()
 
 _HOLD = timedelta(seconds=30)  # a delivery whose worker died is given to another after this long
 _RENEW = timedelta(seconds=10)
-_SHORTEST = timedelta(milliseconds=10)  # between two looks that find nothing; then twice that, and so on
+_SHORTEST = timedelta(milliseconds=10)  # between two looks that find less than there is room for; then twice that ...
+_MORE = timedelta(milliseconds=20)  # for slots to become free
+_MOST_CLAIMED = 200
 _NOBODY = UUID(int=0)
 
 
 @dataclass
 class Dispatcher:
-    """`slots` deliveries at a time. Each project has its own limit in the database, so a slow target fills its lane
-    and never the slots of others."""
+    """`slots` deliveries are sent at a time. Each project has its own limit in the database, so a slow target fills its
+    lane and never the slots of others.
+
+    Claiming, sending and finishing go on side by side: a slot is free again when its target has answered.
+    """
 
     store: Store
     clock: Clock
@@ -45,7 +50,10 @@ class Dispatcher:
     slots: int = 200
     jitter: Callable[[], float] = random.random
     _under_way: dict[int, asyncio.Task[None]] = field(default_factory=dict, init=False)
+    _finishing: int = field(default=0, init=False)
+    _freed: Wake = field(default_factory=Wake, init=False)
     _stopping: bool = field(default=False, init=False)
+    _pause: timedelta = field(default=_SHORTEST, init=False)
     _claiming: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     def __post_init__(self) -> None:
@@ -56,17 +64,15 @@ class Dispatcher:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._finisher.run())
             tasks.create_task(self._keep_leases())
-            pause = _SHORTEST
             while not self._stopping:
                 try:
-                    started = await self._start(tasks)
+                    await self._go_on(tasks)
                 except Unavailable:
                     log.warning("database away, deliveries wait")
                     await asyncio.sleep(1)
-                    continue
-                if not started:
-                    await self.work.wait(pause)
-                pause = _SHORTEST if started else min(2 * pause, self.work.patience)
+                except Exception:
+                    log.exception("a claim broke, deliveries wait")
+                    await asyncio.sleep(1)
             await asyncio.Event().wait()  # until cancelled; what is under way goes on
 
     async def drain(self, at_most: timedelta) -> None:
@@ -91,21 +97,34 @@ class Dispatcher:
                 async with self.store.transaction() as tx:
                     await deliveries.extend(tx, list(unfinished), timedelta())
 
-    async def _start(self, tasks: asyncio.TaskGroup) -> int:
+    async def _go_on(self, tasks: asyncio.TaskGroup) -> None:
+        """Claims once, when enough slots are free that it is worth a transaction, and waits when there was no more."""
+        if self._free() < self._worth_it:
+            await self._freed.wait(_MORE)
+        wanted = min(self._free(), _MOST_CLAIMED)
+        read = await self._start(tasks, wanted) if wanted else 0
+        if read < wanted:
+            self._pause = _SHORTEST if read else min(2 * self._pause, self.work.patience)
+            await self.work.wait(self._pause)
+
+    @property
+    def _worth_it(self) -> int:
+        return max(1, min(self.slots // 2, _MOST_CLAIMED))
+
+    def _free(self) -> int:
+        """Nor is more claimed than can be finished: the database sets the pace."""
+        sending = len(self._under_way) - self._finishing
+        return max(0, min(self.slots - sending, 4 * self.slots - self._finishing))
+
+    async def _start(self, tasks: asyncio.TaskGroup, limit: int) -> int:
         async with self._claiming:
-            claimed = await self._claim()
+            async with self.store.transaction() as tx:
+                read, claimed = await deliveries.claim(tx, limit, _HOLD)
             for one in claimed:
                 if one.message.msg_id in self._under_way:
                     continue  # this process stood still until its lease ran out; now it has a new one
                 self._under_way[one.message.msg_id] = tasks.create_task(self._deliver(one))
-        return len(claimed)
-
-    async def _claim(self) -> list[Claimed]:
-        free = self.slots - len(self._under_way)
-        if free <= 0:
-            return []
-        async with self.store.transaction() as tx:
-            return await deliveries.claim(tx, min(free, 100), _HOLD)
+        return read
 
     async def _keep_leases(self) -> None:
         while True:
@@ -113,7 +132,7 @@ class Dispatcher:
             if self._under_way:
                 with suppress(Unavailable):
                     async with self.store.transaction() as tx:
-                        await deliveries.extend(tx, list(self._under_way), _HOLD)
+                        await deliveries.extend(tx, self._under_way, _HOLD)
 
     async def _deliver(self, claimed: Claimed) -> None:
         try:
@@ -129,7 +148,11 @@ class Dispatcher:
             log.exception("delivery broke; it will be repeated", delivery=str(claimed.message.delivery_id))
         finally:
             del self._under_way[claimed.message.msg_id]
-            self.work.set()
+            self._tell_when_free()
+
+    def _tell_when_free(self) -> None:
+        if self._free() >= self._worth_it:
+            self._freed.set()
 
     async def _sent(self, claimed: Claimed, project: Project) -> Sent:
         """A fault of ours is a failed attempt as well: repeated without end, it would never be told."""
@@ -141,10 +164,15 @@ class Dispatcher:
 
     async def _finished(self, attempt: Attempt) -> None:
         """While the database is away the outcome waits for it: given up, the target would be called once more."""
-        while True:
-            with suppress(Unavailable):
-                return await self._finisher.submit(attempt)
-            await asyncio.sleep(1)
+        self._finishing += 1
+        self._tell_when_free()
+        try:
+            while True:
+                with suppress(Unavailable):
+                    return await self._finisher.submit(attempt)
+                await asyncio.sleep(1)
+        finally:
+            self._finishing -= 1
 
     def _attempt(self, claimed: Claimed, sent: Sent, started: datetime) -> Attempt:
         assert claimed.event
@@ -175,7 +203,9 @@ class Dispatcher:
 
     async def _finish(self, attempts: Sequence[Attempt]) -> list[None]:
         async with self.store.transaction() as tx:
-            counted = await deliveries.finish(tx, attempts)
+            counted, let_in = await deliveries.finish(tx, attempts)
+        if let_in:
+            self.work.set()
         for one in counted:
             if one.status == "gone":
                 await self._disable(one)

@@ -11,7 +11,7 @@ from hairtrigger.domain.errors import NotFound
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
 from hairtrigger.services.accounts import Caller
-from hairtrigger.store import deliveries, events, history
+from hairtrigger.store import events, history, replays
 from hairtrigger.store.database import Store
 from hairtrigger.store.events import Event
 from hairtrigger.store.history import AttemptRecord, Delivery, Status
@@ -29,36 +29,9 @@ class History:
             event = await events.get(tx, caller.org_id, event_id)
             if not event:
                 raise NotFound("There is no such event.")
-            ids = await deliveries.add_replays(tx, [event], str(caller.id), self.clock.now())
+            ids = await replays.add(tx, [event], str(caller.id), self.clock.now())
         self.work.set()
         return ids[0]
-
-    async def replay_many(
-        self,
-        caller: Caller,
-        *,
-        limit: int,
-        status: Status | None = None,
-        project_id: str | None = None,
-        project_trigger_id: UUID | None = None,
-        since: datetime | None = None,
-    ) -> list[UUID]:
-        """Replays what a list with the same filters shows, newest `limit` first, each event once."""
-        async with self.store.transaction() as tx:
-            found = await history.deliveries(
-                tx,
-                caller.org_id,
-                limit=limit,
-                status=status,
-                project_id=project_id,
-                project_trigger_id=project_trigger_id,
-                since=since,
-            )
-            wanted = dict.fromkeys(one.event_id for one in found)
-            again = [event for id_ in wanted if (event := await events.get(tx, caller.org_id, id_))]
-            ids = await deliveries.add_replays(tx, again, str(caller.id), self.clock.now())
-        self.work.set()
-        return ids
 
     async def events(
         self,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Literal
 
 from hairtrigger.domain.errors import Conflict, NotFound
 from hairtrigger.domain.ids import new_id
@@ -13,7 +14,7 @@ from hairtrigger.services.accounts import Caller
 from hairtrigger.services.secrets import Secrets
 from hairtrigger.store import projects, triggers
 from hairtrigger.store.database import Store, Transaction
-from hairtrigger.store.projects import Project
+from hairtrigger.store.projects import OrderBy, Project
 
 # Names of a project's secrets.
 SIGNING = "signing"
@@ -29,7 +30,13 @@ class Projects:
     secrets: Secrets
 
     async def create(
-        self, caller: Caller, name: str, target: TargetConfig, max_inflight: int, api_key: str | None = None
+        self,
+        caller: Caller,
+        name: str,
+        target: TargetConfig,
+        max_inflight: int,
+        api_key: str | None = None,
+        order_by: OrderBy | None = None,
     ) -> tuple[Project, str]:
         """Returns the project and the secret its deliveries are signed with, which is not shown again."""
         now = self.clock.now()
@@ -45,6 +52,7 @@ class Projects:
             created_at=now,
             updated_at=now,
             max_inflight=max_inflight,
+            order_by=order_by,
         )
         async with self.store.transaction() as tx:
             await projects.add(tx, project)
@@ -66,8 +74,9 @@ class Projects:
         target: TargetConfig | None,
         max_inflight: int | None,
         api_key: str | None,
+        order_by: OrderBy | Literal["unchanged"] | None = "unchanged",
     ) -> Project:
-        """What is None stays."""
+        """What is None stays, but for `order_by`, where it means none."""
         async with self.store.transaction() as tx:
             project = await self._own(tx, caller, project_id)
             changed = replace(
@@ -75,6 +84,7 @@ class Projects:
                 name=name or project.name,
                 target=target.model_dump(mode="json") if target else project.target,
                 max_inflight=max_inflight or project.max_inflight,
+                order_by=project.order_by if order_by == "unchanged" else order_by,
                 updated_at=self.clock.now(),
             )
             if api_key:

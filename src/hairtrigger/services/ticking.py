@@ -13,9 +13,11 @@ from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
 from hairtrigger.services.claiming import Claimed
 from hairtrigger.services.firing import Firing
+from hairtrigger.services.pausing import Pausing
 from hairtrigger.services.polling import Poller
 from hairtrigger.services.removing import Removing
-from hairtrigger.store import agenda, deliveries
+from hairtrigger.services.replaying import Replaying
+from hairtrigger.store import agenda, deliveries, lanes
 from hairtrigger.store.database import Store
 
 log = structlog.get_logger()
@@ -34,6 +36,8 @@ class Ticking:
     poller: Poller
     firing: Firing
     removing: Removing
+    pausing: Pausing
+    replaying: Replaying
     work: Wake
     concurrent_polls: int
     _polling: dict[asyncio.Task[None], Claimed] = field(default_factory=dict, init=False)
@@ -57,7 +61,10 @@ class Ticking:
             tasks.create_task(self._when_due("schedules", self._fire))
             tasks.create_task(self._when_due("retries", self._requeue))
             tasks.create_task(self._when_due("removals", self._remove))
-            tasks.create_task(repeat("lanes", self._repair_lanes))
+            tasks.create_task(self._when_due("replays", self.replaying.run_due))
+            tasks.create_task(_every(timedelta(seconds=1), "pauses", self.pausing.settle))
+            tasks.create_task(_every(timedelta(seconds=2), "lanes", self._let_in))
+            tasks.create_task(_every(timedelta(minutes=1), "counts of lanes", self._recount))
 
     async def drain(self, at_most: timedelta) -> None:
         """Starts nothing more and waits for the polls under way. Those that take longer are given to somebody else."""
@@ -147,12 +154,23 @@ class Ticking:
     async def _remove(self) -> None:
         await self.removing.run_due()
 
-    async def _repair_lanes(self) -> timedelta:
+    async def _let_in(self) -> None:
         async with self.store.transaction() as tx:
-            moved = await deliveries.repair_lanes(tx)
+            moved = await lanes.let_in_left_behind(tx)
         if moved:
             self.work.set()
-        return timedelta(seconds=5)
+
+    async def _recount(self) -> None:
+        async with self.store.transaction() as tx:
+            await lanes.recount(tx)
+
+
+async def _every(interval: timedelta, name: str, work: Callable[[], Awaitable[None]]) -> None:
+    async def once() -> timedelta:
+        await work()
+        return interval
+
+    await repeat(name, once)
 
 
 async def repeat(name: str, work: Callable[[], Awaitable[timedelta]]) -> None:

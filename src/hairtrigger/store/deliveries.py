@@ -4,45 +4,29 @@ A queue message is a pointer `{delivery, event, day, project, attempt}`, never a
 messages first and lanes second, always in the order of project ids, so that none waits for another in a circle.
 """
 
+import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import BigInteger, DateTime, Integer, bindparam, insert, select, text, tuple_
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import DateTime, bindparam, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from hairtrigger.domain.ids import day_of, new_id
 from hairtrigger.domain.outcome import Failure
+from hairtrigger.store import lanes
+from hairtrigger.store.admission import admit
 from hairtrigger.store.database import Transaction
-from hairtrigger.store.events import DISPATCH, Event, event_of
-from hairtrigger.store.projects import Project
-from hairtrigger.store.tables import attempt, dead, event, lane, project, replay, retry, waiting
+from hairtrigger.store.events import DISPATCH, Event
+from hairtrigger.store.messages import Message
+from hairtrigger.store.projects import Project, by_ids
+from hairtrigger.store.tables import dead, event
 from hairtrigger.store.text import storable, storable_json
 
-
-@dataclass(frozen=True)
-class Message:
-    """A delivery on the queue."""
-
-    msg_id: int
-    delivery_id: UUID
-    event_id: UUID
-    event_day: date
-    project_id: str
-    attempt: int
-
-    def pointer(self, attempt: int) -> dict[str, Any]:
-        return {
-            "delivery": str(self.delivery_id),
-            "event": str(self.event_id),
-            "day": self.event_day.isoformat(),
-            "project": self.project_id,
-            "attempt": attempt,
-        }
+__all__ = ["Attempt", "Claimed", "Message", "claim", "drop", "extend", "finish", "requeue_due", "trigger_of"]
 
 
 @dataclass(frozen=True)
@@ -74,22 +58,36 @@ class Attempt:
 
 # -- claiming
 
-_READ = text("SELECT msg_id, read_ct, message FROM pgmq.read(:queue, CAST(:vt AS int), CAST(:qty AS int))").columns(
-    msg_id=BigInteger, read_ct=Integer, message=JSONB
+# One claim at a time: what two workers read side by side would be admitted in any order. Nothing is lost if the commit
+# is, but the lease: so nobody waits for the disk. A worker that stops in the middle is cut off.
+_ALONE = text(
+    "SELECT set_config('synchronous_commit', 'off', true), "
+    "set_config('idle_in_transaction_session_timeout', '5s', true), pg_advisory_xact_lock(7420318)"
+)
+_READ = text(
+    """
+    SELECT msg_id, read_ct, CAST(message->>'delivery' AS uuid), CAST(message->>'event' AS uuid),
+           CAST(message->>'day' AS date), message->>'project', CAST(message->>'attempt' AS int), message ? 'released'
+    FROM pgmq.read(:queue, CAST(:vt AS int), CAST(:qty AS int)) ORDER BY msg_id
+    """
 )
 
 
-async def claim(tx: Transaction, limit: int, hold: timedelta) -> list[Claimed]:
-    """Leases up to `limit` deliveries, oldest first. What finds its project's lane full is put to wait instead."""
+async def claim(tx: Transaction, limit: int, hold: timedelta) -> tuple[int, list[Claimed]]:
+    """Leases up to `limit` deliveries, oldest first. What may not go yet is put to wait instead: see `admission`.
+
+    Also returns how many were read from the queue: fewer than `limit` means that it holds no more.
+    """
+    await tx.connection.execute(_ALONE)
     rows = await tx.connection.execute(_READ, {"queue": DISPATCH, "vt": round(hold.total_seconds()), "qty": limit})
+    read = [(read_ct, Message(msg_id, *pointer)) for msg_id, read_ct, *pointer in rows]
     # A message read before has its place in the lane already: its worker died with it.
-    read = [(row.read_ct, _message(row.msg_id, row.message)) for row in rows]
     again = [message for count, message in read if count > 1]
-    admitted = [*again, *await _admit(tx, [message for count, message in read if count == 1])]
-    return await _load(tx, admitted)
+    fresh = [message for count, message in read if count == 1]
+    return len(read), await _load(tx, [*again, *await admit(tx, fresh)])
 
 
-async def extend(tx: Transaction, msg_ids: Sequence[int], hold: timedelta) -> None:
+async def extend(tx: Transaction, msg_ids: Collection[int], hold: timedelta) -> None:
     """Keeps deliveries that are still under way from being given to somebody else."""
     await tx.connection.execute(
         text("SELECT 1 FROM pgmq.set_vt(:queue, CAST(:ids AS bigint[]), CAST(:vt AS int))"),
@@ -97,122 +95,89 @@ async def extend(tx: Transaction, msg_ids: Sequence[int], hold: timedelta) -> No
     )
 
 
-async def _admit(tx: Transaction, messages: Sequence[Message]) -> list[Message]:
-    if not messages:
-        return []
-    room = await _lock_lanes(tx, {message.project_id for message in messages})
-    admitted, held = [], []
-    for message in messages:
-        free = room.get(message.project_id)
-        if free is None:  # the project is gone; dispatch says so
-            admitted.append(message)
-        elif free > 0:
-            room[message.project_id] = free - 1
-            admitted.append(message)
-        else:
-            held.append(message)
-    await _move_lanes(tx, Counter(m.project_id for m in admitted if m.project_id in room), sign=1)
-    await _hold_back(tx, held)
-    return admitted
-
-
-async def _lock_lanes(tx: Transaction, project_ids: Iterable[str]) -> dict[str, int]:
-    """How many more deliveries each project may have under way."""
-    statement = (
-        select(lane).where(lane.c.project_id.in_(sorted(project_ids))).order_by(lane.c.project_id).with_for_update()
-    )
-    return {row.project_id: row.max_inflight - row.inflight for row in await tx.connection.execute(statement)}
-
-
-async def _move_lanes(tx: Transaction, by_project: Mapping[str, int], *, sign: Literal[1, -1]) -> None:
-    """Rows are locked in the order of their ids first: two workers must not wait for each other."""
-    if not by_project:
-        return
-    await tx.connection.execute(
-        text(
-            """
-            WITH step AS (
-                SELECT * FROM unnest(CAST(:project_id AS text[]), CAST(:step AS int[])) AS step (project_id, step)
-            ), locked AS MATERIALIZED (
-                SELECT project_id FROM lane WHERE project_id = ANY(CAST(:project_id AS text[]))
-                ORDER BY project_id FOR UPDATE
-            )
-            UPDATE lane SET inflight = greatest(0, lane.inflight + step.step)
-            FROM step JOIN locked USING (project_id) WHERE lane.project_id = step.project_id
-            """
-        ),
-        {"project_id": list(by_project), "step": [sign * count for count in by_project.values()]},
-    )
-
-
-async def _hold_back(tx: Transaction, held: Sequence[Message]) -> None:
-    if not held:
-        return
-    rows = [{"project_id": m.project_id, "delivery_id": m.delivery_id, "message": m.pointer(m.attempt)} for m in held]
-    await tx.connection.execute(upsert(waiting).on_conflict_do_nothing(), rows)
-    await _acknowledge(tx, [m.msg_id for m in held])
+_EVENTS = text(
+    """
+    SELECT event.id, org_id, project_id, project_trigger_id, key, type, subject, occurred_at, received_at, content_type,
+           body
+    FROM unnest(CAST(:days AS date[]), CAST(:ids AS uuid[])) AS wanted (day, id)
+    JOIN event ON event.day = wanted.day AND event.id = wanted.id
+    """
+)
 
 
 async def _load(tx: Transaction, messages: Sequence[Message]) -> list[Claimed]:
     if not messages:
         return []
-    keys = {(m.event_day, m.event_id) for m in messages}
-    events = {
-        row.id: event_of(row)
-        for row in await tx.connection.execute(select(event).where(tuple_(event.c.day, event.c.id).in_(keys)))
-    }
-    rows = await tx.connection.execute(
-        select(*project.c, lane.c.max_inflight)
-        .join(lane, lane.c.project_id == project.c.id)
-        .where(project.c.id.in_({m.project_id for m in messages}))
-    )
-    projects = {row.id: Project(**row._mapping) for row in rows}
+    wanted = {m.event_id: m.event_day for m in messages}
+    rows = await tx.connection.execute(_EVENTS, {"days": list(wanted.values()), "ids": list(wanted)})
+    events = {row[0]: Event(*row) for row in rows}
+    projects = await by_ids(tx, {m.project_id for m in messages})
     return [Claimed(m, events.get(m.event_id), projects.get(m.project_id)) for m in messages]
 
 
 # -- finishing
 
+_FINISH = text(
+    """
+    WITH given AS (
+        SELECT * FROM unnest(
+            CAST(:msg_id AS bigint[]), CAST(:day AS date[]), CAST(:id AS uuid[]), CAST(:org_id AS uuid[]),
+            CAST(:delivery_id AS uuid[]), CAST(:number AS smallint[]), CAST(:status AS text[]),
+            CAST(:failure AS text[]),
+            CAST(:response_status AS smallint[]), CAST(:detail AS text[]), CAST(:response AS bytea[]),
+            CAST(:conversation AS text[]), CAST(:started_at AS timestamptz[]), CAST(:finished_at AS timestamptz[]),
+            CAST(:retry_at AS timestamptz[]), CAST(:retry AS text[]), CAST(:dead AS text[])
+        ) AS given (msg_id, day, id, org_id, delivery_id, number, status, failure, response_status, detail, response,
+                    conversation, started_at, finished_at, retry_at, retry, dead)
+    ), counted AS MATERIALIZED (
+        SELECT given.* FROM given JOIN pgmq.delete(:queue, CAST(:msg_id AS bigint[])) AS gone ON gone = given.msg_id
+    ), recorded AS (
+        INSERT INTO attempt (day, id, org_id, delivery_id, number, status, failure, response_status, detail,
+                             response, conversation, started_at, finished_at)
+        SELECT day, id, org_id, delivery_id, number, status, failure, response_status, detail, response,
+               CAST(conversation AS jsonb), started_at, finished_at
+        FROM counted
+    ), postponed AS (
+        INSERT INTO retry (delivery_id, message, run_at)
+        SELECT delivery_id, CAST(retry AS jsonb), retry_at FROM counted WHERE retry_at IS NOT NULL
+        ON CONFLICT DO NOTHING
+    ), died AS (
+        INSERT INTO dead (delivery_id, org_id, reason, at)
+        SELECT delivery_id, org_id, dead, finished_at FROM counted WHERE dead IS NOT NULL
+        ON CONFLICT DO NOTHING
+    )
+    SELECT msg_id FROM counted
+    """
+)
 
-async def finish(tx: Transaction, attempts: Sequence[Attempt]) -> list[Attempt]:
+
+async def finish(tx: Transaction, attempts: Sequence[Attempt]) -> tuple[list[Attempt], int]:
     """Stores how attempts ended, ends their leases and lets the next ones in.
 
-    An attempt whose message somebody else has finished meanwhile changes nothing. Returns those that counted.
+    An attempt whose message somebody else has finished meanwhile changes nothing. Returns those that counted, and how
+    many were let in.
     """
-    gone = await _acknowledge(tx, [a.message.msg_id for a in attempts])
-    counted = [a for a in attempts if a.message.msg_id in gone]
+    if not attempts:
+        return [], 0
+    rows = [_attempt_row(one) for one in attempts]
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    found = set((await tx.connection.execute(_FINISH, {**columns, "queue": DISPATCH})).scalars())
+    counted = [one for one in attempts if one.message.msg_id in found]
     if not counted:
-        return []
-    await tx.connection.execute(insert(attempt), [_attempt_row(a) for a in counted])
-    retries = [
-        {
-            "delivery_id": a.message.delivery_id,
-            "message": a.message.pointer(a.message.attempt + 1),
-            "run_at": a.retry_at,
-        }
-        for a in counted
-        if a.retry_at
-    ]
-    if retries:
-        await tx.connection.execute(upsert(retry).on_conflict_do_nothing(), retries)
-    deaths = [
-        {"delivery_id": a.message.delivery_id, "org_id": a.org_id, "reason": storable(a.dead), "at": a.finished_at}
-        for a in counted
-        if a.dead
-    ]
-    if deaths:
-        await tx.connection.execute(upsert(dead).on_conflict_do_nothing(), deaths)
-    done = Counter(a.message.project_id for a in counted)
-    await _move_lanes(tx, done, sign=-1)
-    await _let_in(tx, done)
-    return counted
+        return [], 0
+    ended = [one.message.delivery_id for one in counted if not one.retry_at]
+    return counted, await lanes.leave(tx, Counter(one.message.project_id for one in counted), ended)
 
 
 async def drop(tx: Transaction, message: Message, org_id: UUID, reason: str, now: datetime) -> None:
     """Ends a delivery that can't be attempted at all."""
-    if message.msg_id in await _acknowledge(tx, [message.msg_id]):
+    gone = await tx.connection.execute(
+        text("SELECT pgmq.delete(:queue, CAST(:id AS bigint))"), {"queue": DISPATCH, "id": message.msg_id}
+    )
+    if gone.scalar_one():
         row = {"delivery_id": message.delivery_id, "org_id": org_id, "reason": reason, "at": now}
         await tx.connection.execute(upsert(dead).on_conflict_do_nothing(), [row])
-        await _move_lanes(tx, {message.project_id: 1}, sign=-1)
+        await lanes.leave(tx, {message.project_id: 1}, [message.delivery_id])
 
 
 async def trigger_of(tx: Transaction, message: Message) -> UUID | None:
@@ -220,40 +185,6 @@ async def trigger_of(tx: Transaction, message: Message) -> UUID | None:
         event.c.day == message.event_day, event.c.id == message.event_id
     )
     return (await tx.connection.execute(statement)).scalar_one_or_none()
-
-
-async def _acknowledge(tx: Transaction, msg_ids: Sequence[int]) -> set[int]:
-    rows = await tx.connection.execute(
-        text("SELECT id FROM pgmq.delete(:queue, CAST(:ids AS bigint[])) AS id"),
-        {"queue": DISPATCH, "ids": list(msg_ids)},
-    )
-    return {row.id for row in rows}
-
-
-async def _let_in(tx: Transaction, by_project: Mapping[str, int]) -> int:
-    """Moves up to so many of each project's waiting deliveries to the queue, oldest first."""
-    rows = await tx.connection.execute(
-        text(
-            """
-            WITH room AS (
-                SELECT * FROM unnest(CAST(:project_id AS text[]), CAST(:count AS int[])) AS room (project_id, free)
-            ), next AS (
-                SELECT picked.project_id, picked.delivery_id FROM room
-                CROSS JOIN LATERAL (
-                    SELECT project_id, delivery_id FROM waiting WHERE waiting.project_id = room.project_id
-                    ORDER BY delivery_id LIMIT room.free FOR UPDATE SKIP LOCKED
-                ) AS picked
-            ), moved AS (
-                DELETE FROM waiting USING next
-                WHERE waiting.project_id = next.project_id AND waiting.delivery_id = next.delivery_id
-                RETURNING waiting.message, waiting.delivery_id
-            )
-            SELECT pgmq.send_batch(:queue, array_agg(message ORDER BY delivery_id)) FROM moved HAVING count(*) > 0
-            """
-        ),
-        {"queue": DISPATCH, "project_id": list(by_project), "count": list(by_project.values())},
-    )
-    return len(rows.all())
 
 
 # -- the clock's part
@@ -277,110 +208,14 @@ async def requeue_due(tx: Transaction, now: datetime, limit: int) -> int:
     return len(rows.all())
 
 
-async def repair_lanes(tx: Transaction) -> int:
-    """Counts again what is under way, and lets waiting deliveries into lanes with room.
-
-    The count can only drift when a message is lost from the queue itself; waiting deliveries of an idle lane are
-    left behind when a limit is raised. Both are rare, and both would otherwise be silence.
-    """
-    lanes = await tx.connection.execute(
-        text(
-            """
-            SELECT project_id, max_inflight FROM lane
-            WHERE inflight > 0 OR EXISTS (SELECT 1 FROM waiting WHERE waiting.project_id = lane.project_id)
-            ORDER BY project_id FOR UPDATE SKIP LOCKED
-            """
-        )
-    )
-    limits = {row.project_id: row.max_inflight for row in lanes}
-    orphans = await tx.connection.execute(
-        text("SELECT DISTINCT project_id FROM waiting WHERE project_id NOT IN (SELECT project_id FROM lane)")
-    )
-    room = {row.project_id: 1000 for row in orphans}  # their project is gone: dispatch will say so
-    if limits:
-        counted = await tx.connection.execute(
-            text(
-                """
-                SELECT message->>'project' AS project_id, count(*) AS inflight FROM pgmq.q_dispatch
-                WHERE read_ct > 0 AND message->>'project' = ANY(CAST(:ids AS text[])) GROUP BY 1
-                """
-            ),
-            {"ids": list(limits)},
-        )
-        inflight = {row.project_id: row.inflight for row in counted}
-        await tx.connection.execute(
-            text(
-                """
-                UPDATE lane SET inflight = counted.inflight
-                FROM unnest(CAST(:ids AS text[]), CAST(:inflight AS int[])) AS counted (project_id, inflight)
-                WHERE lane.project_id = counted.project_id AND lane.inflight <> counted.inflight
-                """
-            ),
-            {"ids": list(limits), "inflight": [inflight.get(id_, 0) for id_ in limits]},
-        )
-        room |= {id_: limit - inflight.get(id_, 0) for id_, limit in limits.items() if limit > inflight.get(id_, 0)}
-    return await _let_in(tx, room) if room else 0
-
-
-# -- replay
-
-
-async def add_replays(tx: Transaction, events: Sequence[Event], requested_by: str, now: datetime) -> list[UUID]:
-    """A new delivery of each event, under an id of its own, on the queue."""
-    if not events:
-        return []
-    ids = [new_id(now) for _ in events]
-    await tx.connection.execute(
-        insert(replay),
-        [
-            {
-                "delivery_id": id_,
-                "event_id": e.id,
-                "event_day": e.day,
-                "org_id": e.org_id,
-                "project_trigger_id": e.project_trigger_id,
-                "requested_by": requested_by,
-                "created_at": now,
-            }
-            for id_, e in zip(ids, events, strict=True)
-        ],
-    )
-    await tx.connection.execute(
-        text(
-            """
-            SELECT pgmq.send_batch(:queue, array_agg(jsonb_build_object(
-                'delivery', delivery, 'event', event, 'day', day, 'project', project, 'attempt', 1)))
-            FROM unnest(CAST(:delivery AS uuid[]), CAST(:event AS uuid[]), CAST(:day AS date[]),
-                        CAST(:project AS text[])) AS given (delivery, event, day, project)
-            """
-        ),
-        {
-            "queue": DISPATCH,
-            "delivery": ids,
-            "event": [e.id for e in events],
-            "day": [e.day for e in events],
-            "project": [e.project_id for e in events],
-        },
-    )
-    return ids
-
-
-def _message(msg_id: int, pointer: Mapping[str, Any]) -> Message:
-    return Message(
-        msg_id=msg_id,
-        delivery_id=UUID(pointer["delivery"]),
-        event_id=UUID(pointer["event"]),
-        event_day=date.fromisoformat(pointer["day"]),
-        project_id=pointer["project"],
-        attempt=pointer["attempt"],
-    )
-
-
-def _attempt_row(done: Attempt) -> dict[str, Any]:
+def _attempt_row(done: Attempt) -> Mapping[str, Any]:
     id_ = new_id(done.finished_at)
+    again = done.message.pointer(done.message.attempt + 1) if done.retry_at else None
+    said = done.conversation
     return {
-        "id": id_,
+        "msg_id": done.message.msg_id,
         "day": day_of(id_),
+        "id": id_,
         "org_id": done.org_id,
         "delivery_id": done.message.delivery_id,
         "number": done.message.attempt,
@@ -389,7 +224,10 @@ def _attempt_row(done: Attempt) -> dict[str, Any]:
         "response_status": done.response_status,
         "detail": storable(done.detail),
         "response": done.response,
-        "conversation": storable_json(done.conversation),
+        "conversation": None if said is None else json.dumps(storable_json(said)),
         "started_at": done.started_at,
         "finished_at": done.finished_at,
+        "retry_at": done.retry_at,
+        "retry": again and json.dumps(again),
+        "dead": None if done.dead is None else storable(done.dead),
     }

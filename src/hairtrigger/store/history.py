@@ -1,5 +1,6 @@
 """Deliveries and their attempts, as they are read: the state of a delivery follows from where it is found."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -10,7 +11,7 @@ from sqlalchemy import DateTime, bindparam, select, text
 from hairtrigger.store.database import Transaction
 from hairtrigger.store.tables import attempt
 
-Status = Literal["pending", "waiting", "retrying", "delivered", "dead"]
+Status = Literal["pending", "waiting", "suspended", "retrying", "delivered", "dead"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ _DELIVERIES = """
            CASE WHEN dead.delivery_id IS NOT NULL THEN 'dead'
                 WHEN last.status = 'delivered' THEN 'delivered'
                 WHEN retry.delivery_id IS NOT NULL THEN 'retrying'
+                WHEN waiting.suspended_by IS NOT NULL THEN 'suspended'
                 WHEN waiting.delivery_id IS NOT NULL THEN 'waiting'
                 ELSE 'pending' END AS status,
            coalesce(last.number, 0) AS attempts,
@@ -58,8 +60,8 @@ _DELIVERIES = """
                CAST(NULL AS uuid) AS replay_of, received_at AS created_at
         FROM event
         UNION ALL
-        SELECT replay.delivery_id, event.id, event.org_id, event.project_id, event.project_trigger_id, event.type,
-               event.id, replay.created_at
+        SELECT replay.delivery_id, event.id, event.org_id, coalesce(replay.project_id, event.project_id),
+               event.project_trigger_id, event.type, event.id, replay.created_at
         FROM replay JOIN event ON event.day = replay.event_day AND event.id = replay.event_id
     ) AS d
     LEFT JOIN LATERAL (
@@ -76,24 +78,52 @@ _FILTERS = {
     "event_id": "d.event_id = :event_id",
     "project_id": "d.project_id = :project_id",
     "project_trigger_id": "d.project_trigger_id = :project_trigger_id",
+    "event_type": "d.event_type = :event_type",
     "before": "d.id < :before",
+    "after": "d.id > :after",
+    "upto": "d.id <= :upto",
     "since": "d.created_at >= :since",
+    "until": "d.created_at < :until",
+}
+# Where deliveries of a status are found: few rows to begin with, where the whole history would be read otherwise.
+_FOUND = {
+    "dead": "dead.delivery_id IS NOT NULL",
+    "retrying": "retry.delivery_id IS NOT NULL",
+    "suspended": "waiting.suspended_by IS NOT NULL",
+    "waiting": "waiting.delivery_id IS NOT NULL",
 }
 
 
 async def deliveries(
     tx: Transaction, org_id: UUID, *, limit: int, status: Status | None = None, **filters: UUID | str | datetime | None
 ) -> list[Delivery]:
-    """Newest first. Filters: id, event_id, project_id, project_trigger_id, since; `before` is the id to go on from."""
-    given = {name: value for name, value in filters.items() if value is not None}
-    inner = " AND ".join((_DELIVERIES, *(_FILTERS[name] for name in given)))
+    """Newest first. Filters are those of `_FILTERS`; `before` is the id to go on from."""
     outer = "WHERE status = :status" if status else ""
-    instants = [bindparam("since", type_=DateTime(timezone=True))] if "since" in given else []
-    query = f"SELECT * FROM ({inner}) AS found {outer} ORDER BY id DESC LIMIT :limit"  # noqa: S608 all of it our own text
-    rows = await tx.connection.execute(
-        text(query).bindparams(*instants),
-        {"org_id": org_id, "limit": limit, **given, **({"status": status} if status else {})},
+    query = f"SELECT * FROM ({_inner(status, filters)}) AS found {outer} ORDER BY id DESC LIMIT :limit"  # noqa: S608 all of it our own text
+    return await _read(tx, query, org_id, limit, filters | ({"status": status} if status else {}))
+
+
+async def window(
+    tx: Transaction, org_id: UUID, *, limit: int, status: Status | None = None, **filters: UUID | str | datetime | None
+) -> list[Delivery]:
+    """The next `limit` deliveries, oldest first, that may have the status: a bounded look, however few of them do."""
+    query = f"{_inner(status, filters)} ORDER BY d.id LIMIT :limit"
+    return await _read(tx, query, org_id, limit, filters)
+
+
+def _inner(status: Status | None, filters: Mapping[str, UUID | str | datetime | None]) -> str:
+    found = [_FOUND[status]] if status in _FOUND else []
+    return " AND ".join(
+        (_DELIVERIES, *found, *(_FILTERS[name] for name, value in filters.items() if value is not None))
     )
+
+
+async def _read(
+    tx: Transaction, query: str, org_id: UUID, limit: int, filters: Mapping[str, UUID | str | datetime | None]
+) -> list[Delivery]:
+    given = {name: value for name, value in filters.items() if value is not None}
+    instants = [bindparam(name, type_=DateTime(timezone=True)) for name in ("since", "until") if name in given]
+    rows = await tx.connection.execute(text(query).bindparams(*instants), {"org_id": org_id, "limit": limit, **given})
     return [Delivery(**row._mapping) for row in rows]
 
 

@@ -1,14 +1,18 @@
 """Projects: what a trigger runs, where it is reached, and how much of it may run at once."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import ARRAY, Text, bindparam, cast, delete, func, insert, select, update
 
 from hairtrigger.store.database import Transaction
 from hairtrigger.store.tables import lane, project
+
+OrderBy = Literal["trigger", "subject"]
+"""Deliveries that have it in common go one after the other, in the order of their events."""
 
 
 @dataclass(frozen=True)
@@ -21,23 +25,34 @@ class Project:
     created_at: datetime
     updated_at: datetime
     max_inflight: int
+    order_by: OrderBy | None = None
+    paused: bool = False
 
 
-_COLUMNS = (*project.c, lane.c.max_inflight)
+_LANE = ("max_inflight", "order_by", "paused")
+_COLUMNS = (*project.c, *(lane.c[name] for name in _LANE))
 _JOINED = project.join(lane, lane.c.project_id == project.c.id)
+
+_BY_IDS = select(*_COLUMNS).select_from(_JOINED).where(project.c.id == func.any(cast(bindparam("ids"), ARRAY(Text))))
 
 
 async def add(tx: Transaction, new: Project) -> None:
     values = dict(vars(new))
-    limit = values.pop("max_inflight")
+    of_lane = {name: values.pop(name) for name in _LANE}
     await tx.connection.execute(insert(project).values(values))
-    await tx.connection.execute(insert(lane).values(project_id=new.id, max_inflight=limit, inflight=0))
+    await tx.connection.execute(insert(lane).values(project_id=new.id, inflight=0, **of_lane))
 
 
 async def get(tx: Transaction, org_id: UUID, project_id: str) -> Project | None:
     statement = select(*_COLUMNS).select_from(_JOINED).where(project.c.id == project_id, project.c.org_id == org_id)
     row = (await tx.connection.execute(statement)).one_or_none()
     return Project(**row._mapping) if row else None
+
+
+async def by_ids(tx: Transaction, ids: Collection[str]) -> dict[str, Project]:
+    """Of any organisation: for what is delivered to them."""
+    rows = await tx.connection.execute(_BY_IDS, {"ids": list(ids)})
+    return {row.id: Project(**row._mapping) for row in rows}
 
 
 async def of_organization(tx: Transaction, org_id: UUID) -> list[Project]:
@@ -47,9 +62,10 @@ async def of_organization(tx: Transaction, org_id: UUID) -> list[Project]:
 
 async def save(tx: Transaction, changed: Project) -> None:
     values = dict(vars(changed))
-    limit = values.pop("max_inflight")
+    of_lane = {name: values.pop(name) for name in _LANE}
+    del of_lane["paused"]  # said by `pauses` alone
     await tx.connection.execute(update(project).where(project.c.id == changed.id).values(values))
-    await tx.connection.execute(update(lane).where(lane.c.project_id == changed.id).values(max_inflight=limit))
+    await tx.connection.execute(update(lane).where(lane.c.project_id == changed.id).values(of_lane))
 
 
 async def remove(tx: Transaction, project_id: str) -> None:

@@ -24,7 +24,7 @@ _STEP = text(
          WHERE day >= :day AND (day, id) > (:day, :position) AND day <= :last_day AND id < :until
          ORDER BY day, id LIMIT :limit)
         UNION ALL
-        (SELECT replay.delivery_id, event.id, event.day, event.project_id
+        (SELECT replay.delivery_id, event.id, event.day, coalesce(replay.project_id, event.project_id)
          FROM replay JOIN event ON event.day = replay.event_day AND event.id = replay.event_id
          WHERE replay.delivery_id > :position AND replay.delivery_id < :until
          ORDER BY replay.delivery_id LIMIT :limit)

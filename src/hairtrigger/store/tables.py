@@ -4,7 +4,20 @@ Hot tables are partitioned by day and dropped by partition: `event`, `attempt`, 
 made in Python, and `day` is the UTC date inside it, so an id alone finds its partition.
 """
 
-from sqlalchemy import Boolean, Column, Date, DateTime, ForeignKey, Index, Integer, MetaData, SmallInteger, Table, Text
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    false,
+)
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, UUID
@@ -261,8 +274,37 @@ replay = Table(  # a delivery of an event beyond its first; the first has the ev
     Column("project_trigger_id", UUID, nullable=False),
     Column("requested_by", Text, nullable=False),
     Column("created_at", _Instant, nullable=False),
+    Column("project_id", Text),  # where it goes, if not to the event's own project
+    Column("replay_job_id", UUID),
     Index("replay_event_id_idx", "event_id"),
     Index("replay_org_id_delivery_id_idx", "org_id", "delivery_id"),
+)
+Index(  # a job repeats nothing twice
+    "replay_job_event_idx",
+    replay.c.replay_job_id,
+    replay.c.event_id,
+    unique=True,
+    postgresql_where=replay.c.replay_job_id.is_not(None),
+)
+
+replay_job = Table(  # events that match a query, delivered again at a rate
+    "replay_job",
+    metadata,
+    Column("id", UUID, primary_key=True),
+    Column("org_id", UUID, _gone_with("org.id"), nullable=False),
+    Column("query", JSONB, nullable=False),
+    Column("per_second", Integer, nullable=False),
+    Column("to_project_id", Text),
+    Column("requested_by", Text, nullable=False),
+    Column("created_at", _Instant, nullable=False),
+    Column("position", UUID, nullable=False),  # the last delivery that was looked at
+    Column("until", UUID, nullable=False),  # none after this one: its own replays would be among them
+    Column("replayed", Integer, nullable=False),
+    Column("next_at", _Instant),  # when it goes on; null when it has ended
+    Column("ended_at", _Instant),
+    Column("cancelled", Boolean, nullable=False),
+    Index("replay_job_next_at_idx", "next_at"),
+    Index("replay_job_org_id_id_idx", "org_id", "id"),
 )
 
 attempt = Table(
@@ -293,21 +335,57 @@ retry = Table(  # hours and days live here, not in the queue
     Column("run_at", _Instant, nullable=False, index=True),
 )
 
-lane = Table(  # how many deliveries of a project are under way, and how many may be
+lane = Table(  # how many deliveries of a project are under way, and how many and which may be
     "lane",
     metadata,
     Column("project_id", Text, _gone_with("project.id"), primary_key=True),
     Column("max_inflight", Integer, nullable=False),
     Column("inflight", Integer, nullable=False),
+    Column("order_by", Text),  # trigger | subject: what of an event keeps deliveries in order
+    Column("paused", Boolean, nullable=False, server_default=false()),
+    Column("paused_triggers", ARRAY(UUID), nullable=False, server_default="{}"),
     postgresql_with={"fillfactor": "50"},
 )
 
-waiting = Table(  # deliveries of a full lane, oldest first
+waiting = Table(  # deliveries of a full lane, behind others in their line, or suspended; oldest first
     "waiting",
     metadata,
     Column("project_id", Text, primary_key=True),
     Column("delivery_id", UUID, primary_key=True),
     Column("message", JSONB, nullable=False),
+    Column("project_trigger_id", UUID),  # known where the lane asks for it: order, pause
+    Column("order_key", Text),
+    Column("behind", Boolean, nullable=False, server_default=false()),  # of the delivery that has its key's turn
+    Column("suspended_by", Text),  # the id of what is paused: the project, or its trigger
+)
+Index(
+    "waiting_ready_idx",
+    waiting.c.project_id,
+    waiting.c.delivery_id,
+    postgresql_where=waiting.c.suspended_by.is_(None) & ~waiting.c.behind,
+)
+Index(
+    "waiting_behind_idx",
+    waiting.c.project_id,
+    waiting.c.order_key,
+    waiting.c.delivery_id,
+    postgresql_where=waiting.c.behind,
+)
+Index(
+    "waiting_suspended_idx",
+    waiting.c.project_id,
+    waiting.c.suspended_by,
+    waiting.c.delivery_id,
+    postgresql_where=waiting.c.suspended_by.is_not(None),
+)
+
+turn = Table(  # which delivery of a key may go; its successors wait until it has ended
+    "turn",
+    metadata,
+    Column("project_id", Text, _gone_with("lane.project_id"), primary_key=True),
+    Column("order_key", Text, primary_key=True),
+    Column("delivery_id", UUID, nullable=False, unique=True),
+    postgresql_with={"fillfactor": "50"},
 )
 
 dead = Table(

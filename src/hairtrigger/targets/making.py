@@ -1,6 +1,7 @@
 """Which target a project's configuration means, with the secrets it is called with."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
@@ -19,25 +20,52 @@ from hairtrigger.targets.workflow import Workflow
 _config: TypeAdapter[TargetConfig] = TypeAdapter(TargetConfig)
 
 
+_MOST_REMEMBERED = 10_000
+
+
+@dataclass(frozen=True)
+class _Made:
+    target: Target
+    project: Project
+    until: datetime | None
+    """Then a signing secret ends."""
+
+
 def target_maker(egress: Egress, clock: Clock, secrets: Secrets) -> Callable[[Project], Target]:
+    """Each project's target is made once for as long as the project stays as it is: opening its secrets and reading its
+    configuration takes longer than using them.
+    """
+    remembered: dict[str, _Made] = {}
+
     def target_of(project: Project) -> Target:
+        now = clock.now()
+        made = remembered.get(project.id)
+        if made is None or made.project != project or (made.until and made.until <= now):
+            while len(remembered) >= _MOST_REMEMBERED:
+                del remembered[next(iter(remembered))]
+            made = remembered[project.id] = _made(project, now)
+        return made.target
+
+    def _made(project: Project, now: datetime) -> _Made:
         held = secrets.of_project(project)
+        signing, until = _signing(held, now)
         match _config.validate_python(project.target):
             case WorkflowTarget() as config:
-                return Workflow(config, egress, clock, _signing(held, clock.now()), held.get(API_KEY))
+                return _Made(Workflow(config, egress, clock, signing, held.get(API_KEY)), project, until)
             case AgentTarget() as config:
-                return Agent(config, egress, clock, held.get(API_KEY))
+                return _Made(Agent(config, egress, clock, held.get(API_KEY)), project, None)
             case LogTarget():
-                return Log()
+                return _Made(Log(), project, None)
             case other:
                 assert_never(other)
 
     return target_of
 
 
-def _signing(held: dict[str, str], now: datetime) -> list[str]:
-    """The current secret, and during a rotation also the one before."""
+def _signing(held: dict[str, str], now: datetime) -> tuple[list[str], datetime | None]:
+    """The current secret, and during a rotation also the one before, until when that lasts."""
     before = held.get(SIGNING_BEFORE)
-    if before and datetime.fromisoformat(held[SIGNING_BEFORE_UNTIL]) > now:
-        return [held[SIGNING], before]
-    return [held[SIGNING]]
+    until = datetime.fromisoformat(held[SIGNING_BEFORE_UNTIL]) if before else None
+    if before and until and until > now:
+        return [held[SIGNING], before], until
+    return [held[SIGNING]], None

@@ -5,12 +5,12 @@ https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-w
 """
 
 import base64
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from pydantic_core import to_json
 from standardwebhooks import Webhook
 
 from hairtrigger.domain.target import Outgoing, Sent, WorkflowTarget
@@ -31,9 +31,12 @@ class Workflow:
     """Each as `whsec_…`; several while one replaces another."""
     api_key: str | None = field(default=None, repr=False)
 
+    _signers: Sequence[Webhook] = field(init=False, repr=False)
+
     def __post_init__(self) -> None:
         if not self.signing_secrets:
             raise ValueError("A workflow target needs a signing secret.")
+        object.__setattr__(self, "_signers", [Webhook(secret) for secret in self.signing_secrets])
 
     async def send(self, outgoing: Outgoing) -> Sent:
         now = self.clock.now()
@@ -60,7 +63,7 @@ class Workflow:
             "content-type": "application/cloudevents+json",
             "webhook-id": id_,
             "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": " ".join(Webhook(secret).sign(id_, now, text) for secret in self.signing_secrets),
+            "webhook-signature": " ".join(signer.sign(id_, now, text) for signer in self._signers),
             "traceparent": outgoing.traceparent,
             "authorization": self.api_key and f"Bearer {self.api_key}",
         }
@@ -87,8 +90,7 @@ def cloud_event(outgoing: Outgoing) -> bytes:
         "traceparent": outgoing.traceparent,
     }
     given = {name: _text(value) for name, value in attributes.items() if value is not None}
-    head = json.dumps(given, ensure_ascii=False, separators=(",", ":")).encode()
-    return head.removesuffix(b"}") + _data(outgoing) + b"}"
+    return to_json(given).removesuffix(b"}") + _data(outgoing) + b"}"
 
 
 def _data(outgoing: Outgoing) -> bytes:
@@ -102,4 +104,6 @@ def _data(outgoing: Outgoing) -> bytes:
 
 
 def _text(value: str | int) -> str | int:
-    return _NOT_TEXT.sub("\ufffd", value) if isinstance(value, str) else value
+    if not isinstance(value, str) or (value.isascii() and value.isprintable()):
+        return value
+    return _NOT_TEXT.sub("\ufffd", value)

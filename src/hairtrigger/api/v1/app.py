@@ -9,7 +9,17 @@ from fastapi.routing import APIRoute
 from hairtrigger.api import errors
 from hairtrigger.api.auth import Authenticator, oauth2
 from hairtrigger.api.bodies import BoundedRoute
-from hairtrigger.api.v1 import accounts, connections, explaining, history, polling_code, projects, triggers
+from hairtrigger.api.v1 import (
+    accounts,
+    connections,
+    explaining,
+    history,
+    pauses,
+    polling_code,
+    projects,
+    replays,
+    triggers,
+)
 from hairtrigger.api.v1.idempotency import idempotent_route
 from hairtrigger.api.v1.responses import Problem, problems
 from hairtrigger.platform.clock import Clock
@@ -20,8 +30,10 @@ from hairtrigger.services.dry_run import DryRuns
 from hairtrigger.services.explaining import Explaining
 from hairtrigger.services.firing import Firing
 from hairtrigger.services.history import History
+from hairtrigger.services.pausing import Pausing
 from hairtrigger.services.polling import Poller
 from hairtrigger.services.projects import Projects
+from hairtrigger.services.replaying import Replaying
 from hairtrigger.services.triggers import Triggers
 from hairtrigger.services.watching import Watching
 from hairtrigger.store.database import Store
@@ -39,6 +51,8 @@ class Services:
     connections: Connections
     triggers: Triggers
     history: History
+    pausing: Pausing
+    replaying: Replaying
     poller: Poller
     firing: Firing
     watching: Watching
@@ -78,11 +92,14 @@ def v1_app(services: Services) -> FastAPI:
             services.triggers,
             services.poller,
             services.firing,
+            services.pausing,
             services.watching,
             Authenticated,
         ),
         explaining.router(routes("explaining"), services.watching, services.explaining, Authenticated),
         history.router(routes("history"), services.history, Authenticated),
+        replays.router(routes("replays"), services.replaying, Authenticated),
+        pauses.router(routes("pauses"), services.pausing, Authenticated),
         # Nothing of a dry run is kept, not even for an Idempotency-Key.
         polling_code.router(routes("polling code", BoundedRoute), services.dry_runs, Authenticated),
     ):

@@ -14,8 +14,6 @@ from hairtrigger.api.v1.schemas import (
     Instant,
     Page,
     Replayed,
-    ReplayedMany,
-    ReplayMany,
 )
 from hairtrigger.services.history import History
 
@@ -42,7 +40,7 @@ def router(routes: APIRouter, history: History, Authenticated: Any) -> APIRouter
             project_trigger_id=project_trigger_id,
             since=since,
         )
-        return _page([Event.of(one) for one in found], limit)
+        return page([Event.of(one) for one in found], limit)
 
     @routes.get("/events/{event_id}")
     async def get_event(event_id: UUID, caller: Authenticated) -> EventDetail:
@@ -75,20 +73,7 @@ def router(routes: APIRouter, history: History, Authenticated: Any) -> APIRouter
             project_trigger_id=project_trigger_id,
             event_id=event_id,
         )
-        return _page([Delivery.of(one) for one in found], limit)
-
-    @routes.post("/deliveries/replay", status_code=201)
-    async def replay_deliveries(body: ReplayMany, caller: Authenticated) -> ReplayedMany:
-        """Delivers many events once more: those a list with the same filters shows."""
-        ids = await history.replay_many(
-            caller,
-            limit=body.limit,
-            status=body.status,
-            project_id=body.project_id,
-            project_trigger_id=body.project_trigger_id,
-            since=body.since,
-        )
-        return ReplayedMany(delivery_ids=ids)
+        return page([Delivery.of(one) for one in found], limit)
 
     @routes.get("/deliveries/{delivery_id}")
     async def get_delivery(delivery_id: UUID, caller: Authenticated) -> DeliveryDetail:
@@ -99,7 +84,7 @@ def router(routes: APIRouter, history: History, Authenticated: Any) -> APIRouter
     return routes
 
 
-def _page(found: list[Any], limit: int) -> Page[Any]:
+def page(found: list[Any], limit: int) -> Page[Any]:
     """One more than asked for was read: it only says that there is a next page."""
     more = len(found) > limit
     data = found[:limit]

@@ -13,7 +13,9 @@ def router(routes: APIRouter, projects: Projects, Authenticated: Any) -> APIRout
     @routes.post("/projects", status_code=201)
     async def create_project(body: ProjectCreate, caller: Authenticated) -> NewProject:
         """A new project: a workflow behind HTTP or an agent, which its triggers run."""
-        made, secret = await projects.create(caller, body.name, body.target, body.max_inflight, body.api_key)
+        made, secret = await projects.create(
+            caller, body.name, body.target, body.max_inflight, body.api_key, body.order_by
+        )
         return NewProject.made(made, secret)
 
     @routes.get("/projects")
@@ -27,8 +29,9 @@ def router(routes: APIRouter, projects: Projects, Authenticated: Any) -> APIRout
     @routes.patch("/projects/{project_id}")
     async def update_project(project_id: str, body: ProjectUpdate, caller: Authenticated) -> Project:
         """Changes what is given; deliveries that wait or are retried go to the new target."""
+        order_by = body.order_by if "order_by" in body.model_fields_set else "unchanged"
         return Project.of(
-            await projects.update(caller, project_id, body.name, body.target, body.max_inflight, body.api_key)
+            await projects.update(caller, project_id, body.name, body.target, body.max_inflight, body.api_key, order_by)
         )
 
     @routes.post("/projects/{project_id}/secret")

@@ -17,6 +17,8 @@ from hairtrigger.store import accounts, connections, events, outcomes, projects
 from hairtrigger.store.conditions import Condition, Status
 from hairtrigger.store.history import AttemptRecord
 from hairtrigger.store.history import Delivery as StoredDelivery
+from hairtrigger.store.projects import OrderBy
+from hairtrigger.store.replays import Job
 
 T = TypeVar("T")
 
@@ -35,6 +37,10 @@ Secret = Annotated[str, StringConstraints(min_length=1, max_length=8192)]
 SigningSecret = Annotated[str, StringConstraints(min_length=8, max_length=512)]
 Scope = Literal["INTEGRATION_API", "ASSISTANT_API", "TRIGGER_API"]
 MaxInflight = Annotated[int, Field(ge=1, le=10_000, description="Deliveries of the project at a time.")]
+_ORDER = (
+    "Deliveries of the same trigger, or of events with the same subject, go one after the other, in the order of their "
+    "events. One that fails holds back those behind it until it is delivered, dead or discarded. Null: in any order."
+)
 Overlap = Annotated[int, Field(ge=0, le=30 * 86_400, description="Seconds for which the secret before stays valid.")]
 
 
@@ -100,6 +106,7 @@ class ProjectCreate(Body):
     target: TargetConfig
     api_key: Secret | None = Field(None, description="Sent to the target as `Authorization: Bearer …`. Write-only.")
     max_inflight: MaxInflight = 20
+    order_by: OrderBy | None = Field(None, description=_ORDER)
 
 
 class ProjectUpdate(Body):
@@ -107,6 +114,7 @@ class ProjectUpdate(Body):
     target: TargetConfig | None = None
     api_key: Secret | None = None
     max_inflight: MaxInflight | None = None
+    order_by: OrderBy | None = Field(None, description=f"{_ORDER} Left out: as it was.")
 
 
 class Project(BaseModel):
@@ -114,6 +122,8 @@ class Project(BaseModel):
     name: str
     target: TargetConfig
     max_inflight: int
+    order_by: OrderBy | None
+    paused: bool
     created_at: datetime
     updated_at: datetime
 
@@ -181,7 +191,7 @@ class Event(BaseModel):
         return cls.model_validate(stored, from_attributes=True)
 
 
-DeliveryStatus = Literal["pending", "waiting", "retrying", "delivered", "dead"]
+DeliveryStatus = Literal["pending", "waiting", "suspended", "retrying", "delivered", "dead"]
 
 
 class Delivery(BaseModel):
@@ -248,18 +258,48 @@ class Replayed(BaseModel):
     delivery_id: UUID
 
 
-class ReplayMany(Body):
-    """Which deliveries to repeat: what a list of them with the same filters shows, newest first."""
+class ReplayCreate(Body):
+    """Which deliveries to repeat: those there are now for which all that is given holds."""
 
     status: DeliveryStatus | None = None
     project_id: str | None = None
     project_trigger_id: UUID | None = None
+    event_type: str | None = None
     since: Instant | None = None
-    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    until: Instant | None = None
+    per_second: Annotated[int, Field(ge=1, le=1000)] = 10
+    to_project_id: str | None = Field(None, description="Where to, if not to the project each event belongs to.")
 
 
-class ReplayedMany(BaseModel):
-    delivery_ids: list[UUID]
+class Replay(BaseModel):
+    id: UUID
+    status: Literal["running", "done", "cancelled"]
+    query: dict[str, str] = Field(description="What was asked for.")
+    per_second: int
+    to_project_id: str | None
+    replayed: int = Field(description="Events so far.")
+    created_at: datetime
+    ended_at: datetime | None
+
+    @classmethod
+    def of(cls, stored: Job) -> "Replay":
+        status = "cancelled" if stored.cancelled else "done" if stored.ended_at else "running"
+        return cls.model_validate({**vars(stored), "status": status})
+
+
+class Paused(BaseModel):
+    paused: bool
+
+
+class Suspended(Body):
+    """Which of the suspended deliveries: the oldest."""
+
+    limit: Annotated[int, Field(ge=1, le=10_000)] = 1000
+    delivery_ids: Annotated[list[UUID], Field(max_length=1000)] | None = Field(None, description="Only these.")
+
+
+class Moved(BaseModel):
+    count: int = Field(description="Deliveries. Less than `limit`: no others are suspended.")
 
 
 class PollResult(BaseModel):
@@ -356,6 +396,7 @@ class Clockwork(BaseModel):
 
     status: Literal["ENABLED", "DISABLED"]
     health: Health
+    paused: bool
     webhook_url: str | None = Field(description="Where its deliveries go, for a webhook trigger.")
     next_at: datetime | None
     upcoming: list[datetime] = Field(description="The next ten firings of a schedule.")

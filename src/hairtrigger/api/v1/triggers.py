@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from hairtrigger.api.v1.responses import problems
 from hairtrigger.api.v1.schemas import Clockwork, Health, NewSecret, Outcome, PollResult, RotateTriggerSecret
 from hairtrigger.services.firing import Firing
+from hairtrigger.services.pausing import Pausing
 from hairtrigger.services.polling import Poller
 from hairtrigger.services.triggers import Triggers
 from hairtrigger.services.watching import Watching
@@ -19,6 +20,7 @@ def router(
     triggers: Triggers,
     poller: Poller,
     firing: Firing,
+    pausing: Pausing,
     watching: Watching,
     Authenticated: Any,  # noqa: N803 a type
 ) -> APIRouter:
@@ -29,6 +31,7 @@ def router(
         return Clockwork(
             status="ENABLED" if trigger.enabled else "DISABLED",
             health=Health.of(await watching.health_of(caller, project_trigger_id, ended)),
+            paused=await pausing.is_paused(caller, project_trigger_id),
             webhook_url=triggers.own_webhook_url(trigger),
             next_at=poll.next_at if poll else None,
             upcoming=firing.upcoming(trigger),

@@ -1,0 +1,232 @@
+"""How long it takes from a webhook request to its target, and how many deliveries a second are made.
+
+`./dev poe bench-delivery`, or `python -m bench.delivery`. What is measured, and why so: bench/README.md.
+"""
+
+import argparse
+import asyncio
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from secrets import token_urlsafe
+from statistics import quantiles
+from uuid import UUID, uuid4
+
+import httpx2
+
+from bench.accept import small
+from bench.bare import Bare, per_second
+from bench.machine import observed
+from bench.pace import Pace, Paced, put
+from bench.programs import program, service, worker
+from bench.report import Figure, options, tell
+from hairtrigger.domain.ids import new_id
+from hairtrigger.domain.target import WorkflowTarget
+from hairtrigger.first_start import EMAIL
+from hairtrigger.platform.clock import SystemClock
+from hairtrigger.platform.postgres import embedded
+from hairtrigger.platform.vault import Vault
+from hairtrigger.services.accounts import SCOPES, Accounts, Caller
+from hairtrigger.services.projects import Projects
+from hairtrigger.services.secrets import Secrets
+from hairtrigger.settings import Settings
+from hairtrigger.store import events, partitions
+from hairtrigger.store.database import Store, open_store
+from hairtrigger.store.events import Event
+
+PER_SECOND = 200
+AT_A_TIME = 1000  # of the project: what is measured is the service, not a limit of a user's
+_PATIENCE = 120  # seconds for the last deliveries
+_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """What a target received: ids, when, and when the sender of each was due."""
+
+    rows: list[tuple[str, float, float]]
+
+    def latency_ms(self, percent: int) -> float:
+        return quantiles([(at - due) * 1000 for _, at, due in self.rows], n=100)[percent - 1]
+
+    @property
+    def per_second(self) -> float:
+        """Between a tenth and nine tenths of them: start and end are not what is sustained."""
+        times = sorted(at for _, at, _ in self.rows)
+        first, last = len(times) // 10, len(times) * 9 // 10
+        return (last - first) / (times[last] - times[first])
+
+    def per_second_until(self, end: float) -> float:
+        times = sorted(at for _, at, _ in self.rows if at <= end)
+        return len(times) / (times[-1] - times[0])
+
+    def prove(self, accepted: int, output: Path) -> None:
+        ids = [id_ for id_, _, _ in self.rows]
+        if not len(ids) == len(set(ids)) == accepted:
+            said = output.read_text()[-3000:]
+            sys.exit(f"{said}\nWRONG: {accepted} accepted, {len(ids)} delivered, {len(set(ids))} of them different.")
+
+
+@dataclass(frozen=True)
+class Target:
+    url: str
+
+    def arrivals(self, count: int) -> Arrivals:
+        """When so many have come, and a little later: none may come twice."""
+        with httpx2.Client(trust_env=False, timeout=_PATIENCE) as client:
+            patience = time.monotonic() + _PATIENCE
+            while client.get(f"{self.url}/count").json() < count and time.monotonic() < patience:
+                time.sleep(0.2)
+            time.sleep(1)
+            return Arrivals([tuple(row) for row in client.get(f"{self.url}/arrivals").json()])
+
+
+@contextmanager
+def _target() -> Iterator[Target]:
+    with program("bench.target") as url:
+        yield Target(url)
+
+
+@dataclass(frozen=True)
+class Bench:
+    folder: Path
+    seconds: float
+    count: int
+
+    def latency(self) -> list[Figure]:
+        """From a request to the service until its event arrives, at a fixed rate; the floor asks the target itself."""
+        with _target() as target:
+            direct = self._measured(target, target.url, {}, PER_SECOND)[1]
+        with _target() as target, service(self.folder / "latency") as running:
+            webhook = running.webhook(target.url, max_inflight=AT_A_TIME)
+            put(self._pace(webhook.url, dict(webhook.headers), PER_SECOND, seconds=1))
+            target.arrivals(PER_SECOND)
+            output = self.folder / "latency" / "output.txt"
+            arrived = self._measured(target, webhook.url, dict(webhook.headers), PER_SECOND, output, PER_SECOND)[1]
+        at = f"{PER_SECOND}/s"
+        p50 = arrived.latency_ms(50)
+        return [
+            Figure("accept to target p50", at, p50, "ms", direct.latency_ms(50), "< 20", p50 < 20),
+            Figure("accept to target p99", at, arrived.latency_ms(99), "ms", direct.latency_ms(99)),
+        ]
+
+    def saturation(self) -> list[Figure]:
+        """64 connections that send as fast as they are answered, into the same process that delivers."""
+        with _target() as target:
+            paced, direct = self._measured(target, target.url, {}, None)
+        with _target() as target, service(self.folder / "saturation") as running:
+            webhook = running.webhook(target.url, max_inflight=AT_A_TIME)
+            begin = time.monotonic()
+            output = self.folder / "saturation" / "output.txt"
+            accepting, arrived = self._measured(target, webhook.url, dict(webhook.headers), None, output)
+        at = "saturation"
+        accepted = accepting.accepted / accepting.seconds
+        return [
+            Figure("accepted", at, accepted, "/s", paced.accepted / paced.seconds),
+            Figure("delivered meanwhile", at, arrived.per_second_until(begin + accepting.seconds), "/s", accepted),
+            Figure("accept to target p50", at, arrived.latency_ms(50), "ms", direct.latency_ms(50)),
+            Figure("accept to target p99", at, arrived.latency_ms(99), "ms", direct.latency_ms(99)),
+        ]
+
+    def sustained(self) -> list[Figure]:
+        """A backlog, delivered by one worker process and by two."""
+        with _target() as target:
+            floor = per_second(Bare(target.url, small().text, self.count))
+        figures = []
+        for workers in (1, 2):
+            with _target() as target:
+                arrived = asyncio.run(self._delivered(target, workers))
+            goal = ("≥ 3,000", arrived.per_second >= 3000) if workers == 1 else ("", None)
+            name = "1 worker process" if workers == 1 else f"{workers} worker processes"
+            figures.append(Figure("delivered", name, arrived.per_second, "/s", floor, *goal))
+        return figures
+
+    async def _delivered(self, target: Target, workers: int) -> Arrivals:
+        data = self.folder / f"workers-{workers}"
+        data.mkdir(mode=0o711)
+        async with embedded(data / "postgres") as server, open_store(server.url) as store:
+            await _fill(store, data, target.url, self.count)
+            with ExitStack() as stack:
+                for _ in range(workers):
+                    stack.enter_context(worker(data, server.url))
+                arrived = await asyncio.to_thread(target.arrivals, self.count)
+        arrived.prove(self.count, data / "output.txt")
+        return arrived
+
+    def _measured(
+        self,
+        target: Target,
+        url: str,
+        headers: dict[str, str],
+        per_second: float | None,
+        output: Path | None = None,
+        before: int = 0,
+    ) -> tuple[Paced, Arrivals]:
+        paced = put(self._pace(url, headers, per_second))
+        if paced.refused:
+            sys.exit(f"WRONG: {paced.refused} requests were refused.")
+        arrived = target.arrivals(before + paced.accepted)
+        if output:
+            arrived.prove(before + paced.accepted, output)
+        return paced, Arrivals(sorted(arrived.rows, key=lambda row: row[2])[before:])
+
+    def _pace(self, url: str, headers: dict[str, str], per_second: float | None, seconds: float | None = None) -> Pace:
+        return Pace(url, headers, small().text[:1400].replace('"', "'"), seconds or self.seconds, per_second)
+
+
+async def _fill(store: Store, data: Path, url: str, count: int) -> None:
+    """So many events of one project, stored as the service stores them."""
+    clock = SystemClock()
+    now = clock.now()
+    await store.migrate()
+    vault = Settings(data_dir=data).vault_path
+    vault.parent.mkdir(parents=True, exist_ok=True)
+    async with store.transaction() as tx:
+        await partitions.make_ahead(tx, now.date())
+    opened = Vault.open(vault)
+    accounts = Accounts(store, clock, opened.derive("access tokens"))
+    organization, user = await accounts.create_organization("Bench", EMAIL, token_urlsafe(), operator=True)
+    caller = Caller(organization.id, user.id, frozenset(SCOPES))
+    projects = Projects(store, clock, Secrets(opened))
+    project, _ = await projects.create(caller, "Bench", WorkflowTarget(url=url), AT_A_TIME)
+    trigger, content = uuid4(), small().text.encode()
+    for _ in range(0, count, _BATCH):
+        made = [_event(caller.org_id, project.id, trigger, content) for _ in range(_BATCH)]
+        async with store.transaction() as tx:
+            await events.append(tx, made)
+
+
+def _event(org_id: UUID, project_id: str, trigger_id: UUID, content: bytes) -> Event:
+    now = datetime.now(UTC)
+    id_ = new_id(now)
+    return Event(
+        id_, org_id, project_id, trigger_id, str(id_), "bench.happened", None, now, now, "application/json", content
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="bench.delivery", description="Deliveries, measured on this machine.")
+    options(parser)
+    parser.add_argument("--seconds", type=float, default=10, help="of each measurement of latency (default: 10)")
+    parser.add_argument("--count", type=int, default=30_000, help="deliveries of a backlog (default: 30,000)")
+    parser.add_argument("--only", choices=("latency", "saturation", "sustained"), help="one part of it")
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))  # so that nothing is left behind
+    with tempfile.TemporaryDirectory(prefix="hairtrigger-bench-") as made, observed() as machine:
+        folder = Path(made)
+        folder.chmod(0o711)  # as root, the database runs as another user, who must get through
+        bench = Bench(folder, arguments.seconds, arguments.count)
+        parts = {"latency": bench.latency, "saturation": bench.saturation, "sustained": bench.sustained}
+        chosen = [parts[arguments.only]] if arguments.only else parts.values()
+        figures = [figure for part in chosen for figure in part()]
+    tell("deliveries", machine, figures, arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""Which of the deliveries just read from the queue may go, and what the others wait for.
+
+A delivery needs that nothing of its is paused, the turn of its key where its project keeps an order, and room in its
+lane. What lacks one of them is moved from the queue to `waiting`, all under the lock of its lane.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sqlalchemy import text
+
+from hairtrigger.domain.event import bounded_key
+from hairtrigger.store import lanes
+from hairtrigger.store.database import Transaction
+from hairtrigger.store.events import DISPATCH
+from hairtrigger.store.lanes import Lane, Turns
+from hairtrigger.store.messages import Message
+
+
+@dataclass(frozen=True)
+class _Whose:
+    """What a lane may ask of a delivery's event."""
+
+    project_trigger_id: UUID
+    subject: str | None
+
+    def key(self, lane: Lane) -> str | None:
+        match lane.order_by:
+            case "trigger":
+                return f"trigger:{self.project_trigger_id}"
+            case "subject" if self.subject is not None:
+                return bounded_key(f"subject:{self.subject}")
+            case _:
+                return None
+
+
+@dataclass(frozen=True)
+class _Held:
+    message: Message
+    whose: _Whose | None = None
+    order_key: str | None = None
+    behind: bool = False
+    suspended_by: str | None = None
+
+
+@dataclass
+class _Door:
+    """One claim's decisions. `turns` are those that are taken, with the ones taken here."""
+
+    lanes: dict[str, Lane]
+    whose: dict[UUID, _Whose]
+    turns: Turns
+    taken: dict[tuple[str, str], UUID] = field(default_factory=dict)
+    admitted: list[Message] = field(default_factory=list)
+    held: list[_Held] = field(default_factory=list)
+    entered: Counter[str] = field(default_factory=Counter)
+
+    def decide(self, message: Message) -> None:
+        lane = self.lanes.get(message.project_id)
+        if lane is None:  # the project is gone; dispatch says so
+            self.admitted.append(message)
+            return
+        whose = self.whose.get(message.event_id)
+        key = whose.key(lane) if whose else None
+        behind = key is not None and not self._takes_turn(message, key)
+        suspended_by = None if message.released else _paused(lane, whose)
+        if behind or suspended_by is not None or self.entered[lane.project_id] >= lane.room:
+            self.held.append(_Held(message, whose, key, behind, suspended_by))
+        else:
+            self.entered[lane.project_id] += 1
+            self.admitted.append(message)
+
+    def _takes_turn(self, message: Message, key: str) -> bool:
+        """A delivery that has any turn needs no other: one that waited for two could wait in a circle."""
+        if message.delivery_id in self.turns.holders:
+            return True
+        place = (message.project_id, key)
+        holder = self.taken.get(place) or self.turns.of_key.get(place)
+        if holder is None:
+            self.taken[place] = message.delivery_id
+        return holder is None
+
+
+async def admit(tx: Transaction, messages: Sequence[Message]) -> list[Message]:
+    """Those that may go, counted into their lanes."""
+    if not messages:
+        return []
+    locked = await lanes.lock(tx, {message.project_id for message in messages})
+    asking = [m for m in messages if m.project_id in locked and locked[m.project_id].asks_whose]
+    door = await _door(tx, locked, asking)
+    # Those of a key in the order of their events, and not of their messages: a batch may have mixed them.
+    for message in sorted(messages, key=lambda one: one.delivery_id) if asking else messages:
+        door.decide(message)
+    if door.taken:
+        await lanes.take_turns(tx, door.taken)
+    if door.entered:
+        await lanes.enter(tx, door.entered)
+    await _hold_back(tx, door.held)
+    return door.admitted
+
+
+async def _door(tx: Transaction, locked: dict[str, Lane], asking: Sequence[Message]) -> _Door:
+    if not asking:
+        return _Door(locked, {}, Turns({}, set()))
+    whose = await _whose(tx, asking)
+    keys = {
+        (message.project_id, key)
+        for message in asking
+        if (found := whose.get(message.event_id)) and (key := found.key(locked[message.project_id])) is not None
+    }
+    taken = await lanes.turns(tx, keys, [m.delivery_id for m in asking]) if keys else Turns({}, set())
+    return _Door(locked, whose, taken)
+
+
+def _paused(lane: Lane, whose: _Whose | None) -> str | None:
+    if lane.paused:
+        return lane.project_id
+    if whose and whose.project_trigger_id in lane.paused_triggers:
+        return str(whose.project_trigger_id)
+    return None
+
+
+async def _whose(tx: Transaction, messages: Sequence[Message]) -> dict[UUID, _Whose]:
+    wanted = {m.event_id: m.event_day for m in messages}
+    rows = await tx.connection.execute(
+        text(
+            """
+            SELECT event.id, project_trigger_id, subject
+            FROM unnest(CAST(:days AS date[]), CAST(:ids AS uuid[])) AS wanted (day, id)
+            JOIN event ON event.day = wanted.day AND event.id = wanted.id
+            """
+        ),
+        {"days": list(wanted.values()), "ids": list(wanted)},
+    )
+    return {id_: _Whose(trigger_id, subject) for id_, trigger_id, subject in rows}
+
+
+_HOLD_BACK = text(
+    """
+    WITH moved AS (
+        INSERT INTO waiting (project_id, delivery_id, message, project_trigger_id, order_key, behind, suspended_by)
+        SELECT project_id, delivery_id, CAST(message AS jsonb), project_trigger_id, order_key, behind, suspended_by
+        FROM unnest(
+            CAST(:project_id AS text[]), CAST(:delivery_id AS uuid[]), CAST(:message AS text[]),
+            CAST(:project_trigger_id AS uuid[]), CAST(:order_key AS text[]), CAST(:behind AS boolean[]),
+            CAST(:suspended_by AS text[])
+        ) AS held (project_id, delivery_id, message, project_trigger_id, order_key, behind, suspended_by)
+        ON CONFLICT DO NOTHING
+    )
+    SELECT 1 FROM pgmq.delete(:queue, CAST(:msg_id AS bigint[]))
+    """
+)
+
+
+async def _hold_back(tx: Transaction, held: Sequence[_Held]) -> None:
+    if not held:
+        return
+    await tx.connection.execute(
+        _HOLD_BACK,
+        {
+            "queue": DISPATCH,
+            "msg_id": [one.message.msg_id for one in held],
+            "project_id": [one.message.project_id for one in held],
+            "delivery_id": [one.message.delivery_id for one in held],
+            "message": [json.dumps(one.message.pointer(one.message.attempt)) for one in held],
+            "project_trigger_id": [one.whose and one.whose.project_trigger_id for one in held],
+            "order_key": [one.order_key for one in held],
+            "behind": [one.behind for one in held],
+            "suspended_by": [one.suspended_by for one in held],
+        },
+    )

@@ -1,0 +1,29 @@
+"""What is on the queue: pointers to deliveries, never bodies."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A delivery on the queue."""
+
+    msg_id: int
+    delivery_id: UUID
+    event_id: UUID
+    event_day: date
+    project_id: str
+    attempt: int
+    released: bool = False  # goes although its project or trigger is paused
+
+    def pointer(self, attempt: int) -> dict[str, Any]:
+        return {
+            "delivery": str(self.delivery_id),
+            "event": str(self.event_id),
+            "day": self.event_day.isoformat(),
+            "project": self.project_id,
+            "attempt": attempt,
+            **({"released": True} if self.released else {}),
+        }

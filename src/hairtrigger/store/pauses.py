@@ -1,0 +1,221 @@
+"""Pauses: what happens while a project or a trigger is paused is held, suspended, until it is released or discarded.
+
+`lane` says what is paused, and admission suspends what it reads. Nothing here touches a delivery that is under way.
+Large numbers are moved in portions: the first in the request, the rest by `settle`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import DateTime, bindparam, text
+
+from hairtrigger.store import lanes
+from hairtrigger.store.database import Transaction
+from hairtrigger.store.lanes import Lane
+
+PORTION = 1000
+
+
+@dataclass(frozen=True)
+class Paused:
+    """A project, or one of its triggers, that is or was paused."""
+
+    project_id: str
+    project_trigger_id: UUID | None = None
+
+    @property
+    def id(self) -> str:
+        """As it stands in `waiting.suspended_by`."""
+        return self.project_id if self.project_trigger_id is None else str(self.project_trigger_id)
+
+
+async def is_paused(tx: Transaction, what: Paused) -> bool:
+    if what.project_trigger_id is None:
+        query = "SELECT paused FROM lane WHERE project_id = :project"
+    else:
+        query = "SELECT CAST(:trigger AS uuid) = ANY(paused_triggers) FROM lane WHERE project_id = :project"
+    rows = await tx.connection.execute(text(query), {"project": what.project_id, "trigger": what.project_trigger_id})
+    return bool(rows.scalar_one_or_none())
+
+
+async def pause(tx: Transaction, what: Paused) -> None:
+    await _locked(tx, what)
+    if what.project_trigger_id is None:
+        change = "paused = true"
+    else:
+        change = "paused_triggers = array_append(array_remove(paused_triggers, CAST(:trigger AS uuid)), :trigger)"
+    await _change_lane(tx, what, change)
+    await _suspend_waiting(tx, what)
+
+
+async def resume(tx: Transaction, what: Paused) -> None:
+    """What was held follows in the order of the events, as the lane has room."""
+    lane = await _locked(tx, what)
+    if what.project_trigger_id is None:
+        await _change_lane(tx, what, "paused = false")
+    else:
+        await _change_lane(tx, what, "paused_triggers = array_remove(paused_triggers, CAST(:trigger AS uuid))")
+    await _free(tx, what)
+    await _let_in(tx, lane)
+
+
+async def release(tx: Transaction, what: Paused, limit: int, delivery_ids: Sequence[UUID] | None) -> int:
+    """Lets the oldest `limit` suspended deliveries go although the pause lasts. How many there were."""
+    lane = await _locked(tx, what)
+    rows = await tx.connection.execute(_RELEASE, _chosen(what, limit, delivery_ids))
+    await _let_in(tx, lane)
+    return len(rows.all())
+
+
+async def discard(
+    tx: Transaction,
+    what: Paused,
+    limit: int,
+    delivery_ids: Sequence[UUID] | None,
+    org_id: UUID,
+    reason: str,
+    now: datetime,
+) -> int:
+    """The oldest `limit` suspended deliveries are dead. How many there were."""
+    lane = await _locked(tx, what)
+    given = {"org_id": org_id, "reason": reason, "now": now}
+    ended = (await tx.connection.execute(_DISCARD, _chosen(what, limit, delivery_ids) | given)).scalars().all()
+    await lanes.pass_turns(tx, ended)
+    await _let_in(tx, lane)
+    return len(ended)
+
+
+_SETTLE = text(
+    """
+    WITH RECURSIVE held AS (
+        (SELECT project_id, suspended_by FROM waiting WHERE suspended_by IS NOT NULL ORDER BY 1, 2 LIMIT 1)
+        UNION ALL
+        SELECT next.project_id, next.suspended_by FROM held CROSS JOIN LATERAL (
+            SELECT project_id, suspended_by FROM waiting
+            WHERE suspended_by IS NOT NULL
+              AND (waiting.project_id, waiting.suspended_by) > (held.project_id, held.suspended_by)
+            ORDER BY 1, 2 LIMIT 1
+        ) AS next
+    )
+    SELECT held.project_id, held.trigger_id, project.org_id, held.trigger_id IS NOT NULL AND project_trigger.id IS NULL
+    FROM (
+        SELECT project_id, CASE WHEN suspended_by <> project_id THEN CAST(suspended_by AS uuid) END AS trigger_id
+        FROM held
+    ) AS held
+    JOIN lane USING (project_id)
+    JOIN project ON project.id = held.project_id
+    LEFT JOIN project_trigger ON project_trigger.id = held.trigger_id
+    WHERE CASE WHEN held.trigger_id IS NULL THEN NOT lane.paused
+               ELSE project_trigger.id IS NULL OR NOT held.trigger_id = ANY(lane.paused_triggers) END
+    """
+)
+
+
+async def settle(tx: Transaction, now: datetime) -> int:
+    """The next portion of what is held for something that is paused no longer. How many deliveries there were.
+
+    Those of a deleted trigger are dead: whoever deletes what is paused does not expect what it held to go off then.
+    """
+    count = 0
+    for project_id, trigger_id, org_id, is_deleted in (await tx.connection.execute(_SETTLE)).all():
+        what = Paused(project_id, trigger_id)
+        if is_deleted:
+            count += await discard(tx, what, PORTION, None, org_id, "The trigger was deleted while it was paused.", now)
+        else:
+            lane = await _locked(tx, what)
+            count += await _free(tx, what)
+            await _let_in(tx, lane)
+    return count
+
+
+async def _locked(tx: Transaction, what: Paused) -> Lane:
+    """One without room, if the project was deleted since it was found."""
+    found = (await lanes.lock(tx, [what.project_id])).get(what.project_id)
+    return found or Lane(what.project_id, 0, None, paused=False, paused_triggers=frozenset())
+
+
+async def _let_in(tx: Transaction, lane: Lane) -> None:
+    if lane.room > 0:
+        await lanes.let_in(tx, {lane.project_id: lane.room})
+
+
+async def _change_lane(tx: Transaction, what: Paused, change: str) -> None:
+    await tx.connection.execute(
+        text(f"UPDATE lane SET {change} WHERE project_id = :project"),  # noqa: S608 all of it our own text
+        {"project": what.project_id} | ({"trigger": what.project_trigger_id} if what.project_trigger_id else {}),
+    )
+
+
+async def _suspend_waiting(tx: Transaction, what: Paused) -> None:
+    """What waits for room would be suspended when there is some. A first portion is at once, so that it is shown."""
+    await tx.connection.execute(
+        text(
+            """
+            WITH first AS (
+                SELECT waiting.project_id, delivery_id, event.project_trigger_id FROM (
+                    SELECT * FROM waiting WHERE project_id = :project AND suspended_by IS NULL
+                    ORDER BY delivery_id LIMIT :portion
+                ) AS waiting
+                JOIN event ON event.day = CAST(message->>'day' AS date) AND event.id = CAST(message->>'event' AS uuid)
+                WHERE NOT message ? 'released'
+                  AND (CAST(:trigger AS uuid) IS NULL OR event.project_trigger_id = :trigger)
+            )
+            UPDATE waiting SET suspended_by = :by, project_trigger_id = first.project_trigger_id FROM first
+            WHERE waiting.project_id = first.project_id AND waiting.delivery_id = first.delivery_id
+            """
+        ),
+        {"project": what.project_id, "trigger": what.project_trigger_id, "by": what.id, "portion": 10 * PORTION},
+    )
+
+
+async def _free(tx: Transaction, what: Paused) -> int:
+    rows = await tx.connection.execute(
+        text(
+            """
+            UPDATE waiting SET suspended_by = NULL FROM (
+                SELECT project_id, delivery_id FROM waiting WHERE project_id = :project AND suspended_by = :by
+                ORDER BY delivery_id LIMIT :portion
+            ) AS first
+            WHERE waiting.project_id = first.project_id AND waiting.delivery_id = first.delivery_id
+            RETURNING 1
+            """
+        ),
+        {"project": what.project_id, "by": what.id, "portion": PORTION},
+    )
+    return len(rows.all())
+
+
+_CHOSEN = """
+    WITH chosen AS (
+        SELECT project_id, delivery_id FROM waiting
+        WHERE project_id = :project AND suspended_by IS NOT NULL
+          AND (CAST(:trigger AS uuid) IS NULL OR project_trigger_id = :trigger)
+          AND (CAST(:ids AS uuid[]) IS NULL OR delivery_id = ANY(:ids))
+        ORDER BY delivery_id LIMIT :limit
+    )
+"""
+_RELEASE = text(
+    _CHOSEN  # noqa: S608 all of it our own text
+    + """
+    UPDATE waiting SET suspended_by = NULL, message = message || jsonb_build_object('released', true) FROM chosen
+    WHERE waiting.project_id = chosen.project_id AND waiting.delivery_id = chosen.delivery_id RETURNING 1
+    """
+)
+_DISCARD = text(
+    _CHOSEN  # noqa: S608 all of it our own text
+    + """, ended AS (
+        DELETE FROM waiting USING chosen
+        WHERE waiting.project_id = chosen.project_id AND waiting.delivery_id = chosen.delivery_id
+        RETURNING waiting.delivery_id
+    )
+    INSERT INTO dead (delivery_id, org_id, reason, at)
+    SELECT delivery_id, CAST(:org_id AS uuid), :reason, :now FROM ended ON CONFLICT DO NOTHING RETURNING delivery_id
+    """
+).bindparams(bindparam("now", type_=DateTime(timezone=True)))
+
+
+def _chosen(what: Paused, limit: int, delivery_ids: Sequence[UUID] | None) -> dict[str, object]:
+    ids = None if delivery_ids is None else list(delivery_ids)
+    return {"project": what.project_id, "trigger": what.project_trigger_id, "ids": ids, "limit": limit}
