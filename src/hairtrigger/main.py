@@ -79,6 +79,8 @@ class Application:
     accounts: Accounts
     projects: Projects
     triggers: Triggers
+    flush: Callable[[], Awaitable[None]]
+    """Writes down what was only counted so far."""
     leave: Callable[[], Awaitable[None]]
     """Says no at /readyz, starts nothing more, and finishes what is under way or leaves it to somebody else."""
 
@@ -198,7 +200,10 @@ def _built(settings: Settings, clock: Clock, resources: Resources) -> tuple[Appl
         at_most = timedelta(seconds=settings.shutdown_seconds)
         await asyncio.gather(serving.drain(at_most), working.drain(at_most))
 
-    application = Application(asgi, settings, parts.store, parts.accounts, parts.projects, parts.triggers, leave)
+    async def flush() -> None:
+        await serving.drain(timedelta())
+
+    application = Application(asgi, settings, parts.store, parts.accounts, parts.projects, parts.triggers, flush, leave)
     common = (parts.settling.run, parts.watching.run, *_signals(settings, resources.direct, parts.work))
     return application, (*serving.loops, *working.loops, *common)
 

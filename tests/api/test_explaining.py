@@ -122,6 +122,6 @@ async def test_a_body_that_is_too_large_is_told_of_its_trigger(tenant: Tenant, a
     project = await tenant.project("https://target.test")
     id_, secret = await tenant.webhook(project["id"])
     assert (await send(anybody, id_, secret, "large", b"x" * 200_000)).status_code == 413
-    await tenant.app.leave()
+    await tenant.app.flush()
     told = await explain(tenant, id_, at=datetime.now().astimezone().isoformat())
     assert "was refused: its body is larger than this service accepts." in told["summary"]

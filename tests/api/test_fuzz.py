@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 import pytest
@@ -122,7 +123,8 @@ async def _serving(folder: Path) -> AsyncIterator[tuple[str, str, Mapping[str, K
 
 async def _filled(app: Application, url: str) -> tuple[str, Mapping[str, Known]]:
     """Makes some of everything, so that not every id leads nowhere. Returns a credential too."""
-    organization, user = await app.accounts.create_organization("Org", "somebody@example.com", "correct horse battery")
+    email = f"{uuid4()}@example.com"  # the tests may be begun again in the same folder
+    organization, user = await app.accounts.create_organization("Org", email, "correct horse battery")
     _, key = await app.accounts.create_key(Caller(organization.id, user.id, frozenset(SCOPES)), "Key", SCOPES)
     async with httpx2.AsyncClient(base_url=url, headers={"authorization": f"Bearer {key}"}, timeout=30) as client:
 

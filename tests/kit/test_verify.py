@@ -33,7 +33,7 @@ from hairtrigger.kit.verify import (
     Verifier,
 )
 
-NOW = datetime.now(UTC).replace(microsecond=0)  # the others read the real clock
+NOW = datetime.now(UTC).replace(microsecond=0)
 BODY = '{"id":"evt_1","name":"J\\u00fcrgen","amount":1.0,"note":"ü ✓"}'.encode()
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef01234567").decode()
 OTHER = "whsec_" + base64.b64encode(b"76543210fedcba9876543210").decode()
@@ -167,8 +167,9 @@ each_timed_peer = pytest.mark.parametrize("peer", [PEERS[name] for name in TIMED
 def test_what_they_sign_we_accept_and_what_we_sign_they_accept(peer: Peer, body: bytes, secret: bytes) -> None:
     text = "whsec_" + base64.b64encode(secret).decode()
 
-    assert accepts(peer.ours, delivery(peer.theirs.sign(body, text, NOW), body), text)
-    assert peer.theirs.accepts(body, signed_by_us(peer.ours, body, text, NOW), text)
+    now = datetime.now(UTC).replace(microsecond=0)  # which the others read themselves
+    assert accepts(peer.ours, delivery(peer.theirs.sign(body, text, now), body, at=now), text)
+    assert peer.theirs.accepts(body, signed_by_us(peer.ours, body, text, now), text)
 
 
 @each_peer
