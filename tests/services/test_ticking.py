@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 
+from hairtrigger.domain.errors import Unavailable
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.kit.trigger import Bearer, Page, Polling, PollingConfig, Provider, Question
 from hairtrigger.platform.vault import Vault
@@ -17,6 +18,7 @@ from hairtrigger.platform.wake import Wake
 from hairtrigger.providers import schedule
 from hairtrigger.services.pausing import Pausing
 from hairtrigger.services.replaying import Replaying
+from hairtrigger.services.settling import Step, Stored
 from hairtrigger.services.ticking import Ticking
 from hairtrigger.store import paces, polls
 from hairtrigger.store.database import Store, open_store
@@ -48,7 +50,9 @@ class Feeds:
 
 
 @asynccontextmanager
-async def ticking(world: World, url: str) -> AsyncIterator[None]:
+async def ticking(
+    world: World, url: str, settle: Callable[[Step], Awaitable[Stored]] | None = None
+) -> AsyncIterator[None]:
     """The loops of another process: it has connections of its own."""
     async with open_store(url, connections=4) as store:
         firing = replace(world.firing, store=store)
@@ -56,6 +60,7 @@ async def ticking(world: World, url: str) -> AsyncIterator[None]:
         work = Wake()
         pausing, replaying = Pausing(store, world.clock, work), Replaying(store, world.clock, work)
         poller = world.poller_on(store)
+        poller = replace(poller, settle=settle or poller.settle)
         loops = Ticking(store, world.clock, poller, firing, removing, pausing, replaying, work, concurrent_polls=5)
         running = asyncio.create_task(loops.run())
         try:
@@ -122,6 +127,28 @@ async def test_what_a_stopped_process_was_polling_is_due_at_once(
     async with store.transaction() as tx:
         [pace] = (await paces.locked(tx, [connection.id])).values()
     assert pace.running == {}
+
+
+async def test_a_poll_whose_result_met_no_database_is_due_at_once_when_it_is_back(
+    store: Store, clock: ManualClock, vault: Vault, database_url: str
+) -> None:
+    feeds = Feeds()
+    world = await a_world(store, clock, vault, feeds.provider())
+    id_ = await world.enabled("feeds", "on_item", {"number": 7, "polling_frequency": 86_400})
+
+    async def settle(step: Step) -> Stored:
+        if len(feeds.asked) == 1:
+            raise Unavailable
+        return await world.poller.settle(step)
+
+    async def told() -> bool:
+        return bool(await world.codes(id_, Kind.POLL))
+
+    async with ticking(world, database_url, settle):
+        await until(told)
+
+    assert feeds.asked == [7, 7]
+    assert await world.codes(id_, Kind.POLL) == [Code.EMPTY]
 
 
 VICTIM = """

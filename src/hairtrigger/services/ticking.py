@@ -91,6 +91,7 @@ class Ticking:
         """Asks once for all loops what is due, and sleeps until the next of it."""
         async with self.store.transaction() as tx:
             times = await agenda.next_times(tx)
+        await self._give_back()
         now = self.clock.now()
         for kind, at in times.items():
             if at and at <= now:
@@ -139,6 +140,7 @@ class Ticking:
             await self.poller.run(claimed)
         except Unavailable:
             log.warning("database away, poll will be repeated", project_trigger_id=str(claimed.trigger.id))
+            self._cut_off.append(claimed)  # given back when the database is there again
 
     async def _fire(self) -> None:
         fired = _MOST_SCHEDULES
