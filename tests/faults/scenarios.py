@@ -66,6 +66,17 @@ async def one_of_two_killed(plan: Plan) -> Verdict:
         return _judged(world, repeats=plan.repeats)
 
 
+async def roles(plan: Plan) -> Verdict:
+    """One process answers and two work, all on one database: each is killed, and restarted as an update does."""
+    services = (("--role", "api"), ("--role", "worker"), ("--role", "worker"))
+    settings = Settings(plan.seed, services=services, per_second=plan.per_second)
+    kinds = (faults.service_killed, faults.service_restarted, faults.session_killed)
+    async with external() as database, running(settings, database) as world:
+        async with world.load():
+            await _struck(world, plan, kinds)
+        return _judged(world, repeats=plan.repeats)
+
+
 async def database_gone(plan: Plan) -> Verdict:
     """The database is restarted and killed under a service that goes on: 503 until it is back, then within 5 s."""
     kinds = (
@@ -162,6 +173,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     killed,
     two_services,
     one_of_two_killed,
+    roles,
     database_gone,
     every_sync,
     disk_full,

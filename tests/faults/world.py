@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx2
 
+from hairtrigger.platform.vault import Vault
 from tests.e2e.process import Client, EndedEarly, Service
 from tests.faults.database import Database
 from tests.faults.ledger import Ledger, Strike, Verdict
@@ -192,6 +193,8 @@ async def running(settings: Settings, database: Database | None = None) -> Async
         environment = {**_SETTINGS, **settings.environment}
         if database:
             environment["HAIRTRIGGER_DATABASE_URL"] = database.url
+            (folder / "data").mkdir()
+            Vault.open(folder / "data" / "vault.json")  # which several processes must have been given
         for arguments in settings.services:
             service = Service(folder, environment)
             await service.start(*arguments)
