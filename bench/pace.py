@@ -98,6 +98,10 @@ class _Connection(asyncio.Protocol):
     def ask(self, request: bytes) -> None:
         self._transport.write(request)
 
+    def connection_lost(self, _: Exception | None) -> None:
+        if self in self._run.resting:  # a server keeps none for ever that asks nothing
+            self._run.resting.remove(self)
+
     def data_received(self, data: bytes) -> None:
         self._received += data
         end = self._received.find(b"\r\n\r\n")

@@ -4,6 +4,7 @@ One blocking loop: polls take turns, and a poll that waits for a fetch or a time
 the guest's memory and its hooks; `lockdown` is the second, around the process.
 """
 
+import gc
 import hashlib
 import math
 import select
@@ -225,11 +226,13 @@ class Worker:
     def _warm_up(self) -> None:
         """Loads what the first poll would load, while that is allowed."""
         Poll(0, self._machine, self._limits, lambda _: None).enter("check", '"return []"')
+        gc.collect()
+        gc.freeze()  # what is there by now stays, and need not be looked at again
 
     def _serve_polls(self) -> None:
         while True:
             self._run_timers()
-            if not self._incoming.waits:
+            if self._timers and not self._incoming.waits:
                 readable, _, _ = select.select([self._connection], [], [], self._until_next_timer())
                 if not readable:
                     continue
@@ -282,8 +285,8 @@ class Worker:
                 self._polls[number].run_timers()
             self._entered(number)
 
-    def _until_next_timer(self) -> float | None:
-        return max(0.0, min(self._timers.values()) - monotonic()) if self._timers else None
+    def _until_next_timer(self) -> float:
+        return max(0.0, min(self._timers.values()) - monotonic())
 
     def _entered(self, number: int) -> None:
         """What there is to remember of a poll that has run."""
