@@ -97,7 +97,6 @@ class Standing(StrEnum):
     RETRYING = "retrying"
     DELIVERED = "delivered"
     DEAD = "dead"
-    DISCARDED = "discarded"
 
 
 STANDING: Mapping[Standing, str] = {
@@ -107,7 +106,6 @@ STANDING: Mapping[Standing, str] = {
     Standing.RETRYING: "failed, and is tried again",
     Standing.DELIVERED: "was delivered",
     Standing.DEAD: "is a dead letter: nothing more is tried until it is replayed",
-    Standing.DISCARDED: "was discarded: it is not delivered unless it is replayed",
 }
 
 

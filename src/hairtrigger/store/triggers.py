@@ -119,10 +119,6 @@ async def of_organization(tx: Transaction, org_id: UUID) -> list[tuple[ProjectTr
     return found
 
 
-async def using_connection(tx: Transaction, connection_id: UUID) -> list[ProjectTrigger]:
-    return await _where(tx, project_trigger.c.connection_id == connection_id)
-
-
 async def listening_to(tx: Transaction, provider_id: str, accounts: Sequence[str]) -> list[ProjectTrigger]:
     """The triggers a shared app webhook's delivery goes to. Each once, however many of its accounts match."""
     ids = select(app_route.c.project_trigger_id).where(
