@@ -2,6 +2,7 @@
 
 import json
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +17,14 @@ class Credentials:
     api_key: str
 
     def save(self, data_dir: Path) -> None:
-        """Overwrites what an earlier start left: the address may have changed."""
+        """Overwrites what an earlier start left, whole or not at all: the address may have changed."""
         data_dir.mkdir(parents=True, exist_ok=True)
-        path = data_dir / _FILE
-        path.unlink(missing_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        handle, name = tempfile.mkstemp(prefix=".command-line-", dir=data_dir)  # readable for its owner only
+        with os.fdopen(handle, "w") as file:
             json.dump(vars(self), file)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(data_dir / _FILE)
 
     @classmethod
     def load(cls, data_dir: Path) -> "Credentials | None":

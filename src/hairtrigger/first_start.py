@@ -1,15 +1,18 @@
 """What the first start leaves behind, so that something can be tried at once: a user, an API key, a webhook."""
 
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from hairtrigger.credentials import Credentials
-from hairtrigger.domain.errors import Conflict
 from hairtrigger.domain.target import LogTarget
 from hairtrigger.main import Application
-from hairtrigger.services.accounts import INTEGRATION_API, SCOPES, TRIGGER_API, Caller
+from hairtrigger.services.accounts import INTEGRATION_API, TRIGGER_API, Caller
 
 EMAIL = "admin@localhost.localdomain"
+_KEYS = ("First key", "Command line")
+_PROJECT = "First steps"
 
 
 @dataclass(frozen=True)
@@ -37,25 +40,34 @@ class Welcome:
 """
 
 
-async def welcome(app: Application) -> Welcome | None:
-    """None on every start but the first."""
-    if await app.accounts.any_user():
-        return None
+@asynccontextmanager
+async def first_login(app: Application) -> AsyncIterator[Welcome | None]:
+    """To be shown within the block; a start that is cut off there leaves it to the next, which makes it anew.
+
+    None where it was shown before, or another process is at it.
+    """
+    await app.accounts.create_first("My organisation", EMAIL)
+    async with app.accounts.showing_first_login() as operator:
+        yield await _welcome(app, operator) if operator else None
+
+
+async def _welcome(app: Application, caller: Caller) -> Welcome:
     password = secrets.token_urlsafe(12)
-    try:
-        organization, user = await app.accounts.create_organization("My organisation", EMAIL, password, operator=True)
-    except Conflict:  # another process was first
-        return None
-    caller = Caller(organization.id, user.id, frozenset(SCOPES), operator=True)
-    _, shown = await app.accounts.create_key(caller, "First key", [INTEGRATION_API, TRIGGER_API])
-    _, kept = await app.accounts.create_key(caller, "Command line", [INTEGRATION_API, TRIGGER_API])
-    Credentials(app.settings.url, kept).save(app.settings.data_dir)
+    await app.accounts.set_password(caller, password)
+    for left in await app.accounts.keys(caller.org_id):
+        if left.name in _KEYS:  # of a start that was cut off: nobody has their values
+            await app.accounts.remove_key(caller.org_id, left.id)
+    shown, kept = [(await app.accounts.create_key(caller, name, [INTEGRATION_API, TRIGGER_API]))[1] for name in _KEYS]
     webhook_url, secret = await _webhook(app, caller)
+    Credentials(app.settings.url, kept).save(app.settings.data_dir)
     return Welcome(EMAIL, password, shown, webhook_url, secret)
 
 
 async def _webhook(app: Application, caller: Caller) -> tuple[str, str]:
-    project, _ = await app.projects.create(caller, "First steps", LogTarget(), 20)
+    left = next((one for one in await app.projects.list(caller) if one.name == _PROJECT), None)
+    project = left or (await app.projects.create(caller, _PROJECT, LogTarget(), 20))[0]
+    for unfinished in await app.triggers.of_project(caller, project.id):
+        await app.triggers.delete(caller, unfinished.id)
     trigger = await app.triggers.create(caller, project.id, "webhook", "on_request", {}, None)
     secret = await app.triggers.rotate_secret(caller, trigger.id, secrets.token_urlsafe(24))
     await app.triggers.enable(caller, trigger.id)

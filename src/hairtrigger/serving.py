@@ -4,8 +4,8 @@ import asyncio
 import gc
 import signal
 import socket
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
 import structlog
@@ -13,8 +13,8 @@ import typer
 
 from hairtrigger import demo as demonstration
 from hairtrigger.credentials import Credentials
-from hairtrigger.first_start import welcome
-from hairtrigger.main import running
+from hairtrigger.first_start import Welcome, first_login
+from hairtrigger.main import Application, running
 from hairtrigger.platform import telemetry
 from hairtrigger.platform.http_server import HttpServer
 from hairtrigger.settings import Settings
@@ -36,24 +36,33 @@ async def run(settings: Settings, listener: socket.socket, *, demo: bool) -> Non
     if demo:
         settings = demonstration.prepared(settings)
     async with running(settings) as app, AsyncExitStack() as stack:
-        first = None if settings.role == "worker" else await welcome(app)
-        if known := Credentials.load(settings.data_dir):
-            replace(known, url=settings.url).save(settings.data_dir)
-        if demo:
-            app.asgi.routes.insert(0, demonstration.route())
-        server = HttpServer(app.asgi, settings.patience, settings.stop_within)
-        stopping = _stop_signals()
-        settled()
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        serving.add_done_callback(lambda _: stopping.set())
-        while not server.started and not serving.done():  # noqa: ASYNC110 uvicorn tells nobody when it has started
-            await asyncio.sleep(0.01)
-        running_at = f"hairtrigger is running at {settings.url}   (stop with Ctrl-C)"
-        typer.echo(f"{running_at}\n{first.text()}" if first else running_at)  # in one piece, for who waits for it
+        async with _first_login(app) as first:
+            if known := Credentials.load(settings.data_dir):
+                replace(known, url=settings.url).save(settings.data_dir)
+            if demo:
+                app.asgi.routes.insert(0, demonstration.route())
+            server = HttpServer(app.asgi, settings.patience, settings.stop_within)
+            stopping = _stop_signals()
+            settled()
+            serving = asyncio.create_task(server.serve(sockets=[listener]))
+            serving.add_done_callback(lambda _: stopping.set())
+            while not server.started and not serving.done():  # noqa: ASYNC110 uvicorn tells nobody when it has started
+                await asyncio.sleep(0.01)
+            running_at = f"hairtrigger is running at {settings.url}   (stop with Ctrl-C)"
+            typer.echo(f"{running_at}\n{first.text()}" if first else running_at)  # in one piece, for who waits for it
         if demo:
             await stack.enter_async_context(demonstration.playing(app))
         await stopping.wait()
         await asyncio.gather(app.leave(), _close(server, serving, settings.unready_seconds))
+
+
+@asynccontextmanager
+async def _first_login(app: Application) -> AsyncIterator[Welcome | None]:
+    if app.settings.role == "worker":
+        yield None
+        return
+    async with first_login(app) as first:
+        yield first
 
 
 def settled() -> None:

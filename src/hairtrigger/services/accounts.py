@@ -4,7 +4,8 @@ import hashlib
 import re
 import secrets
 import zlib
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -19,7 +20,7 @@ from pwdlib import PasswordHash
 from hairtrigger.domain.errors import Conflict, Forbidden, Invalid, Issue, NotFound, Unauthenticated
 from hairtrigger.domain.ids import new_id
 from hairtrigger.platform.clock import Clock
-from hairtrigger.store import accounts
+from hairtrigger.store import accounts, upkeep
 from hairtrigger.store.accounts import ApiKey, Organization, User
 from hairtrigger.store.database import Store
 
@@ -31,6 +32,7 @@ SCOPES = (INTEGRATION_API, ASSISTANT_API, TRIGGER_API)
 TOKEN_LIFE = timedelta(hours=12)
 _KEY_PREFIX = "htk_"
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+_FIRST_LOGIN = "first login"  # as long as it was not shown
 _passwords = PasswordHash.recommended()
 
 
@@ -55,7 +57,7 @@ class Accounts:
     token_key: bytes
 
     async def create_organization(
-        self, name: str, email: str, password: str, *, operator: bool = False
+        self, name: str, email: str, password: str, *, operator: bool = False, first: bool = False
     ) -> tuple[Organization, User]:
         """Raises `Conflict` when the e-mail address is taken."""
         email = email.strip().lower()
@@ -69,7 +71,31 @@ class Accounts:
             await accounts.add_organization(tx, organization)
             if not await accounts.add_user(tx, user):
                 raise Conflict(f"There already is a user {email}.")
+            if first:
+                left = {"org_id": str(organization.id), "user_id": str(user.id)}
+                await upkeep.leave(tx, _FIRST_LOGIN, left, now)
         return organization, user
+
+    async def create_first(self, name: str, email: str) -> None:
+        """With an operator whose password nobody knows yet, unless there is any user."""
+        async with self.store.transaction() as tx:
+            if await accounts.any_user(tx):
+                return
+        with suppress(Conflict):  # another process was first
+            await self.create_organization(name, email, secrets.token_urlsafe(), operator=True, first=True)
+
+    @asynccontextmanager
+    async def showing_first_login(self) -> AsyncIterator[Caller | None]:
+        """Its operator, for one process at a time and only until a block has ended without an error."""
+        async with self.store.transaction() as tx:
+            left = await upkeep.take(tx, _FIRST_LOGIN)
+            scopes = frozenset(SCOPES)
+            yield Caller(UUID(left["org_id"]), UUID(left["user_id"]), scopes, operator=True) if left else None
+
+    async def set_password(self, caller: Caller, password: str) -> None:
+        hashed = await to_thread.run_sync(_passwords.hash, password)
+        async with self.store.transaction() as tx:
+            await accounts.set_password(tx, caller.id, hashed)
 
     async def organization(self, org_id: UUID) -> Organization:
         async with self.store.transaction() as tx:
@@ -77,10 +103,6 @@ class Accounts:
         if not found:
             raise NotFound("There is no such organisation.")
         return found
-
-    async def any_user(self) -> bool:
-        async with self.store.transaction() as tx:
-            return await accounts.any_user(tx)
 
     async def log_in(self, email: str, password: str) -> str:
         """An access token for `TOKEN_LIFE`."""

@@ -73,6 +73,10 @@ async def user(tx: Transaction, user_id: UUID) -> User | None:
     return User(**row._mapping) if row else None
 
 
+async def set_password(tx: Transaction, user_id: UUID, password_hash: str) -> None:
+    await tx.connection.execute(update(app_user).where(app_user.c.id == user_id).values(password_hash=password_hash))
+
+
 async def add_key(tx: Transaction, key: ApiKey, digest: bytes) -> None:
     await tx.connection.execute(insert(api_key).values(**vars(key), hash=digest))
 

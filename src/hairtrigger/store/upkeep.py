@@ -1,9 +1,9 @@
-"""Work that comes round again: whichever process finds it due does it, and nobody leads."""
+"""Work that comes round again, or is left to be done once: whichever process finds it does it, and nobody leads."""
 
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import DateTime, bindparam, text, update
+from sqlalchemy import DateTime, bindparam, delete, insert, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from hairtrigger.store.database import Transaction
@@ -33,3 +33,17 @@ async def claim(tx: Transaction, task: str, now: datetime, every: timedelta) -> 
 
 async def remember(tx: Transaction, task: str, state: dict[str, Any], next_at: datetime) -> None:
     await tx.connection.execute(update(upkeep).where(upkeep.c.task == task).values(state=state, next_at=next_at))
+
+
+async def leave(tx: Transaction, task: str, state: dict[str, Any], now: datetime) -> None:
+    """Something to be done once."""
+    await tx.connection.execute(insert(upkeep).values(task=task, next_at=now, state=state))
+
+
+async def take(tx: Transaction, task: str) -> dict[str, Any] | None:
+    """What was left to be done. It counts as done when the transaction commits; until then nobody else gets it."""
+    left = select(upkeep.c.task).where(upkeep.c.task == task).with_for_update(skip_locked=True).scalar_subquery()
+    row = (
+        await tx.connection.execute(delete(upkeep).where(upkeep.c.task == left).returning(upkeep.c.state))
+    ).one_or_none()
+    return dict(row.state) if row else None
