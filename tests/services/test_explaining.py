@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from hairtrigger.domain.errors import NotFound, ProviderFailed
-from hairtrigger.domain.outcome import Failure
+from hairtrigger.domain.outcome import Code, Failure, Kind
 from hairtrigger.domain.retry import DELAYS
 from hairtrigger.domain.rhythm import next_beat
 from hairtrigger.domain.target import Sent
@@ -19,6 +19,7 @@ from hairtrigger.store import triggers
 from hairtrigger.store.database import Store
 from tests.services.scene import DELIVERED, Scene, a_scene
 from tests.services.test_polling import Source, page
+from tests.services.world import Killed, dying
 from tests.store.build import a_trigger
 from tests.support.clock import ManualClock
 
@@ -225,6 +226,70 @@ async def test_a_time_in_which_a_failed_poll_was_left_alone(scene: Scene, source
     assert "The service was down" not in told
     assert f"no poll was due, as it waits longer after a failure: the last poll before was at {failed}" in told
     assert f"The poll at {failed} failed. The provider answered 500. The next poll is due at " in told
+
+
+async def test_a_poll_whose_process_died(scene: Scene, source: Source) -> None:
+    id_ = await scene.world.enabled("source", "on_item")
+    [claimed] = (await scene.world.poller.claim(10)).mine
+    with pytest.raises(Killed):
+        await scene.world.poller_on(dying(scene.world.store, at=1)).run(claimed)
+    began = scene.time()
+    assert await scene.world.codes(id_, Kind.POLL) == []
+    scene.passes(minutes=2)
+    noticed = scene.clock.now()
+    await scene.poll()
+    told = await scene.summary(id_, at=scene.clock.now() - timedelta(minutes=2), within=timedelta(seconds=30))
+    assert told.startswith(
+        f"The poll at {began} was cut off: the process that ran it died or stood still. "
+        f"That was noticed at {noticed:%Y-%m-%d %H:%M:%S} UTC, and the trigger is polled again."
+    )
+    assert await scene.world.codes(id_, Kind.POLL) == [Code.CUT_OFF, Code.EMPTY]
+    scene.passes(minutes=2)
+    await scene.poll()
+    assert await scene.world.codes(id_, Kind.POLL) == [Code.CUT_OFF, Code.EMPTY, Code.EMPTY]
+
+
+async def test_a_time_after_the_death_of_the_process_that_polled(scene: Scene) -> None:
+    id_ = await scene.world.enabled("source", "on_item")
+    await scene.world.poller.claim(10)
+    began = scene.time()
+    scene.passes(hours=2)
+    await scene.poll()
+    told = await scene.summary(id_, at=scene.clock.now() - timedelta(hours=1))
+    assert (
+        f"no poll ran: the last poll before was at {began}, the next at {scene.time()}. "
+        f"The poll at {began} was cut off: the process that ran it died or stood still."
+    ) in told
+
+
+async def test_a_poll_whose_process_died_when_somebody_polls_by_hand(scene: Scene) -> None:
+    id_ = await scene.world.enabled("source", "on_item")
+    await scene.world.poller.claim(10)
+    scene.passes(minutes=2)
+    await scene.world.poller.poll_now(scene.world.caller, id_)
+    assert await scene.world.codes(id_, Kind.POLL) == [Code.CUT_OFF, Code.EMPTY]
+
+
+async def test_a_poll_that_is_given_back_was_not_cut_off(scene: Scene) -> None:
+    id_ = await scene.world.enabled("source", "on_item")
+    await scene.world.poller.claiming.give_back((await scene.world.poller.claim(10)).mine)
+    scene.passes(minutes=2)
+    await scene.poll()
+    assert await scene.world.codes(id_, Kind.POLL) == [Code.EMPTY]
+
+
+async def test_a_trigger_that_fails_goes_on_failing_when_a_process_dies(scene: Scene, source: Source) -> None:
+    id_ = await scene.world.enabled("source", "on_item")
+    source.says(ProviderFailed("The provider answered 500."))
+    await scene.poll()
+    began = scene.time()
+    scene.passes(minutes=2)
+    await scene.world.poller.claim(10)
+    scene.passes(minutes=2)
+    assert (await scene.world.poller.claim(10)).mine
+    assert (await scene.summary(id_)).startswith(
+        f"The trigger is failing since {began}. The last poll failed. The provider answered 500."
+    )
 
 
 # -- schedules

@@ -193,4 +193,4 @@ async def test_the_poll_of_a_killed_process_is_begun_again_when_its_lease_ends(
 
     assert result.code == Code.EMPTY
     assert feeds.asked == [7]
-    assert await world.codes(id_, Kind.POLL) == [Code.EMPTY]
+    assert await world.codes(id_, Kind.POLL) == [Code.CUT_OFF, Code.EMPTY]

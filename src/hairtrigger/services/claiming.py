@@ -10,14 +10,16 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from hairtrigger.domain.errors import Conflict
+from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.domain.pace import Pace
 from hairtrigger.domain.rhythm import next_beat
 from hairtrigger.kit.trigger import Provider
 from hairtrigger.platform.clock import Clock
 from hairtrigger.services.catalogue import Catalogue
-from hairtrigger.store import paces, polls, triggers
+from hairtrigger.store import outcomes, paces, polls, triggers
 from hairtrigger.store.connections import Connection
 from hairtrigger.store.database import Store, Transaction
+from hairtrigger.store.outcomes import Outcome
 from hairtrigger.store.polls import Due, Poll
 from hairtrigger.store.triggers import ProjectTrigger
 
@@ -68,6 +70,7 @@ class Claiming:
             changed = [self._placed(row, known[row.project_trigger_id][1], pace, now) for row in rows]
             await polls.set_due(tx, changed)
             await paces.save(tx, [one for id_, one in pace.items() if one is not before[id_]])
+            await self._note_cut_off(tx, rows, known, now)
             mine = [(row, due.lease) for row, due in zip(rows, changed, strict=True) if due.lease]
             return Claims(await self._claimed(tx, mine, known), len(rows))
 
@@ -90,6 +93,7 @@ class Claiming:
         assert due.lease
         await polls.set_due(tx, [due])
         await paces.save(tx, [one.entered(due.lease, now, now + self.hold) for one in pace.values()])
+        await self._note_cut_off(tx, [row], known, now)
         [claimed] = await self._claimed(tx, [(row, due.lease)], known)
         return claimed
 
@@ -122,6 +126,22 @@ class Claiming:
         return Due(
             row.project_trigger_id, min(next_beat(row.project_trigger_id, row.every, now), until), uuid4(), until
         )
+
+    async def _note_cut_off(
+        self,
+        tx: Transaction,
+        rows: Sequence[Poll],
+        known: dict[UUID, tuple[ProjectTrigger, Connection | None]],
+        now: datetime,
+    ) -> None:
+        """Whoever ends a poll gives its lease back, also by stopping: where one ran out, nobody else tells of it."""
+        detail = f"That was noticed at {now:%Y-%m-%d %H:%M:%S} UTC, and the trigger is polled again."
+        cut_off = []
+        for row in rows:
+            if row.lease and row.leased_until:
+                trigger, began = known[row.project_trigger_id][0], row.leased_until - self.hold
+                cut_off.append(Outcome(Kind.POLL, Code.CUT_OFF, began, trigger.org_id, trigger.id, detail))
+        await outcomes.record(tx, *cut_off)
 
     async def _claimed(
         self,

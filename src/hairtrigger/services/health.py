@@ -90,8 +90,9 @@ def _nothing_wrong(condition: Condition) -> str:
 
 
 def _in_a_row(latest: Sequence[Outcome]) -> list[Outcome]:
-    """The failures since the last success, newest first."""
-    return list(takewhile(lambda one: one.code in FAILURES, (one for one in latest if one.kind is Kind.POLL)))
+    """The failures since the last success, newest first. What was cut off is neither."""
+    polls = (one for one in latest if one.kind is Kind.POLL and one.code is not Code.CUT_OFF)
+    return list(takewhile(lambda one: one.code in FAILURES, polls))
 
 
 def _disabled(condition: Condition, latest: Sequence[Outcome]) -> tuple[datetime, str]:

@@ -91,6 +91,8 @@ class Silence:
         between += f", the next at {teller.time(after.at)}" if after else ", and none has come since"
         if before and before.code in FAILURES and ended - began <= _after_a_failure(before, every) + _ON_TIME:
             return f"no poll was due, as it waits longer after a failure: {between}. {teller.outcome(before)}"
+        if before and before.code is Code.CUT_OFF:
+            return f"no poll ran: {between}. {teller.outcome(before)}"
         if ended - began <= every + _ON_TIME:
             return f"no poll was due, as it is polled every {length(every)}: {between}."
         return (
