@@ -82,7 +82,9 @@ class Settings(BaseSettings):
     event_days: int = Field(
         30, ge=1, description="How long events are kept; longer only while a delivery of that day is on its way."
     )
-    ledger_days: int = Field(90, ge=1, description="How long attempts and outcomes are kept. Not shorter than events.")
+    ledger_days: int = Field(
+        90, ge=1, description="How long attempts, outcomes and ended replays are kept. Not shorter than events."
+    )
     key_days: int = Field(
         30, ge=7, description="How long an event's key is remembered after it was last seen: a repeat starts nothing."
     )

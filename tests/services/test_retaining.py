@@ -13,7 +13,9 @@ from sqlalchemy import text
 from hairtrigger.domain.errors import Unavailable
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.platform.vault import Vault
+from hairtrigger.platform.wake import Wake
 from hairtrigger.providers import schedule
+from hairtrigger.services.replaying import Query, Replaying
 from hairtrigger.services.retaining import Retaining
 from hairtrigger.store import (
     deliveries,
@@ -194,6 +196,29 @@ async def test_all_pages_of_the_keys_are_looked_through(world: World, trigger: U
     await retaining.forget_keys()
 
     assert await count(world, "event_key") == 0
+
+
+async def test_replays_of_many_go_with_the_ledger_when_they_have_ended(world: World, retaining: Retaining) -> None:
+    replaying = Replaying(world.store, world.clock, Wake())
+
+    async def started() -> UUID:
+        return (await replaying.start(world.caller, Query(), 10, None)).id
+
+    async def left() -> list[UUID]:
+        return [one.id for one in await replaying.list(world.caller, limit=10, before=None)]
+
+    ended = await started()
+    await replaying.run_due()
+    cancelled, under_way = await started(), await started()
+    await replaying.cancel(world.caller, cancelled)
+    world.clock.advance(6 * DAY)
+    await retaining.forget()
+    assert set(await left()) == {ended, cancelled, under_way}
+    world.clock.advance(timedelta(seconds=1))
+
+    await retaining.forget()
+
+    assert await left() == [under_way]
 
 
 async def test_answers_for_repeated_requests_are_kept_for_a_day(world: World, retaining: Retaining) -> None:

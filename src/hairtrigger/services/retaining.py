@@ -1,7 +1,8 @@
 """Forgets what is older than it has to be remembered, without anybody having to wait for that.
 
 Payloads go by the day, and their deliveries with them: never while one of that day is still on its way. The ledger of
-attempts and outcomes goes by the day as well, later, and never before the events it tells of. Keys go one by one.
+attempts and outcomes goes by the day as well, later, and never before the events it tells of. Keys go one by one, and
+so do replays of many that have ended, with the ledger.
 """
 
 import asyncio
@@ -67,6 +68,7 @@ class Retaining:
         await self._drop(ATTEMPT, [day for day in attempts if day < min(today - self.ledger, oldest)])
         await self._drop(OUTCOME, [day for day in outcomes if day < today - self.ledger])
         await self._in_batches(lambda tx: retention.forget_deliveries(tx, oldest))
+        await self._in_batches(lambda tx: retention.forget_replay_jobs(tx, self.clock.now() - self.ledger))
         await self._in_batches(lambda tx: retention.forget_answers(tx, self.clock.now() - idempotency.KEPT))
 
     async def forget_keys(self) -> None:

@@ -52,6 +52,20 @@ async def forget_deliveries(tx: Transaction, oldest: date) -> int:
     return max(dead.rowcount, replays.rowcount)
 
 
+async def forget_replay_jobs(tx: Transaction, before: datetime) -> int:
+    """A batch of those that ended before then. What they made has days of its own."""
+    done = await tx.connection.execute(
+        text(
+            """
+            DELETE FROM replay_job WHERE id IN (
+                SELECT id FROM replay_job WHERE next_at IS NULL AND ended_at < :before LIMIT :batch)
+            """
+        ),
+        {"before": before, "batch": BATCH},
+    )
+    return done.rowcount
+
+
 async def forget_answers(tx: Transaction, before: datetime) -> int:
     """A batch of the answers kept for repeated requests."""
     done = await tx.connection.execute(
