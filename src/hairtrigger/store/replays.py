@@ -84,6 +84,7 @@ class Job:
     next_at: datetime | None = None
     ended_at: datetime | None = None
     cancelled: bool = False
+    total: int | None = None  # None: to count them took too long
 
 
 async def add_job(tx: Transaction, new: Job) -> None:

@@ -303,6 +303,7 @@ replay_job = Table(  # events that match a query, delivered again at a rate
     Column("next_at", _Instant),  # when it goes on; null when it has ended
     Column("ended_at", _Instant),
     Column("cancelled", Boolean, nullable=False),
+    Column("total", Integer),  # events there were to replay when it was started; null where counting them took too long
     Index("replay_job_next_at_idx", "next_at"),
     Index("replay_job_org_id_id_idx", "org_id", "id"),
 )
