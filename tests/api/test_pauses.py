@@ -131,7 +131,7 @@ async def test_many_events_are_replayed_by_a_job_that_can_be_followed(
     await until(done)
     assert sorted(await _numbers(target, 6)) == [0, 0, 1, 1, 2, 2]
     [listed] = (await tenant.ask("GET", "/v1/replays"))["data"]
-    assert (listed["id"], listed["replayed"]) == (started["id"], 3)
+    assert (listed["id"], listed["replayed"], listed["total"]) == (started["id"], 3, 3)
     await tenant.ask("POST", f"/v1/replays/{started['id']}/cancel", status=409)
     slow = await tenant.ask("POST", "/v1/replays", {"per_second": 1}, status=201)
     assert (await tenant.ask("POST", f"/v1/replays/{slow['id']}/cancel"))["status"] == "cancelled"

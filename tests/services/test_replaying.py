@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from hairtrigger.domain.errors import Conflict, NotFound
 from hairtrigger.platform.vault import Vault
@@ -184,6 +185,33 @@ async def test_an_event_with_several_deliveries_is_replayed_once(world: World, t
     [event] = await happen(world, trigger, 1)
     assert await finished(world, await start(world)) == [event.id]
     assert await finished(world, await start(world)) == [event.id]
+
+
+async def test_it_says_how_many_events_there_were_to_replay(world: World, trigger: UUID) -> None:
+    made = await happen(world, trigger, 9)
+    await finished(world, await start(world, until=made[4].received_at))  # from here on these four have two deliveries
+    queries: list[tuple[int, dict[str, Any]]] = [
+        (9, {}),
+        (9, {"status": "delivered"}),
+        (0, {"status": "dead"}),
+        (0, {"status": "pending"}),
+        (4, {"since": made[2].received_at, "until": made[6].received_at}),
+    ]
+    for total, query in queries:
+        job = await start(world, **query)
+        assert job.total == total
+        await finished(world, job)
+        done = await replaying(world).get(world.caller, job.id)
+        assert (done.replayed, done.total) == (total, total)
+
+
+async def test_nobody_waits_for_a_total_that_takes_long_to_count(world: World, trigger: UUID) -> None:
+    made = await happen(world, trigger, 3)
+    async with world.store.transaction() as tx:
+        await tx.connection.execute(text("LOCK TABLE replay IN ACCESS EXCLUSIVE MODE"))
+        job = await start(world)
+    assert job.total is None
+    assert await finished(world, job) == [event.id for event in made]
 
 
 async def test_a_cancelled_job_replays_nothing_more(world: World, trigger: UUID) -> None:

@@ -21,6 +21,7 @@ from hairtrigger.store.replays import Job
 
 _LOOKED_AT = 500  # deliveries in one transaction, however few of them match
 _PORTION = timedelta(milliseconds=200)
+_COUNTING = timedelta(milliseconds=500)  # a total that takes longer is not worth it
 _CATCH_UP = timedelta(seconds=1)  # what a job that was held up makes good; the rest of its delay stays
 
 
@@ -76,6 +77,8 @@ class Replaying:
         )
         async with self.store.transaction() as tx:
             await self._check(tx, caller, query, to_project_id)
+            total = await history.count_events(tx, job.org_id, patience=_COUNTING, upto=job.until, **vars(query))
+            job = replace(job, total=total)
             await replays.add_job(tx, job)
         return job
 

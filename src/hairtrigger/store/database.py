@@ -157,6 +157,11 @@ def _meanings() -> Iterator[None]:
         raise
 
 
+def is_cancelled(error: DBAPIError) -> bool:
+    """Whether the statement took longer than it was allowed to."""
+    return isinstance(_driver_error(error), asyncpg.QueryCanceledError)
+
+
 def _driver_error(error: BaseException | None) -> BaseException | None:
     """SQLAlchemy wraps the driver's errors in its own, twice."""
     if isinstance(error, asyncpg.PostgresError | OSError):

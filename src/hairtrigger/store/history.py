@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import DateTime, bindparam, select, text
+from sqlalchemy import CursorResult, DateTime, bindparam, select, text
+from sqlalchemy.exc import DBAPIError
 
-from hairtrigger.store.database import Transaction
+from hairtrigger.store.database import Transaction, is_cancelled
 from hairtrigger.store.tables import attempt
 
 Status = Literal["pending", "waiting", "suspended", "retrying", "delivered", "dead"]
@@ -44,7 +45,18 @@ class AttemptRecord:
     finished_at: datetime
 
 
-_DELIVERIES = """
+_MADE = """
+    (
+        SELECT id, id AS event_id, org_id, project_id, project_trigger_id, type AS event_type,
+               CAST(NULL AS uuid) AS replay_of, received_at AS created_at
+        FROM event
+        UNION ALL
+        SELECT replay.delivery_id, event.id, event.org_id, coalesce(replay.project_id, event.project_id),
+               event.project_trigger_id, event.type, event.id, replay.created_at
+        FROM replay JOIN event ON event.day = replay.event_day AND event.id = replay.event_id
+    ) AS d
+"""
+_DELIVERIES = f"""
     SELECT d.*,
            CASE WHEN dead.delivery_id IS NOT NULL THEN 'dead'
                 WHEN last.status = 'delivered' THEN 'delivered'
@@ -55,15 +67,7 @@ _DELIVERIES = """
            coalesce(last.number, 0) AS attempts,
            retry.run_at AS next_attempt_at,
            coalesce(dead.reason, last.detail) AS detail
-    FROM (
-        SELECT id, id AS event_id, org_id, project_id, project_trigger_id, type AS event_type,
-               CAST(NULL AS uuid) AS replay_of, received_at AS created_at
-        FROM event
-        UNION ALL
-        SELECT replay.delivery_id, event.id, event.org_id, coalesce(replay.project_id, event.project_id),
-               event.project_trigger_id, event.type, event.id, replay.created_at
-        FROM replay JOIN event ON event.day = replay.event_day AND event.id = replay.event_id
-    ) AS d
+    FROM {_MADE}
     LEFT JOIN LATERAL (
         SELECT status, number, detail FROM attempt WHERE attempt.delivery_id = d.id
         ORDER BY number DESC, id DESC LIMIT 1
@@ -72,7 +76,7 @@ _DELIVERIES = """
     LEFT JOIN retry ON retry.delivery_id = d.id
     LEFT JOIN waiting ON waiting.project_id = d.project_id AND waiting.delivery_id = d.id
     WHERE d.org_id = :org_id
-"""
+"""  # noqa: S608
 _FILTERS = {
     "id": "d.id = :id",
     "event_id": "d.event_id = :event_id",
@@ -111,20 +115,51 @@ async def window(
     return await _read(tx, query, org_id, limit, filters)
 
 
+async def count_events(
+    tx: Transaction,
+    org_id: UUID,
+    *,
+    patience: timedelta,
+    status: Status | None = None,
+    **filters: UUID | str | datetime | None,
+) -> int | None:
+    """How many events have such deliveries. None where that can't be said in time: nobody has to wait for a number."""
+    found = f"({_inner(status, filters)}) AS found WHERE status = :status"
+    if not status:  # without what only a status follows from
+        found = " AND ".join((f"{_MADE} WHERE d.org_id = :org_id", *_conditions(filters)))
+    query = f"SELECT count(DISTINCT event_id) FROM {found}"  # noqa: S608
+    try:
+        async with tx.connection.begin_nested():
+            await tx.connection.execute(text(f"SET LOCAL statement_timeout = {patience // timedelta(milliseconds=1)}"))
+            rows = await _run(tx, query, {"org_id": org_id, "status": status, **filters})
+            await tx.connection.execute(text("SET LOCAL statement_timeout = DEFAULT"))
+            return int(rows.scalar_one())
+    except DBAPIError as error:
+        if is_cancelled(error):
+            return None
+        raise
+
+
 def _inner(status: Status | None, filters: Mapping[str, UUID | str | datetime | None]) -> str:
     found = [_FOUND[status]] if status in _FOUND else []
-    return " AND ".join(
-        (_DELIVERIES, *found, *(_FILTERS[name] for name, value in filters.items() if value is not None))
-    )
+    return " AND ".join((_DELIVERIES, *found, *_conditions(filters)))
+
+
+def _conditions(filters: Mapping[str, UUID | str | datetime | None]) -> list[str]:
+    return [_FILTERS[name] for name, value in filters.items() if value is not None]
 
 
 async def _read(
     tx: Transaction, query: str, org_id: UUID, limit: int, filters: Mapping[str, UUID | str | datetime | None]
 ) -> list[Delivery]:
-    given = {name: value for name, value in filters.items() if value is not None}
-    instants = [bindparam(name, type_=DateTime(timezone=True)) for name in ("since", "until") if name in given]
-    rows = await tx.connection.execute(text(query).bindparams(*instants), {"org_id": org_id, "limit": limit, **given})
+    rows = await _run(tx, query, {"org_id": org_id, "limit": limit, **filters})
     return [Delivery(**row._mapping) for row in rows]
+
+
+async def _run(tx: Transaction, query: str, values: Mapping[str, object]) -> CursorResult[Any]:
+    given = {name: value for name, value in values.items() if value is not None}
+    instants = [bindparam(name, type_=DateTime(timezone=True)) for name in ("since", "until") if name in given]
+    return await tx.connection.execute(text(query).bindparams(*instants), given)
 
 
 async def attempts(tx: Transaction, org_id: UUID, delivery_id: UUID) -> list[AttemptRecord]:

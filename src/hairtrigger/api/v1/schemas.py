@@ -278,6 +278,10 @@ class Replay(BaseModel):
     per_second: int
     to_project_id: str | None
     replayed: int = Field(description="Events so far.")
+    total: int | None = Field(
+        description="Events that matched when it was started; what has changed since is not in it. "
+        "Null where there were too many to count at once."
+    )
     created_at: datetime
     ended_at: datetime | None
 
