@@ -219,7 +219,9 @@ def _parts(settings: Settings, clock: Clock, resources: Resources) -> Parts:
     least_interval = timedelta(seconds=settings.least_polling_seconds)
     grace = timedelta(seconds=settings.schedule_grace_seconds)
     diagnosis = Diagnosis(clock, catalogue, settings.poll_deadline, grace)
-    claiming = Claiming(store, clock, catalogue, settings.poll_deadline, settings.concurrent_polls_per_connection)
+    claiming = Claiming(
+        store, clock, catalogue, settings.poll_deadline, settings.concurrent_polls_per_connection, settings.lease
+    )
     settling: Batcher[Step, Stored] = Batcher(Settling(store).settle)
     return Parts(
         settings=settings,
@@ -315,7 +317,9 @@ def _working(parts: Parts, direct: Store) -> Half:
     """The role `worker`: polls, schedules, deliveries, and what keeps the store in order."""
     settings, clock, store, work = parts.settings, parts.clock, parts.store, parts.work
     target_of = target_maker(parts.egress, clock, parts.secrets)
-    dispatcher = Dispatcher(store, clock, work, target_of, parts.triggers, settings.concurrent_deliveries)
+    dispatcher = Dispatcher(
+        store, clock, work, target_of, parts.triggers, settings.concurrent_deliveries, settings.lease
+    )
     ticking = Ticking(
         store,
         clock,

@@ -78,6 +78,13 @@ class Settings(BaseSettings):
         4, ge=1, description="Polls of one connection at a time, by all processes together."
     )
     concurrent_deliveries: int = Field(200, ge=1, description="Deliveries at a time, per process.")
+    lease_seconds: int = Field(
+        30,
+        ge=5,
+        le=60,  # the watchdog waits a minute before it calls a trigger overdue
+        description="How long a delivery is left to a process that died or stands still before another takes it over; "
+        "a poll, so long after its deadline.",
+    )
     schedule_grace_seconds: int = Field(60, ge=1, description="A firing later than this counts as missed.")
     event_days: int = Field(
         30, ge=1, description="How long events are kept; longer only while a delivery of that day is on its way."
@@ -234,6 +241,10 @@ class Settings(BaseSettings):
             body=timedelta(seconds=self.body_seconds),
             answer=timedelta(seconds=self.answer_seconds),
         )
+
+    @property
+    def lease(self) -> timedelta:
+        return timedelta(seconds=self.lease_seconds)
 
     @property
     def stop_within(self) -> timedelta:

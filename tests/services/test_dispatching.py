@@ -19,7 +19,6 @@ from hairtrigger.domain.target import Outgoing, Sent, Target
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
 from hairtrigger.providers import schedule
-from hairtrigger.services import dispatching
 from hairtrigger.services.dispatching import Dispatcher
 from hairtrigger.store import deliveries, events, history
 from hairtrigger.store.database import Store
@@ -475,14 +474,11 @@ async def test_what_a_stop_can_not_wait_for_is_given_to_another_at_once(
 # -- several workers
 
 
-async def test_a_delivery_that_outlasts_its_lease_is_sent_once(
-    world: World, trigger: UUID, target: Endpoint, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(dispatching, "_HOLD", timedelta(seconds=1))
-    monkeypatch.setattr(dispatching, "_RENEW", timedelta(milliseconds=100))
+async def test_a_delivery_that_outlasts_its_lease_is_sent_once(world: World, trigger: UUID, target: Endpoint) -> None:
     [event] = await happen(world, trigger, "a")
     target.released.clear()
-    async with running(a_dispatcher(world, target)) as dispatcher, running(a_dispatcher(world, target)):
+    both = [replace(a_dispatcher(world, target), lease=timedelta(seconds=1)) for _ in range(2)]
+    async with running(both[0]) as dispatcher, running(both[1]):
         await asyncio.wait_for(target.called.wait(), 5)
         async with world.store.transaction() as tx:
             lease = (await tx.connection.execute(text("SELECT vt FROM pgmq.q_dispatch"))).scalar_one()

@@ -471,6 +471,17 @@ async def test_a_poll_whose_process_died_between_two_pages_goes_on_from_the_seco
     assert [question.cursor for question in source.asked] == [None, {"page": 1}, {"page": 1}]
 
 
+async def test_how_long_a_poll_is_left_to_a_process_that_died_is_a_setting(world: World, item: UUID) -> None:
+    await world.poller.claim(10)
+    poller = replace(world.poller, claiming=replace(world.poller.claiming, beyond=seconds(5)))
+    world.clock.advance(poller.deadline + seconds(29))
+    assert not (await world.poller.claim(10)).mine
+    other = await world.enabled("source", "on_item")
+    await poller.claim(10)
+    world.clock.advance(poller.deadline + seconds(5))
+    assert {one.trigger.id for one in (await poller.claim(10)).mine} == {item, other}
+
+
 async def test_a_worker_whose_lease_has_gone_to_another_stores_nothing(
     world: World, source: Source, item: UUID
 ) -> None:

@@ -23,8 +23,6 @@ from hairtrigger.store.outcomes import Outcome
 from hairtrigger.store.polls import Due, Poll
 from hairtrigger.store.triggers import ProjectTrigger
 
-_HOLD_BEYOND_DEADLINE = timedelta(seconds=30)
-
 
 @dataclass(frozen=True)
 class Claimed:
@@ -50,11 +48,12 @@ class Claiming:
     catalogue: Catalogue
     deadline: timedelta
     places: int  # polls of one connection at a time
+    beyond: timedelta = timedelta(seconds=30)  # its deadline a poll is leased: what came by then may still be stored
 
     @property
     def hold(self) -> timedelta:
         """Longer than any poll may take, so that a lease never ends under a poll that is still running."""
-        return self.deadline + _HOLD_BEYOND_DEADLINE
+        return self.deadline + self.beyond
 
     async def due(self, limit: int) -> Claims:
         """The most overdue first. A missed time is not made up for."""

@@ -26,8 +26,6 @@ from hairtrigger.store.projects import Project
 
 log = structlog.get_logger()
 
-_HOLD = timedelta(seconds=30)  # a delivery whose worker died is given to another after this long
-_RENEW = timedelta(seconds=10)
 _SHORTEST = timedelta(milliseconds=10)  # between two looks that find less than there is room for; then twice that ...
 _MORE = timedelta(milliseconds=20)  # for slots to become free
 _MOST_CLAIMED = 200
@@ -48,6 +46,7 @@ class Dispatcher:
     target_of: Callable[[Project], Target]
     triggers: Triggers
     slots: int = 200
+    lease: timedelta = timedelta(seconds=30)  # a delivery whose worker died is given to another after this long
     jitter: Callable[[], float] = random.random
     _under_way: dict[int, asyncio.Task[None]] = field(default_factory=dict, init=False)
     _finishing: int = field(default=0, init=False)
@@ -119,7 +118,7 @@ class Dispatcher:
     async def _start(self, tasks: asyncio.TaskGroup, limit: int) -> int:
         async with self._claiming:
             async with self.store.transaction() as tx:
-                read, claimed = await deliveries.claim(tx, limit, _HOLD)
+                read, claimed = await deliveries.claim(tx, limit, self.lease)
             for one in claimed:
                 if one.message.msg_id in self._under_way:
                     continue  # this process stood still until its lease ran out; now it has a new one
@@ -128,11 +127,11 @@ class Dispatcher:
 
     async def _keep_leases(self) -> None:
         while True:
-            await asyncio.sleep(_RENEW.total_seconds())
+            await asyncio.sleep(self.lease.total_seconds() / 3)
             if self._under_way:
                 with suppress(Unavailable):
                     async with self.store.transaction() as tx:
-                        await deliveries.extend(tx, self._under_way, _HOLD)
+                        await deliveries.extend(tx, self._under_way, self.lease)
 
     async def _deliver(self, claimed: Claimed) -> None:
         try:
