@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from tests.faults.database import Impossible
-from tests.faults.scenarios import SCENARIOS, Plan, Scenario
+from tests.faults.scenarios import MANY, SCENARIOS, Plan, Scenario
 
 
 def main() -> int:
@@ -18,7 +18,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--seed", type=int, help="of an earlier run, to strike in the same order")
     parser.add_argument("--rounds", type=int, default=2, help="how often each fault strikes")
-    parser.add_argument("--events", type=int, default=4000, help="events between two faults")
+    events = f"events between two faults; with fewer than {MANY}, repeats are judged by what can be on its way then"
+    parser.add_argument("--events", type=int, default=MANY, help=events)
     parser.add_argument("--per-second", type=float, default=400, help="events a second")
     parser.add_argument("--json", type=Path, help="keep the figures in this file")
     parser.add_argument("scenarios", nargs="*", metavar="scenario", help=f"of {', '.join(names)}; all by default")

@@ -79,6 +79,7 @@ class Ledger:
         for request in requests:
             deliveries[request.event].add(request.delivery)
             attempts[request.delivery, request.attempt] += 1
+        by_fault, unexplained = _explained(requests, self.strikes)
         return Verdict(
             promised=len(self.promised),
             delivered=len(deliveries),
@@ -86,7 +87,8 @@ class Ledger:
             doubled=sorted(event for event, ids in deliveries.items() if len(ids) > 1),
             repeated=sum(count - 1 for count in attempts.values()),
             retried=sum(attempt > 1 for _, attempt in attempts),
-            unexplained=_unexplained(requests, self.strikes),
+            most_repeated=max(by_fault.values(), default=0),
+            unexplained=unexplained,
             strikes=dict(Counter(strike.name for strike in self.strikes)),
             recoveries=sorted(strike.recovered - strike.over for strike in self.strikes),
             slowest=self._slowest(),
@@ -111,6 +113,8 @@ class Verdict:
     """Events that were started under two delivery ids: a target can't tell that they are one."""
     repeated: int
     """Attempts that the target saw more than once, each with one delivery id: their workers died under them."""
+    most_repeated: int
+    """Of these, how many one fault explains."""
     retried: int
     """Second and later attempts, because the one before failed."""
     unexplained: Sequence[Key]
@@ -124,13 +128,20 @@ class Verdict:
     def repeated_share(self) -> float:
         return self.repeated / self.delivered if self.delivered else 0.0
 
-    def check(self, *, repeats: float = 0.005) -> None:
-        """Raises `AssertionError` when a promise was broken. `repeats` is the share of them that is allowed."""
+    def check(self, *, under_way: int, repeats: float | None) -> None:
+        """Raises `AssertionError` when a promise was broken.
+
+        A fault repeats at most what was on its way when it struck, and that is no more than `under_way`. `repeats` is
+        the share of all attempts that may be repeated; None where there are too few between two faults for a share.
+        """
         assert self.promised, "nothing was acknowledged, so nothing was shown"
         assert not self.lost, f"{len(self.lost)} events were lost, such as {self.lost[:3]}"
         assert not self.doubled, f"{len(self.doubled)} events were started twice, such as {self.doubled[:3]}"
         assert not self.unexplained, f"{len(self.unexplained)} repeats without a fault, such as {self.unexplained[:3]}"
-        assert self.repeated_share <= repeats, f"{self.repeated} of {self.delivered} attempts were repeated"
+        limit = f"a fault repeated {self.most_repeated} attempts, and only {under_way} can have been on their way"
+        assert self.most_repeated <= under_way, limit
+        share = f"{self.repeated} of {self.delivered} attempts were repeated"
+        assert repeats is None or self.repeated_share <= repeats, share
 
     def figures(self) -> dict[str, object]:
         return {
@@ -140,6 +151,7 @@ class Verdict:
             "doubled": len(self.doubled),
             "repeated": self.repeated,
             "repeated_share": round(self.repeated_share, 5),
+            "repeated_by_one_fault": self.most_repeated,
             "retried": self.retried,
             "faults": self.strikes,
             "recovery_median": round(median(self.recoveries or [0.0]), 2),
@@ -150,20 +162,31 @@ class Verdict:
 
     def line(self) -> str:
         faults = ", ".join(f"{count} x {name}" for name, count in self.strikes.items()) or "none"
+        repeated = f"{self.repeated} repeated ({self.repeated_share:.2%}, at most {self.most_repeated} by one fault)"
         return (
             f"{self.promised} acknowledged, {self.delivered} delivered, {len(self.lost)} lost, {len(self.doubled)} "
-            f"doubled, {self.repeated} repeated ({self.repeated_share:.2%}), {self.retried} retried; recovery median "
+            f"doubled, {repeated}, {self.retried} retried; recovery median "
             f"{median(self.recoveries or [0.0]):.1f} s, max {max(self.recoveries, default=0.0):.1f} s; slowest event "
             f"{self.slowest:.1f} s; faults: {faults}"
         )
 
 
-def _unexplained(requests: Iterable[Request], strikes: Sequence[Strike]) -> list[Key]:
+def _explained(requests: Iterable[Request], strikes: Sequence[Strike]) -> tuple[Counter[Strike], list[Key]]:
+    """How many repeats there are by each fault, the first that struck between the two, and those by none.
+
+    One that had struck before, but was not recovered from, explains a repeat as well where there is no better reason.
+    """
     latest: dict[tuple[str, int], Request] = {}
-    found = []
+    by_fault: Counter[Strike] = Counter()
+    unexplained = []
     for request in sorted(requests, key=lambda one: one.at):
         before = latest.get((request.delivery, request.attempt))
-        if before and not any(strike.recovered >= before.at and strike.at <= request.at for strike in strikes):
-            found.append(request.event)
         latest[request.delivery, request.attempt] = request
-    return found
+        if before:
+            since = before.at
+            between = [one for one in strikes if one.recovered >= since and one.at <= request.at]
+            if between:
+                by_fault[min(between, key=lambda one: (one.over < since, one.at))] += 1
+            else:
+                unexplained.append(request.event)
+    return by_fault, unexplained

@@ -17,5 +17,5 @@ pytestmark = [
 async def test_nothing_is_lost_and_nothing_doubled(scenario: Scenario, kinds: int) -> None:
     seed = random.randrange(1_000_000)
     print(f"seed {seed}; to see more of it:  ./dev poe faults --seed {seed} {scenario.__name__}")
-    verdict = await scenario(Plan(seed, rounds=1, events=60, per_second=100, kinds=kinds, repeats=1))
+    verdict = await scenario(Plan(seed, rounds=1, events=60, per_second=100, kinds=kinds))
     print(verdict.line())
