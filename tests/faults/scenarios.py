@@ -27,6 +27,8 @@ class Plan:
     per_second: float = 400
     kinds: int = 10
     """Of a round: no more than so many kinds of faults, which the dice choose."""
+    lease: timedelta = timedelta(seconds=30)
+    """Of what a service was doing that is killed, or loses its database, where there is no other beside it."""
 
     @property
     def repeats(self) -> float | None:
@@ -49,7 +51,7 @@ async def killed(plan: Plan) -> Verdict:
         faults.sandbox_worker_killed,
         faults.everything_killed,
     )
-    async with running(Settings(plan.seed, per_second=plan.per_second)) as world:
+    async with running(Settings(plan.seed, per_second=plan.per_second, lease=plan.lease)) as world:
         async with world.load():
             await _struck(world, plan, kinds)
         return _judged(world, repeats=plan.repeats)
@@ -94,7 +96,7 @@ async def database_gone(plan: Plan) -> Verdict:
         faults.server_process_killed,
         faults.session_killed,
     )
-    settings = Settings(plan.seed, per_second=plan.per_second)
+    settings = Settings(plan.seed, per_second=plan.per_second, lease=plan.lease)
     async with external() as database, running(settings, database) as world:
         async with world.load():
             await _struck(world, plan, kinds)

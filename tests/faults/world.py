@@ -34,7 +34,7 @@ _PATIENCE = timedelta(seconds=150)  # until a lease has run out on a slow machin
 _SETTINGS = {
     "HAIRTRIGGER_EGRESS_ALLOW": '["127.0.0.0/8"]',
     "HAIRTRIGGER_LEAST_POLLING_SECONDS": "1",
-    # A poll that was under way at a kill is begun again when its lease has run out: deadline and half a minute.
+    # A poll that was under way at a kill is begun again when its lease has run out, so long after the deadline.
     "HAIRTRIGGER_POLL_DEADLINE_SECONDS": "10",
     "HAIRTRIGGER_SANDBOX_WALL_SECONDS": "8",
 }
@@ -51,6 +51,8 @@ class Settings:
     senders: int = 8
     per_second: float = 200
     target_timeout: timedelta = timedelta(seconds=30)
+    lease: timedelta = timedelta(seconds=30)
+    """Of what a process that dies was doing: so long nobody else does it."""
     polls: bool = True
     weather: bool = False
     """Whether there is a network to target and provider that can have faults."""
@@ -193,7 +195,8 @@ async def running(settings: Settings, database: Database | None = None) -> Async
             target, provider.url = (network.url for network in networks)
         dice = random.Random(settings.seed)
         world = World(folder, settings, ledger, provider, database, target, dice, networks)
-        environment = {**_SETTINGS, **settings.environment}
+        lease = {"HAIRTRIGGER_LEASE_SECONDS": str(round(settings.lease.total_seconds()))}
+        environment = {**_SETTINGS, **lease, **settings.environment}
         if database:
             environment["HAIRTRIGGER_DATABASE_URL"] = database.url
             (folder / "data").mkdir()
