@@ -100,7 +100,8 @@ class Senders:
 
     async def run(self) -> None:
         due = time.monotonic()
-        async with httpx2.AsyncClient(trust_env=False, timeout=10) as http, asyncio.TaskGroup() as tasks:
+        limits = httpx2.Limits(keepalive_expiry=1)  # the service closes after five, at the same time as by default
+        async with httpx2.AsyncClient(trust_env=False, timeout=10, limits=limits) as http, asyncio.TaskGroup() as tasks:
             while not self._stopped.is_set():
                 tasks.create_task(self._send(http))
                 due += self._pause
