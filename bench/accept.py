@@ -202,7 +202,7 @@ def main() -> None:
 def profiled(folder: Path, seconds: float) -> str:
     stats = folder / "stats"
     with idle_service(folder / "profile", start=profile.serving(stats)) as (running, webhook):
-        service_time = profile.functions(running, webhook, small().text, stats, seconds)
+        service_time = profile.accepting(running, webhook, small().text, stats, seconds)
         return "\n\n".join((service_time, profile.steps(running, webhook, small().text)))
 
 

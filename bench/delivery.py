@@ -9,20 +9,22 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_urlsafe
 from statistics import quantiles
+from typing import Any
 from uuid import UUID, uuid4
 
 import httpx2
 
+from bench import profile
 from bench.accept import small
 from bench.bare import Bare, per_second
-from bench.machine import observed
+from bench.machine import cpu_seconds, observed
 from bench.pace import Pace, Paced, put
 from bench.programs import program, service, worker
 from bench.report import Figure, options, tell
@@ -79,12 +81,19 @@ class Target:
 
     def arrivals(self, count: int) -> Arrivals:
         """When so many have come, and a little later: none may come twice."""
-        with httpx2.Client(trust_env=False, timeout=_PATIENCE) as client:
-            patience = time.monotonic() + _PATIENCE
-            while client.get(f"{self.url}/count").json() < count and time.monotonic() < patience:
-                time.sleep(0.2)
-            time.sleep(1)
-            return Arrivals([tuple(row) for row in client.get(f"{self.url}/arrivals").json()])
+        self.arrived(count)
+        time.sleep(1)
+        return Arrivals([tuple(row) for row in self._asked("arrivals")])
+
+    def arrived(self, count: int) -> int:
+        """When so many have come: how many."""
+        patience = time.monotonic() + _PATIENCE
+        while (arrived := self._asked("count")) < count and time.monotonic() < patience:
+            time.sleep(0.2)
+        return int(arrived)
+
+    def _asked(self, path: str) -> Any:
+        return httpx2.get(f"{self.url}/{path}", timeout=_PATIENCE, trust_env=False).json()
 
 
 @contextmanager
@@ -147,17 +156,39 @@ class Bench:
             figures.append(Figure("delivered", name, arrived.per_second, "/s", floor, *goal))
         return figures
 
+    def profiled(self) -> str:
+        """What delivering a backlog costs a worker process, by function."""
+        with _target() as target:
+            return asyncio.run(self._profiled(target))
+
+    async def _profiled(self, target: Target) -> str:
+        samples = self.folder / "samples"
+        async with self._backlog("profile", target) as (data, database):
+            with worker(data, database, profile.serving(samples)) as process:
+                first = await asyncio.to_thread(target.arrived, self.count // 10)
+                before = cpu_seconds(process)
+                with profile.sampled(process):
+                    last = await asyncio.to_thread(target.arrived, self.count * 9 // 10)
+                each = (cpu_seconds(process) - before) / (last - first) * 1e6
+                return profile.functions(samples, each, "delivery")
+
     async def _delivered(self, target: Target, workers: int) -> Arrivals:
-        data = self.folder / f"workers-{workers}"
-        data.mkdir(mode=0o711)
-        async with embedded(data / "postgres") as server, open_store(server.url) as store:
-            await _fill(store, data, target.url, self.count)
+        async with self._backlog(f"workers-{workers}", target) as (data, database):
             with ExitStack() as stack:
                 for _ in range(workers):
-                    stack.enter_context(worker(data, server.url))
+                    stack.enter_context(worker(data, database))
                 arrived = await asyncio.to_thread(target.arrivals, self.count)
         arrived.prove(self.count, data / "output.txt")
         return arrived
+
+    @asynccontextmanager
+    async def _backlog(self, name: str, target: Target) -> AsyncIterator[tuple[Path, str]]:
+        """A folder for a service's data, and the database with all that is to be delivered."""
+        data = self.folder / name
+        data.mkdir(mode=0o711)
+        async with embedded(data / "postgres") as server, open_store(server.url) as store:
+            await _fill(store, data, target.url, self.count)
+            yield data, server.url
 
     def _measured(
         self,
@@ -216,12 +247,16 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10, help="of each measurement of latency (default: 10)")
     parser.add_argument("--count", type=int, default=30_000, help="deliveries of a backlog (default: 30,000)")
     parser.add_argument("--only", choices=("latency", "saturation", "sustained"), help="one part of it")
+    parser.add_argument("--profile", action="store_true", help="only where a worker's time goes, with a backlog")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))  # so that nothing is left behind
     with tempfile.TemporaryDirectory(prefix="hairtrigger-bench-") as made, observed() as machine:
         folder = Path(made)
         folder.chmod(0o711)  # as root, the database runs as another user, who must get through
         bench = Bench(folder, arguments.seconds, arguments.count)
+        if arguments.profile:
+            print(bench.profiled())
+            return
         parts = {"latency": bench.latency, "saturation": bench.saturation, "sustained": bench.sustained}
         chosen = [parts[arguments.only]] if arguments.only else parts.values()
         figures = [figure for part in chosen for figure in part()]

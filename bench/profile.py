@@ -1,4 +1,4 @@
-"""Where the time of a durable accept goes: in the service by function, and in PostgreSQL by step of the statement."""
+"""Where the time goes: in the service by function, and in PostgreSQL by step of the statement that stores a batch."""
 
 import asyncio
 import os
@@ -6,6 +6,7 @@ import signal
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import CodeType, FrameType
@@ -62,15 +63,16 @@ def serve(samples: str) -> None:
     main()
 
 
-def functions(running: Service, webhook: Webhook, body: str, samples: Path, seconds: float) -> str:
-    """By the CPU time they use. What they have C or the kernel do counts as theirs."""
-    load = Load(webhook.url, webhook.headers, body, CONNECTIONS, seconds, warm_up=1)
-    put(load)
-    before = cpu_seconds(running.process)
-    os.kill(running.process, signal.SIGUSR1)
-    run = put(load)
-    os.kill(running.process, signal.SIGUSR1)
-    each = (cpu_seconds(running.process) - before) / run.accepted * 1e6
+@contextmanager
+def sampled(process: int) -> Iterator[None]:
+    """What a process of `serving` does meanwhile. It writes that down after the end."""
+    os.kill(process, signal.SIGUSR1)
+    yield
+    os.kill(process, signal.SIGUSR1)
+
+
+def functions(samples: Path, each: float, unit: str) -> str:
+    """By the CPU time they use. What they have C or the kernel do counts as theirs. `each`: µs for one of `unit`."""
     patience = time.monotonic() + _TOLD_BY
     while not samples.exists() and time.monotonic() < patience:
         time.sleep(0.05)
@@ -81,8 +83,16 @@ def functions(running: Service, webhook: Webhook, body: str, samples: Path, seco
         (name, f"{count / whole:.1%}", count / whole * each, taken["within"][name] / whole * each)
         for name, count in busiest
     ]
-    titles = (f"function of the service, of {each:.0f} µs/request", "share", "own µs", "and called µs")
-    return table(titles, rows)
+    return table((f"function of the service, of {each:.0f} µs/{unit}", "share", "own µs", "and called µs"), rows)
+
+
+def accepting(running: Service, webhook: Webhook, body: str, samples: Path, seconds: float) -> str:
+    load = Load(webhook.url, webhook.headers, body, CONNECTIONS, seconds, warm_up=1)
+    put(load)
+    before = cpu_seconds(running.process)
+    with sampled(running.process):
+        run = put(load)
+    return functions(samples, (cpu_seconds(running.process) - before) / run.accepted * 1e6, "request")
 
 
 def steps(running: Service, webhook: Webhook, body: str) -> str:

@@ -91,15 +91,15 @@ def service(folder: Path, start: str = _START_CODE, **settings: str) -> Iterator
 
 
 @contextmanager
-def worker(data: Path, database: str) -> Iterator[None]:
-    """`hairtrigger serve` on a database that is there already. Nobody waits for it."""
+def worker(data: Path, database: str, start: str = _START_CODE) -> Iterator[int]:
+    """`hairtrigger serve` on a database that is there already: its process. Nobody waits for it."""
     ours = {"DATA_DIR": str(data), "DATABASE_URL": database, "EGRESS_ALLOW": '["127.0.0.0/8"]', "SHUTDOWN_SECONDS": "0"}
-    command = [sys.executable, "-c", "from hairtrigger.cli import main; main()", "serve", "--port", "0"]
+    command = [sys.executable, "-c", start, "serve", "--port", "0"]
     with (
         (data / "output.txt").open("a") as written,
         _running(command, {PREFIX + name: value for name, value in ours.items()}, written) as process,
     ):
-        yield
+        yield process.pid
         if process.poll() is not None:
             sys.exit(f"A worker has ended:\n{(data / 'output.txt').read_text()[-3000:]}")
 

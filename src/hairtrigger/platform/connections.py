@@ -1,30 +1,28 @@
 """HTTP/1.1 connections to addresses that the policy permits, kept for the next request to the same place.
 
-h11 speaks the protocol; sockets and the keeping are ours. The address that was checked must be the one connected to,
-and a request must not cost more where there are many targets: httpcore's pool looks at every connection at every
-request, so that 500 idle ones leave it a hundred requests a second.
+Sockets and the keeping are ours: the address that was checked must be the one connected to, and a request must not cost
+more where there are many targets. httpcore's pool looks at every connection at every request, so that 500 idle ones
+leave it a hundred requests a second.
 """
 
 import asyncio
 import socket
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import NamedTuple, cast
 
-import h11
 import httpx2
 
 from hairtrigger.platform.addresses import EgressPolicy
+from hairtrigger.platform.http1 import Answer, Head, Malformed
 
 _MOST = 500  # in use; as many again may rest
 _KEEP_ALIVE = timedelta(seconds=4)  # shorter than what servers use (5 s and more), so that they seldom hang up first
 _ATTEMPT = timedelta(seconds=3)  # for one address, when there are others to try
 _RESOLVERS = 32
-_LARGEST_HEAD = 100 * 1024
-_MOST_HINTS = 20  # answers before the answer, such as 100 Continue and 103 Early Hints
 
 Resolve = Callable[[str, int], Sequence[str]]
 """The addresses of a host, asked in a thread."""
@@ -47,85 +45,82 @@ def resolve(host: str, port: int) -> list[str]:
 
 
 class Connection(asyncio.Protocol):
-    """One request and its answer at a time. What asyncio receives goes to h11 at once: an exchange always reads on."""
+    """One request and its answer at a time. What comes is read at once: whoever asked always reads on."""
 
     def __init__(self) -> None:
-        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LARGEST_HEAD)
-        self._news = asyncio.Event()
-        self._resting_since: float | None = None
+        self._loop = asyncio.get_running_loop()
+        self._answer: Answer | None = None
+        self._news: asyncio.Future[None] | None = None
+        self._malformed: Malformed | None = None
+        self._resting_since = 0.0
         self._ended = False
 
-    async def ask(self, request: h11.Request, body: bytes) -> h11.Response:
-        """Sends a request; the head of its answer. Raises `h11.ProtocolError`, or `EOFError` when there is none."""
-        self._resting_since = None
-        events = (request, h11.Data(data=body), h11.EndOfMessage())
-        self._transport.write(b"".join(self._http.send(event) or b"" for event in events))
-        for _ in range(_MOST_HINTS):
-            match await self._event():
-                case h11.Response() as response:
-                    return response
-                case h11.InformationalResponse():
-                    pass
-        raise EOFError
+    async def ask(self, method: str, request: bytes) -> Head:
+        """Sends a request; the head of its answer. Raises `Malformed`, or `EOFError` when there is none."""
+        answer = self._answer = Answer(method)
+        self._transport.write(request)
+        while answer.head is None:
+            await self._more(answer)
+        return answer.head
 
-    async def body(self) -> AsyncGenerator[bytes, None]:
-        """The answer's body, in pieces. Raises like `ask`."""
-        while isinstance(event := await self._event(), h11.Data):
-            yield bytes(event.data)
+    async def body(self) -> list[bytes]:
+        """What has come of the answer's body since the last time, or nothing: that was all. Raises like `ask`."""
+        answer = self._answer
+        assert answer
+        while not (pieces := answer.take()) and not answer.complete:
+            await self._more(answer)
+        return pieces
 
     def rest(self) -> bool:
         """Whether the exchange ended so that another may follow."""
-        done = self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
-        if not done or self._http.trailing_data[0] or self._transport.get_write_buffer_size() > 0:
+        answer, self._answer = self._answer, None
+        if answer is None:
             return False
-        self._http.start_next_cycle()
-        self._resting_since = asyncio.get_running_loop().time()
-        return True
+        answer.close()
+        self._resting_since = self._loop.time()
+        return answer.ended_alone and not self._ended and self._transport.get_write_buffer_size() == 0
 
     @property
     def stale(self) -> bool:
-        rested = asyncio.get_running_loop().time() - (self._resting_since or 0)
-        return self._ended or rested > _KEEP_ALIVE.total_seconds()
+        return self._ended or self._loop.time() - self._resting_since > _KEEP_ALIVE.total_seconds()
 
     def close(self) -> None:
         self._transport.abort()  # at once: closing politely waits for the other side
 
-    async def _event(self) -> object:
-        while (event := self._http.next_event()) is h11.NEED_DATA:
-            if self._ended:
-                return self._last_event()
-            self._news.clear()
-            await self._news.wait()
-        return event
-
-    def _last_event(self) -> object:
-        """The end of a connection ends a body that has no length, and cuts everything else short."""
-        self._http.receive_data(b"")
-        try:
-            return self._http.next_event()
-        except h11.RemoteProtocolError:
-            raise EOFError from None
+    async def _more(self, answer: Answer) -> None:
+        if self._malformed:
+            raise self._malformed
+        if self._ended:
+            answer.end()
+        else:
+            self._news = self._loop.create_future()
+            await self._news
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        if self._resting_since is not None:
-            self._end()  # what nobody asked for is not the next answer; some servers say 408 before they hang up
+        if self._answer is None:
+            self._ended = True  # what nobody asked for is not the next answer; some servers say 408 before they hang up
             self.close()
-        else:
-            self._http.receive_data(data)
-            self._news.set()
+            return
+        try:
+            self._answer.receive(data)
+        except Malformed as error:
+            self._malformed = error
+        self._tell()
 
     def eof_received(self) -> None:
-        self._end()
+        self._ended = True
+        self._tell()
 
     def connection_lost(self, _: Exception | None) -> None:
-        self._end()
-
-    def _end(self) -> None:
         self._ended = True
-        self._news.set()
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._news and not self._news.done():
+            self._news.set_result(None)
 
 
 class Connections:

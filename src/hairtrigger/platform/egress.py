@@ -10,19 +10,19 @@ import socket
 import ssl
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import Literal, Self
 
-import h11
 import httpx2
 
 from hairtrigger.domain.errors import ProviderFailed
 from hairtrigger.platform.addresses import EgressPolicy
 from hairtrigger.platform.connections import BlockedAddress, Connection, Connections, Origin, Resolve, resolve
+from hairtrigger.platform.http1 import Malformed, head_of
 
 __all__ = ["Egress", "EgressFailed", "EgressPolicy", "Reason", "Reply"]
 
@@ -102,8 +102,7 @@ _REASONS: dict[type[Exception], Reason] = {
     OSError: Reason.CONNECT,
     EOFError: Reason.TRUNCATED,
     zlib.error: Reason.MALFORMED,
-    h11.LocalProtocolError: Reason.BAD_REQUEST,
-    h11.RemoteProtocolError: Reason.MALFORMED,
+    Malformed: Reason.MALFORMED,
 }
 
 
@@ -172,9 +171,10 @@ class Egress:
         with _explained():
             request = call.request()
             async with self._connections.lent(call.place.origin) as connection:
-                reply = call.answered(await connection.ask(request, call.body or b""))
-                body = await _body(connection, reply.header("content-encoding"), max_bytes, cut=cut)
-        return replace(reply, body=body) if body else reply
+                head = await connection.ask(call.method, request)
+                encoding = next((value for name, value in head.headers if name == "content-encoding"), None)
+                body = await _body(connection, encoding, max_bytes, cut=cut)
+        return Reply(head.status, head.reason, head.headers, body, call.place.address, call.redirected)
 
 
 @dataclass(frozen=True)
@@ -184,14 +184,14 @@ class _Place:
     url: httpx2.URL
     origin: Origin
     netloc: str
-    path: bytes
+    path: str
     address: str
     """Without the fragment."""
 
     @classmethod
     def of(cls, url: httpx2.URL) -> "_Place":
         origin = Origin(url.scheme, url.raw_host.decode(), url.port or _DEFAULT_PORTS[url.scheme])
-        return cls(url, origin, url.netloc.decode(), url.raw_path, str(url).partition("#")[0])
+        return cls(url, origin, url.netloc.decode(), url.raw_path.decode(), str(url).partition("#")[0])
 
 
 @dataclass(frozen=True)
@@ -206,20 +206,16 @@ class _Call:
         if not _TOKEN.fullmatch(self.method) or self.method.upper() in {"CONNECT", "TRACE", "TRACK"}:
             raise EgressFailed(Reason.BAD_REQUEST)
 
-    def request(self) -> h11.Request:
+    def request(self) -> bytes:
         given = {name for name, _ in self.headers}
         headers = [("host", self.place.netloc), ("accept-encoding", "gzip"), *self.headers]
         headers += [header for header in _DEFAULT_HEADERS if header[0] not in given]
         if self.body is not None or self.method in {"POST", "PUT", "PATCH"}:
             headers.append(("content-length", str(len(self.body or b""))))
-        encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers]
-        return h11.Request(method=self.method, target=self.place.path, headers=encoded)
-
-    def answered(self, response: h11.Response) -> Reply:
-        """The reply, up to its body."""
-        headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers)
-        reason = response.reason.decode("latin-1")
-        return Reply(response.status_code, reason, headers, b"", self.place.address, self.redirected)
+        try:
+            return head_of(self.method, self.place.path, headers) + (self.body or b"")
+        except ValueError:
+            raise EgressFailed(Reason.BAD_REQUEST) from None
 
     def redirected_by(self, reply: Reply) -> "_Call | None":
         """The next call, as https://fetch.spec.whatwg.org/#http-redirect-fetch has it."""
@@ -272,8 +268,8 @@ def _headers(given: Mapping[str, str] | Sequence[tuple[str, str]]) -> tuple[tupl
 async def _body(connection: Connection, encoding: str | None, limit: int, *, cut: bool) -> bytes:
     received, body = 0, bytearray()
     gunzip = _Gunzip() if encoding in {"gzip", "x-gzip"} else None
-    async with aclosing(connection.body()) as pieces:
-        async for piece in pieces:
+    while pieces := await connection.body():
+        for piece in pieces:
             received += max(len(piece), _CRUMB)
             body += gunzip.decompress(piece, limit + 1 - len(body)) if gunzip else piece
             if max(received, len(body)) > limit:
