@@ -130,6 +130,9 @@ class Answer:
             raise Malformed
         self._reason, self._headers = b"", []
 
+    def on_chunk_header(self) -> None:
+        self._refuse_more()
+
     def on_body(self, piece: bytes) -> None:
         self._refuse_more()
         self._without_use = 0
@@ -139,6 +142,6 @@ class Answer:
         self.complete = self.head is not None
 
     def _refuse_more(self) -> None:
-        """Words that nobody asked for."""
+        """Words that nobody asked for, or the body of an answer to HEAD."""
         if self.complete:
             raise Malformed
