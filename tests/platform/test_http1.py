@@ -1,7 +1,7 @@
 """Answers are read as h11 reads them, which did so until llhttp took its place, however they come in."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import h11
@@ -107,7 +107,8 @@ def answers(draw: st.DrawFn) -> bytes:
             extension, trailer = draw(st.sampled_from(["", ";a=b"])), draw(st.sampled_from(["", "X-Sum: 1\r\n"]))
             body = chunked(body, draw(st.integers(1, 100)), extension, trailer)
     if draw(st.booleans()):
-        lines.append(f"Connection: {draw(st.sampled_from(['close', 'keep-alive', 'Close']))}")
+        keeps = [] if lines[0].startswith("HTTP/1.0") else ["keep-alive"]  # that h11 does not hear of HTTP/1.0
+        lines.append(f"Connection: {draw(st.sampled_from(['close', 'Close', *keeps]))}")
     raw = hint + end.join([*lines, "", ""]).encode("latin-1") + body
     return raw[: draw(st.integers(0, len(raw)))] if draw(st.booleans()) else raw
 
@@ -116,7 +117,10 @@ def answers(draw: st.DrawFn) -> bytes:
 def test_an_answer_is_what_h11_takes_it_for_in_whatever_pieces_it_comes(
     raw: bytes, method: str, cuts: list[int]
 ) -> None:
-    assert read(method, in_pieces(raw, cuts)) == read_by_h11(method, raw)
+    expected = read_by_h11(method, raw)
+    if method == "HEAD" and isinstance(expected, Read):
+        expected = replace(expected, may_go_on=False)
+    assert read(method, in_pieces(raw, cuts)) == expected
 
 
 @given(st.binary(max_size=200), st.lists(st.integers(0, 200), max_size=4))

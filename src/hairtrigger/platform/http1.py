@@ -119,19 +119,18 @@ class Answer:
         has_length = any(name == "content-length" for name, _ in self._headers)
         if encodings not in ([], ["chunked"]):
             raise Malformed
-        self._keeps_alive = self._parser.should_keep_alive() and not (encodings and has_length)
         self.head = Head(status, self._reason.decode("latin-1"), tuple(self._headers))
-        self.complete = self._to_head
-        self._to_the_end = not (encodings or has_length or self._to_head or status in _WITHOUT_BODY)
+        if self._to_head:  # the parser does not know, and would not see the beginning of a body that there must not be
+            self.complete = True
+            return
+        self._keeps_alive = self._parser.should_keep_alive() and not (encodings and has_length)
+        self._to_the_end = not (encodings or has_length or status in _WITHOUT_BODY)
 
     def _pass_over(self, status: int) -> None:
         self._hints += 1
         if status == _SWITCHING_PROTOCOLS or self._hints > _MOST_HINTS:
             raise Malformed
         self._reason, self._headers = b"", []
-
-    def on_chunk_header(self) -> None:
-        self._refuse_more()
 
     def on_body(self, piece: bytes) -> None:
         self._refuse_more()
@@ -142,6 +141,6 @@ class Answer:
         self.complete = self.head is not None
 
     def _refuse_more(self) -> None:
-        """Words that nobody asked for, or the body of an answer to HEAD."""
+        """Words that nobody asked for."""
         if self.complete:
             raise Malformed
