@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Any, cast
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
@@ -11,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from hairtrigger.domain.errors import Unavailable
 
@@ -36,7 +38,8 @@ def service_app(
         middleware=[Middleware(EveryAnswer, leaving=leaving)],
         exception_handlers={HTTPException: _nowhere},
     )
-    return Router([Route("/v1/webhooks/{webhook_id}", webhooks, methods=["POST"]), Mount("/", roof)])
+    heard = cast("ASGIApp", ProxyHeadersMiddleware(cast("Any", roof)))  # types that say the same in other words
+    return Router([Route("/v1/webhooks/{webhook_id}", webhooks, methods=["POST"]), Mount("/", heard)])
 
 
 def worker_app(*, writable: Callable[[], Awaitable[bool]], leaving: Callable[[], bool]) -> Router:

@@ -13,14 +13,18 @@ _VARIANT = 0b10 << 62
 def new_id(at: datetime) -> UUID:
     """RFC 9562, 5.7, with the fraction of the millisecond in the next 12 bits (6.2, method 3), which no library does:
     events of one page are a microsecond apart and must keep their order."""
-    return UUID(int=first_id(at).int | secrets.randbits(62))
+    return UUID(int=_lowest(at) | secrets.randbits(62))
 
 
 def first_id(at: datetime) -> UUID:
     """The lowest there can be of this microsecond: what happened since then has this id or a higher one."""
-    milliseconds, microseconds = divmod(max(at - _EPOCH, timedelta()) // _MICROSECOND, 1000)
+    return UUID(int=_lowest(at))
+
+
+def _lowest(at: datetime) -> int:
+    milliseconds, microseconds = divmod(max(0, (at - _EPOCH) // _MICROSECOND), 1000)
     fraction = microseconds * 4096 // 1000
-    return UUID(int=milliseconds << 80 | _VERSION | fraction << 64 | _VARIANT)
+    return milliseconds << 80 | _VERSION | fraction << 64 | _VARIANT
 
 
 def first_of(day: date) -> UUID:

@@ -56,6 +56,7 @@ class _Config(uvicorn.Config):
             lifespan="off",
             log_config=None,
             access_log=False,
+            proxy_headers=False,  # the app hears them where they matter
             server_header=False,
             timeout_graceful_shutdown=math.ceil(stop_within.total_seconds()),
         )

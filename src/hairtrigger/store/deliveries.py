@@ -6,7 +6,7 @@ messages first and lanes second, always in the order of project ids, so that non
 
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -120,17 +120,10 @@ async def _load(tx: Transaction, messages: Sequence[Message]) -> list[Claimed]:
 _FINISH = text(
     """
     WITH given AS (
-        SELECT * FROM unnest(
-            CAST(:msg_id AS bigint[]), CAST(:day AS date[]), CAST(:id AS uuid[]), CAST(:org_id AS uuid[]),
-            CAST(:delivery_id AS uuid[]), CAST(:number AS smallint[]), CAST(:status AS text[]),
-            CAST(:failure AS text[]),
-            CAST(:response_status AS smallint[]), CAST(:detail AS text[]), CAST(:response AS bytea[]),
-            CAST(:conversation AS text[]), CAST(:started_at AS timestamptz[]), CAST(:finished_at AS timestamptz[]),
-            CAST(:retry_at AS timestamptz[]), CAST(:retry AS text[]), CAST(:dead AS text[])
-        ) AS given (msg_id, day, id, org_id, delivery_id, number, status, failure, response_status, detail, response,
-                    conversation, started_at, finished_at, retry_at, retry, dead)
+        SELECT * FROM unnest(CAST(:attempts AS ended_attempt[]))
     ), counted AS MATERIALIZED (
-        SELECT given.* FROM given JOIN pgmq.delete(:queue, CAST(:msg_id AS bigint[])) AS gone ON gone = given.msg_id
+        SELECT given.* FROM given
+        JOIN pgmq.delete(:queue, (SELECT array_agg(msg_id) FROM given)) AS gone ON gone = given.msg_id
     ), recorded AS (
         INSERT INTO attempt (day, id, org_id, delivery_id, number, status, failure, response_status, detail,
                              response, conversation, started_at, finished_at)
@@ -159,14 +152,13 @@ async def finish(tx: Transaction, attempts: Sequence[Attempt]) -> tuple[list[Att
     """
     if not attempts:
         return [], 0
-    rows = [_attempt_row(one) for one in attempts]
-    columns = {name: [row[name] for row in rows] for name in rows[0]}
-    found = set((await tx.connection.execute(_FINISH, {**columns, "queue": DISPATCH})).scalars())
+    ended = [_ended(one) for one in attempts]
+    found = set((await tx.connection.execute(_FINISH, {"attempts": ended, "queue": DISPATCH})).scalars())
     counted = [one for one in attempts if one.message.msg_id in found]
     if not counted:
         return [], 0
-    ended = [one.message.delivery_id for one in counted if not one.retry_at]
-    return counted, await lanes.leave(tx, Counter(one.message.project_id for one in counted), ended)
+    at_their_end = [one.message.delivery_id for one in counted if not one.retry_at]
+    return counted, await lanes.leave(tx, Counter(one.message.project_id for one in counted), at_their_end)
 
 
 async def drop(tx: Transaction, message: Message, org_id: UUID, reason: str, now: datetime) -> None:
@@ -208,26 +200,27 @@ async def requeue_due(tx: Transaction, now: datetime, limit: int) -> int:
     return len(rows.all())
 
 
-def _attempt_row(done: Attempt) -> Mapping[str, Any]:
+def _ended(done: Attempt) -> tuple[object, ...]:
+    """An `ended_attempt`."""
     id_ = new_id(done.finished_at)
     again = done.message.pointer(done.message.attempt + 1) if done.retry_at else None
     said = done.conversation
-    return {
-        "msg_id": done.message.msg_id,
-        "day": day_of(id_),
-        "id": id_,
-        "org_id": done.org_id,
-        "delivery_id": done.message.delivery_id,
-        "number": done.message.attempt,
-        "status": done.status,
-        "failure": done.failure,
-        "response_status": done.response_status,
-        "detail": storable(done.detail),
-        "response": done.response,
-        "conversation": None if said is None else json.dumps(storable_json(said)),
-        "started_at": done.started_at,
-        "finished_at": done.finished_at,
-        "retry_at": done.retry_at,
-        "retry": again and json.dumps(again),
-        "dead": None if done.dead is None else storable(done.dead),
-    }
+    return (
+        done.message.msg_id,
+        day_of(id_),
+        id_,
+        done.org_id,
+        done.message.delivery_id,
+        done.message.attempt,
+        done.status,
+        done.failure,
+        done.response_status,
+        storable(done.detail),
+        done.response,
+        None if said is None else json.dumps(storable_json(said)),
+        done.started_at,
+        done.finished_at,
+        done.retry_at,
+        again and json.dumps(again),
+        None if done.dead is None else storable(done.dead),
+    )

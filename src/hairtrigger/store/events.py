@@ -35,7 +35,8 @@ class Event:
 
 
 # What has a new key becomes an event and a queue message, the rest becomes nothing. `given` stands before it. Keys are
-# locked in one order, so that no two statements can wait for each other.
+# locked in one order, so that no two statements can wait for each other. The message is what `pgmq.send` would insert,
+# which plans its own statement anew at every call: a quarter of all that storing costs.
 STORING = f"""fresh AS (
         INSERT INTO event_key (project_trigger_id, key, event_id, day)
         SELECT project_trigger_id, key, id, day FROM given ORDER BY project_trigger_id, key
@@ -49,9 +50,10 @@ STORING = f"""fresh AS (
         FROM given JOIN fresh ON fresh.event_id = given.id
         RETURNING id, day, project_id
     ), sent AS (
-        SELECT pgmq.send_batch('{DISPATCH}', array_agg(jsonb_build_object(
-            'delivery', id, 'event', id, 'day', day, 'project', project_id, 'attempt', 1))) AS message
-        FROM stored HAVING count(*) > 0
+        INSERT INTO pgmq.q_{DISPATCH} (vt, message)
+        SELECT clock_timestamp(), jsonb_build_object(
+            'delivery', id, 'event', id, 'day', day, 'project', project_id, 'attempt', 1)
+        FROM stored
     )"""  # noqa: S608 all of it our own text
 
 _APPEND = text(
@@ -65,7 +67,7 @@ _APPEND = text(
         ) AS given (id, day, org_id, project_id, project_trigger_id, key, type,
                     subject, occurred_at, received_at, content_type, body)
     ), {STORING}
-    SELECT id, (SELECT count(message) FROM sent) FROM stored
+    SELECT id FROM stored
     """  # noqa: S608 all of it our own text
 )
 

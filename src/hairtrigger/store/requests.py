@@ -33,11 +33,7 @@ class Write:
 # A repeat leaves an outcome under the id that its event would have had: once for each trigger to which all was known.
 WRITE = f"""
     WITH offered AS (
-        SELECT * FROM unnest(
-            $1::int[], $2::xid[], $3::uuid[], $4::date[], $5::uuid[], $6::text[], $7::uuid[], $8::text[], $9::text[],
-            $10::text[], $11::timestamptz[], $12::timestamptz[], $13::text[], $14::bytea[]
-        ) AS offered (write, version, id, day, org_id, project_id, project_trigger_id, key, type,
-                      subject, occurred_at, received_at, content_type, body)
+        SELECT * FROM unnest($1::offered_event[])
     ), outdated AS MATERIALIZED (
         SELECT write FROM offered WHERE NOT EXISTS (
             SELECT FROM project_trigger WHERE project_trigger.id = offered.project_trigger_id AND xmin = version)
@@ -46,17 +42,16 @@ WRITE = f"""
     ), {STORING}, repeated AS (
         INSERT INTO outcome (id, day, org_id, project_trigger_id, key, kind, code, detail, events, at)
         SELECT (array_agg(id))[1], min(day), (array_agg(org_id))[1], project_trigger_id, min(given.key),
-               $15, $16, $17, 0, $18
+               $2, $3, $4, 0, $5
         FROM given LEFT JOIN fresh ON fresh.event_id = given.id
         GROUP BY write, project_trigger_id HAVING count(event_id) = 0
     ), told AS (
         INSERT INTO outcome (id, day, org_id, project_trigger_id, kind, code, detail, events, at)
-        SELECT * FROM unnest($19::uuid[], $20::date[], $21::uuid[], $22::uuid[], $23::text[], $24::text[],
-                             $25::text[], $26::int[], $27::timestamptz[])
+        SELECT * FROM unnest($6::uuid[], $7::date[], $8::uuid[], $9::uuid[], $10::text[], $11::text[],
+                             $12::text[], $13::int[], $14::timestamptz[])
     )
     SELECT (SELECT array_agg(id) FROM stored) AS stored,
-           (SELECT array_agg(write) FROM outdated) AS outdated,
-           (SELECT count(message) FROM sent)
+           (SELECT array_agg(write) FROM outdated) AS outdated
 """  # noqa: S608 all of it our own text
 
 
@@ -85,10 +80,11 @@ def arguments(writes: Sequence[Write], now: datetime) -> list[object]:
     ]
     outcomes = [_outcome(outcome) for one in writes for outcome in one.outcomes]
     repeat = (Kind.WEBHOOK, Code.DUPLICATE, _REPEATED, now)
-    return [*_columns(events, 14), *repeat, *_columns(outcomes, 9)]
+    return [events, *repeat, *(zip(*outcomes, strict=True) if outcomes else [()] * 9)]
 
 
 def _event(number: int, version: int, event: Event) -> tuple[object, ...]:
+    """An `offered_event`."""
     return (
         number,
         version,
@@ -111,7 +107,3 @@ def _outcome(one: Outcome) -> tuple[object, ...]:
     id_ = new_id(one.at)
     detail = storable(one.detail)
     return (id_, day_of(id_), one.org_id, one.project_trigger_id, one.kind, one.code, detail, one.events, one.at)
-
-
-def _columns(rows: Sequence[tuple[object, ...]], count: int) -> Sequence[Sequence[object]]:
-    return list(zip(*rows, strict=True)) or [()] * count
