@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+from bench import profile
 from bench.crowd import Enabled, enable
 from bench.exchanges import CURSOR
 from bench.machine import cpu_seconds, descendants, observed
@@ -100,6 +101,21 @@ class Bench:
         return own, database
 
 
+def profiled(folder: Path, triggers: int, seconds: float) -> str:
+    """What polling costs the service, by function."""
+    samples = folder / "samples"
+    with program("bench.provider") as url:
+        start = profile.serving(samples)
+        with service(folder / "service", start, CONCURRENT_POLLS=str(PLACES)) as running:
+            asyncio.run(enable(running, running.project(), crowd(url, triggers)))
+            time.sleep(seconds)
+            before = cpu_seconds(running.process)
+            with profile.sampled(running.process):
+                time.sleep(seconds)
+            each = (cpu_seconds(running.process) - before) / (triggers / EVERY.total_seconds() * seconds) * 1e6
+            return profile.functions(samples, each, "poll")
+
+
 def crowd(url: str, count: int) -> Iterator[Enabled]:
     now = datetime.now(UTC)
     for _ in range(count):
@@ -138,6 +154,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="hairtrigger-bench-") as made, observed() as machine:
         folder = Path(made)
         folder.chmod(0o711)  # as root, the database runs as another user, who must get through
+        if arguments.profile:
+            print(profiled(folder, arguments.triggers // 5, arguments.seconds))
+            return
         with program("bench.provider") as url:
             theirs = descendants(os.getpid())
             with service(folder / "service", CONCURRENT_POLLS=str(PLACES)) as running:
@@ -160,6 +179,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--triggers", type=int, default=100_000, help="the most of them (default: 100,000)")
     parser.add_argument("--warm-up", type=float, default=8, help="seconds before each measurement (default: 8)")
     parser.add_argument("--seconds", type=float, default=20, help="of each measurement (default: 20)")
+    parser.add_argument(
+        "--profile", action="store_true", help="only where the time goes, with a fifth of them"
+    )
     return parser.parse_args()
 
 

@@ -9,8 +9,7 @@ import re
 import socket
 import ssl
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -22,7 +21,7 @@ import httpx2
 from hairtrigger.domain.errors import ProviderFailed
 from hairtrigger.platform.addresses import EgressPolicy
 from hairtrigger.platform.connections import BlockedAddress, Connection, Connections, Origin, Resolve, resolve
-from hairtrigger.platform.http1 import Malformed, head_of
+from hairtrigger.platform.http1 import Header, Malformed, Unsendable, head_of
 
 __all__ = ["Egress", "EgressFailed", "EgressPolicy", "Reason", "Reply"]
 
@@ -102,6 +101,7 @@ _REASONS: dict[type[Exception], Reason] = {
     OSError: Reason.CONNECT,
     EOFError: Reason.TRUNCATED,
     zlib.error: Reason.MALFORMED,
+    Unsendable: Reason.BAD_REQUEST,
     Malformed: Reason.MALFORMED,
 }
 
@@ -168,12 +168,14 @@ class Egress:
             raise EgressFailed(Reason.TIMEOUT) from None
 
     async def _exchange(self, call: "_Call", max_bytes: int, *, cut: bool) -> Reply:
-        with _explained():
+        try:
             request = call.request()
             async with self._connections.lent(call.place.origin) as connection:
                 head = await connection.ask(call.method, request)
                 encoding = next((value for name, value in head.headers if name == "content-encoding"), None)
                 body = await _body(connection, encoding, max_bytes, cut=cut)
+        except tuple(_REASONS) as error:
+            raise EgressFailed(next(reason for kind, reason in _REASONS.items() if isinstance(error, kind))) from error
         return Reply(head.status, head.reason, head.headers, body, call.place.address, call.redirected)
 
 
@@ -212,10 +214,7 @@ class _Call:
         headers += [header for header in _DEFAULT_HEADERS if header[0] not in given]
         if self.body is not None or self.method in {"POST", "PUT", "PATCH"}:
             headers.append(("content-length", str(len(self.body or b""))))
-        try:
-            return head_of(self.method, self.place.path, headers) + (self.body or b"")
-        except ValueError:
-            raise EgressFailed(Reason.BAD_REQUEST) from None
+        return head_of(self.method, self.place.path, headers) + (self.body or b"")
 
     def redirected_by(self, reply: Reply) -> "_Call | None":
         """The next call, as https://fetch.spec.whatwg.org/#http-redirect-fetch has it."""
@@ -253,16 +252,18 @@ def _url(text: str, base: httpx2.URL | None = None) -> httpx2.URL:
     return url
 
 
-def _headers(given: Mapping[str, str] | Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+def _headers(given: Mapping[str, str] | Sequence[Header]) -> tuple[Header, ...]:
     pairs = given.items() if isinstance(given, Mapping) else given
-    headers = tuple((name.lower(), value.strip(" \t")) for name, value in pairs)
-    try:
-        "".join(value for _, value in headers).encode("latin-1")
-    except UnicodeEncodeError:
-        raise EgressFailed(Reason.BAD_REQUEST) from None
-    if not all(_TOKEN.fullmatch(name) for name, _ in headers):
+    return tuple((known, value.strip(" \t")) for name, value in pairs if (known := _name(name)))
+
+
+@lru_cache(1024)
+def _name(given: str) -> str | None:
+    """In lower case, or none if it is not the caller's to send. The same few come again and again."""
+    if not _TOKEN.fullmatch(given):
         raise EgressFailed(Reason.BAD_REQUEST)
-    return tuple(header for header in headers if header[0] not in _FRAMING)
+    name = given.lower()
+    return None if name in _FRAMING else name
 
 
 async def _body(connection: Connection, encoding: str | None, limit: int, *, cut: bool) -> bytes:
@@ -297,11 +298,3 @@ class _Gunzip:
     @property
     def complete(self) -> bool:
         return self._member.eof
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    try:
-        yield
-    except tuple(_REASONS) as error:
-        raise EgressFailed(next(reason for kind, reason in _REASONS.items() if isinstance(error, kind))) from error

@@ -23,12 +23,19 @@ class Malformed(Exception):
     """What came is not an HTTP answer."""
 
 
+class Unsendable(Exception):
+    """What can't stand in a request: a control character, or one that HTTP does not carry."""
+
+
 def head_of(method: str, target: str, headers: Sequence[Header]) -> bytes:
-    """The head of a request. Raises ValueError for what can't stand in one (RFC 9110, section 5.5)."""
-    if _CONTROL.search("".join([method, target, *(part for header in headers for part in header)])):
-        raise ValueError("A control character can't be sent.")
+    """The head of a request (RFC 9110, section 5.5). Raises Unsendable."""
     lines = [f"{method} {target} HTTP/1.1", *[f"{name}: {value}" for name, value in headers]]
-    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+    if _CONTROL.search("".join(lines)):
+        raise Unsendable
+    try:
+        return "\r\n".join([*lines, "", ""]).encode("latin-1")
+    except UnicodeEncodeError:
+        raise Unsendable from None
 
 
 @dataclass(frozen=True, slots=True)

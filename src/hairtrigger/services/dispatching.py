@@ -167,9 +167,10 @@ class Dispatcher:
         self._tell_when_free()
         try:
             while True:
-                with suppress(Unavailable):
+                try:
                     return await self._finisher.submit(attempt)
-                await asyncio.sleep(1)
+                except Unavailable:
+                    await asyncio.sleep(1)
         finally:
             self._finishing -= 1
 
