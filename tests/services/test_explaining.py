@@ -240,7 +240,7 @@ async def test_a_poll_whose_process_died(scene: Scene, source: Source) -> None:
     await scene.poll()
     told = await scene.summary(id_, at=scene.clock.now() - timedelta(minutes=2), within=timedelta(seconds=30))
     assert told.startswith(
-        f"The poll at {began} was cut off: the process that ran it died or stood still. "
+        f"The poll at {began} was cut off: the process that ran it stopped, died, stood still or lost its database. "
         f"That was noticed at {noticed:%Y-%m-%d %H:%M:%S} UTC, and the trigger is polled again."
     )
     assert await scene.world.codes(id_, Kind.POLL) == [Code.CUT_OFF, Code.EMPTY]
@@ -258,7 +258,7 @@ async def test_a_time_after_the_death_of_the_process_that_polled(scene: Scene) -
     told = await scene.summary(id_, at=scene.clock.now() - timedelta(hours=1))
     assert (
         f"no poll ran: the last poll before was at {began}, the next at {scene.time()}. "
-        f"The poll at {began} was cut off: the process that ran it died or stood still."
+        f"The poll at {began} was cut off: the process that ran it stopped, died, stood still or lost its database."
     ) in told
 
 
@@ -270,12 +270,15 @@ async def test_a_poll_whose_process_died_when_somebody_polls_by_hand(scene: Scen
     assert await scene.world.codes(id_, Kind.POLL) == [Code.CUT_OFF, Code.EMPTY]
 
 
-async def test_a_poll_that_is_given_back_was_not_cut_off(scene: Scene) -> None:
+async def test_a_poll_that_is_given_back_says_so_once(scene: Scene) -> None:
     id_ = await scene.world.enabled("source", "on_item")
-    await scene.world.poller.claiming.give_back((await scene.world.poller.claim(10)).mine)
+    claimed = (await scene.world.poller.claim(10)).mine
+    for _ in range(2):
+        await scene.world.poller.claiming.give_back(claimed)
+    assert "It was given back unfinished, and the trigger is polled again at once." in await scene.summary(id_)
     scene.passes(minutes=2)
     await scene.poll()
-    assert await scene.world.codes(id_, Kind.POLL) == [Code.EMPTY]
+    assert await scene.world.codes(id_, Kind.POLL) == [Code.CUT_OFF, Code.EMPTY]
 
 
 async def test_a_trigger_that_fails_goes_on_failing_when_a_process_dies(scene: Scene, source: Source) -> None:

@@ -124,6 +124,7 @@ async def test_what_a_stopped_process_was_polling_is_due_at_once(
 
     found = await world.clockwork(id_)
     assert (found.lease, found.next_at, found.failures) == (None, clock.now(), 0)
+    assert await world.codes(id_, Kind.POLL) == [Code.CUT_OFF]
     async with store.transaction() as tx:
         [pace] = (await paces.locked(tx, [connection.id])).values()
     assert pace.running == {}
@@ -142,13 +143,13 @@ async def test_a_poll_whose_result_met_no_database_is_due_at_once_when_it_is_bac
         return await world.poller.settle(step)
 
     async def told() -> bool:
-        return bool(await world.codes(id_, Kind.POLL))
+        return len(await world.codes(id_, Kind.POLL)) > 1
 
     async with ticking(world, database_url, settle):
         await until(told)
 
     assert feeds.asked == [7, 7]
-    assert await world.codes(id_, Kind.POLL) == [Code.EMPTY]
+    assert await world.codes(id_, Kind.POLL) == [Code.CUT_OFF, Code.EMPTY]
 
 
 VICTIM = """

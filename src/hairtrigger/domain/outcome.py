@@ -73,7 +73,7 @@ MEANING: Mapping[Code, str] = {
     Code.FAILED: "failed",
     Code.TIMED_OUT: "took too long and was given up; how far it had come before is kept",
     Code.BROKEN: "broke inside the service; its log says more",
-    Code.CUT_OFF: "was cut off: the process that ran it died or stood still",
+    Code.CUT_OFF: "was cut off: the process that ran it stopped, died, stood still or lost its database",
     Code.CREDENTIALS_REFUSED: "failed: the provider no longer accepts the connection's credentials",
     Code.RATE_LIMITED: "was turned away: the provider asked to come back later",
     Code.STALE: "came to nothing, because the trigger was changed or claimed by another worker meanwhile",

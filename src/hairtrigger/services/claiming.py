@@ -101,10 +101,13 @@ class Claiming:
         now = self.clock.now()
         connected = {claimed.connection.id for claimed in unfinished if claimed.connection}
         async with self.store.transaction() as tx:
-            await polls.release(tx, [claimed.lease for claimed in unfinished], now)
-            pace = await paces.locked(tx, connected)
             leases = {claimed.lease for claimed in unfinished}
+            ours = await polls.release(tx, leases, now)
+            pace = await paces.locked(tx, connected)
             await paces.save(tx, [one.left(leases) for one in pace.values()])
+            told = [claimed.trigger for claimed in unfinished if claimed.lease in ours]
+            detail = "It was given back unfinished, and the trigger is polled again at once."
+            await outcomes.record(tx, *(Outcome(Kind.POLL, Code.CUT_OFF, now, t.org_id, t.id, detail) for t in told))
 
     def _placed(self, row: Poll, held: Connection | None, paces: dict[UUID, Pace], now: datetime) -> Due:
         """Leased, or queued behind others of its connection; `paces` is brought up to date."""
@@ -133,7 +136,7 @@ class Claiming:
         known: dict[UUID, tuple[ProjectTrigger, Connection | None]],
         now: datetime,
     ) -> None:
-        """Whoever ends a poll gives its lease back, also by stopping: where one ran out, nobody else tells of it."""
+        """Whoever ends a poll gives its lease back, also by stopping. Where one ran out, nobody else tells of it."""
         detail = f"That was noticed at {now:%Y-%m-%d %H:%M:%S} UTC, and the trigger is polled again."
         cut_off = []
         for row in rows:

@@ -5,7 +5,7 @@ the lease it was claimed with, so two workers never both store the same poll. Wh
 the order of their ids, or skips what is locked.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -165,10 +165,13 @@ async def set_due(tx: Transaction, changed: Sequence[Due]) -> None:
         await tx.connection.execute(_SET_DUE, _columns(changed))
 
 
-async def release(tx: Transaction, leases: Sequence[UUID], now: datetime) -> None:
-    """Ends leases as if they had never been taken: the polls are due at once."""
+async def release(tx: Transaction, leases: Collection[UUID], now: datetime) -> set[UUID]:
+    """Ends leases as if they had never been taken: the polls are due at once. Those that were still in force."""
+    held = select(poll.c.lease).where(poll.c.lease.in_(leases)).order_by(poll.c.project_trigger_id).with_for_update()
+    found = set((await tx.connection.execute(held)).scalars())
     next_at = case((poll.c.next_at.is_(None), None), else_=now)
-    await _update(tx, poll.c.lease.in_(leases), next_at=next_at, lease=None, leased_until=None)
+    await _update(tx, poll.c.lease.in_(found), next_at=next_at, lease=None, leased_until=None)
+    return found
 
 
 # Locked in the order of their ids first: others who want several of them do so too.
