@@ -179,9 +179,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--triggers", type=int, default=100_000, help="the most of them (default: 100,000)")
     parser.add_argument("--warm-up", type=float, default=8, help="seconds before each measurement (default: 8)")
     parser.add_argument("--seconds", type=float, default=20, help="of each measurement (default: 20)")
-    parser.add_argument(
-        "--profile", action="store_true", help="only where the time goes, with a fifth of them"
-    )
+    parser.add_argument("--profile", action="store_true", help="only where the time goes, with a fifth of them")
     return parser.parse_args()
 
 
