@@ -9,7 +9,7 @@ import asyncio
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -27,6 +27,8 @@ from bench.report import Figure, options, tell
 CONNECTIONS = 16
 DAYS = 20
 GOAL = 0.9  # of the figures of an empty store
+CHURNING = ("pgmq.q_dispatch", "lane", "waiting")
+MEBIBYTE = 1024 * 1024
 _DRAIN = 60  # seconds at most
 
 _FILL = """
@@ -107,11 +109,12 @@ def main() -> None:
         empty, full = (_side(stack, folder, name, target) for name in ("empty", "full"))
         taken = asyncio.run(_fill(full, arguments.events))
         machine.facts["filled_seconds"] = round(taken, 1)
+        sizes = []
         for number in range(arguments.rounds):
             for side in (empty, full)[:: 1 if number % 2 else -1]:
                 side.measure(arguments.seconds)
-        bloat = asyncio.run(_bloat(full.running))
-    tell("cost against size", machine, [*_figures(empty, full, arguments.events), bloat], arguments)
+            sizes.append(asyncio.run(_sizes(full.running)))
+    tell("cost against size", machine, [*_figures(empty, full, arguments.events), *_bloat(sizes)], arguments)
 
 
 def _side(stack: ExitStack, folder: Path, name: str, target: str) -> Side:
@@ -148,14 +151,19 @@ async def _partitions(connection: "asyncpg.Connection[asyncpg.Record]", day: obj
             )
 
 
-async def _bloat(running: Service) -> Figure:
-    """Of the queue, through which everything went and in which nothing is left."""
+async def _sizes(running: Service) -> list[int]:
+    """What is written and deleted again and again, on disk, with indexes."""
     connection = await _connected(running)
     try:
-        size = await connection.fetchval("SELECT pg_total_relation_size('pgmq.q_dispatch')")
+        return [await connection.fetchval("SELECT pg_total_relation_size($1::regclass)", name) for name in CHURNING]
     finally:
         await connection.close()
-    return Figure("the queue at the end, empty", "on disk", size / 1024 / 1024, "MB")
+
+
+def _bloat(sizes: Sequence[Sequence[int]]) -> Iterator[Figure]:
+    """The floor is the size after the first round: as many events have gone through again in each of the others."""
+    for table, first, last in zip(CHURNING, sizes[0], sizes[-1], strict=True):
+        yield Figure(table, f"on disk after round {len(sizes)}", last / MEBIBYTE, "MB", first / MEBIBYTE)
 
 
 async def _connected(running: Service) -> "asyncpg.Connection[asyncpg.Record]":
