@@ -42,7 +42,16 @@ MATHEMATICS = (
 )
 STRINGS = ("memchr", "memcmp", "strcmp", "strlen")
 FLAGS = (
-    *("-c", "-O2", "--target=wasm32-wasi", "-mbulk-memory", "-mnontrapping-fptoint", "-msign-ext"),
+    *(
+        "-c",
+        "-O2",
+        "--target=wasm32-wasi",
+        "-mno-bulk-memory",
+        "-mno-reference-types",
+        "-msimd128",
+        "-mnontrapping-fptoint",
+        "-msign-ext",
+    ),
     *("-DNDEBUG", "-D_GNU_SOURCE", "-fno-sanitize=undefined", "-w"),
     *("-Dhidden=", "-Dweak_alias(a,b)="),  # what the C library's own build would define
 )

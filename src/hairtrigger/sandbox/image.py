@@ -13,6 +13,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from time import process_time
 
 import wasmtime
 
@@ -44,14 +45,13 @@ return items.map((item) => ({ id: item.id, timestamp: new Date(item.at).toISOStr
 def baked(wasm: wasmtime.Engine, watchdog: Watchdog) -> bytes:
     """The code of a module whose memory holds the environment."""
     code = guest_code()
-    kitchen = _Kitchen(Engine(wasm, wasmtime.Module(wasm, code)), watchdog, prelude())
+    kitchen = _Kitchen(Engine(wasm, wasmtime.Module(wasm, code), watchdog), prelude())
     return b"".join(_with_memory(code, kitchen.memory(kitchen.plan())))
 
 
 @dataclass(frozen=True)
 class _Kitchen:
     engine: Engine
-    watchdog: Watchdog
     environment: str
 
     def memory(self, plan: bytes) -> bytes:
@@ -79,12 +79,13 @@ class _Kitchen:
     def _prepared(self, hooks: Mapping[str, Hook], plan: bytes) -> Iterator[tuple[Instance, int]]:
         """A guest that has run the prelude, and where its blocks end."""
         instance = self.engine.instance(_MOST_BYTES, hooks)
-        with self.watchdog.budget(instance.store, _SECONDS):
-            self.engine.enter(instance)
-            self.engine.look_at(instance)
-            instance.write(instance.call("plan_at"), plan)
-            instance.prepare(self.environment)
-            yield instance, instance.call("seal", _COLLECTED_AFTER)
+        self.engine.watchdog.begin(instance, process_time() + _SECONDS)
+        self.engine.enter(instance)
+        self.engine.look_at(instance)
+        instance.write(instance.call("plan_at"), plan)
+        instance.prepare(self.environment)
+        yield instance, instance.call("seal", _COLLECTED_AFTER)
+        self.engine.watchdog.end()
         instance.close()
 
 

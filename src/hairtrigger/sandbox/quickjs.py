@@ -15,6 +15,7 @@ from wasmtime import FuncType, Trap, ValType, WasmtimeError
 from wasmtime import _ffi as ffi
 
 from hairtrigger.sandbox.environment import ENTRIES, HOOKS, Hook, Value
+from hairtrigger.sandbox.watchdog import Watchdog, take_away
 
 UNDEFINED, STRING, BYTES = range(3)
 VALUE = struct.Struct("<BI")  # a value's kind and length, before its bytes
@@ -40,6 +41,10 @@ class JavaScriptError(Exception):
     """What was called in the guest threw."""
 
 
+class TimeUsedUp(Exception):
+    """The guest has had its CPU time, and may have lost its memory."""
+
+
 def guest_code() -> bytes:
     file = resources.files("hairtrigger.sandbox") / "guest.wasm"
     if not file.is_file():
@@ -49,7 +54,7 @@ def guest_code() -> bytes:
 
 def configuration() -> wasmtime.Config:
     config = wasmtime.Config()
-    config.epoch_interruption = True
+    config.wasm_bulk_memory = False  # wasmtime copies and fills in code of its own, which may not lose the memory
     config.max_wasm_stack = STACK_BYTES
     return config
 
@@ -57,9 +62,10 @@ def configuration() -> wasmtime.Config:
 class Engine:
     """A compiled guest, and the memories that are made of it. One thread enters guests, one guest at a time."""
 
-    def __init__(self, wasm: wasmtime.Engine, module: wasmtime.Module) -> None:
+    def __init__(self, wasm: wasmtime.Engine, module: wasmtime.Module, watchdog: Watchdog) -> None:
         self.wasm = wasm
         self.module = module
+        self.watchdog = watchdog
         self._running: Instance | None = None
         self._callback = ffi.wasmtime_func_unchecked_callback_t(self._called)
         self._nothing = ctypes.CFUNCTYPE(None, ctypes.c_void_p)()
@@ -82,7 +88,7 @@ class Engine:
     def instance(self, memory_limit: int, hooks: Mapping[str, Hook]) -> "Instance":
         store = wasmtime.Store(self.wasm)
         store.set_limits(memory_size=memory_limit, instances=1, tables=1, memories=1)
-        return Instance(self, store, self._prepared.instantiate(store), hooks)
+        return Instance(self, store, self._prepared.instantiate(store), hooks, memory_limit)
 
     def enter(self, instance: "Instance") -> None:
         """The instance whose code runs next: the import is shared by all of them."""
@@ -92,12 +98,17 @@ class Engine:
         """The guest's one import. Nothing may be raised through the guest: a trap ends it."""
         instance = self._running
         assert instance
+        self.watchdog.outside.acquire()
         try:
+            if instance.is_over:
+                raise TimeUsedUp
             instance.host_call(values[0].i32, _unsigned(values[1].i32), _unsigned(values[2].i32))
         except BaseException as error:  # noqa: BLE001
             instance.raised = error
             trap = ffi.wasmtime_trap_new(*_name("the hook ended it"))
             return ctypes.cast(trap, ctypes.c_void_p).value or 0
+        finally:
+            self.watchdog.outside.release()
         return 0
 
 
@@ -105,11 +116,18 @@ class Instance:
     """A guest with a memory of its own."""
 
     def __init__(
-        self, engine: Engine, store: wasmtime.Store, instance: wasmtime.Instance, hooks: Mapping[str, Hook]
+        self,
+        engine: Engine,
+        store: wasmtime.Store,
+        instance: wasmtime.Instance,
+        hooks: Mapping[str, Hook],
+        memory_limit: int,
     ) -> None:
         self.store = store
         self.raised: BaseException | None = None
+        self.is_over = False
         self._engine = engine
+        self._memory_limit = memory_limit
         self._context = store._context()
         self._instance = instance
         self._hooks = hooks
@@ -120,22 +138,30 @@ class Instance:
     def close(self) -> None:
         self.store.close()
 
+    def take_memory(self) -> None:
+        """Also what it has not grown to yet. What it does grow to meanwhile is taken away the next time."""
+        take_away(self._base, self._memory_limit)
+
     @property
     def size(self) -> int:
         return int(ffi.wasmtime_memory_data_size(self._context, ctypes.byref(self._memory)))
 
     def read(self, start: int, length: int) -> bytes:
+        if self.is_over:
+            raise TimeUsedUp
         if start + length > self.size:
             raise GuestBroken(f"{length} bytes at {start} are outside of its memory")
         return ctypes.string_at(self._base + start, length)
 
     def write(self, start: int, data: bytes) -> None:
+        if self.is_over:
+            raise TimeUsedUp
         if start + len(data) > self.size:
             raise GuestBroken(f"{len(data)} bytes at {start} are outside of its memory")
         ctypes.memmove(self._base + start, data, len(data))
 
     def call(self, name: str, *arguments: int) -> int:
-        """Raises Trap, or what the hook raised."""
+        """Raises Trap, TimeUsedUp, or what the hook raised."""
         function = self._functions.get(name)
         if function is None:
             function = self._functions[name] = self._export(name).of.func
@@ -143,11 +169,16 @@ class Instance:
         for value, argument in zip(values, arguments, strict=False):
             value.i32 = argument
         trap: Any = ctypes.POINTER(ffi.wasm_trap_t)()
-        failed: Any = ffi.wasmtime_func_call_unchecked(
-            self._context, ctypes.byref(function), values, len(values), ctypes.byref(trap)
-        )
-        if self.raised:
-            raised, self.raised = self.raised, None
+        outside = self._engine.watchdog.outside
+        outside.release()
+        try:
+            failed: Any = ffi.wasmtime_func_call_unchecked(
+                self._context, ctypes.byref(function), values, len(values), ctypes.byref(trap)
+            )
+        finally:
+            outside.acquire()
+        if self.raised or self.is_over:
+            raised, self.raised = self.raised or TimeUsedUp(), None
             if trap:
                 ffi.wasm_trap_delete(trap)
             if failed:  # what a hook's own trap comes back as
