@@ -22,7 +22,9 @@ VALUE = struct.Struct("<BI")  # a value's kind and length, before its bytes
 ROOM = 256 * 1024  # bytes that an image has for the poll that begins with it
 SCRATCH = 64 * 1024  # bytes that a guest's buffer always has
 HOST = struct.Struct("<QQ")  # microseconds since 1970, where Math.random begins
+WASM_PAGE = 65_536
 STACK_BYTES = 2 * 1024 * 1024  # of the machine, for the calls of one guest
+NOTHING = ctypes.CFUNCTYPE(None, ctypes.c_void_p)()  # to be done when wasmtime drops what it was given
 
 
 class GuestBroken(Exception):
@@ -68,11 +70,10 @@ class Engine:
         self.watchdog = watchdog
         self._running: Instance | None = None
         self._callback = ffi.wasmtime_func_unchecked_callback_t(self._called)
-        self._nothing = ctypes.CFUNCTYPE(None, ctypes.c_void_p)()
         linker = wasmtime.Linker(wasm)
         kind = FuncType([ValType.i32()] * 3, [])
         failed: Any = ffi.wasmtime_linker_define_func_unchecked(
-            linker.ptr(), *_name("host"), *_name("call"), kind.ptr(), self._callback, None, self._nothing
+            linker.ptr(), *_name("host"), *_name("call"), kind.ptr(), self._callback, None, NOTHING
         )
         if failed:
             raise WasmtimeError._from_ptr(failed)
@@ -86,9 +87,19 @@ class Engine:
         self.scratch = instance.call("reserve", 0)
 
     def instance(self, memory_limit: int, hooks: Mapping[str, Hook]) -> "Instance":
-        store = wasmtime.Store(self.wasm)
-        store.set_limits(memory_size=memory_limit, instances=1, tables=1, memories=1)
-        return Instance(self, store, self._prepared.instantiate(store), hooks, memory_limit)
+        return Instance(self, memory_limit, hooks)
+
+    def made_in(self, store: Any) -> Any:
+        """A fresh memory with its code. Raises WasmtimeError."""
+        instance = ffi.wasmtime_instance_t()
+        trap: Any = ctypes.POINTER(ffi.wasm_trap_t)()
+        failed: Any = ffi.wasmtime_instance_pre_instantiate(
+            self._prepared.ptr(), store, ctypes.byref(instance), ctypes.byref(trap)
+        )
+        if failed:
+            raise WasmtimeError._from_ptr(failed)
+        assert not trap  # nothing of it runs yet
+        return instance
 
     def enter(self, instance: "Instance") -> None:
         """The instance whose code runs next: the import is shared by all of them."""
@@ -115,75 +126,90 @@ class Engine:
 class Instance:
     """A guest with a memory of its own."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        store: wasmtime.Store,
-        instance: wasmtime.Instance,
-        hooks: Mapping[str, Hook],
-        memory_limit: int,
-    ) -> None:
-        self.store = store
+    def __init__(self, engine: Engine, memory_limit: int, hooks: Mapping[str, Hook]) -> None:
         self.raised: BaseException | None = None
         self.is_over = False
         self._engine = engine
+        self._outside = engine.watchdog.outside
         self._memory_limit = memory_limit
-        self._context = store._context()
-        self._instance = instance
         self._hooks = hooks
         self._functions: dict[str, Any] = {}
-        self._memory = self._export("memory").of.memory
-        self._base = ctypes.addressof(ffi.wasmtime_memory_data(self._context, ctypes.byref(self._memory)).contents)
+        self._store: Any = ffi.wasmtime_store_new(engine.wasm.ptr(), None, NOTHING)
+        ffi.wasmtime_store_limiter(self._store, memory_limit, -1, 1, 1, 1)
+        self._context: Any = ffi.wasmtime_store_context(self._store)
+        try:
+            self._instance = engine.made_in(self._context)
+        except WasmtimeError:
+            self.close()
+            raise
+        self._memory = self._export(b"memory").of.memory
+        self.base = ctypes.addressof(ffi.wasmtime_memory_data(self._context, ctypes.byref(self._memory)).contents)
+        self._size_before = self.size  # it never shrinks
 
     def close(self) -> None:
-        self.store.close()
+        """Gives its memory back. It knows its poll no longer, which knows it."""
+        store, self._store = self._store, None
+        if store:
+            ffi.wasmtime_store_delete(store)
+        self._hooks = {}
 
     def take_memory(self) -> None:
         """Also what it has not grown to yet. What it does grow to meanwhile is taken away the next time."""
-        take_away(self._base, self._memory_limit)
+        take_away(self.base, self._memory_limit)
 
     @property
     def size(self) -> int:
         return int(ffi.wasmtime_memory_data_size(self._context, ctypes.byref(self._memory)))
 
+    def grow(self, size: int) -> None:
+        before = ctypes.c_uint64()
+        more = (size - self.size) // WASM_PAGE
+        failed: Any = ffi.wasmtime_memory_grow(self._context, ctypes.byref(self._memory), more, ctypes.byref(before))
+        if failed:
+            raise WasmtimeError._from_ptr(failed)
+
     def read(self, start: int, length: int) -> bytes:
-        if self.is_over:
-            raise TimeUsedUp
-        if start + length > self.size:
-            raise GuestBroken(f"{length} bytes at {start} are outside of its memory")
-        return ctypes.string_at(self._base + start, length)
+        self._check(start, length)
+        return ctypes.string_at(self.base + start, length)
 
     def write(self, start: int, data: bytes) -> None:
+        self._check(start, len(data))
+        ctypes.memmove(self.base + start, data, len(data))
+
+    def _check(self, start: int, length: int) -> None:
         if self.is_over:
             raise TimeUsedUp
-        if start + len(data) > self.size:
-            raise GuestBroken(f"{len(data)} bytes at {start} are outside of its memory")
-        ctypes.memmove(self._base + start, data, len(data))
+        if start + length > self._size_before:
+            self._size_before = self.size
+            if start + length > self._size_before:
+                raise GuestBroken(f"{length} bytes at {start} are outside of its memory")
 
     def call(self, name: str, *arguments: int) -> int:
         """Raises Trap, TimeUsedUp, or what the hook raised."""
         function = self._functions.get(name)
         if function is None:
-            function = self._functions[name] = self._export(name).of.func
+            function = self._functions[name] = self._export(name.encode()).of.func
         values = (ffi.wasmtime_val_raw * max(1, len(arguments)))()
         for value, argument in zip(values, arguments, strict=False):
             value.i32 = argument
         trap: Any = ctypes.POINTER(ffi.wasm_trap_t)()
-        outside = self._engine.watchdog.outside
-        outside.release()
+        self._outside.release()
         try:
             failed: Any = ffi.wasmtime_func_call_unchecked(
                 self._context, ctypes.byref(function), values, len(values), ctypes.byref(trap)
             )
         finally:
-            outside.acquire()
+            self._outside.acquire()
         if self.raised or self.is_over:
-            raised, self.raised = self.raised or TimeUsedUp(), None
             if trap:
                 ffi.wasm_trap_delete(trap)
             if failed:  # what a hook's own trap comes back as
                 ffi.wasmtime_error_delete(failed)
-            raise raised
+            raised, self.raised = self.raised or TimeUsedUp(), None
+            try:
+                raise raised
+            finally:
+                del raised  # its traceback has this frame, and so the poll would be garbage that holds itself
         if trap:
             raise Trap._from_ptr(trap)
         if failed:
@@ -226,11 +252,11 @@ class Instance:
             raise NoMemory
         return at
 
-    def _export(self, name: str) -> Any:
+    def _export(self, name: bytes) -> Any:
         found = ffi.wasmtime_extern_t()
-        raw = self._instance._instance
-        if not ffi.wasmtime_instance_export_get(self._context, ctypes.byref(raw), *_name(name), ctypes.byref(found)):
-            raise GuestBroken(f"It has no {name}")
+        instance, to = ctypes.byref(self._instance), ctypes.byref(found)
+        if not ffi.wasmtime_instance_export_get(self._context, instance, name, len(name), to):
+            raise GuestBroken(f"It has no {name.decode()}")
         return found
 
 
