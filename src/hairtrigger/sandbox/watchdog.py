@@ -23,12 +23,16 @@ class _Slice(NamedTuple):
     guest: Watched
     deadline: float
 
+    @property
+    def left(self) -> float:
+        return self.deadline - time.process_time()
+
 
 class Watchdog:
     """Ends a slice of guest code when its budget is used up.
 
     It reads the CPU time of this process, nearly all of which is guest code, so that a busy machine takes nothing away
-    from a poll.
+    from a poll. As that time is no faster than a clock, it sleeps as long as a slice has left.
     """
 
     def __init__(self) -> None:
@@ -37,26 +41,36 @@ class Watchdog:
         from outside is not taken away, for that would end the process."""
         self.outside.acquire()
         self._slice: _Slice | None = None
+        self._sleeps_until = 0.0  # on the monotonic clock
+        self._called = threading.Event()
         threading.Thread(target=self._watch, daemon=True).start()
 
     def begin(self, guest: Watched, deadline: float) -> None:
         """By `time.process_time()`."""
         self._slice = _Slice(guest, deadline)
+        if time.monotonic() + self._slice.left < self._sleeps_until - TICK:
+            self._called.set()
 
     def end(self) -> None:
         self._slice = None
 
     def _watch(self) -> None:
         while True:
-            with self.outside:  # a guest runs
-                pass
-            time.sleep(TICK)
-            running = self._slice
-            if running and time.process_time() >= running.deadline:
-                running.guest.is_over = True  # which hooks see too
-                with self.outside:
-                    if running is self._slice:
-                        running.guest.take_memory()
+            with self.outside:  # a guest runs, and no slice begins meanwhile
+                seconds = max(TICK, self._left())
+                self._sleeps_until = time.monotonic() + seconds
+                self._called.clear()
+            self._called.wait(seconds)
+
+    def _left(self) -> float:
+        running = self._slice
+        if running is None:
+            return 0
+        left = running.left
+        if left <= 0:
+            running.guest.is_over = True
+            running.guest.take_memory()
+        return left
 
 
 def take_away(address: int, length: int) -> None:
