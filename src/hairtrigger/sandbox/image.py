@@ -72,7 +72,7 @@ class _Kitchen:
             before = instance.read(0, instance.size)
             sample.run(instance)
             after = instance.read(0, instance.size)
-        touched = self._pages_touched(before, range(-(-begin // PAGESIZE), end // PAGESIZE))
+        touched = self._pages_touched(before, -(-begin // PAGESIZE), end // PAGESIZE)
         plan = bytearray(_PLANNED // 4)
         at = begin
         while at < end:
@@ -86,29 +86,34 @@ class _Kitchen:
             at += size
         return bytes(plan)
 
-    def _pages_touched(self, memory: bytes, pages: range) -> set[int]:
+    def _pages_touched(self, memory: bytes, first: int, end: int) -> set[int]:
         """All are taken away from a poll, and it is run again with each that it missed, until it misses none."""
         touched: set[int] = set()
-        while (missed := self._page_missed(memory, set(pages) - touched)) is not None:
+        while (missed := self._page_missed(memory, first, end, touched)) is not None:
             touched.add(missed)
         return touched
 
-    def _page_missed(self, memory: bytes, without: set[int]) -> int | None:
+    def _page_missed(self, memory: bytes, first: int, end: int, given: set[int]) -> int | None:
         sample = _Sample()
         instance = self.engine.instance(_MOST_BYTES, sample.hooks())
         self.engine.watchdog.begin(instance, process_time() + _SECONDS)
         instance.grow(len(memory))
-        instance.write(0, memory)
-        for page in without:
-            take_away(instance.base + page * PAGESIZE, PAGESIZE)
+        instance.write(0, memory[: first * PAGESIZE])
+        instance.write(end * PAGESIZE, memory[end * PAGESIZE :])
+        taken = first
+        for page in [*sorted(given), end]:
+            if page > taken:
+                take_away(instance.base + taken * PAGESIZE, (page - taken) * PAGESIZE)
+            instance.write(page * PAGESIZE, memory[page * PAGESIZE : (page + 1) * PAGESIZE])
+            taken = page + 1
         try:
             sample.run(instance)
         except Trap as trap:
             fault = _FAULT.search(str(trap))
             missed = int(fault[1], 16) // PAGESIZE if fault else None
-            if missed in without:
-                return missed
-            raise
+            if missed is None or missed in given or not first <= missed < end:
+                raise
+            return missed
         finally:
             self.engine.watchdog.end()
             instance.close()
