@@ -22,7 +22,10 @@ GUEST = HERE.parent / "src/hairtrigger/sandbox/guest.wasm"
 STACK_BYTES = 1024 * 1024
 
 # Once each, in quickjs.c. Its allocator fills arenas with objects of one size. The image's objects are laid out one by
-# one instead, and the arenas of a poll are small, as most polls need few objects of each size.
+# one instead, and the arenas of a poll are small, as most polls need few objects of each size. Its JSON.stringify looks
+# at each character by itself; what needs no escape is copied at once instead (json.c).
+_QUOTED = "static JSValue JS_ToQuotedString(JSContext *ctx, JSValueConst val1)\n{"
+_EACH_CHARACTER = "        c = string_getc(p, &i);\n        switch(c) {\n        case '\\t':"
 PATCHES = (
     ("#define JS_ARENA_LARGE_BLOCKS_ONLY 0", "#define JS_ARENA_LARGE_BLOCKS_ONLY (image_end == NULL)"),
     ("#define JS_ARENA_SIZE              4096", "#define JS_ARENA_SIZE 1024"),
@@ -30,6 +33,11 @@ PATCHES = (
         "#define JS_REF_COUNT(p) (js_rc(p)->ref_count)",
         "#define JS_REF_COUNT(p) (*((const char *)(p) < image_end ? &uncounted : &js_rc(p)->ref_count))",
     ),
+    (
+        _EACH_CHARACTER,
+        f"        if (json_put_plain(b, p, &i)) goto fail;\n        if (i == p->len) break;\n{_EACH_CHARACTER}",
+    ),
+    (_QUOTED, f"static int json_put_plain(StringBuffer *b, JSString *p, int *i);\n{_QUOTED}"),
 )
 ENGINE = ("libregexp", "libunicode", "dtoa")  # and quickjs, which guest.c includes
 MATHEMATICS = (
@@ -42,7 +50,8 @@ MATHEMATICS = (
 )
 STRINGS = ("memchr", "memcmp", "strcmp", "strlen")
 FLAGS = (
-    *("-c", "-O2", "--target=wasm32-wasi", "-mbulk-memory", "-mnontrapping-fptoint", "-msign-ext"),
+    *("-c", "-O2", "--target=wasm32-wasi", "-msimd128", "-mnontrapping-fptoint", "-msign-ext"),
+    *("-mno-bulk-memory", "-mno-reference-types"),  # see `configuration` in sandbox/quickjs.py
     *("-DNDEBUG", "-D_GNU_SOURCE", "-fno-sanitize=undefined", "-w"),
     *("-Dhidden=", "-Dweak_alias(a,b)="),  # what the C library's own build would define
 )

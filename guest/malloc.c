@@ -4,9 +4,10 @@
  * which costs a fault and a copy:
  * - After `end_image` nothing of the image's free space is used again, so that all that a poll allocates lies side by
  *   side behind it.
- * - What a poll writes to of the image is spread over all of it. So the host bakes twice: it marks in `plan`, by the order
- *   of their allocation, which blocks a poll wrote to the first time; the second time those lie side by side. Both times
- *   the engine asks for the same blocks in the same order.
+ * - What a poll writes to and reads of the image is spread over all of it. So the host bakes twice: it says in `plan`, by
+ *   the order of their allocation, what a poll did with each block of the first image. In the second one those that were
+ *   written to lie side by side, and so do those that were read. Both times the engine asks for the same blocks in the
+ *   same order.
  */
 
 #include <stddef.h>
@@ -31,8 +32,11 @@ static struct block *free_blocks[CLASSES];
 static char *top, *end; /* the space never used, or given back, behind all blocks */
 static char *used;      /* as far as `top` has ever come: behind it all is zero */
 static uint32_t calls;
-static uint8_t plan[PLANNED / 8]; /* a bit for each call */
-static char *planned, *planned_end;
+static uint8_t plan[PLANNED / 4]; /* two bits for each call: 0, or in which of `rooms` its block is to be, from 1 */
+static struct room {
+    char *at, *end;
+    uint32_t size;
+} rooms[] = {{.size = PAGE}, {.size = 16 * PAGE}};
 extern char __heap_base;
 char *image_end; /* none yet */
 
@@ -46,9 +50,11 @@ uint8_t *plan_of_blocks(void)
     return plan;
 }
 
-static int is_planned(void)
+/* Where the block of this call belongs, if anywhere. */
+static struct room *planned(void)
 {
-    return calls < PLANNED && plan[calls / 8] & 1 << calls % 8;
+    uint32_t number = calls < PLANNED ? plan[calls / 4] >> calls % 4 * 2 & 3 : 0;
+    return number == 1 || number == 2 ? &rooms[number - 1] : NULL;
 }
 
 /* The class whose blocks are all at least `size` bytes: 16 apart up to 512 bytes, then 4 in each doubling. */
@@ -95,18 +101,18 @@ static struct block *fresh(uint32_t size)
     return block;
 }
 
-/* A new block among the planned ones, which share a large one of the others. */
-static struct block *fresh_of_plan(uint32_t size)
+/* A new block in a room, which is itself a large one of the others. */
+static struct block *fresh_in(struct room *room, uint32_t size)
 {
-    if ((uint32_t)(planned_end - planned) < size) {
-        struct block *room = fresh(PAGE);
-        if (!room)
+    if ((uint32_t)(room->end - room->at) < size) {
+        struct block *whole = fresh(room->size);
+        if (!whole)
             return NULL;
-        planned = (char *)room + HEADER + HEADER;
-        planned_end = (char *)room + PAGE;
+        room->at = (char *)whole + HEADER + HEADER;
+        room->end = (char *)whole + room->size;
     }
-    struct block *block = (struct block *)planned;
-    planned += size;
+    struct block *block = (struct block *)room->at;
+    room->at += size;
     block->size = size;
     return block;
 }
@@ -118,8 +124,9 @@ static void *allocated(size_t wanted, int zero)
     uint32_t class = class_above(wanted + HEADER), size = size_of_class(class);
     int is_clean = 0;
     struct block *block = free_blocks[class];
-    if (size <= PAGE / 8 && is_planned()) {
-        block = fresh_of_plan(size);
+    struct room *room = size <= PAGE ? planned() : NULL;
+    if (room) {
+        block = fresh_in(room, size);
     } else if (block) {
         free_blocks[class] = block->next;
     } else {
@@ -192,12 +199,12 @@ void *realloc(void *payload, size_t wanted)
         return malloc(wanted);
     struct block *block = block_of(payload);
     calls++;
-    if (!is_planned()) {
-        block->order = calls;
-        if (wanted <= block->size - HEADER)
+    if (!planned()) {
+        int fits = wanted <= block->size - HEADER;
+        if (fits || ((char *)block + block->size == top && wanted <= LARGEST && extended(block, wanted))) {
+            block->order = calls;
             return payload;
-        if ((char *)block + block->size == top && wanted <= LARGEST && extended(block, wanted))
-            return payload;
+        }
     }
     void *moved = allocated(wanted, 0);
     if (moved) {
@@ -215,7 +222,7 @@ char *end_image(void)
     char *blocks_end = top;
     memset(plan, 0, sizeof(plan));
     memset(free_blocks, 0, sizeof(free_blocks));
-    planned = planned_end = NULL;
+    memset(rooms, 0, sizeof(rooms));
     top = (char *)(((uintptr_t)used + 4095) & ~4095u);
     used = image_end = top;
     if (end - top < GROW)

@@ -1,4 +1,5 @@
-"""What the image has is not counted: it must never be freed, and never be taken for something with one owner."""
+"""What the image has is not counted: it must never be freed, and never be taken for something with one owner.
+What a poll makes is counted, and so must not lie there."""
 
 import pytest
 
@@ -64,3 +65,28 @@ async def test_collecting_garbage_takes_nothing_of_the_image(sandbox: Sandbox) -
     """
 
     assert await returned(sandbox, code) == [{"a": [1, "é"]}, 0xCA, "https://a.example/b", True]
+
+
+async def test_what_is_taken_from_the_image_takes_nothing_else_along(sandbox: Sandbox) -> None:
+    """Were the shared count low, so many references less would bring it to nothing."""
+    code = """
+        const owners = [Date.prototype, DataView.prototype, WeakMap.prototype, Date];
+        let gone = 0;
+        for (const owner of owners) for (const key of Reflect.ownKeys(owner)) gone += delete owner[key];
+        const items = await new Response(JSON.stringify([{ a: "é" }])).json();
+        return [items, new URL("../b", "https://a.example/c/d").href, gone > 80];
+    """
+
+    assert await returned(sandbox, code) == [[{"a": "é"}], "https://a.example/b", True]
+
+
+async def test_what_a_poll_makes_is_not_laid_into_the_image(sandbox: Sandbox) -> None:
+    """There nothing is counted: a shape that seems to be shared is copied for every property that is added. The names
+    make tables of the image grow, which leaves room in it."""
+    code = """
+        const all = {};
+        for (let i = 0; i < 5000; i++) all["name" + i] = i;
+        return [Object.keys(all).length, all.name4999];
+    """
+
+    assert await returned(sandbox, code) == [5000, 4999]

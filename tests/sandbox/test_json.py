@@ -1,4 +1,5 @@
-"""`response.json()` reads bytes itself, and must do what the engine's `JSON.parse` does with their text."""
+"""`response.json()` reads bytes itself, and must do what the engine's `JSON.parse` does with their text.
+`JSON.stringify` copies at once what needs no escape."""
 
 import base64
 import json
@@ -117,3 +118,26 @@ async def test_whatever_python_writes_is_read_as_the_engine_reads_it(sandbox: Sa
 
 async def test_whatever_is_nearly_json_is_read_as_the_engine_reads_it(sandbox: Sandbox) -> None:
     await _assert_same(sandbox, _drawn(st.lists(pieces, max_size=8).map(lambda parts: "".join(parts).encode())))
+
+
+async def test_every_character_is_written_as_json_has_it(sandbox: Sandbox) -> None:
+    """Alone, and among others in strings of either width. A lone surrogate becomes an escape."""
+    code = r"""
+        const wrong = [];
+        const escapes = { 8: "\\b", 9: "\\t", 10: "\\n", 12: "\\f", 13: "\\r", 34: '\\"', 92: "\\\\" };
+        for (let unit = inputs.first; unit < inputs.first + 8192; unit++) {
+          const hex = "\\u" + unit.toString(16).padStart(4, "0");
+          const escaped = unit < 32 || (unit >= 0xd800 && unit < 0xe000);
+          const expected = escapes[unit] ?? (escaped ? hex : String.fromCharCode(unit));
+          for (const around of ["", "a", "abc≠"]) {
+            const text = around + String.fromCharCode(unit) + around;
+            if (JSON.stringify(text) !== '"' + around + expected + around + '"') wrong.push([unit, around]);
+          }
+        }
+        const pairs = "\u{1f600}a\u{1f600}";
+        return [wrong.slice(0, 9), JSON.stringify(pairs) === '"' + pairs + '"', JSON.stringify({ 'ö"': "" })];
+    """
+
+    for first in range(0, 65536, 8192):
+        outcome = await sandbox.run(program(code, {"first": first}), nowhere)
+        assert outcome.value == [[], True, '{"ö\\"":""}']

@@ -6,9 +6,12 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+import wasmtime
+from wasmtime import WasmtimeError
 
 from hairtrigger.sandbox.code import MEBIBYTE, HttpRequest, HttpResponse, Limits, PollErrorKind, ResponseTooLarge
 from hairtrigger.sandbox.host import Sandbox
+from hairtrigger.sandbox.quickjs import configuration
 from tests.sandbox.programs import Internet, answer, failed, nowhere, program, returned
 
 pytestmark = pytest.mark.anyio
@@ -50,6 +53,41 @@ async def test_cpu_time_is_the_sum_of_all_slices(sandbox: Sandbox) -> None:
 
     assert error.kind is PollErrorKind.CPU_LIMIT
     assert len(internet.requests) > 1
+
+
+# Of each kind of place that a guest can be at when it has to end: hooks, growing memory, copies, collections.
+ENDLESS = {
+    "hooks": "for (;;) crypto.getRandomValues(new Uint8Array(16))",
+    "long hooks": "for (;;) crypto.getRandomValues(new Uint8Array(60000))",
+    "growing": "for (;;) { const all = []; for (let i = 0; i < 40; i++) all.push(new Uint8Array(1e6).fill(i)); }",
+    "copies": "const bytes = new Uint8Array(2e7); for (;;) bytes.copyWithin(1, 0)",
+    "fills": "const bytes = new Uint8Array(2e7); for (;;) bytes.fill(1)",
+    "JSON": "const text = 'a≠'.repeat(1e4); for (;;) JSON.parse(JSON.stringify([text]))",
+    "numbers": "let x = 1n; for (;;) { x = x * x * 3n + 1n; if (x > 1n << 100000n) x = 1n; }",
+    "microtasks": "for (;;) await null",
+    "recursion": "for (;;) try { (function f() { f() })() } catch {}",
+}
+
+
+async def test_code_ends_wherever_it_is_and_its_worker_goes_on() -> None:
+    limits = Limits(cpu=timedelta(milliseconds=6))
+    async with Sandbox.start(workers=1, limits=limits) as sandbox:
+        workers = sandbox.workers
+        for _ in range(8):
+            for code in ENDLESS.values():
+                assert (await failed(sandbox, code)).kind is PollErrorKind.CPU_LIMIT
+                assert await returned(sandbox, "return [1]") == [1]
+        assert sandbox.workers == workers
+
+
+def test_a_guest_that_copies_in_wasmtimes_own_code_is_refused() -> None:
+    """There, memory that is taken away would end the process."""
+    wasm = wasmtime.Engine(configuration())
+
+    for instruction in ("memory.copy", "memory.fill"):
+        code = f"(module (memory 1) (func ({instruction} (i32.const 0) (i32.const 0) (i32.const 9))))"
+        with pytest.raises(WasmtimeError, match="bulk memory"):
+            wasmtime.Module(wasm, code)
 
 
 MEMORY_ATTACKS = {

@@ -473,3 +473,30 @@ async def test_code_that_gets_around_the_prelude_ends_alone(sandbox: Sandbox, co
 
     assert fine == [["fine"]] * 4
     assert not isinstance(ended, BaseException) or isinstance(ended, PollError)
+
+
+async def test_bytes_are_copied_and_filled_exactly(sandbox: Sandbox) -> None:
+    """The guest's own copies: of every short length, to either side, in place and elsewhere."""
+    code = """
+        const wrong = [];
+        const numbered = Uint8Array.from({ length: 400 }, (_, i) => i * 7);
+        const check = (what, bytes, expected) => {
+          if (bytes.some((byte, i) => byte !== expected(i))) wrong.push(what);
+        };
+        const places = [[100, 100], [101, 100], [100, 101], [107, 100], [100, 116], [117, 100], [10, 220]];
+        for (let length = 0; length < 150; length++) {
+          for (const [to, from] of places) {
+            const within = numbered.slice().copyWithin(to, from, from + length);
+            check(["within", length, to, from], within, (i) =>
+              numbered[i >= to && i < to + length ? i - to + from : i]);
+            const other = new Uint8Array(400);
+            other.set(numbered.subarray(from, from + length), to);
+            check(["set", length, to, from], other, (i) => (i >= to && i < to + length ? numbered[i - to + from] : 0));
+          }
+          const filled = numbered.slice().fill(length + 128, 3, 3 + length);
+          check(["fill", length], filled, (i) => (i >= 3 && i < 3 + length ? (length + 128) & 255 : numbered[i]));
+        }
+        return wrong.slice(0, 9);
+    """
+
+    assert await returned(sandbox, code) == []

@@ -6,9 +6,8 @@ A worker is trusted no further than the code it runs: whatever it sends is check
 import json
 import socket
 import struct
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 HEADER = struct.Struct(">BIII")  # kind, poll, length of the head, length of the body
 LARGEST = 64 * 1024 * 1024
@@ -42,8 +41,7 @@ class Malformed(Exception):
     """What arrived is not a frame that the other side may send."""
 
 
-@dataclass(frozen=True)
-class Frame:
+class Frame(NamedTuple):
     kind: Kind
     poll: int = 0
     head: Any = None
@@ -54,8 +52,7 @@ class Frame:
         return HEADER.pack(self.kind, self.poll, len(head), len(self.body)) + head + self.body
 
 
-@dataclass(frozen=True)
-class Header:
+class Header(NamedTuple):
     kind: Kind
     poll: int
     head_length: int

@@ -1,7 +1,6 @@
 """One fresh JavaScript engine per poll, with the environment in it, a CPU budget and a memory limit."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from time import process_time
 
 import wasmtime
@@ -10,7 +9,16 @@ from wasmtime import Trap, TrapCode, WasmtimeError
 from hairtrigger.sandbox.code import PollErrorKind
 from hairtrigger.sandbox.environment import Hook, Value
 from hairtrigger.sandbox.image import baked
-from hairtrigger.sandbox.quickjs import ROOM, Engine, GuestBroken, JavaScriptError, Misused, NoMemory, configuration
+from hairtrigger.sandbox.quickjs import (
+    ROOM,
+    Engine,
+    GuestBroken,
+    JavaScriptError,
+    Misused,
+    NoMemory,
+    TimeUsedUp,
+    configuration,
+)
 from hairtrigger.sandbox.watchdog import Watchdog
 
 _NEARLY = 0.9
@@ -33,12 +41,12 @@ class Machine:
     def __init__(self, compiled: bytes, memory_bytes: int) -> None:
         """`compiled`: what `serialized()` of another machine gave, or anything else, at the cost of seconds."""
         wasm = wasmtime.Engine(configuration())
-        self.watchdog = Watchdog(wasm)
+        self.watchdog = Watchdog()
         try:
             module = wasmtime.Module.deserialize(wasm, compiled)
         except WasmtimeError:  # nothing, or another machine's
             module = wasmtime.Module(wasm, baked(wasm, self.watchdog))
-        self.engine = Engine(wasm, module)
+        self.engine = Engine(wasm, module, self.watchdog)
         self.image_bytes = self._look()
         self.memory_limit = self.image_bytes + memory_bytes
 
@@ -47,8 +55,9 @@ class Machine:
 
     def _look(self) -> int:
         instance = self.engine.instance(1 << 31, {})
-        with self.watchdog.budget(instance.store, _LOOK_SECONDS):
-            self.engine.look_at(instance)
+        self.watchdog.begin(instance, process_time() + _LOOK_SECONDS)
+        self.engine.look_at(instance)
+        self.watchdog.end()
         size = instance.size
         instance.close()
         return size
@@ -82,16 +91,13 @@ class Guest:
         self._instance.close()
 
     def enter(self, entry: str, *arguments: Value) -> None:
-        with self._slice():
+        started = process_time()
+        self._machine.watchdog.begin(self._instance, started + self._budget - self.cpu)
+        try:
             self._instance.enter(entry, arguments, 1000 * self.clock, self._seed)
             self._seed = 0  # is set already
-
-    @contextmanager
-    def _slice(self) -> Iterator[None]:
-        started = process_time()
-        try:
-            with self._machine.watchdog.budget(self._instance.store, self._budget - self.cpu):
-                yield
+        except TimeUsedUp:
+            raise Stopped(PollErrorKind.CPU_LIMIT) from None
         except Trap as trap:
             raise self._stopped(trap) from None
         except NoMemory:
@@ -103,12 +109,11 @@ class Guest:
         except GuestBroken as broken:
             raise Stopped(PollErrorKind.SANDBOX_FAULT, message=str(broken)) from broken
         finally:
+            self._machine.watchdog.end()
             self.cpu += process_time() - started
 
     def _stopped(self, trap: Trap) -> Stopped:
         match trap.trap_code:
-            case TrapCode.INTERRUPT:
-                return Stopped(PollErrorKind.CPU_LIMIT)
             case TrapCode.STACK_OVERFLOW | TrapCode.MEMORY_OUT_OF_BOUNDS:
                 return Stopped(PollErrorKind.STACK_LIMIT)
             case _ if self.is_full:

@@ -4,21 +4,26 @@ A guest runs the prelude, and what then stands in its memory becomes the data se
 (https://webassembly.github.io/spec/core/binary/modules.html). Every instance of that module begins there; its memory is
 copied page by page, and only where it is written to.
 
-It is baked twice. The first guest also runs a sample poll, to see which blocks of its memory a poll writes to; the
-second is told to lay those side by side, so that a poll has fewer pages to copy (guest/malloc.c).
+It is baked twice. With the first guest a sample poll is run, to see which blocks of its memory a poll writes to and
+which it may read; the second is told to lay those side by side, so that a poll has fewer pages to copy and to map
+(guest/malloc.c).
 """
 
 import json
+import re
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from mmap import PAGESIZE
+from time import process_time
 
 import wasmtime
+from wasmtime import Trap
 
 from hairtrigger.sandbox.environment import Hook, Value, native_hooks, prelude
 from hairtrigger.sandbox.quickjs import Engine, GuestBroken, Instance, guest_code
-from hairtrigger.sandbox.watchdog import Watchdog
+from hairtrigger.sandbox.watchdog import Watchdog, take_away
 
 _MEMORY, _DATA, _DATA_COUNT = 5, 11, 12  # sections
 _PREAMBLE = 8  # bytes
@@ -30,6 +35,8 @@ _MOST_BYTES = 256 * 1024 * 1024
 _TIME = "2026-01-01T00:00:00.000Z"
 _BLOCK = struct.Struct("<II")  # size, and in its upper 24 bits which call of the allocator it was made for
 _PLANNED = 1 << 21  # calls that a plan can speak of
+_WRITTEN, _READ = 1, 2  # what it says of each, in two bits
+_FAULT = re.compile(r"memory fault at wasm address (0x[0-9a-f]+)")
 
 _SAMPLE = """
 const response = await fetch(`https://api.example.com/items?since=${lastPollTime}`, {
@@ -44,14 +51,13 @@ return items.map((item) => ({ id: item.id, timestamp: new Date(item.at).toISOStr
 def baked(wasm: wasmtime.Engine, watchdog: Watchdog) -> bytes:
     """The code of a module whose memory holds the environment."""
     code = guest_code()
-    kitchen = _Kitchen(Engine(wasm, wasmtime.Module(wasm, code)), watchdog, prelude())
+    kitchen = _Kitchen(Engine(wasm, wasmtime.Module(wasm, code), watchdog), prelude())
     return b"".join(_with_memory(code, kitchen.memory(kitchen.plan())))
 
 
 @dataclass(frozen=True)
 class _Kitchen:
     engine: Engine
-    watchdog: Watchdog
     environment: str
 
     def memory(self, plan: bytes) -> bytes:
@@ -59,33 +65,74 @@ class _Kitchen:
             return instance.read(0, instance.size)
 
     def plan(self) -> bytes:
-        """A bit for each call of the allocator: set where a poll writes to what that call gave."""
+        """What a poll does with what each call of the allocator gave."""
         sample = _Sample()
         with self._prepared(sample.hooks(), b"") as (instance, end):
+            begin = instance.call("blocks_at")
             before = instance.read(0, instance.size)
             sample.run(instance)
             after = instance.read(0, instance.size)
-            at = instance.call("blocks_at")
-        plan = bytearray(_PLANNED // 8)
+        touched = self._pages_touched(before, -(-begin // PAGESIZE), end // PAGESIZE)
+        plan = bytearray(_PLANNED // 4)
+        at = begin
         while at < end:
             size, made_for = _BLOCK.unpack_from(before, at)
             call = made_for >> 8
-            if before[at : at + size] != after[at : at + size] and call < _PLANNED:
-                plan[call // 8] |= 1 << call % 8
+            if call < _PLANNED:
+                pages = range(at // PAGESIZE, (at + size - 1) // PAGESIZE + 1)
+                is_written = before[at : at + size] != after[at : at + size]
+                use = _WRITTEN if is_written else _READ if touched.intersection(pages) else 0
+                plan[call // 4] |= use << call % 4 * 2
             at += size
         return bytes(plan)
+
+    def _pages_touched(self, memory: bytes, first: int, end: int) -> set[int]:
+        """All are taken away from a poll, and it is run again with each that it missed, until it misses none."""
+        touched: set[int] = set()
+        while (missed := self._page_missed(memory, first, end, touched)) is not None:
+            touched.add(missed)
+        return touched
+
+    def _page_missed(self, memory: bytes, first: int, end: int, given: set[int]) -> int | None:
+        sample = _Sample()
+        instance = self.engine.instance(_MOST_BYTES, sample.hooks())
+        self.engine.watchdog.begin(instance, process_time() + _SECONDS)
+        instance.grow(len(memory))
+        instance.write(0, memory[: first * PAGESIZE])
+        instance.write(end * PAGESIZE, memory[end * PAGESIZE :])
+        taken = first
+        for page in [*sorted(given), end]:
+            if page > taken:
+                take_away(instance.base + taken * PAGESIZE, (page - taken) * PAGESIZE)
+            instance.write(page * PAGESIZE, memory[page * PAGESIZE : (page + 1) * PAGESIZE])
+            taken = page + 1
+        try:
+            sample.run(instance)
+        except Trap as trap:
+            fault = _FAULT.search(str(trap))
+            missed = int(fault[1], 16) // PAGESIZE if fault else None
+            if missed is None or missed in given or not first <= missed < end:
+                raise
+            return missed
+        finally:
+            self.engine.watchdog.end()
+            instance.close()
+        return None
 
     @contextmanager
     def _prepared(self, hooks: Mapping[str, Hook], plan: bytes) -> Iterator[tuple[Instance, int]]:
         """A guest that has run the prelude, and where its blocks end."""
         instance = self.engine.instance(_MOST_BYTES, hooks)
-        with self.watchdog.budget(instance.store, _SECONDS):
+        self.engine.watchdog.begin(instance, process_time() + _SECONDS)
+        try:
             self.engine.enter(instance)
             self.engine.look_at(instance)
             instance.write(instance.call("plan_at"), plan)
             instance.prepare(self.environment)
             yield instance, instance.call("seal", _COLLECTED_AFTER)
-        instance.close()
+        finally:
+            self.engine.watchdog.end()
+            instance.close()
 
 
 class _Sample:

@@ -15,13 +15,16 @@ from wasmtime import FuncType, Trap, ValType, WasmtimeError
 from wasmtime import _ffi as ffi
 
 from hairtrigger.sandbox.environment import ENTRIES, HOOKS, Hook, Value
+from hairtrigger.sandbox.watchdog import Watchdog, take_away
 
 UNDEFINED, STRING, BYTES = range(3)
 VALUE = struct.Struct("<BI")  # a value's kind and length, before its bytes
 ROOM = 256 * 1024  # bytes that an image has for the poll that begins with it
 SCRATCH = 64 * 1024  # bytes that a guest's buffer always has
 HOST = struct.Struct("<QQ")  # microseconds since 1970, where Math.random begins
+WASM_PAGE = 65_536
 STACK_BYTES = 2 * 1024 * 1024  # of the machine, for the calls of one guest
+NOTHING = ctypes.CFUNCTYPE(None, ctypes.c_void_p)()  # to be done when wasmtime drops what it was given
 
 
 class GuestBroken(Exception):
@@ -40,6 +43,10 @@ class JavaScriptError(Exception):
     """What was called in the guest threw."""
 
 
+class TimeUsedUp(Exception):
+    """The guest has had its CPU time, and may have lost its memory."""
+
+
 def guest_code() -> bytes:
     file = resources.files("hairtrigger.sandbox") / "guest.wasm"
     if not file.is_file():
@@ -49,7 +56,7 @@ def guest_code() -> bytes:
 
 def configuration() -> wasmtime.Config:
     config = wasmtime.Config()
-    config.epoch_interruption = True
+    config.wasm_bulk_memory = False  # wasmtime copies and fills in code of its own, which may not lose the memory
     config.max_wasm_stack = STACK_BYTES
     return config
 
@@ -57,16 +64,16 @@ def configuration() -> wasmtime.Config:
 class Engine:
     """A compiled guest, and the memories that are made of it. One thread enters guests, one guest at a time."""
 
-    def __init__(self, wasm: wasmtime.Engine, module: wasmtime.Module) -> None:
+    def __init__(self, wasm: wasmtime.Engine, module: wasmtime.Module, watchdog: Watchdog) -> None:
         self.wasm = wasm
         self.module = module
+        self.watchdog = watchdog
         self._running: Instance | None = None
         self._callback = ffi.wasmtime_func_unchecked_callback_t(self._called)
-        self._nothing = ctypes.CFUNCTYPE(None, ctypes.c_void_p)()
         linker = wasmtime.Linker(wasm)
         kind = FuncType([ValType.i32()] * 3, [])
         failed: Any = ffi.wasmtime_linker_define_func_unchecked(
-            linker.ptr(), *_name("host"), *_name("call"), kind.ptr(), self._callback, None, self._nothing
+            linker.ptr(), *_name("host"), *_name("call"), kind.ptr(), self._callback, None, NOTHING
         )
         if failed:
             raise WasmtimeError._from_ptr(failed)
@@ -80,9 +87,19 @@ class Engine:
         self.scratch = instance.call("reserve", 0)
 
     def instance(self, memory_limit: int, hooks: Mapping[str, Hook]) -> "Instance":
-        store = wasmtime.Store(self.wasm)
-        store.set_limits(memory_size=memory_limit, instances=1, tables=1, memories=1)
-        return Instance(self, store, self._prepared.instantiate(store), hooks)
+        return Instance(self, memory_limit, hooks)
+
+    def made_in(self, store: Any) -> Any:
+        """A fresh memory with its code. Raises WasmtimeError."""
+        instance = ffi.wasmtime_instance_t()
+        trap: Any = ctypes.POINTER(ffi.wasm_trap_t)()
+        failed: Any = ffi.wasmtime_instance_pre_instantiate(
+            self._prepared.ptr(), store, ctypes.byref(instance), ctypes.byref(trap)
+        )
+        if failed:
+            raise WasmtimeError._from_ptr(failed)
+        assert not trap  # nothing of it runs yet
+        return instance
 
     def enter(self, instance: "Instance") -> None:
         """The instance whose code runs next: the import is shared by all of them."""
@@ -92,67 +109,107 @@ class Engine:
         """The guest's one import. Nothing may be raised through the guest: a trap ends it."""
         instance = self._running
         assert instance
+        self.watchdog.outside.acquire()
         try:
+            if instance.is_over:
+                raise TimeUsedUp
             instance.host_call(values[0].i32, _unsigned(values[1].i32), _unsigned(values[2].i32))
         except BaseException as error:  # noqa: BLE001
             instance.raised = error
             trap = ffi.wasmtime_trap_new(*_name("the hook ended it"))
             return ctypes.cast(trap, ctypes.c_void_p).value or 0
+        finally:
+            self.watchdog.outside.release()
         return 0
 
 
 class Instance:
     """A guest with a memory of its own."""
 
-    def __init__(
-        self, engine: Engine, store: wasmtime.Store, instance: wasmtime.Instance, hooks: Mapping[str, Hook]
-    ) -> None:
-        self.store = store
+    def __init__(self, engine: Engine, memory_limit: int, hooks: Mapping[str, Hook]) -> None:
         self.raised: BaseException | None = None
+        self.is_over = False
         self._engine = engine
-        self._context = store._context()
-        self._instance = instance
+        self._outside = engine.watchdog.outside
+        self._memory_limit = memory_limit
         self._hooks = hooks
         self._functions: dict[str, Any] = {}
-        self._memory = self._export("memory").of.memory
-        self._base = ctypes.addressof(ffi.wasmtime_memory_data(self._context, ctypes.byref(self._memory)).contents)
+        self._store: Any = ffi.wasmtime_store_new(engine.wasm.ptr(), None, NOTHING)
+        ffi.wasmtime_store_limiter(self._store, memory_limit, -1, 1, 1, 1)
+        self._context: Any = ffi.wasmtime_store_context(self._store)
+        try:
+            self._instance = engine.made_in(self._context)
+        except WasmtimeError:
+            self.close()
+            raise
+        self._memory = self._export(b"memory").of.memory
+        self.base = ctypes.addressof(ffi.wasmtime_memory_data(self._context, ctypes.byref(self._memory)).contents)
+        self._size_before = self.size  # it never shrinks
 
     def close(self) -> None:
-        self.store.close()
+        """Gives its memory back. It knows its poll no longer, which knows it."""
+        store, self._store = self._store, None
+        if store:
+            ffi.wasmtime_store_delete(store)
+        self._hooks = {}
+
+    def take_memory(self) -> None:
+        """Also what it has not grown to yet. What it does grow to meanwhile is taken away the next time."""
+        take_away(self.base, self._memory_limit)
 
     @property
     def size(self) -> int:
         return int(ffi.wasmtime_memory_data_size(self._context, ctypes.byref(self._memory)))
 
+    def grow(self, size: int) -> None:
+        before = ctypes.c_uint64()
+        more = (size - self.size) // WASM_PAGE
+        failed: Any = ffi.wasmtime_memory_grow(self._context, ctypes.byref(self._memory), more, ctypes.byref(before))
+        if failed:
+            raise WasmtimeError._from_ptr(failed)
+
     def read(self, start: int, length: int) -> bytes:
-        if start + length > self.size:
-            raise GuestBroken(f"{length} bytes at {start} are outside of its memory")
-        return ctypes.string_at(self._base + start, length)
+        self._check(start, length)
+        return ctypes.string_at(self.base + start, length)
 
     def write(self, start: int, data: bytes) -> None:
-        if start + len(data) > self.size:
-            raise GuestBroken(f"{len(data)} bytes at {start} are outside of its memory")
-        ctypes.memmove(self._base + start, data, len(data))
+        self._check(start, len(data))
+        ctypes.memmove(self.base + start, data, len(data))
+
+    def _check(self, start: int, length: int) -> None:
+        if self.is_over:
+            raise TimeUsedUp
+        if start + length > self._size_before:
+            self._size_before = self.size
+            if start + length > self._size_before:
+                raise GuestBroken(f"{length} bytes at {start} are outside of its memory")
 
     def call(self, name: str, *arguments: int) -> int:
-        """Raises Trap, or what the hook raised."""
+        """Raises Trap, TimeUsedUp, or what the hook raised."""
         function = self._functions.get(name)
         if function is None:
-            function = self._functions[name] = self._export(name).of.func
+            function = self._functions[name] = self._export(name.encode()).of.func
         values = (ffi.wasmtime_val_raw * max(1, len(arguments)))()
         for value, argument in zip(values, arguments, strict=False):
             value.i32 = argument
         trap: Any = ctypes.POINTER(ffi.wasm_trap_t)()
-        failed: Any = ffi.wasmtime_func_call_unchecked(
-            self._context, ctypes.byref(function), values, len(values), ctypes.byref(trap)
-        )
-        if self.raised:
-            raised, self.raised = self.raised, None
+        self._outside.release()
+        try:
+            failed: Any = ffi.wasmtime_func_call_unchecked(
+                self._context, ctypes.byref(function), values, len(values), ctypes.byref(trap)
+            )
+        finally:
+            self._outside.acquire()
+        if self.raised or self.is_over:
             if trap:
                 ffi.wasm_trap_delete(trap)
             if failed:  # what a hook's own trap comes back as
                 ffi.wasmtime_error_delete(failed)
-            raise raised
+            raised, self.raised = self.raised or TimeUsedUp(), None
+            try:
+                raise raised
+            finally:
+                del raised  # its traceback has this frame, and so the poll would be garbage that holds itself
         if trap:
             raise Trap._from_ptr(trap)
         if failed:
@@ -195,11 +252,11 @@ class Instance:
             raise NoMemory
         return at
 
-    def _export(self, name: str) -> Any:
+    def _export(self, name: bytes) -> Any:
         found = ffi.wasmtime_extern_t()
-        raw = self._instance._instance
-        if not ffi.wasmtime_instance_export_get(self._context, ctypes.byref(raw), *_name(name), ctypes.byref(found)):
-            raise GuestBroken(f"It has no {name}")
+        instance, to = ctypes.byref(self._instance), ctypes.byref(found)
+        if not ffi.wasmtime_instance_export_get(self._context, instance, name, len(name), to):
+            raise GuestBroken(f"It has no {name.decode()}")
         return found
 
 
