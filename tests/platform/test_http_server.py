@@ -53,7 +53,7 @@ class Application:
             self.disconnected.set()
 
     async def _later(self, _: Receive, send: Send) -> None:
-        await send(_start(2))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
         await self.let_go.wait()
         await send({"type": "http.response.body", "body": b"ok"})
 
@@ -184,4 +184,11 @@ async def test_the_head_of_an_answer_does_not_wait_for_a_body_that_comes_later()
         writer.write(HEAD.replace(b"/ ", b"/later ", 1) + b"Content-Length: 0\r\n\r\n")
         await reader.readuntil(b"\r\n\r\n")
         app.let_go.set()
-        assert await reader.readexactly(2) == b"ok"
+        assert await reader.readexactly(12) == b"2\r\nok\r\n0\r\n\r\n"
+
+
+async def test_an_answer_that_has_a_length_and_no_body_is_sent() -> None:
+    async with serving(Application(), Patience(LONG, LONG, LONG)) as connect:
+        reader, writer = await connect()
+        writer.write(HEAD.replace(b"POST", b"HEAD", 1) + b"\r\n")
+        assert b"content-length: 2" in await reader.readuntil(b"\r\n\r\n")

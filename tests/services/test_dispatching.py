@@ -517,7 +517,7 @@ async def test_workers_that_race_and_die_keep_the_order_of_each_key(world: World
                     world.clock.advance(timedelta(microseconds=1))
                     now = world.clock.now()
                     event = an_event(world.caller.org_id, world.project_id, trigger, str(uuid4()), now)
-                    event = replace(event, subject=str(number % 4))
+                    event = event._replace(subject=str(number % 4))
                     async with world.store.transaction() as tx:
                         await events.append(tx, [event])
                     sent[event.subject].append(event.id)

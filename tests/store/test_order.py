@@ -51,7 +51,7 @@ class Ordered:
         for subject in subjects:
             self.clock.advance(timedelta(microseconds=1))
             event = an_event(self.org_id, self.id, self.triggers[trigger], str(uuid4()), self.clock.now())
-            made.append(replace(event, subject=subject))
+            made.append(event._replace(subject=subject))
         async with self.store.transaction() as tx:
             await events.append(tx, made)
         return [event.id for event in made]
@@ -124,9 +124,9 @@ async def test_order_by_trigger_is_of_each_trigger(line: Ordered) -> None:
 async def test_a_batch_that_was_mixed_up_on_its_way_to_the_queue_is_sorted_again(line: Ordered) -> None:
     await line.project()
     first, second = (
-        replace(an_event(line.org_id, line.id, uuid4(), key, line.clock.now()), subject="s") for key in "ab"
+        an_event(line.org_id, line.id, uuid4(), key, line.clock.now())._replace(subject="s") for key in "ab"
     )
-    first = replace(first, id=new_id(line.clock.now() - timedelta(seconds=1)))
+    first = first._replace(id=new_id(line.clock.now() - timedelta(seconds=1)))
     async with line.store.transaction() as tx:
         await events.append(tx, [second, first])
     assert await line.ids() == [first.id]

@@ -5,7 +5,7 @@ plain text only, never as a page, and never more than 4 KiB of it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pydantic_core import from_json
 
@@ -16,8 +16,7 @@ _LONGEST = 4096
 _TEXT = "text/plain; charset=utf-8"
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What to answer in place of taking in events. `headers` are part of it: they keep browsers from guessing."""
 
     status: int = 200

@@ -84,7 +84,8 @@ class _Connection(HttpToolsProtocol):
             self.transport.abort()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(_InOnePiece(transport, self.loop))
+        self._pieces = _InOnePiece(transport, self.loop)
+        super().connection_made(self._pieces)
         self._sent_by = self.loop.time() + self._head
 
     def on_message_begin(self) -> None:
@@ -100,6 +101,7 @@ class _Connection(HttpToolsProtocol):
         self._sent_by = math.inf
 
     def on_response_complete(self) -> None:
+        self._pieces.let_go()
         super().on_response_complete()
         if self.cycle.response_complete and self.cycle.more_body:
             self._sent_by = min(self._sent_by, self.loop.time() + _NOTICE)
@@ -116,7 +118,7 @@ class _Connection(HttpToolsProtocol):
 class _InOnePiece(asyncio.Transport):
     """Holds the head of an answer back until its body comes: two writes are two system calls and wake the client twice.
 
-    A body that is not there at once lets the head go alone.
+    A head that does not say how long its body is goes alone if that is not there at once: it may come in pieces.
     """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
@@ -131,12 +133,13 @@ class _InOnePiece(asyncio.Transport):
             self._transport.write(head + data)
         elif data[:5] == b"HTTP/" and isinstance(data, bytes):
             self._head = data
-            self._loop.call_soon(self._let_go)
+            if b"\r\ncontent-length: " not in data:
+                self._loop.call_soon(self.let_go)
         else:
             self._transport.write(data)
 
     def close(self) -> None:
-        self._let_go()
+        self.let_go()
         self._transport.close()
 
     def abort(self) -> None:
@@ -155,7 +158,7 @@ class _InOnePiece(asyncio.Transport):
     def resume_reading(self) -> None:
         self._transport.resume_reading()
 
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
         if self._head:
             head, self._head = self._head, b""
             self._transport.write(head)

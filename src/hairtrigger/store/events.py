@@ -1,8 +1,8 @@
 """Events: stored once per key, together with the message that will deliver them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import select, text
@@ -15,8 +15,7 @@ from hairtrigger.store.text import storable
 DISPATCH = "dispatch"  # the queue of deliveries
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     id: UUID
     org_id: UUID
     project_id: str
@@ -59,13 +58,7 @@ STORING = f"""fresh AS (
 _APPEND = text(
     f"""
     WITH given AS (
-        SELECT * FROM unnest(
-            CAST(:id AS uuid[]), CAST(:day AS date[]), CAST(:org_id AS uuid[]), CAST(:project_id AS text[]),
-            CAST(:project_trigger_id AS uuid[]), CAST(:key AS text[]), CAST(:type AS text[]),
-            CAST(:subject AS text[]), CAST(:occurred_at AS timestamptz[]), CAST(:received_at AS timestamptz[]),
-            CAST(:content_type AS text[]), CAST(:body AS bytea[])
-        ) AS given (id, day, org_id, project_id, project_trigger_id, key, type,
-                    subject, occurred_at, received_at, content_type, body)
+        SELECT * FROM unnest(CAST(:events AS offered_event[]))
     ), {STORING}
     SELECT id FROM stored
     """  # noqa: S608 all of it our own text
@@ -76,10 +69,29 @@ async def append(tx: Transaction, events: Sequence[Event]) -> set[UUID]:
     """Stores the events whose keys are new and queues their deliveries. Returns the ids that were."""
     if not events:
         return set()
-    columns = {name: [getattr(e, name) for e in events] for name in (*vars(events[0]), "day")}
-    columns["subject"] = [None if e.subject is None else storable(e.subject) for e in events]
-    rows = await tx.connection.execute(_APPEND, columns)
+    rows = await tx.connection.execute(_APPEND, {"events": [offered(event) for event in events]})
     return {row.id for row in rows}
+
+
+def offered(event: Event, write: int | None = None, version: int | None = None) -> tuple[object, ...]:
+    """An `offered_event`. Of a request's, `write` is its place in the batch and `version` that of its trigger."""
+    subject = None if event.subject is None else storable(event.subject)
+    return (
+        write,
+        version,
+        event.id,
+        event.day,
+        event.org_id,
+        event.project_id,
+        event.project_trigger_id,
+        event.key,
+        event.type,
+        subject,
+        event.occurred_at,
+        event.received_at,
+        event.content_type,
+        event.body,
+    )
 
 
 async def known(tx: Transaction, project_trigger_id: UUID, keys: Sequence[str]) -> set[str]:

@@ -4,12 +4,12 @@ A trigger is as it was read when its row has the same `xmin`: the transaction th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from hairtrigger.domain.ids import day_of, new_id
 from hairtrigger.domain.outcome import Code, Kind
-from hairtrigger.store.events import STORING, Event
+from hairtrigger.store.events import STORING, Event, offered
 from hairtrigger.store.outcomes import Outcome
 from hairtrigger.store.statements import Statements
 from hairtrigger.store.text import storable
@@ -17,8 +17,7 @@ from hairtrigger.store.text import storable
 _REPEATED = "A repeat of an event that is already stored."
 
 
-@dataclass(frozen=True)
-class Write:
+class Write(NamedTuple):
     """What one request leaves behind. Its events are stored if `versions`, of the trigger of each, are those of now."""
 
     events: Sequence[Event] = ()
@@ -74,33 +73,13 @@ async def write(statements: Statements, writes: Sequence[Write], now: datetime) 
 def arguments(writes: Sequence[Write], now: datetime) -> list[object]:
     """Of the statement."""
     events = [
-        _event(number, version, event)
+        offered(event, number, version)
         for number, one in enumerate(writes)
         for version, event in zip(one.versions, one.events, strict=True)
     ]
     outcomes = [_outcome(outcome) for one in writes for outcome in one.outcomes]
     repeat = (Kind.WEBHOOK, Code.DUPLICATE, _REPEATED, now)
     return [events, *repeat, *(zip(*outcomes, strict=True) if outcomes else [()] * 9)]
-
-
-def _event(number: int, version: int, event: Event) -> tuple[object, ...]:
-    """An `offered_event`."""
-    return (
-        number,
-        version,
-        event.id,
-        event.day,
-        event.org_id,
-        event.project_id,
-        event.project_trigger_id,
-        event.key,
-        event.type,
-        None if event.subject is None else storable(event.subject),
-        event.occurred_at,
-        event.received_at,
-        event.content_type,
-        event.body,
-    )
 
 
 def _outcome(one: Outcome) -> tuple[object, ...]:
