@@ -191,4 +191,5 @@ async def test_an_answer_that_has_a_length_and_no_body_is_sent() -> None:
     async with serving(Application(), Patience(LONG, LONG, LONG)) as connect:
         reader, writer = await connect()
         writer.write(HEAD.replace(b"POST", b"HEAD", 1) + b"\r\n")
-        assert b"content-length: 2" in await reader.readuntil(b"\r\n\r\n")
+        async with asyncio.timeout(2):  # not only at the end of the connection
+            assert b"content-length: 2" in await reader.readuntil(b"\r\n\r\n")
