@@ -41,6 +41,7 @@ _SETTINGS = {
     "shared_buffers": "256MB",
     "max_connections": "100",
     "max_wal_size": "2GB",
+    "autovacuum_naptime": "10s",  # the queue has thousands of dead rows a second
     "wal_compression": "on",
     "log_checkpoints": "off",
 }
