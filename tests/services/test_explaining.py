@@ -273,6 +273,7 @@ async def test_a_poll_whose_process_died_when_somebody_polls_by_hand(scene: Scen
 async def test_a_poll_that_is_given_back_says_so_once(scene: Scene) -> None:
     id_ = await scene.world.enabled("source", "on_item")
     claimed = (await scene.world.poller.claim(10)).mine
+    scene.passes(seconds=1)
     for _ in range(2):
         await scene.world.poller.claiming.give_back(claimed)
     assert "It was given back unfinished, and the trigger is polled again at once." in await scene.summary(id_)
