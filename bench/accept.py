@@ -13,10 +13,11 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
+from statistics import median
 
 from bench import profile
 from bench.load import Load, Measured, put, put_by_wrk
@@ -57,6 +58,7 @@ class Bench:
     folder: Path
     put: Callable[[Load], Measured]
     seconds: float
+    rounds: int
     figures: list[Figure] = field(default_factory=list)
     stages: list[Stage] = field(default_factory=list)
 
@@ -67,12 +69,13 @@ class Bench:
             with self._stage("accept", running) as runs:
                 for body in (small(), large()):
                     for connections in CONNECTIONS:
-                        floor = self._measure(bare, connections, body)
-                        cpu = _cpu(running)
-                        run = self._measure(webhook, connections, body)
-                        runs.append(run)
-                        self._tell(connections, body, floor, run)
-                        self._tell_cpu(connections, body, run, cpu, _cpu(running))
+                        floors, ours, cpu = [], [], _cpu(running)
+                        for _ in range(self.rounds):
+                            floors.append(self._measure(bare, connections, body))
+                            ours.append(self._measure(webhook, connections, body))
+                        runs.extend(ours)
+                        self._tell(connections, body, middle(floors), middle(ours))
+                        self._tell_cpu(connections, body, sum(run.accepted for run in ours), cpu, _cpu(running))
 
     def accept_while_delivering(self) -> None:
         """With the default settings, to a workflow that answers at once."""
@@ -133,11 +136,16 @@ class Bench:
         ]
 
     def _tell_cpu(
-        self, connections: int, body: Body, run: Measured, before: tuple[float, float], after: tuple[float, float]
+        self, connections: int, body: Body, accepted: int, before: tuple[float, float], after: tuple[float, float]
     ) -> None:
         at = f"{connections} connections, {body.name}"
         for series, begin, end in zip(("CPU of the service", "CPU of PostgreSQL"), before, after, strict=True):
-            self.figures.append(Figure(series, at, (end - begin) / run.accepted * 1e6, "µs/request"))
+            self.figures.append(Figure(series, at, (end - begin) / accepted * 1e6, "µs/request"))
+
+
+def middle(runs: Sequence[Measured]) -> Measured:
+    """Neither the lucky ones nor those that something else disturbed."""
+    return Measured(*(median(values) for values in zip(*map(astuple, runs), strict=True)))
 
 
 @contextmanager
@@ -188,7 +196,7 @@ def main() -> None:
         if arguments.profile:
             print(profiled(folder, arguments.seconds))
             return
-        bench = Bench(folder, put_by_wrk if arguments.wrk else put, arguments.seconds)
+        bench = Bench(folder, put_by_wrk if arguments.wrk else put, arguments.seconds, arguments.rounds)
         bench.accept()
         bench.accept_while_delivering()
     tell("durable accept", machine, bench.figures, arguments)
@@ -209,7 +217,8 @@ def profiled(folder: Path, seconds: float) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench.accept", description="Durable webhook accept on this machine.")
     options(parser)
-    parser.add_argument("--seconds", type=float, default=2.5, help="of each of the fifteen measurements (default: 2.5)")
+    parser.add_argument("--seconds", type=float, default=2.5, help="of each measurement (default: 2.5)")
+    parser.add_argument("--rounds", type=int, default=3, help="of each: the middle one counts (default: 3)")
     parser.add_argument("--wrk", action="store_true", help="generate the load with wrk instead of our own generator")
     parser.add_argument("--profile", action="store_true", help="only where the time goes, at 64 connections")
     arguments = parser.parse_args()

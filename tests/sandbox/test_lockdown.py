@@ -521,6 +521,11 @@ def test_a_service_does_not_start_without_seccomp_unless_it_is_told_to() -> None
     assert unlocked == [[1], False]
 
 
+COMPILED = """
+import dataclasses
+from hairtrigger.sandbox import code, frames, guest, process, progress, quickjs, worker
+compiled = guest.Machine(b"", 1 << 26).serialized()
+"""
 A_WORKER = """
 ours, theirs = socket.socketpair()
 file = progress.ProgressFile()
@@ -531,6 +536,8 @@ theirs.close()
 service = worker.Worker(ours, None)
 values = {name: process._plain(value) for name, value in dataclasses.asdict(code.DEFAULT_LIMITS).items()}
 service._send(frames.Frame(frames.Kind.HELLO, head={"limits": values, "unlocked": False}, body=compiled))
+"""
+CHECKS = """
 ready = service._incoming.take()
 course = {"seed": "00" * 16, "start": 0, "recorded": False, "replayed": False}
 service._send(frames.Frame(frames.Kind.CHECK, 1, course, b'"return [)"'))
@@ -542,15 +549,18 @@ tell([ready.kind.name, ready.head, checked.kind.name, checked.head["name"]])
 @as_root
 @pytest.mark.parametrize("without", ["", "forbid(unshare=errno.EPERM, landlock_create_ruleset=errno.ENOSYS)\n"])
 def test_a_worker_of_a_user_without_privileges_is_locked_in_and_works(without: str) -> None:
-    first = """
-import dataclasses
-from hairtrigger.sandbox import code, frames, guest, process, progress, worker
-compiled = guest.Machine(b"", 1 << 26).serialized()
-"""
-
-    ready, walls, checked, error = inside(without + A_WORKER, uid=A_USER, first=first)
+    ready, walls, checked, error = inside(without + A_WORKER + CHECKS, uid=A_USER, first=COMPILED)
 
     assert (ready, checked, error) == ("READY", "FAILED", "SyntaxError")
     assert (walls["seccomp"], walls["holes"], walls["tested"], walls["uid"]) == (True, [], True, A_USER)
     if without:
         assert (walls["namespaces"], walls["landlock"]) == ([], 0)
+
+
+def test_a_worker_in_which_code_can_not_be_ended_does_not_get_ready() -> None:
+    """As with a kernel that does not let it take memory away, or a wasmtime that makes no trap of that."""
+    patched = "quickjs.take_away = lambda *_: None\n"
+    ready = "tell(bool(select.select([ours], [], [], 5)[0]))"
+
+    assert inside(A_WORKER + ready, first="import select\n" + COMPILED) is True
+    assert inside(patched + A_WORKER + ready, first="import select\n" + COMPILED) is False

@@ -6,12 +6,13 @@ the guest's memory and its hooks; `lockdown` is the second, around the process.
 
 import gc
 import hashlib
+import json
 import math
 import select
 import signal
 import socket
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import timedelta
 from time import monotonic
 from typing import Any
@@ -27,6 +28,9 @@ from hairtrigger.sandbox.lockdown import enclose, seal
 from hairtrigger.sandbox.lockdown.walls import UNLOCKED
 from hairtrigger.sandbox.natives import random_length
 from hairtrigger.sandbox.progress import ProgressMemory
+
+_BLINK = timedelta(milliseconds=1)
+_ENDLESS = {"code": "for (;;);", "inputs": {}, "secrets": {}, "lastPollTime": "", "limits": {}}
 
 
 class Ended(Exception):
@@ -217,6 +221,7 @@ class Worker:
         self._machine = Machine(compiled, self._limits.memory_bytes)
         self._warm_up()
         walls = seal(walls)
+        self._end_code()
         if walls.missing and not unlocked:
             self._send(Frame(Kind.REFUSED, head=f"This machine lacks {walls.missing}. {UNLOCKED} goes on without."))
             return False
@@ -228,6 +233,11 @@ class Worker:
         Poll(0, self._machine, self._limits, lambda _: None).enter("check", '"return []"')
         gc.collect()
         gc.freeze()  # what is there by now stays, and need not be looked at again
+
+    def _end_code(self) -> None:
+        """Sees that endless code comes to an end here: otherwise this process has ended before, or never gets ready."""
+        limits = replace(self._limits, cpu=_BLINK)
+        Poll(0, self._machine, limits, lambda _: None).enter("start", json.dumps(_ENDLESS))
 
     def _serve_polls(self) -> None:
         while True:
