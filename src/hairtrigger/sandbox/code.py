@@ -80,6 +80,8 @@ class Recording:
 
     program: Program
     entries: tuple[Entry, ...]
+    heard: int
+    """Lines of its console: one that was given up may have been about to say more."""
 
 
 @dataclass(frozen=True)

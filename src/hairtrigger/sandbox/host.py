@@ -111,7 +111,9 @@ class Sandbox:
 
     async def replay(self, recording: Recording) -> Outcome:
         """Returns or raises what the recorded poll did, without a network and without waiting."""
-        return await self._poll(Kind.RUN, recording.program, _nothing, Tape(entries=recording.entries))
+        return await self._poll(
+            Kind.RUN, recording.program, _nothing, Tape(entries=recording.entries, heard=recording.heard)
+        )
 
     async def check(self, code: str) -> None:
         """Raises SyntaxProblem if the code cannot be compiled. Does not run it."""

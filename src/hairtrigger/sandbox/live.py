@@ -45,6 +45,7 @@ class Tape:
 
     recorded: bool = False
     entries: Sequence[Entry] | None = None
+    heard: int | None = None
 
     @property
     def most(self) -> int:
@@ -79,6 +80,7 @@ class Live:
         self._fetches = 0
         self._response_bytes = 0
         self._replayed = tape.entries
+        self._hears = tape.heard
         self._entries: list[Entry] | None = [] if tape.recorded else None
         self._answers: dict[str, tuple[str, bytes]] = {}  # to fetches, for the recording
 
@@ -223,6 +225,8 @@ class Live:
         )
 
     def _log(self, line: str) -> None:
+        if len(self._console) == self._hears:
+            return
         room = self._limits.console_lines - len(self._console)
         if room > 0:
             self._console.append(self._redacted(line, self._limits.console_line_chars))
@@ -237,7 +241,9 @@ class Live:
         self._entries.append(Entry(at, fetch, answer, body))
 
     def _recording(self) -> Recording | None:
-        return None if self._entries is None else Recording(self._program, tuple(self._entries))
+        if self._entries is None:
+            return None
+        return Recording(self._program, tuple(self._entries), len(self._console))
 
     # Fetches.
 
