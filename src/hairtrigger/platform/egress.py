@@ -144,12 +144,19 @@ class Egress:
     def __init__(self, policy: EgressPolicy, resolve: Resolve = resolve) -> None:
         self.turns = Turns()
         self._connections = Connections(policy, self.turns, resolve)
+        self._readings: set[_Reading] = set()  # under way
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._connections.close()
+
+    def hurry(self) -> None:
+        """End all calls that are `cut` and know the status of their answer, as if their time were over."""
+        for reading in self._readings:
+            if reading.is_enough and not reading.deadline.expired():
+                reading.deadline.reschedule(0)
 
     async def send(
         self,
@@ -171,9 +178,10 @@ class Egress:
         On a redirect to another origin only headers that can't be credentials go along.
         """
         call = _Call(method, _place(url), _headers(headers), body)
-        reading = _Reading(call, max_bytes, cut)
+        deadline = asyncio.timeout(timeout.total_seconds())
+        reading = _Reading(call, deadline, max_bytes, cut=cut)
         try:
-            async with asyncio.timeout(timeout.total_seconds()):
+            async with deadline:
                 for _ in range(_MOST_REDIRECTS + 1):
                     reply = await self._exchange(reading)
                     following = None if redirects == "manual" else reading.call.redirected_by(reply)
@@ -181,7 +189,7 @@ class Egress:
                         return reply
                     if redirects == "error":
                         raise EgressFailed(Reason.REDIRECTED, reading.cost)
-                    reading = _Reading(following, max_bytes, cut, reading.cost)
+                    reading = _Reading(following, deadline, max_bytes, cut=cut, cost_before=reading.cost)
                 raise EgressFailed(Reason.TOO_MANY_REDIRECTS, reading.cost)
         except TimeoutError:
             if not reading.is_enough:
@@ -190,6 +198,7 @@ class Egress:
 
     async def _exchange(self, reading: "_Reading") -> Reply:
         call = reading.call
+        self._readings.add(reading)
         try:
             request = call.request()
             async with self._connections.lent(call.place.origin) as connection:
@@ -200,6 +209,8 @@ class Egress:
             if not reading.is_enough:
                 raise EgressFailed(reason, reading.cost) from error
             return reading.reply(reason)
+        finally:
+            self._readings.discard(reading)
         return reading.reply()
 
     async def _read(self, connection: Connection, reading: "_Reading") -> None:
@@ -269,8 +280,9 @@ class _Call:
 class _Reading:
     """An answer as far as it was read."""
 
-    def __init__(self, call: _Call, limit: int, cut: bool, cost_before: int = 0) -> None:  # noqa: FBT001
+    def __init__(self, call: _Call, deadline: asyncio.Timeout, limit: int, *, cut: bool, cost_before: int = 0) -> None:
         self.call = call
+        self.deadline = deadline
         self.answer = Answer(call.method)
         self._limit = limit
         self._cut = cut
