@@ -318,7 +318,14 @@ def _working(parts: Parts, direct: Store) -> Half:
     settings, clock, store, work = parts.settings, parts.clock, parts.store, parts.work
     target_of = target_maker(parts.egress, clock, parts.secrets)
     dispatcher = Dispatcher(
-        store, clock, work, target_of, parts.triggers, settings.concurrent_deliveries, settings.lease
+        store,
+        clock,
+        work,
+        target_of,
+        parts.triggers,
+        settings.concurrent_deliveries,
+        settings.lease,
+        hurry=parts.egress.hurry,
     )
     ticking = Ticking(
         store,

@@ -3,13 +3,22 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 import wasmtime
 from wasmtime import WasmtimeError
 
-from hairtrigger.sandbox.code import MEBIBYTE, HttpRequest, HttpResponse, Limits, PollErrorKind, ResponseTooLarge
+from hairtrigger.sandbox.code import (
+    MEBIBYTE,
+    FetchFailed,
+    HttpRequest,
+    HttpResponse,
+    Limits,
+    PollErrorKind,
+    ResponseTooLarge,
+)
 from hairtrigger.sandbox.host import Sandbox
 from hairtrigger.sandbox.quickjs import configuration
 from tests.sandbox.programs import Internet, answer, failed, nowhere, program, returned
@@ -255,6 +264,36 @@ async def test_a_response_whose_receiver_gave_up_is_too_large_too(sandbox: Sandb
     error = await failed(sandbox, "await fetch('https://a.example/')", fetch)
 
     assert error.kind is PollErrorKind.RESPONSE_TOO_LARGE
+
+
+async def test_responses_that_are_costly_to_read_count_as_larger_ones(sandbox: Sandbox) -> None:
+    """Such as many members of gzip that are all empty."""
+    internet = Internet(replace(answer(b""), cost=2 * 1024 * 1024))
+    code = """
+        let errors = 0;
+        for (let i = 0; i < 20; i++) try { await fetch('https://a.example/') } catch { errors++ }
+        return [errors]
+    """
+
+    outcome = await sandbox.run(program(code), internet.fetch)
+
+    assert outcome.value == [15]
+    assert len(internet.requests) == 6  # those after the one that was too much are not made
+    assert outcome.usage.response_bytes == 12 * 1024 * 1024
+
+
+async def test_what_was_read_in_vain_counts_as_well(sandbox: Sandbox) -> None:
+    asked = []
+
+    async def fetch(request: HttpRequest) -> HttpResponse:
+        asked.append(request)
+        raise FetchFailed("truncated", cost=2 * 1024 * 1024)
+
+    code = "for (let i = 0; i < 20; i++) try { await fetch('https://a.example/') } catch {}; return []"
+    outcome = await sandbox.run(program(code), fetch)
+
+    assert len(asked) == 6
+    assert outcome.usage.response_bytes == 12 * 1024 * 1024
 
 
 async def test_responses_that_are_too_large_together_fail_the_last(sandbox: Sandbox) -> None:

@@ -277,6 +277,38 @@ async def test_an_answer_of_odd_text_is_recorded_all_the_same(
     assert attempt.conversation[0]["content"] == odd.replace("\0", "").replace("\ud800", "?")
 
 
+@pytest.mark.parametrize("odd", [float("nan"), float("-inf"), 10**4000, ["\0", {"\0": "\ud800"}]])
+async def test_odd_values_in_a_conversation_are_recorded_all_the_same(
+    world: World, trigger: UUID, target: Endpoint, odd: object
+) -> None:
+    [event] = await happen(world, trigger, "a")
+    target.answers = [Sent("delivered", 200, "ok", conversation=[{"role": "assistant", "content": "x", "odd": odd}])]
+    await work(world, target)
+    [attempt] = await attempts(world, event)
+    assert (attempt.status, attempt.detail) == ("delivered", "ok")
+    assert attempt.conversation
+    assert attempt.conversation[0]["content"] == "x"
+
+
+async def test_a_target_is_not_called_again_because_its_answer_can_not_be_stored(
+    world: World, trigger: UUID, target: Endpoint
+) -> None:
+    """No target of ours answers so; but a fault of ours must not be one of the target's either."""
+    [bad, good] = await happen(world, trigger, "a", "b")
+    unstorable = Sent("delivered", 200, "ok", response=b"x", conversation=[{"role": "assistant", "content": 10**5000}])
+    target.answers = [unstorable, DELIVERED]
+    await work(world, target)
+
+    answers = [(await attempts(world, event))[0] for event in (bad, good)]
+    assert {one.status for one in answers} == {"delivered"}
+    assert {one.detail for one in answers} == {
+        "The target's answer can't be stored, so nothing of it is kept.",
+        "Accepted.",
+    }
+    assert len(target.received) == 2
+    assert await requeue(world) == 0
+
+
 # -- leases
 
 
@@ -537,3 +569,29 @@ async def _is_idle(world: World) -> bool:
         query = "SELECT (SELECT sum(inflight) FROM lane) + (SELECT count(*) FROM turn) + (SELECT count(*) FROM waiting)"
         left = (await tx.connection.execute(text(query))).scalar_one()
     return bool(left == 0)
+
+
+async def test_a_stop_does_not_give_up_what_is_known_to_be_delivered(world: World, trigger: UUID) -> None:
+    """A target that has answered 2xx and not ended its answer: the rest is waited for no longer."""
+    [answered, silent] = await happen(world, trigger, "a", "b")
+    target = Endpoint()
+    read_on = {answered.id: asyncio.Event(), silent.id: asyncio.Event()}
+
+    class Answering:
+        async def send(self, outgoing: Outgoing) -> Sent:
+            target.received.append(outgoing)
+            await read_on[outgoing.event_id].wait()
+            return DELIVERED
+
+    dispatcher = a_dispatcher(world, Answering())
+    dispatcher.hurry = read_on[answered.id].set
+    async with running(dispatcher):
+        await until(lambda: _two_of(target))
+        await dispatcher.drain(LONG)
+
+    assert (await delivery(world, answered)).status == "delivered"
+    assert (await delivery(world, silent)).status == "pending"
+
+
+async def _two_of(target: Endpoint) -> bool:
+    return len(target.received) == 2

@@ -30,10 +30,19 @@ class HttpResponse:
     redirected: bool
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    cost: int = 0
+    """It counts as so many bytes, if its body has fewer: what is compressed or comes in crumbs may be costly."""
 
 
 class FetchFailed(Exception):
-    """The request got no answer. Code sees `TypeError: fetch failed`; the reason is for the operator only."""
+    """The request got no answer. Code sees `TypeError: fetch failed`; the reason is for the operator only.
+
+    `cost` is the bytes that were read in vain.
+    """
+
+    def __init__(self, reason: str = "", cost: int = 0) -> None:
+        super().__init__(reason)
+        self.cost = cost
 
 
 class ResponseTooLarge(FetchFailed):
@@ -86,7 +95,10 @@ class Recording:
 
 @dataclass(frozen=True)
 class Limits:
-    """What one poll may use. `cpu` counts its own JavaScript only, however long it waits or shares a processor."""
+    """What one poll may use. `cpu` counts its own JavaScript only, however long it waits or shares a processor.
+
+    What the service has to do to read the answers is counted in `total_bytes`: bytes that are costly count as more.
+    """
 
     cpu: timedelta = timedelta(milliseconds=250)
     wall: timedelta = timedelta(seconds=30)

@@ -261,11 +261,12 @@ class Live:
     async def _perform(self, fetch: str, request: str, body: bytes | None) -> None:
         try:
             async with self._turn:
-                response = await self._fetch(_request(request, body))
-            answer, content = self._answer(response)
-        except ResponseTooLarge:
+                answer, content = await self._fetched(_request(request, body))
+        except ResponseTooLarge as failed:
+            self._response_bytes += failed.cost
             answer, content = self._refused(PollErrorKind.RESPONSE_TOO_LARGE)
         except FetchFailed as failed:
+            self._response_bytes += failed.cost
             reason = self._redacted.whole(str(failed))
             _log.info("a fetch of polling code failed", reason=reason)
             answer, content = {"error": "fetch failed"}, b""
@@ -275,10 +276,15 @@ class Live:
             self._answers[fetch] = text, content
         await self._send(Frame(Kind.RESPONSE, self._number, {"fetch": fetch, "answer": text}, content))
 
+    async def _fetched(self, request: HttpRequest) -> tuple[dict[str, Any], bytes]:
+        if self._response_bytes > self._limits.total_bytes:
+            return self._refused(PollErrorKind.RESPONSES_TOO_LARGE)
+        return self._answer(await self._fetch(request))
+
     def _answer(self, response: HttpResponse) -> tuple[dict[str, Any], bytes]:
+        self._response_bytes += max(len(response.body), response.cost)
         if len(response.body) > self._limits.response_bytes:
             return self._refused(PollErrorKind.RESPONSE_TOO_LARGE)
-        self._response_bytes += len(response.body)
         if self._response_bytes > self._limits.total_bytes:
             return self._refused(PollErrorKind.RESPONSES_TOO_LARGE)
         answer = {

@@ -114,9 +114,11 @@ class UserTriggers:
             )
         except EgressFailed as error:
             if error.reason is Reason.TOO_LARGE:
-                raise ResponseTooLarge from error
-            raise FetchFailed(error.reason) from error
-        return HttpResponse(reply.status, reply.reason, reply.url, reply.redirected, reply.headers, reply.body)
+                raise ResponseTooLarge(error.reason, error.cost) from error
+            raise FetchFailed(error.reason, error.cost) from error
+        return HttpResponse(
+            reply.status, reply.reason, reply.url, reply.redirected, reply.headers, reply.body, reply.cost
+        )
 
 
 def draft_of(element: Any) -> Draft:

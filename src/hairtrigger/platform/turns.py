@@ -1,0 +1,43 @@
+"""Work on strangers' bytes, shared out so that it never holds the event loop for long."""
+
+import asyncio
+from collections import deque
+
+_MOST = 32 * 1024  # about three milliseconds of the costliest bytes
+
+
+class Turns:
+    """Lets through so much work between two turns of the event loop, from whatever tasks it comes, in order of asking.
+
+    Costs are counted and not measured, so that the same input is always cut at the same places. A byte that was parsed
+    or decompressed costs one.
+    """
+
+    def __init__(self) -> None:
+        self._spent = 0
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    async def take(self, cost: int) -> None:
+        """Return when work of this cost may be done, before the next `await`."""
+        if not self._waiting and self._fits(cost):
+            self._spend(cost)
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append((cost, turn))
+        await turn
+
+    def _fits(self, cost: int) -> bool:
+        return not self._spent or self._spent + cost <= _MOST
+
+    def _spend(self, cost: int) -> None:
+        if not self._spent:
+            asyncio.get_running_loop().call_soon(self._next)
+        self._spent += cost
+
+    def _next(self) -> None:
+        self._spent = 0
+        while self._waiting and self._fits(self._waiting[0][0]):
+            cost, turn = self._waiting.popleft()
+            if not turn.done():  # cancelled
+                turn.set_result(None)
+                self._spend(cost)

@@ -1,0 +1,62 @@
+import asyncio
+
+import pytest
+
+from hairtrigger.platform.turns import Turns
+
+pytestmark = pytest.mark.anyio
+
+KIB = 1024
+
+
+async def test_so_much_is_done_between_two_turns_of_the_loop_and_no_more_however_many_ask() -> None:
+    turns, done_in_turn, ended = Turns(), [0], asyncio.Event()
+
+    async def work() -> None:
+        for _ in range(20):
+            await turns.take(KIB)
+            done_in_turn[-1] += KIB
+
+    async def look() -> None:
+        while not ended.is_set():
+            done_in_turn.append(0)
+            await asyncio.sleep(0)
+
+    watching = asyncio.create_task(look())
+    await asyncio.gather(*(work() for _ in range(100)))
+    ended.set()
+    await watching
+
+    assert sum(done_in_turn) == 100 * 20 * KIB
+    assert max(done_in_turn) <= 64 * KIB
+
+
+async def test_more_than_fits_is_let_through_alone() -> None:
+    turns = Turns()
+
+    await turns.take(KIB * KIB)
+    await turns.take(KIB * KIB)
+
+
+async def test_turns_are_given_in_the_order_of_asking() -> None:
+    turns, order = Turns(), []
+
+    async def work(name: str, cost: int) -> None:
+        await turns.take(cost)
+        order.append(name)
+
+    await asyncio.gather(work("first", 30 * KIB), work("large", 30 * KIB), work("small", 1))
+
+    assert order == ["first", "large", "small"]
+
+
+async def test_a_task_that_is_cancelled_keeps_nobody_waiting() -> None:
+    turns = Turns()
+    await turns.take(32 * KIB)
+    given_up = asyncio.create_task(turns.take(32 * KIB))
+    waiting = asyncio.create_task(turns.take(32 * KIB))
+    await asyncio.sleep(0)
+
+    given_up.cancel()
+
+    await waiting
