@@ -1,5 +1,5 @@
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
@@ -100,7 +100,7 @@ async def test_the_date_of_the_feed_is_sent_back_as_it_came() -> None:
 
 
 def _with(question: Question[Any], api: Api, cursor: Cursor | None) -> Question[Any]:
-    return Question(question.config, api, {}, cursor, question.enabled_at, question.asked_at)
+    return replace(question, api=api, cursor=cursor)
 
 
 async def test_not_modified_to_a_question_without_condition_is_no_feed() -> None:

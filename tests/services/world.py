@@ -15,6 +15,7 @@ from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.domain.target import LogTarget
 from hairtrigger.kit.http import Reply
 from hairtrigger.kit.trigger import Provider
+from hairtrigger.platform.parsers import Parsers
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
 from hairtrigger.services.accounts import SCOPES, Caller
@@ -147,7 +148,7 @@ async def a_world(
 ) -> World:
     secrets = Secrets(vault)
     catalogue = catalogue_of(providers, user_providers)
-    calls = Calls(Offline(), clock, secrets)
+    calls = Calls(Offline(), clock, secrets, Parsers())  # which start no process before something is parsed
     work = Wake()
     removing = Removing(store, clock, catalogue, calls, secrets, "https://hooks.test")
     async with store.transaction() as tx:

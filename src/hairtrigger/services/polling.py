@@ -16,6 +16,7 @@ from hairtrigger.domain.errors import (
     HairtriggerError,
     NotFound,
     NotReady,
+    ParseKilled,
     PollFailed,
     ProviderFailed,
     Unavailable,
@@ -108,6 +109,8 @@ class Poller:
         except TimeoutError:
             late = PollFailed(f"The poll took longer than {self.deadline}.")
             return await self._failed(run, late, Code.TIMED_OUT)
+        except ParseKilled as error:
+            return await self._failed(run, error, Code.PARSE_KILLED)
         except HairtriggerError as error:
             return await self._failed(run, error)
         except Exception:
