@@ -27,7 +27,7 @@ main(int(descriptor), Limits(float(cpu), float(wall), int(memory), int(result)))
 """
 _MEBIBYTE = 1024 * 1024
 _START_SECONDS = 60
-_LATER = 5  # seconds after the limit, should a parse have taken its own limits off
+_LATER = 2  # seconds after the limit, should a parse have taken its own limits off
 _TRIES = 2
 _LAST_WORDS = 4096  # bytes
 
