@@ -73,7 +73,7 @@ MEANING: Mapping[Code, str] = {
     Code.UNAVAILABLE: "was refused, because nothing could be stored at that moment; senders try again",
     Code.FAILED: "failed",
     Code.TIMED_OUT: "took too long and was given up; how far it had come before is kept",
-    Code.PARSE_KILLED: "was ended while the answer was being read, because reading it takes more than it may",
+    Code.PARSE_KILLED: "was ended because reading the answer takes more than it may",
     Code.BROKEN: "broke inside the service; its log says more",
     Code.CUT_OFF: "was cut off: the process that ran it stopped, died, stood still or lost its database",
     Code.CREDENTIALS_REFUSED: "failed: the provider no longer accepts the connection's credentials",
