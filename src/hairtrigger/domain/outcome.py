@@ -121,6 +121,7 @@ class Failure(StrEnum):
     TLS = "tls"
     UNREADABLE = "unreadable"
     UNSENDABLE = "unsendable"
+    TOO_LONG = "too_long"
     BROKEN = "broken"
     UNREACHABLE = "unreachable"
     # These three are told to users as `unreachable`: whoever chose the URL must not map our network by them.
@@ -139,6 +140,7 @@ FAILURE: Mapping[Failure, str] = {
     Failure.TLS: "no secure connection to the target could be made",
     Failure.UNREADABLE: "what the target answered could not be read",
     Failure.UNSENDABLE: "the target's address or headers can't be called",
+    Failure.TOO_LONG: "the template makes a message of the event that is too long to be sent",
     Failure.BROKEN: "the attempt broke inside the service; its log says more",
     Failure.UNREACHABLE: "the target could not be reached",
     Failure.DNS: "the target's name leads to no address",
