@@ -19,6 +19,7 @@ from hairtrigger.domain.errors import HairtriggerError, Invalid, Issue, Unavaila
 from hairtrigger.platform.batching import Batcher
 from hairtrigger.platform.clock import Clock, SystemClock
 from hairtrigger.platform.egress import Egress, EgressPolicy
+from hairtrigger.platform.parsers import Parsers
 from hairtrigger.platform.postgres import embedded
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import TOLD, Wake
@@ -96,6 +97,7 @@ class Resources:
     vault: Vault
     egress: Egress
     sandbox: Sandbox
+    parsers: Parsers
     watches: Sequence[Loop]
 
 
@@ -170,6 +172,7 @@ async def _resources(settings: Settings, clock: Clock) -> AsyncIterator[Resource
             _vault(settings),
             await stack.enter_async_context(Egress(EgressPolicy(tuple(settings.egress_allow), settings.connect_to))),
             await stack.enter_async_context(workers),
+            await stack.enter_async_context(Parsers(settings.parsers, settings.parse_limits)),
             watches,
         )
 
@@ -214,7 +217,7 @@ def _parts(settings: Settings, clock: Clock, resources: Resources) -> Parts:
     secrets = Secrets(vault)
     user_triggers = UserTriggers(resources.sandbox, egress)
     catalogue = catalogue_of(CATALOGUE, user_triggers.providers, settings.provider_urls)
-    calls = Calls(egress, clock, secrets)
+    calls = Calls(egress, clock, secrets, resources.parsers)
     removing = Removing(store, clock, catalogue, calls, secrets, settings.url)
     least_interval = timedelta(seconds=settings.least_polling_seconds)
     grace = timedelta(seconds=settings.schedule_grace_seconds)

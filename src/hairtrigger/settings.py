@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from hairtrigger.platform.http_server import Patience
+from hairtrigger.platform.parser_process import Limits as ParseLimits
 from hairtrigger.sandbox.code import MEBIBYTE, Limits
 
 Role = Literal["all", "api", "worker"]
@@ -105,6 +106,16 @@ class Settings(BaseSettings):
     head_seconds: int = Field(10, ge=1, description="A client that takes longer to send a request's head is cut.")
     body_seconds: int = Field(30, ge=1, description="A client that takes longer to send a request's body is cut.")
     answer_seconds: int = Field(30, ge=1, description="A client that reads nothing of its answer for so long is cut.")
+    parsers: int = Field(
+        2, ge=2, le=64, description="Processes that read feeds. One organisation has all but one of them at most."
+    )
+    parse_cpu_seconds: float = Field(10, gt=0, le=600, description="CPU time that reading one answer may take.")
+    parse_wall_seconds: float = Field(
+        30, gt=0, le=3600, description="How long reading one answer may take. Less than the poll's deadline."
+    )
+    parse_memory_bytes: int = Field(
+        512 * MEBIBYTE, ge=16 * MEBIBYTE, description="Memory that reading one answer may take."
+    )
     sandbox_workers: int = Field(2, ge=1, description="Processes that run users' JavaScript.")
     sandbox_unlocked: bool = Field(
         False, description="Whether users' JavaScript may run where Linux cannot lock its processes in (no seccomp)."
@@ -194,6 +205,10 @@ class Settings(BaseSettings):
         if given >= deadline:
             raise ValueError(f"{given:g} s is not less than {PREFIX}POLL_DEADLINE_SECONDS, {deadline} s")
         return given
+
+    @property
+    def parse_limits(self) -> ParseLimits:
+        return ParseLimits(self.parse_cpu_seconds, self.parse_wall_seconds, self.parse_memory_bytes)
 
     @property
     def sandbox_limits(self) -> Limits:

@@ -116,8 +116,11 @@ class Scene:
 
 
 @asynccontextmanager
-async def a_scene(store: Store, clock: ManualClock, vault: Vault, *providers: Provider) -> AsyncIterator[Scene]:
-    world = await a_world(store, clock, vault, *providers)
+async def a_scene(
+    store: Store, clock: ManualClock, vault: Vault, *providers: Provider, **outside: Any
+) -> AsyncIterator[Scene]:
+    """`outside` is what `a_world` takes by name."""
+    world = await a_world(store, clock, vault, *providers, **outside)
     catalogue = catalogue_of(providers, no_integrations)
     diagnosis = Diagnosis(clock, catalogue, DEADLINE, timedelta(minutes=1))
     statements, receivers, refusals = Statements(store), Receivers(store, world.secrets), Refusals(store, clock)

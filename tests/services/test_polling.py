@@ -471,6 +471,41 @@ async def test_a_poll_whose_process_died_between_two_pages_goes_on_from_the_seco
     assert [question.cursor for question in source.asked] == [None, {"page": 1}, {"page": 1}]
 
 
+async def test_very_many_events_are_stored_in_parts_and_the_cursor_with_the_last(
+    world: World, source: Source, item: UUID
+) -> None:
+    """So that the loop has its turn; a process that dies in between loses nothing, and nothing comes twice."""
+    many = [f"{number:04}" for number in range(1200)]
+    source.says(page(*many, seen=1))
+    [claimed] = (await world.poller.claim(10)).mine
+    with pytest.raises(Killed):
+        await world.poller_on(dying(world.store, at=3)).run(claimed)
+    assert (await world.keys(item), await cursor(world, item)) == (many[:1000], None)
+
+    world.clock.advance(world.poller.claiming.hold)
+    result = await polled(world)
+
+    assert (await world.keys(item), await cursor(world, item)) == (many, {"seen": 1})
+    assert (result.code, len(result.events), result.repeats) == (Code.ACCEPTED, 200, 1000)
+    assert (await world.outcomes(item, Kind.POLL))[-1].events == 200
+
+
+async def test_a_trigger_that_is_changed_while_parts_are_stored_gets_no_more_of_them(
+    world: World, source: Source, item: UUID
+) -> None:
+    source.says(page(*map(str, range(1200)), seen=1))
+
+    async def change(number: int) -> None:
+        if number == 2:
+            await _disable(world, item)
+
+    [claimed] = (await world.poller.claim(10)).mine
+    result = await world.poller_on(Meddled(world.store.engine, world.store.connect, before_begin=change)).run(claimed)
+
+    assert result.code == Code.STALE
+    assert len(await world.keys(item)) == 500
+
+
 async def test_how_long_a_poll_is_left_to_a_process_that_died_is_a_setting(world: World, item: UUID) -> None:
     await world.poller.claim(10)
     poller = replace(world.poller, claiming=replace(world.poller.claiming, beyond=seconds(5)))

@@ -13,8 +13,9 @@ from pydantic_core import from_json
 
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.domain.target import LogTarget
-from hairtrigger.kit.http import Reply
+from hairtrigger.kit.http import Http, Reply
 from hairtrigger.kit.trigger import Provider
+from hairtrigger.platform.parsers import Parsers
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
 from hairtrigger.services.accounts import SCOPES, Caller
@@ -144,10 +145,12 @@ async def a_world(
     vault: Vault,
     *providers: Provider,
     user_providers: UserProviders = no_integrations,
+    http: Http | None = None,
+    parsers: Parsers | None = None,
 ) -> World:
     secrets = Secrets(vault)
     catalogue = catalogue_of(providers, user_providers)
-    calls = Calls(Offline(), clock, secrets)
+    calls = Calls(http or Offline(), clock, secrets, parsers or Parsers())  # which start no process until they parse
     work = Wake()
     removing = Removing(store, clock, catalogue, calls, secrets, "https://hooks.test")
     async with store.transaction() as tx:

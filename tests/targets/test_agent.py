@@ -59,6 +59,15 @@ async def test_without_a_key_or_a_system_prompt_none_is_sent(egress: Egress, out
     assert [message["role"] for message in json.loads(seen.body)["messages"]] == ["user"]
 
 
+async def test_a_message_that_would_be_too_long_is_not_sent_and_told(egress: Egress, outgoing: Outgoing) -> None:
+    long = replace(outgoing, body=json.dumps("x" * 1_000_000).encode(), content_type="application/json")
+    result, seen = await sent(egress, long, completion(role="assistant", content="ok"), template="{{event}}" * 10_000)
+
+    assert (result.status, result.failure) == ("failed", Failure.TOO_LONG)
+    assert result.detail == "The template makes a message of more than 4 MB."
+    assert seen == []
+
+
 async def test_the_trace_goes_along(egress: Egress, outgoing: Outgoing) -> None:
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     _, (seen,) = await sent(egress, replace(outgoing, traceparent=trace), completion(role="assistant", content="ok"))

@@ -96,6 +96,10 @@ class MissingAtProvider(ProviderFailed):
     """The provider answered 404: what the trigger points at does not exist there."""
 
 
+class ParseKilled(ProviderFailed):
+    """Reading what came as the answer takes more than it may."""
+
+
 class PollFailed(HairtriggerError):
     """The poll did not finish; its cursor stays where it was."""
 

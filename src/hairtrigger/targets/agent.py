@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from hairtrigger.domain.outcome import Failure
 from hairtrigger.domain.target import AgentTarget, Outgoing, Sent
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.egress import Egress, EgressFailed, Reply
 from hairtrigger.targets.answers import KEPT, oddity, unreachable, unsuccessful
 from hairtrigger.targets.completion import Unreadable, message_in
-from hairtrigger.targets.template import rendered
+from hairtrigger.targets.template import TooLong, rendered
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,10 @@ class Agent:
     api_key: str | None = field(default=None, repr=False)
 
     async def send(self, outgoing: Outgoing) -> Sent:
-        messages = _opening(self.config, outgoing)
+        try:
+            messages = _opening(self.config, outgoing)
+        except TooLong as error:
+            return Sent("failed", None, str(error.__doc__), failure=Failure.TOO_LONG)
         request = {"model": self.config.model, "messages": messages, "user": str(outgoing.delivery_id)}
         try:
             reply = await self.egress.send(
