@@ -217,7 +217,7 @@ def _ended(done: Attempt) -> tuple[object, ...]:
         done.response_status,
         storable(done.detail),
         done.response,
-        None if said is None else json.dumps(storable_json(said)),
+        None if said is None else storable_json(said),
         done.started_at,
         done.finished_at,
         done.retry_at,
