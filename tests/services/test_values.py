@@ -22,6 +22,7 @@ from hairtrigger.providers import slack, typeform
 from hairtrigger.services.calls import Calls
 from hairtrigger.store.database import Store
 from tests.fakes.internet import Internet
+from tests.fakes.slack import signed as signed_by_slack
 from tests.fakes.typeform import Typeform, app, signed
 from tests.services.scene import Scene, a_scene
 from tests.support.clock import ManualClock
@@ -147,4 +148,14 @@ async def test_a_fault_of_ours_in_a_request_has_an_outcome_and_is_told_as_ours(s
     [outcome] = await scene.world.outcomes(id_, Kind.WEBHOOK)
     assert outcome.code is Code.BROKEN
     assert "a fault of ours" not in outcome.detail
-    assert "The fault is the service's" in await scene.summary(id_)
+    assert "The request at" in (said := await scene.summary(id_))
+    assert "broke inside the service" in said
+
+
+async def test_a_request_that_names_an_account_which_can_not_be_stored_is_unrouted(scene: Scene) -> None:
+    """Nor does it reach the account whose name is the same but for what can't be stored."""
+    ingest = replace(scene.ingest, app_secrets={"slack": ["s3cret"]})
+    told = {"type": "event_callback", "team_id": "T1\0", "event_id": "E1", "event_time": 1, "event": {"type": "x"}}
+    body = json.dumps(told).encode()
+    answer = await ingest.receive("slack", request(scene, body, **signed_by_slack(body, "s3cret", scene.clock.now())))
+    assert json.loads(answer.body)["reason"] == "unrouted"
