@@ -18,6 +18,8 @@ from hairtrigger.sandbox.code import MEBIBYTE, Limits
 Role = Literal["all", "api", "worker"]
 
 PREFIX = "HAIRTRIGGER_"
+_DAY, _YEAR = 86_400, 365 * 86_400  # seconds
+_CENTURY = 36_500  # days
 _LARGEST_PART = 32 * MEBIBYTE  # of what a worker of the sandbox sends or receives at once
 
 
@@ -72,8 +74,10 @@ class Settings(BaseSettings):
         default_factory=dict,
         description='Other places for hosts, like curl --connect-to, as JSON: {"api.example.com:443": "10.1.2.3:8443"}',
     )
-    least_polling_seconds: int = Field(10, ge=1, description="The shortest interval between two polls of a trigger.")
-    poll_deadline_seconds: int = Field(60, ge=1, description="A poll that takes longer is given up.")
+    least_polling_seconds: int = Field(
+        10, ge=1, le=_YEAR, description="The shortest interval between two polls of a trigger."
+    )
+    poll_deadline_seconds: int = Field(60, ge=1, le=_DAY, description="A poll that takes longer is given up.")
     concurrent_polls: int = Field(200, ge=1, description="Polls at a time, per process.")
     concurrent_polls_per_connection: int = Field(
         4, ge=1, description="Polls of one connection at a time, by all processes together."
@@ -86,15 +90,24 @@ class Settings(BaseSettings):
         description="How long a delivery is left to a process that died or stands still before another takes it over; "
         "a poll, so long after its deadline.",
     )
-    schedule_grace_seconds: int = Field(60, ge=1, description="A firing later than this counts as missed.")
+    schedule_grace_seconds: int = Field(60, ge=1, le=_YEAR, description="A firing later than this counts as missed.")
     event_days: int = Field(
-        30, ge=1, description="How long events are kept; longer only while a delivery of that day is on its way."
+        30,
+        ge=1,
+        le=_CENTURY,
+        description="How long events are kept; longer only while a delivery of that day is on its way.",
     )
     ledger_days: int = Field(
-        90, ge=1, description="How long attempts, outcomes and ended replays are kept. Not shorter than events."
+        90,
+        ge=1,
+        le=_CENTURY,
+        description="How long attempts, outcomes and ended replays are kept. Not shorter than events.",
     )
     key_days: int = Field(
-        30, ge=7, description="How long an event's key is remembered after it was last seen: a repeat starts nothing."
+        30,
+        ge=7,
+        le=_CENTURY,
+        description="How long an event's key is remembered after it was last seen: a repeat starts nothing.",
     )
     max_body_bytes: int = Field(1_048_576, ge=1024, description="The largest webhook body that is accepted.")
     max_waiting_requests: int = Field(

@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import text
 
 from hairtrigger.domain.errors import Unavailable
-from hairtrigger.domain.outcome import Code, Kind
-from hairtrigger.domain.retry import ATTEMPTS, DELAYS
+from hairtrigger.domain.outcome import Code, Failure, Kind
+from hairtrigger.domain.retry import AFTER_OUR_FAULT, ATTEMPTS, DELAYS
 from hairtrigger.domain.target import Outgoing, Sent, Target
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
@@ -25,7 +25,7 @@ from hairtrigger.store.database import Store
 from hairtrigger.store.events import Event
 from hairtrigger.store.history import AttemptRecord, Delivery
 from hairtrigger.store.projects import Project
-from tests.services.world import Meddled, World, a_world, at, until
+from tests.services.world import Meddled, World, a_world, until
 from tests.store.build import a_project, an_event
 from tests.support.clock import ManualClock
 
@@ -233,16 +233,79 @@ async def test_a_target_that_is_gone_gets_nothing_more(world: World, trigger: UU
     assert await world.firing.run_due() == 0
 
 
-async def test_a_fault_of_our_own_is_a_failed_attempt_like_any_other(
+async def test_a_fault_of_ours_during_a_call_is_told_as_ours_and_the_target_is_not_called_again(
     world: World, trigger: UUID, target: Endpoint
 ) -> None:
-    """It would be repeated for ever otherwise, and nobody told why."""
+    """The target may have taken the event. Nothing is lost: a replay delivers it, and the next one is not held up."""
+    await world.projects.update(world.caller, world.project_id, None, None, 5, None, "trigger")
     [event] = await happen(world, trigger, "a")
-    target.answers = [KeyError("not for the user")]
-    await work(world, target)
+    world.clock.advance(timedelta(seconds=1))
+    [following] = await happen(world, trigger, "b")
+    target.answers = [KeyError("not for the user"), DELIVERED]
+    async with running(a_dispatcher(world, target)):
+        await until(lambda: _all(world, [following], "delivered"))
+
     [attempt] = await attempts(world, event)
-    assert (attempt.status, attempt.detail) == ("failed", "The delivery broke inside the service; see its log.")
-    assert (await delivery(world, event)).next_attempt_at == at(world.clock, 5)
+    found = await delivery(world, event)
+    assert (attempt.status, attempt.failure, attempt.response_status) == ("failed", Failure.BROKEN, None)
+    assert "not the target's" in attempt.detail
+    assert "not for the user" not in attempt.detail
+    assert (found.status, found.detail, found.next_attempt_at) == ("dead", attempt.detail, None)
+    world.clock.advance(timedelta(days=30))
+    assert await requeue(world) == 0
+    assert len(target.received) == 2
+    assert await inflight(world) == 0
+
+
+async def test_a_fault_of_ours_before_the_call_is_tried_again_by_a_schedule_of_its_own(
+    world: World, trigger: UUID, target: Endpoint
+) -> None:
+    [event] = await happen(world, trigger, "a")
+
+    def broken(_: Project) -> Target:
+        target.called.set()
+        raise KeyError("not for the user")
+
+    waits = []
+    while True:
+        target.called.clear()
+        async with running(a_dispatcher(world, broken)) as dispatcher:
+            await asyncio.wait_for(target.called.wait(), 30)
+            await dispatcher.drain(LONG)
+        found = await delivery(world, event)
+        if found.next_attempt_at is None:
+            break
+        waits.append(found.next_attempt_at - world.clock.now())
+        world.clock.advance(waits[-1])
+        assert await requeue(world) == 1
+
+    assert waits == list(AFTER_OUR_FAULT)
+    assert found.status == "dead"
+    assert "before the target was called" in (found.detail or "")
+    assert {one.failure for one in await attempts(world, event)} == {Failure.BROKEN}
+    assert target.received == []
+
+
+async def test_what_broke_before_the_call_is_delivered_when_the_fault_is_mended(
+    world: World, trigger: UUID, target: Endpoint
+) -> None:
+    [event] = await happen(world, trigger, "a")
+    faults = [KeyError("of the process before")]
+
+    def mended(_: Project) -> Target:
+        if faults:
+            target.called.set()
+            raise faults.pop()
+        return target
+
+    for _ in range(2):
+        target.called.clear()
+        async with running(a_dispatcher(world, mended)) as dispatcher:
+            await asyncio.wait_for(target.called.wait(), 30)
+            await dispatcher.drain(LONG)
+        world.clock.advance(AFTER_OUR_FAULT[0])
+        await requeue(world)
+    assert [one.status for one in await attempts(world, event)] == ["failed", "delivered"]
 
 
 async def test_a_project_whose_target_cannot_be_made_fails_its_deliveries_and_no_others(

@@ -72,6 +72,10 @@ class RateLimited(HairtriggerError):
         self.retry_after = retry_after
 
 
+class Broken(HairtriggerError):
+    """This broke inside the service. The fault is the service's; its log says more."""
+
+
 class Unavailable(HairtriggerError):
     """The service can't store anything right now; nothing was accepted. Try again."""
 

@@ -141,7 +141,7 @@ FAILURE: Mapping[Failure, str] = {
     Failure.UNREADABLE: "what the target answered could not be read",
     Failure.UNSENDABLE: "the target's address or headers can't be called",
     Failure.TOO_LONG: "the template makes a message of the event that is too long to be sent",
-    Failure.BROKEN: "the attempt broke inside the service; its log says more",
+    Failure.BROKEN: "the attempt broke inside the service, which is no fault of the target; the log says more",
     Failure.UNREACHABLE: "the target could not be reached",
     Failure.DNS: "the target's name leads to no address",
     Failure.REFUSED_ADDRESS: "the target's address is one that this service does not call",

@@ -152,8 +152,8 @@ def _entry(found: Mapping[str, Any]) -> tuple[Mapping[str, Any], datetime | None
 def _moment(parsed: struct_time | None) -> datetime | None:
     """In UTC already. Years of which Python has no dates are none."""
     try:
-        return datetime(*parsed[:6], tzinfo=UTC) if parsed else None
-    except ValueError:
+        return datetime(*parsed[:5], min(parsed[5], 59), tzinfo=UTC) if parsed else None  # a leap second may be 60
+    except (ValueError, OverflowError):
         return None
 
 

@@ -12,7 +12,7 @@ import structlog
 
 from hairtrigger.domain.errors import Unavailable
 from hairtrigger.domain.outcome import Code, Failure, Kind
-from hairtrigger.domain.retry import delay_before
+from hairtrigger.domain.retry import delay_after_our_fault, delay_before
 from hairtrigger.domain.target import Outgoing, Sent, Target
 from hairtrigger.platform.batching import Batcher
 from hairtrigger.platform.clock import Clock
@@ -32,6 +32,12 @@ _MORE = timedelta(milliseconds=20)  # for slots to become free
 _MOST_CLAIMED = 200
 _LAST = timedelta(seconds=5)  # of a stop: for what has been answered and is not stored
 _NOT_STORED = "The target's answer can't be stored, so nothing of it is kept."
+_OUR_FAULT = "The fault is the service's, not the target's; the service's log says more."
+_NOT_CALLED = f"The delivery broke inside the service before the target was called. {_OUR_FAULT}"
+_MAYBE_CALLED = (
+    f"The delivery broke inside the service, and the target may have been called. {_OUR_FAULT} "
+    "So that nothing runs twice, it is not tried again by itself."
+)
 _NOBODY = UUID(int=0)
 
 
@@ -165,12 +171,23 @@ class Dispatcher:
             self._freed.set()
 
     async def _sent(self, claimed: Claimed, project: Project) -> Sent:
-        """A fault of ours is a failed attempt as well: repeated without end, it would never be told."""
+        """Call the target. A fault of ours is a failed attempt as well: repeated without end, it would never be told.
+
+        It does not follow the target's schedule, because the target has no part in it. Before the target was called the
+        delivery is safe to repeat, so it is, a few times. From then on the target may have taken the event, so the
+        delivery is a dead letter at once, which can be replayed.
+        """
         try:
-            return await self.target_of(project).send(_outgoing(claimed))
+            target, outgoing = self.target_of(project), _outgoing(claimed)
         except Exception:
-            log.exception("target broke", delivery=str(claimed.message.delivery_id))
-            return Sent("failed", None, "The delivery broke inside the service; see its log.", failure=Failure.BROKEN)
+            log.exception("a delivery broke before its target was called", delivery=str(claimed.message.delivery_id))
+            wait = delay_after_our_fault(claimed.message.attempt)
+            return Sent("failed", None, _NOT_CALLED, failure=Failure.BROKEN, retry_after=wait)
+        try:
+            return await target.send(outgoing)
+        except Exception:
+            log.exception("a delivery broke while its target was called", delivery=str(claimed.message.delivery_id))
+            return Sent("failed", None, _MAYBE_CALLED, failure=Failure.BROKEN)
 
     async def _finished(self, claimed: Claimed, sent: Sent, started: datetime) -> None:
         """While the database is away the outcome waits for it: given up, the target would be called once more.
@@ -216,6 +233,10 @@ class Dispatcher:
                 return attempt
             case "gone":
                 return replace(attempt, dead="The target answered 410 Gone; the trigger was disabled.")
+            case "failed" if sent.failure is Failure.BROKEN:
+                if sent.retry_after is None:
+                    return replace(attempt, dead=sent.detail)
+                return replace(attempt, retry_at=now + sent.retry_after)
             case "failed":
                 following = claimed.message.attempt + 1
                 wait = delay_before(following, jitter=self.jitter, retry_after=sent.retry_after)

@@ -15,6 +15,7 @@ from pydantic_core import from_json
 
 from hairtrigger.domain.errors import Invalid, Issue, NotFound, NotReady, RateLimited
 from hairtrigger.domain.event import bounded_key
+from hairtrigger.domain.instants import instant
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.egress import EgressFailed
 from hairtrigger.sandbox.code import (
@@ -250,7 +251,11 @@ class DryRuns:
             seen.add(key)
             data = redaction.json(from_json(draft.data))
             shown = redaction.whole(key)
-            found.append(FoundEvent(verdict, shown, prepared.type, draft.occurred_at or now, data))
+            found.append(
+                FoundEvent(
+                    verdict, shown, prepared.type, instant(draft.occurred_at) if draft.occurred_at else now, data
+                )
+            )
         return tuple(found)
 
 

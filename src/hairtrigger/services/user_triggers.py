@@ -3,13 +3,14 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from pydantic_core import to_json
 
 from hairtrigger.domain.errors import PollFailed
 from hairtrigger.domain.event import Draft, digest
+from hairtrigger.domain.instants import instant
 from hairtrigger.domain.slug import kebab
 from hairtrigger.kit.trigger import Page, Polling, PollingConfig, Provider, Question
 from hairtrigger.platform.egress import Egress, EgressFailed, Reason
@@ -164,7 +165,6 @@ def _digest(element: Any) -> str:
 
 def _instant(text: str) -> datetime | None:
     try:
-        parsed = datetime.fromisoformat(text)
-        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):  # no date, or none that there is in UTC
+        return instant(datetime.fromisoformat(text))
+    except ValueError:
         return None

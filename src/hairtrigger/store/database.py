@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from hairtrigger.domain.errors import HairtriggerError, Invalid, Unavailable
 from hairtrigger.store import partitions
+from hairtrigger.store.instants import read_instants
 
 _MIGRATION_TRIES = 20  # for the locks of busy tables
 _MIGRATION_LOCK = 7_420_317  # any number, as long as every process uses the same
@@ -32,7 +33,8 @@ _SESSION = {
     "jit": "off",
     "idle_in_transaction_session_timeout": "60s",  # a process that stands still must not hold its locks for ever
 }
-_UNSTORABLE = "A value can't be stored: text holds no NUL and no half surrogates, and numbers are finite."
+_UNSTORABLE = "A value can't be stored: text holds no NUL and no half surrogates, and numbers are finite and not huge."
+_TOO_LARGE = "A value can't be stored: it is too long for an index, or too deeply nested."
 _NO_PARTITION = re.compile(r"Partition key .* \(day\) = \(([\d-]+)\)")
 _AWAY = (
     OSError,
@@ -150,6 +152,8 @@ def _meanings() -> Iterator[None]:
         cause = _driver_error(error)
         if isinstance(cause, asyncpg.DataError):
             raise Invalid(_UNSTORABLE) from error
+        if isinstance(cause, asyncpg.ProgramLimitExceededError):
+            raise Invalid(_TOO_LARGE) from error
         if isinstance(cause, asyncpg.CheckViolationError) and (day := _NO_PARTITION.search(cause.detail or "")):
             raise _MissingPartition(date.fromisoformat(day[1])) from error
         if isinstance(error, PoolTimeout | OperationalError | InterfaceError) or isinstance(cause, _AWAY):
@@ -181,13 +185,15 @@ async def open_store(
     url = re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", url)
 
     async def connect(more_settings: Mapping[str, str]) -> Session:
-        return await asyncpg.connect(
+        session = await asyncpg.connect(
             url,
             timeout=_CONNECT_SECONDS,
             command_timeout=patience.total_seconds() if patience else None,
             server_settings={**_SESSION, **more_settings},
             target_session_attrs=SessionAttribute.read_write,
         )
+        await read_instants(session)
+        return session
 
     engine = create_async_engine(
         "postgresql+asyncpg://",
