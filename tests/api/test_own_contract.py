@@ -616,6 +616,23 @@ async def test_a_body_that_is_too_large_is_413_whoever_sends_it(anybody: httpx2.
         assert answer.status_code == 413
 
 
+@pytest.mark.parametrize("part", [b"[],", b'{"":0},'])
+async def test_json_of_very_many_parts_is_413_whoever_sends_it(anybody: httpx2.AsyncClient, part: bytes) -> None:
+    """It is no larger than other bodies, and takes many times as long to read."""
+    body = b'{"name": [' + part * 200_000 + b"[]]}"
+    for path in ("/v1/projects", "/projects/proj_none/triggers"):
+        answer = await anybody.post(path, content=body, headers={"content-type": "application/json"})
+        assert answer.status_code == 413
+        assert "more than 50000" in answer.text
+
+
+async def test_a_login_is_short(anybody: httpx2.AsyncClient) -> None:
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    assert (await anybody.post("/token", content=b"&" * 20_000, headers=form)).status_code == 413
+    multipart = {"content-type": "multipart/form-data; boundary=x" + ";" * 2000}
+    assert (await anybody.post("/token", content=b"--x--", headers=multipart)).status_code == 415
+
+
 async def test_no_answer_invites_a_browser_of_another_site(tenant: Tenant, anybody: httpx2.AsyncClient) -> None:
     page = {"origin": "https://evil.example", "access-control-request-method": "POST", "sec-fetch-site": "cross-site"}
     for client in (tenant.client, anybody):

@@ -17,8 +17,14 @@ from hairtrigger.services.accounts import TOKEN_LIFE, Accounts
 _ATTEMPTS = RateLimitItemPerMinute(10)  # for one e-mail address
 
 
+class _Form(BoundedRoute):
+    """A form is read before its sender is known, and slowly: a megabyte of "&" takes half a second."""
+
+    limit = 16 * 1024
+
+
 def router(accounts: Accounts) -> APIRouter:
-    routes = APIRouter(tags=["login"], route_class=BoundedRoute)
+    routes = APIRouter(tags=["login"], route_class=_Form)
     limiter = FixedWindowRateLimiter(MemoryStorage())
 
     @routes.post("/token", responses=problems(400, 401, 413, 422, 429, 503))
