@@ -1,4 +1,4 @@
-"""Stored values come back equal, over the whole range of what may come from outside."""
+"""A stored value comes back equal, over the whole range of what may come from outside."""
 
 import json
 from collections.abc import AsyncIterator
