@@ -154,7 +154,7 @@ async def test_a_fault_of_ours_in_a_request_has_an_outcome_and_is_told_as_ours(s
 
 
 async def test_a_request_that_names_an_account_which_can_not_be_stored_is_unrouted(scene: Scene) -> None:
-    """Nor does it reach the account whose name is the same but for what can't be stored."""
+    """The request does not reach the account whose name is the same but for what can't be stored."""
     ingest = replace(scene.ingest, app_secrets={"slack": ["s3cret"]})
     told = {"type": "event_callback", "team_id": "T1\0", "event_id": "E1", "event_time": 1, "event": {"type": "x"}}
     body = json.dumps(told).encode()

@@ -1,4 +1,4 @@
-"""What is stored comes back equal, over the whole range of what may come from outside."""
+"""A stored value comes back equal, over the whole range of what may come from outside."""
 
 import json
 from collections.abc import AsyncIterator
@@ -72,7 +72,7 @@ def same(found: datetime, expected: datetime) -> bool:
 async def test_every_instant_comes_back_equal_and_aware(
     store: Store, statements: Statements, given_: list[datetime]
 ) -> None:
-    """By either way to the database: as a value, as an array, in a table's column and as a filter."""
+    """The two ways to the database agree: as values, arrays, columns of a table and filters."""
     rows: list[dict[str, Any]] = [{"task": str(uuid4()), "next_at": one, "state": {}} for one in given_]
     async with store.transaction() as tx:
         await tx.connection.execute(insert(upkeep), rows)
@@ -114,7 +114,7 @@ def drafts() -> st.SearchStrategy[Draft]:
 async def test_every_draft_becomes_an_event_that_every_reader_finds_as_it_was_stored(
     store: Store, statements: Statements, trigger: ProjectTrigger, draft: Draft
 ) -> None:
-    """From a poll and from a request; and the delivery that is made of it holds the same event."""
+    """Polls and requests store it alike, and the delivery that is made of it holds the same event."""
     polled = event_from(trigger, draft, NOW)
     async with store.transaction() as tx:
         assert await events.append(tx, [polled]) == {polled.id}
@@ -178,7 +178,7 @@ async def test_any_cursor_and_any_error_of_a_poll_is_stored(
 
 
 def _plain(value: Any) -> bool:
-    """Whether it is JSON without half surrogates."""
+    """Return whether it is JSON without half surrogates."""
     try:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except ValueError:
@@ -199,7 +199,7 @@ async def test_any_sentence_of_an_outcome_is_stored(store: Store, trigger: Proje
 
 @pytest.mark.parametrize("deep", ["[" * 50_000 + "]" * 50_000])
 async def test_what_is_beyond_a_limit_of_the_database_is_told_as_the_value_s_fault(store: Store, deep: str) -> None:
-    """And not as a fault of ours, or as something to try again."""
+    """It is no fault of ours, and nothing to try again."""
     with pytest.raises(Invalid, match="too deeply nested"):
         async with store.transaction() as tx:
             await tx.connection.execute(text("SELECT CAST(CAST(:deep AS text) AS jsonb)"), {"deep": deep})

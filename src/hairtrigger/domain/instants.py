@@ -1,7 +1,7 @@
-"""Instants: the one calendar into which every time from outside is brought before anything is done with it.
+"""Instants: the one calendar into which every time from outside is brought first.
 
-The calendar runs from the first to the last microsecond of the years 1 to 9999 in UTC. A time that somebody else's
-message holds never makes us refuse the message: where UTC's calendar lacks it, its nearest end stands for it. A time
+The calendar runs from the first to the last microsecond of the years 1 to 9999 in UTC. A time in a message
+from outside never makes us refuse the message: where UTC's calendar lacks it, its nearest end stands for it. A time
 that a caller asks of us (`run_at`, `expires_at`, `since`) is refused with a sentence there, because doing something at
 another time would not be what was asked.
 """

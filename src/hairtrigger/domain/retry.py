@@ -26,7 +26,6 @@ DELAYS = (
 ATTEMPTS = len(DELAYS)
 SPREAD = 0.2
 LONGEST_RETRY_AFTER = timedelta(hours=24)
-_LONGEST_READ = 10**10  # seconds
 # After attempt 1, 2, … that broke inside the service before the target was called.
 AFTER_OUR_FAULT = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30))
 
@@ -58,8 +57,8 @@ def delay_after_our_fault(attempt: int) -> timedelta | None:
 def parse_retry_after(value: str, now: datetime) -> timedelta | None:
     """Seconds or an HTTP date (RFC 9110, 10.2.3), none for anything else. A date that has passed is no wait."""
     text = value.strip()
-    if re.fullmatch("[0-9]{1,100}", text):
-        return timedelta(seconds=min(int(text), _LONGEST_READ))
+    if re.fullmatch("[0-9]{1,10}", text):
+        return timedelta(seconds=int(text))
     try:
         date = parsedate_to_datetime(text)
     except (ValueError, TypeError, OverflowError):

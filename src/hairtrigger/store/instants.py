@@ -1,4 +1,4 @@
-"""How instants travel to and from the database, so that what is stored comes back equal and aware.
+"""Instants are written to the database and read from it here, so that each comes back equal and aware.
 
 By itself the driver stores the first and the last microsecond of Python's calendar as `-infinity` and `infinity`, reads
 those as times without an offset, takes a time without an offset for one of this machine's zone, and fails at rows that
