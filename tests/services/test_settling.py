@@ -87,9 +87,9 @@ async def test_a_result_that_cannot_be_stored_fails_nobody_elses(world: World) -
 
     codes = await polled_together(world, world.poller, Settling(world.store))
 
-    assert sorted(codes) == [Code.ACCEPTED, Code.ACCEPTED, Code.FAILED]
+    assert sorted(codes) == [Code.ACCEPTED, Code.ACCEPTED, Code.BROKEN]
     assert [await world.keys(ids[name]) for name in ("a", "bad", "b")] == [["a"], [], ["b"]]
-    assert await world.codes(ids["bad"], Kind.POLL) == [Code.FAILED]
+    assert await world.codes(ids["bad"], Kind.POLL) == [Code.BROKEN]
     assert (await world.clockwork(ids["bad"])).cursor is None
     assert (await world.clockwork(ids["bad"])).lease is None
 
