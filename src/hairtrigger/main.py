@@ -151,9 +151,13 @@ async def _resources(settings: Settings, clock: Clock) -> AsyncIterator[Resource
         compiled = asyncio.create_task(Sandbox.compiled())  # beside the database's start
         stack.callback(compiled.cancel)
         url, direct_url, watches = await stack.enter_async_context(_database(settings))
-        async with open_store(direct_url, connections=1, patience=None) as migrating:
+        without = settings.database_without
+        async with open_store(direct_url, connections=1, patience=None, without=without) as migrating:
             await migrating.migrate()
-        store = await stack.enter_async_context(open_store(url, connections=settings.database_connections - COMMITTERS))
+            await migrating.check()
+        connections = settings.database_connections - COMMITTERS
+        store = await stack.enter_async_context(open_store(url, connections=connections, without=without))
+        await store.check()
         with suppress(Unavailable):  # somebody is at them; the loop will be back
             async with store.transaction() as tx:
                 await partitions.make_ahead(tx, clock.now().date())

@@ -46,6 +46,12 @@ class Settings(BaseSettings):
         description="The same database past a pooler like PgBouncer, for migrations and wake-ups. Default: "
         "HAIRTRIGGER_DATABASE_URL",
     )
+    database_without: list[Literal["fsync", "full_page_writes"]] = Field(
+        default_factory=list,
+        description="Safeguards that your PostgreSQL may have switched off, as JSON: "
+        '["full_page_writes"] where the file system writes whole pages, like ZFS. Without fsync, what was accepted can '
+        "be lost. Default: none.",
+    )
     role: Role = Field(
         "all",
         description="What this process does: api (HTTP), worker (polls, schedules, deliveries) or all. "
