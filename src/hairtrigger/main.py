@@ -269,6 +269,7 @@ def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tupl
         webhooks=WebhookEndpoint(ingest, settings.url, settings.max_body_bytes, leaving.is_set),
         writable=store.writable,
         leaving=leaving.is_set,
+        proxies=[str(network) for network in settings.trusted_proxies],
         own=v1_app(
             OwnServices(
                 store=store,

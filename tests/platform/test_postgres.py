@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from anyio import to_thread
 from sqlalchemy import NullPool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -153,7 +154,7 @@ async def test_a_killed_server_that_nothing_has_reaped_is_no_obstacle(directory:
         os.kill(pid, signal.SIGKILL)
         parent.kill()
         parent.wait()
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # it has ended, and stays a zombie
+        await to_thread.run_sync(os.waitid, os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # it has ended, and stays a zombie
         assert (directory / "cluster" / "postmaster.pid").read_text().split()[0] == str(pid)
         try:
             async with embedded(directory) as server:
@@ -161,7 +162,7 @@ async def test_a_killed_server_that_nothing_has_reaped_is_no_obstacle(directory:
                 assert server.pid != pid
                 assert await ask(server.url, "SELECT 1") == 1
         finally:
-            os.waitpid(pid, 0)
+            await to_thread.run_sync(os.waitpid, pid, 0)
 
 
 @contextmanager

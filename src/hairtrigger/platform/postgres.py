@@ -276,9 +276,11 @@ def _socket_folder(cluster: Path, user: pwd.struct_passwd) -> Iterator[Path]:
 
 
 def _forget_the_dead(cluster: Path, *lock_files: Path) -> None:
-    """Removes what PostgreSQL would respect though no server of this cluster is left: lock files that a power failure
-    left empty or damaged, and those with the number of a process that has ended, or is another one by now (in containers
-    numbers come again, and one that nothing reaps keeps its number)."""
+    """Removes what PostgreSQL would respect though no server of this cluster is left.
+
+    That is lock files that a power failure left empty or damaged, and those with the number of a process that has ended
+    or is another one by now. In containers numbers come again, and a process that nothing reaps keeps its number.
+    """
     for file in lock_files:
         with suppress(FileNotFoundError):
             number = b"".join(file.read_bytes().split()[:1]).decode("ascii", "replace").removeprefix("-")
