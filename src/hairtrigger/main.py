@@ -19,6 +19,7 @@ from hairtrigger.domain.errors import HairtriggerError, Invalid, Issue, Unavaila
 from hairtrigger.platform.batching import Batcher
 from hairtrigger.platform.clock import Clock, SystemClock
 from hairtrigger.platform.egress import Egress, EgressPolicy
+from hairtrigger.platform.peers import Proxies
 from hairtrigger.platform.postgres import embedded
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import TOLD, Wake
@@ -308,6 +309,7 @@ def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tupl
             ),
             settings.url,
             settings.max_body_bytes,
+            Proxies(settings.trusted_proxies),
         ),
     )
 
