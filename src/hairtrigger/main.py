@@ -20,6 +20,7 @@ from hairtrigger.platform.batching import Batcher
 from hairtrigger.platform.clock import Clock, SystemClock
 from hairtrigger.platform.egress import Egress, EgressPolicy
 from hairtrigger.platform.parsers import Parsers
+from hairtrigger.platform.peers import Proxies
 from hairtrigger.platform.postgres import embedded
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import TOLD, Wake
@@ -153,9 +154,13 @@ async def _resources(settings: Settings, clock: Clock) -> AsyncIterator[Resource
         compiled = asyncio.create_task(Sandbox.compiled())  # beside the database's start
         stack.callback(compiled.cancel)
         url, direct_url, watches = await stack.enter_async_context(_database(settings))
-        async with open_store(direct_url, connections=1, patience=None) as migrating:
+        without = settings.database_without
+        async with open_store(direct_url, connections=1, patience=None, without=without) as migrating:
             await migrating.migrate()
-        store = await stack.enter_async_context(open_store(url, connections=settings.database_connections - COMMITTERS))
+            await migrating.check()
+        connections = settings.database_connections - COMMITTERS
+        store = await stack.enter_async_context(open_store(url, connections=connections, without=without))
+        await store.check()
         with suppress(Unavailable):  # somebody is at them; the loop will be back
             async with store.transaction() as tx:
                 await partitions.make_ahead(tx, clock.now().date())
@@ -268,6 +273,7 @@ def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tupl
         webhooks=WebhookEndpoint(ingest, settings.url, settings.max_body_bytes, leaving.is_set),
         writable=store.writable,
         leaving=leaving.is_set,
+        proxies=[str(network) for network in settings.trusted_proxies],
         own=v1_app(
             OwnServices(
                 store=store,
@@ -306,6 +312,7 @@ def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tupl
             ),
             settings.url,
             settings.max_body_bytes,
+            Proxies(settings.trusted_proxies),
         ),
     )
 

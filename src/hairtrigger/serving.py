@@ -41,7 +41,13 @@ async def run(settings: Settings, listener: socket.socket, *, demo: bool) -> Non
                 replace(known, url=settings.url).save(settings.data_dir)
             if demo:
                 app.asgi.routes.insert(0, demonstration.route())
-            server = HttpServer(app.asgi, settings.patience, settings.stop_within)
+            server = HttpServer(
+                app.asgi,
+                settings.patience,
+                settings.stop_within,
+                room=settings.max_receiving_bytes,
+                proxies=settings.trusted_proxies,
+            )
             stopping = _stop_signals()
             settled()
             serving = asyncio.create_task(server.serve(sockets=[listener]))

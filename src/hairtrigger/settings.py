@@ -30,6 +30,10 @@ def _data_dir() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "hairtrigger"
 
 
+def _this_machine() -> list[IPv4Network | IPv6Network]:
+    return [IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")]
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
@@ -48,6 +52,12 @@ class Settings(BaseSettings):
         None,
         description="The same database past a pooler like PgBouncer, for migrations and wake-ups. Default: "
         "HAIRTRIGGER_DATABASE_URL",
+    )
+    database_without: list[Literal["fsync", "full_page_writes"]] = Field(
+        default_factory=list,
+        description="Safeguards that your PostgreSQL may have switched off, as JSON: "
+        '["full_page_writes"] where the file system writes whole pages, like ZFS. Without fsync, what was accepted can '
+        "be lost. Default: none.",
     )
     role: Role = Field(
         "all",
@@ -115,6 +125,17 @@ class Settings(BaseSettings):
     )
     max_waiting_bytes: int = Field(
         64 * MEBIBYTE, ge=MEBIBYTE, description="The same for the size of all their events together."
+    )
+    max_receiving_bytes: int = Field(
+        64 * MEBIBYTE,
+        ge=32 * MEBIBYTE,
+        description="The size of all requests that are being received or answered, per process. Whoever sends most is "
+        "answered with 503 when it is reached.",
+    )
+    trusted_proxies: list[IPv4Network | IPv6Network] = Field(
+        default_factory=_this_machine,
+        description="Networks of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, as JSON: "
+        '["10.1.0.0/16"]. Default: this machine.',
     )
     head_seconds: int = Field(10, ge=1, description="A client that takes longer to send a request's head is cut.")
     body_seconds: int = Field(30, ge=1, description="A client that takes longer to send a request's body is cut.")
@@ -202,6 +223,13 @@ class Settings(BaseSettings):
     def _not_before_the_events(cls, given: int, others: ValidationInfo) -> int:
         if given < (events := others.data.get("event_days", given)):
             raise ValueError(f"{given} is less than {PREFIX}EVENT_DAYS, {events}: attempts tell what was delivered")
+        return given
+
+    @field_validator("max_receiving_bytes")
+    @classmethod
+    def _room_for_a_body(cls, given: int, others: ValidationInfo) -> int:
+        if given < 2 * (body := others.data.get("max_body_bytes", 0)):
+            raise ValueError(f"{given} is less than twice {PREFIX}MAX_BODY_BYTES, {body}")
         return given
 
     @field_validator("egress_connect_to")

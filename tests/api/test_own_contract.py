@@ -1,7 +1,9 @@
 """Our own routes under /v1: what they take, what they show, and what they never show again."""
 
+import asyncio
 import json
 import re
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,6 +11,8 @@ from uuid import UUID, uuid4
 
 import httpx2
 import pytest
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import text
 
 from hairtrigger.main import Application
@@ -326,19 +330,175 @@ async def test_logging_in_says_the_same_of_a_wrong_password_and_of_nobody(
     wrong = await anybody.post("/token", data={"username": tenant.email, "password": "wrong"})
     nobody = await anybody.post("/token", data={"username": f"{uuid4()}@example.com", "password": "wrong"})
     assert (wrong.status_code, wrong.json()) == (nobody.status_code, nobody.json())
-    assert wrong.status_code == 401
-    assert wrong.headers["www-authenticate"] == "Bearer"
+    assert wrong.status_code == 400
+    sentence = "The e-mail address or the password is wrong."
+    assert wrong.json() == {"error": "invalid_grant", "error_description": sentence, "detail": sentence}
 
 
-async def test_guessing_a_password_is_slowed_down(tenant: Tenant, anybody: httpx2.AsyncClient) -> None:
-    async def guess(username: str) -> httpx2.Response:
-        return await anybody.post("/token", data={"username": username, "password": "wrong"})
+@pytest.mark.parametrize(
+    ("form", "error"),
+    [
+        ({"grant_type": "client_credentials"}, "unsupported_grant_type"),
+        ({"grant_type": "refresh_token", "username": "a@b", "password": "p"}, "unsupported_grant_type"),
+        ({"grant_type": "password", "username": "a@b"}, "invalid_request"),
+        ({"grant_type": "password", "password": "p"}, "invalid_request"),
+        ({}, "invalid_request"),
+        ({"username": "\0", "password": "p"}, "invalid_request"),
+    ],
+)
+async def test_a_form_that_gives_no_token_says_why_as_oauth_does(
+    anybody: httpx2.AsyncClient, form: dict[str, str], error: str
+) -> None:
+    answer = await anybody.post("/token", data=form)
+    assert (answer.status_code, answer.json()["error"]) == (400, error)
+    assert answer.json()["detail"] == answer.json()["error_description"] != ""
 
-    answers = [await guess(name) for name in (tenant.email, tenant.email.upper(), f" {tenant.email} ") * 4]
-    refused = next(answer for answer in answers if answer.status_code != 401)
+
+@pytest.mark.parametrize("content_type", ["application/json", "multipart/form-data", "text/plain", ""])
+async def test_what_is_no_form_gives_no_token(anybody: httpx2.AsyncClient, content_type: str) -> None:
+    answer = await anybody.post("/token", content=b'{"username": "a"}', headers={"content-type": content_type})
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize("password", [PASSWORD, "wrong"])
+async def test_no_cache_keeps_a_token(tenant: Tenant, anybody: httpx2.AsyncClient, password: str) -> None:
+    form = {"grant_type": "password", "username": tenant.email, "password": password}
+    answer = await anybody.post("/token", data=form)
+    assert answer.status_code == (200 if password == PASSWORD else 400)
+    assert (answer.headers["cache-control"], answer.headers["pragma"]) == ("no-store", "no-cache")
+
+
+async def test_guessing_a_password_is_slowed_down_and_its_owner_is_not(
+    tenant: Tenant, anybody: httpx2.AsyncClient
+) -> None:
+    async def log_in(username: str, password: str = "wrong") -> httpx2.Response:
+        return await anybody.post("/token", data={"username": username, "password": password})
+
+    answers = [await log_in(name) for name in (tenant.email, tenant.email.upper(), f" {tenant.email} ") * 4]
+    refused = next(answer for answer in answers if answer.status_code != 400)
     assert refused.status_code == 429
+    assert refused.json()["error"] == "temporarily_unavailable"
     assert int(refused.headers["retry-after"]) > 0
-    assert (await guess(f"{uuid4()}@example.com")).status_code == 401, "others are not held up"
+    assert (await log_in(f"{uuid4()}@example.com")).status_code == 400, "others are not held up"
+    assert (await log_in(tenant.email, PASSWORD)).status_code == 200, "nor is the owner"
+
+
+async def test_two_passwords_are_looked_at_at_a_time_whether_their_users_exist_or_not(
+    tenant: Tenant, anybody: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hasher = _Counting()
+    monkeypatch.setattr("hairtrigger.services.accounts._passwords", PasswordHash((hasher,)))
+
+    async def log_in(email: str) -> int:
+        return (await anybody.post("/token", data={"username": email, "password": "wrong"})).status_code
+
+    names = [tenant.email, *(f"{uuid4()}@example.com" for _ in range(5))]
+    assert await asyncio.gather(*map(log_in, names)) == [400] * 6
+    assert (hasher.most, hasher.count) == (2, 6)
+
+
+async def test_logins_beyond_those_that_can_wait_are_429(
+    anybody: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hasher = _Counting(let_go=threading.Event())
+    monkeypatch.setattr("hairtrigger.services.accounts._passwords", PasswordHash((hasher,)))
+
+    async def log_in() -> httpx2.Response:
+        return await anybody.post("/token", data={"username": f"{uuid4()}@example.com", "password": "wrong"})
+
+    tasks = [asyncio.create_task(log_in()) for _ in range(30)]
+    refused = 0
+    while refused < 30 - 18:
+        await asyncio.wait([task for task in tasks if not task.done()], return_when=asyncio.FIRST_COMPLETED)
+        refused = sum(task.done() for task in tasks)
+    for task in tasks:
+        if task.done():
+            assert task.result().status_code == 429
+            assert int(task.result().headers["retry-after"]) > 0
+            assert task.result().json()["error"] == "temporarily_unavailable"
+    hasher.let_go.set()
+    await asyncio.gather(*tasks)
+    assert hasher.most <= 2
+
+
+class _Counting(Argon2Hasher):
+    """Counts the passwords that are looked at, in all and at a time. The first two of them meet."""
+
+    def __init__(self, let_go: threading.Event | None = None) -> None:
+        super().__init__(time_cost=1, memory_cost=8, parallelism=1)
+        self.let_go = let_go or threading.Event()
+        self.count = self.at_once = self.most = 0
+        self._together = None if let_go else threading.Barrier(2)
+        self._lock = threading.Lock()
+
+    def verify(self, password: str | bytes, hash: str | bytes) -> bool:  # noqa: A002
+        with self._lock:
+            self.count += 1
+            self.at_once += 1
+            self.most = max(self.most, self.at_once)
+        if self._together:
+            self._together.wait(60)
+        else:
+            self.let_go.wait(60)
+        with self._lock:
+            self.at_once -= 1
+        return super().verify(password, hash)
+
+
+async def test_right_passwords_do_not_count(tenant: Tenant, anybody: httpx2.AsyncClient) -> None:
+    for _ in range(30):
+        answer = await anybody.post("/token", data={"username": tenant.email, "password": PASSWORD})
+        assert answer.status_code == 200
+
+
+async def test_an_answer_is_not_handed_to_a_caller_with_other_rights(
+    tenant: Tenant, anybody: httpx2.AsyncClient
+) -> None:
+    """Neither under the same key nor by telling that the key was used."""
+    body = {"name": "More", "scopes": [TRIGGER_API, INTEGRATION_API]}
+    first = await tenant.client.post("/v1/api-keys", json=body, headers={"idempotency-key": "once"})
+    assert first.status_code == 201
+    fewer = {"authorization": f"Bearer {await tenant.key(TRIGGER_API)}", "idempotency-key": "once"}
+    _is_problem(await anybody.post("/v1/api-keys", json=body, headers=fewer), 403)
+
+    again = await tenant.client.post("/v1/api-keys", json=body, headers={"idempotency-key": "once"})
+    assert again.json() == first.json()
+    same = {**body, "scopes": [TRIGGER_API]}
+    own = [await anybody.post("/v1/api-keys", json=same, headers=fewer) for _ in range(2)]
+    assert [answer.status_code for answer in own] == [201, 201]
+    assert own[0].json() == own[1].json()
+
+
+async def test_an_organisation_that_the_operator_made_is_not_told_to_another_user(
+    tenant: Tenant, anybody: httpx2.AsyncClient, service: Application
+) -> None:
+    body = {"name": "Acme", "email": f"{uuid4()}@example.com", "password": PASSWORD}
+    once = {"idempotency-key": "once"}
+    assert (await tenant.client.post("/v1/organizations", json=body, headers=once)).status_code == 201
+    async with service.store.transaction() as tx:
+        await tx.connection.execute(
+            text("UPDATE app_user SET operator = false WHERE email = :email"), {"email": tenant.email}
+        )
+    _is_problem(await tenant.client.post("/v1/organizations", json=body, headers=once), 403)
+
+
+@pytest.mark.parametrize("path", ["/v1/projects", "/v1/polling-code/dry-run", "/projects/proj_none/triggers"])
+@pytest.mark.parametrize("headers", [{}, {"idempotency-key": "key"}])
+async def test_nothing_is_read_of_a_body_before_its_sender_is_known(
+    service: Application, path: str, headers: dict[str, str]
+) -> None:
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        raise AssertionError("the body was read")
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
+    await service.asgi({**scope, "headers": raw, "client": ("127.0.0.1", 1), "scheme": "http"}, receive, send)
+    assert sent[0]["status"] == 401
 
 
 # -- events and deliveries
@@ -603,7 +763,7 @@ async def test_text_that_no_database_holds_is_422(tenant: Tenant, path: str, bod
 
 
 @pytest.mark.parametrize("path", ["/v1/projects", "/projects/proj_none/triggers", "/token"])
-async def test_a_body_that_is_too_large_is_413_whoever_sends_it(anybody: httpx2.AsyncClient, path: str) -> None:
+async def test_a_body_that_is_too_large_is_413(tenant: Tenant, path: str) -> None:
     body = b"&".join([b"name=" + b"x" * 500_000] * 6)
 
     async def in_pieces() -> AsyncIterator[bytes]:
@@ -612,7 +772,7 @@ async def test_a_body_that_is_too_large_is_413_whoever_sends_it(anybody: httpx2.
 
     kind = "application/x-www-form-urlencoded" if path == "/token" else "application/json"
     for content in (body, in_pieces()):
-        answer = await anybody.post(path, content=content, headers={"content-type": kind})
+        answer = await tenant.client.post(path, content=content, headers={"content-type": kind})
         assert answer.status_code == 413
 
 

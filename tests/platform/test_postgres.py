@@ -1,4 +1,5 @@
 # nothing else runs in this loop
+import ctypes
 import os
 import re
 import shutil
@@ -8,10 +9,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from anyio import to_thread
 from sqlalchemy import NullPool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -130,7 +133,7 @@ async def test_a_server_killed_with_9_recovers_at_the_next_start(directory: Path
         assert "not properly shut down" in (directory / "server.log").read_text()
 
 
-@pytest.mark.parametrize("left", ["{other}\n/data\n", ""])
+@pytest.mark.parametrize("left", ["{other}\n/data\n", "", "garbage\n", "../../etc\n", "4194999\n", "\xff\xff"])
 async def test_lock_files_that_mean_nobody_any_more_are_no_obstacle(directory: Path, left: str) -> None:
     owner = (directory / "cluster").owner()
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE, user=owner if os.geteuid() == 0 else None) as other:
@@ -141,6 +144,48 @@ async def test_lock_files_that_mean_nobody_any_more_are_no_obstacle(directory: P
 
         async with embedded(directory) as server:
             assert await ask(server.url, "SELECT 1") == 1
+
+
+async def test_a_killed_server_that_nothing_has_reaped_is_no_obstacle(directory: Path) -> None:
+    """As in a container whose first process reaps nothing: here that is the test."""
+    with inheriting_orphans(), child(directory) as parent:
+        assert parent.stdout
+        pid = int(parent.stdout.readline())
+        os.kill(pid, signal.SIGKILL)
+        parent.kill()
+        parent.wait()
+        await to_thread.run_sync(os.waitid, os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # it has ended, and stays a zombie
+        assert (directory / "cluster" / "postmaster.pid").read_text().split()[0] == str(pid)
+        try:
+            async with embedded(directory) as server:
+                assert Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
+                assert server.pid != pid
+                assert await ask(server.url, "SELECT 1") == 1
+        finally:
+            await to_thread.run_sync(os.waitpid, pid, 0)
+
+
+@contextmanager
+def inheriting_orphans() -> Iterator[None]:
+    """Processes whose parent has ended become this one's."""
+    become_subreaper = 36
+    ctypes.CDLL(None).prctl(become_subreaper, 1)
+    try:
+        yield
+    finally:
+        ctypes.CDLL(None).prctl(become_subreaper, 0)
+
+
+async def test_the_number_of_another_clusters_server_is_no_obstacle(directory: Path, folder: Path) -> None:
+    owner = (directory / "cluster").owner()
+    async with embedded(folder / "postgres") as other:
+        for name in ("postmaster.pid", ".s.PGSQL.5432.lock"):
+            file = directory / "cluster" / name
+            file.write_text(f"{other.pid}\n")
+            shutil.chown(file, owner)
+        async with embedded(directory) as server:
+            assert await ask(server.url, "SELECT 1") == 1
+        assert await ask(other.url, "SELECT 1") == 1
 
 
 async def test_a_server_shuts_down_when_its_parent_is_killed_with_9(directory: Path) -> None:

@@ -47,7 +47,7 @@ class Server:
 
     def _launch(self) -> None:
         command = [str(self.binaries / "postgres"), "-D", str(self.cluster), "-k", str(self.sockets), "-h", ""]
-        options = [part for setting in ("fsync=off", *self.settings) for part in ("-c", setting)]
+        options = [part for setting in self.settings for part in ("-c", setting)]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, *options], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", **_as(self.user)

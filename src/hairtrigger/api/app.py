@@ -1,6 +1,6 @@
 """The three APIs under one roof, the webhook route before it, and the health of it all."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
@@ -25,6 +25,7 @@ def service_app(
     integrations: ASGIApp,
     projects: ASGIApp,
     leaving: Callable[[], bool] = lambda: False,
+    proxies: Sequence[str] = ("127.0.0.1",),
 ) -> Router:
     """A webhook is matched first and passes through no middleware: it says itself what the others are told to say."""
     roof = Starlette(
@@ -38,7 +39,9 @@ def service_app(
         middleware=[Middleware(EveryAnswer, leaving=leaving)],
         exception_handlers={HTTPException: _nowhere},
     )
-    heard = cast("ASGIApp", ProxyHeadersMiddleware(cast("Any", roof)))  # types that say the same in other words
+    heard = cast(
+        "ASGIApp", ProxyHeadersMiddleware(cast("Any", roof), list(proxies))
+    )  # types that say the same in other words
     return Router([Route("/v1/webhooks/{webhook_id}", webhooks, methods=["POST"]), Mount("/", heard)])
 
 

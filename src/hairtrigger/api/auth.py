@@ -1,10 +1,13 @@
-"""Who may call: one bearer credential, checked in one place."""
+"""Who may call: one bearer credential, checked in one place and before anything of a body is read."""
 
 from dataclasses import dataclass
 
+from fastapi.routing import APIRoute
 from fastapi.security import OAuth2PasswordBearer
 from starlette.requests import Request
+from starlette.responses import Response
 
+from hairtrigger.api.bodies import BoundedRequest, Handler
 from hairtrigger.domain.errors import Unauthenticated
 from hairtrigger.services.accounts import TRIGGER_API, Accounts, Caller
 
@@ -21,12 +24,30 @@ def bearer_value(request: Request) -> str:
 
 @dataclass(frozen=True)
 class Authenticator:
-    """A dependency: the caller of a request, who must have one of `scopes`."""
+    """A dependency: the caller of a request, who must have one of `scopes`. A request is asked for it once."""
 
     accounts: Accounts
     scopes: tuple[str, ...] = (TRIGGER_API,)
 
     async def __call__(self, request: Request) -> Caller:
-        caller = await self.accounts.by_bearer(bearer_value(request))
+        caller: Caller | None = getattr(request.state, "caller", None)
+        if caller is None:
+            caller = request.state.caller = await self.accounts.by_bearer(bearer_value(request))
         caller.require(*self.scopes)
         return caller
+
+
+def authenticated_route(authenticate: Authenticator) -> type[APIRoute]:
+    """Routes that read nothing of a body before its sender is known, and then no more than there is use for."""
+
+    class AuthenticatedRoute(APIRoute):
+        def get_route_handler(self) -> Handler:
+            handle = super().get_route_handler()
+
+            async def authenticated(request: Request) -> Response:
+                await authenticate(request)
+                return await handle(BoundedRequest(request))
+
+            return authenticated
+
+    return AuthenticatedRoute

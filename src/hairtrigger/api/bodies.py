@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from fastapi.routing import APIRoute
 from pydantic_core import from_json
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -38,18 +37,6 @@ class BoundedRequest(Request):
             return from_json(body, allow_inf_nan=False)
         except ValueError as error:
             raise json.JSONDecodeError(str(error), "", 0) from error
-
-
-class BoundedRoute(APIRoute):
-    limit = MAX_BODY
-
-    def get_route_handler(self) -> Handler:
-        handle = super().get_route_handler()
-
-        async def bounded(request: Request) -> Response:
-            return await handle(BoundedRequest(request, self.limit))
-
-        return bounded
 
 
 def _at_most(limit: int, request: Request) -> Receive:

@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from hairtrigger.domain.errors import (
@@ -131,6 +131,10 @@ def install(app: FastAPI, dialect: Dialect, *, invalid_body: int = 422) -> None:
     async def bug(_: Request, error: Exception) -> Response:  # noqa: ARG001
         return answer(500, "Internal Server Error", None, {})
 
+    async def gone(_: Request, error: Exception) -> Response:  # noqa: ARG001
+        return answer(400, "The body did not come.", None, {})
+
+    app.add_exception_handler(ClientDisconnect, gone)
     app.add_exception_handler(HairtriggerError, ours)
     app.add_exception_handler(RequestValidationError, schema)
     app.add_exception_handler(HTTPException, framework)

@@ -9,9 +9,10 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from hairtrigger.api.errors import detail, headers_of, status_of
-from hairtrigger.domain.errors import HairtriggerError, TooLarge
+from hairtrigger.domain.errors import HairtriggerError, TooLarge, Unavailable
 from hairtrigger.kit.delivery import Headers, Request
 from hairtrigger.kit.handshake import Answer
+from hairtrigger.platform.http_server import NO_ROOM
 from hairtrigger.services.ingest import Ingest
 
 _NO_MORE: Mapping[str, str] = {}
@@ -31,8 +32,9 @@ class WebhookEndpoint:
         try:
             request = await read_delivery(scope, receive, self.public_url, self.max_body)
             answer = await self.ingest.receive(webhook_id, request)
-        except ClientDisconnect:  # nobody is there to read an answer
-            self.ingest.refusals.turned_away(webhook_id, None)
+        except ClientDisconnect:  # nothing more is sent: the client is gone, or has its answer
+            no_room = Unavailable("Too much was being received.") if NO_ROOM in scope.get("state", ()) else None
+            self.ingest.refusals.turned_away(webhook_id, no_room)
         except HairtriggerError as error:
             self.ingest.refusals.turned_away(webhook_id, error)
             await self._refuse(send, error)

@@ -1,21 +1,33 @@
 """The HTTP server: uvicorn, whose answers leave in one piece, and whose slow clients are cut.
 
-A client that does not send, or does not read, holds a connection and what it has sent so far. It may do so for a while.
+A client that does not send, or does not read, holds a connection and what it has sent so far. It may do so for a while,
+and all together hold no more than there is room for (`platform/room.py`).
 """
 
 import asyncio
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from http import HTTPStatus
+from itertools import chain
 from typing import Any
 
 import uvicorn
-from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from hairtrigger.platform.peers import Network, Proxies
+from hairtrigger.platform.room import Held, Room
+
+NO_ROOM = "hairtrigger.no_room"
+"""In the state of a request that ended before it was received: its client was told 503, and did not go away."""
+
+_HELD = "hairtrigger.held"
+_MOST_HEAD = 65_536  # bytes of a request's line and headers
+_ROOM = 64 * 1024 * 1024
 _TICKS = 10  # between two looks at all connections: a second
 _NOTICE = 1  # seconds to read an answer in, for a client that is still sending the request
 
@@ -30,8 +42,18 @@ class Patience:
 
 
 class HttpServer(uvicorn.Server):
-    def __init__(self, app: ASGIApp, patience: Patience, stop_within: timedelta) -> None:
-        super().__init__(_Config(app, patience, stop_within))
+    """`room` is for the bytes of all requests together; `proxies` are believed about where a request comes from."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        patience: Patience,
+        stop_within: timedelta,
+        *,
+        room: int = _ROOM,
+        proxies: Iterable[Network] = (),
+    ) -> None:
+        super().__init__(_Config(app, patience, stop_within, Room(room), Proxies(proxies)))
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -48,9 +70,9 @@ class HttpServer(uvicorn.Server):
 
 
 class _Config(uvicorn.Config):
-    def __init__(self, app: ASGIApp, patience: Patience, stop_within: timedelta) -> None:
+    def __init__(self, app: ASGIApp, patience: Patience, stop_within: timedelta, room: Room, proxies: Proxies) -> None:
         super().__init__(
-            app,
+            _Releasing(app),
             http=_Connection,
             ws="none",
             lifespan="off",
@@ -61,6 +83,21 @@ class _Config(uvicorn.Config):
             timeout_graceful_shutdown=math.ceil(stop_within.total_seconds()),
         )
         self.patience = patience
+        self.room = room
+        self.proxies = proxies
+
+
+@dataclass(frozen=True)
+class _Releasing:
+    """Gives back the room of a request when the application has done with it."""
+
+    app: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            scope["state"][_HELD].release()
 
 
 class _Connection(HttpToolsProtocol):
@@ -77,6 +114,14 @@ class _Connection(HttpToolsProtocol):
         self._answer = config.patience.answer.total_seconds()
         self._sent_by = math.inf  # by then the client has sent what is awaited of it
         self._read_by = math.inf
+        self._room = config.room
+        self._proxies = config.proxies
+        self._held: Held | None = None  # of the request that is being received
+        self._before: RequestResponseCycle | None = None  # that request's predecessor
+        self._head_is_here = False
+        self._moves = False  # whether this read brought a request on
+        self._idle_bytes = 0  # that came since one did
+        self._ended = False
 
     def cut_if_slow(self, now: float) -> None:
         sending = now > self._sent_by and not self.flow.read_paused  # then it is we who are slow
@@ -88,17 +133,105 @@ class _Connection(HttpToolsProtocol):
         super().connection_made(self._pieces)
         self._sent_by = self.loop.time() + self._head
 
+    def data_received(self, data: bytes) -> None:
+        if self._ended:
+            return
+        self._moves = False
+        super().data_received(data)
+        if self._moves or self._ended:
+            self._idle_bytes = 0
+            return
+        self._idle_bytes += len(data)
+        if self._idle_bytes > _MOST_HEAD:
+            self._end(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        elif self._held:
+            self._held.add(len(data))
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        if self._ended:
+            return
+        self._before = self.cycle
+        self._head_is_here = False
+        self._held = Held(self._room, self._sender, self._give_way)
         self._sent_by = self.loop.time() + self._head
 
     def on_headers_complete(self) -> None:
+        if self._ended or not self._held:
+            return
+        self._moves = True
+        head = len(self.url) + sum(map(len, chain.from_iterable(self.headers)))
+        if head > _MOST_HEAD:
+            self._end(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            return
+        self.scope["state"][_HELD] = self._held
         super().on_headers_complete()
+        self._head_is_here = True
         self._sent_by = self.loop.time() + self._body
+        self._held.add(head)
+        if not self._room.has(self._held, self._announced()):
+            self._give_way()
+
+    def on_body(self, body: bytes) -> None:
+        self._moves = True
+        if self._ended or self.cycle.response_complete:
+            return
+        super().on_body(body)
+        if self._held:
+            self._held.add(len(body))
 
     def on_message_complete(self) -> None:
+        self._moves = True
+        if self._ended:
+            return
         super().on_message_complete()
         self._sent_by = math.inf
+        if self._held:
+            self._held.complete = True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._held and not self._head_is_here:
+            self._held.release()
+        for cycle, _ in self.pipeline:  # they were never begun, and never will be
+            cycle.scope["state"][_HELD].release()
+        super().connection_lost(exc)
+
+    def _sender(self) -> str:
+        return self._proxies.sender(self.client[0] if self.client else "", self.headers)
+
+    def _announced(self) -> int:
+        length = next((value for name, value in self.headers if name == b"content-length"), b"")
+        return int(length) if length.isdigit() else 0
+
+    def _give_way(self) -> None:
+        """Ends the request that is being received, because there is no room for it."""
+        if self._head_is_here:
+            self.scope["state"][NO_ROOM] = True
+        self._end(HTTPStatus.SERVICE_UNAVAILABLE)
+
+    def _end(self, status: HTTPStatus) -> None:
+        """Answers, and hangs up; where an answer is owed or begun, only hangs up."""
+        if self._ended:
+            return
+        self._ended = True
+        if self._held:
+            self._held.release()
+        if self._pieces.is_closing():
+            return
+        before, cycle = self._before, self.cycle if self._head_is_here else None
+        if (before and not before.response_complete) or (cycle and cycle.response_started):
+            self._pieces.abort()
+            return
+        if cycle:
+            cycle.disconnected = True  # whoever reads it hears so, and what it answers is not sent
+            cycle.waiting_for_100_continue = False
+            cycle.body = bytearray()
+            cycle.message_event.set()
+        self._pieces.write(_refusal(status))
+        self._pieces.write_eof()
+        self._sent_by = math.inf
+        self.flow.resume_reading()  # what still comes is thrown away: a reset would take the answer along
+        self.loop.call_later(_NOTICE, self._pieces.abort)
 
     def on_response_complete(self) -> None:
         self._pieces.let_go()
@@ -113,6 +246,25 @@ class _Connection(HttpToolsProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self._read_by = math.inf
+
+
+def _refusal(status: HTTPStatus) -> bytes:
+    """In the words of all the APIs at once: which of them was asked may not be known yet."""
+    text = {
+        HTTPStatus.SERVICE_UNAVAILABLE: "Too much is being received. Try again in a moment.",
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: f"The headers are larger than {_MOST_HEAD} bytes.",
+    }[status]
+    body = f'{{"detail":"{text}","message":"{text}"}}'
+    lines = [
+        f"HTTP/1.1 {status.value} {status.phrase}",
+        "content-type: application/json",
+        f"content-length: {len(body)}",
+        "x-content-type-options: nosniff",
+        "connection: close",
+    ]
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        lines.append("retry-after: 5")
+    return "\r\n".join([*lines, "", body]).encode()
 
 
 class _InOnePiece(asyncio.Transport):
@@ -145,6 +297,10 @@ class _InOnePiece(asyncio.Transport):
     def abort(self) -> None:
         self._head = b""
         self._transport.abort()
+
+    def write_eof(self) -> None:
+        self.let_go()
+        self._transport.write_eof()
 
     def is_closing(self) -> bool:
         return self._transport.is_closing()

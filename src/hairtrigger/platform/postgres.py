@@ -48,6 +48,7 @@ _SETTINGS = {
 # Nothing of ours (secrets), nothing of the caller's (PGDATA, LD_LIBRARY_PATH, a locale that is not installed).
 _ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
+_ENDED = ("Z", "X", "x")  # states of a process: not reaped yet, and dead
 _LOOK_AGAIN = 0.5  # seconds
 _WAY_OUT = "Choose another data directory with HAIRTRIGGER_DATA_DIR, or set HAIRTRIGGER_DATABASE_URL."
 _ONLY_WAY_OUT = "Run as an ordinary user, or set HAIRTRIGGER_DATABASE_URL to use a PostgreSQL of your own."
@@ -91,7 +92,7 @@ async def embedded(
             await _lock(theirs, _SHUTDOWN * 2, f"The PostgreSQL that another process left in {cluster} does not end.")
             binaries = await to_thread.run_sync(_prepared, cluster, binaries, user, theirs)
             sockets = stack.enter_context(_socket_folder(cluster, user))
-            _forget_the_dead(cluster / "postmaster.pid", sockets / f".s.PGSQL.{_PORT}.lock")
+            _forget_the_dead(cluster, cluster / "postmaster.pid", sockets / f".s.PGSQL.{_PORT}.lock")
             settings = {**_SETTINGS, **settings, "port": str(_PORT), "unix_socket_directories": _quoted(sockets)}
             server = _started([binaries / "postgres", "-D", cluster, *_flags(settings)], user, directory, theirs)
             stack.push_async_callback(_stop, server)
@@ -274,14 +275,32 @@ def _socket_folder(cluster: Path, user: pwd.struct_passwd) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _forget_the_dead(*lock_files: Path) -> None:
-    """Removes what PostgreSQL would respect though no server of ours is left: lock files that a power failure left
-    empty, and those with the number of what is another program by now (in containers numbers come again)."""
+def _forget_the_dead(cluster: Path, *lock_files: Path) -> None:
+    """Removes what PostgreSQL would respect though no server of this cluster is left.
+
+    That is lock files that a power failure left empty or damaged, and those with the number of a process that has ended
+    or is another one by now. In containers numbers come again, and a process that nothing reaps keeps its number.
+    """
     for file in lock_files:
         with suppress(FileNotFoundError):
-            number = file.read_text().split()[:1]
-            if not number or Path("/proc", *number, "comm").read_text() != "postgres\n":
+            number = b"".join(file.read_bytes().split()[:1]).decode("ascii", "replace").removeprefix("-")
+            if not number.isdecimal() or (Path("/proc/self").exists() and not _serves(Path("/proc", number), cluster)):
                 file.unlink()
+
+
+def _serves(process: Path, cluster: Path) -> bool:
+    """Whether it is a living PostgreSQL that works in the cluster's directory, or might."""
+    try:
+        name, state = (process / "stat").read_text().partition("(")[2].rsplit(")", 1)
+        if name != "postgres" or state.split()[0] in _ENDED:
+            return False
+        return (process / "cwd").samefile(cluster)
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    except PermissionError:  # another user's process, or we are root without the right to look into others
+        arguments = (process / "cmdline").read_bytes().split(b"\0")
+        ours = process.stat().st_uid == cluster.stat().st_uid
+        return ours and (b"-D" not in arguments or os.fsencode(cluster) in arguments)
 
 
 def _quoted(path: Path) -> str:

@@ -6,12 +6,11 @@ import secrets
 import zlib
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from uuid import UUID
 
-from anyio import to_thread
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
@@ -20,6 +19,8 @@ from pwdlib import PasswordHash
 from hairtrigger.domain.errors import Conflict, Forbidden, Invalid, Issue, NotFound, Unauthenticated
 from hairtrigger.domain.ids import new_id
 from hairtrigger.platform.clock import Clock
+from hairtrigger.platform.thread_queue import ThreadQueue
+from hairtrigger.services.guessing import Guessing
 from hairtrigger.store import accounts, upkeep
 from hairtrigger.store.accounts import ApiKey, Organization, User
 from hairtrigger.store.database import Store
@@ -34,6 +35,11 @@ _KEY_PREFIX = "htk_"
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _FIRST_LOGIN = "first login"  # as long as it was not shown
 _passwords = PasswordHash.recommended()
+
+
+def _turns() -> ThreadQueue:
+    """For hashes of passwords, which need 64 MiB each."""
+    return ThreadQueue(2, waiting=16, patience=timedelta(seconds=5), refusal="Too many log in at once. Try again.")
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,8 @@ class Accounts:
     store: Store
     clock: Clock
     token_key: bytes
+    hashing: ThreadQueue = field(default_factory=_turns)
+    guessing: Guessing = field(default_factory=Guessing)
 
     async def create_organization(
         self, name: str, email: str, password: str, *, operator: bool = False, first: bool = False
@@ -65,7 +73,7 @@ class Accounts:
             raise Invalid(None, Issue(("email",), "This is not an e-mail address."))
         now = self.clock.now()
         organization = Organization(new_id(now), name, now)
-        hashed = await to_thread.run_sync(_passwords.hash, password)
+        hashed = await self.hashing.run(partial(_passwords.hash, password))
         user = User(new_id(now), organization.id, email, hashed, operator, now)
         async with self.store.transaction() as tx:
             await accounts.add_organization(tx, organization)
@@ -93,7 +101,7 @@ class Accounts:
             yield Caller(UUID(left["org_id"]), UUID(left["user_id"]), scopes, operator=True) if left else None
 
     async def set_password(self, caller: Caller, password: str) -> None:
-        hashed = await to_thread.run_sync(_passwords.hash, password)
+        hashed = await self.hashing.run(partial(_passwords.hash, password))
         async with self.store.transaction() as tx:
             await accounts.set_password(tx, caller.id, hashed)
 
@@ -104,14 +112,24 @@ class Accounts:
             raise NotFound("There is no such organisation.")
         return found
 
-    async def log_in(self, email: str, password: str) -> str:
-        """An access token for `TOKEN_LIFE`."""
-        async with self.store.transaction() as tx:
-            user = await accounts.user_by_email(tx, email.strip().lower())
-        hashed = user.password_hash if user else await to_thread.run_sync(_nobodys_hash)
-        matches = await to_thread.run_sync(_passwords.verify, password, hashed)
+    async def log_in(self, email: str, password: str, place: str = "") -> str:
+        """Return an access token for `TOKEN_LIFE`.
+
+        `place` is where it is asked for, if that can be told. Raises `RateLimited` when too many passwords were wrong.
+        """
+        email = email.strip().lower()
+        guess = self.guessing.begin(email, place, self.clock.now())
+        try:
+            async with self.store.transaction() as tx:
+                user = await accounts.user_by_email(tx, email)
+            matches = await self.hashing.run(partial(_matches, password, user.password_hash if user else None))
+        except BaseException:
+            self.guessing.was_none(guess)
+            raise
         if not user or not matches:
+            self.guessing.was_wrong(guess)
             raise Unauthenticated("The e-mail address or the password is wrong.")
+        self.guessing.was_right(guess)
         return self._token(user.id)
 
     async def by_token(self, token: str) -> Caller:
@@ -185,9 +203,14 @@ class Accounts:
             raise Unauthenticated("The access token is invalid.") from error
 
 
+def _matches(password: str, hashed: str | None) -> bool:
+    """Takes as long for an unknown e-mail address as for a known one."""
+    instead = _nobodys_hash()
+    return _passwords.verify(password, hashed or instead) and hashed is not None
+
+
 @cache
 def _nobodys_hash() -> str:
-    """Checked for an unknown e-mail address, so that the answer takes as long as for a known one."""
     return _passwords.hash(secrets.token_urlsafe())
 
 

@@ -2,14 +2,15 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from importlib.resources import files
 from typing import TypeAlias
 
 import asyncpg
+import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -21,21 +22,19 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from hairtrigger.domain.errors import HairtriggerError, Invalid, Unavailable
-from hairtrigger.store import partitions
+from hairtrigger.store import partitions, server
 from hairtrigger.store.instants import read_instants
+from hairtrigger.store.server import SESSION, DatabaseUnfit
+
+log = structlog.get_logger()
 
 _MIGRATION_TRIES = 20  # for the locks of busy tables
 _MIGRATION_LOCK = 7_420_317  # any number, as long as every process uses the same
 _CONNECT_SECONDS = 3  # of each host of the address: the next one may be the one that lives
 _PATIENCE = timedelta(seconds=30)  # a database that has gone without a word must not hold a request for ever
-_SESSION = {
-    "application_name": "hairtrigger",
-    "jit": "off",
-    "idle_in_transaction_session_timeout": "60s",  # a process that stands still must not hold its locks for ever
-}
 _UNSTORABLE = "A value can't be stored: text holds no NUL and no half surrogates, and numbers are finite and not huge."
 _TOO_LARGE = "A value can't be stored: it is too long for an index, or too deeply nested."
-_NO_PARTITION = re.compile(r"Partition key .* \(day\) = \(([\d-]+)\)")
+_NO_PARTITION = re.compile(r"\(day\) = \((\d{4}-\d\d-\d\d)\)")  # in whatever language the server speaks
 _AWAY = (
     OSError,
     asyncpg.PostgresConnectionError,
@@ -51,6 +50,17 @@ _AWAY = (
 )
 
 Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+
+_WRITABLE = text(
+    "SELECT pg_is_in_recovery() AS standby, current_setting('fsync')::bool AS fsync, "
+    "current_setting('full_page_writes')::bool AS full_page_writes"
+)
+_REFUSED = (
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+)
 
 
 class DatabaseUnreachable(HairtriggerError):
@@ -70,11 +80,26 @@ class Transaction:
     connection: AsyncConnection
 
 
+class Complaints:
+    """Says each reason once in a row: whatever needs the database meets it again and again."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def tell(self, reason: str) -> None:
+        if reason != self._last:
+            log.error("nothing is stored in this database", reason=reason)
+        self._last = reason
+
+
 @dataclass(frozen=True)
 class Store:
     engine: AsyncEngine
     connect: Callable[[Mapping[str, str]], Awaitable[Session]]
     """A connection of one's own, with these settings besides."""
+    without: tuple[str, ...] = ()
+    """The safeguards of the server that the operator does without: see `store/server.py`."""
+    complaints: Complaints = field(default_factory=Complaints)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -91,6 +116,9 @@ class Store:
         try:
             with _meanings():
                 yield
+        except DatabaseUnfit as unfit:
+            self.complaints.tell(unfit.reason)
+            raise
         except _MissingPartition as missing:
             async with self.engine.begin() as connection:
                 await partitions.make(connection, [missing.day])
@@ -110,9 +138,24 @@ class Store:
                     raise
 
     async def writable(self) -> bool:
-        """False on a standby. Raises `Unavailable` when the database can't be reached."""
+        """Return whether a commit would be on disk. Raises `Unavailable` when the database can't be reached."""
         async with self.transaction() as tx:
-            return not (await tx.connection.execute(text("SELECT pg_is_in_recovery()"))).scalar_one()
+            row = (await tx.connection.execute(_WRITABLE)).one()
+        return not row.standby and not server.lacking(
+            [name for name in server.SAFEGUARDS if not getattr(row, name)], self.without
+        )
+
+    async def check(self) -> None:
+        """Raises `DatabaseUnreachable` with what has to be changed when the database can't keep what is promised."""
+        try:
+            async with self.session() as session:
+                await server.check_server(session, self.without)
+            if self.without:
+                log.warning("the database may lose what was accepted", without=self.without)
+        except DatabaseUnfit as unfit:
+            raise DatabaseUnreachable(f"The database can't be used as it is. {unfit.reason}") from unfit
+        except Unavailable as away:
+            raise DatabaseUnreachable(f"The database can't be used: {_explained(away.__cause__)}") from away
 
     async def migrate(self) -> None:
         """Brings the schema up to date. Safe to call from several processes at once: one does the work."""
@@ -120,11 +163,21 @@ class Store:
             try:
                 with _meanings():
                     await self._migrate()
+            except DatabaseUnfit as unfit:
+                raise DatabaseUnreachable(f"The database can't be used as it is. {unfit.reason}") from unfit
             except Unavailable as away:
                 problem = away.__cause__
                 if not tries_left or not isinstance(_driver_error(problem), asyncpg.LockNotAvailableError):
-                    raise DatabaseUnreachable(f"The database can't be brought up to date: {problem}") from away
+                    raise DatabaseUnreachable(
+                        f"The database can't be brought up to date: {_explained(problem)}"
+                    ) from away
                 await asyncio.sleep(1)
+            except (DBAPIError, asyncpg.PostgresError) as error:
+                if not isinstance(_driver_error(error), _REFUSED):
+                    raise
+                raise DatabaseUnreachable(
+                    f"The database can't be brought up to date: {_driver_error(error)}"
+                ) from error
             else:
                 return
 
@@ -161,6 +214,17 @@ def _meanings() -> Iterator[None]:
         raise
 
 
+def _explained(problem: BaseException | None) -> str:
+    """What went wrong at the start, with the way out where the driver's words don't name it."""
+    match _driver_error(problem):
+        case asyncpg.TargetServerAttributeNotMatched():
+            return "it can only be read: it is a standby, or default_transaction_read_only is on."
+        case asyncpg.ProtocolViolationError() as refused if "startup parameter" in str(refused):
+            return f"{refused}. A pooler must let these pass: ignore_startup_parameters = {','.join(SESSION)}"
+        case _:
+            return str(problem)
+
+
 def is_cancelled(error: DBAPIError) -> bool:
     """Whether the statement took longer than it was allowed to."""
     return isinstance(_driver_error(error), asyncpg.QueryCanceledError)
@@ -176,9 +240,11 @@ def _driver_error(error: BaseException | None) -> BaseException | None:
 
 @asynccontextmanager
 async def open_store(
-    url: str, *, connections: int = 20, patience: timedelta | None = _PATIENCE
+    url: str, *, connections: int = 20, patience: timedelta | None = _PATIENCE, without: Collection[str] = ()
 ) -> AsyncIterator[Store]:
     """`url` is libpq's, and may name several hosts: whichever can be written to is used.
+
+    `without` names the safeguards of the server that the operator does without: see `store/server.py`.
 
     A statement that takes longer than `patience` fails. None is for migrations.
     """
@@ -189,10 +255,16 @@ async def open_store(
             url,
             timeout=_CONNECT_SECONDS,
             command_timeout=patience.total_seconds() if patience else None,
-            server_settings={**_SESSION, **more_settings},
+            server_settings={**SESSION, **more_settings},
             target_session_attrs=SessionAttribute.read_write,
         )
-        await read_instants(session)
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                await server.check_session(session)
+                await read_instants(session)
+        except BaseException:
+            session.terminate()
+            raise
         return session
 
     engine = create_async_engine(
@@ -206,7 +278,7 @@ async def open_store(
     )
     event.listen(engine.sync_engine, "handle_error", _leave_a_standby)
     try:
-        yield Store(engine, connect)
+        yield Store(engine, connect, tuple(without))
     finally:
         await engine.dispose()
 

@@ -60,7 +60,7 @@ _APPEND = text(
     WITH given AS (
         SELECT * FROM unnest(CAST(:events AS offered_event[]))
     ), {STORING}
-    SELECT id FROM stored
+    SELECT id, set_config('synchronous_commit', 'on', true) FROM stored
     """  # noqa: S608 all of it our own text
 )
 

@@ -3,7 +3,7 @@
 A trigger is as it was read when its row has the same `xmin`: the transaction that wrote it, whatever that changed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from hairtrigger.domain.ids import day_of, new_id
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.store.events import STORING, Event, offered
 from hairtrigger.store.outcomes import Outcome
+from hairtrigger.store.server import SAFEGUARDS, DatabaseUnfit, lacking
 from hairtrigger.store.statements import Statements
 from hairtrigger.store.text import storable
 
@@ -29,10 +30,14 @@ class Write(NamedTuple):
         return sum(len(event.body) for event in self.events)
 
 
-# A repeat leaves an outcome under the id that its event would have had: once for each trigger to which all was known.
+# The commit waits for the disk, even if the server or a pooler was told otherwise after the session began. Nothing is
+# stored while the server itself does not write to the disk. A repeat leaves an outcome under the id that its event
+# would have had: once for each trigger to which all was known.
 WRITE = f"""
-    WITH offered AS (
-        SELECT * FROM unnest($1::offered_event[])
+    WITH lacking AS MATERIALIZED (
+        SELECT name FROM unnest($15::text[]) AS name WHERE current_setting(name) <> 'on'
+    ), offered AS (
+        SELECT * FROM unnest($1::offered_event[]) WHERE NOT EXISTS (SELECT FROM lacking)
     ), outdated AS MATERIALIZED (
         SELECT write FROM offered WHERE NOT EXISTS (
             SELECT FROM project_trigger WHERE project_trigger.id = offered.project_trigger_id AND xmin = version)
@@ -50,16 +55,22 @@ WRITE = f"""
                              $12::text[], $13::int[], $14::timestamptz[])
     )
     SELECT (SELECT array_agg(id) FROM stored) AS stored,
-           (SELECT array_agg(write) FROM outdated) AS outdated
+           (SELECT array_agg(write) FROM outdated) AS outdated,
+           (SELECT array_agg(name) FROM lacking) AS lacking,
+           set_config('synchronous_commit', 'on', true)
 """  # noqa: S608 all of it our own text
 
 
 async def write(statements: Statements, writes: Sequence[Write], now: datetime) -> list[Sequence[Event] | None]:
     """For each write those of its events that were new, or none: then a trigger has changed since it was read.
 
-    Outcomes are kept in any case.
+    Outcomes are kept in any case. Raises `DatabaseUnfit` when what is stored would not be on disk.
     """
-    row = await statements.row(WRITE, *arguments(writes, now))
+    row = await statements.row(WRITE, *arguments(writes, now, statements.without))
+    if row["lacking"]:
+        unfit = DatabaseUnfit(lacking(row["lacking"], ()))
+        statements.complaints.tell(unfit.reason)
+        raise unfit
     stored, outdated = row["stored"] or (), row["outdated"] or ()
     if len(stored) == sum(len(one.events) for one in writes):
         return [one.events for one in writes]
@@ -70,7 +81,7 @@ async def write(statements: Statements, writes: Sequence[Write], now: datetime) 
     ]
 
 
-def arguments(writes: Sequence[Write], now: datetime) -> list[object]:
+def arguments(writes: Sequence[Write], now: datetime, without: Collection[str] = ()) -> list[object]:
     """Of the statement."""
     events = [
         offered(event, number, version)
@@ -79,7 +90,8 @@ def arguments(writes: Sequence[Write], now: datetime) -> list[object]:
     ]
     outcomes = [_outcome(outcome) for one in writes for outcome in one.outcomes]
     repeat = (Kind.WEBHOOK, Code.DUPLICATE, _REPEATED, now)
-    return [events, *repeat, *(zip(*outcomes, strict=True) if outcomes else [()] * 9)]
+    needed = [name for name in SAFEGUARDS if name not in without]
+    return [events, *repeat, *(zip(*outcomes, strict=True) if outcomes else [()] * 9), needed]
 
 
 def _outcome(one: Outcome) -> tuple[object, ...]:

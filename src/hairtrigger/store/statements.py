@@ -27,6 +27,8 @@ class Statements:
     def __init__(self, store: Store, patience: timedelta = timedelta(seconds=4)) -> None:
         self._patience = patience.total_seconds()
         self._store = store
+        self.without = store.without
+        self.complaints = store.complaints
         self._idle: list[Session] = []
 
     async def row(self, statement: str, *arguments: Any) -> asyncpg.Record:

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 from hairtrigger.api import errors
 from hairtrigger.api.projects import catalogue, deprecated, login, triggers, webhooks
+from hairtrigger.platform.peers import Proxies
 from hairtrigger.services.accounts import Accounts
 from hairtrigger.services.catalogue import Catalogue
 from hairtrigger.services.firing import Firing
@@ -33,13 +34,15 @@ class Services:
 
 class _Api(FastAPI):
     def openapi(self) -> dict[str, Any]:
-        """With the route that is served before this app is asked."""
+        """With the route that is served before this app is asked, and without the 422 that logging in never answers."""
         document = super().openapi()
+        document["paths"]["/token"]["post"]["responses"].pop("422", None)
         document["paths"][webhooks.PATH] = {"post": webhooks.OPERATION}
         return document
 
 
-def projects_app(services: Services, public_url: str, max_body_bytes: int) -> FastAPI:
+def projects_app(services: Services, public_url: str, max_body_bytes: int, proxies: Proxies | None = None) -> FastAPI:
+    """Return the API; `proxies` are those between it and its clients, which is of interest where one logs in."""
     app = _Api(
         title="Triggers API",
         version="1.0.0",
@@ -50,7 +53,7 @@ def projects_app(services: Services, public_url: str, max_body_bytes: int) -> Fa
         redirect_slashes=False,
     )
     errors.install(app, errors.detail)
-    app.include_router(login.router(services.accounts))
+    app.include_router(login.router(services.accounts, proxies or Proxies(())))
     app.include_router(triggers.router(services.accounts, services.triggers, services.sampling))
     app.include_router(catalogue.router(services.accounts, services.catalogue, services.store))
     app.include_router(

@@ -4,11 +4,11 @@ from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from hairtrigger.api.projects.responses import problems
 from hairtrigger.api.webhooks import read_delivery
-from hairtrigger.domain.errors import NotFound
+from hairtrigger.domain.errors import Malformed, NotFound
 from hairtrigger.services.accounts import TRIGGER_API, Accounts, Caller
 from hairtrigger.services.firing import Firing
 from hairtrigger.services.ingest import Ingest
@@ -44,7 +44,10 @@ def router(
         """Delivers an event to a webhook trigger; the key vouches for it. Use `POST /v1/webhooks/{webhook_id}`."""
         response.headers.update(_HEADERS)
         caller = await key_holder(org_id, api_key)
-        delivery = await read_delivery(request.scope, request.receive, public_url, max_body)
+        try:
+            delivery = await read_delivery(request.scope, request.receive, public_url, max_body)
+        except ClientDisconnect as gone:
+            raise Malformed("The body did not come.") from gone
         answer = await ingest.receive_with_key(caller, project_trigger_id, delivery, provider_id, trigger_id)
         return Response(answer.body, answer.status, {**answer.headers, **_HEADERS})
 

@@ -123,6 +123,17 @@ class Token(BaseModel):
     expires_in: int = Field(description="Seconds.")
 
 
+class TokenError(BaseModel):
+    """Why there is no access token, in OAuth2's words (RFC 6749, 5.2) and in a sentence."""
+
+    error: str = Field(
+        description="`invalid_grant`: the e-mail address or the password is wrong. `unsupported_grant_type`, "
+        "`invalid_request`: the form is. `temporarily_unavailable`: try again later."
+    )
+    error_description: str
+    detail: str
+
+
 class Detail(BaseModel):
     """What went wrong, in a sentence."""
 

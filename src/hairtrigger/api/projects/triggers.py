@@ -5,8 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Security
 
-from hairtrigger.api.auth import Authenticator, oauth2
-from hairtrigger.api.bodies import BoundedRoute
+from hairtrigger.api.auth import Authenticator, authenticated_route, oauth2
 from hairtrigger.api.projects.responses import problems
 from hairtrigger.api.projects.schemas import OrganizationTrigger, ProjectTrigger, TestSamples, TriggerCreate
 from hairtrigger.services.accounts import Accounts, Caller
@@ -17,8 +16,11 @@ _ALWAYS = (401, 403, 503)
 
 
 def router(accounts: Accounts, triggers: Triggers, sampling: Sampling) -> APIRouter:
-    routes = APIRouter(tags=["triggers"], route_class=BoundedRoute, dependencies=[Security(oauth2)])
-    Authenticated = Annotated[Caller, Depends(Authenticator(accounts))]  # noqa: N806 a type
+    authenticate = Authenticator(accounts)
+    routes = APIRouter(
+        tags=["triggers"], route_class=authenticated_route(authenticate), dependencies=[Security(oauth2)]
+    )
+    Authenticated = Annotated[Caller, Depends(authenticate)]  # noqa: N806 a type
 
     @routes.get("/projects/{project_id}/triggers", responses=problems(*_ALWAYS, 404, 422))
     async def get_triggers(project_id: str, caller: Authenticated) -> list[ProjectTrigger]:

@@ -7,8 +7,7 @@ from fastapi import APIRouter, Depends, FastAPI, Security
 from fastapi.routing import APIRoute
 
 from hairtrigger.api import errors
-from hairtrigger.api.auth import Authenticator, oauth2
-from hairtrigger.api.bodies import BoundedRoute
+from hairtrigger.api.auth import Authenticator, authenticated_route, oauth2
 from hairtrigger.api.v1 import (
     accounts,
     connections,
@@ -101,7 +100,9 @@ def v1_app(services: Services) -> FastAPI:
         replays.router(routes("replays"), services.replaying, Authenticated),
         pauses.router(routes("pauses"), services.pausing, Authenticated),
         # Nothing of a dry run is kept, not even for an Idempotency-Key.
-        polling_code.router(routes("polling code", BoundedRoute), services.dry_runs, Authenticated),
+        polling_code.router(
+            routes("polling code", authenticated_route(authenticate)), services.dry_runs, Authenticated
+        ),
     ):
         app.include_router(router)
     _describe_problems(app)

@@ -1,5 +1,7 @@
 """`Idempotency-Key` on POST: the same request again gets the first one's answer and is not carried out twice.
 
+The same request is one with the same rights: an answer never reaches a caller that could not have asked for it.
+
 After the IETF draft draft-ietf-httpapi-idempotency-key-header-07: 409 while the first is under way, 422 when the key
 comes back with another request. Kept for a day. Answers are sealed: some of them show a new secret.
 """
@@ -26,20 +28,24 @@ def idempotent_route(authenticate: Authenticator, store: Store, vault: Vault, cl
             handle = super().get_route_handler()
 
             async def handler(request: Request) -> Response:
+                caller = await authenticate(request)
                 request = BoundedRequest(request)
                 key = request.headers.get("idempotency-key")
                 if request.method != "POST" or key is None:
                     return await handle(request)
                 if not 1 <= len(key) <= 255:
                     raise Invalid("An Idempotency-Key has 1 to 255 characters.")
-                caller = await authenticate(request)
-                return await _once(request, key, caller, handle)
+                return await _once(request, f"{key}\n{_rights(caller)}", caller, handle)
 
             return handler
 
+    def _rights(caller: Caller) -> str:
+        return " ".join((*sorted(caller.scopes), *(["operator"] if caller.operator else [])))
+
     async def _once(request: Request, key: str, caller: Caller, handle: Handler) -> Response:
         body = await request.body()
-        digest = hashlib.sha256(b"\0".join((request.method.encode(), request.url.path.encode(), body))).digest()
+        what = (request.method.encode(), request.url.path.encode(), request.url.query.encode(), body)
+        digest = hashlib.sha256(b"\0".join(what)).digest()
         bound_to = f"idempotency/{caller.org_id}/{key}"
         async with store.transaction() as tx:
             first = await idempotency.begin(tx, caller.org_id, key, digest, clock.now())

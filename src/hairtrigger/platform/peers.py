@@ -1,0 +1,45 @@
+"""Where requests come from, as far as it can be told."""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+
+_FORWARDED = b"x-forwarded-for"
+_LONGEST = 64  # of an address, written out
+_SITE = 64  # bits of an IPv6 address that one subscriber has
+
+Network = IPv4Network | IPv6Network
+
+
+class Proxies:
+    """Whose word for the address of a client is believed."""
+
+    def __init__(self, networks: Iterable[Network]) -> None:
+        self._networks = tuple(networks)
+        self._place = lru_cache(maxsize=4096)(self._placed)
+
+    def place(self, host: str) -> str:
+        """Return what stands for all addresses that one client has, or nothing for those of a proxy."""
+        return self._place(host) if len(host) <= _LONGEST else host[:_LONGEST]
+
+    def sender(self, host: str, headers: Iterable[tuple[bytes, bytes]]) -> str:
+        """Return the place that a request comes from, or nothing where a proxy does not say."""
+        if place := self.place(host):
+            return place
+        said = b",".join(value for name, value in headers if name == _FORWARDED).decode("latin-1")
+        return next((place for each in reversed(said.split(",")) if (place := self.place(each.strip()))), "")
+
+    def _placed(self, host: str) -> str:
+        if host.startswith("["):
+            host = host[1:].partition("]")[0]
+        elif host.count(":") == 1:
+            host = host.partition(":")[0]
+        try:
+            address = ip_address(host.partition("%")[0])
+        except ValueError:
+            return host
+        if isinstance(address, IPv6Address):
+            address = address.ipv4_mapped or address
+        if any(address in network for network in self._networks):
+            return ""
+        return str(IPv6Network((address, _SITE), strict=False)) if isinstance(address, IPv6Address) else str(address)
