@@ -14,6 +14,8 @@ from typing import Any
 
 import httpx2
 
+from tests.support.speed import SPEED, settings
+
 _URL = re.compile(r"running at (http://\S+)")
 
 
@@ -45,6 +47,7 @@ class Service:
                 "PATH": os.environ["PATH"],
                 "HOME": str(self.folder),
                 "HAIRTRIGGER_DATA_DIR": str(self.folder / "data"),
+                **settings(SPEED),
                 **self.environment,
             },
             stdout=asyncio.subprocess.PIPE,

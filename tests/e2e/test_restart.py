@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.process import Client, Service
 from tests.support.servers import Seen, Server, answering, response, serving
-from tests.support.web import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 

@@ -21,7 +21,7 @@ from tests.e2e.process import Client, EndedEarly, Service
 from tests.support.postgres import Server as Database
 from tests.support.postgres import server as database
 from tests.support.servers import Answer, Seen, Server, answering, response, serving
-from tests.support.web import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
