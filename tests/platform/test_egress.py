@@ -426,10 +426,10 @@ async def silent(_: Seen, __: asyncio.StreamWriter) -> None:
 
 async def trickling(_: Seen, writer: asyncio.StreamWriter) -> None:
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
-    for _ in range(3):
+    for passed in (0.4, 0.4, 0.4):
         writer.write(b"x")
         await writer.drain()
-        pass_time(DEADLINE * 0.4)
+        pass_time(DEADLINE * passed)
     await asyncio.Event().wait()
 
 
