@@ -17,9 +17,10 @@ from sqlalchemy import text
 
 from hairtrigger.main import Application
 from hairtrigger.services.accounts import ASSISTANT_API, INTEGRATION_API, SCOPES, TRIGGER_API
-from tests.api.conftest import PASSWORD, Tenant, until
+from tests.api.conftest import PASSWORD, Tenant
 from tests.support.documents import integrations_document, own_document, projects_document
 from tests.support.servers import Server, answering, serving
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import Tenant, until
+from tests.api.conftest import Tenant
 from tests.support.servers import Server, response, serving
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 

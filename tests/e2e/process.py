@@ -14,6 +14,9 @@ from typing import Any
 
 import httpx2
 
+from tests.support.speed import SPEED, settings
+from tests.support.waiting import PATIENCE
+
 _URL = re.compile(r"running at (http://\S+)")
 
 
@@ -45,13 +48,14 @@ class Service:
                 "PATH": os.environ["PATH"],
                 "HOME": str(self.folder),
                 "HAIRTRIGGER_DATA_DIR": str(self.folder / "data"),
+                **settings(SPEED),
                 **self.environment,
             },
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
         self._reading = asyncio.create_task(self._read(self._process))
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(PATIENCE):
             while not (found := _URL.search(self.output, seen)):
                 if self._process.returncode is not None:
                     raise EndedEarly(self.output[-3000:])
@@ -124,7 +128,7 @@ class Client:
     def __init__(self, service: Service, token: str | None = None) -> None:
         headers = {"authorization": f"Bearer {token}"} if token else {}
         self._service = service
-        self._http = httpx2.AsyncClient(headers=headers, trust_env=False, timeout=30)
+        self._http = httpx2.AsyncClient(headers=headers, trust_env=False, timeout=PATIENCE)
 
     async def ask(self, method: str, path: str, body: Any = None, *, status: int = 200, **options: Any) -> Any:
         answer = await self._http.request(method, f"{self._service.url}{path}", json=body, **options)

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hairtrigger.platform.egress import Egress, EgressFailed, EgressPolicy, Reason, Reply
+from tests.support.clock import pass_time
 from tests.support.servers import Answer, Seen, answering, response, saying, serving
 
 pytestmark = pytest.mark.anyio
@@ -584,31 +585,38 @@ async def test_what_is_not_an_http_answer_is_an_error(raw: bytes, egress: Egress
         assert await failure(egress, server.url) == Reason.MALFORMED
 
 
+DEADLINE = timedelta(hours=1)  # which the servers let pass
+
+
 async def silent(_: Seen, __: asyncio.StreamWriter) -> None:
+    pass_time(DEADLINE)
     await asyncio.Event().wait()
 
 
 async def trickling(_: Seen, writer: asyncio.StreamWriter) -> None:
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
-    while True:
+    for passed in (0.4, 0.4, 0.4):
         writer.write(b"x")
-        await asyncio.sleep(0.02)
+        await writer.drain()
+        pass_time(DEADLINE * passed)
+    await asyncio.Event().wait()
 
 
 @pytest.mark.parametrize("answer", [silent, trickling])
 async def test_the_deadline_spans_the_whole_call(answer: Answer, egress: Egress) -> None:
     async with serving(answer) as server:
-        assert await failure(egress, server.url, timeout=timedelta(seconds=0.2)) == Reason.TIMEOUT
+        assert await failure(egress, server.url, timeout=DEADLINE) == Reason.TIMEOUT
 
 
 async def test_the_deadline_spans_redirects_too(egress: Egress) -> None:
     async def slow_redirect(_: Seen, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(0.1)
+        pass_time(DEADLINE * 0.4)
         writer.write(response(302, b"", ("Location", "/again")))
 
     async with serving(slow_redirect) as server:
-        reason = await failure(egress, server.url, timeout=timedelta(seconds=0.25), redirects="follow")
+        reason = await failure(egress, server.url, timeout=DEADLINE, redirects="follow")
         assert reason == Reason.TIMEOUT
+        assert len(server.seen) == 3
 
 
 async def test_a_name_that_is_never_resolved_ends_at_the_deadline() -> None:
@@ -616,11 +624,12 @@ async def test_a_name_that_is_never_resolved_ends_at_the_deadline() -> None:
     loop = asyncio.get_running_loop()
 
     def hanging(_host: str, _port: int) -> Sequence[str]:
+        loop.call_soon_threadsafe(pass_time, DEADLINE)
         asyncio.run_coroutine_threadsafe(stop.wait(), loop).result()
         return []
 
     async with Egress(LOOPBACK, resolve=hanging) as egress:
-        assert await failure(egress, "http://hanging.test/", timeout=timedelta(seconds=0.1)) == Reason.TIMEOUT
+        assert await failure(egress, "http://hanging.test/", timeout=DEADLINE) == Reason.TIMEOUT
         stop.set()
 
 

@@ -177,7 +177,7 @@ listings = st.lists(
 
 
 @given(st.lists(st.tuples(listings, st.booleans())))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 async def test_whatever_a_feed_does_nothing_is_lost_and_nothing_comes_twice(
     polls: list[tuple[list[Item], bool]],
 ) -> None:

@@ -4,8 +4,9 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -25,15 +26,16 @@ from hairtrigger.store.database import Store
 from hairtrigger.store.events import Event
 from hairtrigger.store.history import AttemptRecord, Delivery
 from hairtrigger.store.projects import Project
-from tests.services.world import Meddled, World, a_world, until
+from tests.services.world import Meddled, World, a_world
 from tests.store.build import a_project, an_event
-from tests.support.clock import ManualClock
+from tests.support.clock import ManualClock, pass_time
+from tests.support.waiting import until, until_true
 
 pytestmark = pytest.mark.anyio
 
 DELIVERED = Sent("delivered", 200, "Accepted.")
 FAILED = Sent("failed", 503, "The target answered 503.")
-LONG = timedelta(seconds=5)
+LONG = timedelta(hours=1)
 
 
 @dataclass
@@ -99,14 +101,14 @@ async def running(dispatcher: Dispatcher) -> AsyncIterator[Dispatcher]:
     finally:
         while not loop.done():
             loop.cancel()
-            await asyncio.wait([loop], timeout=0.1)
+            await asyncio.wait([loop], timeout=0.1)  # one of its parts may be at its end, and not hear it
 
 
 async def work(world: World, target: Endpoint) -> None:
     """A worker that does all there is to do, and at least one thing."""
     target.called.clear()
     async with running(a_dispatcher(world, target)) as dispatcher:
-        await asyncio.wait_for(target.called.wait(), 5)
+        await target.called.wait()
         await dispatcher.drain(LONG)
 
 
@@ -381,7 +383,7 @@ async def test_what_a_worker_ends_after_its_lease_went_to_another_changes_nothin
     [event] = await happen(world, trigger, "a")
     slow = Endpoint(answers=[FAILED])
     async with running(a_dispatcher(world, slow, slots=1)) as late:  # its place is taken: it does not claim it again
-        await asyncio.wait_for(slow.called.wait(), 5)
+        await slow.called.wait()
         await end_leases(world)
         await work(world, target)
         slow.released.set()
@@ -397,7 +399,7 @@ async def test_what_a_dead_worker_was_at_is_given_to_another(world: World, trigg
     [event] = await happen(world, trigger, "a")
     stuck = Endpoint()
     async with running(a_dispatcher(world, stuck)):
-        await asyncio.wait_for(stuck.called.wait(), 5)
+        await stuck.called.wait()
     assert await attempts(world, event) == []
     await end_leases(world)
     await work(world, target)
@@ -419,7 +421,7 @@ async def test_an_outcome_waits_for_the_database_and_the_target_is_not_called_ag
     async with running(
         a_dispatcher(world, target, Meddled(world.store.engine, world.store.connect, before_begin=fail))
     ):
-        await asyncio.wait_for(away.wait(), 5)
+        await away.wait()
         await end_leases(world)
         await until(lambda: attempts(world, event))
     assert len(target.received) == 1
@@ -489,12 +491,13 @@ async def test_a_stop_waits_for_what_is_under_way_and_claims_nothing_more(
     [event] = await happen(world, trigger, "a")
     target.released.clear()
     async with running(a_dispatcher(world, target)) as dispatcher:
-        await asyncio.wait_for(target.called.wait(), 5)
+        await target.called.wait()
         draining = asyncio.create_task(dispatcher.drain(LONG))
-        await asyncio.wait([draining], timeout=0.1)
+        await until_true(lambda: dispatcher._stopping)
         [other] = await happen(world, trigger, "b")
         dispatcher.work.set()
-        await asyncio.wait([draining], timeout=0.05)
+        pass_time(LONG / 2)  # whatever it would look for it would have looked for
+        await happen(world, trigger, "c")
         assert not draining.done()
         target.released.set()
         await draining
@@ -516,9 +519,9 @@ async def test_a_stop_waits_also_for_what_is_claimed_at_that_moment(
     async with running(
         a_dispatcher(world, target, Meddled(world.store.engine, world.store.connect, before_commit=pause))
     ) as dispatcher:
-        await asyncio.wait_for(claimed.wait(), 5)
+        await claimed.wait()
         draining = asyncio.create_task(dispatcher.drain(LONG))
-        await asyncio.wait([draining], timeout=0.05)
+        await until_true(lambda: dispatcher._stopping)
         go_on.set()
         await draining
     assert (await delivery(world, event)).status == "delivered"
@@ -528,13 +531,24 @@ async def test_a_stop_waits_no_longer_than_it_may(world: World, trigger: UUID, t
     [event] = await happen(world, trigger, "a")
     target.released.clear()
     async with running(a_dispatcher(world, target)) as dispatcher:
-        await asyncio.wait_for(target.called.wait(), 5)
-        await dispatcher.drain(timedelta(milliseconds=20))
+        await target.called.wait()
+        await drained_no_longer_than(LONG, dispatcher)
     assert (await delivery(world, event)).status == "pending"
     await end_leases(world)
     target.released.set()
     await work(world, target)
     assert (await delivery(world, event)).status == "delivered"
+
+
+async def drained_no_longer_than(at_most: timedelta, dispatcher: Dispatcher) -> None:
+    """It waits as long as that, and ends."""
+    draining = asyncio.create_task(dispatcher.drain(at_most))
+    await until_true(lambda: dispatcher._stopping)
+    pass_time(at_most / 2)
+    await asyncio.sleep(0)
+    assert not draining.done()
+    pass_time(at_most / 2)
+    await draining
 
 
 @pytest.mark.parametrize("steps", range(4))
@@ -557,8 +571,8 @@ async def test_what_a_stop_can_not_wait_for_is_given_to_another_at_once(
     [event] = await happen(world, trigger, "a")
     stuck = Endpoint()
     async with running(a_dispatcher(world, stuck)) as dispatcher:
-        await asyncio.wait_for(stuck.called.wait(), 5)
-        await dispatcher.drain(timedelta(seconds=0.05))
+        await stuck.called.wait()
+        await drained_no_longer_than(LONG, dispatcher)
 
     await work(world, target)
 
@@ -571,23 +585,29 @@ async def test_what_a_stop_can_not_wait_for_is_given_to_another_at_once(
 
 async def test_a_delivery_that_outlasts_its_lease_is_sent_once(world: World, trigger: UUID, target: Endpoint) -> None:
     [event] = await happen(world, trigger, "a")
+    """Its lease is made longer in time, as often as need be, so that it does not end while the target takes long."""
     target.released.clear()
-    both = [replace(a_dispatcher(world, target), lease=timedelta(seconds=1)) for _ in range(2)]
-    async with running(both[0]) as dispatcher, running(both[1]):
-        await asyncio.wait_for(target.called.wait(), 5)
-        async with world.store.transaction() as tx:
-            lease = (await tx.connection.execute(text("SELECT vt FROM pgmq.q_dispatch"))).scalar_one()
-
-        async def is_over() -> bool:
-            async with world.store.transaction() as tx:
-                query = text("SELECT clock_timestamp() > CAST(:lease AS timestamptz) + interval '0.3 s'")
-                return bool((await tx.connection.execute(query, {"lease": lease})).scalar_one())
-
-        await until(is_over)
+    async with running(a_dispatcher(world, target)) as dispatcher, running(a_dispatcher(world, target)):
+        await target.called.wait()
+        for _ in range(3):
+            before = await lease(world)
+            pass_time(dispatcher.lease / 2)
+            await until(partial(is_longer, world, before))
         target.released.set()
         await dispatcher.drain(LONG)
         await until(lambda: _all(world, [event], "delivered"))
     assert len(target.received) == 1
+
+
+async def lease(world: World) -> datetime:
+    async with world.store.transaction() as tx:
+        found = (await tx.connection.execute(text("SELECT vt FROM pgmq.q_dispatch"))).scalar_one()
+    assert isinstance(found, datetime)
+    return found
+
+
+async def is_longer(world: World, before: datetime) -> bool:
+    return await lease(world) > before
 
 
 async def test_workers_that_race_and_die_keep_the_order_of_each_key(world: World, trigger: UUID) -> None:

@@ -1,6 +1,5 @@
 """The use cases as `main.py` builds them, on a real store, with a manual clock and providers a test makes up."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -235,10 +234,3 @@ def seconds(number: float) -> timedelta:
 
 def at(clock: ManualClock, after: float) -> datetime:
     return clock.now() + seconds(after)
-
-
-async def until(what: Callable[[], Awaitable[Any]]) -> None:
-    """For what happens by itself, where there is nothing else to wait on."""
-    async with asyncio.timeout(5):
-        while not await what():
-            await asyncio.sleep(0.01)

@@ -2,7 +2,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hairtrigger.domain.target import DEFAULT_TEMPLATE, Outgoing
@@ -67,7 +67,6 @@ def test_an_event_that_is_not_json_is_shown_as_text(outgoing: Outgoing) -> None:
     assert rendered("{{event}}|{{data.a}}", form) == "a=1\ufffd|"
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(template=st.text(alphabet="{} .adtevn0\n", max_size=2000) | st.integers(1, 20_000).map(lambda n: "{{" + " " * n))
 def test_any_template_is_rendered(template: str, event: Outgoing) -> None:
     assert isinstance(rendered(template, event), str)

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from cloudevents.core.base import BaseCloudEvent
 from cloudevents.core.bindings.http import HTTPMessage, from_structured_event
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
@@ -130,7 +130,6 @@ json_values = st.recursive(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=json_values, indent=st.sampled_from([None, 1]), ascii_only=st.booleans())
 def test_json_data_stands_in_the_envelope_byte_for_byte(
     data: object, indent: int | None, ascii_only: bool, outgoing: Outgoing
@@ -187,7 +186,6 @@ def test_an_event_without_a_body_has_no_data(outgoing: Outgoing) -> None:
     assert read_by_someone_else(event).get_data() is None
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(subject=st.none() | st.text(alphabet=st.characters()), key=st.text(alphabet=st.characters(), min_size=1))
 def test_any_text_of_a_provider_makes_a_valid_event(subject: str | None, key: str, outgoing: Outgoing) -> None:
     event = read_by_someone_else(cloud_event(replace(outgoing, subject=subject, event_key=key)))

@@ -174,7 +174,7 @@ class WorkerProcess:
         silent = unanswered = 0
         seen = self._progress.read()
         while True:
-            await asyncio.sleep(_BEAT_SECONDS)
+            await _beat()
             if (own := self._own_bytes()) > _OWN_BYTES:
                 self._end(f"it holds {own // MEBIBYTE} MB of memory")
             now = self._progress.read()
@@ -266,6 +266,10 @@ class WorkerProcess:
     async def _frame(self) -> Frame:
         header = Header.parsed(await self._reader.readexactly(HEADER.size), self._largest)
         return header.frame(await self._reader.readexactly(header.length))
+
+
+async def _beat() -> None:
+    await asyncio.sleep(_BEAT_SECONDS)
 
 
 def _plain(value: timedelta | int) -> float | int:
