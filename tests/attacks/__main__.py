@@ -27,7 +27,7 @@ def main() -> int:
         print(*(f"{one.case:4} {one.name}{' (short form)' if one.short else ''}" for one in chosen), sep="\n")
         return 0
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # nothing is left running then, too
-    verdicts = asyncio.run(struck(chosen, given.where))
+    verdicts = asyncio.run(_struck(chosen, given.where))
     if given.json:
         figures = {one.attack.name: one.figures() for one in verdicts}
         given.json.write_text(json.dumps(figures, indent=1) + "\n")
@@ -36,7 +36,7 @@ def main() -> int:
     return int(broken > 0)
 
 
-async def struck(attacks: Sequence[Attack], where: Path | None = None) -> list[Verdict]:
+async def _struck(attacks: Sequence[Attack], where: Path | None = None) -> list[Verdict]:
     """The verdict of each, printed when it is there."""
     verdicts = []
     async with staged(where) as stage:

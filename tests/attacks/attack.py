@@ -16,7 +16,7 @@ class Limits:
     """Seconds that the event loop may stand still at once."""
     peak: int = 160 * MEBIBYTE
     """Resident memory of the service's own process, at its highest."""
-    lasting: int = 64 * MEBIBYTE
+    lasting: int = 40 * MEBIBYTE
     """The same, after the attack."""
 
 

@@ -16,6 +16,7 @@ from tests.support.servers import Answer, Seen, Server, response, serving
 
 _SECRET = "the attacker's webhook secret"
 _PATIENCE = 300.0  # seconds, as a safety net
+_LONGEST_HEAD = 2**23  # bytes of a request that the service makes
 _ENDED = {"delivered", "dead", "suspended"}
 
 
@@ -198,6 +199,6 @@ async def attacking(
         async def answer(seen: Seen, writer: asyncio.StreamWriter) -> None:
             await made[0].answer(seen, writer)
 
-        server = await stack.enter_async_context(serving(answer))
+        server = await stack.enter_async_context(serving(answer, longest_head=_LONGEST_HEAD))
         made.append(Attacker(organisation, port, server, beside_a_poll))
         yield made[0]

@@ -2,7 +2,8 @@
 
 A pause is what passes between two ticks of the loop: the smaller of the wall time and the CPU time of the process.
 The time in which the loop's thread was ready to run and the kernel gave it no core is taken off the wall time. What
-other processes of the machine do is therefore no pause, and a thread that holds the interpreter is one.
+other processes of the machine do is therefore no pause, and a thread that holds the interpreter is one. A full
+collection of garbage is left out, because it comes when it comes, whatever is done at that moment; it is told beside.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 EVERY = 0.005  # seconds between two ticks
 _KEPT = 20  # pauses of a reading that are worth a line each
 _WORTH_TELLING = 0.02  # seconds
+_FULL = 2  # the oldest generation
 _STUCK = 0.1  # seconds after which the code that holds the loop is written down, where that is asked for
 
 
@@ -43,7 +45,7 @@ class Meter:
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         self._tell_delay = core_delay()
-        gc.callbacks.append(self._collection)
+        gc.callbacks.append(self.collection)
         self._loop = loop
         loop.call_soon(self._begin)
 
@@ -60,9 +62,9 @@ class Meter:
     def _look(self) -> None:
         wall, cpu = time.monotonic() - self._wall, time.process_time() - self._cpu
         if min(wall, cpu) >= _WORTH_TELLING:
-            ready = self._tell_delay() - self._delay
-            if (pause := min(wall - ready, cpu)) >= _WORTH_TELLING:
-                found = {"pause": pause, "wall": wall, "cpu": cpu, "ready": ready, "garbage": self._collected}
+            ready, garbage = self._tell_delay() - self._delay, self._collected
+            if (pause := min(wall - ready, cpu) - garbage) >= _WORTH_TELLING:
+                found = {"pause": pause, "wall": wall, "cpu": cpu, "ready": ready, "garbage": garbage}
                 self._pauses = sorted([*self._pauses, found], key=lambda one: -one["pause"])[:_KEPT]
         self._mark()
 
@@ -72,11 +74,14 @@ class Meter:
         if self.where is not None and self._asked:
             faulthandler.dump_traceback_later(_STUCK, file=self.where)
 
-    def _collection(self, phase: str, _: dict[str, int]) -> None:
-        if phase == "start":
-            self._collecting = time.monotonic()
-        else:
-            self._collected += time.monotonic() - self._collecting
+    def collection(self, phase: str, about: dict[str, int]) -> None:
+        """Whichever thread collects, the others stand still."""
+        if about["generation"] == _FULL:
+            now = time.process_time()
+            if phase == "start":
+                self._collecting = now
+            else:
+                self._collected += now - self._collecting
 
     def _report(self) -> None:
         """The time since the last tick counts too."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from tests.attacks.attack import Attack
-from tests.attacks.corpus import calm, feeds
+from tests.attacks.corpus import answers, calm, connections, feeds, guests, logins, requests, secrets, targets
 
-ATTACKS: Sequence[Attack] = (*calm.ATTACKS, *feeds.ATTACKS)
+_MODULES = (calm, feeds, guests, answers, secrets, targets, logins, connections, requests)
+ATTACKS: Sequence[Attack] = tuple(attack for module in _MODULES for attack in module.ATTACKS)

@@ -31,6 +31,7 @@ async def _nothing(_: Attacker) -> None:
 
 
 WARMING_UP = Attack("a little of everything, for the first time", "-", _a_little_of_everything, Limits(pause=1.0))
+AFTERWARDS = Attack("nothing, afterwards", "-", _nothing)
 ATTACKS = (
     Attack("a little of everything", "-", _a_little_of_everything, short=True),
     Attack("nothing", "-", _nothing, short=True),
