@@ -1,17 +1,21 @@
 """The service as its command line starts it, with a meter beside it: `python -m tests.attacks.service serve …`."""
 
 import asyncio
+import ctypes
 import os
+import signal
 from collections.abc import Callable
 
 from hairtrigger import cli, serving
 from tests.attacks.meter import Meter
 
+_SIGNAL_AT_PARENTS_DEATH = 1  # PR_SET_PDEATHSIG, see prctl(2)
 METER_FILE = "METER_FILE"  # takes the readings, a line each
 WHERE_FILE = "METER_WHERE_FILE"  # takes the stacks of threads while the loop stands still
 
 
 def main() -> None:
+    ctypes.CDLL(None).prctl(_SIGNAL_AT_PARENTS_DEATH, signal.SIGTERM)  # nothing is left running
     made = serving.loop()
     serving.loop = lambda: _metered(made or asyncio.new_event_loop)
     cli.main()
