@@ -13,10 +13,16 @@ from tests.attacks.corpus import ATTACKS
 from tests.attacks.corpus.calm import WARMING_UP
 from tests.attacks.stage import Verdict, staged
 
+_CASE = 2  # characters of a case
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.attacks", description=__doc__)
-    parser.add_argument("words", nargs="*", help="only attacks with one of these words in case or name; all by default")
+    parser.add_argument(
+        "words",
+        nargs="*",
+        help="only attacks of one of these cases, or with one of these words in their name; all by default",
+    )
     parser.add_argument("--short", action="store_true", help="only those that CI runs")
     parser.add_argument("--list", action="store_true", help="say which attacks there are")
     parser.add_argument("--json", type=Path, help="keep the figures in this file")
@@ -48,7 +54,8 @@ async def _struck(attacks: Sequence[Attack], where: Path | None = None) -> list[
 
 
 def _is_wanted(attack: Attack, words: Sequence[str]) -> bool:
-    return not words or any(word == attack.case or word.lower() in attack.name.lower() for word in words)
+    named = (word.lower() in attack.name.lower() for word in words if len(word) > _CASE)
+    return not words or attack.case in words or any(named)
 
 
 if __name__ == "__main__":
