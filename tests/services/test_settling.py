@@ -30,9 +30,10 @@ class Named(PollingConfig):
 
 
 async def poll(question: Question[Named]) -> Page:
-    """Each has one thing of its own. One of them has a thing that no database takes."""
+    """Return one thing of each's own. The file of one has a fault: its thing holds what no database takes."""
     name: Any = question.config.name
-    draft = Draft(key=name, data=to_json({"name": name}), type="half a \ud800" if name == "bad" else None)
+    data: Any = "no bytes" if name == "bad" else to_json({"name": name})
+    draft = Draft(key=name, data=data)
     return Page([draft], {"name": name})
 
 
