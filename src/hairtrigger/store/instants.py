@@ -27,9 +27,15 @@ async def read_instants(session: "Session") -> None:
 def encoded(value: datetime) -> tuple[int]:
     """Return the microseconds since 2000. A time without an offset is UTC's; the calendar's ends stand for the rest."""
     aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
-    return (min(max((aware - _EPOCH) // _MICROSECOND, _FIRST), _LAST),)
+    return (_within((aware - _EPOCH) // _MICROSECOND),)
 
 
 def decoded(stored: tuple[int]) -> datetime:
     """Return the instant. Rows of earlier versions hold the infinities for the calendar's ends."""
-    return _EPOCH + timedelta(microseconds=min(max(stored[0], _FIRST), _LAST))
+    return _EPOCH + timedelta(0, 0, _within(stored[0]))
+
+
+def _within(microseconds: int) -> int:
+    if _FIRST <= microseconds <= _LAST:
+        return microseconds
+    return _FIRST if microseconds < _FIRST else _LAST
