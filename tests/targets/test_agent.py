@@ -169,7 +169,8 @@ UNREADABLE: dict[str, tuple[bytes, str]] = {
     "nothing": (b"", "the answer is empty"),
     "spaces": (b" \r\n", "the answer is empty"),
     "a page": (b"<html>", "the answer is not JSON"),
-    "binary": (bytes(range(256)), "the answer is not JSON"),
+    "binary": (bytes(range(256)), "the answer is not text"),
+    "binary that is no UTF-16": (bytes(range(254, 0, -1)), "the answer is not JSON"),
     "half a value": (b'{"choices": [{"mess', "the answer is not JSON"),
     "two values": (b"{}{}", "the answer is not JSON"),
     "too deep": (b"[" * 100_000 + b"]" * 100_000, "the answer has too many parts"),
@@ -190,6 +191,8 @@ UNREADABLE: dict[str, tuple[bytes, str]] = {
         b'{"choices": [{"message": {"role": "assistant", "content": null, "tool_calls": []}}]}',
         "the answer holds no message",
     ),
+    "half a pair in UTF-16": (b"\xff\xfe\x00\xd8\x00\x00", "the answer is not text"),
+    "a stream of too much": (b"data:1\n" * 20_001, "the stream has too many parts"),
     "a stream of nothing": (b"data: {}\n\ndata: [DONE]\n\n", "the stream holds no message"),
     "a stream of nonsense": (b": hi\n\nevent: x\ndata: {nonsense\n\n", "the stream holds no message"),
 }

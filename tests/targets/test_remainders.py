@@ -75,6 +75,7 @@ REMAINDERS: dict[str, tuple[bool, str, bytes]] = {
     "huge length": (False, NOT_HTTP, framed(f"Content-Length: {10**30}", body=COMPLETION)),
     "other transfer coding": (False, NOT_HTTP, framed("Transfer-Encoding: gzip, chunked", body=COMPLETION)),
     "endless head": (False, NOT_HTTP, framed(*["X-A: 1"] * 30_000)),
+    "very many headers": (False, NOT_HTTP, framed(*["X-A: 1"] * 2000, "Content-Length: 0")),
     "ends in its head": (False, ENDED_EARLY, b"HTTP/1.1 200 OK\r\nContent-Le"),
     "ends after its status line": (False, ENDED_EARLY, b"HTTP/1.1 200 OK\r\n"),
     "ends in its reason": (False, ENDED_EARLY, b"HTTP/1.1 200 O"),

@@ -216,9 +216,8 @@ class Egress:
     async def _read(self, connection: Connection, reading: "_Reading") -> None:
         reading.begin()
         while pieces := await connection.body():
-            for piece in pieces:
-                for _ in reading.steps(piece):
-                    await self.turns.take(STEP)
+            for _ in reading.steps(pieces):
+                await self.turns.take(STEP)
         reading.end()
 
 
@@ -310,10 +309,11 @@ class _Reading:
         else:
             self._codings = codings
 
-    def steps(self, piece: bytes) -> Iterator[None]:
-        """Read a piece of the body; between two steps others may work. Raises `zlib.error`."""
+    def steps(self, pieces: Sequence[bytes]) -> Iterator[None]:
+        """Read more of the body; between two steps others may work. Raises `zlib.error`."""
+        piece = b"".join(pieces)
         self._received += len(piece)
-        self._pieces += 1
+        self._pieces += len(pieces)
         if not self._codings:
             self._body += piece
         elif not self._body:

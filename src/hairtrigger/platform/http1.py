@@ -13,6 +13,7 @@ import httptools
 Header = tuple[str, str]
 
 _LARGEST_HEAD = 100 * 1024
+_MOST_HEADERS = 1000
 _MOST_HINTS = 20  # answers before the answer, such as 100 Continue and 103 Early Hints
 _SWITCHING_PROTOCOLS, _FIRST_FINAL = 101, 200
 _WITHOUT_BODY = frozenset({204, 304})
@@ -126,6 +127,8 @@ class Answer:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.head is None:  # others are trailers
+            if len(self._headers) == _MOST_HEADERS:
+                raise Malformed
             self._headers.append((name.decode("latin-1").lower(), value.decode("latin-1").strip(" \t")))
 
     def on_headers_complete(self) -> None:

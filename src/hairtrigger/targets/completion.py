@@ -8,6 +8,7 @@ import codecs
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -18,12 +19,13 @@ from hairtrigger.platform.egress import Reply
 _MOST_PARTS = 50_000  # of a JSON text: more would take too long to read
 _MOST_ESCAPES = 20_000  # in a JSON text that has to be mended
 _SLICE = 4 * 1024
-_LINE = 64  # a line of a stream costs as much as so many bytes at least
+_MOST_EVENTS = 20_000  # of a stream
+_EVENT = 64  # an event costs as much as so many bytes at least
 
 _DATA = "\ndata:"
 _FIELDS = ("data:", "event:", "id:", "retry:", ":")  # what a line of an event stream begins with
 _HALF_PAIR = re.compile(
-    r"(\\(?:[^u]|u(?![dD][89a-fA-F])|u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F]))|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+    r"\\(?:([^u]|u(?![dD][89a-fA-F])|u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F])|u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
 
 Pause = Callable[[int], Awaitable[None]]
@@ -45,13 +47,19 @@ async def message_in(reply: Reply, pause: Pause) -> dict[str, Any]:
 
 
 async def _text(body: bytes, pause: Pause) -> str:
-    """In slices, because bytes that are no text take a hundred times as long to decode."""
-    decoder = codecs.getincrementaldecoder(json.detect_encoding(body))("replace")
+    """In slices, because bytes that are no text take long to decode."""
+    encoding = json.detect_encoding(body)
+    errors = "replace" if encoding.startswith("utf-8") else "strict"  # the others are very slow at replacing
+    decoder = codecs.getincrementaldecoder(encoding)(errors)
     parts = []
-    for start in range(0, len(body), _SLICE):
-        await pause(_SLICE)
-        parts.append(decoder.decode(body[start : start + _SLICE]))
-    text = "".join([*parts, decoder.decode(b"", final=True)]).strip("\ufeff \t\r\n")
+    try:
+        for start in range(0, len(body), _SLICE):
+            await pause(_SLICE)
+            parts.append(decoder.decode(body[start : start + _SLICE]))
+    except UnicodeDecodeError:
+        raise Unreadable("the answer is not text") from None
+    await pause(len(body))
+    text = "".join(parts).strip("\ufeff \t\r\n")
     if not text:
         raise Unreadable("the answer is empty")
     return text
@@ -62,21 +70,20 @@ def _json(text: str, *, cut: bool = False) -> Any:
     if sum(map(text.count, ",[{")) > _MOST_PARTS:
         raise Unreadable("the answer has too many parts")
     partial: Literal["trailing-strings", "off"] = "trailing-strings" if cut else "off"
-    try:
+    with suppress(ValueError):
         return from_json(text, allow_partial=partial)
-    except ValueError:
-        mended = _without_half_pairs(text)
-    try:
-        return from_json(mended, allow_partial=partial)
-    except ValueError:
-        raise Unreadable("the answer is not JSON") from None
+    mended = _without_half_pairs(text)
+    if mended != text:
+        with suppress(ValueError):
+            return from_json(mended, allow_partial=partial)
+    raise Unreadable("the answer is not JSON")
 
 
 def _without_half_pairs(text: str) -> str:
     """Half of a surrogate pair is no text, but some write it as an escape."""
     if text.count("\\") > _MOST_ESCAPES:
         return text
-    return _HALF_PAIR.sub(lambda found: found[1] or "\\ufffd", text)
+    return _HALF_PAIR.sub(lambda found: "\\" + (found[1] or "ufffd"), text)
 
 
 def _message(answer: Any) -> dict[str, Any]:
@@ -154,9 +161,12 @@ class _Parts:
 
 async def _streamed(text: str, pause: Pause) -> dict[str, Any]:
     """Put together what server-sent events bring. What can't be read of them is passed over."""
+    await pause(len(text))
     parts = _Parts()
-    for data in _data_of("\n" + text.replace("\r\n", "\n").replace("\r", "\n")):
-        await pause(_LINE + len(data))
+    for number, data in enumerate(_data_of("\n" + text.replace("\r\n", "\n").replace("\r", "\n"))):
+        if number == _MOST_EVENTS:
+            raise Unreadable("the stream has too many parts")
+        await pause(_EVENT + len(data))
         for delta in _deltas(data):
             parts.add(delta)
     message = parts.whole()
