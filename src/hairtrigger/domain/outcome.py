@@ -39,6 +39,7 @@ class Code(StrEnum):
     TIMED_OUT = "timed_out"
     BROKEN = "broken"
     CUT_OFF = "cut_off"
+    WORKER_LOST = "worker_lost"
     CREDENTIALS_REFUSED = "credentials_refused"
     RATE_LIMITED = "rate_limited"
     STALE = "stale"
@@ -74,6 +75,7 @@ MEANING: Mapping[Code, str] = {
     Code.TIMED_OUT: "took too long and was given up; how far it had come before is kept",
     Code.BROKEN: "broke inside the service; its log says more",
     Code.CUT_OFF: "was cut off: the process that ran it stopped, died, stood still or lost its database",
+    Code.WORKER_LOST: "failed: the process that ran its code ended twice, the second time while it ran this code alone",
     Code.CREDENTIALS_REFUSED: "failed: the provider no longer accepts the connection's credentials",
     Code.RATE_LIMITED: "was turned away: the provider asked to come back later",
     Code.STALE: "came to nothing, because the trigger was changed or claimed by another worker meanwhile",
