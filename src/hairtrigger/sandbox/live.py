@@ -32,7 +32,8 @@ from hairtrigger.sandbox.code import (
 )
 from hairtrigger.sandbox.frames import Frame, Kind, Malformed
 from hairtrigger.sandbox.positions import UNKNOWN, Position, thrown_at, unparsable_at
-from hairtrigger.sandbox.redaction import Redaction, in_slices
+from hairtrigger.sandbox.redaction import Redaction
+from hairtrigger.sandbox.slices import in_slices
 
 _log = structlog.get_logger(__name__)
 

@@ -8,20 +8,19 @@ backwards) is not recognised.
 
 Texts and secrets are a tenant's to choose, and the service has one event loop. So the work is linear in the text: where
 the beginning of no form stands, nothing is compared. What is compared is counted, and once there was too much of it for
-one poll, all of its further texts are hidden as a whole. All work is a generator that yields after each small piece of
-it, so that `in_slices` can let the loop go on in between.
+one poll, all of its further texts are hidden as a whole. All work can be done in slices (`slices`).
 """
 
-import asyncio
 import base64
 import codecs
 import heapq
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Generator, Iterable, Iterator
-from time import perf_counter
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Any
 from urllib.parse import quote, quote_plus
+
+from hairtrigger.sandbox.slices import Work, at_once
 
 MARK = "***"
 SHORT = 3  # characters
@@ -33,7 +32,6 @@ _PIECE = 8192  # characters that cost as much to compare as fewer do
 _TOGETHER = 8192  # characters of short texts that are looked at at once
 _CHUNK = 1024  # forms that are sorted at once
 _AT_ONCE = 64  # steps between two yields, where one step is short
-_SLICE = 0.002  # seconds
 _MARGIN = 64  # UTF-16 units, far more than a head has
 
 _UNESCAPED = "-_.!~*'()"  # by encodeURIComponent, besides letters and digits
@@ -55,30 +53,6 @@ _WITHOUT_BREAKS = str.maketrans("", "", "\t\n\r")  # which URL takes out
 _BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=")
 
 Span = tuple[int, int]
-Result = TypeVar("Result")
-Work = Generator[None, None, Result]
-
-
-def at_once(work: Work[Result]) -> Result:
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            result: Result = end.value
-            return result
-
-
-async def in_slices(work: Work[Result]) -> Result:
-    """Do the work, and let the event loop go on every few milliseconds."""
-    while True:
-        until = perf_counter() + _SLICE
-        try:
-            while perf_counter() < until:
-                next(work)
-        except StopIteration as end:
-            result: Result = end.value
-            return result
-        await asyncio.sleep(0)
 
 
 class Redaction:

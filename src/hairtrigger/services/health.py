@@ -12,7 +12,16 @@ from hairtrigger.services.catalogue import Catalogue
 from hairtrigger.store.conditions import Condition, Expectations, Stall, Status
 from hairtrigger.store.outcomes import Outcome
 
-FAILURES = frozenset({Code.FAILED, Code.TIMED_OUT, Code.BROKEN, Code.CREDENTIALS_REFUSED, Code.RATE_LIMITED})
+FAILURES = frozenset(
+    {
+        Code.FAILED,
+        Code.TIMED_OUT,
+        Code.BROKEN,
+        Code.WORKER_LOST,
+        Code.CREDENTIALS_REFUSED,
+        Code.RATE_LIMITED,
+    }
+)
 SWITCHED_OFF = frozenset({Code.DISABLED, Code.FINISHED, Code.TARGET_GONE})
 
 STALLS: dict[Stall, str] = {
