@@ -22,12 +22,13 @@ def at_once(work: Work[Result]) -> Result:
 
 async def in_slices(work: Work[Result]) -> Result:
     """Do the work, and let the event loop go on every few milliseconds."""
+    until = perf_counter() + _SECONDS
     while True:
-        until = perf_counter() + _SECONDS
         try:
-            while perf_counter() < until:
-                next(work)
+            next(work)
         except StopIteration as end:
             result: Result = end.value
             return result
-        await asyncio.sleep(0)
+        if perf_counter() >= until:
+            await asyncio.sleep(0)
+            until = perf_counter() + _SECONDS
