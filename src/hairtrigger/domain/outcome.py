@@ -40,6 +40,7 @@ class Code(StrEnum):
     PARSE_KILLED = "parse_killed"
     BROKEN = "broken"
     CUT_OFF = "cut_off"
+    WORKER_LOST = "worker_lost"
     CREDENTIALS_REFUSED = "credentials_refused"
     RATE_LIMITED = "rate_limited"
     STALE = "stale"
@@ -76,6 +77,7 @@ MEANING: Mapping[Code, str] = {
     Code.PARSE_KILLED: "was ended because reading the answer takes more than it may",
     Code.BROKEN: "broke inside the service; its log says more",
     Code.CUT_OFF: "was cut off: the process that ran it stopped, died, stood still or lost its database",
+    Code.WORKER_LOST: "failed: the process that ran its code ended twice, the second time while it ran this code alone",
     Code.CREDENTIALS_REFUSED: "failed: the provider no longer accepts the connection's credentials",
     Code.RATE_LIMITED: "was turned away: the provider asked to come back later",
     Code.STALE: "came to nothing, because the trigger was changed or claimed by another worker meanwhile",

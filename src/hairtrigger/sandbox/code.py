@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Any, Literal
 
 MEBIBYTE = 1024 * 1024
+MOST_ENTRIES = 100_000  # of a recording: each costs CPU time, so no poll within its limit has more
+HEAD_BYTES = 128 * 1024  # of a request's URL and headers together, as JSON
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ class Limits:
     result_bytes: int = MEBIBYTE
     result_count: int = 1000
     result_levels: int = 200
+    result_values: int = 100_000
 
 
 DEFAULT_LIMITS = Limits()
@@ -150,10 +153,12 @@ class PollErrorKind(StrEnum):
     RESPONSES_TOO_LARGE = "responses_too_large"
     RESULT_TOO_LARGE = "result_too_large"
     TOO_MANY_RESULTS = "too_many_results"
+    TOO_MANY_VALUES = "too_many_values"
     RESULT_TOO_DEEP = "result_too_deep"
     NOT_AN_ARRAY = "not_an_array"
     NEVER_SETTLES = "never_settles"
     SANDBOX_FAULT = "sandbox_fault"
+    WORKER_LOST = "worker_lost"
 
 
 class PollError(Exception):

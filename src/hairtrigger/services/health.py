@@ -19,6 +19,7 @@ FAILURES = frozenset(
         Code.TIMED_OUT,
         Code.PARSE_KILLED,
         Code.BROKEN,
+        Code.WORKER_LOST,
         Code.CREDENTIALS_REFUSED,
         Code.RATE_LIMITED,
     }

@@ -23,7 +23,7 @@ from hairtrigger.domain.errors import (
 )
 from hairtrigger.domain.event import Draft
 from hairtrigger.domain.outcome import Code
-from hairtrigger.domain.rhythm import AFTER_A_REFUSAL, LONGEST_WAIT, back_off, beats_between, next_beat
+from hairtrigger.domain.rhythm import AFTER_A_LOSS, AFTER_A_REFUSAL, LONGEST_WAIT, back_off, beats_between, next_beat
 from hairtrigger.kit.trigger import Page, Polling, Question
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
@@ -189,6 +189,8 @@ class Poller:
         wait = back_off(poll.every, poll.failures)
         if asked:
             code = Code.RATE_LIMITED
+        if isinstance(error, PollFailed) and error.kind == Code.WORKER_LOST:
+            code, wait = Code.WORKER_LOST, max(wait, AFTER_A_LOSS)
         if isinstance(error, CredentialsRefused):
             code, wait = Code.CREDENTIALS_REFUSED, max(wait, AFTER_A_REFUSAL)
         next_at = max(now + wait, paused_until or now)

@@ -24,6 +24,7 @@ from hairtrigger.sandbox.code import (
     place,
 )
 from hairtrigger.sandbox.host import Sandbox
+from hairtrigger.sandbox.slices import Work, in_slices
 from hairtrigger.services.catalogue import Owned
 from hairtrigger.services.integrations import config_model, inputs_of, passwords_of
 from hairtrigger.store import integrations
@@ -101,7 +102,7 @@ class UserTriggers:
             said = f"{error.name}: {error.message}{place(error.line, error.column)}"
             raise PollFailed(said, error.console, error.kind) from error
         cursor = {_LAST: question.asked_at.isoformat()}  # its start: what happened meanwhile comes with the next
-        return Page([draft_of(one) for one in outcome.value], cursor, console=outcome.console)
+        return Page(await in_slices(drafts_of(outcome.value)), cursor, console=outcome.console)
 
     async def fetch(self, request: HttpRequest) -> HttpResponse:
         try:
@@ -120,6 +121,14 @@ class UserTriggers:
         return HttpResponse(
             reply.status, reply.reason, reply.url, reply.redirected, reply.headers, reply.body, reply.cost
         )
+
+
+def drafts_of(value: Sequence[Any]) -> Work[list[Draft]]:
+    drafts = []
+    for one in value:
+        drafts.append(draft_of(one))
+        yield
+    return drafts
 
 
 def draft_of(element: Any) -> Draft:
