@@ -108,9 +108,11 @@ class Connection(asyncio.Protocol):
             await self._news
 
     async def _parse(self, answer: Answer) -> None:
-        piece = bytes(self._unread[:_SLICE])
-        await self._turns.take(len(piece))
-        del self._unread[: len(piece)]
+        size = min(len(self._unread), _SLICE)
+        if not self._turns.taken(size):
+            await self._turns.take(size)
+        piece = bytes(memoryview(self._unread)[:size])
+        del self._unread[:size]
         try:
             answer.receive(piece)
         except Malformed as error:
