@@ -184,7 +184,7 @@ class Egress:
             async with deadline:
                 for _ in range(_MOST_REDIRECTS + 1):
                     reply = await self._exchange(reading)
-                    following = None if redirects == "manual" else reading.call.redirected_by(reply)
+                    following = None if redirects == "manual" else reading.following(reply)
                     if following is None:
                         return reply
                     if redirects == "error":
@@ -350,14 +350,22 @@ class _Reading:
 
     def end(self) -> None:
         """Raises `EOFError` when it ended early."""
-        if not all(coding.ended for coding in self._codings):
-            raise EOFError
-        self._coded.clear()
+        if self._codings:
+            if not all(coding.ended for coding in self._codings):
+                raise EOFError
+            self._coded.clear()
 
     @property
     def is_enough(self) -> bool:
         """Whether the caller takes what there is."""
         return self._cut and self.answer.begun is not None
+
+    def following(self, reply: Reply) -> _Call | None:
+        """The call that a redirect leads to."""
+        try:
+            return self.call.redirected_by(reply)
+        except EgressFailed as failed:
+            raise EgressFailed(failed.reason, self.cost) from None
 
     def reply(self, broken_off: Reason | None = None) -> Reply:
         head, place = self.answer.begun, self.call.place
