@@ -370,7 +370,7 @@ class _Reading:
     def reply(self, broken_off: Reason | None = None) -> Reply:
         head, place = self.answer.begun, self.call.place
         assert head
-        body = bytes((self._body or self._coded)[: self._limit])
+        body = bytes(memoryview(self._body or self._coded)[: self._limit])
         flaw = self._flaw or broken_off
         return Reply(head.status, head.reason, head.headers, body, place.address, self.call.redirected, flaw, self.cost)
 
