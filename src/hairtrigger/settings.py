@@ -172,7 +172,10 @@ class Settings(BaseSettings):
         2 * MEBIBYTE, ge=1024, le=_LARGEST_PART, description="The largest response that a poll may receive."
     )
     sandbox_total_response_bytes: int = Field(
-        10 * MEBIBYTE, ge=1024, description="What all responses of a poll may have together."
+        10 * MEBIBYTE,
+        ge=1024,
+        description="What all responses of a poll may have together. Bytes that are costly to read, such as very many"
+        " pieces or members of gzip, count as more.",
     )
     sandbox_console_lines: int = Field(100, ge=0, le=10_000, description="Lines that are kept of a poll's console.")
     sandbox_console_line_characters: int = Field(

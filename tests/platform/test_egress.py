@@ -426,6 +426,17 @@ async def test_what_redirects_cost_is_counted_too(egress: Egress) -> None:
     assert (reply.body, reply.cost) == (b"y" * 10, 1010)
 
 
+async def test_what_was_read_before_a_failure_is_counted(egress: Egress) -> None:
+    refused = {"/": answering(302, b"x" * 1000, ("Location", "ftp://example.com/"))}
+    cut = saying(b"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n" + b"x" * 1000)
+    for answer in (by_path(refused), cut):
+        async with serving(answer) as server:
+            with pytest.raises(EgressFailed) as failed:
+                await egress.send("GET", f"{server.url}/", redirects="follow")
+
+        assert failed.value.cost == 1000
+
+
 async def test_an_ordinary_answer_costs_what_it_is_large(egress: Egress) -> None:
     for body, headers in ((b"x" * 28, ()), (gzip.compress(b"x" * 5000), (("Content-Encoding", "gzip"),))):
         async with serving(answering(200, body, *headers)) as server:

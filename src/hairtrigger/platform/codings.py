@@ -64,6 +64,8 @@ class Coding:
 def codings_of(headers: Sequence[tuple[str, str]]) -> list[Coding] | None:
     """What has to be undone, the last coding first; none when one is unknown, or there are too many."""
     values = [value for name, value in headers if name == "content-encoding"]
+    if not values:
+        return []
     names = [name for name in (part.strip().lower() for part in ",".join(values).split(",")) if name]
     applied = [name for name in names if name != "identity"]
     if len(applied) > _MOST or not {"gzip", "x-gzip", "deflate"}.issuperset(applied):

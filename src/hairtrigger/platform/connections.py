@@ -98,19 +98,20 @@ class Connection(asyncio.Protocol):
     async def _more(self, answer: Answer) -> None:
         if self._malformed:
             raise self._malformed
-        if self._unread:
-            await self._parse(answer)
-        elif self._ended:
-            answer.end()
-        else:
+        if not self._unread and not self._ended:
             self._resume()
             self._news = self._loop.create_future()
             await self._news
+        if size := min(len(self._unread), _SLICE):
+            if not self._turns.taken(size):
+                await self._turns.take(size)
+            self._parse(answer, size)
+        elif self._ended:
+            answer.end()
 
-    async def _parse(self, answer: Answer) -> None:
-        piece = bytes(self._unread[:_SLICE])
-        await self._turns.take(len(piece))
-        del self._unread[: len(piece)]
+    def _parse(self, answer: Answer, size: int) -> None:
+        piece = bytes(self._unread[:size])
+        del self._unread[:size]
         try:
             answer.receive(piece)
         except Malformed as error:

@@ -9,7 +9,7 @@ import re
 import socket
 import ssl
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -184,7 +184,7 @@ class Egress:
             async with deadline:
                 for _ in range(_MOST_REDIRECTS + 1):
                     reply = await self._exchange(reading)
-                    following = None if redirects == "manual" else reading.call.redirected_by(reply)
+                    following = None if redirects == "manual" else reading.following(reply)
                     if following is None:
                         return reply
                     if redirects == "error":
@@ -217,7 +217,8 @@ class Egress:
         reading.begin()
         while pieces := await connection.body():
             for _ in reading.steps(pieces):
-                await self.turns.take(STEP)
+                if not self.turns.taken(STEP):
+                    await self.turns.take(STEP)
         reading.end()
 
 
@@ -298,8 +299,10 @@ class _Reading:
 
     @property
     def _cost(self) -> int:
-        crumbs = _CRUMB * (self._pieces - 1)
-        return max(self._received, crumbs, len(self._body), *(coding.cost for coding in self._codings))
+        cost = max(self._received, _CRUMB * (self._pieces - 1))
+        if not self._codings:
+            return cost
+        return max(cost, len(self._body), *(coding.cost for coding in self._codings))
 
     def begin(self) -> None:
         assert self.answer.head
@@ -309,17 +312,22 @@ class _Reading:
         else:
             self._codings = codings
 
-    def steps(self, pieces: Sequence[bytes]) -> Iterator[None]:
+    def steps(self, pieces: Sequence[bytes]) -> Iterable[None]:
         """Read more of the body; between two steps others may work. Raises `zlib.error`."""
-        piece = b"".join(pieces)
+        piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         self._received += len(piece)
         self._pieces += len(pieces)
-        if not self._codings:
-            self._body += piece
-        elif not self._body:
+        if self._codings:
+            return self._decompressed(piece)
+        self._body += piece
+        self._check()
+        return ()
+
+    def _decompressed(self, piece: bytes) -> Iterator[None]:
+        if not self._body:
             self._coded += piece
         try:
-            for part in undone(self._codings, piece) if self._codings else ():
+            for part in undone(self._codings, piece):
                 self._body += part
                 self._check()
                 yield
@@ -342,19 +350,27 @@ class _Reading:
 
     def end(self) -> None:
         """Raises `EOFError` when it ended early."""
-        if not all(coding.ended for coding in self._codings):
-            raise EOFError
-        self._coded.clear()
+        if self._codings:
+            if not all(coding.ended for coding in self._codings):
+                raise EOFError
+            self._coded.clear()
 
     @property
     def is_enough(self) -> bool:
         """Whether the caller takes what there is."""
         return self._cut and self.answer.begun is not None
 
+    def following(self, reply: Reply) -> _Call | None:
+        """The call that a redirect leads to."""
+        try:
+            return self.call.redirected_by(reply)
+        except EgressFailed as failed:
+            raise EgressFailed(failed.reason, self.cost) from None
+
     def reply(self, broken_off: Reason | None = None) -> Reply:
         head, place = self.answer.begun, self.call.place
         assert head
-        body = bytes((self._body or self._coded)[: self._limit])
+        body = bytes(memoryview(self._body or self._coded)[: self._limit])
         flaw = self._flaw or broken_off
         return Reply(head.status, head.reason, head.headers, body, place.address, self.call.redirected, flaw, self.cost)
 

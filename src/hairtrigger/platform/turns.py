@@ -19,9 +19,17 @@ class Turns:
 
     async def take(self, cost: int) -> None:
         """Return when work of this cost may be done, before the next `await`."""
-        if not self._waiting and self._fits(cost):
-            self._spend(cost)
-            return
+        if not self.taken(cost):
+            await self._turn(cost)
+
+    def taken(self, cost: int) -> bool:
+        """Whether work of this cost may be done at once; otherwise `take` waits until it may."""
+        if self._waiting or not self._fits(cost):
+            return False
+        self._spend(cost)
+        return True
+
+    async def _turn(self, cost: int) -> None:
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append((cost, turn))
         await turn

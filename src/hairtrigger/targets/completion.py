@@ -38,12 +38,21 @@ class Unreadable(Exception):
 
 async def message_in(reply: Reply, pause: Pause) -> dict[str, Any]:
     """Return the agent's message, as a conversation holds it. Raises `Unreadable`."""
+    if not reply.body or reply.body.isspace():
+        raise Unreadable("the answer is empty")
     text = await _text(reply.body, pause)
+    try:
+        if _is_stream(reply, text):
+            return await _streamed(text, pause)
+        await pause(len(text))
+        return _message(_json(text, cut=reply.flaw is not None))
+    finally:
+        await pause(len(text))  # to give large texts back takes a moment, too
+
+
+def _is_stream(reply: Reply, text: str) -> bool:
     kind = (reply.header("content-type") or "").partition(";")[0].strip().lower()
-    if kind == "text/event-stream" or text.startswith(_FIELDS):
-        return await _streamed(text, pause)
-    await pause(len(text))
-    return _message(_json(text, cut=reply.flaw is not None))
+    return kind == "text/event-stream" or text[:_SLICE].lstrip().startswith(_FIELDS)
 
 
 async def _text(body: bytes, pause: Pause) -> str:
@@ -59,10 +68,7 @@ async def _text(body: bytes, pause: Pause) -> str:
     except UnicodeDecodeError:
         raise Unreadable("the answer is not text") from None
     await pause(len(body))
-    text = "".join(parts).strip("\ufeff \t\r\n")
-    if not text:
-        raise Unreadable("the answer is empty")
-    return text
+    return "".join(parts).removeprefix("\ufeff")
 
 
 def _json(text: str, *, cut: bool = False) -> Any:
