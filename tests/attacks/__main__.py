@@ -37,7 +37,7 @@ def main() -> int:
     if given.json:
         figures = {one.attack.name: one.figures() for one in verdicts}
         given.json.write_text(json.dumps(figures, indent=1) + "\n")
-    broken = sum(bool(one.broken) for one in verdicts)
+    broken = sum(bool(one.findings) for one in verdicts)
     print(f"{len(verdicts)} attacks, {broken} of them broke a limit or did harm")
     return int(broken > 0)
 

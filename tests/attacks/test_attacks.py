@@ -21,7 +21,7 @@ async def test_what_strangers_send_neither_stops_the_service_nor_harms_a_neighbo
         verdicts = [await stage.strike(one, thoroughly=False) for one in ATTACKS if one.short]
         verdicts.append(await stage.strike(AFTERWARDS))
     print(*(one.line() for one in verdicts), sep="\n")
-    broken = [f"{one.attack.name}: {each}" for one in verdicts for each in one.broken]
+    broken = [f"{one.attack.name}: {each.words}" for one in verdicts for each in one.findings]
     assert not broken, "\n".join(broken)
 
 

@@ -95,16 +95,30 @@ class Victim:
 
     @asynccontextmanager
     async def polled(self) -> AsyncIterator[None]:
-        """A poll of the victim's is under way in the sandbox while the body runs, for up to five seconds of it."""
+        """A poll of the victim's is under way in the sandbox while the body runs, for up to five seconds of it.
+
+        How it ended is known afterwards.
+        """
         self.world.held.clear()
         let_go = self.world.let_go = asyncio.Event()
         try:
             async with asyncio.timeout(_PATIENCE.total_seconds()):
                 await self.world.held.wait()
+            began = datetime.now(UTC)
             yield
         finally:
             self.world.let_go = None
             let_go.set()
+        async with asyncio.timeout(_PATIENCE.total_seconds()):
+            while not self._polled_since(began):
+                await asyncio.sleep(0.05)
+                await self._read_outcomes()
+
+    def _polled_since(self, began: datetime) -> bool:
+        return any(
+            trigger == self.polling and one["kind"] == "poll" and datetime.fromisoformat(one["at"]) > began
+            for (trigger, _), one in self._outcomes.items()
+        )
 
     async def is_served(self, *, thoroughly: bool) -> None:
         """Returns when a webhook that is sent now is delivered, and adds to `failed` what does not arrive.
@@ -127,33 +141,30 @@ class Victim:
                 self.failed.append(f"{what} of afterwards did not arrive")
 
     async def wrongs(self, *, thoroughly: bool) -> list[str]:
-        """What went wrong since the last time: failures and events that came twice.
+        """What went wrong since the last time: failures, bad ends of polls and firings, and events that came twice.
 
-        With `thoroughly`, also bad ends of polls and firings, and events that do not come.
+        With `thoroughly`, events that do not come are awaited, and told.
         """
+        missing = await self._missing() if thoroughly else []
+        await self._read_outcomes()
         wrongs, self.failed = self.failed, []
-        wrongs += [f"delivered twice: {trigger} {key}" for (trigger, key), n in self.world.received.items() if n > 1]
-        return wrongs + (await self._missed() if thoroughly else [])
+        wrongs += [f"a {one['kind']} ended as {one['code']}: {one['detail']}" for one in self._new_outcomes()]
+        twice = [key for key, count in self.world.received.items() if count > 1]
+        for key in twice:
+            self.world.received[key] = 1  # each is told once
+        return wrongs + missing + [f"delivered twice: {trigger} {key}" for trigger, key in twice]
 
-    async def _missed(self) -> list[str]:
+    async def _missing(self) -> list[str]:
         expected = [
             *((self.webhook, key) for key in list(self.sent)),
             *((self.polling, key) for key in self.world.items[:-2]),  # the last one's poll may be under way
             *((self.feed, key) for key in self.world.entries[1:-2]),  # what the first poll found was there before
         ]
         await _within(_PATIENCE, lambda: all(map(self.world.received.__contains__, expected)))
-        await self._read_outcomes()
-        ended = [f"a {one['kind']} ended as {one['code']}: {one['detail']}" for one in self._new_outcomes()]
-        missing = [f"never delivered: {trigger} {key}" for trigger, key in expected if not self._came(trigger, key)]
-        self._forget(set(expected))
-        return ended + missing
-
-    def _forget(self, expected: set[tuple[str, str]]) -> None:
-        """What was judged is not judged again. It still counts when it comes once more."""
-        for key in expected:
-            self.world.received.setdefault(key, 0)
-        for key, count in self.world.received.items():
-            self.world.received[key] = min(count, 1)
+        missing = [(trigger, key) for trigger, key in expected if not self._came(trigger, key)]
+        for key in missing:
+            self.world.received[key] = 0
+        return [f"never delivered: {trigger} {key}" for trigger, key in missing]
 
     def _new_outcomes(self) -> list[dict[str, Any]]:
         new = [one for at, one in self._outcomes.items() if at not in self._judged]

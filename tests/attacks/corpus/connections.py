@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
-from tests.attacks.attack import Attack, Limits
+from tests.attacks.attack import Attack
 from tests.attacks.attacker import Attacker, Wire
 
+_STILL = 50  # looks at an unchanged queue
 _MANY = 300
 _BODY = 1_000_000
 _TOKEN = b"POST /token HTTP/1.1\r\nHost: service\r\nContent-Type: application/x-www-form-urlencoded\r\n"
@@ -23,9 +25,7 @@ def _holding(name: str, start: bytes, *, short: bool = False) -> Attack:
     async def run(attacker: Attacker) -> None:
         async with attacker.connected(_MANY) as wires:
             head = start + b"Content-Length: %d\r\n\r\n" % _BODY
-            await _together(wires, head, b"b" * (_BODY - 1))
-            await _together(wires, b"b")
-            await _answered(wires)
+            await _held(attacker, wires, head)
 
     return Attack(f"{_MANY} connections hold bodies: {name}", "F", run, short=short)
 
@@ -44,6 +44,28 @@ def _sent(
     return Attack(f"{count} connections: {name}", "F", run, short=short)
 
 
+async def _held(attacker: Attacker, wires: list[Wire], head: bytes) -> None:
+    await _together(wires, head, b"b" * (_BODY - 1))
+    await _taken(attacker.port)
+    await _together(wires, b"b")
+    await _answered(wires)
+
+
+async def _taken(port: int) -> None:
+    """Returns when the service has read what came, or reads no more of it for now."""
+    waiting, unchanged = _waiting(port), 0
+    while waiting and unchanged < _STILL:
+        await asyncio.sleep(0.02)
+        now = _waiting(port)
+        waiting, unchanged = now, unchanged + 1 if now == waiting else 0
+
+
+def _waiting(port: int) -> int:
+    """Bytes in the kernel that a process has yet to read on connections to this port. See proc_pid_net(5)."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(int(line[4].split(":")[1], 16) for line in lines if line[1].endswith(f":{port:04X}"))
+
+
 async def _together(wires: list[Wire], *pieces: bytes) -> None:
     async with asyncio.TaskGroup() as tasks:
         for wire in wires:
@@ -60,9 +82,7 @@ async def _answered(wires: list[Wire]) -> None:
 async def _own_webhook_held(attacker: Attacker) -> None:
     webhook = await attacker.webhook()
     async with attacker.connected(_MANY) as wires:
-        await _together(wires, webhook.head + b"Content-Length: %d\r\n\r\n" % _BODY, b"b" * (_BODY - 1))
-        await _together(wires, b"b")
-        await _answered(wires)
+        await _held(attacker, wires, webhook.head + b"Content-Length: %d\r\n\r\n" % _BODY)
 
 
 async def _not_read(attacker: Attacker) -> None:
@@ -98,8 +118,6 @@ def _crumbs(head: bytes, count: int) -> list[bytes]:
     """Chunks of a byte, a thousand in a piece."""
     return [head + b"Transfer-Encoding: chunked\r\n\r\n", *[b"1\r\nx\r\n" * 1000] * (count // 1000), b"0\r\n\r\n"]
 
-
-_CUT = Limits()
 
 ATTACKS = (
     _holding("a webhook that there is not", _UNKNOWN, short=True),
