@@ -1,6 +1,7 @@
 """Hostile code in one worker, beside the polls of another tenant, which must not notice."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -129,6 +130,21 @@ ENDS = {
     "fetches without end": (PollErrorKind.TOO_MANY_FETCHES, "TooManyFetches"),
     "aborts without end": (PollErrorKind.TOO_MANY_FETCHES, "TooManyFetches"),
 }
+
+
+@pytest.mark.parametrize(
+    ("code", "values"),
+    [
+        ("return Array(10).fill(Array(4998).fill(0))", 10),
+        ("return [',[{'.repeat(1e5)]", 1),
+        ("return ['\\ud800', 'a\\\\ud800']", 2),
+    ],
+)
+async def test_what_only_looks_like_too_many_values_is_a_result(one_worker: Sandbox, code: str, values: int) -> None:
+    value = await returned(one_worker, code)
+
+    assert len(value) == values
+    assert json.dumps(value, ensure_ascii=False).encode()
 
 
 @pytest.mark.parametrize("name", ENDS)

@@ -115,7 +115,7 @@ class Limits:
     result_bytes: int = MEBIBYTE
     result_count: int = 1000
     result_levels: int = 200
-    result_values: int = 100_000
+    result_values: int = 50_000
 
 
 DEFAULT_LIMITS = Limits()
