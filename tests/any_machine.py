@@ -19,9 +19,10 @@ _SPIN = "import os, sys\nwhile os.getppid() == int(sys.argv[1]): pass"  # it end
 
 
 def main(arguments: Sequence[str]) -> int:
+    placed = arguments or _SIDE_BY_SIDE
     runs: dict[str, Callable[[], list[str]]] = {
-        "fast": lambda: failures([*_SIDE_BY_SIDE, *arguments], {VARIABLE: "4"}),
-        "slow": lambda: failures([*_SIDE_BY_SIDE, *arguments], {VARIABLE: str(1 / 3)}),
+        "fast": lambda: failures(placed, {VARIABLE: "4"}),
+        "slow": lambda: failures(placed, {VARIABLE: str(1 / 3)}),
         "busy": lambda: busy(arguments),
     }
     failed: dict[str, list[str]] = {}

@@ -33,6 +33,7 @@ from hairtrigger.main import Application, running
 from hairtrigger.services.accounts import SCOPES, Caller
 from hairtrigger.settings import Settings
 from tests.support.documents import integrations_document, own_document, projects_document
+from tests.support.waiting import PATIENCE
 
 EXAMPLES = 15  # of each operation
 CHECKS = [status_code_conformance, content_type_conformance, response_schema_conformance]
@@ -126,7 +127,7 @@ async def _filled(app: Application, url: str) -> tuple[str, Mapping[str, Known]]
     email = f"{uuid4()}@example.com"  # the tests may be begun again in the same folder
     organization, user = await app.accounts.create_organization("Org", email, "correct horse battery")
     _, key = await app.accounts.create_key(Caller(organization.id, user.id, frozenset(SCOPES)), "Key", SCOPES)
-    async with httpx2.AsyncClient(base_url=url, headers={"authorization": f"Bearer {key}"}, timeout=30) as client:
+    async with httpx2.AsyncClient(base_url=url, headers={"authorization": f"Bearer {key}"}, timeout=PATIENCE) as client:
 
         async def made(path: str, body: Any = None) -> Any:
             answer = await client.post(path, json=body)

@@ -10,10 +10,11 @@ import httpx2
 import pytest
 
 from hairtrigger.platform.vault import Vault
+from hairtrigger.store.database import open_store
 from tests.e2e.process import EndedEarly, Service
 from tests.support.postgres import Server as Database
 from tests.support.postgres import server as database
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.anyio
 
@@ -39,12 +40,18 @@ def service(folder: Path, database: Database, name: str) -> Service:
 
 async def test_a_first_start_that_is_killed_before_it_showed_its_login_leaves_it_to_another(folder: Path) -> None:
     async with database(folder) as running:
+        async with open_store(running.url) as store:
+            await store.migrate()
         killed, next_ = service(folder, running, "killed"), service(folder, running, "next")
-        starting = asyncio.create_task(killed.start())
-        await until(lambda: has_a_user(running))
-        await killed.kill()
-        with pytest.raises(EndedEarly):
-            await starting
+        connection = await asyncpg.connect(running.url)
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE project")  # it gets as far as its first project
+            starting = asyncio.create_task(killed.start())
+            await until(lambda: has_a_user(running))
+            await killed.kill()
+            with pytest.raises(EndedEarly):
+                await starting
+        await connection.close()
         assert "Log in" not in killed.output
         await next_.start()  # on another machine, with a data directory of its own
         await logs_in(next_)
@@ -73,7 +80,7 @@ async def has_a_user(running: Database) -> bool:
 
 async def logs_in(service: Service) -> None:
     email, password = service.login
-    async with httpx2.AsyncClient(base_url=service.url, trust_env=False, timeout=30) as client:
+    async with httpx2.AsyncClient(base_url=service.url, trust_env=False, timeout=PATIENCE) as client:
         answer = await client.post("/token", data={"username": email, "password": password})
         assert answer.status_code == 200, answer.text
         answer = await client.get("/v1/projects", headers={"authorization": f"Bearer {service.api_key}"})

@@ -34,7 +34,7 @@ from tests.support import node
 from tests.support.certificates import certificate_for, serving_with
 from tests.support.contract_page import POLLING_CODE
 from tests.support.servers import Seen, Server, answering, response, serving
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 from tests.support.web import mounted
 from tests.targets.aimock import running_aimock
 
@@ -352,7 +352,7 @@ async def test_an_event_opens_a_conversation_with_an_agent(user: User, service: 
 
 
 async def _token(service: Service, email: str, password: str) -> str:
-    async with httpx2.AsyncClient(trust_env=False, timeout=30) as client:
+    async with httpx2.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
         answer = await client.post(f"{service.url}/token", data={"username": email, "password": password})
     assert answer.status_code == 200, answer.text
     return str(answer.json()["access_token"])

@@ -13,9 +13,9 @@ from pwd import struct_passwd
 from typing import Literal
 
 from hairtrigger.platform.postgres import _as, _prepared, _private, _server_user, embedded
+from tests.support.waiting import PATIENCE
 
 _NAME = "hairtrigger"
-_PATIENCE = 20  # seconds
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Server:
         self.sockets.mkdir(mode=0o700, exist_ok=True)
         if os.geteuid() == 0:
             shutil.chown(self.sockets, self.user.pw_uid)
-        patience = time.monotonic() + _PATIENCE
+        patience = time.monotonic() + PATIENCE
         self._launch()
         while subprocess.call([self.binaries / "pg_isready", "-q", "-h", self.sockets]) != 0:
             assert time.monotonic() < patience, self._log.read_text()[-3000:]

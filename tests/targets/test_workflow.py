@@ -19,7 +19,7 @@ from hairtrigger.platform.clock import SystemClock
 from hairtrigger.platform.egress import Egress
 from hairtrigger.platform.vault import new_signing_secret
 from hairtrigger.targets.workflow import Workflow, cloud_event
-from tests.support.clock import ManualClock
+from tests.support.clock import ManualClock, pass_time
 from tests.support.servers import Answer, Seen, answering, saying, serving
 
 pytestmark = pytest.mark.anyio
@@ -267,9 +267,10 @@ async def test_a_target_that_is_not_there_is_a_failure(egress: Egress, outgoing:
 
 async def test_a_target_that_does_not_answer_in_time_is_a_failure(egress: Egress, outgoing: Outgoing) -> None:
     async def silent(_: Seen, __: asyncio.StreamWriter) -> None:
+        pass_time(timedelta(seconds=300))
         await asyncio.Event().wait()
 
-    result, _ = await sent(egress, outgoing, silent, timeout_seconds=1)
+    result, _ = await sent(egress, outgoing, silent, timeout_seconds=300)
 
     assert result == Sent("failed", None, "The server did not answer in time.", failure=Failure.TIMEOUT)
 
