@@ -120,10 +120,30 @@ class Bench:
             arrived = self._measured(target, webhook.url, dict(webhook.headers), PER_SECOND, output, PER_SECOND)[1]
         at = f"{PER_SECOND}/s"
         p50 = arrived.latency_ms(50)
+        apart = asyncio.run(self._apart())
         return [
             Figure("accept to target p50", at, p50, "ms", direct.latency_ms(50), "< 20", p50 < 20),
             Figure("accept to target p99", at, arrived.latency_ms(99), "ms", direct.latency_ms(99)),
+            Figure("from one process to the target of another p50", at, apart.latency_ms(50), "ms", p50),
         ]
+
+    async def _apart(self) -> Arrivals:
+        """One process accepts, another delivers, and is told of it."""
+        data = self.folder / "apart"
+        data.mkdir(mode=0o711)
+        keys = data / "vault.json"
+        Vault.open(keys)
+        async with embedded(data / "postgres") as server:
+            return await asyncio.to_thread(self._told, data, server.url, keys)
+
+    def _told(self, data: Path, database: str, keys: Path) -> Arrivals:
+        settings = {"ROLE": "api", "DATABASE_URL": database, "VAULT_FILE": str(keys)}
+        with _target() as target, service(data / "api", **settings) as running, worker(data, database):
+            webhook = running.webhook(target.url, max_inflight=AT_A_TIME)
+            put(self._pace(webhook.url, dict(webhook.headers), PER_SECOND, seconds=1))
+            target.arrivals(PER_SECOND)
+            output = data / "api" / "output.txt"
+            return self._measured(target, webhook.url, dict(webhook.headers), PER_SECOND, output, PER_SECOND)[1]
 
     def saturation(self) -> list[Figure]:
         """64 connections that send as fast as they are answered, into the same process that delivers."""

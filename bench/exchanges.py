@@ -17,6 +17,7 @@ from hairtrigger.kit.trigger import Polling, Question
 from hairtrigger.platform.egress import Egress, EgressPolicy
 from hairtrigger.providers.rss import provider
 from hairtrigger.serving import loop
+from tests.providers.asking import parsed_here
 
 CURSOR: dict[str, Any] = {"etag": '"0"', "modified": None, "seen": []}
 
@@ -31,7 +32,7 @@ async def exchanges(url: str, places: int, seconds: float) -> dict[str, float]:
         while time.monotonic() < end:
             now = datetime.now(UTC)
             config = definition.config.model_validate({"url": f"{url}/feed/{uuid4()}"})
-            await definition.poll(Question(config, Api(egress, ""), {}, CURSOR, now, now))
+            await definition.poll(Question(config, Api(egress, ""), {}, CURSOR, now, now, parsed_here))
             done += 1
 
     async with Egress(EgressPolicy((ip_network("127.0.0.0/8"),))) as egress, asyncio.TaskGroup() as tasks:

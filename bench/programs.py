@@ -45,16 +45,16 @@ class Service:
         """An enabled trigger of a new project, whose events go to `target`."""
         project = self.project({"kind": "workflow", "url": target, **more}, max_inflight)
         body = {"provider_id": "webhook", "trigger_id": "on_request", "trigger_config_params": {}}
-        id_ = self._post(f"/projects/{project}/triggers", body)["project_trigger_id"]
-        secret = self._post(f"/v1/project-triggers/{id_}/secret", {})["secret"]
-        self._post(f"/triggers/{id_}/enable")
+        id_ = self.post(f"/projects/{project}/triggers", body)["project_trigger_id"]
+        secret = self.post(f"/v1/project-triggers/{id_}/secret", {})["secret"]
+        self.post(f"/triggers/{id_}/enable")
         headers = {"X-Webhook-Secret": secret, "Content-Type": "application/json"}
         return Webhook(f"{self.api.base_url}/v1/webhooks/{id_}", headers)
 
     def project(self, target: Mapping[str, Any] | None = None, max_inflight: int = 20) -> str:
         """A new one, whose events go to `target`, or are logged."""
         body = {"name": "Bench", "target": target or {"kind": "log"}, "max_inflight": max_inflight}
-        return str(self._post("/v1/projects", body)["id"])
+        return str(self.post("/v1/projects", body)["id"])
 
     async def count(self, table: str) -> int:
         """How many rows there are: asked of the database itself."""
@@ -64,17 +64,21 @@ class Service:
         finally:
             await connection.close()
 
-    def _post(self, path: str, body: Any = None) -> Any:
+    def post(self, path: str, body: Any = None) -> Any:
+        """Call the service's API and return what its answer holds."""
         return self.api.post(path, json=body).raise_for_status().json()
 
 
 @contextmanager
-def service(folder: Path, start: str = _START_CODE, **settings: str) -> Iterator[Service]:
-    """`hairtrigger serve`, new, with a database of its own in `folder`. `start` is the Python that starts it."""
+def service(folder: Path, start: str = _START_CODE, python: str = sys.executable, **settings: str) -> Iterator[Service]:
+    """Run a new `hairtrigger serve` with a database of its own in `folder`.
+
+    `start` is the code that starts it, and `python` the interpreter, which may be that of another checkout.
+    """
     folder.mkdir(mode=0o711)
     data = folder / "data"
     ours = {"DATA_DIR": str(data), "EGRESS_ALLOW": '["127.0.0.0/8"]', "SHUTDOWN_SECONDS": "0", **settings}
-    command = [sys.executable, "-c", start, "serve", "--port", "0"]
+    command = [python, "-c", start, "serve", "--port", "0"]
     output = folder / "output.txt"
     with (
         output.open("w") as written,

@@ -6,15 +6,32 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy import text
 
 from hairtrigger.platform.postgres import embedded
+from hairtrigger.sandbox import spawn
 from hairtrigger.store import partitions
 from hairtrigger.store.database import Store, open_store
 from hairtrigger.store.tables import metadata
 from tests.support.clock import ManualClock
+from tests.support.speed import SPEED, scaled
 
 _EMPTY = "; ".join(f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables))
+
+# How long an example takes depends on the machine. A store that examples share is emptied where one needs that.
+_UNHURRIED = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+settings.register_profile("unhurried", deadline=None, suppress_health_check=_UNHURRIED)
+settings.load_profile("unhurried")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def speed() -> Iterator[None]:
+    """That of the machine which `./dev poe any-machine` plays."""
+    with pytest.MonkeyPatch.context() as patch:
+        if SPEED != 1:
+            patch.setattr(spawn, "PROGRAM", scaled(spawn.PROGRAM, SPEED))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,9 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="""Anything that happens in another app starts a workflow or an agent: at once, and exactly as often.
+    help="""Start a workflow or an agent at once when something happens in another app.
+
+    Each event is once in the ledger and is delivered at least once. Repeats are recognisable by their id.
 
     Start with:  hairtrigger serve --demo      a service with sample triggers that fire by themselves
 

@@ -19,6 +19,7 @@ from hairtrigger.domain.errors import HairtriggerError, Invalid, Issue, Unavaila
 from hairtrigger.platform.batching import Batcher
 from hairtrigger.platform.clock import Clock, SystemClock
 from hairtrigger.platform.egress import Egress, EgressPolicy
+from hairtrigger.platform.parsers import Parsers
 from hairtrigger.platform.peers import Proxies
 from hairtrigger.platform.postgres import embedded
 from hairtrigger.platform.vault import Vault
@@ -97,6 +98,7 @@ class Resources:
     vault: Vault
     egress: Egress
     sandbox: Sandbox
+    parsers: Parsers
     watches: Sequence[Loop]
 
 
@@ -175,6 +177,7 @@ async def _resources(settings: Settings, clock: Clock) -> AsyncIterator[Resource
             _vault(settings),
             await stack.enter_async_context(Egress(EgressPolicy(tuple(settings.egress_allow), settings.connect_to))),
             await stack.enter_async_context(workers),
+            await stack.enter_async_context(Parsers(settings.parsers, settings.parse_limits)),
             watches,
         )
 
@@ -219,7 +222,7 @@ def _parts(settings: Settings, clock: Clock, resources: Resources) -> Parts:
     secrets = Secrets(vault)
     user_triggers = UserTriggers(resources.sandbox, egress)
     catalogue = catalogue_of(CATALOGUE, user_triggers.providers, settings.provider_urls)
-    calls = Calls(egress, clock, secrets)
+    calls = Calls(egress, clock, secrets, resources.parsers)
     removing = Removing(store, clock, catalogue, calls, secrets, settings.url)
     least_interval = timedelta(seconds=settings.least_polling_seconds)
     grace = timedelta(seconds=settings.schedule_grace_seconds)
@@ -325,7 +328,14 @@ def _working(parts: Parts, direct: Store) -> Half:
     settings, clock, store, work = parts.settings, parts.clock, parts.store, parts.work
     target_of = target_maker(parts.egress, clock, parts.secrets)
     dispatcher = Dispatcher(
-        store, clock, work, target_of, parts.triggers, settings.concurrent_deliveries, settings.lease
+        store,
+        clock,
+        work,
+        target_of,
+        parts.triggers,
+        settings.concurrent_deliveries,
+        settings.lease,
+        hurry=parts.egress.hurry,
     )
     ticking = Ticking(
         store,

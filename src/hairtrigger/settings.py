@@ -12,11 +12,14 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from hairtrigger.platform.http_server import Patience
+from hairtrigger.platform.parser_process import Limits as ParseLimits
 from hairtrigger.sandbox.code import MEBIBYTE, Limits
 
 Role = Literal["all", "api", "worker"]
 
 PREFIX = "HAIRTRIGGER_"
+_DAY, _YEAR = 86_400, 365 * 86_400  # seconds
+_CENTURY = 36_500  # days
 _LARGEST_PART = 32 * MEBIBYTE  # of what a worker of the sandbox sends or receives at once
 
 
@@ -81,8 +84,10 @@ class Settings(BaseSettings):
         default_factory=dict,
         description='Other places for hosts, like curl --connect-to, as JSON: {"api.example.com:443": "10.1.2.3:8443"}',
     )
-    least_polling_seconds: int = Field(10, ge=1, description="The shortest interval between two polls of a trigger.")
-    poll_deadline_seconds: int = Field(60, ge=1, description="A poll that takes longer is given up.")
+    least_polling_seconds: int = Field(
+        10, ge=1, le=_YEAR, description="The shortest interval between two polls of a trigger."
+    )
+    poll_deadline_seconds: int = Field(60, ge=1, le=_DAY, description="A poll that takes longer is given up.")
     concurrent_polls: int = Field(200, ge=1, description="Polls at a time, per process.")
     concurrent_polls_per_connection: int = Field(
         4, ge=1, description="Polls of one connection at a time, by all processes together."
@@ -95,15 +100,24 @@ class Settings(BaseSettings):
         description="How long a delivery is left to a process that died or stands still before another takes it over; "
         "a poll, so long after its deadline.",
     )
-    schedule_grace_seconds: int = Field(60, ge=1, description="A firing later than this counts as missed.")
+    schedule_grace_seconds: int = Field(60, ge=1, le=_YEAR, description="A firing later than this counts as missed.")
     event_days: int = Field(
-        30, ge=1, description="How long events are kept; longer only while a delivery of that day is on its way."
+        30,
+        ge=1,
+        le=_CENTURY,
+        description="How long events are kept; longer only while a delivery of that day is on its way.",
     )
     ledger_days: int = Field(
-        90, ge=1, description="How long attempts, outcomes and ended replays are kept. Not shorter than events."
+        90,
+        ge=1,
+        le=_CENTURY,
+        description="How long attempts, outcomes and ended replays are kept. Not shorter than events.",
     )
     key_days: int = Field(
-        30, ge=7, description="How long an event's key is remembered after it was last seen: a repeat starts nothing."
+        30,
+        ge=7,
+        le=_CENTURY,
+        description="How long an event's key is remembered after it was last seen: a repeat starts nothing.",
     )
     max_body_bytes: int = Field(1_048_576, ge=1024, description="The largest webhook body that is accepted.")
     max_waiting_requests: int = Field(
@@ -126,6 +140,16 @@ class Settings(BaseSettings):
     head_seconds: int = Field(10, ge=1, description="A client that takes longer to send a request's head is cut.")
     body_seconds: int = Field(30, ge=1, description="A client that takes longer to send a request's body is cut.")
     answer_seconds: int = Field(30, ge=1, description="A client that reads nothing of its answer for so long is cut.")
+    parsers: int = Field(
+        2, ge=2, le=64, description="Processes that read feeds. One organisation has all but one of them at most."
+    )
+    parse_cpu_seconds: float = Field(10, gt=0, le=600, description="CPU time that reading one answer may take.")
+    parse_wall_seconds: float = Field(
+        30, gt=0, le=3600, description="How long reading one answer may take. Less than the poll's deadline."
+    )
+    parse_memory_bytes: int = Field(
+        512 * MEBIBYTE, ge=16 * MEBIBYTE, description="Memory that reading one answer may take."
+    )
     sandbox_workers: int = Field(2, ge=1, description="Processes that run users' JavaScript.")
     sandbox_unlocked: bool = Field(
         False, description="Whether users' JavaScript may run where Linux cannot lock its processes in (no seccomp)."
@@ -215,6 +239,10 @@ class Settings(BaseSettings):
         if given >= deadline:
             raise ValueError(f"{given:g} s is not less than {PREFIX}POLL_DEADLINE_SECONDS, {deadline} s")
         return given
+
+    @property
+    def parse_limits(self) -> ParseLimits:
+        return ParseLimits(self.parse_cpu_seconds, self.parse_wall_seconds, self.parse_memory_bytes)
 
     @property
     def sandbox_limits(self) -> Limits:

@@ -1,10 +1,8 @@
 """The whole service, running, with its loops and a database of its own; each test is an organisation of its own."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -130,14 +128,6 @@ async def anybody(service: Application) -> AsyncIterator[httpx2.AsyncClient]:
     """A client without credentials."""
     async with _client(service) as client:
         yield client
-
-
-async def until(what: Callable[[], Awaitable[Any]], at_most: timedelta = timedelta(seconds=10)) -> Any:
-    """The first true answer. For what happens by itself: there is nothing else to wait on."""
-    async with asyncio.timeout(at_most.total_seconds()):
-        while not (answer := await what()):
-            await asyncio.sleep(0.02)
-        return answer
 
 
 def _client(app: Application) -> httpx2.AsyncClient:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from datetime import timedelta
 from typing import Any
 
 import httpx2
@@ -11,8 +10,9 @@ from sqlalchemy import text
 from standardwebhooks import Webhook
 
 from hairtrigger.main import Application
-from tests.api.conftest import Tenant, until
+from tests.api.conftest import Tenant
 from tests.support.servers import Seen, Server, answering, response, serving
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -70,7 +70,7 @@ async def test_a_failed_delivery_is_retried_with_the_same_id(tenant: Tenant, any
         project = await tenant.project(target.url)
         id_, secret = await tenant.webhook(project["id"])
         await _send(anybody, id_, secret, b"{}")
-        [delivery] = await until(lambda: tenant.deliveries(status="delivered"), timedelta(seconds=20))
+        [delivery] = await until(lambda: tenant.deliveries(status="delivered"))
     first, second = target.seen
     assert first.header("webhook-id") == second.header("webhook-id")
     detail = await tenant.ask("GET", f"/v1/deliveries/{delivery['id']}")
@@ -116,10 +116,10 @@ async def test_a_target_that_hangs_delays_nobody_else(
             await _send(anybody, slow_id, slow_secret, b"{}")
         await _send(anybody, quick_id, quick_secret, b"{}")
 
-        await until(lambda: _seen(target, 1), timedelta(seconds=3))
+        await until(lambda: _seen(target, 1))
         assert len(dead.seen) == 3, "the slow project has just its own places"
         release.set()
-        await until(lambda: _all_delivered(tenant, 200), timedelta(seconds=30))
+        await until(lambda: _all_delivered(tenant, 200))
 
 
 async def test_a_delivery_whose_lease_ran_out_while_the_service_stood_still_is_not_sent_twice(

@@ -7,8 +7,9 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from tests.api.conftest import Tenant, until
+from tests.api.conftest import Tenant
 from tests.support.servers import Server
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 

@@ -8,8 +8,9 @@ import httpx2
 import pytest
 
 from hairtrigger.services.accounts import INTEGRATION_API, SCOPES, TRIGGER_API
-from tests.api.conftest import Tenant, until
+from tests.api.conftest import Tenant
 from tests.support.documents import integrations_document, own_document, projects_document
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 

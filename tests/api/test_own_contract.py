@@ -17,9 +17,10 @@ from sqlalchemy import text
 
 from hairtrigger.main import Application
 from hairtrigger.services.accounts import ASSISTANT_API, INTEGRATION_API, SCOPES, TRIGGER_API
-from tests.api.conftest import PASSWORD, Tenant, until
+from tests.api.conftest import PASSWORD, Tenant
 from tests.support.documents import integrations_document, own_document, projects_document
 from tests.support.servers import Server, answering, serving
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -774,6 +775,23 @@ async def test_a_body_that_is_too_large_is_413(tenant: Tenant, path: str) -> Non
     for content in (body, in_pieces()):
         answer = await tenant.client.post(path, content=content, headers={"content-type": kind})
         assert answer.status_code == 413
+
+
+@pytest.mark.parametrize("part", [b"[],", b'{"":0},'])
+async def test_json_of_very_many_parts_is_413_whoever_sends_it(anybody: httpx2.AsyncClient, part: bytes) -> None:
+    """It is no larger than other bodies, and takes many times as long to read."""
+    body = b'{"name": [' + part * 200_000 + b"[]]}"
+    for path in ("/v1/projects", "/projects/proj_none/triggers"):
+        answer = await anybody.post(path, content=body, headers={"content-type": "application/json"})
+        assert answer.status_code == 413
+        assert "more than 50000" in answer.text
+
+
+async def test_a_login_is_short(anybody: httpx2.AsyncClient) -> None:
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    assert (await anybody.post("/token", content=b"&" * 20_000, headers=form)).status_code == 413
+    multipart = {"content-type": "multipart/form-data; boundary=x" + ";" * 2000}
+    assert (await anybody.post("/token", content=b"--x--", headers=multipart)).status_code == 415
 
 
 async def test_no_answer_invites_a_browser_of_another_site(tenant: Tenant, anybody: httpx2.AsyncClient) -> None:

@@ -6,8 +6,9 @@ import json
 import httpx2
 import pytest
 
-from tests.api.conftest import Tenant, until
+from tests.api.conftest import Tenant
 from tests.support.servers import Seen, Server, response, serving
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 

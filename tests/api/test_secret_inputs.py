@@ -3,7 +3,8 @@
 import pytest
 from sqlalchemy import text
 
-from tests.api.conftest import Tenant, until
+from tests.api.conftest import Tenant
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 

@@ -23,9 +23,10 @@ from joserfc.jwk import OctKey
 from hairtrigger.main import Application
 from hairtrigger.platform import telemetry
 from hairtrigger.services.accounts import ASSISTANT_API, INTEGRATION_API, TRIGGER_API
-from tests.api.conftest import SLACK_SECRET, Tenant, until
+from tests.api.conftest import SLACK_SECRET, Tenant
 from tests.support.documents import projects_document
 from tests.support.servers import answering, serving
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 

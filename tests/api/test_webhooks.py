@@ -4,10 +4,11 @@ import asyncio
 import gzip
 import socket
 import tempfile
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -19,12 +20,13 @@ from hairtrigger.main import Application, running
 from hairtrigger.platform.http_server import HttpServer
 from hairtrigger.platform.postgres import embedded
 from hairtrigger.settings import Settings
-from tests.api.conftest import _tenant, until
+from hairtrigger.store.statements import open_statements
+from tests.api.conftest import _tenant
+from tests.support.waiting import PATIENCE, until, until_true
 
 pytestmark = pytest.mark.anyio
 
 LIMIT = 1_100_000
-DEADLINE = 5  # seconds in which every request has an answer
 
 
 @dataclass
@@ -38,10 +40,7 @@ class Door:
     path: str
 
     async def send(self, body: bytes = b"{}", key: str = "", **headers: str) -> httpx2.Response:
-        began = time.monotonic()
-        answer = await self.client.post(self.path, content=body, headers={"idempotency-key": key, **headers})
-        assert time.monotonic() - began < DEADLINE
-        return answer
+        return await self.client.post(self.path, content=body, headers={"idempotency-key": key, **headers})
 
     async def end_the_database(self) -> None:
         await self.database.aclose()
@@ -55,8 +54,11 @@ async def door() -> AsyncIterator[Door]:
     """In a task of its own: a service that ends by itself ends the task it runs in, and that is pytest's otherwise."""
     opened: asyncio.Future[Door] = asyncio.get_running_loop().create_future()
     enough = asyncio.Event()
-    serving = asyncio.create_task(_serve(opened, enough))
-    await asyncio.wait((opened, serving), return_when=asyncio.FIRST_COMPLETED)
+    with pytest.MonkeyPatch.context() as patch:
+        patient = partial(open_statements, patience=timedelta(hours=1))
+        patch.setattr("hairtrigger.main.open_statements", patient)
+        serving = asyncio.create_task(_serve(opened, enough))
+        await asyncio.wait((opened, serving), return_when=asyncio.FIRST_COMPLETED)
     if opened.done():
         yield opened.result()
     enough.set()
@@ -83,7 +85,7 @@ async def _serve(opened: "asyncio.Future[Door]", enough: asyncio.Event) -> None:
                     project = await tenant.project("http://127.0.0.1:1/")
                     id_, secret = await tenant.webhook(project["id"])
                 headers = {"x-webhook-secret": secret}
-                async with httpx2.AsyncClient(base_url=address, headers=headers, timeout=30) as client:
+                async with httpx2.AsyncClient(base_url=address, headers=headers, timeout=PATIENCE) as client:
                     opened.set_result(Door(app, database, folder, client, f"/v1/webhooks/{id_}"))
                     await enough.wait()
 
@@ -103,8 +105,7 @@ async def test_a_body_in_chunks_is_refused_as_soon_as_it_is_too_large(door: Door
     reader, writer = await asyncio.open_connection(door.client.base_url.host, door.client.base_url.port)
     writer.write(f"POST {door.path} HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
     writer.write(b"%x\r\n%b\r\n" % (LIMIT + 1, bytes(LIMIT + 1)))
-    async with asyncio.timeout(DEADLINE):
-        assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
     writer.close()
 
 
@@ -119,21 +120,18 @@ async def test_a_compressed_body_is_kept_as_it_came(door: Door) -> None:
 
 @pytest.mark.parametrize(("count", "size"), [(20, 2), (10, 1_000_000)])
 async def test_what_does_not_fit_among_what_waits_is_refused_at_once(door: Door, count: int, size: int) -> None:
-    """Five requests of two megabytes in all may wait, while two statements wait for a lock."""
+    """Five requests of two megabytes in all may wait, while two statements wait for a lock: for as long as it takes."""
     async with door.app.store.transaction() as tx:
         await tx.connection.execute(text("LOCK TABLE event_key"))
         under_way = []
         for _ in range(2):
             under_way.append(asyncio.create_task(door.send()))
             await until(lambda: _waiting_statements(door, len(under_way)))
-        began = time.monotonic()
         sent = [asyncio.create_task(door.send(bytes(size))) for _ in range(count)]
-        first, _ = await asyncio.wait(sent, return_when=asyncio.FIRST_COMPLETED)
-        took = time.monotonic() - began
-        refusal = first.pop().result()
-    assert refusal.status_code == 503
-    assert refusal.headers["retry-after"] == "1"
-    assert took < 1, "it waited for something"
+        await until_true(lambda: sum(task.done() for task in sent) >= count - 5)
+        assert not any(task.done() for task in under_way)
+        refusals = [task.result() for task in sent if task.done()]
+    assert {(one.status_code, one.headers["retry-after"]) for one in refusals} == {(503, "1")}
     accepted = [answer for answer in await asyncio.gather(*sent, *under_way) if answer.status_code == 200]
     assert 2 < len(accepted) <= 7
     assert (await door.send()).status_code == 200
@@ -146,9 +144,7 @@ async def test_while_the_database_is_away_requests_are_refused_and_afterwards_th
         assert answer.status_code == 503
         assert int(answer.headers["retry-after"]) >= 1
     await door.start_the_database()
-    began = time.monotonic()
     answer = await until(lambda: _accepted(door, "after"))
-    assert time.monotonic() - began < DEADLINE
     assert answer.json()["status"] == "accepted"
     assert (await door.send(key="before")).json()["status"] == "duplicate"
 

@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hairtrigger.domain.errors import Invalid
@@ -191,7 +191,6 @@ def test_any_text_is_a_schedule_or_is_refused(expression: str) -> None:
 
 
 ZONES = sorted(available_timezones())
-unhurried = settings(deadline=None)  # the changes of a zone are looked up once, by reading its clocks
 
 
 def field(lowest: int, highest: int) -> st.SearchStrategy[str]:
@@ -244,7 +243,6 @@ def zoned_instants(draw: st.DrawFn) -> tuple[ZoneInfo, datetime]:
     return zone, draw(near.map(lambda pair: pair[0] + timedelta(seconds=pair[1])) | anywhere)
 
 
-@unhurried
 @given(zoned_instants(), EXPRESSIONS, st.timedeltas(timedelta(0), timedelta(days=2)))
 def test_the_next_fire_is_later_and_never_moves_back_as_time_goes_on(
     zoned: tuple[ZoneInfo, datetime], expression: str, later: timedelta
@@ -262,7 +260,6 @@ def test_the_next_fire_is_later_and_never_moves_back_as_time_goes_on(
     assert later_fire == fire or fire <= instant + later
 
 
-@unhurried
 @given(zoned_instants(), EXPRESSIONS)
 def test_upcoming_is_next_after_again_and_again_and_never_the_same_instant_twice(
     zoned: tuple[ZoneInfo, datetime], expression: str
@@ -277,7 +274,6 @@ def test_upcoming_is_next_after_again_and_again_and_never_the_same_instant_twice
     assert fires == [schedule.next_after(previous) for previous in [instant, *fires[:-1]]]
 
 
-@unhurried
 @given(zoned_instants(), TIMES)
 def test_the_next_fire_is_what_reading_the_clocks_minute_by_minute_finds(
     zoned: tuple[ZoneInfo, datetime], times: str
@@ -499,7 +495,6 @@ SCHEDULES = st.one_of(
 )
 
 
-@unhurried
 @given(SCHEDULES, st.timedeltas(timedelta(0), 2 * DAY), st.sampled_from([ANCHOR, *changes(LORD_HOWE)]))
 def test_the_newest_missed_fire_is_the_last_of_all_missed_ones(
     schedule: Schedule, outage: timedelta, previous: datetime
@@ -509,7 +504,6 @@ def test_the_newest_missed_fire_is_the_last_of_all_missed_ones(
     assert due(schedule, previous - DAY, previous + outage, Missed.LATEST, 1) == everything[-1:]
 
 
-@unhurried
 @given(SCHEDULES, st.lists(st.timedeltas(timedelta(0), DAY), max_size=5), st.integers(1, 5))
 def test_ticking_at_any_times_with_any_limit_makes_every_fire_once(
     schedule: Schedule, pauses: list[timedelta], limit: int

@@ -6,7 +6,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,11 @@ from typing import Any
 
 import httpx2
 
+from tests.support.speed import SPEED, settings
+from tests.support.waiting import PATIENCE
+
 _URL = re.compile(r"running at (http://\S+)")
+_PROGRAM = ("-c", "from hairtrigger.cli import main; main()")
 
 
 class EndedEarly(Exception):
@@ -27,6 +31,7 @@ class Service:
 
     folder: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    program: Sequence[str] = _PROGRAM
     port: int = 0
     output: str = ""
     started_in: float = 0.0
@@ -39,22 +44,24 @@ class Service:
         before = time.monotonic()
         seen = len(self.output)
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", "from hairtrigger.cli import main; main()"),
+            *(sys.executable, *self.program),
             *("serve", "--port", str(self.port), *arguments),
             env={
                 "PATH": os.environ["PATH"],
                 "HOME": str(self.folder),
                 "HAIRTRIGGER_DATA_DIR": str(self.folder / "data"),
+                **settings(SPEED),
                 **self.environment,
             },
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
+            cwd=Path(__file__).parents[2],
         )
         self._reading = asyncio.create_task(self._read(self._process))
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(PATIENCE):
             while not (found := _URL.search(self.output, seen)):
                 if self._process.returncode is not None:
-                    raise EndedEarly(self.output[-3000:])
+                    raise EndedEarly(f"It ended with {self._process.returncode}:\n{self.output[-3000:]}")
                 await asyncio.sleep(0.02)
         self.port = int(found[1].rpartition(":")[2])
         self.started_in = time.monotonic() - before
@@ -121,15 +128,18 @@ class Service:
 class Client:
     """Asks the service, and says what it answered when that is not what was expected."""
 
-    def __init__(self, service: Service, token: str | None = None) -> None:
+    def __init__(self, service: Service, token: str | None = None, patience: float = PATIENCE) -> None:
         headers = {"authorization": f"Bearer {token}"} if token else {}
         self._service = service
-        self._http = httpx2.AsyncClient(headers=headers, trust_env=False, timeout=30)
+        self._http = httpx2.AsyncClient(headers=headers, trust_env=False, timeout=patience)
 
     async def ask(self, method: str, path: str, body: Any = None, *, status: int = 200, **options: Any) -> Any:
         answer = await self._http.request(method, f"{self._service.url}{path}", json=body, **options)
         assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None
+
+    async def send(self, method: str, path: str, body: Any = None, **options: Any) -> httpx2.Response:
+        return await self._http.request(method, f"{self._service.url}{path}", json=body, **options)
 
     async def post_raw(self, path: str, content: bytes, headers: Mapping[str, str]) -> httpx2.Response:
         return await self._http.post(f"{self._service.url}{path}", content=content, headers=headers)

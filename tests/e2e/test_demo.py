@@ -6,13 +6,12 @@ import re
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.process import Client, Service
-from tests.support.web import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -34,7 +33,7 @@ async def test_each_sample_trigger_fires_within_a_minute_and_can_be_watched(demo
     async def delivered() -> bool:
         return types <= set(re.findall(r"delivered +(\S+)", await _tail(demo)))
 
-    await until(delivered, timedelta(minutes=1))
+    await until(delivered)
     assert "workflow started" in demo.output
     client = Client(demo, demo.api_key)
     for trigger in (await client.ask("GET", "/v1/project-triggers"))["data"]:
@@ -45,7 +44,7 @@ async def test_each_sample_trigger_fires_within_a_minute_and_can_be_watched(demo
     demo.port = 0  # the sample triggers were made for another address
     before = len(demo.output)
     await demo.start("--demo")
-    await until(lambda: _true("workflow started" in demo.output[before:]), timedelta(minutes=1))
+    await until(lambda: _true("workflow started" in demo.output[before:]))
     assert "refused" not in demo.output
 
 

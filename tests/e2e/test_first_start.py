@@ -13,7 +13,7 @@ from hairtrigger.platform.vault import Vault
 from tests.e2e.process import EndedEarly, Service
 from tests.support.postgres import Server as Database
 from tests.support.postgres import server as database
-from tests.support.web import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.process import Client, Service
 from tests.support.servers import Seen, Server, answering, response, serving
-from tests.support.web import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -62,7 +62,7 @@ async def test_a_service_whose_database_has_ended_ends_too_and_says_why(service:
 
 async def test_a_stop_finishes_what_is_under_way(service: Service) -> None:
     async def slowly(_: Seen, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(1)
+        await until(lambda: _true("stopping: finishing what is under way" in service.output))
         writer.write(response())
 
     client = Client(service, service.api_key)

@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +21,7 @@ from tests.e2e.process import Client, EndedEarly, Service
 from tests.support.postgres import Server as Database
 from tests.support.postgres import server as database
 from tests.support.servers import Answer, Seen, Server, answering, response, serving
-from tests.support.web import until
+from tests.support.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.anyio
 
@@ -84,7 +84,7 @@ async def webhook(client: Client, target: Server) -> tuple[str, dict[str, str]]:
 
 
 async def is_ready(service: Service) -> int:
-    async with httpx2.AsyncClient(trust_env=False, timeout=10) as http:
+    async with httpx2.AsyncClient(trust_env=False, timeout=PATIENCE) as http:
         return (await http.get(f"{service.url}/readyz")).status_code
 
 
@@ -100,8 +100,11 @@ class Senders:
 
     async def run(self) -> None:
         due = time.monotonic()
-        limits = httpx2.Limits(keepalive_expiry=1)  # the service closes after five, at the same time as by default
-        async with httpx2.AsyncClient(trust_env=False, timeout=10, limits=limits) as http, asyncio.TaskGroup() as tasks:
+        limits = httpx2.Limits(max_keepalive_connections=0)  # the service closes them at a time of its own
+        async with (
+            httpx2.AsyncClient(trust_env=False, timeout=PATIENCE, limits=limits) as http,
+            asyncio.TaskGroup() as tasks,
+        ):
             while not self._stopped.is_set():
                 tasks.create_task(self._send(http))
                 due += self._pause
@@ -119,7 +122,7 @@ class Senders:
         self._stopped.set()
 
 
-async def test_each_role_does_its_share_and_new_work_is_told_at_once(fleet: Fleet, target: Server) -> None:
+async def test_each_role_does_its_share(fleet: Fleet, target: Server) -> None:
     api = await fleet.start("api", "api")
     client = Client(api, api.api_key)
     path, headers = await webhook(client, target)
@@ -128,16 +131,9 @@ async def test_each_role_does_its_share_and_new_work_is_told_at_once(fleet: Flee
 
     worker = await fleet.start("worker", "worker")
     await until(lambda: _seen(target, 1))
-    waits = []
-    for number in range(2, 5):
-        await asyncio.sleep(3)  # it has looked by itself half a second ago, and will in one and a half
-        before = time.monotonic()
-        await client.ask("POST", path, {}, headers=headers)
-        await until(partial(_seen, target, number))
-        waits.append(time.monotonic() - before)
+    await client.ask("POST", path, {}, headers=headers)
+    await until(lambda: _seen(target, 2))
 
-    print(f"from one process to the target of another: {sorted(waits)}")
-    assert sorted(waits)[1] < 0.3
     assert await is_ready(worker) == 200
     assert "Log in" not in worker.output
     async with httpx2.AsyncClient(trust_env=False) as http:
@@ -145,7 +141,7 @@ async def test_each_role_does_its_share_and_new_work_is_told_at_once(fleet: Flee
     await client.close()
 
 
-async def test_a_rolling_restart_of_workers_loses_doubles_and_delays_nothing(fleet: Fleet) -> None:
+async def test_a_rolling_restart_of_workers_loses_and_doubles_nothing(fleet: Fleet) -> None:
     arrived: dict[str, float] = {}
     attempts: list[str] = []
 
@@ -157,11 +153,11 @@ async def test_a_rolling_restart_of_workers_loses_doubles_and_delays_nothing(fle
         senders = Senders(api, path, headers, per_second=60)
         sending = asyncio.create_task(senders.run())
         for worker in workers:
-            await asyncio.sleep(0.5)
+            await until(partial(_more, arrived, len(arrived) + 30))
             await worker.stop()
             assert worker.exit_code == 0
             await worker.start()
-        await asyncio.sleep(1)
+        await until(partial(_more, arrived, len(arrived) + 60))
         senders.stop()
         await sending
         await until(lambda: _true(senders.acknowledged.keys() <= arrived.keys()))
@@ -171,7 +167,6 @@ async def test_a_rolling_restart_of_workers_loses_doubles_and_delays_nothing(fle
     print(f"{len(delays)} events, delays p50 {delays[len(delays) // 2]:.3f} s, longest {delays[-1]:.3f} s")
     assert senders.refused == []
     assert len(attempts) == len(set(attempts))
-    assert delays[-1] < 1
 
 
 def _noting(arrived: dict[str, float], attempts: list[str]) -> Answer:
@@ -203,19 +198,14 @@ async def test_after_a_restart_of_the_database_everything_goes_on_by_itself(
     await until(lambda: _true(len(senders.refused) > 20))
     assert await is_ready(service) == 503
     await asyncio.to_thread(fleet.database.start)
-    back = time.monotonic()
     before = len(senders.acknowledged)
     await until(lambda: _true(len(senders.acknowledged) > before))
-    accepting = time.monotonic() - back
     await client.ask("POST", path, {}, headers=headers)
     delivered = len(target.seen)
     await until(lambda: _true(len(target.seen) > delivered))
-    delivering = time.monotonic() - back
     senders.stop()
     await sending
 
-    print(f"{how}: accepting again after {accepting:.2f} s, delivering after {delivering:.2f} s")
-    assert max(accepting, delivering) < 5
     assert set(senders.refused) == {503}
     assert senders.retry_after == {"1"}
     await until(lambda: _true(senders.acknowledged.keys() <= {json.loads(one.body)["id"] for one in target.seen}))
@@ -242,16 +232,12 @@ async def test_a_standby_takes_no_events_until_it_is_promoted_and_then_everythin
     await until(lambda: _true(len(senders.refused) > 20))
     assert await is_ready(service) == 503
     await asyncio.to_thread(standby.promote)
-    back = time.monotonic()
     before = len(senders.acknowledged)
     await until(lambda: _true(len(senders.acknowledged) > before))
-    accepting = time.monotonic() - back
     senders.stop()
     await sending
     await until(lambda: _true(senders.acknowledged.keys() <= {json.loads(one.body)["id"] for one in target.seen}))
 
-    print(f"accepting again {accepting:.2f} s after the promotion")
-    assert accepting < 5
     assert set(senders.refused) == {503}
     await client.close()
 
@@ -259,11 +245,11 @@ async def test_a_standby_takes_no_events_until_it_is_promoted_and_then_everythin
 async def test_a_stop_says_no_to_load_balancers_first_and_parts_politely_from_clients(
     fleet: Fleet, target: Server
 ) -> None:
-    service = await fleet.start("api", "api", unready_seconds="1")
+    service = await fleet.start("api", "api", unready_seconds="5")
     client = Client(service, service.api_key)
     path, headers = await webhook(client, target)
     await client.close()
-    async with httpx2.AsyncClient(trust_env=False, timeout=10) as http:
+    async with httpx2.AsyncClient(trust_env=False, timeout=PATIENCE) as http:
         address = f"{service.url}{path}"
         assert "connection" not in (await http.post(address, json={}, headers=headers)).headers
         stopping = asyncio.create_task(service.stop())
@@ -316,6 +302,10 @@ async def test_the_queue_is_rebuilt_while_workers_deliver(fleet: Fleet) -> None:
 
 async def _not_ready(service: Service) -> bool:
     return await is_ready(service) == 503
+
+
+async def _more(arrived: Mapping[str, float], count: int) -> bool:
+    return len(arrived) >= count
 
 
 async def _seen(target: Server, count: int) -> bool:

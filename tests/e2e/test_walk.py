@@ -34,7 +34,8 @@ from tests.support import node
 from tests.support.certificates import certificate_for, serving_with
 from tests.support.contract_page import POLLING_CODE
 from tests.support.servers import Seen, Server, answering, response, serving
-from tests.support.web import mounted, until
+from tests.support.waiting import until
+from tests.support.web import mounted
 from tests.targets.aimock import running_aimock
 
 pytestmark = pytest.mark.anyio

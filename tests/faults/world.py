@@ -24,7 +24,7 @@ from tests.faults.ledger import Ledger, Strike, Verdict
 from tests.faults.provider import POLLING_CODE, Provider, providing
 from tests.faults.proxy import Proxy, proxying
 from tests.faults.senders import Senders
-from tests.support.web import until
+from tests.support.waiting import until
 
 # Deliveries at a time, as the project allows: the target sees no others before their attempts are stored, so one kill
 # repeats no more. Three that do among five faults are then below half a percent of what comes between by default.
@@ -103,13 +103,13 @@ class World:
         at = time.monotonic()
         await fault(self)
         over = time.monotonic()
-        answered = await until(lambda: self._answered(over), _PATIENCE)
+        answered = await until(lambda: self._answered(over))
         self.ledger.strikes.append(Strike(name, at, over, answered))
 
     async def acknowledged(self, count: int) -> None:
         """Returns after so many more."""
         enough = len(self.ledger.acknowledged) + count
-        await until(lambda: _true(len(self.ledger.acknowledged) >= enough), _PATIENCE)
+        await until(lambda: _true(len(self.ledger.acknowledged) >= enough))
 
     async def pause(self, least: float, most: float) -> None:
         await asyncio.sleep(self.dice.uniform(least, most))
@@ -152,16 +152,16 @@ class World:
         for item in self.provider.items if self.polling else ():
             self.ledger.promised[self.polling, item.key] = time.monotonic()
         with suppress(TimeoutError):
-            await until(lambda: _true(max(self._fired(), default=over - _TICK) >= over), _PATIENCE)
+            await until(lambda: _true(max(self._fired(), default=over - _TICK) >= over))
         for planned in self._planned(until=over):
             self.ledger.promised[self.schedule, planned.isoformat()] = time.monotonic()
         with suppress(TimeoutError):
-            await until(lambda: _true(not self.ledger.missing()), _PATIENCE)
+            await until(lambda: _true(not self.ledger.missing()))
         client = Client(self.services[0], self.services[0].api_key)
         for trigger in filter(None, (self.schedule, self.polling)):
             await client.ask("POST", f"/triggers/{trigger}/disable")
         with suppress(TimeoutError):
-            await until(lambda: _at_rest(client), _PATIENCE)
+            await until(lambda: _at_rest(client))
         await client.close()
 
     def _fired(self) -> list[datetime]:

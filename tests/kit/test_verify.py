@@ -594,6 +594,8 @@ MISTAKES: Sequence[dict[str, Any]] = [
     {"message": "{timestamp}.{body}", "timestamp": Timestamp()},
     {"message": "{timestamp}.{body}", "timestamp": Timestamp(prefix="t=")},
     {"message": "{timestamp}.{body}", "timestamp": Timestamp(), "separator": ","},
+    {"message": "{body}" * 2},  # of a megabyte each, as often as somebody writes it
+    {"message": "{url}{body}{url}"},
 ]
 
 

@@ -1,9 +1,11 @@
 import asyncio
+import gc
 import gzip
 import os
 import ssl
 import tracemalloc
-from collections.abc import AsyncIterator, Sequence
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -15,7 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hairtrigger.platform.egress import Egress, EgressFailed, EgressPolicy, Reason
+from hairtrigger.platform.egress import Egress, EgressFailed, EgressPolicy, Reason, Reply
+from tests.support.clock import pass_time
 from tests.support.servers import Answer, Seen, answering, response, saying, serving
 
 pytestmark = pytest.mark.anyio
@@ -302,6 +305,173 @@ async def test_a_compressed_answer_is_decompressed(egress: Egress) -> None:
         assert (await egress.send("GET", server.url)).body == b"one two"
 
 
+def bare(data: bytes) -> bytes:
+    """Deflated without zlib's frame, as some servers send it."""
+    packer = zlib.compressobj(wbits=-15)
+    return packer.compress(data) + packer.flush()
+
+
+@pytest.mark.parametrize(
+    ("coding", "coded"),
+    [
+        ("GZIP", gzip.compress),
+        ("x-gzip", gzip.compress),
+        ("deflate", zlib.compress),
+        ("deflate", bare),
+        ("identity", bytes),
+        ("", bytes),
+        ("deflate, gzip", lambda data: gzip.compress(zlib.compress(data))),
+        ("gzip, identity,, gzip", lambda data: gzip.compress(gzip.compress(data))),
+    ],
+)
+@pytest.mark.parametrize("data", [b"", b"x", b"abc" * 30_000, bytes(100 * KIB), os.urandom(70 * KIB)])
+async def test_every_coding_that_is_known_is_undone(
+    coding: str, coded: Callable[[bytes], bytes], data: bytes, egress: Egress
+) -> None:
+    async with serving(answering(200, coded(data), ("Content-Encoding", coding))) as server:
+        reply = await egress.send("GET", server.url)
+
+        assert (reply.body, reply.flaw) == (data, None)
+        assert server.connections == 1
+
+
+async def test_codings_in_several_headers_are_undone_one_after_another(egress: Egress) -> None:
+    headers = [("Content-Encoding", "deflate"), ("Content-Encoding", "gzip")]
+    async with serving(answering(200, gzip.compress(zlib.compress(b"x")), *headers)) as server:
+        assert (await egress.send("GET", server.url)).body == b"x"
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "aws-chunked", "gzip, br", "gzip, gzip, gzip, gzip"])
+async def test_a_coding_that_is_not_undone_is_left_to_the_caller(coding: str, egress: Egress) -> None:
+    async with serving(answering(200, b"as it is", ("Content-Encoding", coding))) as server:
+        reply = await egress.send("GET", server.url)
+
+    assert (reply.body, reply.flaw) == (b"as it is", Reason.ENCODED)
+
+
+async def turns_while(call: Awaitable[Reply]) -> tuple[EgressFailed | Reply, int]:
+    """What comes of a call, and how often others had a turn of the loop meanwhile."""
+    task, turns = asyncio.ensure_future(call), 0
+    while not task.done():
+        turns += 1
+        await asyncio.sleep(0)
+    error = task.exception()
+    assert error is None or isinstance(error, EgressFailed)
+    return error or task.result(), turns
+
+
+EMPTY = gzip.compress(b"", mtime=0)
+
+
+def empty_blocks(count: int) -> bytes:
+    packer = zlib.compressobj(wbits=31)
+    return packer.compress(b"") + packer.flush(zlib.Z_FULL_FLUSH) * count + packer.flush()
+
+
+# A body, its coding, and how many steps it takes at least. Sixteen fit between two turns of the loop.
+COSTLY: dict[str, tuple[bytes, str, int]] = {
+    "empty members": (EMPTY * (MIB // len(EMPTY)), "gzip", 2 * MIB // 300),
+    "tiny members": (gzip.compress(b"x", mtime=0) * 40_000, "gzip", 2 * MIB // 300),
+    "empty blocks": (empty_blocks(2 * MIB // 5), "gzip", 2 * MIB // KIB - 1),
+    "zeros": (gzip.compress(bytes(2 * MIB)), "gzip", 2 * MIB // (16 * KIB)),
+    "noise": (gzip.compress(os.urandom(MIB)), "gzip", MIB // KIB),
+    "a stack": (gzip.compress(EMPTY * (4 * MIB // len(EMPTY))), "gzip, gzip", 2 * MIB // 300),
+}
+
+
+@pytest.mark.parametrize(("body", "coding", "steps"), COSTLY.values(), ids=COSTLY)
+async def test_decompression_lets_others_have_their_turn_and_counts_what_it_costs(
+    body: bytes, coding: str, steps: int, egress: Egress
+) -> None:
+    async with serving(answering(200, body, ("Content-Encoding", coding))) as server:
+        ended, turns = await turns_while(egress.send("GET", server.url))
+
+    assert turns >= steps // 16
+    assert ended.cost >= MIB
+
+
+@pytest.mark.parametrize(
+    ("body", "coding"),
+    [
+        (EMPTY * 10_000, "gzip"),
+        (gzip.compress(EMPTY * 10_000), "gzip, gzip"),
+        (gzip.compress(empty_blocks(MIB)), "gzip, gzip"),
+        (gzip.compress(bytes(3 * MIB)), "gzip"),
+    ],
+)
+async def test_little_that_takes_long_to_read_counts_as_much(body: bytes, coding: str, egress: Egress) -> None:
+    assert len(body) < 256 * KIB
+    async with serving(answering(200, body, ("Content-Encoding", coding))) as server:
+        assert await failure(egress, server.url) == Reason.TOO_LARGE
+
+
+async def test_crumbs_and_headers_let_others_have_their_turn(egress: Egress) -> None:
+    crumbs = b"1\r\nx\r\n" * 30_000
+    headers = b"a:b\r\n" * 900
+    raw = b"HTTP/1.1 200 OK\r\n" + headers + b"Transfer-Encoding: chunked\r\n\r\n" + crumbs + b"0\r\n\r\n"
+    async with serving(saying(raw)) as server:
+        ended, turns = await turns_while(egress.send("GET", server.url))
+
+    assert isinstance(ended, Reply)
+    assert ended.body == b"x" * 30_000
+    assert ended.cost > 1_900_000
+    assert turns >= len(raw) // (32 * KIB)
+
+
+async def test_what_redirects_cost_is_counted_too(egress: Egress) -> None:
+    answers = {"/": answering(302, b"x" * 1000, ("Location", "/next")), "/next": answering(200, b"y" * 10)}
+    async with serving(by_path(answers)) as server:
+        reply = await egress.send("GET", f"{server.url}/", redirects="follow")
+
+    assert (reply.body, reply.cost) == (b"y" * 10, 1010)
+
+
+async def test_an_ordinary_answer_costs_what_it_is_large(egress: Egress) -> None:
+    for body, headers in ((b"x" * 28, ()), (gzip.compress(b"x" * 5000), (("Content-Encoding", "gzip"),))):
+        async with serving(answering(200, body, *headers)) as server:
+            reply = await egress.send("GET", server.url)
+
+        assert reply.cost == len(reply.body)
+
+
+async def test_one_who_reads_slowly_is_sent_no_more_than_it_takes(egress: Egress) -> None:
+    """What comes is left to the system while there is enough to parse."""
+    written = 0
+
+    async def fast(_: Seen, writer: asyncio.StreamWriter) -> None:
+        nonlocal written
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            writer.write(b"x" * 64 * KIB)
+            written += 64 * KIB
+            await writer.drain()
+            await asyncio.sleep(0)
+
+    async with serving(fast) as server:
+        await egress.turns.take(KIB)
+        reply = await egress.send("GET", server.url, max_bytes=MIB, cut=True)
+
+    assert len(reply.body) == MIB
+    assert written < 32 * MIB  # what the system's buffers take, and not ours
+
+
+async def test_a_long_url_or_name_is_not_remembered() -> None:
+    long = "a" * 30_000
+    async with Egress(EgressPolicy()) as egress:
+        assert await failure(egress, "http://127.0.0.1/warm", headers={"x-warm": "1"}) == Reason.BLOCKED_ADDRESS
+        tracemalloc.start()
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(200):
+            assert await failure(egress, f"http://127.0.0.1/{number}{long}") == Reason.BLOCKED_ADDRESS
+            named = {f"x{number}{long}": "1"}
+            assert await failure(egress, "http://127.0.0.1/", headers=named) == Reason.BLOCKED_ADDRESS
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+
+    assert after - before < 2 * MIB
+
+
 async def test_a_small_answer_that_decompresses_to_much_is_refused_and_takes_no_memory(egress: Egress) -> None:
     bomb = gzip.compress(bytes(200 * MIB))
     async with serving(answering(200, bomb, ("Content-Encoding", "gzip"))) as server:
@@ -415,31 +585,38 @@ async def test_what_is_not_an_http_answer_is_an_error(raw: bytes, egress: Egress
         assert await failure(egress, server.url) == Reason.MALFORMED
 
 
+DEADLINE = timedelta(hours=1)  # which the servers let pass
+
+
 async def silent(_: Seen, __: asyncio.StreamWriter) -> None:
+    pass_time(DEADLINE)
     await asyncio.Event().wait()
 
 
 async def trickling(_: Seen, writer: asyncio.StreamWriter) -> None:
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
-    while True:
+    for passed in (0.4, 0.4, 0.4):
         writer.write(b"x")
-        await asyncio.sleep(0.02)
+        await writer.drain()
+        pass_time(DEADLINE * passed)
+    await asyncio.Event().wait()
 
 
 @pytest.mark.parametrize("answer", [silent, trickling])
 async def test_the_deadline_spans_the_whole_call(answer: Answer, egress: Egress) -> None:
     async with serving(answer) as server:
-        assert await failure(egress, server.url, timeout=timedelta(seconds=0.2)) == Reason.TIMEOUT
+        assert await failure(egress, server.url, timeout=DEADLINE) == Reason.TIMEOUT
 
 
 async def test_the_deadline_spans_redirects_too(egress: Egress) -> None:
     async def slow_redirect(_: Seen, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(0.1)
+        pass_time(DEADLINE * 0.4)
         writer.write(response(302, b"", ("Location", "/again")))
 
     async with serving(slow_redirect) as server:
-        reason = await failure(egress, server.url, timeout=timedelta(seconds=0.25), redirects="follow")
+        reason = await failure(egress, server.url, timeout=DEADLINE, redirects="follow")
         assert reason == Reason.TIMEOUT
+        assert len(server.seen) == 3
 
 
 async def test_a_name_that_is_never_resolved_ends_at_the_deadline() -> None:
@@ -447,11 +624,12 @@ async def test_a_name_that_is_never_resolved_ends_at_the_deadline() -> None:
     loop = asyncio.get_running_loop()
 
     def hanging(_host: str, _port: int) -> Sequence[str]:
+        loop.call_soon_threadsafe(pass_time, DEADLINE)
         asyncio.run_coroutine_threadsafe(stop.wait(), loop).result()
         return []
 
     async with Egress(LOOPBACK, resolve=hanging) as egress:
-        assert await failure(egress, "http://hanging.test/", timeout=timedelta(seconds=0.1)) == Reason.TIMEOUT
+        assert await failure(egress, "http://hanging.test/", timeout=DEADLINE) == Reason.TIMEOUT
         stop.set()
 
 

@@ -1,88 +1,62 @@
-"""Costly work: few at a time, few that wait, and not for long."""
-
 import asyncio
-import threading
-from datetime import timedelta
 
 import pytest
 
-from hairtrigger.domain.errors import RateLimited
 from hairtrigger.platform.turns import Turns
 
 pytestmark = pytest.mark.anyio
 
-LONG = timedelta(minutes=5)
+KIB = 1024
 
 
-class Work:
-    """Goes on until it is let go, and counts how much of it is done at once."""
+async def test_so_much_is_done_between_two_turns_of_the_loop_and_no_more_however_many_ask() -> None:
+    turns, done_in_turn, ended = Turns(), [0], asyncio.Event()
 
-    def __init__(self) -> None:
-        self.begun = threading.Semaphore(0)
-        self.let_go = threading.Event()
-        self.at_once = self.most = 0
-        self._lock = threading.Lock()
+    async def work() -> None:
+        for _ in range(20):
+            await turns.take(KIB)
+            done_in_turn[-1] += KIB
 
-    def do(self) -> str:
-        with self._lock:
-            self.at_once += 1
-            self.most = max(self.most, self.at_once)
-        self.begun.release()
-        self.let_go.wait()
-        with self._lock:
-            self.at_once -= 1
-        return "done"
+    async def look() -> None:
+        while not ended.is_set():
+            done_in_turn.append(0)
+            await asyncio.sleep(0)
 
-    async def has_begun(self, count: int) -> None:
-        for _ in range(count):
-            await asyncio.to_thread(self.begun.acquire)
+    watching = asyncio.create_task(look())
+    await asyncio.gather(*(work() for _ in range(100)))
+    ended.set()
+    await watching
+
+    assert sum(done_in_turn) == 100 * 20 * KIB
+    assert max(done_in_turn) <= 64 * KIB
 
 
-async def test_two_at_a_time_and_the_others_wait_their_turn() -> None:
-    work, turns = Work(), Turns(2, waiting=5, patience=LONG)
-    asked = [asyncio.create_task(turns.run(work.do)) for _ in range(7)]
-    await work.has_begun(2)
-    assert work.at_once == 2
-    work.let_go.set()
-    assert await asyncio.gather(*asked) == ["done"] * 7
-    assert work.most == 2
+async def test_more_than_fits_is_let_through_alone() -> None:
+    turns = Turns()
+
+    await turns.take(KIB * KIB)
+    await turns.take(KIB * KIB)
 
 
-async def test_what_would_wait_behind_too_many_is_refused_at_once() -> None:
-    work, turns = Work(), Turns(2, waiting=3, patience=LONG, refusal="Too many.")
-    asked = [asyncio.create_task(turns.run(work.do)) for _ in range(5)]
-    await work.has_begun(2)
-    with pytest.raises(RateLimited, match="Too many") as refused:
-        await turns.run(work.do)
-    assert refused.value.retry_after > timedelta()
-    work.let_go.set()
-    assert await asyncio.gather(*asked) == ["done"] * 5
-    assert await turns.run(work.do) == "done"
+async def test_turns_are_given_in_the_order_of_asking() -> None:
+    turns, order = Turns(), []
+
+    async def work(name: str, cost: int) -> None:
+        await turns.take(cost)
+        order.append(name)
+
+    await asyncio.gather(work("first", 30 * KIB), work("large", 30 * KIB), work("small", 1))
+
+    assert order == ["first", "large", "small"]
 
 
-async def test_what_has_waited_too_long_is_refused_and_leaves_its_place() -> None:
-    work, turns = Work(), Turns(1, waiting=1, patience=timedelta(milliseconds=1))
-    asked = asyncio.create_task(turns.run(work.do))
-    await work.has_begun(1)
-    for _ in range(3):
-        with pytest.raises(RateLimited):
-            await turns.run(work.do)
-    work.let_go.set()
-    assert await asked == "done"
-    patient = Turns(1, waiting=0, patience=LONG)
-    assert await patient.run(work.do) == "done"
-
-
-async def test_who_goes_away_leaves_its_turn_when_the_work_has_ended() -> None:
-    work, turns = Work(), Turns(1, waiting=1, patience=LONG)
-    gone = asyncio.create_task(turns.run(work.do))
-    await work.has_begun(1)
-    gone.cancel()
-    waiting = asyncio.create_task(turns.run(work.do))
+async def test_a_task_that_is_cancelled_keeps_nobody_waiting() -> None:
+    turns = Turns()
+    await turns.take(32 * KIB)
+    given_up = asyncio.create_task(turns.take(32 * KIB))
+    waiting = asyncio.create_task(turns.take(32 * KIB))
     await asyncio.sleep(0)
-    assert work.at_once == 1
-    work.let_go.set()
-    with pytest.raises(asyncio.CancelledError):
-        await gone
-    assert await waiting == "done"
-    assert work.most == 1
+
+    given_up.cancel()
+
+    await waiting

@@ -1,17 +1,21 @@
 """What provider files are given: deliveries as they arrive, and questions to a fake."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
+from pydantic_core import to_json
 from starlette.types import ASGIApp
 
 from hairtrigger.domain.event import Draft
 from hairtrigger.kit.delivery import Headers, Request
 from hairtrigger.kit.http import Api
+from hairtrigger.kit.parsing import Parse, Parser
 from hairtrigger.kit.trigger import AppWebhook, Cursor, Delivery, Provider, Question, Trigger, Webhook
 from hairtrigger.providers import CATALOGUE
 from tests.fakes.internet import Internet
+
+T = TypeVar("T")
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -27,6 +31,12 @@ def trigger(provider_id: str, trigger_id: str) -> Any:
     return found
 
 
+async def parsed_here(parser: Parser[T], data: bytes, **hints: str) -> AsyncIterator[T]:
+    """For providers whose answers are JSON, and where a test asks many times: a parse without a process of its own."""
+    for record in parser.read(data, **hints):
+        yield parser.shape.validate_json(to_json(record))
+
+
 def asking(
     provider_id: str,
     trigger_id: str,
@@ -36,6 +46,7 @@ def asking(
     *,
     cursor: Cursor | None = None,
     host: str | None = None,
+    parse: Parse = parsed_here,
 ) -> Question[Any]:
     """A question as the engine asks it. The fake answers at the provider's own address unless `host` says another."""
     asked = provider(provider_id)
@@ -48,6 +59,7 @@ def asking(
         cursor=cursor,
         enabled_at=NOW,
         asked_at=NOW,
+        parse=parse,
     )
 
 

@@ -1,5 +1,6 @@
 import json
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
@@ -9,12 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from hairtrigger.domain.errors import CredentialsRefused, MissingAtProvider, ProviderFailed
+from hairtrigger.domain.errors import CredentialsRefused, MissingAtProvider, ParseKilled, ProviderFailed
 from hairtrigger.kit.http import Api
+from hairtrigger.kit.parsing import Parse
 from hairtrigger.kit.trigger import Cursor, Page, Polling, Question
+from hairtrigger.platform.parser_process import Limits
+from hairtrigger.platform.parsers import Parsers
+from hairtrigger.services.parsing import Parsing
 from tests.fakes.feed import Item, Site, app
 from tests.fakes.internet import Internet
-from tests.providers.asking import asking, trigger
+from tests.providers.asking import asking, parsed_here, trigger
+from tests.providers.feeds import COSTLY
 
 pytestmark = pytest.mark.anyio
 
@@ -100,7 +106,7 @@ async def test_the_date_of_the_feed_is_sent_back_as_it_came() -> None:
 
 
 def _with(question: Question[Any], api: Api, cursor: Cursor | None) -> Question[Any]:
-    return Question(question.config, api, {}, cursor, question.enabled_at, question.asked_at)
+    return replace(question, api=api, cursor=cursor)
 
 
 async def test_not_modified_to_a_question_without_condition_is_no_feed() -> None:
@@ -171,7 +177,7 @@ listings = st.lists(
 
 
 @given(st.lists(st.tuples(listings, st.booleans())))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 async def test_whatever_a_feed_does_nothing_is_lost_and_nothing_comes_twice(
     polls: list[tuple[list[Item], bool]],
 ) -> None:
@@ -336,3 +342,63 @@ async def test_a_feed_that_is_not_given_is_a_failure(status: int, failure: type[
 def test_a_feed_has_an_address_on_the_web(url: str) -> None:
     with pytest.raises(ValidationError):
         PUBLISHED.config.model_validate({"url": url})
+
+
+# -- behind the wall
+
+DATES = (
+    "Fri, 01 May 2026 10:00:00 +0200",
+    "2026-05-01T10:00:00Z",
+    "2004년 05월 28일",
+    "Κυρ, 11 Ιούλ 2004 12:00:00 EST",
+    "1",
+)
+ENCODINGS = ("utf-8", "windows-1252", "koi8-r", "gb2312", "big5", "iso-2022-jp", "idna", "punycode", "zip", "no-such")
+BROKEN = b"<rss><channel><item><title>R & D &nbsp;&#1;\x00</title></item><item><guid>b"
+ODD = {
+    **{date: Site([Item("a", published=date)]).feed() for date in DATES},
+    **{
+        name: f'<?xml version="1.0" encoding="{name}"?><rss><channel><item><title>'.encode()
+        + b"Gr\xfc\xdfe</title></item></channel></rss>"
+        for name in ENCODINGS
+    },
+    "broken": BROKEN,
+    "html": Site([Item("a", '<p style="color:red"><svg><a href="//münchen.example/ä b">&nbsp;<img src=x>')]).feed(),
+    "entities": b'<!DOCTYPE rss [<!ENTITY e "x">]><rss><channel><item><title>&e;</title></item></channel></rss>',
+    "json": b'{"version": "https://jsonfeed.org/version/1.1", "items": [{"id": "a"}]}',
+}
+
+
+@pytest.fixture(scope="module")
+async def parse() -> AsyncIterator[Parse]:
+    async with Parsers(2, Limits(cpu=3600, wall=3600)) as parsers:
+        yield Parsing(parsers, "ours")
+
+
+@pytest.mark.parametrize("raw", ODD.values(), ids=ODD)
+async def test_behind_the_wall_a_feed_is_read_as_it_would_be_here(parse: Parse, raw: bytes) -> None:
+    """Although nothing is loaded there any more, which feedparser does late."""
+    content_type = "application/json" if raw.startswith(b"{") else "application/rss+xml"
+
+    async def read(parse: Parse) -> Page | str:
+        try:
+            site = Site(raw=raw, content_type=content_type)
+            return await PUBLISHED.poll(
+                asking("rss", "on_item_published", app(site), {"url": f"{HOST}/feed"}, host=HOST, parse=parse)
+            )
+        except ProviderFailed as error:
+            return error.message
+
+    assert await read(parse) == await read(parsed_here)
+
+
+@pytest.mark.parametrize("feed", COSTLY.values(), ids=COSTLY)
+async def test_a_feed_that_costs_too_much_to_read_ends_its_own_poll(feed: Callable[[int], bytes]) -> None:
+    """A megabyte of each takes minutes to hours."""
+    async with Parsers(2, Limits(cpu=0.5, wall=3600)) as parsers:
+        site = Site(raw=feed(1_000_000))
+        question = asking(
+            "rss", "on_item_published", app(site), {"url": f"{HOST}/feed"}, host=HOST, parse=Parsing(parsers, "ours")
+        )
+        with pytest.raises(ParseKilled):
+            await PUBLISHED.poll(question)

@@ -1,7 +1,6 @@
 """What one poll leaves to the next, and what it can reach: nothing."""
 
 import asyncio
-import time
 
 import pytest
 
@@ -150,15 +149,10 @@ async def test_chance_differs_from_poll_to_poll(sandbox: Sandbox) -> None:
 
 async def test_time_is_utc_and_no_finer_than_a_millisecond(sandbox: Sandbox) -> None:
     code = """
-        return [new Date(0).toString(), new Date().getTimezoneOffset(), Math.abs(Date.now() - inputs.now) < 60000,
+        return [new Date(0).toString(), new Date().getTimezoneOffset(),
                 Number.isInteger(performance.now() * 1e6 % 1e6)]
     """
-    assert await returned(sandbox, code, inputs={"now": time.time() * 1000}) == [
-        "Thu Jan 01 1970 00:00:00 GMT+0000",
-        0,
-        True,
-        True,
-    ]
+    assert await returned(sandbox, code) == ["Thu Jan 01 1970 00:00:00 GMT+0000", 0, True]
 
 
 async def test_names_of_the_environment_may_be_used_for_variables(sandbox: Sandbox) -> None:

@@ -102,7 +102,7 @@ async def test_more_names_and_shapes_than_are_remembered_are_read_right(sandbox:
 def _drawn(documents: st.SearchStrategy[bytes]) -> list[bytes]:
     found = []
 
-    @settings(max_examples=1000, deadline=None, database=None)
+    @settings(max_examples=1000, database=None)
     @given(documents)
     def draw(document: bytes) -> None:
         found.append(document)

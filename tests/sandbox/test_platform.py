@@ -96,7 +96,7 @@ async def test_damaged_data_is_a_type_error(sandbox: Sandbox, damage: str) -> No
     assert await value_of(sandbox, body) == "TypeError"
 
 
-async def test_a_bomb_ends_at_the_memory_limit() -> None:
+async def test_a_bomb_ends_at_the_memory_limit(compiled: bytes) -> None:
     bomb = """
         let bytes = new Uint8Array(20e6);
         const packed = await new Response(new Response(bytes).body.pipeThrough(new CompressionStream('gzip'))).bytes();
@@ -108,7 +108,8 @@ async def test_a_bomb_ends_at_the_memory_limit() -> None:
         }
         return []
     """
-    async with Sandbox.start(workers=1, limits=Limits(cpu=timedelta(seconds=20))) as sandbox:
+    patient = Limits(cpu=timedelta(hours=1), wall=timedelta(hours=1))
+    async with Sandbox.start(workers=1, limits=patient, compiled=compiled) as sandbox:
         error = await failed(sandbox, bomb)
 
         assert error.kind is PollErrorKind.MEMORY_LIMIT

@@ -8,7 +8,7 @@ from typing import Any
 from zlib import crc32
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hairtrigger.sandbox.code import (
@@ -23,6 +23,7 @@ from hairtrigger.sandbox.code import (
 )
 from hairtrigger.sandbox.host import Sandbox
 from tests.sandbox.programs import Internet, answer, nowhere, program, returned
+from tests.support.clock import pass_time
 
 pytestmark = pytest.mark.anyio
 
@@ -102,29 +103,67 @@ async def test_the_clock_is_ours(sandbox: Sandbox) -> None:
 
 
 async def test_a_replay_asks_nobody_and_waits_for_nothing(sandbox: Sandbox) -> None:
+    """Not even when it is a year: the recording of a short wait is made one of a long one."""
     internet = Internet(answer({"n": 1}))
     code = """
-        await new Promise((resolve) => setTimeout(resolve, 300))
+        await new Promise((resolve) => setTimeout(resolve, inputs.wait))
         return [(await (await fetch('https://a.example/')).json()).n, Date.now()]
     """
-    said, recording = await ended(sandbox, program(code), internet.fetch)
-    loop = asyncio.get_running_loop()
-    started = loop.time()
+    (value, console), recording = await ended(sandbox, program(code, {"wait": 1}), internet.fetch)
+    year = 365 * 24 * 3600 * 1000
+    long = replace(
+        recording,
+        program=replace(recording.program, inputs={"wait": year}),
+        entries=tuple(replace(entry, at=entry.at + year - 1) for entry in recording.entries),
+    )
 
-    assert await replayed(sandbox, recording) == said
-    assert loop.time() - started < 0.25
+    assert await replayed(sandbox, recording) == (value, console)
+    assert await replayed(sandbox, long) == ([value[0], value[1] + year - 1], console)
     assert len(internet.requests) == 1
 
 
-async def test_a_poll_that_was_given_up_is_given_up_again(sandbox: Sandbox) -> None:
-    limits = Limits(wall=timedelta(milliseconds=200))
-    code = "setInterval(() => console.log(Date.now()), 20); await fetch('https://slow.example/')"
+@pytest.mark.parametrize(("first", "then"), [("answer", "timer"), ("timer", "answer")])
+async def test_a_replay_has_answers_and_timers_in_the_order_they_came(sandbox: Sandbox, first: str, then: str) -> None:
+    timer = asyncio.Event()
+    code = """
+        const seen = []
+        const fetched = fetch('https://a.example/slow').then(() => seen.push('answer'))
+        if (inputs.first === 'answer') await fetched
+        await new Promise((resolve) => setTimeout(resolve, 1)).then(() => seen.push('timer'))
+        await fetch('https://a.example/timer')
+        await fetched
+        return seen
+    """
+
+    async def fetch(request: HttpRequest) -> HttpResponse:
+        if request.url.endswith("timer"):
+            timer.set()
+        elif first == "timer":
+            await timer.wait()
+        return answer([])
+
+    said, recording = await ended(sandbox, program(code, {"first": first}), fetch)
+
+    assert said[0] == [first, then]
+    assert await replayed(sandbox, recording) == said
+
+
+async def test_a_poll_that_was_given_up_is_given_up_again(compiled: bytes) -> None:
+    limits = Limits(wall=timedelta(hours=1))
+    code = """
+        let said = 0
+        await new Promise(() => setInterval(() => {
+            console.log(Date.now())
+            if (++said === 4) fetch('https://slow.example/')
+        }, 20))
+    """
 
     async def never(_request: HttpRequest) -> HttpResponse:
+        pass_time(limits.wall)
         await asyncio.Event().wait()
         raise AssertionError
 
-    async with Sandbox.start(workers=1, limits=limits) as impatient:
+    async with Sandbox.start(workers=1, limits=limits, compiled=compiled) as impatient:
         said, recording = await ended(impatient, program(code), never)
         assert said[0] is PollErrorKind.WALL_LIMIT
         assert len(said[-1]) > 3
@@ -171,7 +210,7 @@ PROLOGUE = "const seen = [], later = [], wait = (ms) => new Promise((resolve) =>
 
 
 async def chancy(request: HttpRequest) -> HttpResponse:
-    """Late by another time for each, some of them by none."""
+    """Late by another time for each, some of them by none. Which comes before what is of no matter to the test."""
     await asyncio.sleep(crc32(request.url.encode()) % 5 / 1000)
     if request.url.endswith("fails"):
         raise FetchFailed
@@ -180,7 +219,7 @@ async def chancy(request: HttpRequest) -> HttpResponse:
     return answer({"asked": request.url, "sent": body.decode()})
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(steps=st.lists(st.sampled_from(STEPS), max_size=8), seed=st.binary(min_size=16, max_size=16))
 async def test_a_replay_is_the_poll_again(sandbox: Sandbox, steps: list[str], seed: bytes) -> None:
     code = "\n".join([PROLOGUE, *steps, "await Promise.allSettled(later); return seen"])

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hairtrigger.sandbox.domains import to_ascii
@@ -129,7 +129,6 @@ async def test_a_name_that_is_hard_to_check_takes_no_more_than_its_poll_may(sand
     assert outcome.value == [False]
 
 
-@settings(deadline=None)
 @given(st.text(max_size=40) | st.text(alphabet="xn-aü.\u05d0\u0661\u200d\u0308", max_size=12))
 def test_any_text_is_a_name_or_is_none(text: str) -> None:
     name = to_ascii(text)

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -24,7 +23,9 @@ from hairtrigger.sandbox.code import (
 )
 from hairtrigger.sandbox.host import Sandbox
 from hairtrigger.sandbox.process import WorkerProcess
+from tests.sandbox.beats import Beats
 from tests.sandbox.programs import Internet, answer, failed, nowhere, program, returned
+from tests.support.waiting import until_true
 
 pytestmark = pytest.mark.anyio
 
@@ -52,11 +53,6 @@ class Held:
 Workers = Callable[..., AbstractAsyncContextManager[Sandbox]]
 
 
-@pytest.fixture(scope="session")
-async def compiled() -> bytes:
-    return await Sandbox.compiled()
-
-
 @pytest.fixture
 def workers(compiled: bytes) -> Workers:
     """A sandbox with so many."""
@@ -76,15 +72,9 @@ def both(first: Held, then: Held) -> Fetch:
     return fetch
 
 
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not true():
-            await asyncio.sleep(0.005)
-
-
 async def between_two_polls(sandbox: Sandbox) -> None:
     """Nobody is to blame for what happens then: a worker tells of a fetch before it has left the guest."""
-    await until(lambda: serving(sandbox)._progress.read().poll == 0)
+    await until_true(lambda: serving(sandbox)._progress.read().poll == 0)
 
 
 def serving(sandbox: Sandbox) -> WorkerProcess:
@@ -99,14 +89,14 @@ async def test_fifty_polls_wait_for_their_fetches_at_the_same_time(sandbox: Sand
     held = Held(50)
     async with asyncio.TaskGroup() as group:
         polls = [group.create_task(returned(sandbox, WAITING, held.fetch)) for _ in range(50)]
-        await asyncio.wait_for(held.all_asked.wait(), 30)
+        await held.all_asked.wait()
         held.answer()
 
     assert [poll.result() for poll in polls] == [[200]] * 50
 
 
-async def test_a_looping_poll_does_not_stop_the_others_of_its_worker() -> None:
-    async with Sandbox.start(workers=1) as sandbox:
+async def test_a_looping_poll_does_not_stop_the_others_of_its_worker(workers: Workers) -> None:
+    async with workers(1) as sandbox:
         held = Held(5)
         async with asyncio.TaskGroup() as group:
             polls = [group.create_task(returned(sandbox, WAITING, held.fetch)) for _ in range(5)]
@@ -133,53 +123,7 @@ async def test_polls_of_a_killed_worker_that_only_read_run_again_unnoticed(worke
         assert worker not in sandbox.workers
 
 
-@pytest.mark.parametrize("method", ["POST", "DELETE"])
-async def test_polls_of_a_killed_worker_that_may_have_changed_something_fail(workers: Workers, method: str) -> None:
-    async with workers(1) as sandbox:
-        held = Held(3)
-        code = f"console.log('asking'); return [await fetch('https://a.example/', {{ method: '{method}' }})]"
-        polls = [asyncio.create_task(failed(sandbox, code, held.fetch)) for _ in range(3)]
-        await held.all_asked.wait()
-
-        os.kill(sandbox.workers[0], signal.SIGKILL)
-
-        errors = await asyncio.gather(*polls)
-        assert [error.kind for error in errors] == [PollErrorKind.SANDBOX_FAULT] * 3
-        assert [error.console for error in errors] == [("asking",)] * 3
-        assert await returned(sandbox, "return ['new worker']") == ["new worker"]
-
-
-async def test_a_poll_runs_again_once_and_no_more(workers: Workers) -> None:
-    async with workers(1) as sandbox:
-        first, second = Held(1), Held(1)
-        poll = asyncio.create_task(failed(sandbox, WAITING, both(first, second)))
-        for held in (first, second):
-            await held.all_asked.wait()
-            await between_two_polls(sandbox)
-            os.kill(sandbox.workers[0], signal.SIGKILL)
-
-        assert (await poll).kind is PollErrorKind.SANDBOX_FAULT
-
-
-async def test_the_poll_that_a_worker_was_at_when_it_died_is_to_blame_alone(workers: Workers) -> None:
-    async with workers(1, Limits(cpu=timedelta(seconds=60), wall=timedelta(seconds=60))) as sandbox:
-        held, again = Held(1), Held(2)
-        again.answer()
-        innocent = asyncio.create_task(returned(sandbox, WAITING, both(held, again)))
-        await held.all_asked.wait()
-        await between_two_polls(sandbox)
-        guilty = asyncio.create_task(failed(sandbox, "while (true) {}"))
-        await until(lambda: serving(sandbox)._progress.read().poll == 2)
-
-        os.kill(sandbox.workers[0], signal.SIGKILL)
-
-        assert (await guilty).kind is PollErrorKind.SANDBOX_FAULT
-        assert await innocent == [200]
-
-
-async def test_a_worker_that_hangs_is_killed_and_replaced(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hairtrigger.sandbox.process._SILENT_SECONDS", 0.2)
-    monkeypatch.setattr("hairtrigger.sandbox.process._BEAT_SECONDS", 0.05)
+async def test_a_worker_that_hangs_is_killed_and_replaced(workers: Workers, beats: Beats) -> None:
     async with workers(1) as sandbox:
         held, again = Held(2), Held(4)
         again.answer()
@@ -189,36 +133,31 @@ async def test_a_worker_that_hangs_is_killed_and_replaced(workers: Workers, monk
         (worker,) = sandbox.workers
 
         os.kill(worker, signal.SIGSTOP)
+        await beats.until(lambda: worker not in sandbox.workers)
 
-        assert await asyncio.wait_for(asyncio.gather(*polls), 30) == [[200]] * 2
-        assert worker not in sandbox.workers
+        assert await asyncio.gather(*polls) == [[200]] * 2
 
 
-async def test_a_worker_that_is_busy_with_one_poll_is_not_taken_for_dead(
-    workers: Workers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("hairtrigger.sandbox.process._SILENT_SECONDS", 0.1)
-    monkeypatch.setattr("hairtrigger.sandbox.process._BEAT_SECONDS", 0.05)
-    async with workers(1, Limits(cpu=timedelta(milliseconds=500))) as sandbox:
+async def test_a_worker_that_is_busy_with_one_poll_is_not_taken_for_dead(workers: Workers, beats: Beats) -> None:
+    """For as long as a slice of a poll may take, and two seconds more: half as many as there are beats."""
+    async with workers(1, Limits(cpu=timedelta(hours=1), wall=timedelta(hours=1))) as sandbox:
         before = sandbox.workers
+        endless = asyncio.create_task(failed(sandbox, "while (true) {}"))
+        await until_true(lambda: serving(sandbox)._progress.read().poll == 1)
 
-        errors = await asyncio.gather(*(failed(sandbox, "while (true) {}") for _ in range(4)))
+        for _ in range(2 * 3600):
+            beats.beat()
+            await asyncio.sleep(0)
 
-        assert [error.kind for error in errors] == [PollErrorKind.CPU_LIMIT] * 4
         assert sandbox.workers == before
+        endless.cancel()
 
 
 async def test_a_worker_that_does_not_read_is_not_sent_everything_and_is_replaced(
-    workers: Workers, monkeypatch: pytest.MonkeyPatch
+    workers: Workers, beats: Beats
 ) -> None:
-    monkeypatch.setattr("hairtrigger.sandbox.process._SILENT_SECONDS", 0.2)
-    monkeypatch.setattr("hairtrigger.sandbox.process._BEAT_SECONDS", 0.05)
-    most = 0
-
-    async def large(_request: HttpRequest) -> HttpResponse:
-        nonlocal most
-        await held.fetch(_request)
-        most = max(most, worker._writer.transport.get_write_buffer_size())
+    async def large(request: HttpRequest) -> HttpResponse:
+        await held.fetch(request)
         return answer(b"x" * 2**20)
 
     async with workers(1) as sandbox:
@@ -230,24 +169,27 @@ async def test_a_worker_that_does_not_read_is_not_sent_everything_and_is_replace
 
         os.kill(worker.pid, signal.SIGSTOP)
         held.answer()
+        await until_true(lambda: not any(live._tasks for live in worker._polls.values()))  # each is to be sent
 
-        assert await asyncio.wait_for(asyncio.gather(*polls), 30) == [[2**20]] * 20
-        assert most < 3 * 2**20
+        assert 0 < worker._writer.transport.get_write_buffer_size() < 3 * 2**20
+
+        await beats.until(lambda: worker.pid not in sandbox.workers)
+        assert await asyncio.gather(*polls) == [[2**20]] * 20
 
 
 async def test_a_worker_that_holds_too_much_memory_is_replaced(
-    workers: Workers, monkeypatch: pytest.MonkeyPatch
+    workers: Workers, beats: Beats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hairtrigger.sandbox.process._OWN_BYTES", 150 * MEBIBYTE)
-    monkeypatch.setattr("hairtrigger.sandbox.process._BEAT_SECONDS", 0.05)
-    limits = Limits(memory_bytes=300 * MEBIBYTE, cpu=timedelta(seconds=20))
+    limits = Limits(memory_bytes=300 * MEBIBYTE, cpu=timedelta(hours=1), wall=timedelta(hours=1))
     async with workers(1, limits) as sandbox:
         (worker,) = sandbox.workers
         code = "const kept = new Uint8Array(200 * 2 ** 20).fill(1); await fetch('https://a.example/'); return [kept]"
 
-        error = await failed(sandbox, code, Held(1).fetch)
+        async with beats.going_on():
+            error = await failed(sandbox, code, Held(1).fetch)
 
-        assert error.kind is PollErrorKind.SANDBOX_FAULT
+        assert error.kind is PollErrorKind.WORKER_LOST
         assert worker not in sandbox.workers
         assert await returned(sandbox, "return [1]") == [1]
 
@@ -267,17 +209,17 @@ async def test_a_worker_that_has_done_its_share_is_replaced_and_no_poll_notices(
         assert old.load == 1
         held.answer()
         assert await waiting == [200]
-        assert await asyncio.wait_for(old._process.wait(), 10) is not None
+        assert await old._process.wait() is not None
 
 
 async def test_the_worker_that_takes_over_is_there_already(workers: Workers) -> None:
     async with workers(1) as sandbox:
-        await until(lambda: sandbox._spares.qsize() > 0)
+        await until_true(lambda: sandbox._spares.qsize() > 0)
         spare = sandbox._spares._queue[0].pid  # type: ignore[attr-defined]
 
         os.kill(sandbox.workers[0], signal.SIGKILL)
 
-        await until(lambda: sandbox.workers == (spare,))
+        await until_true(lambda: sandbox.workers == (spare,))
         assert await returned(sandbox, "return [1]") == [1]
 
 
@@ -287,7 +229,7 @@ async def test_the_worker_that_takes_over_is_there_already(workers: Workers) -> 
 async def test_the_polls_of_a_tenant_run_on_one_worker_and_tenants_on_all(workers: Workers) -> None:
     tenants = [f"tenant {n}" for n in range(40)]
     async with workers(3) as sandbox:
-        await until(lambda: len(sandbox.workers) == 3)
+        await until_true(lambda: len(sandbox.workers) == 3)
         places = {tenant: (await sandbox._worker_for(tenant)).pid for tenant in tenants}
 
         assert set(places.values()) == set(sandbox.workers)
@@ -297,12 +239,12 @@ async def test_the_polls_of_a_tenant_run_on_one_worker_and_tenants_on_all(worker
 async def test_only_the_tenants_of_a_killed_worker_move(workers: Workers) -> None:
     tenants = [f"tenant {n}" for n in range(40)]
     async with workers(2) as sandbox:
-        await until(lambda: len(sandbox.workers) == 2)
+        await until_true(lambda: len(sandbox.workers) == 2)
         before = {tenant: (await sandbox._worker_for(tenant)).pid for tenant in tenants}
         killed = sandbox.workers[0]
 
         os.kill(killed, signal.SIGKILL)
-        await until(lambda: killed not in sandbox.workers and len(sandbox.workers) == 2)
+        await until_true(lambda: killed not in sandbox.workers and len(sandbox.workers) == 2)
 
         after = {tenant: (await sandbox._worker_for(tenant)).pid for tenant in tenants}
         assert killed not in after.values()
@@ -341,13 +283,12 @@ async def test_a_cancelled_poll_leaves_nothing_behind(sandbox: Sandbox) -> None:
 
 
 async def test_what_a_poll_has_not_awaited_ends_with_it(sandbox: Sandbox) -> None:
+    """It would not end before the limit, which would be an error."""
     held = Held(1)
-    started = time.monotonic()
 
     value = await returned(sandbox, "fetch('https://a.example/'); setTimeout(() => 0, 60000); return [1]", held.fetch)
 
     assert value == [1]
-    assert time.monotonic() - started < 10
 
 
 async def test_a_fault_of_ours_in_fetch_is_not_blamed_on_the_code(sandbox: Sandbox) -> None:
@@ -366,17 +307,18 @@ async def test_a_worker_inherits_no_environment(sandbox: Sandbox) -> None:
         assert Path(f"/proc/{worker}/environ").read_bytes() == b""
 
 
-async def test_memory_stays_flat_over_many_polls() -> None:
+async def test_memory_stays_flat_over_many_polls(workers: Workers) -> None:
     internet = Internet(answer([{"id": n, "text": "x" * 100} for n in range(50)]))
     code = "return await (await fetch('https://a.example/')).json()"
-    async with Sandbox.start(workers=1) as sandbox:
+    async with workers(1) as sandbox:
         (worker,) = sandbox.workers
 
-        async def resident_kilobytes_after(polls: int) -> int:
+        async def resident_bytes_after(polls: int) -> int:
             for _ in range(polls):
                 await returned(sandbox, code, internet.fetch)
             status = Path(f"/proc/{worker}/status").read_text()
-            return int(status.split("VmRSS:")[1].split()[0])
+            return 1024 * int(status.split("VmRSS:")[1].split()[0])
 
-        first = await resident_kilobytes_after(20)
-        assert await resident_kilobytes_after(200) < first + 4096
+        of_one = (await sandbox.run(program(code), internet.fetch)).usage.memory_bytes
+        first = await resident_bytes_after(20)
+        assert await resident_bytes_after(200) - first < 200 * of_one / 10

@@ -29,8 +29,9 @@ from hairtrigger.services.watching import Watching
 from hairtrigger.store import deliveries
 from hairtrigger.store.database import Store, Transaction
 from hairtrigger.store.statements import Statements
-from tests.services.world import DEADLINE, World, a_world, no_integrations, seconds, until
+from tests.services.world import DEADLINE, World, a_world, no_integrations
 from tests.support.clock import ManualClock
+from tests.support.waiting import until
 
 DELIVERED = Sent("delivered", 200, "The target answered 200.")
 
@@ -81,10 +82,10 @@ class Scene:
         )
         loop = asyncio.create_task(dispatcher.run())
         await until(self._delivered)
-        await dispatcher.drain(seconds(5))
+        await dispatcher.drain(timedelta(hours=1))
         while not loop.done():
             loop.cancel()
-            await asyncio.wait([loop], timeout=0.1)
+            await asyncio.wait([loop], timeout=0.1)  # one of its parts may be at its end, and not hear it
 
     async def send(self, outgoing: Outgoing) -> Sent:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -116,8 +117,11 @@ class Scene:
 
 
 @asynccontextmanager
-async def a_scene(store: Store, clock: ManualClock, vault: Vault, *providers: Provider) -> AsyncIterator[Scene]:
-    world = await a_world(store, clock, vault, *providers)
+async def a_scene(
+    store: Store, clock: ManualClock, vault: Vault, *providers: Provider, **outside: Any
+) -> AsyncIterator[Scene]:
+    """`outside` is what `a_world` takes by name."""
+    world = await a_world(store, clock, vault, *providers, **outside)
     catalogue = catalogue_of(providers, no_integrations)
     diagnosis = Diagnosis(clock, catalogue, DEADLINE, timedelta(minutes=1))
     statements, receivers, refusals = Statements(store), Receivers(store, world.secrets), Refusals(store, clock)

@@ -4,8 +4,9 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,8 +14,8 @@ import pytest
 from sqlalchemy import text
 
 from hairtrigger.domain.errors import Unavailable
-from hairtrigger.domain.outcome import Code, Kind
-from hairtrigger.domain.retry import ATTEMPTS, DELAYS
+from hairtrigger.domain.outcome import Code, Failure, Kind
+from hairtrigger.domain.retry import AFTER_OUR_FAULT, ATTEMPTS, DELAYS
 from hairtrigger.domain.target import Outgoing, Sent, Target
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
@@ -25,15 +26,16 @@ from hairtrigger.store.database import Store
 from hairtrigger.store.events import Event
 from hairtrigger.store.history import AttemptRecord, Delivery
 from hairtrigger.store.projects import Project
-from tests.services.world import Meddled, World, a_world, at, until
+from tests.services.world import Meddled, World, a_world
 from tests.store.build import a_project, an_event
-from tests.support.clock import ManualClock
+from tests.support.clock import ManualClock, pass_time
+from tests.support.waiting import until, until_true
 
 pytestmark = pytest.mark.anyio
 
 DELIVERED = Sent("delivered", 200, "Accepted.")
 FAILED = Sent("failed", 503, "The target answered 503.")
-LONG = timedelta(seconds=5)
+LONG = timedelta(hours=1)
 
 
 @dataclass
@@ -99,14 +101,14 @@ async def running(dispatcher: Dispatcher) -> AsyncIterator[Dispatcher]:
     finally:
         while not loop.done():
             loop.cancel()
-            await asyncio.wait([loop], timeout=0.1)
+            await asyncio.wait([loop], timeout=0.1)  # one of its parts may be at its end, and not hear it
 
 
 async def work(world: World, target: Endpoint) -> None:
     """A worker that does all there is to do, and at least one thing."""
     target.called.clear()
     async with running(a_dispatcher(world, target)) as dispatcher:
-        await asyncio.wait_for(target.called.wait(), 5)
+        await target.called.wait()
         await dispatcher.drain(LONG)
 
 
@@ -233,16 +235,79 @@ async def test_a_target_that_is_gone_gets_nothing_more(world: World, trigger: UU
     assert await world.firing.run_due() == 0
 
 
-async def test_a_fault_of_our_own_is_a_failed_attempt_like_any_other(
+async def test_a_fault_of_ours_during_a_call_is_told_as_ours_and_the_target_is_not_called_again(
     world: World, trigger: UUID, target: Endpoint
 ) -> None:
-    """It would be repeated for ever otherwise, and nobody told why."""
+    """The target may have taken the event. Nothing is lost: a replay delivers it, and the next one is not held up."""
+    await world.projects.update(world.caller, world.project_id, None, None, 5, None, "trigger")
     [event] = await happen(world, trigger, "a")
-    target.answers = [KeyError("not for the user")]
-    await work(world, target)
+    world.clock.advance(timedelta(seconds=1))
+    [following] = await happen(world, trigger, "b")
+    target.answers = [KeyError("not for the user"), DELIVERED]
+    async with running(a_dispatcher(world, target)):
+        await until(lambda: _all(world, [following], "delivered"))
+
     [attempt] = await attempts(world, event)
-    assert (attempt.status, attempt.detail) == ("failed", "The delivery broke inside the service; see its log.")
-    assert (await delivery(world, event)).next_attempt_at == at(world.clock, 5)
+    found = await delivery(world, event)
+    assert (attempt.status, attempt.failure, attempt.response_status) == ("failed", Failure.BROKEN, None)
+    assert "not the target's" in attempt.detail
+    assert "not for the user" not in attempt.detail
+    assert (found.status, found.detail, found.next_attempt_at) == ("dead", attempt.detail, None)
+    world.clock.advance(timedelta(days=30))
+    assert await requeue(world) == 0
+    assert len(target.received) == 2
+    assert await inflight(world) == 0
+
+
+async def test_a_fault_of_ours_before_the_call_is_tried_again_by_a_schedule_of_its_own(
+    world: World, trigger: UUID, target: Endpoint
+) -> None:
+    [event] = await happen(world, trigger, "a")
+
+    def broken(_: Project) -> Target:
+        target.called.set()
+        raise KeyError("not for the user")
+
+    waits = []
+    while True:
+        target.called.clear()
+        async with running(a_dispatcher(world, broken)) as dispatcher:
+            await asyncio.wait_for(target.called.wait(), 30)
+            await dispatcher.drain(LONG)
+        found = await delivery(world, event)
+        if found.next_attempt_at is None:
+            break
+        waits.append(found.next_attempt_at - world.clock.now())
+        world.clock.advance(waits[-1])
+        assert await requeue(world) == 1
+
+    assert waits == list(AFTER_OUR_FAULT)
+    assert found.status == "dead"
+    assert "before the target was called" in (found.detail or "")
+    assert {one.failure for one in await attempts(world, event)} == {Failure.BROKEN}
+    assert target.received == []
+
+
+async def test_what_broke_before_the_call_is_delivered_when_the_fault_is_mended(
+    world: World, trigger: UUID, target: Endpoint
+) -> None:
+    [event] = await happen(world, trigger, "a")
+    faults = [KeyError("of the process before")]
+
+    def mended(_: Project) -> Target:
+        if faults:
+            target.called.set()
+            raise faults.pop()
+        return target
+
+    for _ in range(2):
+        target.called.clear()
+        async with running(a_dispatcher(world, mended)) as dispatcher:
+            await asyncio.wait_for(target.called.wait(), 30)
+            await dispatcher.drain(LONG)
+        world.clock.advance(AFTER_OUR_FAULT[0])
+        await requeue(world)
+    assert [one.status for one in await attempts(world, event)] == ["failed", "delivered"]
 
 
 async def test_a_project_whose_target_cannot_be_made_fails_its_deliveries_and_no_others(
@@ -277,6 +342,38 @@ async def test_an_answer_of_odd_text_is_recorded_all_the_same(
     assert attempt.conversation[0]["content"] == odd.replace("\0", "").replace("\ud800", "?")
 
 
+@pytest.mark.parametrize("odd", [float("nan"), float("-inf"), 10**4000, ["\0", {"\0": "\ud800"}]])
+async def test_odd_values_in_a_conversation_are_recorded_all_the_same(
+    world: World, trigger: UUID, target: Endpoint, odd: object
+) -> None:
+    [event] = await happen(world, trigger, "a")
+    target.answers = [Sent("delivered", 200, "ok", conversation=[{"role": "assistant", "content": "x", "odd": odd}])]
+    await work(world, target)
+    [attempt] = await attempts(world, event)
+    assert (attempt.status, attempt.detail) == ("delivered", "ok")
+    assert attempt.conversation
+    assert attempt.conversation[0]["content"] == "x"
+
+
+async def test_a_target_is_not_called_again_because_its_answer_can_not_be_stored(
+    world: World, trigger: UUID, target: Endpoint
+) -> None:
+    """No target of ours answers so; but a fault of ours must not be one of the target's either."""
+    [bad, good] = await happen(world, trigger, "a", "b")
+    unstorable = Sent("delivered", 200, "ok", response=b"x", conversation=[{"role": "assistant", "content": 10**5000}])
+    target.answers = [unstorable, DELIVERED]
+    await work(world, target)
+
+    answers = [(await attempts(world, event))[0] for event in (bad, good)]
+    assert {one.status for one in answers} == {"delivered"}
+    assert {one.detail for one in answers} == {
+        "The target's answer can't be stored, so nothing of it is kept.",
+        "Accepted.",
+    }
+    assert len(target.received) == 2
+    assert await requeue(world) == 0
+
+
 # -- leases
 
 
@@ -286,7 +383,7 @@ async def test_what_a_worker_ends_after_its_lease_went_to_another_changes_nothin
     [event] = await happen(world, trigger, "a")
     slow = Endpoint(answers=[FAILED])
     async with running(a_dispatcher(world, slow, slots=1)) as late:  # its place is taken: it does not claim it again
-        await asyncio.wait_for(slow.called.wait(), 5)
+        await slow.called.wait()
         await end_leases(world)
         await work(world, target)
         slow.released.set()
@@ -302,7 +399,7 @@ async def test_what_a_dead_worker_was_at_is_given_to_another(world: World, trigg
     [event] = await happen(world, trigger, "a")
     stuck = Endpoint()
     async with running(a_dispatcher(world, stuck)):
-        await asyncio.wait_for(stuck.called.wait(), 5)
+        await stuck.called.wait()
     assert await attempts(world, event) == []
     await end_leases(world)
     await work(world, target)
@@ -324,7 +421,7 @@ async def test_an_outcome_waits_for_the_database_and_the_target_is_not_called_ag
     async with running(
         a_dispatcher(world, target, Meddled(world.store.engine, world.store.connect, before_begin=fail))
     ):
-        await asyncio.wait_for(away.wait(), 5)
+        await away.wait()
         await end_leases(world)
         await until(lambda: attempts(world, event))
     assert len(target.received) == 1
@@ -394,12 +491,13 @@ async def test_a_stop_waits_for_what_is_under_way_and_claims_nothing_more(
     [event] = await happen(world, trigger, "a")
     target.released.clear()
     async with running(a_dispatcher(world, target)) as dispatcher:
-        await asyncio.wait_for(target.called.wait(), 5)
+        await target.called.wait()
         draining = asyncio.create_task(dispatcher.drain(LONG))
-        await asyncio.wait([draining], timeout=0.1)
+        await until_true(lambda: dispatcher._stopping)
         [other] = await happen(world, trigger, "b")
         dispatcher.work.set()
-        await asyncio.wait([draining], timeout=0.05)
+        pass_time(LONG / 2)  # whatever it would look for it would have looked for
+        await happen(world, trigger, "c")
         assert not draining.done()
         target.released.set()
         await draining
@@ -421,9 +519,9 @@ async def test_a_stop_waits_also_for_what_is_claimed_at_that_moment(
     async with running(
         a_dispatcher(world, target, Meddled(world.store.engine, world.store.connect, before_commit=pause))
     ) as dispatcher:
-        await asyncio.wait_for(claimed.wait(), 5)
+        await claimed.wait()
         draining = asyncio.create_task(dispatcher.drain(LONG))
-        await asyncio.wait([draining], timeout=0.05)
+        await until_true(lambda: dispatcher._stopping)
         go_on.set()
         await draining
     assert (await delivery(world, event)).status == "delivered"
@@ -433,13 +531,24 @@ async def test_a_stop_waits_no_longer_than_it_may(world: World, trigger: UUID, t
     [event] = await happen(world, trigger, "a")
     target.released.clear()
     async with running(a_dispatcher(world, target)) as dispatcher:
-        await asyncio.wait_for(target.called.wait(), 5)
-        await dispatcher.drain(timedelta(milliseconds=20))
+        await target.called.wait()
+        await drained_no_longer_than(LONG, dispatcher)
     assert (await delivery(world, event)).status == "pending"
     await end_leases(world)
     target.released.set()
     await work(world, target)
     assert (await delivery(world, event)).status == "delivered"
+
+
+async def drained_no_longer_than(at_most: timedelta, dispatcher: Dispatcher) -> None:
+    """It waits as long as that, and ends."""
+    draining = asyncio.create_task(dispatcher.drain(at_most))
+    await until_true(lambda: dispatcher._stopping)
+    pass_time(at_most / 2)
+    await asyncio.sleep(0)
+    assert not draining.done()
+    pass_time(at_most / 2)
+    await draining
 
 
 @pytest.mark.parametrize("steps", range(4))
@@ -462,8 +571,8 @@ async def test_what_a_stop_can_not_wait_for_is_given_to_another_at_once(
     [event] = await happen(world, trigger, "a")
     stuck = Endpoint()
     async with running(a_dispatcher(world, stuck)) as dispatcher:
-        await asyncio.wait_for(stuck.called.wait(), 5)
-        await dispatcher.drain(timedelta(seconds=0.05))
+        await stuck.called.wait()
+        await drained_no_longer_than(LONG, dispatcher)
 
     await work(world, target)
 
@@ -476,23 +585,29 @@ async def test_what_a_stop_can_not_wait_for_is_given_to_another_at_once(
 
 async def test_a_delivery_that_outlasts_its_lease_is_sent_once(world: World, trigger: UUID, target: Endpoint) -> None:
     [event] = await happen(world, trigger, "a")
+    """Its lease is made longer in time, as often as need be, so that it does not end while the target takes long."""
     target.released.clear()
-    both = [replace(a_dispatcher(world, target), lease=timedelta(seconds=1)) for _ in range(2)]
-    async with running(both[0]) as dispatcher, running(both[1]):
-        await asyncio.wait_for(target.called.wait(), 5)
-        async with world.store.transaction() as tx:
-            lease = (await tx.connection.execute(text("SELECT vt FROM pgmq.q_dispatch"))).scalar_one()
-
-        async def is_over() -> bool:
-            async with world.store.transaction() as tx:
-                query = text("SELECT clock_timestamp() > CAST(:lease AS timestamptz) + interval '0.3 s'")
-                return bool((await tx.connection.execute(query, {"lease": lease})).scalar_one())
-
-        await until(is_over)
+    async with running(a_dispatcher(world, target)) as dispatcher, running(a_dispatcher(world, target)):
+        await target.called.wait()
+        for _ in range(3):
+            before = await lease(world)
+            pass_time(dispatcher.lease / 2)
+            await until(partial(is_longer, world, before))
         target.released.set()
         await dispatcher.drain(LONG)
         await until(lambda: _all(world, [event], "delivered"))
     assert len(target.received) == 1
+
+
+async def lease(world: World) -> datetime:
+    async with world.store.transaction() as tx:
+        found = (await tx.connection.execute(text("SELECT vt FROM pgmq.q_dispatch"))).scalar_one()
+    assert isinstance(found, datetime)
+    return found
+
+
+async def is_longer(world: World, before: datetime) -> bool:
+    return await lease(world) > before
 
 
 async def test_workers_that_race_and_die_keep_the_order_of_each_key(world: World, trigger: UUID) -> None:
@@ -537,3 +652,29 @@ async def _is_idle(world: World) -> bool:
         query = "SELECT (SELECT sum(inflight) FROM lane) + (SELECT count(*) FROM turn) + (SELECT count(*) FROM waiting)"
         left = (await tx.connection.execute(text(query))).scalar_one()
     return bool(left == 0)
+
+
+async def test_a_stop_does_not_give_up_what_is_known_to_be_delivered(world: World, trigger: UUID) -> None:
+    """A target that has answered 2xx and not ended its answer: the rest is waited for no longer."""
+    [answered, silent] = await happen(world, trigger, "a", "b")
+    target = Endpoint()
+    read_on = {answered.id: asyncio.Event(), silent.id: asyncio.Event()}
+
+    class Answering:
+        async def send(self, outgoing: Outgoing) -> Sent:
+            target.received.append(outgoing)
+            await read_on[outgoing.event_id].wait()
+            return DELIVERED
+
+    dispatcher = a_dispatcher(world, Answering())
+    dispatcher.hurry = read_on[answered.id].set
+    async with running(dispatcher):
+        await until(lambda: _two_of(target))
+        await dispatcher.drain(LONG)
+
+    assert (await delivery(world, answered)).status == "delivered"
+    assert (await delivery(world, silent)).status == "pending"
+
+
+async def _two_of(target: Endpoint) -> bool:
+    return len(target.received) == 2

@@ -214,6 +214,45 @@ async def test_every_exchange_is_shown_without_credentials(world: World, dry_run
     assert SECRET not in repr(report)
 
 
+async def test_of_long_urls_and_many_headers_the_beginning_is_shown(world: World, dry_runs: DryRuns) -> None:
+    code = """
+        const headers = {};
+        for (let i = 0; i < 12; i++) headers['x-' + i + 'n'.repeat(300)] = secrets.token + 'v'.repeat(1500);
+        await fetch('http://api.example.com/?' + 'u'.repeat(9000) + secrets.token, {headers})
+        return []"""
+
+    report = await dry_runs.run(world.caller, Asked(code=code, secrets={"token": SECRET}))
+
+    [exchange] = report.exchanges
+    assert len(exchange.url) == 2048
+    assert 0 < sum(len(name) + len(value) for name, value in exchange.request_headers) <= 8192
+    assert {(len(name), value[:5], len(value)) for name, value in exchange.request_headers} == {(128, "***vv", 1015)}
+    assert exchange.headers_left_out == 12 - len(exchange.request_headers)
+
+
+async def test_a_long_secret_and_very_many_texts_are_redacted_in_many_slices(
+    world: World, dry_runs: DryRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop goes on after every piece: it turns so often, whatever the machine."""
+    monkeypatch.setattr("hairtrigger.sandbox.slices._SECONDS", 0)
+    code = "return Array.from({length: 100}, (_, i) => ({i, texts: Array(900).fill(0).map((_, n) => 't' + i + n)}))"
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    turning = asyncio.create_task(turn())
+    report = await dry_runs.run(world.caller, Asked(code=code, secrets={"token": "s3cr3t" * 1300}))
+    turning.cancel()
+
+    assert report.error is None
+    assert len(report.events) == 100
+    assert turns > 1000
+
+
 async def test_why_an_address_is_refused_only_the_operator_sees(world: World, dry_runs: DryRuns) -> None:
     asked = Asked(code="await fetch('http://169.254.169.254/latest')")
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -21,7 +22,9 @@ from hairtrigger.providers.schedule import Recurring
 from hairtrigger.store import triggers
 from hairtrigger.store.database import Store
 from tests.services.world import Killed, Meddled, World, a_world, at, dying, seconds
+from tests.store import locks
 from tests.support.clock import ManualClock
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -226,13 +229,11 @@ async def test_a_one_off_can_be_disabled_while_it_fires(world: World) -> None:
     async def disable_meanwhile(number: int) -> None:
         if number == 1:
             disabling.append(asyncio.create_task(world.triggers.disable(world.caller, id_)))
-            await asyncio.wait(disabling, timeout=0.1)
+            await until(partial(locks.waiting, world.store))
 
-    async with asyncio.timeout(5):
-        await replace(
-            world.firing, store=Meddled(world.store.engine, world.store.connect, before_commit=disable_meanwhile)
-        ).run_due()
-        await asyncio.gather(*disabling)
+    meddled = Meddled(world.store.engine, world.store.connect, before_commit=disable_meanwhile)
+    await replace(world.firing, store=meddled).run_due()
+    await asyncio.gather(*disabling)
 
     assert not (await world.trigger(id_)).enabled
     assert len(await world.keys(id_)) == 1
@@ -245,8 +246,7 @@ async def test_a_trigger_somebody_is_disabling_is_not_waited_for(world: World) -
     async with world.store.transaction() as tx:
         found = await triggers.get(tx, world.caller.org_id, id_, for_update=True)
         assert found
-        async with asyncio.timeout(3):
-            assert await world.firing.run_due() == 1
+        assert await world.firing.run_due() == 1
         await world.triggers.switch_off(tx, found, None)
 
     assert [len(await world.keys(one)) for one in (id_, other)] == [0, 1]

@@ -5,11 +5,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic_core import to_json
 
@@ -38,7 +39,8 @@ from hairtrigger.services.ticking import Ticking
 from hairtrigger.store import connections
 from hairtrigger.store.database import Store
 from tests.services.world import Killed, Meddled, World, a_world, at, dying, seconds
-from tests.support.clock import ManualClock
+from tests.support.clock import ManualClock, pass_time
+from tests.support.waiting import until_true
 
 pytestmark = pytest.mark.anyio
 
@@ -322,18 +324,21 @@ async def test_a_trigger_polled_less_than_hourly_does_not_come_back_sooner_when_
 
 
 async def test_a_poll_over_its_deadline_fails(world: World, source: Source, item: UUID) -> None:
-    async def hang() -> Page:
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    source.says(hang)
+    source.says(partial(hang, world))
     [claimed] = (await world.poller.claim(10)).mine
 
-    result = await replace(world.poller, deadline=timedelta(milliseconds=50)).run(claimed)
+    result = await world.poller.run(claimed)
 
     assert result.code == Code.TIMED_OUT
     assert "longer than" in result.detail
     assert (await world.clockwork(item)).lease is None
+
+
+async def hang(world: World) -> Page:
+    """No answer before the deadline."""
+    pass_time(world.poller.deadline)
+    await asyncio.Event().wait()
+    raise AssertionError
 
 
 async def test_a_hung_poll_gives_its_slot_to_the_next(world: World, source: Source, item: UUID) -> None:
@@ -341,21 +346,16 @@ async def test_a_hung_poll_gives_its_slot_to_the_next(world: World, source: Sour
     other = await world.enabled("source", "on_item")
     second = asyncio.Event()
 
-    async def hang() -> Page:
-        await asyncio.Event().wait()
-        raise AssertionError
-
     async def answer() -> Page:
         second.set()
         return page("a")
 
-    source.says(hang, answer)
-    poller = replace(world.poller, deadline=timedelta(milliseconds=50))
+    source.says(partial(hang, world), answer)
     work = Wake()
     ticking = Ticking(
         store=world.store,
         clock=world.clock,
-        poller=poller,
+        poller=world.poller,
         firing=world.firing,
         removing=world.removing,
         pausing=Pausing(world.store, world.clock, work),
@@ -364,7 +364,7 @@ async def test_a_hung_poll_gives_its_slot_to_the_next(world: World, source: Sour
         concurrent_polls=1,
     )
     loops = asyncio.create_task(ticking.run())
-    await asyncio.wait_for(second.wait(), 5)
+    await second.wait()
     loops.cancel()
     await asyncio.gather(loops, return_exceptions=True)
 
@@ -469,6 +469,41 @@ async def test_a_poll_whose_process_died_between_two_pages_goes_on_from_the_seco
 
     assert await world.keys(item) == ["a", "b"]
     assert [question.cursor for question in source.asked] == [None, {"page": 1}, {"page": 1}]
+
+
+async def test_very_many_events_are_stored_in_parts_and_the_cursor_with_the_last(
+    world: World, source: Source, item: UUID
+) -> None:
+    """So that the loop has its turn; a process that dies in between loses nothing, and nothing comes twice."""
+    many = [f"{number:04}" for number in range(1200)]
+    source.says(page(*many, seen=1))
+    [claimed] = (await world.poller.claim(10)).mine
+    with pytest.raises(Killed):
+        await world.poller_on(dying(world.store, at=3)).run(claimed)
+    assert (await world.keys(item), await cursor(world, item)) == (many[:1000], None)
+
+    world.clock.advance(world.poller.claiming.hold)
+    result = await polled(world)
+
+    assert (await world.keys(item), await cursor(world, item)) == (many, {"seen": 1})
+    assert (result.code, len(result.events), result.repeats) == (Code.ACCEPTED, 200, 1000)
+    assert (await world.outcomes(item, Kind.POLL))[-1].events == 200
+
+
+async def test_a_trigger_that_is_changed_while_parts_are_stored_gets_no_more_of_them(
+    world: World, source: Source, item: UUID
+) -> None:
+    source.says(page(*map(str, range(1200)), seen=1))
+
+    async def change(number: int) -> None:
+        if number == 2:
+            await _disable(world, item)
+
+    [claimed] = (await world.poller.claim(10)).mine
+    result = await world.poller_on(Meddled(world.store.engine, world.store.connect, before_begin=change)).run(claimed)
+
+    assert result.code == Code.STALE
+    assert len(await world.keys(item)) == 500
 
 
 async def test_how_long_a_poll_is_left_to_a_process_that_died_is_a_setting(world: World, item: UUID) -> None:
@@ -686,7 +721,7 @@ steps = st.lists(
 @given(steps)
 @example([("make", 0), ("poll", 0), ("make", 0), ("make", 1), ("poll", 0), ("tick", 0)])
 @example([*[("make", 0)] * 5, ("die", 4), ("poll", 0), ("delete newest", 0), ("poll", 0)])
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 async def test_late_equal_and_deleted_things_through_failures_and_deaths_are_each_stored_once(
     watching: World, timeline: Timeline, happened: list[tuple[str, int]]
 ) -> None:
@@ -740,7 +775,7 @@ async def test_a_poll_that_a_stop_can_not_wait_for_is_anybody_elses_at_once(
 
     async def hang() -> Page:
         begun.set()
-        await asyncio.sleep(60)
+        await asyncio.Event().wait()
         raise AssertionError
 
     source.says(hang, page("a"))
@@ -750,8 +785,11 @@ async def test_a_poll_that_a_stop_can_not_wait_for_is_anybody_elses_at_once(
     services = (world.poller, world.firing, world.removing, pausing, replaying)
     ticking = Ticking(world.store, world.clock, *services, work, concurrent_polls=5)
     loop = asyncio.create_task(ticking.run())
-    await asyncio.wait_for(begun.wait(), 5)
-    await ticking.drain(timedelta(seconds=0.05))
+    await begun.wait()
+    draining = asyncio.create_task(ticking.drain(seconds(1)))
+    await until_true(lambda: ticking._stopping)
+    pass_time(seconds(1))
+    await draining
     loop.cancel()
     with suppress(asyncio.CancelledError):
         await loop

@@ -18,9 +18,10 @@ from hairtrigger.store.database import Store
 from hairtrigger.store.deliveries import Attempt, Claimed
 from hairtrigger.store.events import Event
 from hairtrigger.store.reconciliation import Walk
-from tests.services.world import Meddled, World, a_world, until
+from tests.services.world import Meddled, World, a_world
 from tests.store.build import an_event
 from tests.support.clock import ManualClock
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 

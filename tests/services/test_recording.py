@@ -22,9 +22,10 @@ from hairtrigger.store.events import Event
 from hairtrigger.store.outcomes import Outcome
 from hairtrigger.store.requests import Write
 from hairtrigger.store.statements import Statements
-from tests.services.world import World, a_world, seconds, until
+from tests.services.world import World, a_world, seconds
 from tests.store.build import an_event
 from tests.support.clock import ManualClock
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 

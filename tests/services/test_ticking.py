@@ -22,8 +22,9 @@ from hairtrigger.services.settling import Step, Stored
 from hairtrigger.services.ticking import Ticking
 from hairtrigger.store import paces, polls
 from hairtrigger.store.database import Store, open_store
-from tests.services.world import World, a_world, until
+from tests.services.world import World, a_world
 from tests.support.clock import ManualClock
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 

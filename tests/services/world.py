@@ -1,6 +1,5 @@
 """The use cases as `main.py` builds them, on a real store, with a manual clock and providers a test makes up."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -13,8 +12,9 @@ from pydantic_core import from_json
 
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.domain.target import LogTarget
-from hairtrigger.kit.http import Reply
+from hairtrigger.kit.http import Http, Reply
 from hairtrigger.kit.trigger import Provider
+from hairtrigger.platform.parsers import Parsers
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
 from hairtrigger.services.accounts import SCOPES, Caller
@@ -144,10 +144,12 @@ async def a_world(
     vault: Vault,
     *providers: Provider,
     user_providers: UserProviders = no_integrations,
+    http: Http | None = None,
+    parsers: Parsers | None = None,
 ) -> World:
     secrets = Secrets(vault)
     catalogue = catalogue_of(providers, user_providers)
-    calls = Calls(Offline(), clock, secrets)
+    calls = Calls(http or Offline(), clock, secrets, parsers or Parsers())  # which start no process until they parse
     work = Wake()
     removing = Removing(store, clock, catalogue, calls, secrets, "https://hooks.test")
     async with store.transaction() as tx:
@@ -232,10 +234,3 @@ def seconds(number: float) -> timedelta:
 
 def at(clock: ManualClock, after: float) -> datetime:
     return clock.now() + seconds(after)
-
-
-async def until(what: Callable[[], Awaitable[Any]]) -> None:
-    """For what happens by itself, where there is nothing else to wait on."""
-    async with asyncio.timeout(5):
-        while not await what():
-            await asyncio.sleep(0.01)

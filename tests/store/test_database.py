@@ -79,11 +79,11 @@ async def test_a_session_that_was_ended_behind_an_open_connection_is_away_and_th
     database_url: str, store: Store
 ) -> None:
     """As a server does for a moment when it stops, and what stands between does for longer."""
-    gone = asyncio.Event()
-    async with _holding_on(database_url, gone) as url, open_store(url, connections=1) as behind:
+    said, gone = asyncio.Event(), asyncio.Event()
+    async with _holding_on(database_url, said, gone) as url, open_store(url, connections=1) as behind:
         async with behind.transaction() as tx:
             pid = (await tx.connection.execute(text("SELECT pg_backend_pid()"))).scalar_one()
-        await _end_session(store, pid)
+        await _end_session(store, pid, said)
         with pytest.raises(Unavailable):
             async with behind.transaction() as tx:
                 await tx.connection.execute(text("SELECT 1"))
@@ -93,29 +93,34 @@ async def test_a_session_that_was_ended_behind_an_open_connection_is_away_and_th
 
 
 async def test_the_same_is_so_for_single_statements(database_url: str, store: Store) -> None:
-    gone = asyncio.Event()
+    said, gone = asyncio.Event(), asyncio.Event()
     async with (
-        _holding_on(database_url, gone) as url,
+        _holding_on(database_url, said, gone) as url,
         open_store(url, connections=1) as behind,
         open_statements(behind) as statements,
     ):
         pid = (await statements.row("SELECT pg_backend_pid() AS pid"))["pid"]
-        await _end_session(store, pid)
+        await _end_session(store, pid, said)
         with pytest.raises(Unavailable):
             await statements.row("SELECT 1 AS one")
         assert (await statements.row("SELECT 1 AS one"))["one"] == 1
         gone.set()
 
 
-async def _end_session(store: Store, pid: int) -> None:
+async def _end_session(store: Store, pid: int, said: asyncio.Event) -> None:
+    """Until the server's last words have come."""
     async with store.transaction() as tx:
         await tx.connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
-    await asyncio.sleep(0.1)  # until the server's last words are here
+        await said.wait()
+        await tx.connection.execute(text("SELECT 1"))  # meanwhile they are read
 
 
 @asynccontextmanager
-async def _holding_on(url: str, gone: asyncio.Event) -> AsyncIterator[str]:
-    """Another address of the database, where one does not hear that the server has closed a connection until `gone`."""
+async def _holding_on(url: str, said: asyncio.Event, gone: asyncio.Event) -> AsyncIterator[str]:
+    """Another address of the database, where one does not hear that the server has closed a connection until `gone`.
+
+    `said` is set when the server has closed one.
+    """
     given = make_url(url)
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -123,6 +128,7 @@ async def _holding_on(url: str, gone: asyncio.Event) -> AsyncIterator[str]:
         far_reader, far_writer = await asyncio.open_unix_connection(server)
         asking = asyncio.create_task(_pass(reader, far_writer))
         await _pass(far_reader, writer)
+        said.set()
         await gone.wait()
         asking.cancel()
         far_writer.close()

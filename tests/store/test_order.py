@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from random import Random
 from uuid import UUID, uuid4
 
@@ -16,8 +17,10 @@ from hairtrigger.store import deliveries, events, lanes, projects
 from hairtrigger.store.database import Store
 from hairtrigger.store.deliveries import Attempt, Claimed
 from hairtrigger.store.projects import OrderBy
+from tests.store import locks
 from tests.store.build import a_project, an_event, an_organization
 from tests.support.clock import ManualClock
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -226,9 +229,9 @@ async def test_what_two_workers_read_side_by_side_goes_in_order(line: Ordered) -
     async with line.store.transaction() as tx:
         await lanes.lock(tx, [other])
         first = asyncio.create_task(line.claim(2))
-        await _blocked(line, 1)
+        await until(partial(_waiting, line, 1))
         second = asyncio.create_task(line.claim(2))
-        await _blocked(line, 2)
+        await until(partial(_waiting, line, 2))
     claimed = [one.message.delivery_id for one in [*await first, *await second]]
     assert claimed == [of_other.id, a1]
 
@@ -300,12 +303,5 @@ async def _is_by_subject(line: Ordered) -> bool:
     return found.order_by == "subject"
 
 
-async def _blocked(line: Ordered, count: int) -> None:
-    query = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    async with asyncio.timeout(5):
-        while True:
-            async with line.store.transaction() as tx:
-                if (await tx.connection.execute(query)).scalar_one() >= count:
-                    return
+async def _waiting(line: Ordered, count: int) -> bool:
+    return await locks.waiting(line.store) >= count

@@ -23,8 +23,8 @@ from hairtrigger.store.events import Event
 from hairtrigger.store.requests import Write
 from hairtrigger.store.server import SESSION, DatabaseUnfit
 from hairtrigger.store.statements import open_statements
-from tests.services.world import until
 from tests.store.build import a_project, a_trigger, an_event, an_organization
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 

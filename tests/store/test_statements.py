@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import text
@@ -8,16 +9,19 @@ from sqlalchemy import text
 from hairtrigger.domain.errors import Invalid, Unavailable
 from hairtrigger.store.database import Store, open_store
 from hairtrigger.store.statements import Statements
-from tests.services.world import until
+from tests.store import locks
+from tests.support.clock import pass_time
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
+PATIENCE = timedelta(hours=1)
 _BACKENDS = "SELECT pid FROM pg_stat_activity WHERE pid = :pid"
 
 
 @pytest.fixture
 async def statements(store: Store) -> AsyncIterator[Statements]:
-    made = Statements(store, patience=timedelta(seconds=0.3))
+    made = Statements(store, patience=PATIENCE)
     yield made
     made.close()
 
@@ -60,8 +64,12 @@ async def test_what_is_not_answered_in_time_is_given_up(store: Store, statements
     pid = await _backend(statements)
     async with store.transaction() as tx:
         await tx.connection.execute(text("LOCK TABLE waiting"))
+        insert = "INSERT INTO waiting VALUES ('p', gen_random_uuid(), '{}') RETURNING 1"
+        asking = asyncio.create_task(statements.row(insert))
+        await until(partial(locks.waiting, store))
+        pass_time(PATIENCE)
         with pytest.raises(Unavailable):
-            await statements.row("INSERT INTO waiting VALUES ('p', gen_random_uuid(), '{}') RETURNING 1")
+            await asking
     await until(lambda: _ended(store, pid))
     async with store.transaction() as tx:
         assert (await tx.connection.execute(text("SELECT count(*) FROM waiting"))).scalar_one() == 0

@@ -1,3 +1,4 @@
+import asyncio
 from datetime import datetime, timedelta
 
 
@@ -12,3 +13,15 @@ class ManualClock:
 
     def advance(self, by: timedelta) -> None:
         self._now += by
+
+
+def pass_time(by: timedelta) -> None:
+    """Set the clock of the running event loop forward.
+
+    Every sleep and every deadline of this process that ends within that time ends now. What is long enough never to
+    end by itself in a test ends when the test says so, on a slow machine as on a fast one. The clock is not set back:
+    what was put on it meanwhile would be late.
+    """
+    loop = asyncio.get_running_loop()
+    before = loop.time
+    loop.time = lambda: before() + by.total_seconds()  # type: ignore[method-assign]

@@ -54,7 +54,11 @@ def response(status: int = 200, body: bytes = b"", *headers: tuple[str, str]) ->
 
 @asynccontextmanager
 async def serving(
-    answer: Answer, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
+    answer: Answer,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    tls: ssl.SSLContext | None = None,
+    longest_head: int = 2**16,
 ) -> AsyncIterator[Server]:
     tasks: set[asyncio.Task[None]] = set()
 
@@ -69,7 +73,7 @@ async def serving(
                 await writer.drain()
         writer.close()
 
-    listener = await asyncio.start_server(connected, host, port, ssl=tls, backlog=1024)
+    listener = await asyncio.start_server(connected, host, port, ssl=tls, backlog=1024, limit=longest_head)
     port = listener.sockets[0].getsockname()[1]
     shown = f"[{host}]" if ":" in host else host
     server = Server(f"{'https' if tls else 'http'}://{shown}:{port}", port)

@@ -2,9 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from typing import TypeVar
 
 import uvicorn
@@ -27,11 +26,3 @@ async def mounted(apps: Mapping[str, ASGIApp]) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         server.should_exit = True
         await serving
-
-
-async def until(what: Callable[[], Awaitable[T]], at_most: timedelta = timedelta(seconds=30)) -> T:
-    """The first true answer. For what happens by itself in another process: there is nothing else to wait on."""
-    async with asyncio.timeout(at_most.total_seconds()):
-        while not (answer := await what()):
-            await asyncio.sleep(0.05)
-        return answer

@@ -2,11 +2,11 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hairtrigger.domain.target import DEFAULT_TEMPLATE, Outgoing
-from hairtrigger.targets.template import rendered
+from hairtrigger.targets.template import LONGEST, TooLong, rendered
 
 DATA = {
     "id": "cus_1",
@@ -67,7 +67,33 @@ def test_an_event_that_is_not_json_is_shown_as_text(outgoing: Outgoing) -> None:
     assert rendered("{{event}}|{{data.a}}", form) == "a=1\ufffd|"
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(template=st.text(alphabet="{} .adtevn0\n", max_size=2000) | st.integers(1, 20_000).map(lambda n: "{{" + " " * n))
 def test_any_template_is_rendered(template: str, event: Outgoing) -> None:
     assert isinstance(rendered(template, event), str)
+
+
+def of(outgoing: Outgoing, body: bytes) -> Outgoing:
+    return replace(outgoing, body=body, content_type="application/json")
+
+
+NESTED = b"[" * 190 + b"1," * 500_000 + b"1" + b"]" * 190  # 190 MB with a line for each part
+
+
+@pytest.mark.parametrize("body", [NESTED, b"[" + b"[]," * 300_000 + b"[]]"], ids=["deep", "many"])
+def test_an_event_of_very_many_parts_stands_as_it_came(outgoing: Outgoing, body: bytes) -> None:
+    assert rendered("{{event}}", of(outgoing, body)) == body.decode()
+
+
+@pytest.mark.parametrize("placeholder", ["{{event}}", "{{data}}", "{{data.0}}", "{{ type }}{{event}}"])
+def test_a_template_that_makes_too_much_of_an_event_is_refused(outgoing: Outgoing, placeholder: str) -> None:
+    body = json.dumps(["x" * 1_000_000]).encode()
+    often = 100_000 // len(placeholder)
+
+    with pytest.raises(TooLong):
+        rendered(placeholder * often, of(outgoing, body))
+    assert len(rendered(placeholder * 3, of(outgoing, body))) < LONGEST
+
+
+def test_a_place_in_a_list_that_is_no_number_leaves_nothing(outgoing: Outgoing) -> None:
+    for step in ("1" * 90_000, "\u0661", "-1"):  # more digits than int() takes; a digit that JSON does not know
+        assert rendered(f"<{{{{data.{step}}}}}>", of(outgoing, b"[1, 2]")) == "<>"

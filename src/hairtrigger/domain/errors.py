@@ -72,6 +72,10 @@ class RateLimited(HairtriggerError):
         self.retry_after = retry_after
 
 
+class Broken(HairtriggerError):
+    """This broke inside the service. The fault is the service's; its log says more."""
+
+
 class Unavailable(HairtriggerError):
     """The service can't store anything right now; nothing was accepted. Try again."""
 
@@ -94,6 +98,10 @@ class CredentialsRefused(ProviderFailed):
 
 class MissingAtProvider(ProviderFailed):
     """The provider answered 404: what the trigger points at does not exist there."""
+
+
+class ParseKilled(ProviderFailed):
+    """Reading what came as the answer takes more than it may."""
 
 
 class PollFailed(HairtriggerError):

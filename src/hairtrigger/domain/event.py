@@ -30,6 +30,9 @@ def digest(data: bytes) -> str:
 
 
 def bounded_key(key: str) -> str:
-    """Keys are indexed, so a long one is stored as its digest: still the same for the same event."""
-    raw = key.encode(errors="surrogatepass")
+    """Return the key as it is stored. Keys are indexed, so the digest stands for one that is long or no valid text."""
+    try:
+        raw = key.encode()
+    except UnicodeEncodeError:  # half surrogates
+        return digest(key.encode(errors="surrogatepass"))
     return key if len(raw) <= _LONGEST_KEY and "\0" not in key else digest(raw)

@@ -37,8 +37,10 @@ class Code(StrEnum):
     UNAVAILABLE = "unavailable"
     FAILED = "failed"
     TIMED_OUT = "timed_out"
+    PARSE_KILLED = "parse_killed"
     BROKEN = "broken"
     CUT_OFF = "cut_off"
+    WORKER_LOST = "worker_lost"
     CREDENTIALS_REFUSED = "credentials_refused"
     RATE_LIMITED = "rate_limited"
     STALE = "stale"
@@ -72,8 +74,10 @@ MEANING: Mapping[Code, str] = {
     Code.UNAVAILABLE: "was refused, because nothing could be stored at that moment; senders try again",
     Code.FAILED: "failed",
     Code.TIMED_OUT: "took too long and was given up; how far it had come before is kept",
+    Code.PARSE_KILLED: "was ended because reading the answer takes more than it may",
     Code.BROKEN: "broke inside the service; its log says more",
     Code.CUT_OFF: "was cut off: the process that ran it stopped, died, stood still or lost its database",
+    Code.WORKER_LOST: "failed: the process that ran its code ended twice, the second time while it ran this code alone",
     Code.CREDENTIALS_REFUSED: "failed: the provider no longer accepts the connection's credentials",
     Code.RATE_LIMITED: "was turned away: the provider asked to come back later",
     Code.STALE: "came to nothing, because the trigger was changed or claimed by another worker meanwhile",
@@ -119,6 +123,7 @@ class Failure(StrEnum):
     TLS = "tls"
     UNREADABLE = "unreadable"
     UNSENDABLE = "unsendable"
+    TOO_LONG = "too_long"
     BROKEN = "broken"
     UNREACHABLE = "unreachable"
     # These three are told to users as `unreachable`: whoever chose the URL must not map our network by them.
@@ -137,7 +142,8 @@ FAILURE: Mapping[Failure, str] = {
     Failure.TLS: "no secure connection to the target could be made",
     Failure.UNREADABLE: "what the target answered could not be read",
     Failure.UNSENDABLE: "the target's address or headers can't be called",
-    Failure.BROKEN: "the attempt broke inside the service; its log says more",
+    Failure.TOO_LONG: "the template makes a message of the event that is too long to be sent",
+    Failure.BROKEN: "the attempt broke inside the service, which is no fault of the target; the log says more",
     Failure.UNREACHABLE: "the target could not be reached",
     Failure.DNS: "the target's name leads to no address",
     Failure.REFUSED_ADDRESS: "the target's address is one that this service does not call",

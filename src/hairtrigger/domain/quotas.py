@@ -7,8 +7,9 @@ https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api 
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
+from hairtrigger.domain.instants import from_epoch
 from hairtrigger.domain.retry import parse_retry_after
 
 _PREFIXES = ("ratelimit", "x-ratelimit", "x-rate-limit")
@@ -44,14 +45,11 @@ def _of_fields(value: str) -> timedelta | None:
     return max(spent, default=None)
 
 
-def _length(reset: float, now: datetime) -> timedelta | None:
+def _length(reset: float, now: datetime) -> timedelta:
     if reset < _EPOCH_SECONDS:
         return timedelta(seconds=reset)
     seconds = reset / 1000 if reset >= _EPOCH_MILLISECONDS else reset
-    try:
-        return max(datetime.fromtimestamp(seconds, UTC) - now, timedelta(0))
-    except (OverflowError, ValueError, OSError):
-        return None
+    return max(from_epoch(seconds) - now, timedelta(0))
 
 
 def _number(text: str | None) -> float | None:

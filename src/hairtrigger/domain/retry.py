@@ -5,8 +5,10 @@ https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-w
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
+
+from hairtrigger.domain.instants import instant
 
 # Before the first attempt, the second, and so on: ten of them in about 75 hours.
 DELAYS = (
@@ -24,6 +26,8 @@ DELAYS = (
 ATTEMPTS = len(DELAYS)
 SPREAD = 0.2
 LONGEST_RETRY_AFTER = timedelta(hours=24)
+# After attempt 1, 2, … that broke inside the service before the target was called.
+AFTER_OUR_FAULT = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30))
 
 
 def delay_before(
@@ -42,6 +46,14 @@ def delay_before(
     return max(DELAYS[attempt - 1] * spread, min(retry_after or timedelta(0), LONGEST_RETRY_AFTER))
 
 
+def delay_after_our_fault(attempt: int) -> timedelta | None:
+    """Return how long to wait after this attempt, which broke inside the service before the target was called.
+
+    None: no attempt is left. The target's own schedule has no part in it.
+    """
+    return AFTER_OUR_FAULT[attempt - 1] if attempt <= len(AFTER_OUR_FAULT) else None
+
+
 def parse_retry_after(value: str, now: datetime) -> timedelta | None:
     """Seconds or an HTTP date (RFC 9110, 10.2.3), none for anything else. A date that has passed is no wait."""
     text = value.strip()
@@ -51,4 +63,4 @@ def parse_retry_after(value: str, now: datetime) -> timedelta | None:
         date = parsedate_to_datetime(text)
     except (ValueError, TypeError, OverflowError):
         return None
-    return max((date if date.tzinfo else date.replace(tzinfo=UTC)) - now, timedelta(0))
+    return max(instant(date) - now, timedelta(0))

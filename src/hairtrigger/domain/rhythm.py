@@ -9,6 +9,7 @@ from uuid import UUID
 
 LONGEST_BACK_OFF = timedelta(hours=1)
 AFTER_A_REFUSAL = timedelta(hours=1)  # of credentials: only a user can mend that, and then it is polled at once
+AFTER_A_LOSS = timedelta(minutes=5)  # of two workers: each costs its neighbours' polls a second run
 LONGEST_WAIT = timedelta(days=1)  # that a provider may ask for
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

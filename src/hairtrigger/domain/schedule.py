@@ -278,7 +278,9 @@ def _moment(text: str, zone: ZoneInfo | None) -> datetime:
         if moment.tzinfo is None and zone is None:
             raise _invalid("run_at", "run_at needs an offset, such as 2026-05-01T09:00:00+02:00, or a timezone.")
         return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
-    except (ValueError, OverflowError):
+    except OverflowError:
+        raise _invalid("run_at", "There is no such time in UTC, whose calendar has the years 1 to 9999.") from None
+    except ValueError:
         raise _invalid("run_at", "run_at must be a date and time in ISO 8601.") from None
 
 

@@ -1,13 +1,24 @@
 """What a user fills in for a trigger, and the provider's own JSON, both as pydantic models."""
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from hairtrigger.domain.errors import Malformed
+from hairtrigger.domain.instants import from_epoch, instant
 
 Key = Annotated[str, Field(min_length=1)]
 """An event's id at its provider. An empty one would make one event of all."""
+
+
+def _seconds(value: Any) -> Any:
+    return from_epoch(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(instant)]
+"""A time in a provider's JSON, in UTC."""
+EpochSeconds = Annotated[AwareDatetime, BeforeValidator(_seconds), AfterValidator(instant)]
+"""The same as a number of seconds since 1970, however large: pydantic would take a large one for milliseconds."""
 
 
 class Config(BaseModel):

@@ -7,10 +7,11 @@ what it has seen before it knows by its marks; a key that was stored is not stor
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from hairtrigger.domain.event import Draft
+from hairtrigger.domain.instants import instant, shifted
 from hairtrigger.kit.trigger import Page, Question
 
 _MOST_SEEN = 2000
@@ -46,7 +47,7 @@ class LookBack:
     def look(self, question: Question[Any]) -> "Look":
         cursor = question.cursor or {}
         newest = _moment(cursor["newest"]) if cursor else question.enabled_at
-        since = _moment(cursor["since"]) if "since" in cursor else newest - self.late
+        since = _moment(cursor["since"]) if "since" in cursor else shifted(newest, -self.late)
         begun = _moment(cursor["begun"]) if "begun" in cursor else question.asked_at
         return Look(since, cursor.get("token"), newest, cursor.get("seen", {}), self.late, begun)
 
@@ -73,18 +74,18 @@ class Look:
             places = {"newest": _text(newest), "since": _text(self.since), "begun": _text(self.begun)}
             return Page(new, {**places, "token": following, "seen": seen}, more=True)
         latest = sorted(seen, key=lambda one: seen[one])[-_MOST_SEEN:]
-        kept = {one: seen[one] for one in latest if _moment(seen[one]) >= newest - self.late}
+        kept = {one: seen[one] for one in latest if _moment(seen[one]) >= shifted(newest, -self.late)}
         return Page(new, {"newest": _text(newest), "seen": kept})
 
 
 def _dated(thing: Draft) -> datetime:
     assert thing.occurred_at
-    return thing.occurred_at
+    return instant(thing.occurred_at)
 
 
 def _text(moment: datetime) -> str:
     """In one form, which sorts."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+    return instant(moment).isoformat(timespec="microseconds")
 
 
 def _moment(text: str) -> datetime:

@@ -14,9 +14,15 @@ class Headers(Mapping[str, str]):
 
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
         self._values: dict[str, str] = {}
+        repeated: dict[str, list[str]] = {}  # joined at the end: one by one would take time in the square of them
         for name, value in fields:
             key = name.lower()
-            self._values[key] = f"{self._values[key]}, {value}" if key in self._values else value
+            if key in self._values:
+                repeated.setdefault(key, [self._values[key]]).append(value)
+            else:
+                self._values[key] = value
+        for key, several in repeated.items():
+            self._values[key] = ", ".join(several)
 
     def __getitem__(self, name: str) -> str:
         return self._values[name.lower()]

@@ -19,6 +19,7 @@ from hairtrigger.kit.config import Config, Payload
 from hairtrigger.kit.delivery import Request
 from hairtrigger.kit.handshake import Answer
 from hairtrigger.kit.http import Api
+from hairtrigger.kit.parsing import Parse
 from hairtrigger.kit.verify import Verifier
 
 C = TypeVar("C", bound=Config)
@@ -40,6 +41,7 @@ class Question(Generic[C]):
     cursor: Cursor | None  # None at the first poll
     enabled_at: datetime
     asked_at: datetime
+    parse: Parse = field(repr=False)  # for what is not JSON: nothing else reads foreign bytes at a bounded cost
 
 
 @dataclass(frozen=True)

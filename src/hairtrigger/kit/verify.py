@@ -77,11 +77,14 @@ class Hmac:
     timestamp: Timestamp | None = None
 
     def __post_init__(self) -> None:
-        signed = {name.decode() for name in _PLACEHOLDER.findall(self.message.encode())}
+        named = [name.decode() for name in _PLACEHOLDER.findall(self.message.encode())]
+        signed = set(named)
         read = {"timestamp"} if self.timestamp else set()
         read |= {"id"} if self.id_header else set()
         if not {"body", *read} <= signed <= {"body", "url", "method", *read}:
             raise ValueError("A message signs the body and all that is read beside it, and nothing that is not read.")
+        if len(named) > len(signed):  # a body may be a megabyte, and a message may be configured by a stranger
+            raise ValueError("A message signs each thing once.")
         if self.timestamp and not self.timestamp.header and not (self.separator and self.timestamp.prefix):
             raise ValueError("A time within the signature's header needs a separator and a prefix.")
 

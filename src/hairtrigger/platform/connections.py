@@ -12,17 +12,21 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from functools import partial
 from typing import NamedTuple, cast
 
 import httpx2
 
 from hairtrigger.platform.addresses import EgressPolicy
-from hairtrigger.platform.http1 import Answer, Head, Malformed
+from hairtrigger.platform.http1 import Answer, Malformed
+from hairtrigger.platform.turns import Turns
 
 _MOST = 500  # in use; as many again may rest
 _KEEP_ALIVE = timedelta(seconds=4)  # shorter than what servers use (5 s and more), so that they seldom hang up first
 _ATTEMPT = timedelta(seconds=3)  # for one address, when there are others to try
 _RESOLVERS = 32
+_SLICE = 4 * 1024  # so many bytes of an answer are parsed at once
+_MOST_UNREAD = 64 * 1024  # then the other side has to wait
 
 Resolve = Callable[[str, int], Sequence[str]]
 """The addresses of a host, asked in a thread."""
@@ -45,23 +49,25 @@ def resolve(host: str, port: int) -> list[str]:
 
 
 class Connection(asyncio.Protocol):
-    """One request and its answer at a time. What comes is read at once: whoever asked always reads on."""
+    """One request and its answer at a time. What comes is parsed in slices, at the pace of the task that asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, turns: Turns) -> None:
         self._loop = asyncio.get_running_loop()
+        self._turns = turns
         self._answer: Answer | None = None
+        self._unread = bytearray()
         self._news: asyncio.Future[None] | None = None
         self._malformed: Malformed | None = None
         self._resting_since = 0.0
         self._ended = False
+        self._paused = False
 
-    async def ask(self, method: str, request: bytes) -> Head:
-        """Sends a request; the head of its answer. Raises `Malformed`, or `EOFError` when there is none."""
-        answer = self._answer = Answer(method)
+    async def ask(self, answer: Answer, request: bytes) -> None:
+        """Send a request and read the head of its answer. Raises `Malformed`, or `EOFError` when there is none."""
+        self._answer = answer
         self._transport.write(request)
         while answer.head is None:
             await self._more(answer)
-        return answer.head
 
     async def body(self) -> list[bytes]:
         """What has come of the answer's body since the last time, or nothing: that was all. Raises like `ask`."""
@@ -77,8 +83,10 @@ class Connection(asyncio.Protocol):
         if answer is None:
             return False
         answer.close()
+        self._resume()
         self._resting_since = self._loop.time()
-        return answer.ended_alone and not self._ended and self._transport.get_write_buffer_size() == 0
+        silent = not self._ended and not self._unread
+        return answer.ended_alone and silent and self._transport.get_write_buffer_size() == 0
 
     @property
     def stale(self) -> bool:
@@ -90,11 +98,28 @@ class Connection(asyncio.Protocol):
     async def _more(self, answer: Answer) -> None:
         if self._malformed:
             raise self._malformed
-        if self._ended:
+        if self._unread:
+            await self._parse(answer)
+        elif self._ended:
             answer.end()
         else:
+            self._resume()
             self._news = self._loop.create_future()
             await self._news
+
+    async def _parse(self, answer: Answer) -> None:
+        piece = bytes(self._unread[:_SLICE])
+        await self._turns.take(len(piece))
+        del self._unread[: len(piece)]
+        try:
+            answer.receive(piece)
+        except Malformed as error:
+            self._malformed = error
+
+    def _resume(self) -> None:
+        if self._paused:
+            self._paused = False
+            self._transport.resume_reading()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -104,10 +129,10 @@ class Connection(asyncio.Protocol):
             self._ended = True  # what nobody asked for is not the next answer; some servers say 408 before they hang up
             self.close()
             return
-        try:
-            self._answer.receive(data)
-        except Malformed as error:
-            self._malformed = error
+        self._unread += data
+        if len(self._unread) > _MOST_UNREAD and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
         self._tell()
 
     def eof_received(self) -> None:
@@ -124,8 +149,9 @@ class Connection(asyncio.Protocol):
 
 
 class Connections:
-    def __init__(self, policy: EgressPolicy, resolve: Resolve = resolve) -> None:
+    def __init__(self, policy: EgressPolicy, turns: Turns, resolve: Resolve = resolve) -> None:
         self._policy = policy
+        self._turns = turns
         self._resolve = resolve
         self._threads = ThreadPoolExecutor(_RESOLVERS, "resolve")  # names that hang hold up nothing but other names
         self._tls = httpx2.create_ssl_context()
@@ -203,5 +229,7 @@ class Connections:
     async def _opened(self, origin: Origin, address: str, port: int) -> Connection:
         tls, name = (self._tls, origin.host) if origin.scheme == "https" else (None, None)
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(Connection, address, port, ssl=tls, server_hostname=name)
+        _, connection = await loop.create_connection(
+            partial(Connection, self._turns), address, port, ssl=tls, server_hostname=name
+        )
         return connection

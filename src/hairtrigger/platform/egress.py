@@ -9,7 +9,7 @@ import re
 import socket
 import ssl
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -20,8 +20,10 @@ import httpx2
 
 from hairtrigger.domain.errors import ProviderFailed
 from hairtrigger.platform.addresses import EgressPolicy
+from hairtrigger.platform.codings import STEP, Coding, codings_of, undone
 from hairtrigger.platform.connections import BlockedAddress, Connection, Connections, Origin, Resolve, resolve
-from hairtrigger.platform.http1 import Header, Malformed, Unsendable, head_of
+from hairtrigger.platform.http1 import Answer, Header, Malformed, Unsendable, head_of
+from hairtrigger.platform.turns import Turns
 
 __all__ = ["Egress", "EgressFailed", "EgressPolicy", "Reason", "Reply"]
 
@@ -29,8 +31,8 @@ _MOST_REDIRECTS = 5
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LAST_PORT = 65535
 _CRUMB = 64  # a piece of a body counts as so many bytes at least: millions of tiny ones would keep us busy
-_GZIP = 16 + zlib.MAX_WBITS
 _DEFAULT_HEADERS = (("user-agent", "hairtrigger"), ("accept", "*/*"))
+_SHORT_URL, _SHORT_NAME = 256, 64  # longer ones are not remembered: strangers make them, and what is kept adds up
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 # https://fetch.spec.whatwg.org/#port-blocking: what listens there can be made to take HTTP for its own protocol.
@@ -65,6 +67,7 @@ class Reason(StrEnum):
     MALFORMED = "malformed"
     TOO_LARGE = "too_large"
     TRUNCATED = "truncated"
+    ENCODED = "encoded"
     REDIRECTED = "redirected"
     TOO_MANY_REDIRECTS = "too_many_redirects"
     BAD_URL = "bad_url"
@@ -78,6 +81,7 @@ _MESSAGES = {
     Reason.MALFORMED: "What came back is not an HTTP answer.",
     Reason.TOO_LARGE: "The answer is larger than this service accepts.",
     Reason.TRUNCATED: "The answer ended before it was complete.",
+    Reason.ENCODED: "The answer is compressed in a way that can't be read here.",
     Reason.REDIRECTED: "The server sent a redirect, which is not followed here.",
     Reason.TOO_MANY_REDIRECTS: f"The server sent more than {_MOST_REDIRECTS} redirects.",
     Reason.BAD_URL: "The URL can't be called: it needs http or https, a host, and no password or unsafe port.",
@@ -88,9 +92,15 @@ _MESSAGES = {
 class EgressFailed(ProviderFailed):
     """The address could not be reached."""
 
-    def __init__(self, reason: Reason) -> None:
+    def __init__(self, reason: Reason, cost: int = 0) -> None:
         super().__init__(_MESSAGES.get(reason))
         self.reason = reason
+        self.cost = cost
+        """As in `Reply`."""
+
+
+class _TooLarge(Exception):
+    """More came than the caller takes."""
 
 
 # In this order: the first kind that an error is.
@@ -100,6 +110,7 @@ _REASONS: dict[type[Exception], Reason] = {
     ssl.SSLError: Reason.TLS,
     OSError: Reason.CONNECT,
     EOFError: Reason.TRUNCATED,
+    _TooLarge: Reason.TOO_LARGE,
     zlib.error: Reason.MALFORMED,
     Unsendable: Reason.BAD_REQUEST,
     Malformed: Reason.MALFORMED,
@@ -117,6 +128,10 @@ class Reply:
     url: str
     """Where the answer came from, after redirects."""
     redirected: bool
+    flaw: Reason | None = None
+    """Why this is not all that was to come, or not what it was called."""
+    cost: int = 0
+    """So many bytes were read of it and of the redirects before it, or more where they are costlier than others."""
 
     def header(self, name: str) -> str | None:
         """The first header of this name, in any case."""
@@ -127,13 +142,21 @@ class Egress:
     """One for each process, entered and left with it."""
 
     def __init__(self, policy: EgressPolicy, resolve: Resolve = resolve) -> None:
-        self._connections = Connections(policy, resolve)
+        self.turns = Turns()
+        self._connections = Connections(policy, self.turns, resolve)
+        self._readings: set[_Reading] = set()  # under way
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._connections.close()
+
+    def hurry(self) -> None:
+        """End all calls that are `cut` and know the status of their answer, as if their time were over."""
+        for reading in self._readings:
+            if reading.is_enough and not reading.deadline.expired():
+                reading.deadline.reschedule(0)
 
     async def send(
         self,
@@ -147,36 +170,55 @@ class Egress:
         cut: bool = False,
         redirects: Literal["follow", "error", "manual"] = "manual",
     ) -> Reply:
-        """The answer, whatever its status. `timeout` spans the whole call, redirects and body included.
+        """Return the answer, whatever its status. `timeout` spans the whole call, redirects and body included.
 
-        A body above `max_bytes`, counted after decompression, raises; with `cut`, its beginning is returned.
+        An answer above `max_bytes`, counted before and after decompression, raises, and so does one that is cut short,
+        late or badly formed. With `cut` none of these raises once the status is known: what came until then is
+        returned, and its `flaw` says what was wrong.
         On a redirect to another origin only headers that can't be credentials go along.
         """
         call = _Call(method, _place(url), _headers(headers), body)
+        deadline = asyncio.timeout(timeout.total_seconds())
+        reading = _Reading(call, deadline, max_bytes, cut=cut)
         try:
-            async with asyncio.timeout(timeout.total_seconds()):
+            async with deadline:
                 for _ in range(_MOST_REDIRECTS + 1):
-                    reply = await self._exchange(call, max_bytes, cut=cut)
-                    following = None if redirects == "manual" else call.redirected_by(reply)
+                    reply = await self._exchange(reading)
+                    following = None if redirects == "manual" else reading.call.redirected_by(reply)
                     if following is None:
                         return reply
                     if redirects == "error":
-                        raise EgressFailed(Reason.REDIRECTED)
-                    call = following
-                raise EgressFailed(Reason.TOO_MANY_REDIRECTS)
+                        raise EgressFailed(Reason.REDIRECTED, reading.cost)
+                    reading = _Reading(following, deadline, max_bytes, cut=cut, cost_before=reading.cost)
+                raise EgressFailed(Reason.TOO_MANY_REDIRECTS, reading.cost)
         except TimeoutError:
-            raise EgressFailed(Reason.TIMEOUT) from None
+            if not reading.is_enough:
+                raise EgressFailed(Reason.TIMEOUT, reading.cost) from None
+            return reading.reply(Reason.TIMEOUT)
 
-    async def _exchange(self, call: "_Call", max_bytes: int, *, cut: bool) -> Reply:
+    async def _exchange(self, reading: "_Reading") -> Reply:
+        call = reading.call
+        self._readings.add(reading)
         try:
             request = call.request()
             async with self._connections.lent(call.place.origin) as connection:
-                head = await connection.ask(call.method, request)
-                encoding = next((value for name, value in head.headers if name == "content-encoding"), None)
-                body = await _body(connection, encoding, max_bytes, cut=cut)
+                await connection.ask(reading.answer, request)
+                await self._read(connection, reading)
         except tuple(_REASONS) as error:
-            raise EgressFailed(next(reason for kind, reason in _REASONS.items() if isinstance(error, kind))) from error
-        return Reply(head.status, head.reason, head.headers, body, call.place.address, call.redirected)
+            reason = next(reason for kind, reason in _REASONS.items() if isinstance(error, kind))
+            if not reading.is_enough:
+                raise EgressFailed(reason, reading.cost) from error
+            return reading.reply(reason)
+        finally:
+            self._readings.discard(reading)
+        return reading.reply()
+
+    async def _read(self, connection: Connection, reading: "_Reading") -> None:
+        reading.begin()
+        while pieces := await connection.body():
+            for _ in reading.steps(pieces):
+                await self.turns.take(STEP)
+        reading.end()
 
 
 @dataclass(frozen=True)
@@ -234,9 +276,96 @@ class _Call:
         return replace(following, headers=tuple(header for header in headers if header[0] in _SENT_TO_ANY_ORIGIN))
 
 
-@lru_cache(4096)
+class _Reading:
+    """An answer as far as it was read."""
+
+    def __init__(self, call: _Call, deadline: asyncio.Timeout, limit: int, *, cut: bool, cost_before: int = 0) -> None:
+        self.call = call
+        self.deadline = deadline
+        self.answer = Answer(call.method)
+        self._limit = limit
+        self._cut = cut
+        self._cost_before = cost_before
+        self._received = self._pieces = 0
+        self._codings: list[Coding] = []
+        self._coded = bytearray()  # as it came, until something could be decompressed
+        self._body = bytearray()
+        self._flaw: Reason | None = None
+
+    @property
+    def cost(self) -> int:
+        return self._cost_before + self._cost
+
+    @property
+    def _cost(self) -> int:
+        crumbs = _CRUMB * (self._pieces - 1)
+        return max(self._received, crumbs, len(self._body), *(coding.cost for coding in self._codings))
+
+    def begin(self) -> None:
+        assert self.answer.head
+        codings = codings_of(self.answer.head.headers)
+        if codings is None:
+            self._flaw = Reason.ENCODED
+        else:
+            self._codings = codings
+
+    def steps(self, pieces: Sequence[bytes]) -> Iterator[None]:
+        """Read more of the body; between two steps others may work. Raises `zlib.error`."""
+        piece = b"".join(pieces)
+        self._received += len(piece)
+        self._pieces += len(pieces)
+        if not self._codings:
+            self._body += piece
+        elif not self._body:
+            self._coded += piece
+        try:
+            for part in undone(self._codings, piece) if self._codings else ():
+                self._body += part
+                self._check()
+                yield
+        except zlib.error:
+            if not self._cut:
+                raise
+            self._give_up_decompressing()
+        self._check()
+
+    def _give_up_decompressing(self) -> None:
+        """Take what is not compressed at all, although it is called so, as it is."""
+        self._flaw = Reason.ENCODED
+        if self._body:
+            raise EOFError
+        self._codings, self._body, self._coded = [], self._coded, bytearray()
+
+    def _check(self) -> None:
+        if self._cost > self._limit:
+            raise _TooLarge
+
+    def end(self) -> None:
+        """Raises `EOFError` when it ended early."""
+        if not all(coding.ended for coding in self._codings):
+            raise EOFError
+        self._coded.clear()
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether the caller takes what there is."""
+        return self._cut and self.answer.begun is not None
+
+    def reply(self, broken_off: Reason | None = None) -> Reply:
+        head, place = self.answer.begun, self.call.place
+        assert head
+        body = bytes((self._body or self._coded)[: self._limit])
+        flaw = self._flaw or broken_off
+        return Reply(head.status, head.reason, head.headers, body, place.address, self.call.redirected, flaw, self.cost)
+
+
 def _place(text: str) -> _Place:
-    """Remembered: a target is called at the same URL again and again, and reading it takes longer than a look-up."""
+    return _remembered_place(text) if len(text) <= _SHORT_URL else _Place.of(_url(text))
+
+
+@lru_cache(1024)
+def _remembered_place(text: str) -> _Place:
+    """A target is called at the same URL again and again, and reading it takes longer than a look-up."""
     return _Place.of(_url(text))
 
 
@@ -257,44 +386,16 @@ def _headers(given: Mapping[str, str] | Sequence[Header]) -> tuple[Header, ...]:
     return tuple((known, value.strip(" \t")) for name, value in pairs if (known := _name(name)))
 
 
-@lru_cache(1024)
 def _name(given: str) -> str | None:
-    """In lower case, or none if it is not the caller's to send. The same few come again and again."""
+    """In lower case, or none if it is not the caller's to send."""
+    return _remembered_name(given) if len(given) <= _SHORT_NAME else _known_name(given)
+
+
+def _known_name(given: str) -> str | None:
     if not _TOKEN.fullmatch(given):
         raise EgressFailed(Reason.BAD_REQUEST)
     name = given.lower()
     return None if name in _FRAMING else name
 
 
-async def _body(connection: Connection, encoding: str | None, limit: int, *, cut: bool) -> bytes:
-    received, body = 0, bytearray()
-    gunzip = _Gunzip() if encoding in {"gzip", "x-gzip"} else None
-    while pieces := await connection.body():
-        for piece in pieces:
-            received += max(len(piece), _CRUMB)
-            body += gunzip.decompress(piece, limit + 1 - len(body)) if gunzip else piece
-            if max(received, len(body)) > limit:
-                if cut:
-                    return bytes(body[:limit])
-                raise EgressFailed(Reason.TOO_LARGE)
-    if gunzip and received and not gunzip.complete:
-        raise EgressFailed(Reason.TRUNCATED)
-    return bytes(body)
-
-
-class _Gunzip:
-    """Decompresses at most what it is asked for, so that a small answer can't fill the memory."""
-
-    def __init__(self) -> None:
-        self._member = zlib.decompressobj(wbits=_GZIP)
-
-    def decompress(self, data: bytes, room: int) -> bytes:
-        plain = self._member.decompress(data, room)
-        while self._member.unused_data and len(plain) < room:  # several members may follow each other
-            data, self._member = self._member.unused_data, zlib.decompressobj(wbits=_GZIP)
-            plain += self._member.decompress(data, room - len(plain))
-        return plain
-
-    @property
-    def complete(self) -> bool:
-        return self._member.eof
+_remembered_name = lru_cache(1024)(_known_name)  # the same few come again and again

@@ -13,6 +13,7 @@ import httptools
 Header = tuple[str, str]
 
 _LARGEST_HEAD = 100 * 1024
+_MOST_HEADERS = 1000
 _MOST_HINTS = 20  # answers before the answer, such as 100 Continue and 103 Early Hints
 _SWITCHING_PROTOCOLS, _FIRST_FINAL = 101, 200
 _WITHOUT_BODY = frozenset({204, 304})
@@ -49,7 +50,9 @@ class Head:
 class Answer:
     """What a server answers to one request, as it comes in.
 
-    `head` is there once it is known; hints before it are passed over. `take` gives the body, without chunks.
+    `head` is there once it is known; hints before it are passed over. `take` gives the body, without chunks. `begun`
+    is the head as far as it was read, once the status is known: a head that breaks off or breaks the rules after its
+    status has still told how the request ended.
     """
 
     def __init__(self, method: str) -> None:
@@ -61,6 +64,7 @@ class Answer:
         )
         self._reason = b""
         self._headers: list[Header] = []
+        self._status = 0
         self._hints = 0
         self._pieces: list[bytes] = []
         self._without_use = 0  # bytes in a row that were neither body nor the end of a head
@@ -68,6 +72,13 @@ class Answer:
         self._keeps_alive = False
         self.head: Head | None = None
         self.complete = False
+
+    @property
+    def begun(self) -> Head | None:
+        """The head, or what came of it: its status at least."""
+        if self.head or self._status < _FIRST_FINAL:
+            return self.head
+        return Head(self._status, self._reason.decode("latin-1"), tuple(self._headers))
 
     @property
     def ended_alone(self) -> bool:
@@ -82,8 +93,11 @@ class Answer:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             if not self.complete:
+                refused = isinstance(error, httptools.HttpParserInvalidStatusError)
+                self._status = 0 if refused else self._parser.get_status_code()
                 raise Malformed from error
             self._keeps_alive = False
+        self._status = self._parser.get_status_code()
         if self._without_use > _LARGEST_HEAD and not self.complete:
             raise Malformed
 
@@ -113,15 +127,17 @@ class Answer:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.head is None:  # others are trailers
+            if len(self._headers) == _MOST_HEADERS:
+                raise Malformed
             self._headers.append((name.decode("latin-1").lower(), value.decode("latin-1").strip(" \t")))
 
     def on_headers_complete(self) -> None:
         assert self._parser
-        self._without_use = 0
         status = self._parser.get_status_code()
         if status < _FIRST_FINAL:
             self._pass_over(status)
             return
+        self._without_use = 0
         encodings = [value.lower() for name, value in self._headers if name == "transfer-encoding"]
         has_length = any(name == "content-length" for name, _ in self._headers)
         if encodings not in ([], ["chunked"]):

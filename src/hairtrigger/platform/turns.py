@@ -1,47 +1,43 @@
-"""Costly work in threads: few at a time, and a short queue before them that is bounded in number and in time."""
+"""Work on strangers' bytes, shared out so that it never holds the event loop for long."""
 
 import asyncio
-from collections.abc import Callable
-from datetime import timedelta
-from typing import TypeVar
+from collections import deque
 
-from anyio import to_thread
-
-from hairtrigger.domain.errors import RateLimited
-
-_Result = TypeVar("_Result")
+_MOST = 32 * 1024  # about three milliseconds of the costliest bytes
 
 
 class Turns:
-    """Runs `at_once` functions at a time.
+    """Lets through so much work between two turns of the event loop, from whatever tasks it comes, in order of asking.
 
-    Raises `RateLimited` for what would wait behind too many, or has waited too long.
+    Costs are counted and not measured, so that the same input is always cut at the same places. A byte that was parsed
+    or decompressed costs one.
     """
 
-    def __init__(
-        self, at_once: int, waiting: int, patience: timedelta, refusal: str = "Too much is asked for at once."
-    ) -> None:
-        self._places = at_once + waiting
-        self._free = asyncio.Semaphore(at_once)
-        self._patience = patience
-        self._refusal = refusal
+    def __init__(self) -> None:
+        self._spent = 0
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
-    async def run(self, function: Callable[[], _Result]) -> _Result:
-        if self._places == 0:
-            raise RateLimited(self._refusal, retry_after=self._patience)
-        self._places -= 1
-        try:
-            await self._turn()
-            try:
-                return await to_thread.run_sync(function)  # a thread can't be stopped: the turn ends when it does
-            finally:
-                self._free.release()
-        finally:
-            self._places += 1
+    async def take(self, cost: int) -> None:
+        """Return when work of this cost may be done, before the next `await`."""
+        if not self._waiting and self._fits(cost):
+            self._spend(cost)
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append((cost, turn))
+        await turn
 
-    async def _turn(self) -> None:
-        try:
-            async with asyncio.timeout(self._patience.total_seconds()):
-                await self._free.acquire()
-        except TimeoutError as error:
-            raise RateLimited(self._refusal, retry_after=self._patience) from error
+    def _fits(self, cost: int) -> bool:
+        return not self._spent or self._spent + cost <= _MOST
+
+    def _spend(self, cost: int) -> None:
+        if not self._spent:
+            asyncio.get_running_loop().call_soon(self._next)
+        self._spent += cost
+
+    def _next(self) -> None:
+        self._spent = 0
+        while self._waiting and self._fits(self._waiting[0][0]):
+            cost, turn = self._waiting.popleft()
+            if not turn.done():  # cancelled
+                turn.set_result(None)
+                self._spend(cost)

@@ -3,10 +3,9 @@
 https://www.rssboard.org/rss-specification, https://www.rfc-editor.org/rfc/rfc4287
 """
 
-import asyncio
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import xml.sax.expatreader  # noqa: F401 feedparser asks for it late, and a parse loads no modules
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from io import BytesIO
@@ -14,13 +13,15 @@ from time import struct_time
 from typing import Any
 
 import feedparser
-from pydantic import Field, HttpUrl
+from pydantic import AwareDatetime, Field, HttpUrl, TypeAdapter
 from pydantic_core import to_json
 
 from hairtrigger.domain.errors import ProviderFailed
 from hairtrigger.domain.event import Draft, digest
+from hairtrigger.kit.config import Payload
 from hairtrigger.kit.cursor import mark, still_seen
-from hairtrigger.kit.http import Reply, header
+from hairtrigger.kit.http import header
+from hairtrigger.kit.parsing import Parser
 from hairtrigger.kit.trigger import Cursor, Page, Polling, PollingConfig, Provider, Question
 
 _NEVER_TEXT = re.compile("[\0\ud800-\udfff]")
@@ -30,32 +31,62 @@ class Feed(PollingConfig):
     url: HttpUrl = Field(title="Address", description="Of the feed itself, not of a page that links to it.")
 
 
-@dataclass(frozen=True)
-class Entry:
-    key: str
-    data: Mapping[str, Any]
-    dated: datetime | None
+class Enclosure(Payload):
+    url: str | None
+    type: str | None
+    length: str | None
+
+
+class Entry(Payload):
+    """An entry as it is told to the target."""
+
+    id: str | None
+    title: str | None
+    link: str | None
+    summary: str | None
+    content: str | None
+    author: str | None
+    published: str | None
+    updated: str | None
+    categories: list[str]
+    enclosures: list[Enclosure]
+
+
+class Found(Payload):
+    entry: Entry
+    dated: AwareDatetime | None
+
+    @property
+    def key(self) -> str:
+        return self.entry.id or self.entry.link or digest(to_json(self.entry))
 
     def draft(self) -> Draft:
-        return Draft(key=self.key, data=to_json(self.data), occurred_at=self.dated)
+        return Draft(key=self.key, data=to_json(self.entry), occurred_at=self.dated)
 
 
 async def _poll(question: Question[Feed]) -> Page:
-    """What is new is what was never seen. Dates are only good for the order: people back-date entries."""
+    """Return what was never seen. Dates are only good for the order: people back-date entries."""
     cursor = question.cursor or {}
     url = str(question.config.url)
     reply = await question.api.send("GET", url, headers=_conditions(cursor))
     if reply.status == HTTPStatus.NOT_MODIFIED and question.cursor is not None:
         return Page((), question.cursor, note="The feed has not changed.")
-    listed = await asyncio.to_thread(_entries, reply, url)
     seen = dict.fromkeys(cursor.get("seen", ()))
-    new = {mark(entry.key): entry for entry in reversed(listed) if mark(entry.key) not in seen}
+    listed: list[str] = []
+    new: dict[str, Draft] = {}
+    async for found in question.parse(_ENTRIES, reply.body, url=url, content_type=header(reply, "content-type") or ""):
+        marked = mark(found.key)
+        listed.append(marked)
+        if marked not in seen:
+            new[marked] = (
+                new.pop(marked) if marked in new else found.draft()
+            )  # the first one's words in the last one's place
     return Page(
-        events=[entry.draft() for entry in _oldest_first(list(new.values()))],
+        events=_oldest_first([*new.values()][::-1]),
         cursor={
             "etag": header(reply, "etag"),
             "modified": header(reply, "last-modified"),
-            "seen": still_seen([mark(entry.key) for entry in listed], seen),
+            "seen": still_seen(listed, seen),
         },
     )
 
@@ -66,32 +97,38 @@ def _conditions(cursor: Cursor) -> dict[str, str]:
     return {name: value for name, value in conditions.items() if value}
 
 
-def _oldest_first(entries: Sequence[Entry]) -> Sequence[Entry]:
-    """By their dates where all have one; else in the order of the feed, which begins with the newest."""
-    if all(entry.dated for entry in entries):
-        return sorted(entries, key=lambda entry: entry.dated or datetime.max.replace(tzinfo=UTC))
-    return entries
+def _oldest_first(drafts: Sequence[Draft]) -> Sequence[Draft]:
+    """Sort by date where all have one; else leave the order of the feed, turned round: it begins with the newest."""
+    if all(draft.occurred_at for draft in drafts):
+        return sorted(drafts, key=lambda draft: draft.occurred_at or datetime.max.replace(tzinfo=UTC))
+    return drafts
 
 
-def _entries(reply: Reply, url: str) -> list[Entry]:
-    """In the order of the feed. Takes a second for a megabyte, so it is not for the loop."""
-    headers = {"content-location": url, "content-type": header(reply, "content-type") or ""}
+def entries(data: bytes, url: str, content_type: str) -> Iterator[Mapping[str, Any]]:
+    """Yield what `Found` describes, in the order of the feed.
+
+    A megabyte takes three seconds of CPU time, and much more if it was made to: feedparser's regular expressions are
+    quadratic in places.
+    """
+    headers = {"content-location": url, "content-type": content_type}
     try:
         # Not the bytes themselves, which feedparser would take for the name of a file.
-        feed = feedparser.parse(BytesIO(reply.body), response_headers=headers)
+        feed = feedparser.parse(BytesIO(data), response_headers=headers)
     except (ValueError, OverflowError) as error:  # from references to characters that there are not
         raise ProviderFailed("The feed is too broken to be read.") from error
     if not feed.get("version"):  # that it is not well-formed, many good feeds are not
         raise ProviderFailed("What is at this address is not an RSS or Atom feed.")
-    entries = [_entry(found) for found in feed.entries]
-    return [entry for entry in entries if any(entry.data.values())]  # where a feed is cut off, there is an empty one
+    for found in feed.entries:
+        entry, dated = _entry(found)
+        if any(entry.values()):  # where a feed is cut off, there is an empty one
+            yield {"entry": entry, "dated": dated}
 
 
-def _entry(found: Mapping[str, Any]) -> Entry:
+def _entry(found: Mapping[str, Any]) -> tuple[Mapping[str, Any], datetime | None]:
     fields: dict[str, Any] = dict(found)  # feedparser's own dict answers for missing keys with others
     published, updated = _moment(fields.get("published_parsed")), _moment(fields.get("updated_parsed"))
     links = fields.get("links", ())
-    data = _clean(
+    entry = _clean(
         {
             "id": fields.get("id"),
             "title": fields.get("title"),
@@ -109,14 +146,14 @@ def _entry(found: Mapping[str, Any]) -> Entry:
             ],
         }
     )
-    return Entry(key=data["id"] or data["link"] or digest(to_json(data)), data=data, dated=published or updated)
+    return entry, published or updated
 
 
 def _moment(parsed: struct_time | None) -> datetime | None:
     """In UTC already. Years of which Python has no dates are none."""
     try:
-        return datetime(*parsed[:6], tzinfo=UTC) if parsed else None
-    except ValueError:
+        return datetime(*parsed[:5], min(parsed[5], 59), tzinfo=UTC) if parsed else None  # a leap second may be 60
+    except (ValueError, OverflowError):
         return None
 
 
@@ -132,6 +169,8 @@ def _clean(value: Any) -> Any:
         case _:
             return value
 
+
+_ENTRIES = Parser(entries, TypeAdapter(Found))
 
 provider = Provider(
     id="rss",

@@ -7,11 +7,11 @@ https://docs.slack.dev/apis/events-api/
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from hairtrigger.domain.errors import CredentialsRefused, Invalid, ProviderFailed
 from hairtrigger.domain.event import Draft
-from hairtrigger.kit.config import Config, Empty, Key, Payload
+from hairtrigger.kit.config import Config, Empty, EpochSeconds, Key, Payload
 from hairtrigger.kit.delivery import Request
 from hairtrigger.kit.handshake import slack_url_verification
 from hairtrigger.kit.http import read
@@ -66,7 +66,7 @@ class Callback(Payload):
     """https://docs.slack.dev/apis/events-api/#event-type-structure"""
 
     event_id: Key
-    event_time: AwareDatetime
+    event_time: EpochSeconds
     event: dict[str, Any]
 
 

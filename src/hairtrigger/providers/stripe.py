@@ -8,11 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import AwareDatetime
-
 from hairtrigger.domain.errors import MissingAtProvider
 from hairtrigger.domain.event import Draft
-from hairtrigger.kit.config import Empty, Key, Payload
+from hairtrigger.kit.config import Empty, EpochSeconds, Key, Payload
 from hairtrigger.kit.http import Api, read
 from hairtrigger.kit.trigger import Bearer, Delivery, Provider, Question, Registration, Webhook
 from hairtrigger.kit.verify import STRIPE
@@ -31,7 +29,7 @@ class Event(Payload):
 
     id: Key
     type: str
-    created: AwareDatetime
+    created: EpochSeconds
     data: Data
 
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from hairtrigger.domain.errors import MissingAtProvider
 from hairtrigger.domain.event import Draft
-from hairtrigger.kit.config import Config, Key, Payload
+from hairtrigger.kit.config import Config, Instant, Key, Payload
 from hairtrigger.kit.http import read
 from hairtrigger.kit.trigger import Bearer, Delivery, Provider, Question, Registration, Webhook
 from hairtrigger.kit.verify import TYPEFORM
@@ -28,7 +28,7 @@ class Form(Config):
 
 class Response(Payload):
     token: str
-    submitted_at: AwareDatetime
+    submitted_at: Instant
 
 
 class Submission(Payload):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from hairtrigger.domain.errors import Malformed
 from hairtrigger.domain.event import Draft, digest
@@ -22,6 +22,8 @@ _WITHOUT = {"token": {*_OF_HMAC}, "standard_webhooks": {"header", "prefix", *_OF
 
 class Sender(Config):
     """How the sender proves itself, and how its events are told apart."""
+
+    model_config = ConfigDict(str_max_length=1000)  # it is read for each request
 
     scheme: Literal["token", "hmac", "standard_webhooks"] = Field(
         default="token",

@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Any, Literal
 
 MEBIBYTE = 1024 * 1024
+MOST_ENTRIES = 100_000  # of a recording: each costs CPU time, so no poll within its limit has more
+HEAD_BYTES = 128 * 1024  # of a request's URL and headers together, as JSON
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,19 @@ class HttpResponse:
     redirected: bool
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    cost: int = 0
+    """It counts as so many bytes, if its body has fewer: what is compressed or comes in crumbs may be costly."""
 
 
 class FetchFailed(Exception):
-    """The request got no answer. Code sees `TypeError: fetch failed`; the reason is for the operator only."""
+    """The request got no answer. Code sees `TypeError: fetch failed`; the reason is for the operator only.
+
+    `cost` is the bytes that were read in vain.
+    """
+
+    def __init__(self, reason: str = "", cost: int = 0) -> None:
+        super().__init__(reason)
+        self.cost = cost
 
 
 class ResponseTooLarge(FetchFailed):
@@ -86,7 +97,10 @@ class Recording:
 
 @dataclass(frozen=True)
 class Limits:
-    """What one poll may use. `cpu` counts its own JavaScript only, however long it waits or shares a processor."""
+    """What one poll may use. `cpu` counts its own JavaScript only, however long it waits or shares a processor.
+
+    What the service has to do to read the answers is counted in `total_bytes`: bytes that are costly count as more.
+    """
 
     cpu: timedelta = timedelta(milliseconds=250)
     wall: timedelta = timedelta(seconds=30)
@@ -101,6 +115,7 @@ class Limits:
     result_bytes: int = MEBIBYTE
     result_count: int = 1000
     result_levels: int = 200
+    result_values: int = 100_000
 
 
 DEFAULT_LIMITS = Limits()
@@ -138,10 +153,12 @@ class PollErrorKind(StrEnum):
     RESPONSES_TOO_LARGE = "responses_too_large"
     RESULT_TOO_LARGE = "result_too_large"
     TOO_MANY_RESULTS = "too_many_results"
+    TOO_MANY_VALUES = "too_many_values"
     RESULT_TOO_DEEP = "result_too_deep"
     NOT_AN_ARRAY = "not_an_array"
     NEVER_SETTLES = "never_settles"
     SANDBOX_FAULT = "sandbox_fault"
+    WORKER_LOST = "worker_lost"
 
 
 class PollError(Exception):

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Literal
 
-from hairtrigger.sandbox.code import Limits, PollErrorKind
+from hairtrigger.sandbox.code import HEAD_BYTES, Limits, PollErrorKind
 
 FetchLimit = Literal[
     PollErrorKind.TOO_MANY_FETCHES,
@@ -11,6 +11,8 @@ FetchLimit = Literal[
     PollErrorKind.RESPONSE_TOO_LARGE,
     PollErrorKind.RESPONSES_TOO_LARGE,
 ]
+
+HEAD_TOO_LARGE = f"fetch failed: the URL and the headers are larger than {HEAD_BYTES} bytes"
 
 # As engines call them.
 _OF_ENGINES = {
@@ -82,6 +84,8 @@ def explanation(kind: PollErrorKind, limits: Limits) -> str:
             return f"The code returned events of more than {limits.result_bytes} bytes."
         case PollErrorKind.TOO_MANY_RESULTS:
             return f"The code returned more than {limits.result_count} events."
+        case PollErrorKind.TOO_MANY_VALUES:
+            return f"The code returned events of more than {limits.result_values} values in all."
         case PollErrorKind.RESULT_TOO_DEEP:
             return f"The code returned events of more than {limits.result_levels} levels inside each other."
         case PollErrorKind.NOT_AN_ARRAY:
@@ -90,6 +94,8 @@ def explanation(kind: PollErrorKind, limits: Limits) -> str:
             return "The code awaits something that can never happen."
         case PollErrorKind.SANDBOX_FAULT:
             return "The sandbox broke down while it ran the code. The code may not be the cause."
+        case PollErrorKind.WORKER_LOST:
+            return "The process that ran the code ended, and so did a second one in which the code ran alone."
 
 
 def console_dropped(limits: Limits) -> str:

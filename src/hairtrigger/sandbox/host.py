@@ -2,8 +2,9 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Literal
@@ -25,24 +26,28 @@ from hairtrigger.sandbox.code import (
     SyntaxProblem,
 )
 from hairtrigger.sandbox.frames import Kind
-from hairtrigger.sandbox.live import Tape
+from hairtrigger.sandbox.live import LOST, Ended, Live, Tape, fixed
 from hairtrigger.sandbox.lockdown.walls import UNLOCKED, Walls
 from hairtrigger.sandbox.process import DONE_ITS_SHARE, NotStarted, WorkerProcess
+from hairtrigger.sandbox.turns import Turns
 
 _log = structlog.get_logger(__name__)
 
 _SPARE = 1
 _RESTART_SECONDS = 1
+_ALONE_AT_A_TIME = 4  # polls whose worker died
 _REPEATABLE = ("GET", "HEAD")
 
 
 class Sandbox:
     """Runs strangers' code in worker processes that can do nothing but ask for a fetch.
 
-    Every poll has an engine and a memory of its own, and one that breaks its limits ends alone. When a worker breaks,
-    the poll that it was at fails with `sandbox_fault`. The others run once more, on another worker, unless they have
-    asked for a fetch that may have changed something; those fail too. A spare worker takes the broken one's place.
-    The programs of one tenant run on one worker, which changes only when that one is replaced.
+    Every poll has an engine and a memory of its own, and one that breaks its limits ends alone. When a worker dies,
+    each of the polls in it may have been the cause. So each runs once more, alone in a worker of its own; the one
+    whose worker dies again fails with `worker_lost`, and no other notices. Like a poll that was cut off with the whole
+    service, a second run may send a request again, but not one that is neither GET nor HEAD and has been answered: the
+    second run gets that answer. A spare worker takes the dead one's place. The programs of one tenant run on one
+    worker, which changes only when that one is replaced.
     """
 
     def __init__(self, limits: Limits, compiled: bytes, *, unlocked: bool) -> None:
@@ -52,6 +57,8 @@ class Sandbox:
         self._serving: dict[int, WorkerProcess] = {}  # by place
         self._spares: asyncio.Queue[WorkerProcess] = asyncio.Queue()
         self._arrival = asyncio.Event()
+        self._alone = Turns(_ALONE_AT_A_TIME)
+        self._apart: set[WorkerProcess] = set()  # each with one poll
         self._walls: asyncio.Future[Walls] = asyncio.get_running_loop().create_future()
 
     @staticmethod
@@ -121,25 +128,30 @@ class Sandbox:
         try:
             await self._poll(Kind.CHECK, program, _nothing, Tape())
         except PollError as error:
-            if error.kind is PollErrorKind.SANDBOX_FAULT:
+            if error.kind in (PollErrorKind.SANDBOX_FAULT, PollErrorKind.WORKER_LOST):
                 raise
             raise SyntaxProblem(error.message, error.line, error.column) from None
 
     async def _poll(self, kind: Literal[Kind.RUN, Kind.CHECK], program: Program, fetch: Fetch, tape: Tape) -> Outcome:
         asked = _Asked(fetch)
-        repeated = False
-        while True:
-            async with self._turn(program.tenant) as worker:
-                with worker.poll(kind, program, asked.fetch, tape) as live:
-                    try:
-                        async with asyncio.timeout(self._limits.wall.total_seconds()):
-                            return await live.outcome()
-                    except TimeoutError:
-                        raise live.error(PollErrorKind.WALL_LIMIT) from None
-                    except PollError:
-                        if repeated or not asked.repeatable or live not in worker.innocent:
-                            raise
-            repeated = True
+        async with self._turn(program.tenant) as worker:
+            program = fixed(program)  # both runs, if there are two, draw the same numbers and make the same requests
+            live, end = await self._ended(worker, kind, program, asked.fetch, tape)
+        if end == LOST:
+            asked.begin_again()
+            async with self._alone.turn(program.tenant), self._own_worker() as worker:
+                live, end = await self._ended(worker, kind, program, asked.fetch, tape)
+        return await live.outcome(end)
+
+    async def _ended(
+        self, worker: WorkerProcess, kind: Literal[Kind.RUN, Kind.CHECK], program: Program, fetch: Fetch, tape: Tape
+    ) -> tuple[Live, Ended]:
+        with worker.poll(kind, program, fetch, tape) as live:
+            try:
+                async with asyncio.timeout(self._limits.wall.total_seconds()):
+                    return live, await live.ended()
+            except TimeoutError:
+                return live, live.gave_up(PollErrorKind.WALL_LIMIT)
 
     @asynccontextmanager
     async def _turn(self, tenant: str) -> AsyncIterator[WorkerProcess]:
@@ -183,7 +195,7 @@ class Sandbox:
     async def _life(self, over: asyncio.Event) -> None:
         """Of one worker. It may be over before it is at its end, while the last polls go on."""
         try:
-            async with WorkerProcess.started(self._limits, self._compiled, unlocked=self._unlocked) as worker:
+            async with self._started() as worker:
                 worker.over = over
                 if not self._walls.done():
                     self._walls.set_result(worker.walls)
@@ -197,6 +209,31 @@ class Sandbox:
             _log.error("a worker of the sandbox did not start", reason=error.message)
             await asyncio.sleep(_RESTART_SECONDS)
             over.set()
+
+    @asynccontextmanager
+    async def _own_worker(self) -> AsyncIterator[WorkerProcess]:
+        """A worker that runs one poll, whose death says nothing of any other."""
+        async with AsyncExitStack() as stack:
+            worker = await self._started_at_last(stack)
+            serving = asyncio.create_task(worker.serve())
+            self._apart.add(worker)
+            try:
+                yield worker
+            finally:
+                self._apart.remove(worker)
+                serving.cancel()
+                await asyncio.wait([serving])
+
+    async def _started_at_last(self, stack: AsyncExitStack) -> WorkerProcess:
+        while True:
+            try:
+                return await stack.enter_async_context(self._started())
+            except NotStarted as error:
+                _log.error("a worker of the sandbox did not start", reason=error.message)
+                await asyncio.sleep(_RESTART_SECONDS)
+
+    def _started(self) -> AbstractAsyncContextManager[WorkerProcess]:
+        return WorkerProcess.started(self._limits, self._compiled, unlocked=self._unlocked)
 
     async def _keep(self, place: int) -> None:
         while True:
@@ -218,15 +255,23 @@ class Sandbox:
 
 
 class _Asked:
-    """A fetch that remembers whether all can be asked for again."""
+    """A fetch that remembers what was answered to requests that may have changed something."""
 
     def __init__(self, fetch: Fetch) -> None:
         self._fetch = fetch
-        self.repeatable = True
+        self._answered: defaultdict[HttpRequest, deque[HttpResponse]] = defaultdict(deque)
+        self._before: Mapping[HttpRequest, deque[HttpResponse]] = {}  # in the run before
 
     async def fetch(self, request: HttpRequest) -> HttpResponse:
-        self.repeatable = self.repeatable and request.method in _REPEATABLE
-        return await self._fetch(request)
+        if request.method in _REPEATABLE:
+            return await self._fetch(request)
+        before = self._before.get(request)
+        response = before.popleft() if before else await self._fetch(request)
+        self._answered[request].append(response)
+        return response
+
+    def begin_again(self) -> None:
+        self._before, self._answered = self._answered, defaultdict(deque)
 
 
 def _affinity(tenant: str, place: int) -> bytes:

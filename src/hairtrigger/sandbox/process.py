@@ -1,7 +1,6 @@
 """A worker process as the service sees it."""
 
 import asyncio
-import math
 import mmap
 from asyncio import IncompleteReadError
 from collections import defaultdict
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from hairtrigger.domain.errors import HairtriggerError
-from hairtrigger.sandbox.code import MEBIBYTE, Fetch, Limits, PollErrorKind, Program
+from hairtrigger.sandbox.code import MEBIBYTE, Fetch, Limits, Program
 from hairtrigger.sandbox.frames import HEADER, LARGEST, Frame, Header, Kind, Malformed
 from hairtrigger.sandbox.live import Live, Tape
 from hairtrigger.sandbox.lockdown.walls import Walls
@@ -31,20 +30,19 @@ _POLLS = 10_000  # then it has done its share
 _POLLS_AT_A_TIME = 200
 _POLLS_OF_A_TENANT = 50
 _FRAMES_AT_A_TIME = 64
+_FRAMES_TOO_MANY = 10_000  # of a poll that has been ended for sending too many
 
 
 class NotStarted(HairtriggerError):
     """A worker of the JavaScript sandbox did not start."""
 
 
-class _Aborted(Exception):
-    """A guest broke, and what it left in the process is not to be trusted."""
-
-
 class WorkerProcess:
-    """Runs polls until it has done its share or ends, whatever the cause.
+    """Runs polls until it has done its share or ends, whatever the cause. Its polls then end with `worker_lost`.
 
-    Its polls then end with `sandbox_fault`. Those that were not to blame are `innocent`: they can be run again.
+    What a frame says is checked here once more, although the worker has checked what its guests say. A frame that
+    says nonsense about a poll, or is one too many of it, ends that poll alone. Only where the bytes are no frames, or
+    a frame is of no poll that there ever was, is the worker itself broken.
     """
 
     def __init__(self, spawned: Spawned, limits: Limits) -> None:
@@ -59,7 +57,7 @@ class WorkerProcess:
         self._numbers = count(1)
         self._polls: dict[int, Live] = {}
         self._frames_left: dict[int, int] = {}  # of the polls that it may still say something about
-        self._cancelled: set[int] = set()
+        self._cancelled: set[int] = set()  # of those, whose CANCEL is not answered yet
         self._pinged = False
         self._heard = False
         self._reason = "it ended"
@@ -69,7 +67,6 @@ class WorkerProcess:
         )
         self.compiled = b""
         self.walls = Walls()
-        self.innocent: set[Live] = set()
         self.over = asyncio.Event()  # it takes no more polls
 
     @classmethod
@@ -89,7 +86,8 @@ class WorkerProcess:
         try:
             async with asyncio.timeout(_START_SECONDS):
                 await self._send(Frame(Kind.HELLO, head={"limits": limits, "unlocked": unlocked}, body=compiled))
-                await self._take_ready(await self._frame())
+                header, payload = await self._received()
+                await self._take_ready(header.frame(payload))
         except (TimeoutError, IncompleteReadError, ConnectionError, Malformed, TypeError) as error:
             reason = await self._spawned.complaint() or repr(error)
             raise NotStarted(f"A worker of the JavaScript sandbox did not start: {reason}") from error
@@ -107,63 +105,59 @@ class WorkerProcess:
                 raise Malformed(f"it began with {frame.kind.name}")
 
     async def serve(self) -> str:
-        """Takes what the worker sends until its end, and returns what that was."""
-        said_by = 0
+        """Take what the worker sends until its end, and return what that was."""
         watch = asyncio.create_task(self._watch())
         try:
             while True:
                 for _ in range(_FRAMES_AT_A_TIME):
-                    said_by = 0
-                    frame = await self._frame()
-                    said_by = frame.poll
-                    self._take(frame)
+                    self._take(*await self._received())
                 await asyncio.sleep(0)  # what comes fast does not hold up everything else
         except (IncompleteReadError, ConnectionError):
             return self._reason
-        except _Aborted:
-            return "a guest broke"
-        except (Malformed, ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
+        except Malformed as error:
             return f"it sent what no worker sends: {error!r:.200}"
         finally:
             watch.cancel()
-            self._lose(said_by if said_by in self._polls else self._progress.read().poll)
+            self._lose()
 
-    def _take(self, frame: Frame) -> None:
+    def _take(self, header: Header, payload: bytes) -> None:
         self._heard = True
-        number = frame.poll
-        if frame.kind is Kind.PONG and self._pinged:
+        kind, number = header.kind, header.poll
+        if kind is Kind.PONG and self._pinged:
             self._pinged = False
             return
+        if number not in self._frames_left:
+            raise Malformed(f"{kind.name} of no poll")
         self._frames_left[number] -= 1
-        if self._frames_left[number] < 0:
-            raise Malformed("more frames than a poll may send")
-        match frame.kind:
-            case Kind.GONE:
-                self._cancelled.remove(number)
-                del self._frames_left[number]
-                return
-            case Kind.DONE | Kind.FAILED:
-                if not (math.isfinite(cpu := float(frame.head["cpu"])) and cpu >= 0):
-                    raise Malformed("no CPU time")
-                if number not in self._cancelled:
-                    del self._frames_left[number]
-            case Kind.LOG | Kind.FETCH | Kind.ABORT | Kind.ENTERED:
-                pass
-            case kind:
-                raise Malformed(f"no worker sends {kind.name}")
-        if live := self._polls.get(number):
-            live.receive(frame)
-        if frame.kind is Kind.FAILED and frame.head["kind"] == PollErrorKind.SANDBOX_FAULT:
-            raise _Aborted
+        if self._frames_left[number] < -_FRAMES_TOO_MANY:
+            raise Malformed("a poll that goes on although it was ended")
+        if kind is Kind.GONE:
+            self._forget(number)
+        elif live := self._polls.get(number):
+            self._tell(live, header, payload)
 
-    def _lose(self, guilty: int) -> None:
+    def _forget(self, number: int) -> None:
+        if number not in self._cancelled:
+            raise Malformed("an answer to no CANCEL")
+        self._cancelled.remove(number)
+        del self._frames_left[number]
+
+    def _tell(self, live: Live, header: Header, payload: bytes) -> None:
+        try:
+            if self._frames_left[header.poll] < 0:
+                raise Malformed("more frames than a poll may send")
+            live.receive(header.frame(payload))
+        except (ArithmeticError, LookupError, Malformed, RecursionError, TypeError, ValueError) as error:
+            live.break_off(f"{error!r:.200}")
+            return
+        if header.kind in (Kind.DONE, Kind.FAILED):
+            del self._frames_left[header.poll]  # it says no more
+
+    def _lose(self) -> None:
         self.over.set()
         self._spawned.kill()
-        for number, live in self._polls.items():
-            if not live.ended:
-                if number != guilty:
-                    self.innocent.add(live)
-                live.lost()
+        for live in self._polls.values():
+            live.lost()
 
     # Whether it lives.
 
@@ -174,7 +168,7 @@ class WorkerProcess:
         silent = unanswered = 0
         seen = self._progress.read()
         while True:
-            await asyncio.sleep(_BEAT_SECONDS)
+            await _beat()
             if (own := self._own_bytes()) > _OWN_BYTES:
                 self._end(f"it holds {own // MEBIBYTE} MB of memory")
             now = self._progress.read()
@@ -263,9 +257,13 @@ class WorkerProcess:
         if not self._writer.is_closing():
             self._writer.write(frame.packed())
 
-    async def _frame(self) -> Frame:
+    async def _received(self) -> tuple[Header, bytes]:
         header = Header.parsed(await self._reader.readexactly(HEADER.size), self._largest)
-        return header.frame(await self._reader.readexactly(header.length))
+        return header, await self._reader.readexactly(header.length)
+
+
+async def _beat() -> None:
+    await asyncio.sleep(_BEAT_SECONDS)
 
 
 def _plain(value: timedelta | int) -> float | int:

@@ -241,8 +241,6 @@ class Instance:
             answer = self._hooks[HOOKS[hook]](*values)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise Misused from error
-        except MemoryError as error:
-            raise GuestBroken(f"{HOOKS[hook]} got no memory") from error
         packed = _packed([answer])
         self.write(at if len(packed) <= length else self._room(len(packed)), packed)
 

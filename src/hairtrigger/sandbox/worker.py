@@ -2,6 +2,9 @@
 
 One blocking loop: polls take turns, and a poll that waits for a fetch or a timer holds up no other. The first wall is
 the guest's memory and its hooks; `lockdown` is the second, around the process.
+
+Every value that a hook gets is a stranger's, whatever the prelude promises: code may have got around the prelude. A
+value of the wrong kind, and a flood of right ones, end the poll and nothing else.
 """
 
 import gc
@@ -14,13 +17,12 @@ import socket
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import timedelta
+from itertools import chain, islice
 from time import monotonic
 from typing import Any
 
-from wasmtime import WasmtimeError
-
 from hairtrigger.sandbox import failures
-from hairtrigger.sandbox.code import DEFAULT_LIMITS, Limits, PollErrorKind
+from hairtrigger.sandbox.code import DEFAULT_LIMITS, HEAD_BYTES, MOST_ENTRIES, Limits, PollErrorKind
 from hairtrigger.sandbox.environment import Hook, native_hooks
 from hairtrigger.sandbox.frames import Frame, Incoming, Kind
 from hairtrigger.sandbox.guest import Guest, Machine, Stopped
@@ -30,6 +32,11 @@ from hairtrigger.sandbox.natives import random_length
 from hairtrigger.sandbox.progress import ProgressMemory
 
 _BLINK = timedelta(milliseconds=1)
+_LATEST = 2**53  # milliseconds: no number of JavaScript's is exact beyond
+_SLEEP_SECONDS = 60  # at most, however late the next timer is due
+_NAME_CHARS = 200  # of what is thrown; the service cuts the rest
+_STACK_CHARS = 16 * 1024
+_SAID_BY_CODE = ("js_error", "syntax_error", "not_an_array", "too_many_results")
 _ENDLESS = {"code": "for (;;);", "inputs": {}, "secrets": {}, "lastPollTime": "", "limits": {}}
 
 
@@ -45,6 +52,7 @@ class Course:
     start: int = 0  # in milliseconds since 1970
     recorded: bool = False
     replayed: bool = False  # it waits for nothing: the service says when what happens
+    line: int = 4096  # characters of a line of its console, and of an error's message
 
 
 class Poll:
@@ -64,6 +72,9 @@ class Poll:
         self._began = monotonic()
         self._drawn = 0  # times
         self._fetched = 0
+        self._last_fetch = 0  # its number, which the prelude counts
+        self._logged = 0  # lines
+        self._gone_on = 0  # times, as far as they are told for a recording
         self._waiting: set[str] = set()  # fetches
         self._due: int | None = None  # the next timer
         self.end: Frame | None = None
@@ -95,7 +106,9 @@ class Poll:
             pass
         except Stopped as stopped:
             self._failed(stopped.kind, stopped.name, stopped.message)
-        except (ArithmeticError, LookupError, TypeError, ValueError):  # a hook was given what it does not take
+        except MemoryError:  # of this process: no poll's fault, and no poll can go on
+            raise
+        except Exception:  # noqa: BLE001 whatever it is, this guest caused it, and only this guest ends
             self._failed(PollErrorKind.JS_ERROR, "Error", "The code broke what the sandbox needs.")
         if self.end is None and not self._waiting and self._due is None:
             self._failed(PollErrorKind.NEVER_SETTLES)
@@ -132,7 +145,8 @@ class Poll:
 
     def _at(self, at: int, fetch: str | None) -> None:
         self._guest.clock = max(self._guest.clock, at)
-        if self._course.recorded:
+        self._gone_on += 1
+        if self._course.recorded and self._gone_on <= MOST_ENTRIES:
             self._send(Frame(Kind.ENTERED, self._number, {"at": self._guest.clock, "fetch": fetch}))
 
     def _give_up(self, kind: PollErrorKind, message: str = "") -> None:
@@ -158,23 +172,46 @@ class Poll:
         if len(body) > self._limits.result_bytes:
             self._failed(PollErrorKind.RESULT_TOO_LARGE)
         else:
-            self.end = Frame(Kind.DONE, self._number, {}, body)
+            self._judge(body)
         raise Ended
+
+    def _judge(self, body: bytes) -> None:
+        """Accept a result that the service can read in little time, whatever it is made of."""
+        marks = body.count(b",") + body.count(b"[") + body.count(b"{")  # no fewer than values, but for the first
+        if marks < self._limits.result_values and rb"\ud" not in body:
+            self.end = Frame(Kind.DONE, self._number, {}, body)
+            return
+        try:
+            value = json.loads(body)
+            clean = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")  # no half of a surrogate pair
+        except RecursionError:
+            self._failed(PollErrorKind.RESULT_TOO_DEEP)
+            return
+        if _has_more_than(self._limits.result_values, value):
+            self._failed(PollErrorKind.TOO_MANY_VALUES)
+        else:
+            self.end = Frame(Kind.DONE, self._number, {}, clean)
 
     def _fail(self, kind: str, name: str, message: str, stack: str) -> None:
         if message == "null" and self._guest.is_full:  # what the engine throws when it has no memory for an error
             kind = PollErrorKind.MEMORY_LIMIT
-        self._failed(kind, name, message, stack)
+        elif kind not in _SAID_BY_CODE:
+            raise ValueError(kind)
+        self._failed(kind, _text(name)[:_NAME_CHARS], _text(message)[: self._course.line], _text(stack)[:_STACK_CHARS])
         raise Ended
 
     def _fetch(self, fetch: str, request: str, body: str | bytes | None = None) -> str | None:
-        """Why the fetch is not made, if it is not."""
-        content = body.encode() if isinstance(body, str) else body or b""
-        if len(request.encode()) + len(content) > self._limits.request_bytes:
-            return failures.refusal(PollErrorKind.REQUEST_TOO_LARGE, self._limits)
+        """Return why the fetch is not made, if it is not."""
         self._fetched += 1
         if self._fetched > 2 * self._limits.fetches:  # it goes on although it was told
             raise Stopped(PollErrorKind.TOO_MANY_FETCHES)
+        self._last_fetch = _next_number(fetch, after=self._last_fetch)
+        content = body.encode() if isinstance(body, str) else body or b""
+        size = len(request.encode())
+        if size + len(content) > self._limits.request_bytes:
+            return failures.refusal(PollErrorKind.REQUEST_TOO_LARGE, self._limits)
+        if size > HEAD_BYTES:
+            return failures.HEAD_TOO_LARGE
         if self._fetched > self._limits.fetches:
             return failures.refusal(PollErrorKind.TOO_MANY_FETCHES, self._limits)
         self._waiting.add(fetch)
@@ -183,14 +220,23 @@ class Poll:
         return None
 
     def _abort(self, fetch: str) -> None:
-        self._waiting.discard(fetch)
-        self._send(Frame(Kind.ABORT, self._number, {"fetch": fetch}))
+        if fetch in self._waiting:
+            self._waiting.remove(fetch)
+            self._send(Frame(Kind.ABORT, self._number, {"fetch": fetch}))
 
     def _log(self, line: str) -> None:
-        self._send(Frame(Kind.LOG, self._number, line))
+        self._logged += 1
+        if self._logged <= self._limits.console_lines + 1:  # the last one tells that there were more
+            self._send(Frame(Kind.LOG, self._number, line[: self._course.line]))
 
     def _wake(self, milliseconds: str) -> None:
-        self._due = self._guest.clock + math.ceil(float(milliseconds)) if milliseconds else None
+        if not milliseconds:
+            self._due = None
+            return
+        after = float(milliseconds)
+        if not 0 <= after <= _LATEST:
+            raise ValueError(milliseconds)
+        self._due = self._guest.clock + math.ceil(after)
 
     def _random(self, length: str) -> bytes:
         self._drawn += 1
@@ -276,13 +322,10 @@ class Worker:
                 self._send(Frame(Kind.GONE, frame.poll))
 
     def _begin(self, frame: Frame, entry: str) -> None:
-        try:
-            course = Course(**frame.head | {"seed": bytes.fromhex(frame.head["seed"])})
-            poll = Poll(frame.poll, self._machine, self._limits, self._send, course)
-        except WasmtimeError as error:  # no memory for one more
-            head = {"kind": PollErrorKind.SANDBOX_FAULT, "name": "", "message": str(error), "stack": "", "cpu": 0}
-            self._send(Frame(Kind.FAILED, frame.poll, head))
-            return
+        """Start a poll. Raises WasmtimeError where there is no memory for one more: that is the fault of no poll, so
+        this process ends, and all its polls run elsewhere."""
+        course = Course(**frame.head | {"seed": bytes.fromhex(frame.head["seed"])})
+        poll = Poll(frame.poll, self._machine, self._limits, self._send, course)
         self._polls[frame.poll] = poll
         poll.enter(entry, frame.body.decode())
 
@@ -296,7 +339,7 @@ class Worker:
             self._entered(number)
 
     def _until_next_timer(self) -> float:
-        return max(0.0, min(self._timers.values()) - monotonic())
+        return min(max(0.0, min(self._timers.values()) - monotonic()), _SLEEP_SECONDS)
 
     def _entered(self, number: int) -> None:
         """What there is to remember of a poll that has run."""
@@ -311,6 +354,30 @@ class Worker:
 
     def _send(self, frame: Frame) -> None:
         self._connection.sendall(frame.packed())
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _next_number(text: str, *, after: int) -> int:
+    """Return the number of a fetch, which is new. Raises ValueError."""
+    number = int(text)
+    if text != str(number) or not after < number <= _LATEST:
+        raise ValueError(text)
+    return number
+
+
+def _has_more_than(most: int, value: Any) -> bool:
+    """Tell whether there are more values in it, itself included."""
+    level, seen = [value], 0
+    while level and seen <= most:
+        seen += len(level)
+        inside = (one.values() if isinstance(one, dict) else one for one in level if isinstance(one, list | dict))
+        level = list(islice(chain.from_iterable(inside), most + 1))
+    return seen > most
 
 
 def _limits(head: dict[str, Any]) -> Limits:

@@ -19,7 +19,7 @@ from pwdlib import PasswordHash
 from hairtrigger.domain.errors import Conflict, Forbidden, Invalid, Issue, NotFound, Unauthenticated
 from hairtrigger.domain.ids import new_id
 from hairtrigger.platform.clock import Clock
-from hairtrigger.platform.turns import Turns
+from hairtrigger.platform.thread_queue import ThreadQueue
 from hairtrigger.services.guessing import Guessing
 from hairtrigger.store import accounts, upkeep
 from hairtrigger.store.accounts import ApiKey, Organization, User
@@ -37,9 +37,9 @@ _FIRST_LOGIN = "first login"  # as long as it was not shown
 _passwords = PasswordHash.recommended()
 
 
-def _turns() -> Turns:
+def _turns() -> ThreadQueue:
     """For hashes of passwords, which need 64 MiB each."""
-    return Turns(2, waiting=16, patience=timedelta(seconds=10), refusal="Too many log in at once. Try again.")
+    return ThreadQueue(2, waiting=16, patience=timedelta(seconds=10), refusal="Too many log in at once. Try again.")
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Accounts:
     store: Store
     clock: Clock
     token_key: bytes
-    hashing: Turns = field(default_factory=_turns)
+    hashing: ThreadQueue = field(default_factory=_turns)
     guessing: Guessing = field(default_factory=Guessing)
 
     async def create_organization(

@@ -9,7 +9,9 @@ from hairtrigger.domain.errors import CredentialsRefused
 from hairtrigger.kit.http import Api, Http
 from hairtrigger.kit.trigger import Provider, Question, Trigger
 from hairtrigger.platform.clock import Clock
+from hairtrigger.platform.parsers import Parsers
 from hairtrigger.services.catalogue import validated
+from hairtrigger.services.parsing import Parsing
 from hairtrigger.services.secrets import Secrets
 from hairtrigger.store import connections
 from hairtrigger.store.connections import Connection
@@ -24,6 +26,7 @@ class Calls:
     http: Http
     clock: Clock
     secrets: Secrets
+    parsers: Parsers
 
     def asked(
         self,
@@ -47,6 +50,7 @@ class Calls:
             cursor=None if look_back else trigger.cursor,
             enabled_at=now - _LATELY if look_back else trigger.enabled_at or now,
             asked_at=now,
+            parse=Parsing(self.parsers, str(trigger.org_id)),
         )
 
     async def held(self, tx: Transaction, trigger: ProjectTrigger) -> dict[str, str]:

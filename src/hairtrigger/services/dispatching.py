@@ -12,7 +12,7 @@ import structlog
 
 from hairtrigger.domain.errors import Unavailable
 from hairtrigger.domain.outcome import Code, Failure, Kind
-from hairtrigger.domain.retry import delay_before
+from hairtrigger.domain.retry import delay_after_our_fault, delay_before
 from hairtrigger.domain.target import Outgoing, Sent, Target
 from hairtrigger.platform.batching import Batcher
 from hairtrigger.platform.clock import Clock
@@ -23,12 +23,21 @@ from hairtrigger.store.database import Store
 from hairtrigger.store.deliveries import Attempt, Claimed
 from hairtrigger.store.outcomes import Outcome
 from hairtrigger.store.projects import Project
+from hairtrigger.store.text import storable_json
 
 log = structlog.get_logger()
 
 _SHORTEST = timedelta(milliseconds=10)  # between two looks that find less than there is room for; then twice that ...
 _MORE = timedelta(milliseconds=20)  # for slots to become free
 _MOST_CLAIMED = 200
+_LAST = timedelta(seconds=5)  # of a stop: for what has been answered and is not stored
+_NOT_STORED = "The target's answer can't be stored, so nothing of it is kept."
+_OUR_FAULT = "The fault is the service's, not the target's; the service's log says more."
+_NOT_CALLED = f"The delivery broke inside the service before the target was called. {_OUR_FAULT}"
+_MAYBE_CALLED = (
+    f"The delivery broke inside the service, and the target may have been called. {_OUR_FAULT} "
+    "So that nothing runs twice, it is not tried again by itself."
+)
 _NOBODY = UUID(int=0)
 
 
@@ -48,6 +57,7 @@ class Dispatcher:
     slots: int = 200
     lease: timedelta = timedelta(seconds=30)  # a delivery whose worker died is given to another after this long
     jitter: Callable[[], float] = random.random
+    hurry: Callable[[], None] = lambda: None  # ends the reading of answers whose status is known
     _under_way: dict[int, asyncio.Task[None]] = field(default_factory=dict, init=False)
     _finishing: int = field(default=0, init=False)
     _freed: Wake = field(default_factory=Wake, init=False)
@@ -56,7 +66,7 @@ class Dispatcher:
     _claiming: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     def __post_init__(self) -> None:
-        self._finisher: Batcher[Attempt, None] = Batcher(self._finish, concurrency=1)
+        self._finisher: Batcher[Attempt, None] = Batcher(self._finish, size=lambda attempt: attempt.size, concurrency=1)
 
     async def run(self) -> None:
         """Until cancelled. Deliveries under way then are given up; their leases run out and another takes over."""
@@ -77,15 +87,22 @@ class Dispatcher:
     async def drain(self, at_most: timedelta) -> None:
         """Claims nothing more and waits for what is under way, before a stop.
 
-        What takes longer is given up, and is anybody else's at once.
+        At the end the rest of an answer whose status is known is waited for no longer. What has no answer by then is
+        given up, and is anybody else's at once.
         """
         self._stopping = True
+        last = min(at_most, _LAST)
+        await self._idle(at_most - last)
+        self.hurry()
+        await self._idle(last)
+        await self._give_back(dict(self._under_way))
+
+    async def _idle(self, at_most: timedelta) -> None:
         with suppress(TimeoutError):
             # What is just being claimed is under way, too.
             async with asyncio.timeout(at_most.total_seconds()), self._claiming:
                 if self._under_way:
                     await asyncio.wait(list(self._under_way.values()))
-        await self._give_back(dict(self._under_way))
 
     async def _give_back(self, unfinished: Mapping[int, asyncio.Task[None]]) -> None:
         for task in unfinished.values():
@@ -140,7 +157,7 @@ class Dispatcher:
                 return
             started = self.clock.now()
             sent = await self._sent(claimed, claimed.project)
-            await self._finished(self._attempt(claimed, sent, started))
+            await self._finished(claimed, sent, started)
         except Unavailable:
             log.warning("database away, delivery will be repeated", delivery=str(claimed.message.delivery_id))
         except Exception:
@@ -154,25 +171,47 @@ class Dispatcher:
             self._freed.set()
 
     async def _sent(self, claimed: Claimed, project: Project) -> Sent:
-        """A fault of ours is a failed attempt as well: repeated without end, it would never be told."""
-        try:
-            return await self.target_of(project).send(_outgoing(claimed))
-        except Exception:
-            log.exception("target broke", delivery=str(claimed.message.delivery_id))
-            return Sent("failed", None, "The delivery broke inside the service; see its log.", failure=Failure.BROKEN)
+        """Call the target. A fault of ours is a failed attempt as well: repeated without end, it would never be told.
 
-    async def _finished(self, attempt: Attempt) -> None:
-        """While the database is away the outcome waits for it: given up, the target would be called once more."""
+        It does not follow the target's schedule, because the target has no part in it. Before the target was called the
+        delivery is safe to repeat, so it is, a few times. From then on the target may have taken the event, so the
+        delivery is a dead letter at once, which can be replayed.
+        """
+        try:
+            target, outgoing = self.target_of(project), _outgoing(claimed)
+        except Exception:
+            log.exception("a delivery broke before its target was called", delivery=str(claimed.message.delivery_id))
+            wait = delay_after_our_fault(claimed.message.attempt)
+            return Sent("failed", None, _NOT_CALLED, failure=Failure.BROKEN, retry_after=wait)
+        try:
+            return await target.send(outgoing)
+        except Exception:
+            log.exception("a delivery broke while its target was called", delivery=str(claimed.message.delivery_id))
+            return Sent("failed", None, _MAYBE_CALLED, failure=Failure.BROKEN)
+
+    async def _finished(self, claimed: Claimed, sent: Sent, started: datetime) -> None:
+        """While the database is away the outcome waits for it: given up, the target would be called once more.
+
+        Nor is it called once more because the database refuses what it said.
+        """
         self._finishing += 1
         self._tell_when_free()
         try:
-            while True:
-                try:
-                    return await self._finisher.submit(attempt)
-                except Unavailable:
-                    await asyncio.sleep(1)
+            try:
+                await self._stored(self._attempt(claimed, sent, started))
+            except Exception:
+                log.exception("an answer can't be stored", delivery=str(claimed.message.delivery_id))
+                bare = replace(sent, detail=_NOT_STORED, response=b"", conversation=None)
+                await self._stored(self._attempt(claimed, bare, started))
         finally:
             self._finishing -= 1
+
+    async def _stored(self, attempt: Attempt) -> None:
+        while True:
+            try:
+                return await self._finisher.submit(attempt)
+            except Unavailable:
+                await asyncio.sleep(1)
 
     def _attempt(self, claimed: Claimed, sent: Sent, started: datetime) -> Attempt:
         assert claimed.event
@@ -185,7 +224,7 @@ class Dispatcher:
             response_status=sent.response_status,
             detail=sent.detail,
             response=sent.response,
-            conversation=sent.conversation,
+            conversation=None if sent.conversation is None else storable_json(sent.conversation),
             started_at=started,
             finished_at=now,
         )
@@ -194,6 +233,10 @@ class Dispatcher:
                 return attempt
             case "gone":
                 return replace(attempt, dead="The target answered 410 Gone; the trigger was disabled.")
+            case "failed" if sent.failure is Failure.BROKEN:
+                if sent.retry_after is None:
+                    return replace(attempt, dead=sent.detail)
+                return replace(attempt, retry_at=now + sent.retry_after)
             case "failed":
                 following = claimed.message.attempt + 1
                 wait = delay_before(following, jitter=self.jitter, retry_after=sent.retry_after)

@@ -15,6 +15,7 @@ from pydantic_core import from_json
 
 from hairtrigger.domain.errors import Invalid, Issue, NotFound, NotReady, RateLimited
 from hairtrigger.domain.event import bounded_key
+from hairtrigger.domain.instants import instant
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.egress import EgressFailed
 from hairtrigger.sandbox.code import (
@@ -26,11 +27,12 @@ from hairtrigger.sandbox.code import (
     Program,
     Usage,
 )
-from hairtrigger.sandbox.redaction import Redaction
+from hairtrigger.sandbox.redaction import Redaction, decoded
+from hairtrigger.sandbox.slices import in_slices
 from hairtrigger.services.accounts import INTEGRATION_API, Caller
 from hairtrigger.services.integrations import config_model, inputs_of, passwords_of
 from hairtrigger.services.secrets import Secrets
-from hairtrigger.services.user_triggers import NO_CODE, UserTriggers, draft_of, event_type, last_poll_of
+from hairtrigger.services.user_triggers import NO_CODE, UserTriggers, drafts_of, event_type, last_poll_of
 from hairtrigger.store import connections, events, integrations, polls, triggers
 from hairtrigger.store.database import Store, Transaction
 from hairtrigger.store.integrations import Integration, IntegrationTrigger
@@ -38,7 +40,11 @@ from hairtrigger.store.triggers import ProjectTrigger
 
 _LATELY = timedelta(days=1)
 _RETRY_AFTER = timedelta(seconds=5)
-_SHOWN = 1024  # bytes of a body
+_SHOWN = 1024  # characters of a body
+_SHOWN_URL = 2048
+_SHOWN_NAME = 128  # characters of a header's name
+_SHOWN_VALUE = 1024
+_SHOWN_HEADERS = 8192  # characters of all the headers of a request, or of a response
 _HIDDEN = "***"
 
 # The values of headers that say who somebody is are hidden, whoever may read the secrets they were made of.
@@ -76,13 +82,13 @@ class FoundEvent:
 
 @dataclass
 class Exchange:
-    """One fetch. Bodies are their beginnings."""
+    """One fetch. Bodies, URLs and headers are their beginnings, and there are not too many headers."""
 
-    method: str
-    url: str
-    request_headers: tuple[tuple[str, str], ...]
-    request_body: str
-    request_bytes: int
+    method: str = ""
+    url: str = ""
+    request_headers: tuple[tuple[str, str], ...] = ()
+    request_body: str = ""
+    request_bytes: int = 0
     duration: timedelta = timedelta()
     status: int | None = None
     answered_by: str | None = None
@@ -90,6 +96,7 @@ class Exchange:
     response_headers: tuple[tuple[str, str], ...] = ()
     response_body: str = ""
     response_bytes: int = 0
+    headers_left_out: int = 0
     error: str | None = "The answer had not come when the code ended or aborted the fetch."
     reason: str | None = None  # for the operator
 
@@ -237,7 +244,7 @@ class DryRuns:
 
     async def _found(self, prepared: _Prepared, value: list[Any], redaction: Redaction) -> tuple[FoundEvent, ...]:
         now = self.clock.now()
-        drafts = [draft_of(one) for one in value]
+        drafts = await in_slices(drafts_of(value))
         keys = [bounded_key(one.key) for one in drafts]
         stored: set[str] = set()
         if prepared.trigger and keys:
@@ -248,9 +255,13 @@ class DryRuns:
         for key, draft in zip(keys, drafts, strict=True):
             verdict: Verdict = "stored" if key in stored else "repeated" if key in seen else "new"
             seen.add(key)
-            data = redaction.json(from_json(draft.data))
-            shown = redaction.whole(key)
-            found.append(FoundEvent(verdict, shown, prepared.type, draft.occurred_at or now, data))
+            data = await in_slices(redaction.in_json(from_json(draft.data)))
+            shown = await in_slices(redaction.all_of(key))
+            found.append(
+                FoundEvent(
+                    verdict, shown, prepared.type, instant(draft.occurred_at) if draft.occurred_at else now, data
+                )
+            )
         return tuple(found)
 
 
@@ -264,14 +275,13 @@ class _Watched:
         self.exchanges: list[Exchange] = []
 
     async def fetch(self, request: HttpRequest) -> HttpResponse:
-        exchange = Exchange(
-            method=self._redaction.whole(request.method),
-            url=self._redaction.whole(request.url),
-            request_headers=self._headers(request.headers),
-            request_body=self._beginning(request.body or b""),
-            request_bytes=len(request.body or b""),
-        )
+        exchange = Exchange()
         self.exchanges.append(exchange)
+        exchange.method = await self._beginning_of(request.method, _SHOWN_NAME)
+        exchange.url = await self._beginning_of(request.url, _SHOWN_URL)
+        exchange.request_headers = await self._headers(exchange, request.headers)
+        exchange.request_body = await self._body(request.body or b"")
+        exchange.request_bytes = len(request.body or b"")
         started = monotonic()
         try:
             response = await self._user_triggers.fetch(request)
@@ -282,10 +292,10 @@ class _Watched:
             exchange.duration = timedelta(seconds=monotonic() - started)
         exchange.error = None
         exchange.status = response.status
-        exchange.answered_by = self._redaction.whole(response.url)
+        exchange.answered_by = await self._beginning_of(response.url, _SHOWN_URL)
         exchange.redirected = response.redirected
-        exchange.response_headers = self._headers(response.headers)
-        exchange.response_body = self._beginning(response.body)
+        exchange.response_headers = await self._headers(exchange, response.headers)
+        exchange.response_body = await self._body(response.body)
         exchange.response_bytes = len(response.body)
         return response
 
@@ -295,14 +305,28 @@ class _Watched:
             return "fetch failed", None
         return cause.message, cause.reason if self._operator else None
 
-    def _headers(self, headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-        return tuple(
-            (name, _HIDDEN if _CREDENTIALS.search(name) else self._redaction.whole(value)) for name, value in headers
-        )
+    async def _headers(self, exchange: Exchange, headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+        shown: list[tuple[str, str]] = []
+        room = _SHOWN_HEADERS
+        for name, value in headers:
+            is_credential = _CREDENTIALS.search(name[:_SHOWN_NAME])
+            said = (
+                await self._beginning_of(name, _SHOWN_NAME),
+                _HIDDEN if is_credential else await self._beginning_of(value, _SHOWN_VALUE),
+            )
+            room -= sum(map(len, said))
+            if room < 0:
+                break
+            shown.append(said)
+        exchange.headers_left_out += len(headers) - len(shown)
+        return tuple(shown)
 
-    def _beginning(self, body: bytes) -> str:
-        text = body[: _SHOWN + 4 * self._redaction.longest].decode("utf-8", "replace")
-        return self._redaction(text, _SHOWN)
+    async def _beginning_of(self, text: str, length: int) -> str:
+        return await in_slices(self._redaction.shown(text, length, cut=False))
+
+    async def _body(self, body: bytes) -> str:
+        text, cut = decoded(body, 4 * (_SHOWN + self._redaction.longest))
+        return await in_slices(self._redaction.shown(text, _SHOWN, cut=cut))
 
 
 def _inputs(stored: IntegrationTrigger | None, given: Mapping[str, Any]) -> tuple[Mapping[str, Any], tuple[str, ...]]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
 
+from hairtrigger.domain.instants import shifted
 from hairtrigger.domain.outcome import MEANING, Code, Kind
 from hairtrigger.kit.trigger import AppWebhook, Webhook
 from hairtrigger.platform.clock import Clock
@@ -12,7 +13,17 @@ from hairtrigger.services.catalogue import Catalogue
 from hairtrigger.store.conditions import Condition, Expectations, Stall, Status
 from hairtrigger.store.outcomes import Outcome
 
-FAILURES = frozenset({Code.FAILED, Code.TIMED_OUT, Code.BROKEN, Code.CREDENTIALS_REFUSED, Code.RATE_LIMITED})
+FAILURES = frozenset(
+    {
+        Code.FAILED,
+        Code.TIMED_OUT,
+        Code.PARSE_KILLED,
+        Code.BROKEN,
+        Code.WORKER_LOST,
+        Code.CREDENTIALS_REFUSED,
+        Code.RATE_LIMITED,
+    }
+)
 SWITCHED_OFF = frozenset({Code.DISABLED, Code.FINISHED, Code.TARGET_GONE})
 
 STALLS: dict[Stall, str] = {
@@ -49,7 +60,7 @@ class Diagnosis:
             for trigger in provider.triggers
             if isinstance(trigger, Webhook | AppWebhook)
         ]
-        polls, schedules = (now - allowed - _GRACE for allowed in (self.poll_deadline, self.schedule_grace))
+        polls, schedules = (shifted(now, -allowed - _GRACE) for allowed in (self.poll_deadline, self.schedule_grace))
         return Expectations(now, polls, schedules, webhooks)
 
     def expected_by(self, condition: Condition) -> datetime | None:
@@ -59,7 +70,7 @@ class Diagnosis:
         under_way = condition.leased_until and condition.leased_until > self.clock.now()
         if under_way:
             return condition.leased_until
-        return condition.next_at + (self.poll_deadline if condition.kind == "poll" else self.schedule_grace)
+        return shifted(condition.next_at, self.poll_deadline if condition.kind == "poll" else self.schedule_grace)
 
     def health(self, condition: Condition, latest: Sequence[Outcome] = ()) -> Health:
         """`latest` outcomes, newest first, say the reason more closely."""

@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
+import structlog
 from pydantic_core import to_json
 
-from hairtrigger.domain.errors import Invalid, Malformed, NotFound, Rejected, Unavailable
+from hairtrigger.domain.errors import Broken, Invalid, Malformed, NotFound, Rejected, Unavailable
 from hairtrigger.domain.event import Draft
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.kit.delivery import Request
@@ -26,7 +27,10 @@ from hairtrigger.store import triggers
 from hairtrigger.store.database import Store
 from hairtrigger.store.outcomes import Outcome
 from hairtrigger.store.requests import Write
+from hairtrigger.store.text import storable
 from hairtrigger.store.triggers import ProjectTrigger
+
+log = structlog.get_logger()
 
 _TRIES = 3  # of a request whose trigger changes meanwhile
 
@@ -91,7 +95,7 @@ class Ingest:
             return None
         try:
             read = receiver.read(request, self.clock.now())
-        except (Rejected, Malformed, Invalid):
+        except Exception:  # noqa: BLE001 it is read again below, where what is wrong leaves an outcome
             return None
         return None if isinstance(read, Answer) or not read else await self._stored([(receiver.trigger, read)], request)
 
@@ -112,6 +116,8 @@ class Ingest:
         except (Rejected, Malformed, Invalid) as error:
             await self._note(_code(error), error.message, trigger)
             raise
+        except Exception as error:
+            raise await self._broken(error, "A request could not be read", trigger) from error
         if isinstance(read, Answer):
             await self._note(Code.HANDSHAKE, "The provider's handshake was answered.", trigger)
             return read
@@ -122,13 +128,18 @@ class Ingest:
             app.verify(request, self.app_secrets.get(provider.id, ()))
             if challenge := app.handshake(request):
                 return challenge
-            accounts = app.accounts(request)
+            # Text that the database refuses is the name of no account.
+            accounts = [account for account in app.accounts(request) if storable(account) == account]
             async with self.store.transaction() as tx:
                 listening = await triggers.listening_to(tx, provider.id, accounts)
             heard = [(trigger, await self._drafts(provider, trigger, request)) for trigger in listening]
         except (Rejected, Malformed) as error:
             await self._note(_code(error), f"{provider.id}: {error.message}")
             raise
+        except Unavailable:
+            raise
+        except Exception as error:
+            raise await self._broken(error, f"{provider.id}: a request could not be read") from error
         if not heard:
             return await self._ignored(Code.IGNORED_UNROUTED, f"no enabled trigger listens to {', '.join(accounts)}")
         return await self._stored(heard, request)
@@ -152,7 +163,13 @@ class Ingest:
                 Code.IGNORED_EVENT, "not an event this trigger listens for", *(trigger for trigger, _ in heard)
             )
         versions = [trigger.version for trigger, drafts in heard for _ in drafts]
-        fresh = await self.recorder.write(Write(events, versions))
+        try:
+            fresh = await self.recorder.write(Write(events, versions))
+        except Unavailable:
+            raise
+        except Exception as error:
+            told = {trigger.id: trigger for trigger, _ in heard}.values()
+            raise await self._broken(error, "What a request holds could not be stored", *told) from error
         if fresh is None:
             return None
         return _answer("accepted" if fresh else "duplicate", events=[str(event.id) for event in fresh])
@@ -160,6 +177,12 @@ class Ingest:
     async def _ignored(self, code: Code, reason: str, *told: ProjectTrigger) -> Answer:
         await self._note(code, f"{reason[0].upper()}{reason[1:]}.", *told)
         return _answer("ignored", reason=code.removeprefix("ignored_"), detail=reason)
+
+    async def _broken(self, error: Exception, what: str, *told: ProjectTrigger) -> Broken:
+        """Record a fault of ours and return what to answer with: the sender sends the request again."""
+        log.error("a request broke", exc_info=error, project_trigger_ids=[str(trigger.id) for trigger in told])
+        await self._note(Code.BROKEN, f"{what}. The fault is the service's; its log says more.", *told)
+        return Broken(f"{what}. The fault is the service's.")
 
     async def _note(self, code: Code, detail: str, *told: ProjectTrigger) -> None:
         now = self.clock.now()

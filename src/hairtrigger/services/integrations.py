@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Any, Literal, cast
 from uuid import UUID
 
@@ -15,12 +14,17 @@ from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.domain.slug import kebab, snake, unused
 from hairtrigger.kit.trigger import PollingConfig
 from hairtrigger.platform.clock import Clock
+from hairtrigger.platform.remembered import Remembered
 from hairtrigger.platform.vault import Vault
 from hairtrigger.services.accounts import Caller
 from hairtrigger.store import integrations, outcomes
 from hairtrigger.store.database import Store, Transaction
 from hairtrigger.store.integrations import ActionSummary, Icon, Integration, IntegrationAction, IntegrationTrigger
 from hairtrigger.store.outcomes import Outcome
+
+_MODEL_BYTES = 4 * 1024  # that a model takes, and each of its fields, about
+# Making a model takes a millisecond, and every poll needs its own.
+_models: Remembered[tuple[InputField, ...], type[PollingConfig]] = Remembered(2000)
 
 Syntax = Callable[[str], Awaitable[None]]  # raises `Invalid`, naming line and column, for code that does not parse
 
@@ -279,12 +283,15 @@ def config_model(fields: Sequence[InputField]) -> type[PollingConfig]:
 
     A value may stand under its field's slug, its label, or its label in snake_case.
     """
-    return _config_model(tuple(fields))
+    key = tuple(fields)
+    model = _models.get(key)
+    if model is None:
+        model = _config_model(key)
+        _models.keep(key, model, _MODEL_BYTES * (1 + len(key)) + len(repr(key)))
+    return model
 
 
-@lru_cache(maxsize=2000)
 def _config_model(fields: tuple[InputField, ...]) -> type[PollingConfig]:
-    """Making a model takes a millisecond, and every poll needs its own."""
     columns: dict[str, Any] = {
         f"input_{number}": _accepted(one, names)
         for number, (one, names) in enumerate(zip(fields, _names(fields), strict=True))

@@ -1,10 +1,10 @@
 """Asks providers what is new. Events and cursor of a page are stored together, under the lease of the poll."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from itertools import count
+from itertools import count, islice
 from typing import Any
 from uuid import UUID
 
@@ -16,12 +16,14 @@ from hairtrigger.domain.errors import (
     HairtriggerError,
     NotFound,
     NotReady,
+    ParseKilled,
     PollFailed,
     ProviderFailed,
     Unavailable,
 )
+from hairtrigger.domain.event import Draft
 from hairtrigger.domain.outcome import Code
-from hairtrigger.domain.rhythm import AFTER_A_REFUSAL, LONGEST_WAIT, back_off, beats_between, next_beat
+from hairtrigger.domain.rhythm import AFTER_A_LOSS, AFTER_A_REFUSAL, LONGEST_WAIT, back_off, beats_between, next_beat
 from hairtrigger.kit.trigger import Page, Polling, Question
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
@@ -38,6 +40,7 @@ from hairtrigger.store.triggers import ProjectTrigger
 
 log = structlog.get_logger()
 
+_AT_ONCE = 500  # events that are stored together: the event loop waits for what is made of them
 _MOST_PAGES = 100  # of one poll; the rest comes with the next
 
 
@@ -108,6 +111,8 @@ class Poller:
         except TimeoutError:
             late = PollFailed(f"The poll took longer than {self.deadline}.")
             return await self._failed(run, late, Code.TIMED_OUT)
+        except ParseKilled as error:
+            return await self._failed(run, error, Code.PARSE_KILLED)
         except HairtriggerError as error:
             return await self._failed(run, error)
         except Exception:
@@ -149,10 +154,19 @@ class Poller:
         return definition, self.calls.asked(provider, definition, trigger, self.calls.held_by(claimed.connection))
 
     async def _stored(self, run: _Run, page: Page, *, silent: bool, last: bool) -> Stored:
+        """Store very many events in parts, and the cursor with the last of them: what a poll that is cut off in between
+        asks for again is known by its key.
+        """
         now = self.clock.now()
-        new = () if silent else _in_order(run.claimed.trigger, page, now)
+        events = _in_order(run.claimed.trigger, () if silent else page.events, now)
+        part = tuple(islice(events, _AT_ONCE))
+        while following := tuple(islice(events, _AT_ONCE)):
+            run.stored = await self.settle(Step(run.claimed, now, None, part, run.stored))
+            if not run.stored.mine:
+                return run.stored
+            part = following
         end = self._succeeded(run, page, now, silent=silent) if last else None
-        return await self.settle(Step(run.claimed, now, page.cursor, new, run.stored, end))
+        return await self.settle(Step(run.claimed, now, page.cursor, part, run.stored, end))
 
     def _succeeded(self, run: _Run, page: Page, now: datetime, *, silent: bool) -> End:
         poll = run.claimed.poll
@@ -175,6 +189,8 @@ class Poller:
         wait = back_off(poll.every, poll.failures)
         if asked:
             code = Code.RATE_LIMITED
+        if isinstance(error, PollFailed) and error.kind == Code.WORKER_LOST:
+            code, wait = Code.WORKER_LOST, max(wait, AFTER_A_LOSS)
         if isinstance(error, CredentialsRefused):
             code, wait = Code.CREDENTIALS_REFUSED, max(wait, AFTER_A_REFUSAL)
         next_at = max(now + wait, paused_until or now)
@@ -185,7 +201,7 @@ class Poller:
         return Result(*ended, stored.fresh, stored.repeats, console, kind)
 
 
-def _in_order(trigger: ProjectTrigger, page: Page, now: datetime) -> tuple[Event, ...]:
+def _in_order(trigger: ProjectTrigger, drafts: Sequence[Draft], now: datetime) -> Iterator[Event]:
     """Ids sort by time: a microsecond apart, the events of a page keep their order."""
-    drafts = enumerate(page.events)
-    return tuple(event_from(trigger, draft, now + timedelta(microseconds=place)) for place, draft in drafts)
+    for place, draft in enumerate(drafts):
+        yield event_from(trigger, draft, now + timedelta(microseconds=place))

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from hairtrigger.domain.event import Draft, bounded_key
 from hairtrigger.domain.ids import new_id
+from hairtrigger.domain.instants import instant
 from hairtrigger.platform.batching import Batcher
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
@@ -12,6 +13,7 @@ from hairtrigger.store import requests
 from hairtrigger.store.events import Event
 from hairtrigger.store.requests import Write
 from hairtrigger.store.statements import Statements
+from hairtrigger.store.text import storable
 from hairtrigger.store.triggers import ProjectTrigger
 
 COMMITTERS = 2  # statements under way at a time, each on a connection of its own
@@ -51,16 +53,17 @@ class Recorder:
 
 
 def event_from(trigger: ProjectTrigger, draft: Draft, received_at: datetime) -> Event:
+    """Return the event as it is stored: whatever a draft holds passes here, and nothing of it can be refused later."""
     return Event(
         id=new_id(received_at),
         org_id=trigger.org_id,
         project_id=trigger.project_id,
         project_trigger_id=trigger.id,
         key=bounded_key(draft.key),
-        type=draft.type or f"{trigger.provider_id}.{trigger.trigger_id}",
-        subject=draft.subject,
-        occurred_at=draft.occurred_at or received_at,
+        type=storable(draft.type) if draft.type else f"{trigger.provider_id}.{trigger.trigger_id}",
+        subject=None if draft.subject is None else storable(draft.subject),
+        occurred_at=instant(draft.occurred_at) if draft.occurred_at else received_at,
         received_at=received_at,
-        content_type=draft.content_type,
+        content_type=storable(draft.content_type),
         body=draft.data,
     )

@@ -3,13 +3,14 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from pydantic_core import to_json
 
 from hairtrigger.domain.errors import PollFailed
 from hairtrigger.domain.event import Draft, digest
+from hairtrigger.domain.instants import instant
 from hairtrigger.domain.slug import kebab
 from hairtrigger.kit.trigger import Page, Polling, PollingConfig, Provider, Question
 from hairtrigger.platform.egress import Egress, EgressFailed, Reason
@@ -23,6 +24,7 @@ from hairtrigger.sandbox.code import (
     place,
 )
 from hairtrigger.sandbox.host import Sandbox
+from hairtrigger.sandbox.slices import Work, in_slices
 from hairtrigger.services.catalogue import Owned
 from hairtrigger.services.integrations import config_model, inputs_of, passwords_of
 from hairtrigger.store import integrations
@@ -100,7 +102,7 @@ class UserTriggers:
             said = f"{error.name}: {error.message}{place(error.line, error.column)}"
             raise PollFailed(said, error.console, error.kind) from error
         cursor = {_LAST: question.asked_at.isoformat()}  # its start: what happened meanwhile comes with the next
-        return Page([draft_of(one) for one in outcome.value], cursor, console=outcome.console)
+        return Page(await in_slices(drafts_of(outcome.value)), cursor, console=outcome.console)
 
     async def fetch(self, request: HttpRequest) -> HttpResponse:
         try:
@@ -114,9 +116,19 @@ class UserTriggers:
             )
         except EgressFailed as error:
             if error.reason is Reason.TOO_LARGE:
-                raise ResponseTooLarge from error
-            raise FetchFailed(error.reason) from error
-        return HttpResponse(reply.status, reply.reason, reply.url, reply.redirected, reply.headers, reply.body)
+                raise ResponseTooLarge(error.reason, error.cost) from error
+            raise FetchFailed(error.reason, error.cost) from error
+        return HttpResponse(
+            reply.status, reply.reason, reply.url, reply.redirected, reply.headers, reply.body, reply.cost
+        )
+
+
+def drafts_of(value: Sequence[Any]) -> Work[list[Draft]]:
+    drafts = []
+    for one in value:
+        drafts.append(draft_of(one))
+        yield
+    return drafts
 
 
 def draft_of(element: Any) -> Draft:
@@ -162,7 +174,6 @@ def _digest(element: Any) -> str:
 
 def _instant(text: str) -> datetime | None:
     try:
-        parsed = datetime.fromisoformat(text)
-        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):  # no date, or none that there is in UTC
+        return instant(datetime.fromisoformat(text))
+    except ValueError:
         return None

@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from hairtrigger.domain.errors import HairtriggerError, Invalid, Unavailable
 from hairtrigger.store import partitions, server
+from hairtrigger.store.instants import read_instants
 from hairtrigger.store.server import SESSION, DatabaseUnfit
 
 log = structlog.get_logger()
@@ -31,7 +32,8 @@ _MIGRATION_TRIES = 20  # for the locks of busy tables
 _MIGRATION_LOCK = 7_420_317  # any number, as long as every process uses the same
 _CONNECT_SECONDS = 3  # of each host of the address: the next one may be the one that lives
 _PATIENCE = timedelta(seconds=30)  # a database that has gone without a word must not hold a request for ever
-_UNSTORABLE = "A value can't be stored: text holds no NUL and no half surrogates, and numbers are finite."
+_UNSTORABLE = "A value can't be stored: text holds no NUL and no half surrogates, and numbers are finite and not huge."
+_TOO_LARGE = "A value can't be stored: it is too long for an index, or too deeply nested."
 _NO_PARTITION = re.compile(r"\(day\) = \((\d{4}-\d\d-\d\d)\)")  # in whatever language the server speaks
 _AWAY = (
     OSError,
@@ -203,6 +205,8 @@ def _meanings() -> Iterator[None]:
         cause = _driver_error(error)
         if isinstance(cause, asyncpg.DataError):
             raise Invalid(_UNSTORABLE) from error
+        if isinstance(cause, asyncpg.ProgramLimitExceededError):
+            raise Invalid(_TOO_LARGE) from error
         if isinstance(cause, asyncpg.CheckViolationError) and (day := _NO_PARTITION.search(cause.detail or "")):
             raise _MissingPartition(date.fromisoformat(day[1])) from error
         if isinstance(error, PoolTimeout | OperationalError | InterfaceError) or isinstance(cause, _AWAY):
@@ -257,6 +261,7 @@ async def open_store(
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 await server.check_session(session)
+                await read_instants(session)
         except BaseException:
             session.terminate()
             raise

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 from sqlalchemy import DateTime, bindparam, select, text
@@ -24,7 +24,7 @@ from hairtrigger.store.events import DISPATCH, Event
 from hairtrigger.store.messages import Message
 from hairtrigger.store.projects import Project, by_ids
 from hairtrigger.store.tables import dead, event
-from hairtrigger.store.text import storable, storable_json
+from hairtrigger.store.text import storable
 
 __all__ = ["Attempt", "Claimed", "Message", "claim", "drop", "extend", "finish", "requeue_due", "trigger_of"]
 
@@ -48,12 +48,18 @@ class Attempt:
     response_status: int | None
     detail: str
     response: bytes
-    conversation: list[dict[str, Any]] | None
+    conversation: str | None
+    """JSON, from `storable_json`."""
     started_at: datetime
     finished_at: datetime
     retry_at: datetime | None = None
     dead: str | None = None
     failure: Failure | None = None
+
+    @property
+    def size(self) -> int:
+        """The bytes that others sent, about."""
+        return len(self.response) + len(self.conversation or "")
 
 
 # -- claiming
@@ -204,7 +210,6 @@ def _ended(done: Attempt) -> tuple[object, ...]:
     """An `ended_attempt`."""
     id_ = new_id(done.finished_at)
     again = done.message.pointer(done.message.attempt + 1) if done.retry_at else None
-    said = done.conversation
     return (
         done.message.msg_id,
         day_of(id_),
@@ -217,7 +222,7 @@ def _ended(done: Attempt) -> tuple[object, ...]:
         done.response_status,
         storable(done.detail),
         done.response,
-        None if said is None else json.dumps(storable_json(said)),
+        done.conversation,
         done.started_at,
         done.finished_at,
         done.retry_at,

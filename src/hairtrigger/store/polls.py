@@ -5,19 +5,19 @@ the lease it was claimed with, so two workers never both store the same poll. Wh
 the order of their ids, or skips what is locked.
 """
 
+import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic_core import to_json
 from sqlalchemy import Select, and_, case, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from hairtrigger.store.database import Transaction
 from hairtrigger.store.tables import poll, project_trigger
-from hairtrigger.store.text import storable
+from hairtrigger.store.text import storable, storable_json
 
 Kind = Literal["poll", "schedule"]
 
@@ -105,7 +105,9 @@ async def start(
 
 async def set_cursor(tx: Transaction, project_trigger_id: UUID, cursor: dict[str, Any]) -> None:
     await tx.connection.execute(
-        update(poll).where(poll.c.project_trigger_id == project_trigger_id).values(cursor=cursor)
+        update(poll)
+        .where(poll.c.project_trigger_id == project_trigger_id)
+        .values(cursor=json.loads(storable_json(cursor)))
     )
 
 
@@ -205,7 +207,7 @@ _PROGRESS = text(
 async def progress(tx: Transaction, made: Sequence[Progress]) -> set[UUID]:
     """Stores how far polls have come, and returns the leases that were still in force: the others store nothing."""
     columns = _columns(made)
-    columns["cursor"] = [None if one.cursor is None else to_json(one.cursor).decode() for one in made]
+    columns["cursor"] = [None if one.cursor is None else storable_json(one.cursor) for one in made]
     columns["error"] = [None if one.error is None else storable(one.error) for one in made]
     return set((await tx.connection.execute(_PROGRESS, columns)).scalars())
 

@@ -15,6 +15,7 @@ import asyncpg
 from hairtrigger.domain.errors import Invalid
 from hairtrigger.store.database import Session, Store
 
+PATIENCE = timedelta(seconds=4)
 _SETTINGS = {"plan_cache_mode": "force_generic_plan"}  # arrays of a batch are planned for once, not each time
 
 
@@ -24,7 +25,7 @@ class Statements:
     `patience` is for one statement, and for the connection it may have to make.
     """
 
-    def __init__(self, store: Store, patience: timedelta = timedelta(seconds=4)) -> None:
+    def __init__(self, store: Store, patience: timedelta = PATIENCE) -> None:
         self._patience = patience.total_seconds()
         self._store = store
         self.without = store.without
@@ -75,9 +76,9 @@ class Statements:
 
 
 @asynccontextmanager
-async def open_statements(store: Store) -> AsyncIterator[Statements]:
+async def open_statements(store: Store, patience: timedelta = PATIENCE) -> AsyncIterator[Statements]:
     """To the store's database. The first connection is made for the first statement."""
-    statements = Statements(store)
+    statements = Statements(store, patience)
     try:
         yield statements
     finally:

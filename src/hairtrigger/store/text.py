@@ -1,6 +1,10 @@
 """What PostgreSQL takes as text."""
 
+import json
+import re
 from typing import Any
+
+_NUL = re.compile(r"(\\\\)|\\u0000")
 
 
 def storable(text: str) -> str:
@@ -8,14 +12,12 @@ def storable(text: str) -> str:
     return text.replace("\0", "").encode(errors="replace").decode()
 
 
-def storable_json(value: Any) -> Any:
-    """The same for every text in it."""
-    match value:
-        case str():
-            return storable(value)
-        case list():
-            return [storable_json(part) for part in value]
-        case dict():
-            return {storable(name): storable_json(part) for name, part in value.items()}
-        case _:
-            return value
+def storable_json(value: Any) -> str:
+    """Return the value as JSON text without what `jsonb` refuses. Numbers that are not finite become null."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        finite = json.loads(json.dumps(value, ensure_ascii=False), parse_constant=lambda _: None)
+        text = json.dumps(finite, ensure_ascii=False)
+    text = text.encode(errors="replace").decode()
+    return _NUL.sub(r"\1", text) if r"\u0000" in text else text

@@ -23,6 +23,15 @@ _FAILURES = {
     Reason.BAD_REQUEST: Failure.UNSENDABLE,
 }
 
+# What follows "The target answered 200, but".
+_ODDITIES = {
+    Reason.TIMEOUT: "the rest of the answer did not come in time",
+    Reason.TRUNCATED: "the answer ended before it was complete",
+    Reason.TOO_LARGE: "the answer is larger than this service reads",
+    Reason.ENCODED: "the answer is not compressed as it says, or in a way that can't be read here",
+    Reason.MALFORMED: "the rest of the answer is not valid HTTP",
+}
+
 
 def json_of(outgoing: Outgoing) -> object:
     """The event's data. Raises `ValueError` when it is not JSON, or is called something else."""
@@ -44,6 +53,11 @@ def unsuccessful(reply: Reply, now: datetime) -> Sent:
         failure=Failure.STATUS,
         response=reply.body[:KEPT],
     )
+
+
+def oddity(reply: Reply) -> str | None:
+    """What was wrong with an answer after its status, where something was."""
+    return _ODDITIES.get(reply.flaw, "the rest of the answer can't be read") if reply.flaw else None
 
 
 def unreachable(failure: EgressFailed) -> Sent:

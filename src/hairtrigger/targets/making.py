@@ -6,10 +6,12 @@ from datetime import datetime
 from typing import assert_never
 
 from pydantic import TypeAdapter
+from pydantic_core import to_json
 
 from hairtrigger.domain.target import AgentTarget, LogTarget, Target, TargetConfig, WorkflowTarget
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.egress import Egress
+from hairtrigger.platform.remembered import Remembered
 from hairtrigger.services.projects import API_KEY, SIGNING, SIGNING_BEFORE, SIGNING_BEFORE_UNTIL
 from hairtrigger.services.secrets import Secrets
 from hairtrigger.store.projects import Project
@@ -35,15 +37,14 @@ def target_maker(egress: Egress, clock: Clock, secrets: Secrets) -> Callable[[Pr
     """Each project's target is made once for as long as the project stays as it is: opening its secrets and reading its
     configuration takes longer than using them.
     """
-    remembered: dict[str, _Made] = {}
+    remembered: Remembered[str, _Made] = Remembered(_MOST_REMEMBERED)
 
     def target_of(project: Project) -> Target:
         now = clock.now()
         made = remembered.get(project.id)
         if made is None or made.project != project or (made.until and made.until <= now):
-            while len(remembered) >= _MOST_REMEMBERED:
-                del remembered[next(iter(remembered))]
-            made = remembered[project.id] = _made(project, now)
+            made = _made(project, now)
+            remembered.keep(project.id, made, _size(project))
         return made.target
 
     def _made(project: Project, now: datetime) -> _Made:
@@ -60,6 +61,11 @@ def target_maker(egress: Egress, clock: Clock, secrets: Secrets) -> Callable[[Pr
                 assert_never(other)
 
     return target_of
+
+
+def _size(project: Project) -> int:
+    """With the target made of it, about: what is configured is held twice."""
+    return 4096 + 2 * len(to_json(project.target)) + len(project.secrets)
 
 
 def _signing(held: dict[str, str], now: datetime) -> tuple[list[str], datetime | None]:

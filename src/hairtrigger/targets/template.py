@@ -3,26 +3,55 @@
 import json
 import re
 
+from pydantic_core import to_json
+
 from hairtrigger.domain.target import Outgoing
 from hairtrigger.targets.answers import json_of
 
+LONGEST = 4 * 1024 * 1024  # characters that a template may make of an event
+_MOST_LINES = 10_000  # of an event that is shown with a line for each part
+
 _PLACEHOLDER = re.compile(r"\{\{([^{}]*)\}\}")
+
+_INDEX = re.compile("[0-9]{1,9}")  # int() is slow on very many digits, and refuses more
+
+
+class TooLong(Exception):
+    """The template makes a message of more than 4 MB."""
 
 
 def rendered(template: str, outgoing: Outgoing) -> str:
-    """`{{event}}`, `{{type}}`, `{{time}}`, `{{data.path.to.0.field}}`; what isn't there leaves nothing."""
+    """Fill in `{{event}}`, `{{type}}`, `{{time}}`, `{{data.path.to.0.field}}`; what isn't there leaves nothing.
+
+    Raises `TooLong` before more than `LONGEST` characters are made: a template may name the event many times.
+    """
+    text = outgoing.body.decode(errors="replace")
     try:
         data = json_of(outgoing)
-        event = json.dumps(data, indent=2, ensure_ascii=False)
+        event = to_json(data, indent=2).decode() if _lines(outgoing.body) <= _MOST_LINES else text
     except ValueError:
-        data, event = None, outgoing.body.decode(errors="replace")
+        data, event = None, text
     plain = {"event": event, "type": outgoing.type, "time": outgoing.time.isoformat()}
+    room = LONGEST - len(template)
 
     def value(placeholder: re.Match[str]) -> str:
+        nonlocal room
         name, *path = placeholder[1].strip().split(".")
-        return _shown(data, path) if name == "data" else plain.get(placeholder[1].strip(), "")
+        filled = _shown(data, path) if name == "data" else plain.get(placeholder[1].strip(), "")
+        room -= len(filled)
+        if room < 0:
+            raise TooLong
+        return filled
 
     return _PLACEHOLDER.sub(value, template)
+
+
+def _lines(body: bytes) -> int:
+    """Return how many lines JSON has at most with one for each part.
+
+    They are indented: a megabyte of lists inside each other would become 200 megabytes.
+    """
+    return body.count(b",") + 2 * (body.count(b"[") + body.count(b"{"))
 
 
 def _shown(data: object, path: list[str]) -> str:
@@ -30,7 +59,7 @@ def _shown(data: object, path: list[str]) -> str:
         match data:
             case dict():
                 data = data.get(step)
-            case list() if step.isdecimal() and int(step) < len(data):
+            case list() if _INDEX.fullmatch(step) and int(step) < len(data):
                 data = data[int(step)]
             case _:
                 return ""

@@ -15,8 +15,8 @@ from pydantic_core import to_json
 
 from hairtrigger.domain.target import Outgoing, Sent, WorkflowTarget
 from hairtrigger.platform.clock import Clock
-from hairtrigger.platform.egress import Egress, EgressFailed
-from hairtrigger.targets.answers import KEPT, json_of, unreachable, unsuccessful
+from hairtrigger.platform.egress import Egress, EgressFailed, Reason
+from hairtrigger.targets.answers import KEPT, json_of, oddity, unreachable, unsuccessful
 
 # What CloudEvents keeps out of its strings.
 _NOT_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
@@ -56,7 +56,9 @@ class Workflow:
             return unreachable(failure)
         if reply.status not in range(200, 300):
             return unsuccessful(reply, now)
-        return Sent("delivered", reply.status, f"The target answered {reply.status}.", response=reply.body)
+        wrong = None if reply.flaw is Reason.TOO_LARGE else oddity(reply)  # the beginning is enough
+        detail = f"The target answered {reply.status}{f', but {wrong}' if wrong else ''}."
+        return Sent("delivered", reply.status, detail, response=reply.body)
 
     def _headers(self, outgoing: Outgoing, body: bytes, now: datetime) -> dict[str, str]:
         id_, seconds = str(outgoing.delivery_id), int(now.timestamp())

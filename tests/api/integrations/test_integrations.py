@@ -100,7 +100,7 @@ async def test_the_longest_texts_are_accepted(acme: httpx2.AsyncClient, body: di
         b'{"name": "Tracker", "description": "\\udc00\\ud800"}',
         b'{"name": NaN}',
         b'{"name": 1' + b"0" * 5000 + b"}",
-        b"[" * 100_000,
+        b"[" * 10_000,
     ],
 )
 async def test_what_is_not_a_json_object_is_400(acme: httpx2.AsyncClient, body: bytes) -> None:

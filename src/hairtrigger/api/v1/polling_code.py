@@ -39,7 +39,7 @@ class DryRun(Body):
         None, description="Its code, inputs, connection and time are used, and its events are known already."
     )
     inputs: dict[str, Any] | None = None
-    secrets: dict[str, Secret] | None = Field(None, description="Instead of a connection's.")
+    secrets: dict[str, Secret] | None = Field(None, max_length=5000, description="Instead of a connection's.")
     connection_id: UUID | None = Field(None, description="One to the code's integration.")
     last_poll_time: Instant | None = Field(
         None, description="Default: the project trigger's last poll, or when it was enabled, or a day ago."
@@ -66,7 +66,7 @@ class HttpHeader(BaseModel):
 
 class HttpExchange(BaseModel):
     method: str
-    url: str
+    url: str = Field(description="Its beginning.")
     request_headers: list[HttpHeader]
     request_body: str = Field(description="Its beginning.")
     request_bytes: int
@@ -77,6 +77,7 @@ class HttpExchange(BaseModel):
     response_headers: list[HttpHeader]
     response_body: str = Field(description="Its beginning.")
     response_bytes: int
+    headers_left_out: int = Field(description="Headers of the request and the response that are too many to be shown.")
     error: str | None
     reason: str | None = Field(description="Why there was no answer, for the operator only.")
 

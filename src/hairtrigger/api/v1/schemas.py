@@ -155,12 +155,12 @@ class NewSecret(BaseModel):
 class ConnectionCreate(Body):
     provider_id: str
     name: Name = "Unnamed connection"
-    secrets: dict[str, Secret] = Field(description="Write-only. Which ones depends on the provider.")
+    secrets: dict[str, Secret] = Field(max_length=5000, description="Write-only. Which ones depends on the provider.")
 
 
 class ConnectionUpdate(Body):
     name: Name | None = None
-    secrets: dict[str, Secret] | None = Field(None, description="Replaces all of them.")
+    secrets: dict[str, Secret] | None = Field(None, max_length=5000, description="Replaces all of them.")
 
 
 class Connection(BaseModel):

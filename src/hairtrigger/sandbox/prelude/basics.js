@@ -2,9 +2,16 @@
 // parameters are the host's hooks. It runs once, when the image is made; its memory is copied into every poll.
 //
 // The hooks live in that closure and nowhere else: never store one in an object or hand one to a function, for polling
-// code owns every prototype. The function returns the entries the host calls. The entries use the built-ins kept here,
-// so that replaced ones change a poll's own result at most.
+// code may change what it likes. The function returns the entries the host calls. What these files stand on, code cannot
+// take away: the names of the built-ins are kept here, and globals.js locks the built-ins themselves.
 
+const {
+  Array, ArrayBuffer, BigInt, BigInt64Array, BigUint64Array, Boolean, DataView, Date, DOMException, Error, EvalError,
+  Float16Array, Float32Array, Float64Array, Function, Int8Array, Int16Array, Int32Array, Iterator, JSON, Map, Math,
+  Number, Object, Promise, RangeError, ReferenceError, Reflect, RegExp, Set, SharedArrayBuffer, String, Symbol,
+  SyntaxError, TypeError, URIError, Uint8Array, Uint8ClampedArray, Uint16Array, Uint32Array, WeakMap, WeakRef, WeakSet,
+  atob, btoa, decodeURIComponent, encodeURIComponent, isNaN, parseFloat, parseInt, queueMicrotask,
+} = globalThis;
 const { parse, stringify } = JSON;
 const { isArray } = Array;
 const { apply, ownKeys } = Reflect;
@@ -71,18 +78,19 @@ let isStamped;
 {
   const Itself = function (face) { return face; };
   class Stamped extends Itself {
+    #kind;
     #record;
-    constructor(face, record) {
+    constructor(face, kind, record) {
       super(face);
+      this.#kind = kind;
       this.#record = record;
     }
     static {
       stamp = (face, kind, record) => {
-        record.kind = kind;
-        new Stamped(face, record);
+        new Stamped(face, kind, record);
         return record;
       };
-      isStamped = (face, kind) => isObject(face) && #record in face && face.#record.kind === kind;
+      isStamped = (face, kind) => isObject(face) && #record in face && face.#kind === kind;
       it = (face, kind) => {
         if (!isStamped(face, kind)) throw new TypeError("Illegal invocation");
         return face.#record;

@@ -87,7 +87,7 @@ function shown(value, room) {
 function formatted(values, room) {
   const [first, ...rest] = values;
   if (typeof first !== "string" || rest.length === 0 || !first.includes("%")) return values;
-  const text = first.slice(0, room.left).replace(/%[sdifoOcj%]/g, (specifier) => {
+  const text = first.replace(/%[sdifoOcj%]/g, (specifier) => {
     if (specifier === "%%") return "%";
     if (rest.length === 0) return specifier;
     const value = rest.shift();

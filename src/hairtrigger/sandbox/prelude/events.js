@@ -107,7 +107,7 @@ class PromiseRejectionEvent extends Event {
 }
 
 function listenerOptions(options) {
-  if (!isObject(options)) return { capture: !!options };
+  if (!isObject(options)) return { capture: !!options, once: false, passive: false, signal: undefined };
   const { capture, once, passive, signal } = options;
   if (signal !== undefined && !isAbortSignal(signal)) throw new TypeError("signal is no AbortSignal");
   return { capture: !!capture, once: !!once, passive: !!passive, signal };
@@ -185,7 +185,9 @@ class EventTarget {
       const callback = function (face) {
         if (typeof made.value === "function" && apply(made.value, this, [face]) === false) face.preventDefault();
       };
-      made.listener = { type, callback, capture: false };
+      made.listener = {
+        type, callback, capture: false, once: false, passive: false, signal: undefined, removed: false,
+      };
       target.#listeners.push(made.listener);
     };
   }

@@ -1,0 +1,230 @@
+"""The process that parses foreign bytes, as a program of its own.
+
+It reads nothing of what it is given. For each parse it forks, and the fork parses: so every parse begins with the same
+clean memory, is limited and ended alone, and leaves nothing to the next one, which may be another organisation's.
+"""
+
+import ctypes
+import encodings
+import gc
+import importlib
+import json
+import math
+import os
+import pkgutil
+import resource
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from enum import IntEnum
+from importlib.machinery import BuiltinImporter
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+from pydantic_core import to_json
+
+from hairtrigger.domain.errors import HairtriggerError
+
+Read = Callable[..., Iterable[Any]]
+
+REQUEST = struct.Struct(">II")  # the lengths of a head of JSON and of the bytes to parse
+ANSWER = struct.Struct(">BId")  # the ending, the length of what was said, seconds of CPU
+READY = b"+"
+
+_AT_ONCE = 256 * 1024
+_NOBODY = 65534
+_DEATH_SIGNAL = 1
+_OUT = 3
+_MOST_DESCRIPTORS = 1 << 20
+_MORE_CPU = 1  # seconds beyond the limit of a parse, should it have taken off the limit
+_LAST_WORDS = 500
+_NICENESS = 5
+
+
+class Ending(IntEnum):
+    """How a parse ended. Those below `CPU` are what the parse itself said at its exit."""
+
+    DONE = 0
+    REFUSED = 1
+    MEMORY = 2
+    BROKEN = 3
+    CPU = 4
+    WALL = 5
+    RESULT = 6
+    CRASHED = 7
+
+
+class Limits(NamedTuple):
+    """Of one parse."""
+
+    cpu: float = 10  # seconds
+    wall: float = 30  # seconds
+    memory: int = 512 * 1024 * 1024  # bytes, beside what the process had before
+    result: int = 32 * 1024 * 1024  # bytes of JSON
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class Job(NamedTuple):
+    parser: str  # "module:function"
+    hints: dict[str, str]
+    data: bytes
+
+
+class Answer(NamedTuple):
+    ending: Ending
+    said: bytes
+    cpu: float
+
+
+_ENDED_BY: Mapping[int, Ending] = {signal.SIGPROF: Ending.CPU, signal.SIGXCPU: Ending.CPU, signal.SIGALRM: Ending.WALL}
+
+
+def main(descriptor: int, limits: Limits) -> None:
+    """Parses what comes over the connection until its other end is closed."""
+    _stay_out_of_signals()
+    _die_with_parent()
+    _load_what_is_loaded_late()
+    connection = socket.socket(fileno=descriptor)
+    requests = connection.makefile("rb")
+    connection.sendall(READY)
+    with suppress(ConnectionError):
+        while head := requests.read(REQUEST.size):
+            length, size = REQUEST.unpack(head)
+            told = json.loads(requests.read(length))
+            job = Job(told["parser"], told["hints"], requests.read(size))
+            ending, said, cpu = _answer(job, limits)
+            connection.sendall(ANSWER.pack(ending, len(said), cpu) + said)
+
+
+def _load_what_is_loaded_late() -> None:
+    """A parse opens no files, so that it finds no modules."""
+    to_json({"": None})
+    for module in pkgutil.iter_modules(encodings.__path__):
+        with suppress(ImportError):  # those of another operating system
+            importlib.import_module(f"encodings.{module.name}")
+
+
+def _stay_out_of_signals() -> None:
+    """A stop is told by closing the connection: a terminal and a supervisor tell every process of the service."""
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)
+    for ending in _ENDED_BY:
+        signal.signal(ending, signal.SIG_DFL)
+
+
+def _die_with_parent() -> None:
+    """Where the system can do that; elsewhere the closed connection and the limits of a parse end the process."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
+
+
+def _answer(job: Job, limits: Limits) -> Answer:
+    read = _function(job.parser)
+    ours, theirs = os.pipe()
+    own_id = os.getpid()
+    child = os.fork()
+    if child == 0:
+        _parse(read, job, theirs, limits, own_id)
+    os.close(theirs)
+    said = _all_of(ours, limits.result)
+    os.close(ours)
+    if said is None:
+        os.kill(child, signal.SIGKILL)
+    _, status, used = os.wait4(child, 0)
+    ending = Ending.RESULT if said is None else _ending(status)
+    return Answer(ending, said if said and ending <= Ending.BROKEN else b"", used.ru_utime + used.ru_stime)
+
+
+def _function(name: str) -> Read:
+    """The function of this name. Its module is loaded before the fork, so that it is loaded once."""
+    module, _, function = name.partition(":")
+    if module not in sys.modules:
+        importlib.import_module(module)
+        gc.collect()
+        gc.freeze()  # a collection in the fork does not copy what was there before
+    found: Read = getattr(sys.modules[module], function)
+    return found
+
+
+def _all_of(pipe: int, most: int) -> bytes | None:
+    """What comes out of the pipe until its end, or None if that is too much."""
+    said = bytearray()
+    while part := os.read(pipe, _AT_ONCE):
+        said += part
+        if len(said) > most:
+            return None
+    return bytes(said)
+
+
+def _ending(status: int) -> Ending:
+    if os.WIFSIGNALED(status):
+        return _ENDED_BY.get(os.WTERMSIG(status), Ending.CRASHED)
+    code = os.WEXITSTATUS(status)
+    return Ending(code) if code <= Ending.BROKEN else Ending.CRASHED
+
+
+def _parse(read: Read, job: Job, out: int, limits: Limits, parent: int) -> NoReturn:
+    """Parses in this process, the fork, and ends it."""
+    ending = Ending.CRASHED
+    try:
+        _enclose(out, limits)
+        _die_with_parent()
+        if os.getppid() == parent:
+            ending = _say(read, job)
+    finally:
+        os._exit(ending)
+
+
+def _enclose(out: int, limits: Limits) -> None:
+    """Leave this process what it needs to parse: no files, no network, no processes, no more code, and limits.
+
+    The timers count from now on, and their signals end the process whatever it is doing.
+    """
+    sys.meta_path[:] = [BuiltinImporter]  # else an import that finds nothing is an error of the file system
+    resources = {
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_FSIZE: 0,
+        resource.RLIMIT_NPROC: 0,
+        resource.RLIMIT_CPU: math.ceil(limits.cpu) + _MORE_CPU,
+        resource.RLIMIT_NOFILE: 0,
+    }
+    if sys.platform == "linux":
+        pages, *_ = Path("/proc/self/statm").read_text().split()
+        resources[resource.RLIMIT_AS] = int(pages) * resource.getpagesize() + limits.memory
+    os.nice(_NICENESS)  # the service goes first
+    os.dup2(1, 0)  # /dev/null
+    os.dup2(1, 2)
+    os.dup2(out, 3)
+    os.closerange(4, _MOST_DESCRIPTORS)
+    if os.geteuid() == 0:
+        with suppress(OSError):  # root of a container may not
+            os.setgroups([])
+            os.setgid(_NOBODY)
+            os.setuid(_NOBODY)
+    for limit, most in resources.items():
+        _, hard = resource.getrlimit(limit)
+        value = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(limit, (value, value))
+    signal.setitimer(signal.ITIMER_PROF, limits.cpu)
+    signal.setitimer(signal.ITIMER_REAL, limits.wall)
+
+
+def _say(read: Read, job: Job) -> Ending:
+    """Says a record a line, as JSON, and at last why there are no more if that is so."""
+    with open(_OUT, "wb", closefd=False) as out:
+        try:
+            out.writelines(to_json(record) + b"\n" for record in read(job.data, **job.hints))
+        except HairtriggerError as error:
+            out.write(to_json(error.message[:_LAST_WORDS]))
+            return Ending.REFUSED
+        except MemoryError:
+            return Ending.MEMORY
+        except Exception as error:  # noqa: BLE001 any may come of foreign bytes
+            out.write(to_json(f"{type(error).__name__}: {error!s:.{_LAST_WORDS}}"))
+            return Ending.BROKEN
+    return Ending.DONE

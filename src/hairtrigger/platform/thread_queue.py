@@ -1,0 +1,47 @@
+"""Costly work in threads: few at a time, and a short queue before them that is bounded in number and in time."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TypeVar
+
+from anyio import to_thread
+
+from hairtrigger.domain.errors import RateLimited
+
+_Result = TypeVar("_Result")
+
+
+class ThreadQueue:
+    """Runs `at_once` functions at a time.
+
+    Raises `RateLimited` for what would wait behind too many, or has waited too long.
+    """
+
+    def __init__(
+        self, at_once: int, waiting: int, patience: timedelta, refusal: str = "Too much is asked for at once."
+    ) -> None:
+        self._places = at_once + waiting
+        self._free = asyncio.Semaphore(at_once)
+        self._patience = patience
+        self._refusal = refusal
+
+    async def run(self, function: Callable[[], _Result]) -> _Result:
+        if self._places == 0:
+            raise RateLimited(self._refusal, retry_after=self._patience)
+        self._places -= 1
+        try:
+            await self._turn()
+            try:
+                return await to_thread.run_sync(function)  # a thread can't be stopped: the turn ends when it does
+            finally:
+                self._free.release()
+        finally:
+            self._places += 1
+
+    async def _turn(self) -> None:
+        try:
+            async with asyncio.timeout(self._patience.total_seconds()):
+                await self._free.acquire()
+        except TimeoutError as error:
+            raise RateLimited(self._refusal, retry_after=self._patience) from error

@@ -1,0 +1,34 @@
+"""Long work on the event loop, in slices: a generator that yields after each small piece, and returns the result."""
+
+import asyncio
+from collections.abc import Generator
+from time import perf_counter
+from typing import TypeVar
+
+_SECONDS = 0.002
+
+Result = TypeVar("Result")
+Work = Generator[None, None, Result]
+
+
+def at_once(work: Work[Result]) -> Result:
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+
+
+async def in_slices(work: Work[Result]) -> Result:
+    """Do the work, and let the event loop go on every few milliseconds."""
+    until = perf_counter() + _SECONDS
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+        if perf_counter() >= until:
+            await asyncio.sleep(0)
+            until = perf_counter() + _SECONDS

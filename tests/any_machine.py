@@ -1,0 +1,81 @@
+"""Runs the tests as other machines would: one four times as fast, one a third as fast, and one that is busy.
+
+`./dev poe any-machine`, or with paths and options for pytest: `./dev poe any-machine tests/sandbox -x`. No test's
+outcome may depend on the machine. Fast and slow are told by the CPU limits of polling code, which are scaled; busy is
+one core that the tests share with three processes that never rest.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+
+from tests.support.speed import VARIABLE
+
+SPINNERS = 3
+_SIDE_BY_SIDE = ("-n", "2", "--dist", "worksteal")
+_SPIN = "import os, sys\nwhile os.getppid() == int(sys.argv[1]): pass"  # it ends when this process does, however
+
+
+def main(arguments: Sequence[str]) -> int:
+    runs: dict[str, Callable[[], list[str]]] = {
+        "fast": lambda: failures([*_SIDE_BY_SIDE, *arguments], {VARIABLE: "4"}),
+        "slow": lambda: failures([*_SIDE_BY_SIDE, *arguments], {VARIABLE: str(1 / 3)}),
+        "busy": lambda: busy(arguments),
+    }
+    failed: dict[str, list[str]] = {}
+    for name, run in runs.items():
+        print(f"--- {name}", flush=True)
+        failed[name] = run()
+    print("---")
+    for name, tests in failed.items():
+        print(f"{name}: {len(tests)} failed" if tests else f"{name}: passed")
+        print(*(f"  {test}\n" for test in tests), sep="", end="")
+    return 1 if any(failed.values()) else 0
+
+
+def busy(arguments: Sequence[str]) -> list[str]:
+    with on_one_core(), spinning():
+        return failures(arguments, {})
+
+
+def failures(arguments: Sequence[str], environment: Mapping[str, str]) -> list[str]:
+    """Run pytest, and return the tests that failed; or what its exit code was, if it named none."""
+    command = [sys.executable, "-m", "pytest", "-rfE", *arguments]
+    named = []
+    with subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True) as pytest:
+        assert pytest.stdout
+        for line in pytest.stdout:
+            print(line, end="", flush=True)
+            if line.startswith(("FAILED ", "ERROR ")):
+                named.append(line.strip())
+    return named or ([f"pytest ended with {pytest.returncode}"] if pytest.returncode else [])
+
+
+@contextmanager
+def on_one_core() -> Iterator[None]:
+    """All processes that begin meanwhile are kept there, too."""
+    if sys.platform != "linux":
+        print("Processes can be kept on one core on Linux only: here the tests share all of them.")
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def spinning() -> Iterator[None]:
+    with ExitStack() as stack:
+        for _ in range(SPINNERS):
+            spinner = stack.enter_context(subprocess.Popen([sys.executable, "-c", _SPIN, str(os.getpid())]))
+            stack.callback(spinner.kill)
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,96 @@
+import asyncio
+from asyncio import Event, Task
+
+import pytest
+
+from hairtrigger.platform.shares import Shares
+
+pytestmark = pytest.mark.anyio
+
+
+class Crowd:
+    """Tenants that enter when they may and stay until they are told to leave."""
+
+    def __init__(self, shares: Shares) -> None:
+        self.shares = shares
+        self.inside: list[str] = []
+        self._leave: dict[str, Event] = {}
+        self.tasks: dict[str, Task[None]] = {}
+
+    async def come(self, *names: str) -> None:
+        """`a1`, `a2` are of the tenant `a`."""
+        for name in names:
+            self._leave[name] = Event()
+            self.tasks[name] = asyncio.ensure_future(self._stay(name))
+        await settled()
+
+    async def _stay(self, name: str) -> None:
+        async with self.shares.place(name[0]):
+            self.inside.append(name)
+            try:
+                await self._leave[name].wait()
+            finally:
+                self.inside.remove(name)
+
+    async def leave(self, name: str) -> None:
+        self._leave[name].set()
+        await settled()
+
+    async def give_up(self, name: str) -> None:
+        self.tasks[name].cancel()
+        await settled()
+
+
+async def settled() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_a_tenant_has_no_more_than_its_share_although_places_are_free() -> None:
+    crowd = Crowd(Shares(3, of_one=2))
+    await crowd.come("a1", "a2", "a3", "b1")
+
+    assert crowd.inside == ["a1", "a2", "b1"]
+
+
+async def test_those_that_wait_take_turns_by_tenant() -> None:
+    crowd = Crowd(Shares(1, of_one=1))
+    await crowd.come("a0", "a1", "a2", "a3", "b1", "b2", "c1")
+    order = []
+    for _ in range(7):
+        [name] = crowd.inside
+        order.append(name)
+        await crowd.leave(name)
+
+    assert order == ["a0", "a1", "b1", "c1", "a2", "b2", "a3"]
+
+
+async def test_a_place_that_the_next_tenant_may_not_have_goes_to_one_after_it() -> None:
+    crowd = Crowd(Shares(2, of_one=1))
+    await crowd.come("a1", "b1", "a2", "c1")
+    await crowd.leave("b1")
+
+    assert crowd.inside == ["a1", "c1"]
+
+
+async def test_one_that_gives_up_waiting_is_passed_over() -> None:
+    crowd = Crowd(Shares(1, of_one=1))
+    await crowd.come("a1", "b1", "c1")
+    await crowd.give_up("b1")
+    await crowd.leave("a1")
+
+    assert crowd.inside == ["c1"]
+
+
+async def test_one_that_gives_up_at_the_moment_it_may_enter_passes_the_place_on() -> None:
+    crowd = Crowd(Shares(1, of_one=1))
+    await crowd.come("a1", "b1", "c1")
+    crowd._leave["a1"].set()
+    while crowd.inside:
+        await asyncio.sleep(0)
+    await crowd.give_up("b1")
+
+    assert crowd.inside == ["c1"]
+    await crowd.leave("c1")
+    await crowd.come("d1")
+    assert crowd.inside == ["d1"]

@@ -1,0 +1,29 @@
+"""A machine of another speed, as far as polling code can tell: its CPU limits are so many times as long.
+
+`./dev poe any-machine` sets the variable; nothing outside the tests reads it.
+"""
+
+import os
+
+VARIABLE = "TESTS_SPEED"
+SPEED = float(os.environ.get(VARIABLE, "1"))
+
+_FASTER = """
+from hairtrigger.sandbox.guest import Guest
+plain = Guest.__init__
+def scaled(self, machine, hooks, cpu, *rest):
+    plain(self, machine, hooks, cpu * {speed}, *rest)
+Guest.__init__ = scaled
+"""
+_FIRST = "from hairtrigger.sandbox import worker\n"
+
+
+def scaled(program: str, speed: float) -> str:
+    """Return the program of a sandbox's worker with other CPU limits than it is told."""
+    assert _FIRST in program
+    return program.replace(_FIRST, _FASTER.format(speed=speed) + _FIRST)
+
+
+def settings(speed: float) -> dict[str, str]:
+    """Return what the environment of a whole service says of the same."""
+    return {} if speed == 1 else {"HAIRTRIGGER_SANDBOX_CPU_MILLISECONDS": str(round(250 * speed))}
