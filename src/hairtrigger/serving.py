@@ -45,7 +45,7 @@ async def run(settings: Settings, listener: socket.socket, *, demo: bool) -> Non
                 app.asgi,
                 settings.patience,
                 settings.stop_within,
-                room=settings.max_receiving_bytes,
+                room=settings.room,
                 proxies=settings.trusted_proxies,
             )
             stopping = _stop_signals()

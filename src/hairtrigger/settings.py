@@ -129,8 +129,8 @@ class Settings(BaseSettings):
     max_receiving_bytes: int = Field(
         64 * MEBIBYTE,
         ge=32 * MEBIBYTE,
-        description="The size of all requests that are being received or answered, per process. Whoever sends most is "
-        "answered with 503 when it is reached.",
+        description="The size of all requests that are being received or answered, per process, and not less than two "
+        "of the largest bodies. When it is reached, those of the address that sends most are answered with 503.",
     )
     trusted_proxies: list[IPv4Network | IPv6Network] = Field(
         default_factory=_this_machine,
@@ -228,13 +228,6 @@ class Settings(BaseSettings):
             raise ValueError(f"{given} is less than {PREFIX}EVENT_DAYS, {events}: attempts tell what was delivered")
         return given
 
-    @field_validator("max_receiving_bytes")
-    @classmethod
-    def _room_for_a_body(cls, given: int, others: ValidationInfo) -> int:
-        if given < 2 * (body := others.data.get("max_body_bytes", 0)):
-            raise ValueError(f"{given} is less than twice {PREFIX}MAX_BODY_BYTES, {body}")
-        return given
-
     @field_validator("egress_connect_to")
     @classmethod
     def _places(cls, given: dict[str, str]) -> dict[str, str]:
@@ -300,6 +293,11 @@ class Settings(BaseSettings):
             body=timedelta(seconds=self.body_seconds),
             answer=timedelta(seconds=self.answer_seconds),
         )
+
+    @property
+    def room(self) -> int:
+        """In bytes, for requests that are being received or answered."""
+        return max(self.max_receiving_bytes, 2 * self.max_body_bytes)
 
     @property
     def lease(self) -> timedelta:

@@ -10,10 +10,13 @@ from tempfile import TemporaryDirectory
 
 import asyncpg
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import make_url, text
 
 from hairtrigger.domain.errors import Unavailable
+from hairtrigger.main import running
 from hairtrigger.platform.postgres import embedded
+from hairtrigger.settings import Settings
 from hairtrigger.store import events, partitions, requests
 from hairtrigger.store.database import DatabaseUnreachable, Store, open_store
 from hairtrigger.store.events import Event
@@ -198,6 +201,16 @@ async def test_nothing_is_acknowledged_from_the_moment_that_the_server_stops_to_
                 return False
 
         await until(stored)
+
+
+async def test_the_service_does_not_start_with_a_server_that_does_not_write_to_disk(url: str, tmp_path: Path) -> None:
+    await tell(url, "ALTER SYSTEM SET fsync = off")
+    settings = Settings(database_url=SecretStr(url), data_dir=tmp_path, sandbox_workers=1)
+    with pytest.raises(DatabaseUnreachable, match="fsync off"):
+        async with running(settings):
+            pytest.fail("it started")
+    async with running(settings.model_copy(update={"database_without": ["fsync"]})) as service:
+        assert await service.store.writable()
 
 
 async def test_tables_that_a_crash_would_empty_are_refused(url: str) -> None:

@@ -39,7 +39,7 @@ _passwords = PasswordHash.recommended()
 
 def _turns() -> ThreadQueue:
     """For hashes of passwords, which need 64 MiB each."""
-    return ThreadQueue(2, waiting=16, patience=timedelta(seconds=5), refusal="Too many log in at once. Try again.")
+    return ThreadQueue(2, waiting=16, patience=timedelta(seconds=10), refusal="Too many log in at once. Try again.")
 
 
 @dataclass(frozen=True)
