@@ -28,13 +28,14 @@ from bench.machine import cpu_seconds, observed
 from bench.pace import Pace, Paced, put
 from bench.programs import program, service, worker
 from bench.report import Figure, options, tell
+from hairtrigger.domain.caller import SCOPES, Caller
 from hairtrigger.domain.ids import new_id
 from hairtrigger.domain.target import WorkflowTarget
 from hairtrigger.first_start import EMAIL
 from hairtrigger.platform.clock import SystemClock
 from hairtrigger.platform.postgres import embedded
 from hairtrigger.platform.vault import Vault
-from hairtrigger.services.accounts import SCOPES, Accounts, Caller
+from hairtrigger.services.accounts import Accounts
 from hairtrigger.services.projects import Projects
 from hairtrigger.services.secrets import Secrets
 from hairtrigger.settings import Settings

@@ -21,11 +21,11 @@ from sqlalchemy import text
 
 from bench.machine import observed
 from bench.report import Figure, options, tell
+from hairtrigger.domain.caller import SCOPES, Caller
 from hairtrigger.kit.trigger import Provider
 from hairtrigger.platform.clock import SystemClock
 from hairtrigger.platform.postgres import embedded
 from hairtrigger.providers import CATALOGUE
-from hairtrigger.services.accounts import SCOPES, Caller
 from hairtrigger.services.catalogue import Owned, catalogue_of
 from hairtrigger.services.explaining import Explaining
 from hairtrigger.services.health import Diagnosis

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from hairtrigger.credentials import Credentials
+from hairtrigger.domain.caller import INTEGRATION_API, TRIGGER_API, Caller
 from hairtrigger.domain.target import LogTarget
 from hairtrigger.main import Application
-from hairtrigger.services.accounts import INTEGRATION_API, TRIGGER_API, Caller
 
 EMAIL = "admin@localhost.localdomain"
 _KEYS = ("First key", "Command line")

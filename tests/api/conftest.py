@@ -14,8 +14,8 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import SecretStr
 
+from hairtrigger.domain.caller import SCOPES, Caller
 from hairtrigger.main import Application, running
-from hairtrigger.services.accounts import SCOPES, Caller
 from hairtrigger.settings import Settings
 from tests.support.servers import Server, answering, serving
 

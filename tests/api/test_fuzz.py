@@ -29,8 +29,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from hairtrigger.domain.caller import SCOPES, Caller
 from hairtrigger.main import Application, running
-from hairtrigger.services.accounts import SCOPES, Caller
 from hairtrigger.settings import Settings
 from tests.support.documents import integrations_document, own_document, projects_document
 from tests.support.waiting import PATIENCE

@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from hairtrigger.services.accounts import INTEGRATION_API, SCOPES, TRIGGER_API
+from hairtrigger.domain.caller import INTEGRATION_API, SCOPES, TRIGGER_API
 from tests.api.conftest import Tenant
 from tests.support.documents import integrations_document, own_document, projects_document
 from tests.support.waiting import until

@@ -15,8 +15,8 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import text
 
+from hairtrigger.domain.caller import ASSISTANT_API, INTEGRATION_API, SCOPES, TRIGGER_API
 from hairtrigger.main import Application
-from hairtrigger.services.accounts import ASSISTANT_API, INTEGRATION_API, SCOPES, TRIGGER_API
 from tests.api.conftest import PASSWORD, Tenant
 from tests.support.documents import integrations_document, own_document, projects_document
 from tests.support.servers import Server, answering, serving

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from hairtrigger.api.v1.polling_code import declarations
-from hairtrigger.services.accounts import INTEGRATION_API, TRIGGER_API
+from hairtrigger.domain.caller import INTEGRATION_API, TRIGGER_API
 from tests.api.conftest import Tenant
 from tests.support.servers import answering, serving
 

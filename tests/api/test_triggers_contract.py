@@ -20,9 +20,9 @@ import uvicorn
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
+from hairtrigger.domain.caller import ASSISTANT_API, INTEGRATION_API, TRIGGER_API
 from hairtrigger.main import Application
 from hairtrigger.platform import telemetry
-from hairtrigger.services.accounts import ASSISTANT_API, INTEGRATION_API, TRIGGER_API
 from tests.api.conftest import SLACK_SECRET, Tenant
 from tests.support.documents import projects_document
 from tests.support.servers import answering, serving

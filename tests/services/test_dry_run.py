@@ -12,13 +12,13 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text
 
+from hairtrigger.domain.caller import TRIGGER_API
 from hairtrigger.domain.errors import Forbidden, Invalid, NotFound, NotReady, RateLimited
 from hairtrigger.domain.integration import AuthField, InputField
 from hairtrigger.platform.egress import Egress, EgressPolicy
 from hairtrigger.platform.vault import Vault
 from hairtrigger.sandbox.code import PollErrorKind
 from hairtrigger.sandbox.host import Sandbox
-from hairtrigger.services.accounts import TRIGGER_API
 from hairtrigger.services.dry_run import Asked, DryRuns
 from hairtrigger.services.integrations import AuthDraft, Integrations, TriggerDraft
 from hairtrigger.services.user_triggers import UserTriggers

@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from hairtrigger.domain.caller import SCOPES, Caller
 from hairtrigger.domain.errors import NotFound, ProviderFailed
 from hairtrigger.domain.outcome import Code, Failure, Kind
 from hairtrigger.domain.retry import DELAYS
@@ -13,7 +14,6 @@ from hairtrigger.domain.rhythm import next_beat
 from hairtrigger.domain.target import Sent
 from hairtrigger.platform.vault import Vault
 from hairtrigger.providers import github, schedule, webhook
-from hairtrigger.services.accounts import SCOPES, Caller
 from hairtrigger.services.history import History
 from hairtrigger.store import triggers
 from hairtrigger.store.database import Store

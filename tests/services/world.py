@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 from pydantic_core import from_json
 
+from hairtrigger.domain.caller import SCOPES, Caller
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.domain.target import LogTarget
 from hairtrigger.kit.http import Http, Reply
@@ -17,7 +18,6 @@ from hairtrigger.kit.trigger import Provider
 from hairtrigger.platform.parsers import Parsers
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
-from hairtrigger.services.accounts import SCOPES, Caller
 from hairtrigger.services.calls import Calls
 from hairtrigger.services.catalogue import Owned, UserProviders, catalogue_of
 from hairtrigger.services.claiming import Claiming

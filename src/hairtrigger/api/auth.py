@@ -8,8 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hairtrigger.api.bodies import BoundedRequest, Handler
+from hairtrigger.domain.caller import TRIGGER_API, Caller
 from hairtrigger.domain.errors import Unauthenticated
-from hairtrigger.services.accounts import TRIGGER_API, Accounts, Caller
+from hairtrigger.services.accounts import Accounts
 
 oauth2 = OAuth2PasswordBearer(tokenUrl="token", auto_error=False, scheme_name="OAuth2PasswordBearer")
 

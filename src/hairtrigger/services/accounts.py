@@ -16,6 +16,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 from pwdlib import PasswordHash
 
+from hairtrigger.domain.caller import SCOPES, Caller
 from hairtrigger.domain.errors import Conflict, Forbidden, Invalid, Issue, NotFound, Unauthenticated
 from hairtrigger.domain.ids import new_id
 from hairtrigger.platform.clock import Clock
@@ -24,11 +25,6 @@ from hairtrigger.services.guessing import Guessing
 from hairtrigger.store import accounts, upkeep
 from hairtrigger.store.accounts import ApiKey, Organization, User
 from hairtrigger.store.database import Store
-
-INTEGRATION_API = "INTEGRATION_API"  # the Integrations API
-ASSISTANT_API = "ASSISTANT_API"  # may list integrations
-TRIGGER_API = "TRIGGER_API"  # the Triggers API and /v1
-SCOPES = (INTEGRATION_API, ASSISTANT_API, TRIGGER_API)
 
 TOKEN_LIFE = timedelta(hours=12)
 _KEY_PREFIX = "htk_"
@@ -40,20 +36,6 @@ _passwords = PasswordHash.recommended()
 def _turns() -> ThreadQueue:
     """For hashes of passwords, which need 64 MiB each."""
     return ThreadQueue(2, waiting=16, patience=timedelta(seconds=10), refusal="Too many log in at once. Try again.")
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who a request speaks for. A user has every scope, a key has those it was made with."""
-
-    org_id: UUID
-    id: UUID
-    scopes: frozenset[str]
-    operator: bool = False
-
-    def require(self, *any_of: str) -> None:
-        if not self.scopes.intersection(any_of):
-            raise Forbidden(f"The API key needs the scope {' or '.join(any_of)}.")
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import Conflict, Invalid, Issue, NotFound
 from hairtrigger.domain.ids import new_id
 from hairtrigger.platform.clock import Clock
-from hairtrigger.services.accounts import Caller
 from hairtrigger.services.catalogue import Catalogue
 from hairtrigger.services.secrets import Secrets
 from hairtrigger.store import connections, triggers

@@ -13,6 +13,7 @@ from uuid import UUID
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from hairtrigger.domain.caller import INTEGRATION_API, Caller
 from hairtrigger.domain.errors import Invalid, Issue, NotFound, NotReady, RateLimited
 from hairtrigger.domain.event import bounded_key
 from hairtrigger.domain.instants import instant
@@ -29,7 +30,6 @@ from hairtrigger.sandbox.code import (
 )
 from hairtrigger.sandbox.redaction import Redaction, decoded
 from hairtrigger.sandbox.slices import in_slices
-from hairtrigger.services.accounts import INTEGRATION_API, Caller
 from hairtrigger.services.integrations import config_model, inputs_of, passwords_of
 from hairtrigger.services.secrets import Secrets
 from hairtrigger.services.user_triggers import NO_CODE, UserTriggers, drafts_of, event_type, last_poll_of

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import NotFound
 from hairtrigger.domain.event import bounded_key
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.platform.clock import Clock
-from hairtrigger.services.accounts import Caller
 from hairtrigger.services.health import Diagnosis, Health
 from hairtrigger.services.silence import Silence
 from hairtrigger.services.telling import Step, Story, Teller, event_step, outcome_step

@@ -7,6 +7,7 @@ from uuid import UUID
 import structlog
 from pydantic_core import to_json
 
+from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import HairtriggerError, Invalid, NotFound, NotReady
 from hairtrigger.domain.event import Draft
 from hairtrigger.domain.outcome import Code, Kind
@@ -14,7 +15,6 @@ from hairtrigger.domain.schedule import Missed, Schedule, due, upcoming
 from hairtrigger.kit.trigger import Scheduled
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
-from hairtrigger.services.accounts import Caller
 from hairtrigger.services.catalogue import Catalogue, config_of
 from hairtrigger.services.recording import event_from
 from hairtrigger.store import events, outcomes, polls, triggers

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import NotFound
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
-from hairtrigger.services.accounts import Caller
 from hairtrigger.store import events, history, replays
 from hairtrigger.store.database import Store
 from hairtrigger.store.events import Event

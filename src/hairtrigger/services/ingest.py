@@ -11,6 +11,7 @@ from uuid import UUID
 import structlog
 from pydantic_core import to_json
 
+from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import Broken, Invalid, Malformed, NotFound, Rejected, Unavailable
 from hairtrigger.domain.event import Draft
 from hairtrigger.domain.outcome import Code, Kind
@@ -18,7 +19,6 @@ from hairtrigger.kit.delivery import Request
 from hairtrigger.kit.handshake import Answer
 from hairtrigger.kit.trigger import App, AppWebhook, Delivery, Provider, Webhook
 from hairtrigger.platform.clock import Clock
-from hairtrigger.services.accounts import Caller
 from hairtrigger.services.catalogue import Catalogue, config_of
 from hairtrigger.services.receivers import Receivers
 from hairtrigger.services.recording import Recorder, event_from

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import AliasChoices, Field, FiniteFloat, create_model
 
+from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import Conflict, Invalid, Issue, NotFound
 from hairtrigger.domain.ids import new_id
 from hairtrigger.domain.integration import ActionField, AuthField, AuthType, InputField, OAuthClient
@@ -16,7 +17,6 @@ from hairtrigger.kit.trigger import PollingConfig
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.remembered import Remembered
 from hairtrigger.platform.vault import Vault
-from hairtrigger.services.accounts import Caller
 from hairtrigger.store import integrations, outcomes
 from hairtrigger.store.database import Store, Transaction
 from hairtrigger.store.integrations import ActionSummary, Icon, Integration, IntegrationAction, IntegrationTrigger

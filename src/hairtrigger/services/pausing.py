@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import NotFound
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
-from hairtrigger.services.accounts import Caller
 from hairtrigger.store import pauses, projects, triggers
 from hairtrigger.store.database import Store, Transaction
 from hairtrigger.store.pauses import Paused

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import structlog
 
+from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import (
     Conflict,
     CredentialsRefused,
@@ -27,7 +28,6 @@ from hairtrigger.domain.rhythm import AFTER_A_LOSS, AFTER_A_REFUSAL, LONGEST_WAI
 from hairtrigger.kit.trigger import Page, Polling, Question
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
-from hairtrigger.services.accounts import Caller
 from hairtrigger.services.calls import Calls
 from hairtrigger.services.catalogue import Catalogue
 from hairtrigger.services.claiming import Claimed, Claiming, Claims

@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Literal
 
+from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import Conflict, NotFound
 from hairtrigger.domain.ids import new_id
 from hairtrigger.domain.target import TargetConfig
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.vault import new_signing_secret
-from hairtrigger.services.accounts import Caller
 from hairtrigger.services.secrets import Secrets
 from hairtrigger.store import projects, triggers
 from hairtrigger.store.database import Store, Transaction

@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import Conflict, NotFound
 from hairtrigger.domain.ids import new_id
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
-from hairtrigger.services.accounts import Caller
 from hairtrigger.store import events, history, projects, replays, triggers
 from hairtrigger.store.database import Store, Transaction
 from hairtrigger.store.history import Status

@@ -6,10 +6,10 @@ from uuid import UUID
 
 from pydantic_core import from_json
 
+from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import NotFound, NotReady
 from hairtrigger.domain.event import Draft
 from hairtrigger.kit.trigger import Polling, Trigger
-from hairtrigger.services.accounts import Caller
 from hairtrigger.services.calls import Calls
 from hairtrigger.services.catalogue import Catalogue
 from hairtrigger.store import triggers

@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import Conflict, HairtriggerError, Invalid, Issue, NotFound, NotReady, ProviderFailed
 from hairtrigger.domain.ids import new_id
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.kit.trigger import AppWebhook, Polling, Provider, Question, Scheduled, Subscription, Trigger, Webhook
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.vault import new_signing_secret
-from hairtrigger.services.accounts import Caller
 from hairtrigger.services.calls import Calls
 from hairtrigger.services.catalogue import Catalogue, secret_params, validated
 from hairtrigger.services.removing import Removing

@@ -12,10 +12,10 @@ from uuid import UUID
 
 import structlog
 
+from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import NotFound, Unavailable
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.platform.clock import Clock
-from hairtrigger.services.accounts import Caller
 from hairtrigger.services.health import STALLS, Diagnosis, Health
 from hairtrigger.store import conditions, outcomes
 from hairtrigger.store.conditions import Condition, Finding, Status

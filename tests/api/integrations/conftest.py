@@ -16,9 +16,10 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from hairtrigger.api.integrations.app import integrations_app
+from hairtrigger.domain.caller import INTEGRATION_API, SCOPES, Caller
 from hairtrigger.domain.errors import Invalid, Issue
 from hairtrigger.platform.vault import Vault
-from hairtrigger.services.accounts import INTEGRATION_API, SCOPES, Accounts, Caller
+from hairtrigger.services.accounts import Accounts
 from hairtrigger.services.integrations import Integrations
 from hairtrigger.store import accounts as rows
 from hairtrigger.store.accounts import Organization

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import httpx2
 import pytest
 
-from hairtrigger.services.accounts import Caller
+from hairtrigger.domain.caller import Caller
 from hairtrigger.store import integrations
 from hairtrigger.store.database import Store
 

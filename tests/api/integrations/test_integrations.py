@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 import httpx2
 import pytest
 
+from hairtrigger.domain.caller import Caller
 from hairtrigger.platform.vault import Vault
-from hairtrigger.services.accounts import Caller
 from hairtrigger.store import connections, integrations
 from hairtrigger.store.connections import Connection
 from hairtrigger.store.database import Store

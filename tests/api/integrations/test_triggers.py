@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from hairtrigger.api.integrations.schemas import TriggerBody
+from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.domain.slug import utf16_length
-from hairtrigger.services.accounts import Caller
 from hairtrigger.store import outcomes, polls, triggers
 from hairtrigger.store.database import Store
 from hairtrigger.store.polls import Due, Progress

@@ -19,8 +19,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hairtrigger.api.auth import bearer_value
 from hairtrigger.api.bodies import BoundedRequest
+from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import RateLimited, Unauthenticated
-from hairtrigger.services.accounts import Accounts, Caller
+from hairtrigger.services.accounts import Accounts
 
 _NO_BROWSERS = "Browsers may not call this API: everybody could read your API key. Call it from a server."
 

@@ -8,8 +8,9 @@ from starlette.requests import ClientDisconnect, Request
 
 from hairtrigger.api.projects.responses import problems
 from hairtrigger.api.webhooks import read_delivery
+from hairtrigger.domain.caller import TRIGGER_API, Caller
 from hairtrigger.domain.errors import Malformed, NotFound
-from hairtrigger.services.accounts import TRIGGER_API, Accounts, Caller
+from hairtrigger.services.accounts import Accounts
 from hairtrigger.services.firing import Firing
 from hairtrigger.services.ingest import Ingest
 from hairtrigger.services.polling import Poller

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Depends, Security
 from hairtrigger.api.auth import Authenticator, authenticated_route, oauth2
 from hairtrigger.api.projects.responses import problems
 from hairtrigger.api.projects.schemas import OrganizationTrigger, ProjectTrigger, TestSamples, TriggerCreate
-from hairtrigger.services.accounts import Accounts, Caller
+from hairtrigger.domain.caller import Caller
+from hairtrigger.services.accounts import Accounts
 from hairtrigger.services.sampling import Sampling
 from hairtrigger.services.triggers import Triggers
 

@@ -21,9 +21,10 @@ from hairtrigger.api.v1 import (
 )
 from hairtrigger.api.v1.idempotency import idempotent_route
 from hairtrigger.api.v1.responses import Problem, problems
+from hairtrigger.domain.caller import Caller
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.vault import Vault
-from hairtrigger.services.accounts import Accounts, Caller
+from hairtrigger.services.accounts import Accounts
 from hairtrigger.services.connections import Connections
 from hairtrigger.services.dry_run import DryRuns
 from hairtrigger.services.explaining import Explaining

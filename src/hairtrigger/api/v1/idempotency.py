@@ -14,10 +14,10 @@ from starlette.responses import Response
 
 from hairtrigger.api.auth import Authenticator
 from hairtrigger.api.bodies import BoundedRequest, Handler
+from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import Conflict, Invalid, Unavailable
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.vault import Vault
-from hairtrigger.services.accounts import Caller
 from hairtrigger.store import idempotency
 from hairtrigger.store.database import Store
 

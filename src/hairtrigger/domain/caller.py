@@ -1,0 +1,25 @@
+"""The caller of a request, and what its credentials allow."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from hairtrigger.domain.errors import Forbidden
+
+INTEGRATION_API = "INTEGRATION_API"  # the Integrations API
+ASSISTANT_API = "ASSISTANT_API"  # may list integrations
+TRIGGER_API = "TRIGGER_API"  # the Triggers API and /v1
+SCOPES = (INTEGRATION_API, ASSISTANT_API, TRIGGER_API)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The organisation and the user or API key that a request comes from. A user has every scope."""
+
+    org_id: UUID
+    id: UUID
+    scopes: frozenset[str]
+    operator: bool = False
+
+    def require(self, *any_of: str) -> None:
+        if not self.scopes.intersection(any_of):
+            raise Forbidden(f"The API key needs the scope {' or '.join(any_of)}.")
