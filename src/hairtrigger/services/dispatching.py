@@ -16,6 +16,7 @@ from hairtrigger.domain.retry import delay_after_our_fault, delay_before
 from hairtrigger.domain.target import Outgoing, Sent, Target
 from hairtrigger.platform.batching import Batcher
 from hairtrigger.platform.clock import Clock
+from hairtrigger.platform.loops import every
 from hairtrigger.platform.wake import Wake
 from hairtrigger.services.triggers import Triggers
 from hairtrigger.store import deliveries, outcomes, triggers
@@ -143,12 +144,12 @@ class Dispatcher:
         return read
 
     async def _keep_leases(self) -> None:
-        while True:
-            await asyncio.sleep(self.lease.total_seconds() / 3)
-            if self._under_way:
-                with suppress(Unavailable):
-                    async with self.store.transaction() as tx:
-                        await deliveries.extend(tx, self._under_way, self.lease)
+        await every(self.lease / 3, "leases of deliveries", self._extend_leases, at_once=False)
+
+    async def _extend_leases(self) -> None:
+        if self._under_way:
+            async with self.store.transaction() as tx:
+                await deliveries.extend(tx, self._under_way, self.lease)
 
     async def _deliver(self, claimed: Claimed) -> None:
         try:

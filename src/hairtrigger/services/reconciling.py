@@ -8,8 +8,8 @@ import structlog
 
 from hairtrigger.domain.ids import new_id
 from hairtrigger.platform.clock import Clock
+from hairtrigger.platform.loops import repeat
 from hairtrigger.platform.wake import Wake
-from hairtrigger.services.ticking import repeat
 from hairtrigger.store import reconciliation, upkeep
 from hairtrigger.store.database import Store
 from hairtrigger.store.reconciliation import Step, Walk

@@ -5,7 +5,6 @@ counted and become one row at its end. What can't be stored at once, because the
 whose address it is, is only counted. What is counted when a process is killed is lost: it was never acknowledged.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ import structlog
 from hairtrigger.domain.errors import HairtriggerError, NotFound, TooLarge, Unavailable
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.platform.clock import Clock
+from hairtrigger.platform.loops import every
 from hairtrigger.store import outcomes, triggers
 from hairtrigger.store.database import Store, Transaction
 from hairtrigger.store.outcomes import Outcome
@@ -57,14 +57,8 @@ class Refusals:
             _add(self._counted, outcome)
 
     async def run(self) -> None:
-        while True:
-            await asyncio.sleep(_EVERY.total_seconds())
-            try:
-                await self.flush()
-            except Unavailable:
-                log.warning("database away, refusals are counted on")
-            except Exception:
-                log.exception("loop broke, it goes on", loop="refusals")
+        """Flush for ever. While the database is away refusals are counted on."""
+        await every(_EVERY, "refusals", self.flush, at_once=False)
 
     async def flush(self) -> None:
         """Records what has been counted and begins a new minute. What can't be stored now is kept for the next."""

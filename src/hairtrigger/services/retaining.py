@@ -14,7 +14,7 @@ import structlog
 
 from hairtrigger.domain.errors import Unavailable
 from hairtrigger.platform.clock import Clock
-from hairtrigger.services.ticking import repeat
+from hairtrigger.platform.loops import repeat
 from hairtrigger.store import idempotency, partitions, retention, upkeep
 from hairtrigger.store.database import Store, Transaction
 from hairtrigger.store.partitions import ATTEMPT, EVENT, OUTCOME

@@ -10,6 +10,7 @@ import structlog
 
 from hairtrigger.domain.errors import Unavailable
 from hairtrigger.platform.clock import Clock
+from hairtrigger.platform.loops import every, repeat
 from hairtrigger.platform.wake import Wake
 from hairtrigger.services.claiming import Claimed
 from hairtrigger.services.firing import Firing
@@ -62,9 +63,9 @@ class Ticking:
             tasks.create_task(self._when_due("retries", self._requeue))
             tasks.create_task(self._when_due("removals", self._remove))
             tasks.create_task(self._when_due("replays", self.replaying.run_due))
-            tasks.create_task(_every(timedelta(seconds=1), "pauses", self.pausing.settle))
-            tasks.create_task(_every(timedelta(seconds=2), "lanes", self._let_in))
-            tasks.create_task(_every(timedelta(minutes=1), "counts of lanes", self._recount))
+            tasks.create_task(every(timedelta(seconds=1), "pauses", self.pausing.settle))
+            tasks.create_task(every(timedelta(seconds=2), "lanes", self._let_in))
+            tasks.create_task(every(timedelta(minutes=1), "counts of lanes", self._recount))
 
     async def drain(self, at_most: timedelta) -> None:
         """Starts nothing more and waits for the polls under way. Those that take longer are given to somebody else."""
@@ -165,26 +166,3 @@ class Ticking:
     async def _recount(self) -> None:
         async with self.store.transaction() as tx:
             await lanes.recount(tx)
-
-
-async def _every(interval: timedelta, name: str, work: Callable[[], Awaitable[None]]) -> None:
-    async def once() -> timedelta:
-        await work()
-        return interval
-
-    await repeat(name, once)
-
-
-async def repeat(name: str, work: Callable[[], Awaitable[timedelta]]) -> None:
-    """For ever, with the pauses it asks for. What goes wrong once is logged and tried again: a loop that ended would
-    be silence."""
-    while True:
-        try:
-            pause = await work()
-        except Unavailable:
-            log.warning("database away", loop=name)
-            pause = timedelta(seconds=1)
-        except Exception:
-            log.exception("loop broke, it goes on", loop=name)
-            pause = timedelta(seconds=1)
-        await asyncio.sleep(pause.total_seconds())

@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 
 from hairtrigger.domain.errors import Unavailable
+from hairtrigger.platform.loops import repeat
 from hairtrigger.platform.wake import TOLD, UNTOLD, Wake
 from hairtrigger.store.database import Session, Store
 
@@ -32,14 +33,14 @@ class Waking:
 
     async def tell(self) -> None:
         """For a process that delivers nothing itself: says so when there is work, at most once in ten milliseconds."""
-        while True:
+
+        async def once() -> timedelta:
             await self.work.wait(timedelta(days=1))
-            try:
-                async with self.store.session() as session:
-                    await session.execute(_NOTIFY)
-            except Unavailable:
-                await asyncio.sleep(_AGAIN.total_seconds())
-            await asyncio.sleep(_LEAST_BETWEEN.total_seconds())
+            async with self.store.session() as session:
+                await session.execute(_NOTIFY)
+            return _LEAST_BETWEEN
+
+        await repeat("notify", once)
 
     async def listen(self) -> None:
         """For a process that delivers: hears of work for as long as its connection lives, and connects again."""

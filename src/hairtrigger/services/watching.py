@@ -4,18 +4,19 @@ Any number of processes may run it: a finding is a row, and whoever writes it te
 never at memory, so it also sees what no loop of any process works on.
 """
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 from uuid import UUID
 
 import structlog
 
 from hairtrigger.domain.caller import Caller
-from hairtrigger.domain.errors import NotFound, Unavailable
+from hairtrigger.domain.errors import NotFound
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.platform.clock import Clock
+from hairtrigger.platform.loops import every
 from hairtrigger.services.health import STALLS, Diagnosis, Health
 from hairtrigger.store import conditions, outcomes
 from hairtrigger.store.conditions import Condition, Finding, Status
@@ -36,17 +37,9 @@ class Watching:
     diagnosis: Diagnosis
 
     async def run(self) -> None:
-        """For ever. The first look comes after a pause, in which what a stop has left overdue is caught up with."""
-        round_ = 0
-        while True:
-            await asyncio.sleep(_EVERY.total_seconds())
-            try:
-                await self.look(at_all=round_ % _ALL_EVERY == 0)
-            except Unavailable:
-                log.warning("database away", loop="watchdog")
-            except Exception:
-                log.exception("loop broke, it goes on", loop="watchdog")
-            round_ += 1
+        """Look for ever, at first after a pause, in which what a stop has left overdue is caught up with."""
+        rounds = count()
+        await every(_EVERY, "watchdog", lambda: self.look(at_all=next(rounds) % _ALL_EVERY == 0), at_once=False)
 
     async def look(self, *, at_all: bool = True) -> int:
         """Tells what has begun to be stalled, and what has ceased to; how many they are.
