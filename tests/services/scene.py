@@ -27,8 +27,9 @@ from hairtrigger.services.recording import Recorder
 from hairtrigger.services.refusing import Refusals
 from hairtrigger.services.watching import Watching
 from hairtrigger.store import deliveries
-from hairtrigger.store.database import Store, Transaction
+from hairtrigger.store.database import Store
 from hairtrigger.store.statements import Statements
+from hairtrigger.store.transaction import Transaction
 from tests.services.world import DEADLINE, World, a_world, no_integrations
 from tests.support.clock import ManualClock
 from tests.support.waiting import until

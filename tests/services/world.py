@@ -30,10 +30,11 @@ from hairtrigger.services.secrets import Secrets
 from hairtrigger.services.settling import Settling, Step, Stored
 from hairtrigger.services.triggers import Triggers
 from hairtrigger.store import events, outcomes, polls, triggers
-from hairtrigger.store.database import Store, Transaction
+from hairtrigger.store.database import Store
 from hairtrigger.store.events import Event
 from hairtrigger.store.outcomes import Outcome
 from hairtrigger.store.polls import Poll
+from hairtrigger.store.transaction import Transaction
 from hairtrigger.store.triggers import ProjectTrigger
 from tests.store.build import an_organization
 from tests.support.clock import ManualClock

@@ -24,7 +24,8 @@ from hairtrigger.providers import schedule
 from hairtrigger.services.claiming import Claimed
 from hairtrigger.services.polling import Result
 from hairtrigger.store import partitions, triggers
-from hairtrigger.store.database import Store, Transaction
+from hairtrigger.store.database import Store
+from hairtrigger.store.transaction import Transaction
 from hairtrigger.store.triggers import ProjectTrigger
 from tests.services.world import Killed, World, a_world
 from tests.simulation.provider import CLOCKS, LATEST, TICK, Feeds, Item

@@ -6,9 +6,9 @@ from uuid import UUID, uuid4
 from hairtrigger.domain.ids import new_id
 from hairtrigger.store import accounts, projects, triggers
 from hairtrigger.store.accounts import Organization
-from hairtrigger.store.database import Transaction
 from hairtrigger.store.events import Event
 from hairtrigger.store.projects import Project
+from hairtrigger.store.transaction import Transaction
 from hairtrigger.store.triggers import ProjectTrigger
 
 

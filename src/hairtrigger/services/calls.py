@@ -15,7 +15,7 @@ from hairtrigger.services.parsing import Parsing
 from hairtrigger.services.secrets import Secrets
 from hairtrigger.store import connections
 from hairtrigger.store.connections import Connection
-from hairtrigger.store.database import Transaction
+from hairtrigger.store.transaction import Transaction
 from hairtrigger.store.triggers import ProjectTrigger
 
 _LATELY = timedelta(days=7)

@@ -18,9 +18,10 @@ from hairtrigger.platform.clock import Clock
 from hairtrigger.services.catalogue import Catalogue
 from hairtrigger.store import outcomes, paces, polls, triggers
 from hairtrigger.store.connections import Connection
-from hairtrigger.store.database import Store, Transaction
+from hairtrigger.store.database import Store
 from hairtrigger.store.outcomes import Outcome
 from hairtrigger.store.polls import Due, Poll
+from hairtrigger.store.transaction import Transaction
 from hairtrigger.store.triggers import ProjectTrigger
 
 

@@ -12,7 +12,8 @@ from hairtrigger.services.catalogue import Catalogue
 from hairtrigger.services.secrets import Secrets
 from hairtrigger.store import connections, triggers
 from hairtrigger.store.connections import Connection
-from hairtrigger.store.database import Store, Transaction
+from hairtrigger.store.database import Store
+from hairtrigger.store.transaction import Transaction
 
 
 @dataclass(frozen=True)

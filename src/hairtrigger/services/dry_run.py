@@ -34,8 +34,9 @@ from hairtrigger.services.integrations import config_model, inputs_of, passwords
 from hairtrigger.services.secrets import Secrets
 from hairtrigger.services.user_triggers import NO_CODE, UserTriggers, drafts_of, event_type, last_poll_of
 from hairtrigger.store import connections, events, integrations, polls, triggers
-from hairtrigger.store.database import Store, Transaction
+from hairtrigger.store.database import Store
 from hairtrigger.store.integrations import Integration, IntegrationTrigger
+from hairtrigger.store.transaction import Transaction
 from hairtrigger.store.triggers import ProjectTrigger
 
 _LATELY = timedelta(days=1)

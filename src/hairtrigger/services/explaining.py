@@ -18,9 +18,10 @@ from hairtrigger.services.silence import Silence
 from hairtrigger.services.telling import Step, Story, Teller, event_step, outcome_step
 from hairtrigger.store import conditions, history, outcomes, traces
 from hairtrigger.store.conditions import Condition
-from hairtrigger.store.database import Store, Transaction
+from hairtrigger.store.database import Store
 from hairtrigger.store.outcomes import Outcome
 from hairtrigger.store.traces import EventTrace
+from hairtrigger.store.transaction import Transaction
 
 _MOST_STEPS = 200  # of a window: half of them before the moment that was asked about, half after
 _MOST_STORIES = 3  # events of a window whose deliveries are told, too

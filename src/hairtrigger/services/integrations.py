@@ -18,9 +18,10 @@ from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.remembered import Remembered
 from hairtrigger.platform.vault import Vault
 from hairtrigger.store import integrations, outcomes
-from hairtrigger.store.database import Store, Transaction
+from hairtrigger.store.database import Store
 from hairtrigger.store.integrations import ActionSummary, Icon, Integration, IntegrationAction, IntegrationTrigger
 from hairtrigger.store.outcomes import Outcome
+from hairtrigger.store.transaction import Transaction
 
 _MODEL_BYTES = 4 * 1024  # that a model takes, and each of its fields, about
 # Making a model takes a millisecond, and every poll needs its own.

@@ -9,8 +9,9 @@ from hairtrigger.domain.errors import NotFound
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
 from hairtrigger.store import pauses, projects, triggers
-from hairtrigger.store.database import Store, Transaction
+from hairtrigger.store.database import Store
 from hairtrigger.store.pauses import Paused
+from hairtrigger.store.transaction import Transaction
 
 
 @dataclass(frozen=True)

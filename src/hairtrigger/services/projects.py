@@ -13,8 +13,9 @@ from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.vault import new_signing_secret
 from hairtrigger.services.secrets import Secrets
 from hairtrigger.store import projects, triggers
-from hairtrigger.store.database import Store, Transaction
+from hairtrigger.store.database import Store
 from hairtrigger.store.projects import OrderBy, Project
+from hairtrigger.store.transaction import Transaction
 
 # Names of a project's secrets.
 SIGNING = "signing"

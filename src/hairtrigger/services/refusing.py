@@ -18,8 +18,9 @@ from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.loops import every
 from hairtrigger.store import outcomes, triggers
-from hairtrigger.store.database import Store, Transaction
+from hairtrigger.store.database import Store
 from hairtrigger.store.outcomes import Outcome
+from hairtrigger.store.transaction import Transaction
 
 log = structlog.get_logger()
 

@@ -15,9 +15,10 @@ from hairtrigger.domain.ids import new_id
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
 from hairtrigger.store import events, history, projects, replays, triggers
-from hairtrigger.store.database import Store, Transaction
+from hairtrigger.store.database import Store
 from hairtrigger.store.history import Status
 from hairtrigger.store.replays import Job
+from hairtrigger.store.transaction import Transaction
 
 _LOOKED_AT = 500  # deliveries in one transaction, however few of them match
 _PORTION = timedelta(milliseconds=200)

@@ -16,8 +16,9 @@ from hairtrigger.domain.errors import Unavailable
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.loops import repeat
 from hairtrigger.store import idempotency, partitions, retention, upkeep
-from hairtrigger.store.database import Store, Transaction
+from hairtrigger.store.database import Store
 from hairtrigger.store.partitions import ATTEMPT, EVENT, OUTCOME
+from hairtrigger.store.transaction import Transaction
 
 log = structlog.get_logger()
 

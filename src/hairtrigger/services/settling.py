@@ -13,10 +13,11 @@ from uuid import UUID
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.services.claiming import Claimed
 from hairtrigger.store import events, outcomes, paces, polls, retention
-from hairtrigger.store.database import Store, Transaction
+from hairtrigger.store.database import Store
 from hairtrigger.store.events import Event
 from hairtrigger.store.outcomes import Outcome
 from hairtrigger.store.polls import Progress
+from hairtrigger.store.transaction import Transaction
 
 CHANGED = "The trigger was changed, disabled or claimed again meanwhile; nothing more was stored."
 

@@ -23,9 +23,10 @@ from hairtrigger.services.catalogue import Catalogue, secret_params, validated
 from hairtrigger.services.removing import Removing
 from hairtrigger.services.secrets import LiveSecret, Secrets
 from hairtrigger.store import connections, outcomes, polls, projects, triggers
-from hairtrigger.store.database import Store, Transaction
+from hairtrigger.store.database import Store
 from hairtrigger.store.outcomes import Outcome
 from hairtrigger.store.polls import Poll
+from hairtrigger.store.transaction import Transaction
 from hairtrigger.store.triggers import ProjectTrigger, Removal
 
 _ENABLING = timedelta(minutes=5)  # a registration not committed by then is taken down again

@@ -28,8 +28,8 @@ from hairtrigger.sandbox.slices import Work, in_slices
 from hairtrigger.services.catalogue import Owned
 from hairtrigger.services.integrations import config_model, inputs_of, passwords_of
 from hairtrigger.store import integrations
-from hairtrigger.store.database import Transaction
 from hairtrigger.store.integrations import Integration, IntegrationTrigger
+from hairtrigger.store.transaction import Transaction
 
 NO_CODE = "The trigger has no polling code, so it never fires."
 _LAST = "last_poll_time"  # in the cursor

@@ -14,7 +14,8 @@ import structlog
 from hairtrigger.domain.errors import Unavailable
 from hairtrigger.platform.loops import repeat
 from hairtrigger.platform.wake import TOLD, UNTOLD, Wake
-from hairtrigger.store.database import Session, Store
+from hairtrigger.store.database import Store
+from hairtrigger.store.transaction import Session
 
 log = structlog.get_logger()
 

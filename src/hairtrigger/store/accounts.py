@@ -7,8 +7,8 @@ from uuid import UUID
 from sqlalchemy import delete, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from hairtrigger.store.database import Transaction
 from hairtrigger.store.tables import api_key, app_user, org
+from hairtrigger.store.transaction import Transaction
 
 
 @dataclass(frozen=True)

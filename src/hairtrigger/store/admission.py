@@ -14,10 +14,10 @@ from sqlalchemy import text
 
 from hairtrigger.domain.event import bounded_key
 from hairtrigger.store import lanes
-from hairtrigger.store.database import Transaction
 from hairtrigger.store.events import DISPATCH
 from hairtrigger.store.lanes import Lane, Turns
 from hairtrigger.store.messages import Message
+from hairtrigger.store.transaction import Transaction
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import text
 
-from hairtrigger.store.database import Transaction
+from hairtrigger.store.transaction import Transaction
 
 _NEXT = text(
     """

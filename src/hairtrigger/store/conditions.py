@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import Executable, text
 
-from hairtrigger.store.database import Transaction
+from hairtrigger.store.transaction import Transaction
 
 Status = Literal["healthy", "failing", "stalled", "disabled"]
 Stall = Literal["overdue", "off_the_clock", "unregistered", "unrouted"]

@@ -7,8 +7,8 @@ from uuid import UUID
 from sqlalchemy import delete, insert, select, update
 
 from hairtrigger.store import paces, polls
-from hairtrigger.store.database import Transaction
 from hairtrigger.store.tables import connection, project_trigger
+from hairtrigger.store.transaction import Transaction
 
 
 @dataclass(frozen=True)

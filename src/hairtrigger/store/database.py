@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from importlib.resources import files
-from typing import TypeAlias
 
 import asyncpg
 import structlog
@@ -19,12 +18,13 @@ from asyncpg.connect_utils import SessionAttribute
 from sqlalchemy import Connection, ExceptionContext, event, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from hairtrigger.domain.errors import HairtriggerError, Invalid, Unavailable
 from hairtrigger.store import partitions, server
 from hairtrigger.store.instants import read_instants
 from hairtrigger.store.server import SESSION, DatabaseUnfit
+from hairtrigger.store.transaction import Session, Transaction
 
 log = structlog.get_logger()
 
@@ -49,8 +49,6 @@ _AWAY = (
     asyncpg.InternalClientError,  # of a session that was ended, or none of the address's hosts can be written to
 )
 
-Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
-
 
 _WRITABLE = text(
     "SELECT pg_is_in_recovery() AS standby, current_setting('fsync')::bool AS fsync, "
@@ -71,13 +69,6 @@ class _MissingPartition(Exception):
     def __init__(self, day: date) -> None:
         super().__init__(day)
         self.day = day
-
-
-@dataclass(frozen=True)
-class Transaction:
-    """What a function of this package needs to ask or write something."""
-
-    connection: AsyncConnection
 
 
 class Complaints:

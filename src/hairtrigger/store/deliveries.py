@@ -19,12 +19,12 @@ from hairtrigger.domain.ids import day_of, new_id
 from hairtrigger.domain.outcome import Failure
 from hairtrigger.store import lanes
 from hairtrigger.store.admission import admit
-from hairtrigger.store.database import Transaction
 from hairtrigger.store.events import DISPATCH, Event
 from hairtrigger.store.messages import Message
 from hairtrigger.store.projects import Project, by_ids
 from hairtrigger.store.tables import dead, event
 from hairtrigger.store.text import storable
+from hairtrigger.store.transaction import Transaction
 
 __all__ = ["Attempt", "Claimed", "Message", "claim", "drop", "extend", "finish", "requeue_due", "trigger_of"]
 

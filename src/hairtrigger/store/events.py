@@ -8,9 +8,9 @@ from uuid import UUID
 from sqlalchemy import select, text
 
 from hairtrigger.domain.ids import day_of
-from hairtrigger.store.database import Transaction
 from hairtrigger.store.tables import event, event_key
 from hairtrigger.store.text import storable
+from hairtrigger.store.transaction import Transaction
 
 DISPATCH = "dispatch"  # the queue of deliveries
 

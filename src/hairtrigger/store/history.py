@@ -9,8 +9,9 @@ from uuid import UUID
 from sqlalchemy import CursorResult, DateTime, bindparam, select, text
 from sqlalchemy.exc import DBAPIError
 
-from hairtrigger.store.database import Transaction, is_cancelled
+from hairtrigger.store.database import is_cancelled
 from hairtrigger.store.tables import attempt
+from hairtrigger.store.transaction import Transaction
 
 Status = Literal["pending", "waiting", "suspended", "retrying", "delivered", "dead"]
 

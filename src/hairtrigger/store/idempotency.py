@@ -7,8 +7,8 @@ from uuid import UUID
 from sqlalchemy import and_, delete, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from hairtrigger.store.database import Transaction
 from hairtrigger.store.tables import idempotency
+from hairtrigger.store.transaction import Transaction
 
 _ABANDONED = timedelta(minutes=5)  # a request without an answer for so long died with its process
 KEPT = timedelta(days=1)

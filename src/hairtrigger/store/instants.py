@@ -6,12 +6,9 @@ lie beyond the calendar.
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from hairtrigger.domain.instants import FIRST, LAST
-
-if TYPE_CHECKING:
-    from hairtrigger.store.database import Session
+from hairtrigger.store.transaction import Session
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # PostgreSQL's
 _MICROSECOND = timedelta(microseconds=1)
@@ -19,7 +16,7 @@ _FIRST = (FIRST - _EPOCH) // _MICROSECOND
 _LAST = (LAST - _EPOCH) // _MICROSECOND
 
 
-async def read_instants(session: "Session") -> None:
+async def read_instants(session: Session) -> None:
     """Make the session write and read `timestamptz` by the two functions below, alone, in arrays and in rows."""
     await session.set_type_codec("timestamptz", schema="pg_catalog", format="tuple", encoder=encoded, decoder=decoded)
 

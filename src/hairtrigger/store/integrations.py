@@ -15,7 +15,6 @@ from sqlalchemy.exc import IntegrityError
 
 from hairtrigger.domain.integration import ActionField, AuthField, AuthType, InputField, OAuthClient
 from hairtrigger.store import polls
-from hairtrigger.store.database import Transaction
 from hairtrigger.store.tables import (
     connection,
     integration,
@@ -24,6 +23,7 @@ from hairtrigger.store.tables import (
     integration_trigger,
     project_trigger,
 )
+from hairtrigger.store.transaction import Transaction
 
 
 @dataclass(frozen=True)

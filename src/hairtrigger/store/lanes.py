@@ -10,8 +10,8 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from hairtrigger.store.database import Transaction
 from hairtrigger.store.events import DISPATCH
+from hairtrigger.store.transaction import Transaction
 
 _MOST_AT_ONCE = 1000
 

@@ -12,9 +12,9 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from hairtrigger.domain.ids import day_of, first_id, new_id
 from hairtrigger.domain.outcome import Code, Kind
-from hairtrigger.store.database import Transaction
 from hairtrigger.store.tables import outcome
 from hairtrigger.store.text import storable
+from hairtrigger.store.transaction import Transaction
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from sqlalchemy import Row, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from hairtrigger.domain.pace import Pace
-from hairtrigger.store.database import Transaction
 from hairtrigger.store.tables import pace
+from hairtrigger.store.transaction import Transaction
 
 _SAVE = text(
     """

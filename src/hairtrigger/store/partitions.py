@@ -7,20 +7,18 @@ clock jumped, the store makes it and asks to try again.
 
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-if TYPE_CHECKING:
-    from hairtrigger.store.database import Session, Transaction
+from hairtrigger.store.transaction import Session, Transaction
 
 EVENT, ATTEMPT, OUTCOME = TABLES = ("event", "attempt", "outcome")
 _LOCK = 7_420_318
 _DETACH_SECONDS = 60  # that readers which were there before may take; they hold up nobody else
 
 
-async def make_ahead(tx: "Transaction", today: date, days: int = 7) -> None:
+async def make_ahead(tx: Transaction, today: date, days: int = 7) -> None:
     """From yesterday, for what was received just before midnight, to `days` from now."""
     await make(tx.connection, [today + timedelta(days=offset) for offset in range(-1, days + 1)])
 
@@ -44,31 +42,31 @@ async def _missing(connection: AsyncConnection, wanted: Iterable[str]) -> list[s
     return [name for name in wanted if name not in found]
 
 
-async def days_of(tx: "Transaction", table: str) -> list[date]:
+async def days_of(tx: Transaction, table: str) -> list[date]:
     """Those that have a partition, oldest first."""
     return [_day(name) for name, attached in await _of(tx, table) if attached]
 
 
-async def detached(tx: "Transaction", table: str) -> list[str]:
+async def detached(tx: Transaction, table: str) -> list[str]:
     """Partitions that were taken out of their table, by a process that did not come to drop them."""
     return [name for name, attached in await _of(tx, table) if not attached]
 
 
-async def drop(session: "Session", table: str, day: date) -> None:
+async def drop(session: Session, table: str, day: date) -> None:
     await session.execute(
         f"ALTER TABLE {table} DETACH PARTITION {_name(table, day)} CONCURRENTLY", timeout=_DETACH_SECONDS
     )
     await drop_detached(session, table, _name(table, day))
 
 
-async def drop_detached(session: "Session", table: str, name: str) -> None:
+async def drop_detached(session: Session, table: str, name: str) -> None:
     """Raises `Unavailable` while somebody still reads it."""
     if await session.fetchval("SELECT true FROM pg_inherits WHERE inhrelid = $1::text::regclass", name):
         await session.execute(f"ALTER TABLE {table} DETACH PARTITION {name} FINALIZE", timeout=_DETACH_SECONDS)
     await session.execute(f"SET lock_timeout = '1s'; DROP TABLE {name}")
 
 
-async def _of(tx: "Transaction", table: str) -> list[tuple[str, bool]]:
+async def _of(tx: Transaction, table: str) -> list[tuple[str, bool]]:
     rows = await tx.connection.execute(
         text(
             """

@@ -15,9 +15,9 @@ from uuid import UUID
 from sqlalchemy import Select, and_, case, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from hairtrigger.store.database import Transaction
 from hairtrigger.store.tables import poll, project_trigger
 from hairtrigger.store.text import storable, storable_json
+from hairtrigger.store.transaction import Transaction
 
 Kind = Literal["poll", "schedule"]
 

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, Text, bindparam, cast, delete, func, insert, select, update
 
-from hairtrigger.store.database import Transaction
 from hairtrigger.store.tables import lane, project
+from hairtrigger.store.transaction import Transaction
 
 OrderBy = Literal["trigger", "subject"]
 """Deliveries that have it in common go one after the other, in the order of their events."""

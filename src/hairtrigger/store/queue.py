@@ -5,12 +5,9 @@ over: message ids, counts and leases stay as they are, so whoever holds a lease 
 """
 
 from importlib.resources import files
-from typing import TYPE_CHECKING
 
 from hairtrigger.store.events import DISPATCH
-
-if TYPE_CHECKING:
-    from hairtrigger.store.database import Session
+from hairtrigger.store.transaction import Session
 
 _COLUMNS = "msg_id, read_ct, enqueued_at, vt, message"  # of every version
 _QUEUES = """
@@ -24,7 +21,7 @@ def engine() -> str:
     return files("pgmq.sql").joinpath("pgmq.sql").read_text()
 
 
-async def rebuild(session: "Session") -> int:
+async def rebuild(session: Session) -> int:
     """Replaces the engine by the installed package's, in one transaction. Returns how many messages were carried over.
 
     What could not be carried over, because the old tables are gone, is found again by reconciling.
@@ -40,7 +37,7 @@ async def rebuild(session: "Session") -> int:
         return sum([await _put_back(session, queue, next_ids[queue]) for queue in queues])
 
 
-async def _set_aside(session: "Session", queue: str) -> int:
+async def _set_aside(session: Session, queue: str) -> int:
     """Returns the id that its next message would have had."""
     await session.execute(f"LOCK TABLE pgmq.q_{queue} IN ACCESS EXCLUSIVE MODE")
     await session.execute(
@@ -49,7 +46,7 @@ async def _set_aside(session: "Session", queue: str) -> int:
     return int(await session.fetchval(f"SELECT last_value + 1 FROM {_sequence(queue)}"))  # noqa: S608
 
 
-async def _put_back(session: "Session", queue: str, next_id: int) -> int:
+async def _put_back(session: Session, queue: str, next_id: int) -> int:
     """An id is never given twice: it is what a lease is known by."""
     await session.execute(f"ALTER SEQUENCE {_sequence(queue)} RESTART WITH {next_id}")
     done = await session.execute(

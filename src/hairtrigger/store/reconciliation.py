@@ -12,8 +12,8 @@ from uuid import UUID
 from sqlalchemy import text
 
 from hairtrigger.domain.ids import day_of
-from hairtrigger.store.database import Transaction
 from hairtrigger.store.events import DISPATCH
+from hairtrigger.store.transaction import Transaction
 
 _FIRST = UUID(int=0)
 

@@ -9,9 +9,9 @@ from uuid import UUID
 from sqlalchemy import insert, select, text, update
 
 from hairtrigger.domain.ids import new_id
-from hairtrigger.store.database import Transaction
 from hairtrigger.store.events import DISPATCH, Event
 from hairtrigger.store.tables import replay_job
+from hairtrigger.store.transaction import Transaction
 
 _ADD = text(
     """

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from hairtrigger.domain.ids import first_of
-from hairtrigger.store.database import Transaction
+from hairtrigger.store.transaction import Transaction
 
 BATCH = 1000
 KEY_TABLES = tuple(f"event_key_{number}" for number in range(8))

@@ -1,12 +1,9 @@
 """What the service needs of its PostgreSQL, whatever the server, the database and the role are configured to."""
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
 
 from hairtrigger.domain.errors import Unavailable
-
-if TYPE_CHECKING:
-    from hairtrigger.store.database import Session
+from hairtrigger.store.transaction import Session
 
 # Sent when a session starts, which outranks ALTER SYSTEM, ALTER DATABASE and ALTER ROLE. Timeouts are the client's.
 # `default_transaction_read_only` is left alone: some hosts set it when the disk is nearly full.
@@ -61,7 +58,7 @@ class DatabaseUnfit(Unavailable):
         """For the operator. The message is for clients."""
 
 
-async def check_session(session: "Session") -> None:
+async def check_session(session: Session) -> None:
     """Raises `DatabaseUnfit` when the settings of a new session would change what statements do or promise."""
     row = await session.fetchrow(_IN_FORCE, list(_ACCEPTED))
     assert row is not None
@@ -79,7 +76,7 @@ async def check_session(session: "Session") -> None:
         )
 
 
-async def check_server(session: "Session", without: Collection[str]) -> None:
+async def check_server(session: Session, without: Collection[str]) -> None:
     """Raises `DatabaseUnfit` when a commit would not be on disk, or text not be kept.
 
     `without` names the safeguards that the operator does without.

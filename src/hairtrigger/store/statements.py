@@ -13,7 +13,8 @@ from typing import Any
 import asyncpg
 
 from hairtrigger.domain.errors import Invalid
-from hairtrigger.store.database import Session, Store
+from hairtrigger.store.database import Store
+from hairtrigger.store.transaction import Session
 
 PATIENCE = timedelta(seconds=4)
 _SETTINGS = {"plan_cache_mode": "force_generic_plan"}  # arrays of a batch are planned for once, not each time

@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import Select, select, text
 
 from hairtrigger.domain.ids import day_of, first_id
-from hairtrigger.store.database import Transaction
 from hairtrigger.store.tables import event, event_key, replay
+from hairtrigger.store.transaction import Transaction
 
 
 @dataclass(frozen=True)

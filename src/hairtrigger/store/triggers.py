@@ -11,8 +11,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from hairtrigger.store import polls
 from hairtrigger.store.connections import Connection
-from hairtrigger.store.database import Transaction
 from hairtrigger.store.tables import app_route, connection, poll, project, project_trigger, removal
+from hairtrigger.store.transaction import Transaction
 
 
 @dataclass(frozen=True)

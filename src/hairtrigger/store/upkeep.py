@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import DateTime, bindparam, delete, insert, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 
-from hairtrigger.store.database import Transaction
 from hairtrigger.store.tables import upkeep
+from hairtrigger.store.transaction import Transaction
 
 _CLAIM = (
     text(
