@@ -36,8 +36,8 @@ from hairtrigger.platform.clock import SystemClock
 from hairtrigger.platform.postgres import embedded
 from hairtrigger.platform.vault import Vault
 from hairtrigger.services.accounts import Accounts
-from hairtrigger.services.projects import Projects
 from hairtrigger.services.secrets import Secrets
+from hairtrigger.services.setup.projects import Projects
 from hairtrigger.settings import Settings
 from hairtrigger.store import events, partitions
 from hairtrigger.store.database import Store, open_store

@@ -27,9 +27,9 @@ from hairtrigger.platform.clock import SystemClock
 from hairtrigger.platform.postgres import embedded
 from hairtrigger.providers import CATALOGUE
 from hairtrigger.services.catalogue import Owned, catalogue_of
-from hairtrigger.services.explaining import Explaining
-from hairtrigger.services.health import Diagnosis
-from hairtrigger.services.watching import Watching
+from hairtrigger.services.explain.explainer import Explainer
+from hairtrigger.services.explain.health import Diagnosis
+from hairtrigger.services.explain.stall_watchdog import StallWatchdog
 from hairtrigger.store import conditions, partitions
 from hairtrigger.store.database import Store, open_store
 
@@ -124,7 +124,7 @@ async def questions(store: Store) -> dict[str, tuple[float, float]]:
     diagnosis = Diagnosis(
         clock, catalogue_of(CATALOGUE, _nobody), poll_deadline=timedelta(minutes=1), schedule_grace=timedelta(minutes=1)
     )
-    explaining, watching = Explaining(store, clock, diagnosis), Watching(store, clock, diagnosis)
+    explainer, watchdog = Explainer(store, clock, diagnosis), StallWatchdog(store, clock, diagnosis)
     caller = Caller(ORG, uuid4(), frozenset(SCOPES))
     async with store.transaction() as tx:
         found = await tx.connection.execute(
@@ -134,18 +134,18 @@ async def questions(store: Store) -> dict[str, tuple[float, float]]:
     now, ago = clock.now(), clock.now() - timedelta(days=4)
     window = timedelta(minutes=5)
     asked: dict[str, Callable[[], Awaitable[object]]] = {
-        "the state": lambda: explaining.state(caller, BUSY),
-        "now": lambda: explaining.moment(caller, BUSY, now, window),
-        "four days ago": lambda: explaining.moment(caller, BUSY, ago, window),
-        "a silent trigger": lambda: explaining.moment(caller, UUID(int=7), ago, timedelta(seconds=1)),
-        "an event": lambda: explaining.event(caller, BUSY, event_id),
-        "a key": lambda: explaining.key(caller, BUSY, key),
+        "the state": lambda: explainer.state(caller, BUSY),
+        "now": lambda: explainer.moment(caller, BUSY, now, window),
+        "four days ago": lambda: explainer.moment(caller, BUSY, ago, window),
+        "a silent trigger": lambda: explainer.moment(caller, UUID(int=7), ago, timedelta(seconds=1)),
+        "an event": lambda: explainer.event(caller, BUSY, event_id),
+        "a key": lambda: explainer.key(caller, BUSY, key),
     }
     figures = {name: await measured(question) for name, question in asked.items()}
-    figures["watchdog, overdue"] = await measured(lambda: watching.look(at_all=False))
-    figures["watchdog, all"] = await measured(watching.look, times=5)
-    figures["a list of health"] = await measured(lambda: watching.health(caller, limit=50), times=10)
-    figures["a list of the stalled"] = await measured(lambda: watching.health(caller, limit=50, status="stalled"), 10)
+    figures["watchdog, overdue"] = await measured(lambda: watchdog.look(at_all=False))
+    figures["watchdog, all"] = await measured(watchdog.look, times=5)
+    figures["a list of health"] = await measured(lambda: watchdog.health(caller, limit=50), times=10)
+    figures["a list of the stalled"] = await measured(lambda: watchdog.health(caller, limit=50, status="stalled"), 10)
     return figures
 
 

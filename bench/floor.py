@@ -21,7 +21,7 @@ from hairtrigger.kit.delivery import Request
 from hairtrigger.kit.handshake import Answer
 from hairtrigger.kit.verify import Token
 from hairtrigger.platform.http_server import HttpServer
-from hairtrigger.services.ingest import Ingest
+from hairtrigger.services.ingest.ingest import Ingest
 from hairtrigger.serving import loop, settled
 from hairtrigger.settings import Settings
 

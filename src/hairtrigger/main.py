@@ -28,36 +28,36 @@ from hairtrigger.providers import CATALOGUE
 from hairtrigger.sandbox.code import PollError, SyntaxProblem
 from hairtrigger.sandbox.host import Sandbox
 from hairtrigger.services.accounts import Accounts
-from hairtrigger.services.calls import Calls
 from hairtrigger.services.catalogue import Catalogue, catalogue_of
-from hairtrigger.services.claiming import Claiming
-from hairtrigger.services.connections import Connections
-from hairtrigger.services.dispatching import Dispatcher
-from hairtrigger.services.dry_run import DryRuns
-from hairtrigger.services.explaining import Explaining
-from hairtrigger.services.firing import Firing
-from hairtrigger.services.health import Diagnosis
-from hairtrigger.services.history import History
-from hairtrigger.services.ingest import Ingest
-from hairtrigger.services.integrations import Integrations
-from hairtrigger.services.pausing import Pausing
-from hairtrigger.services.polling import Poller
-from hairtrigger.services.projects import Projects
-from hairtrigger.services.receivers import Receivers
-from hairtrigger.services.reconciling import Reconciling
-from hairtrigger.services.recording import COMMITTERS, Recorder
-from hairtrigger.services.refusing import Refusals
-from hairtrigger.services.removing import Removing
-from hairtrigger.services.replaying import Replaying
-from hairtrigger.services.retaining import Retaining
-from hairtrigger.services.sampling import Sampling
+from hairtrigger.services.delivery.dispatcher import Dispatcher
+from hairtrigger.services.delivery.history import History
+from hairtrigger.services.delivery.lost_deliveries import LostDeliveries
+from hairtrigger.services.delivery.notifications import Notifications
+from hairtrigger.services.delivery.pauses import Pauses
+from hairtrigger.services.delivery.replays import Replays
+from hairtrigger.services.explain.explainer import Explainer
+from hairtrigger.services.explain.health import Diagnosis
+from hairtrigger.services.explain.stall_watchdog import StallWatchdog
+from hairtrigger.services.ingest.ingest import Ingest
+from hairtrigger.services.ingest.receiver_cache import ReceiverCache
+from hairtrigger.services.ingest.refusal_counter import RefusalCounter
+from hairtrigger.services.polling.dry_run import DryRuns
+from hairtrigger.services.polling.poll_leases import PollLeases
+from hairtrigger.services.polling.poll_results import PollResults, PollStep, StoredPoll
+from hairtrigger.services.polling.poller import Poller
+from hairtrigger.services.polling.user_triggers import UserTriggers
+from hairtrigger.services.provider_calls import ProviderCalls
+from hairtrigger.services.recorder import COMMITTERS, Recorder
+from hairtrigger.services.scheduling.schedules import Schedules
 from hairtrigger.services.secrets import Secrets
-from hairtrigger.services.settling import Settling, Step, Stored
-from hairtrigger.services.ticking import Ticking
-from hairtrigger.services.triggers import Triggers
-from hairtrigger.services.user_triggers import UserTriggers
-from hairtrigger.services.waking import Waking
-from hairtrigger.services.watching import Watching
+from hairtrigger.services.setup.connections import Connections
+from hairtrigger.services.setup.integrations import Integrations
+from hairtrigger.services.setup.projects import Projects
+from hairtrigger.services.setup.samples import Sampler
+from hairtrigger.services.setup.triggers import Triggers
+from hairtrigger.services.setup.webhook_removals import WebhookRemovals
+from hairtrigger.services.upkeep.due_work import DueWork
+from hairtrigger.services.upkeep.retention import Retention
 from hairtrigger.settings import Settings
 from hairtrigger.store import partitions
 from hairtrigger.store.database import Store, open_store
@@ -116,17 +116,17 @@ class Parts:
     accounts: Accounts
     user_triggers: UserTriggers
     catalogue: Catalogue
-    calls: Calls
+    calls: ProviderCalls
     projects: Projects
-    removing: Removing
+    webhook_removals: WebhookRemovals
     triggers: Triggers
-    settling: Batcher[Step, Stored]
+    poll_results: Batcher[PollStep, StoredPoll]
     poller: Poller
-    firing: Firing
-    pausing: Pausing
-    replaying: Replaying
+    schedules: Schedules
+    pauses: Pauses
+    replays: Replays
     diagnosis: Diagnosis
-    watching: Watching
+    watchdog: StallWatchdog
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ def _built(settings: Settings, clock: Clock, resources: Resources) -> tuple[Appl
         await serving.drain(timedelta())
 
     application = Application(asgi, settings, parts.store, parts.accounts, parts.projects, parts.triggers, flush, leave)
-    common = (parts.settling.run, parts.watching.run, *_signals(settings, resources.direct, parts.work))
+    common = (parts.poll_results.run, parts.watchdog.run, *_signals(settings, resources.direct, parts.work))
     return application, (*serving.loops, *working.loops, *common)
 
 
@@ -222,15 +222,15 @@ def _parts(settings: Settings, clock: Clock, resources: Resources) -> Parts:
     secrets = Secrets(vault)
     user_triggers = UserTriggers(resources.sandbox, egress)
     catalogue = catalogue_of(CATALOGUE, user_triggers.providers, settings.provider_urls)
-    calls = Calls(egress, clock, secrets, resources.parsers)
-    removing = Removing(store, clock, catalogue, calls, secrets, settings.url)
+    calls = ProviderCalls(egress, clock, secrets, resources.parsers)
+    webhook_removals = WebhookRemovals(store, clock, catalogue, calls, secrets, settings.url)
     least_interval = timedelta(seconds=settings.least_polling_seconds)
     grace = timedelta(seconds=settings.schedule_grace_seconds)
     diagnosis = Diagnosis(clock, catalogue, settings.poll_deadline, grace)
-    claiming = Claiming(
+    leases = PollLeases(
         store, clock, catalogue, settings.poll_deadline, settings.concurrent_polls_per_connection, settings.lease
     )
-    settling: Batcher[Step, Stored] = Batcher(Settling(store).settle)
+    poll_results: Batcher[PollStep, StoredPoll] = Batcher(PollResults(store).settle)
     return Parts(
         settings=settings,
         clock=clock,
@@ -244,15 +244,15 @@ def _parts(settings: Settings, clock: Clock, resources: Resources) -> Parts:
         catalogue=catalogue,
         calls=calls,
         projects=Projects(store, clock, secrets),
-        removing=removing,
-        triggers=Triggers(store, clock, catalogue, calls, secrets, removing, settings.url, least_interval),
-        settling=settling,
-        poller=Poller(store, clock, catalogue, calls, claiming, settling.submit, work, settings.poll_deadline),
-        firing=Firing(store, clock, catalogue, work, grace),
-        pausing=Pausing(store, clock, work),
-        replaying=Replaying(store, clock, work),
+        webhook_removals=webhook_removals,
+        triggers=Triggers(store, clock, catalogue, calls, secrets, webhook_removals, settings.url, least_interval),
+        poll_results=poll_results,
+        poller=Poller(store, clock, catalogue, calls, leases, poll_results.submit, work, settings.poll_deadline),
+        schedules=Schedules(store, clock, catalogue, work, grace),
+        pauses=Pauses(store, clock, work),
+        replays=Replays(store, clock, work),
         diagnosis=diagnosis,
-        watching=Watching(store, clock, diagnosis),
+        watchdog=StallWatchdog(store, clock, diagnosis),
     )
 
 
@@ -266,8 +266,8 @@ def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tupl
         max_waiting=settings.max_waiting_requests,
         max_waiting_bytes=settings.max_waiting_bytes,
     )
-    refusals = Refusals(store, clock)
-    receivers = Receivers(store, parts.secrets)
+    refusals = RefusalCounter(store, clock)
+    receivers = ReceiverCache(store, parts.secrets)
     ingest = Ingest(store, clock, parts.catalogue, recorder, receivers, refusals, settings.live_app_secrets)
     asgi = service_app(
         webhooks=WebhookEndpoint(ingest, settings.url, settings.max_body_bytes, leaving.is_set),
@@ -284,12 +284,12 @@ def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tupl
                 connections=Connections(store, clock, parts.catalogue, parts.secrets),
                 triggers=parts.triggers,
                 history=History(store, clock, parts.work),
-                pausing=parts.pausing,
-                replaying=parts.replaying,
+                pauses=parts.pauses,
+                replays=parts.replays,
                 poller=parts.poller,
-                firing=parts.firing,
-                watching=parts.watching,
-                explaining=Explaining(store, clock, parts.diagnosis),
+                schedules=parts.schedules,
+                watchdog=parts.watchdog,
+                explainer=Explainer(store, clock, parts.diagnosis),
                 dry_runs=DryRuns(store, clock, parts.secrets, parts.user_triggers, settings.concurrent_dry_runs),
             )
         ),
@@ -305,9 +305,9 @@ def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tupl
                 store=store,
                 catalogue=parts.catalogue,
                 triggers=parts.triggers,
-                sampling=Sampling(store, parts.catalogue, parts.calls),
+                sampler=Sampler(store, parts.catalogue, parts.calls),
                 poller=parts.poller,
-                firing=parts.firing,
+                schedules=parts.schedules,
                 ingest=ingest,
             ),
             settings.url,
@@ -337,32 +337,32 @@ def _working(parts: Parts, direct: Store) -> Half:
         settings.lease,
         hurry=parts.egress.hurry,
     )
-    ticking = Ticking(
+    due_work = DueWork(
         store,
         clock,
         parts.poller,
-        parts.firing,
-        parts.removing,
-        parts.pausing,
-        parts.replaying,
+        parts.schedules,
+        parts.webhook_removals,
+        parts.pauses,
+        parts.replays,
         work,
         settings.concurrent_polls,
     )
 
     async def drain(at_most: timedelta) -> None:
-        await asyncio.gather(ticking.drain(at_most), dispatcher.drain(at_most))
+        await asyncio.gather(due_work.drain(at_most), dispatcher.drain(at_most))
 
-    retaining = Retaining(store, direct, clock, *settings.retention)
-    reconciling = Reconciling(store, clock, work)
-    return Half((dispatcher.run, ticking.run, retaining.run, reconciling.run), drain)
+    retention = Retention(store, direct, clock, *settings.retention)
+    lost_deliveries = LostDeliveries(store, clock, work)
+    return Half((dispatcher.run, due_work.run, retention.run, lost_deliveries.run), drain)
 
 
 def _signals(settings: Settings, direct: Store, work: Wake) -> Sequence[Loop]:
     """Who delivers nothing tells of work, who delivers listens; with a database of our own there is nobody else."""
-    waking = Waking(direct, work)
+    notifications = Notifications(direct, work)
     if settings.role == "api":
-        return (waking.tell,)
-    return (waking.listen,) if settings.database_url else ()
+        return (notifications.tell,)
+    return (notifications.listen,) if settings.database_url else ()
 
 
 @asynccontextmanager

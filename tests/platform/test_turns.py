@@ -22,10 +22,10 @@ async def test_so_much_is_done_between_two_turns_of_the_loop_and_no_more_however
             done_in_turn.append(0)
             await asyncio.sleep(0)
 
-    watching = asyncio.create_task(look())
+    watchdog = asyncio.create_task(look())
     await asyncio.gather(*(work() for _ in range(100)))
     ended.set()
-    await watching
+    await watchdog
 
     assert sum(done_in_turn) == 100 * 20 * KIB
     assert max(done_in_turn) <= 64 * KIB

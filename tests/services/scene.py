@@ -18,14 +18,14 @@ from hairtrigger.kit.trigger import Provider
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
 from hairtrigger.services.catalogue import catalogue_of
-from hairtrigger.services.dispatching import Dispatcher
-from hairtrigger.services.explaining import Explaining, Explanation
-from hairtrigger.services.health import Diagnosis
-from hairtrigger.services.ingest import Ingest
-from hairtrigger.services.receivers import Receivers
-from hairtrigger.services.recording import Recorder
-from hairtrigger.services.refusing import Refusals
-from hairtrigger.services.watching import Watching
+from hairtrigger.services.delivery.dispatcher import Dispatcher
+from hairtrigger.services.explain.explainer import Explainer, Explanation
+from hairtrigger.services.explain.health import Diagnosis
+from hairtrigger.services.explain.stall_watchdog import StallWatchdog
+from hairtrigger.services.ingest.ingest import Ingest
+from hairtrigger.services.ingest.receiver_cache import ReceiverCache
+from hairtrigger.services.ingest.refusal_counter import RefusalCounter
+from hairtrigger.services.recorder import Recorder
 from hairtrigger.store import deliveries
 from hairtrigger.store.database import Store
 from hairtrigger.store.statements import Statements
@@ -41,9 +41,9 @@ DELIVERED = Sent("delivered", 200, "The target answered 200.")
 class Scene:
     world: World
     ingest: Ingest
-    refusals: Refusals
-    watching: Watching
-    explaining: Explaining
+    refusals: RefusalCounter
+    watchdog: StallWatchdog
+    explainer: Explainer
     answers: list[Sent] = field(default_factory=lambda: [DELIVERED])  # the target's; the last again and again
 
     @property
@@ -96,15 +96,15 @@ class Scene:
         caller = self.world.caller
         match question:
             case {"at": at}:
-                return await self.explaining.moment(caller, id_, at, question.get("within", timedelta(minutes=5)))
+                return await self.explainer.moment(caller, id_, at, question.get("within", timedelta(minutes=5)))
             case {"event": event_id}:
-                return await self.explaining.event(caller, id_, event_id)
+                return await self.explainer.event(caller, id_, event_id)
             case {"key": key}:
-                return await self.explaining.key(caller, id_, key)
+                return await self.explainer.key(caller, id_, key)
             case {"delivery": delivery_id}:
-                return await self.explaining.delivery(caller, id_, delivery_id)
+                return await self.explainer.delivery(caller, id_, delivery_id)
             case _:
-                return await self.explaining.state(caller, id_)
+                return await self.explainer.state(caller, id_)
 
     async def summary(self, id_: UUID, **question: Any) -> str:
         return (await self.why(id_, **question)).summary
@@ -125,12 +125,16 @@ async def a_scene(
     world = await a_world(store, clock, vault, *providers, **outside)
     catalogue = catalogue_of(providers, no_integrations)
     diagnosis = Diagnosis(clock, catalogue, DEADLINE, timedelta(minutes=1))
-    statements, receivers, refusals = Statements(store), Receivers(store, world.secrets), Refusals(store, clock)
+    statements, receivers, refusals = (
+        Statements(store),
+        ReceiverCache(store, world.secrets),
+        RefusalCounter(store, clock),
+    )
     recorder = Recorder(statements, clock, Wake(), max_waiting=100, max_waiting_bytes=1024 * 1024)
     ingest = Ingest(store, clock, catalogue, recorder, receivers, refusals, {"github": ["a secret"]})
     tasks = [asyncio.create_task(loop()) for loop in (recorder.run, receivers.run)]
     try:
-        yield Scene(world, ingest, refusals, Watching(store, clock, diagnosis), Explaining(store, clock, diagnosis))
+        yield Scene(world, ingest, refusals, StallWatchdog(store, clock, diagnosis), Explainer(store, clock, diagnosis))
     finally:
         for task in tasks:
             task.cancel()

@@ -12,8 +12,8 @@ from hairtrigger.domain.rhythm import AFTER_A_LOSS
 from hairtrigger.platform.egress import Egress, EgressPolicy
 from hairtrigger.platform.vault import Vault
 from hairtrigger.sandbox.host import Sandbox
-from hairtrigger.services.integrations import Integrations, TriggerDraft
-from hairtrigger.services.user_triggers import UserTriggers
+from hairtrigger.services.polling.user_triggers import UserTriggers
+from hairtrigger.services.setup.integrations import Integrations, TriggerDraft
 from hairtrigger.store import polls
 from hairtrigger.store.database import Store
 from tests.services.world import a_world

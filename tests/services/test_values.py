@@ -20,7 +20,7 @@ from hairtrigger.kit.verify import Token
 from hairtrigger.platform.parsers import Parsers
 from hairtrigger.platform.vault import Vault
 from hairtrigger.providers import slack, typeform
-from hairtrigger.services.calls import Calls
+from hairtrigger.services.provider_calls import ProviderCalls
 from hairtrigger.store.database import Store
 from tests.fakes.internet import Internet
 from tests.fakes.slack import signed as signed_by_slack
@@ -63,7 +63,7 @@ def request(scene: Scene, body: bytes, **headers: str) -> Request:
 async def a_form(scene: Scene) -> tuple[UUID, str]:
     """An enabled trigger, and what its submissions are signed with."""
     account, world = Typeform(), scene.world
-    calls = Calls(Internet({"https://api.typeform.com": app(account)}), world.clock, world.secrets, Parsers())
+    calls = ProviderCalls(Internet({"https://api.typeform.com": app(account)}), world.clock, world.secrets, Parsers())
     connection = await world.connections.create(world.caller, "typeform", "Forms", {"token": "tfp_right"})
     id_ = await world.create("typeform", "on_form_submitted", {"form_id": "u6nXL7"}, connection.id)
     await replace(world.triggers, calls=calls).enable(world.caller, id_)

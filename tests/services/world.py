@@ -18,17 +18,17 @@ from hairtrigger.kit.trigger import Provider
 from hairtrigger.platform.parsers import Parsers
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
-from hairtrigger.services.calls import Calls
 from hairtrigger.services.catalogue import Owned, UserProviders, catalogue_of
-from hairtrigger.services.claiming import Claiming
-from hairtrigger.services.connections import Connections
-from hairtrigger.services.firing import Firing
-from hairtrigger.services.polling import Poller, Result
-from hairtrigger.services.projects import Projects
-from hairtrigger.services.removing import Removing
+from hairtrigger.services.polling.poll_leases import PollLeases
+from hairtrigger.services.polling.poll_results import PollResults, PollStep, StoredPoll
+from hairtrigger.services.polling.poller import Poller, Result
+from hairtrigger.services.provider_calls import ProviderCalls
+from hairtrigger.services.scheduling.schedules import Schedules
 from hairtrigger.services.secrets import Secrets
-from hairtrigger.services.settling import Settling, Step, Stored
-from hairtrigger.services.triggers import Triggers
+from hairtrigger.services.setup.connections import Connections
+from hairtrigger.services.setup.projects import Projects
+from hairtrigger.services.setup.triggers import Triggers
+from hairtrigger.services.setup.webhook_removals import WebhookRemovals
 from hairtrigger.store import events, outcomes, polls, triggers
 from hairtrigger.store.database import Store
 from hairtrigger.store.events import Event
@@ -73,8 +73,8 @@ class World:
     connections: Connections
     projects: Projects
     poller: Poller
-    firing: Firing
-    removing: Removing
+    schedules: Schedules
+    webhook_removals: WebhookRemovals
     triggers: Triggers
 
     async def create(
@@ -99,8 +99,8 @@ class World:
 
     def poller_on(self, store: Store) -> Poller:
         """A worker that sees the database so."""
-        claiming = replace(self.poller.claiming, store=store)
-        return replace(self.poller, store=store, claiming=claiming, settle=settling_alone(store))
+        leases = replace(self.poller.leases, store=store)
+        return replace(self.poller, store=store, leases=leases, settle=settling_alone(store))
 
     async def trigger(self, id_: UUID) -> ProjectTrigger:
         return await self.triggers.get(self.caller, id_)
@@ -150,9 +150,11 @@ async def a_world(
 ) -> World:
     secrets = Secrets(vault)
     catalogue = catalogue_of(providers, user_providers)
-    calls = Calls(http or Offline(), clock, secrets, parsers or Parsers())  # which start no process until they parse
+    calls = ProviderCalls(
+        http or Offline(), clock, secrets, parsers or Parsers()
+    )  # which start no process until they parse
     work = Wake()
-    removing = Removing(store, clock, catalogue, calls, secrets, "https://hooks.test")
+    webhook_removals = WebhookRemovals(store, clock, catalogue, calls, secrets, "https://hooks.test")
     async with store.transaction() as tx:
         org_id = await an_organization(tx, clock.now())
     caller = Caller(org_id, uuid4(), frozenset(SCOPES))
@@ -171,24 +173,24 @@ async def a_world(
             clock,
             catalogue,
             calls,
-            Claiming(store, clock, catalogue, DEADLINE, places=4),
+            PollLeases(store, clock, catalogue, DEADLINE, places=4),
             settling_alone(store),
             work,
             DEADLINE,
         ),
-        firing=Firing(store, clock, catalogue, work, timedelta(minutes=1)),
-        removing=removing,
+        schedules=Schedules(store, clock, catalogue, work, timedelta(minutes=1)),
+        webhook_removals=webhook_removals,
         triggers=Triggers(
-            store, clock, catalogue, calls, secrets, removing, "https://hooks.test", timedelta(seconds=1)
+            store, clock, catalogue, calls, secrets, webhook_removals, "https://hooks.test", timedelta(seconds=1)
         ),
     )
 
 
-def settling_alone(store: Store) -> Callable[[Step], Awaitable[Stored]]:
+def settling_alone(store: Store) -> Callable[[PollStep], Awaitable[StoredPoll]]:
     """Each result in a group of its own, at once."""
 
-    async def settle(step: Step) -> Stored:
-        [stored] = await Settling(store).settle([step])
+    async def settle(step: PollStep) -> StoredPoll:
+        [stored] = await PollResults(store).settle([step])
         return stored
 
     return settle

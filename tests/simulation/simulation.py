@@ -21,8 +21,8 @@ from hairtrigger.domain.outcome import Code
 from hairtrigger.domain.rhythm import LONGEST_BACK_OFF
 from hairtrigger.platform.vault import Vault
 from hairtrigger.providers import schedule
-from hairtrigger.services.claiming import Claimed
-from hairtrigger.services.polling import Result
+from hairtrigger.services.polling.poll_leases import Claimed
+from hairtrigger.services.polling.poller import Result
 from hairtrigger.store import partitions, triggers
 from hairtrigger.store.database import Store
 from hairtrigger.store.transaction import Transaction
@@ -201,7 +201,7 @@ class Simulation:
         for claimed in claims.mine:
             own = Mortal(self.world.store.engine, self.world.store.connect)
             task = asyncio.create_task(self.world.poller_on(own).run(claimed))
-            until = self.world.clock.now() + self.world.poller.claiming.hold
+            until = self.world.clock.now() + self.world.poller.leases.hold
             worker = Worker(claimed, until, task, own)
             self.workers.append(worker)
             await self._settled(worker)
@@ -236,11 +236,11 @@ class Simulation:
 
     async def _ticker_fires(self) -> str:
         fate = self.random.choice(["", "", "", "before", "after"])
-        firing = replace(
-            self.world.firing, store=Mortal(self.world.store.engine, self.world.store.connect, fate=[fate])
+        schedules = replace(
+            self.world.schedules, store=Mortal(self.world.store.engine, self.world.store.connect, fate=[fate])
         )
         with suppress(Killed):
-            return f"{await firing.run_due(self.random.choice([1, 2, 100]))} schedules fire"
+            return f"{await schedules.run_due(self.random.choice([1, 2, 100]))} schedules fire"
         return f"a ticker dies {fate} its commit"
 
     async def _user_meddles(self) -> str:
@@ -320,7 +320,7 @@ class Simulation:
                 await self.world.poller.run(claimed)
                 await self._check_cursor(claimed.trigger.id)
                 self.feeds.at_once = False
-            fired = await self.world.firing.run_due()
+            fired = await self.world.schedules.run_due()
             if not claims.looked_at and not fired:
                 return
             self._pass(timedelta(seconds=0.2))
@@ -375,5 +375,5 @@ async def simulate(store: Store, vault: Vault, seed: int) -> None:
     feeds = Feeds(clock.now)
     world = await a_world(store, clock, vault, feeds.provider(), schedule.provider)
     poller = world.poller
-    world = replace(world, poller=replace(poller, claiming=replace(poller.claiming, places=PLACES)))
+    world = replace(world, poller=replace(poller, leases=replace(poller.leases, places=PLACES)))
     await Simulation(world, feeds, seed).run()

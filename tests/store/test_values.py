@@ -15,7 +15,7 @@ from hairtrigger.domain.errors import Invalid
 from hairtrigger.domain.event import Draft
 from hairtrigger.domain.instants import FIRST, LAST, instant
 from hairtrigger.domain.outcome import Code, Kind
-from hairtrigger.services.recording import event_from
+from hairtrigger.services.recorder import event_from
 from hairtrigger.store import deliveries, events, outcomes, polls, requests, traces
 from hairtrigger.store.database import Store
 from hairtrigger.store.events import Event

@@ -13,7 +13,7 @@ from hairtrigger.domain.errors import HairtriggerError, TooLarge, Unavailable
 from hairtrigger.kit.delivery import Headers, Request
 from hairtrigger.kit.handshake import Answer
 from hairtrigger.platform.http_server import NO_ROOM
-from hairtrigger.services.ingest import Ingest
+from hairtrigger.services.ingest.ingest import Ingest
 
 _NO_MORE: Mapping[str, str] = {}
 

@@ -12,8 +12,8 @@ from hairtrigger.domain.target import AgentTarget, LogTarget, Target, TargetConf
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.egress import Egress
 from hairtrigger.platform.remembered import Remembered
-from hairtrigger.services.projects import API_KEY, SIGNING, SIGNING_BEFORE, SIGNING_BEFORE_UNTIL
 from hairtrigger.services.secrets import Secrets
+from hairtrigger.services.setup.projects import API_KEY, SIGNING, SIGNING_BEFORE, SIGNING_BEFORE_UNTIL
 from hairtrigger.store.projects import Project
 from hairtrigger.targets.agent import Agent
 from hairtrigger.targets.log import Log

@@ -20,7 +20,7 @@ from hairtrigger.domain.caller import INTEGRATION_API, SCOPES, Caller
 from hairtrigger.domain.errors import Invalid, Issue
 from hairtrigger.platform.vault import Vault
 from hairtrigger.services.accounts import Accounts
-from hairtrigger.services.integrations import Integrations
+from hairtrigger.services.setup.integrations import Integrations
 from hairtrigger.store import accounts as rows
 from hairtrigger.store.accounts import Organization
 from hairtrigger.store.database import Store

@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from hairtrigger.api.integrations.app import integrations_app
 from hairtrigger.domain.caller import ASSISTANT_API, INTEGRATION_API, TRIGGER_API, Caller
 from hairtrigger.services.accounts import Accounts
-from hairtrigger.services.integrations import Integrations
+from hairtrigger.services.setup.integrations import Integrations
 from hairtrigger.store.database import Store
 from tests.api.integrations.conftest import BASE, an_owner, client_of, mounted
 from tests.support.clock import ManualClock

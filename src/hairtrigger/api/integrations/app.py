@@ -11,7 +11,7 @@ from hairtrigger.api.integrations import actions, icons, integrations, triggers
 from hairtrigger.api.integrations.admission import Admission, NoBrowsers, admitting
 from hairtrigger.domain.caller import ASSISTANT_API, INTEGRATION_API
 from hairtrigger.services.accounts import Accounts
-from hairtrigger.services.integrations import Integrations
+from hairtrigger.services.setup.integrations import Integrations
 
 _MAX_BODY = 2 * 1024 * 1024  # the longest code there may be, with every character escaped, and as much again
 

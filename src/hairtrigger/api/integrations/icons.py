@@ -11,7 +11,7 @@ from hairtrigger.api.integrations.admission import Admitted
 from hairtrigger.api.integrations.responses import refusals
 from hairtrigger.api.integrations.schemas import IconPlace
 from hairtrigger.domain.errors import TooLarge
-from hairtrigger.services.integrations import Integrations
+from hairtrigger.services.setup.integrations import Integrations
 
 MAX_ICON = 20 * 1024 * 1024
 MAX_UPLOAD = MAX_ICON + 64 * 1024  # with what multipart puts around it

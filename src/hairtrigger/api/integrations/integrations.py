@@ -21,7 +21,7 @@ from hairtrigger.api.integrations.schemas import (
     ListedIntegration,
     NewIntegration,
 )
-from hairtrigger.services.integrations import Integrations
+from hairtrigger.services.setup.integrations import Integrations
 
 
 def listing(integrations: Integrations, route_class: type[APIRoute]) -> APIRouter:

@@ -29,7 +29,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, c
 from hairtrigger.domain import integration as domain
 from hairtrigger.domain.integration import ActionFieldType, AuthFieldType, AuthType, FieldType
 from hairtrigger.domain.slug import camel, utf16_length
-from hairtrigger.services.integrations import ActionDraft, AuthDraft, Contents, TriggerDraft
+from hairtrigger.services.setup.integrations import ActionDraft, AuthDraft, Contents, TriggerDraft
 
 # -- text
 

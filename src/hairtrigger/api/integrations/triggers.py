@@ -8,7 +8,7 @@ from fastapi.routing import APIRoute
 from hairtrigger.api.integrations.admission import Admitted, json_only
 from hairtrigger.api.integrations.responses import refusals
 from hairtrigger.api.integrations.schemas import Deleted, Trigger, TriggerAnswer, TriggerBody
-from hairtrigger.services.integrations import Integrations
+from hairtrigger.services.setup.integrations import Integrations
 
 
 def router(integrations: Integrations, route_class: type[APIRoute]) -> APIRouter:

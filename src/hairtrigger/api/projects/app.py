@@ -10,11 +10,11 @@ from hairtrigger.api.projects import catalogue, deprecated, login, triggers, web
 from hairtrigger.platform.peers import Proxies
 from hairtrigger.services.accounts import Accounts
 from hairtrigger.services.catalogue import Catalogue
-from hairtrigger.services.firing import Firing
-from hairtrigger.services.ingest import Ingest
-from hairtrigger.services.polling import Poller
-from hairtrigger.services.sampling import Sampling
-from hairtrigger.services.triggers import Triggers
+from hairtrigger.services.ingest.ingest import Ingest
+from hairtrigger.services.polling.poller import Poller
+from hairtrigger.services.scheduling.schedules import Schedules
+from hairtrigger.services.setup.samples import Sampler
+from hairtrigger.services.setup.triggers import Triggers
 from hairtrigger.store.database import Store
 
 
@@ -26,9 +26,9 @@ class Services:
     store: Store
     catalogue: Catalogue
     triggers: Triggers
-    sampling: Sampling
+    sampler: Sampler
     poller: Poller
-    firing: Firing
+    schedules: Schedules
     ingest: Ingest
 
 
@@ -54,11 +54,11 @@ def projects_app(services: Services, public_url: str, max_body_bytes: int, proxi
     )
     errors.install(app, errors.detail)
     app.include_router(login.router(services.accounts, proxies or Proxies(())))
-    app.include_router(triggers.router(services.accounts, services.triggers, services.sampling))
+    app.include_router(triggers.router(services.accounts, services.triggers, services.sampler))
     app.include_router(catalogue.router(services.accounts, services.catalogue, services.store))
     app.include_router(
         deprecated.router(
-            services.accounts, services.ingest, services.poller, services.firing, public_url, max_body_bytes
+            services.accounts, services.ingest, services.poller, services.schedules, public_url, max_body_bytes
         )
     )
     return app

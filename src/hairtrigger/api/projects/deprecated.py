@@ -11,9 +11,9 @@ from hairtrigger.api.webhooks import read_delivery
 from hairtrigger.domain.caller import TRIGGER_API, Caller
 from hairtrigger.domain.errors import Malformed, NotFound
 from hairtrigger.services.accounts import Accounts
-from hairtrigger.services.firing import Firing
-from hairtrigger.services.ingest import Ingest
-from hairtrigger.services.polling import Poller
+from hairtrigger.services.ingest.ingest import Ingest
+from hairtrigger.services.polling.poller import Poller
+from hairtrigger.services.scheduling.schedules import Schedules
 
 # RFC 9745: deprecated since 1 December 2025. RFC 8594: gone after 30 November 2027.
 _HEADERS = {"Deprecation": "@1764547200", "Sunset": "Tue, 30 Nov 2027 23:59:59 GMT"}
@@ -21,7 +21,7 @@ _BASE = "/organizations/{org_id}/triggers/{project_trigger_id}"
 
 
 def router(
-    accounts: Accounts, ingest: Ingest, poller: Poller, firing: Firing, public_url: str, max_body: int
+    accounts: Accounts, ingest: Ingest, poller: Poller, schedules: Schedules, public_url: str, max_body: int
 ) -> APIRouter:
     routes = APIRouter(tags=["deprecated"], deprecated=True, responses=problems(400, 401, 403, 404, 409, 422, 502, 503))
 
@@ -63,7 +63,7 @@ def router(
     async def scheduled_trigger(org_id: str, project_trigger_id: UUID, api_key: str, response: Response) -> Any:
         """Fires a scheduled trigger now. Schedules fire by themselves."""
         response.headers.update(_HEADERS)
-        event_id = await firing.fire_now(await key_holder(org_id, api_key), project_trigger_id)
+        event_id = await schedules.fire_now(await key_holder(org_id, api_key), project_trigger_id)
         return {"status": "accepted", "events": [event_id]}
 
     return routes

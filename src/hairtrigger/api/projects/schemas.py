@@ -7,8 +7,8 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from hairtrigger.kit.trigger import AppWebhook, Provider, Trigger, Webhook, trigger_type
-from hairtrigger.services.sampling import can_sample
 from hairtrigger.services.secrets import is_sealed
+from hairtrigger.services.setup.samples import can_sample
 from hairtrigger.store.triggers import ProjectTrigger as Stored
 
 Instant = Annotated[

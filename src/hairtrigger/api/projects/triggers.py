@@ -10,13 +10,13 @@ from hairtrigger.api.projects.responses import problems
 from hairtrigger.api.projects.schemas import OrganizationTrigger, ProjectTrigger, TestSamples, TriggerCreate
 from hairtrigger.domain.caller import Caller
 from hairtrigger.services.accounts import Accounts
-from hairtrigger.services.sampling import Sampling
-from hairtrigger.services.triggers import Triggers
+from hairtrigger.services.setup.samples import Sampler
+from hairtrigger.services.setup.triggers import Triggers
 
 _ALWAYS = (401, 403, 503)
 
 
-def router(accounts: Accounts, triggers: Triggers, sampling: Sampling) -> APIRouter:
+def router(accounts: Accounts, triggers: Triggers, sampler: Sampler) -> APIRouter:
     authenticate = Authenticator(accounts)
     routes = APIRouter(
         tags=["triggers"], route_class=authenticated_route(authenticate), dependencies=[Security(oauth2)]
@@ -66,7 +66,7 @@ def router(accounts: Accounts, triggers: Triggers, sampling: Sampling) -> APIRou
     )
     async def get_trigger_test_samples(project_trigger_id: UUID, caller: Authenticated) -> TestSamples:
         """Example events, asked of the provider now. No cursor moves and nothing is run."""
-        found = await sampling.samples(caller, project_trigger_id)
+        found = await sampler.samples(caller, project_trigger_id)
         return TestSamples(samples=found.samples, source=found.source)
 
     return routes

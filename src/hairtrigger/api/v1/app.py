@@ -25,17 +25,17 @@ from hairtrigger.domain.caller import Caller
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.vault import Vault
 from hairtrigger.services.accounts import Accounts
-from hairtrigger.services.connections import Connections
-from hairtrigger.services.dry_run import DryRuns
-from hairtrigger.services.explaining import Explaining
-from hairtrigger.services.firing import Firing
-from hairtrigger.services.history import History
-from hairtrigger.services.pausing import Pausing
-from hairtrigger.services.polling import Poller
-from hairtrigger.services.projects import Projects
-from hairtrigger.services.replaying import Replaying
-from hairtrigger.services.triggers import Triggers
-from hairtrigger.services.watching import Watching
+from hairtrigger.services.delivery.history import History
+from hairtrigger.services.delivery.pauses import Pauses
+from hairtrigger.services.delivery.replays import Replays
+from hairtrigger.services.explain.explainer import Explainer
+from hairtrigger.services.explain.stall_watchdog import StallWatchdog
+from hairtrigger.services.polling.dry_run import DryRuns
+from hairtrigger.services.polling.poller import Poller
+from hairtrigger.services.scheduling.schedules import Schedules
+from hairtrigger.services.setup.connections import Connections
+from hairtrigger.services.setup.projects import Projects
+from hairtrigger.services.setup.triggers import Triggers
 from hairtrigger.store.database import Store
 
 
@@ -51,12 +51,12 @@ class Services:
     connections: Connections
     triggers: Triggers
     history: History
-    pausing: Pausing
-    replaying: Replaying
+    pauses: Pauses
+    replays: Replays
     poller: Poller
-    firing: Firing
-    watching: Watching
-    explaining: Explaining
+    schedules: Schedules
+    watchdog: StallWatchdog
+    explainer: Explainer
     dry_runs: DryRuns
 
 
@@ -91,15 +91,15 @@ def v1_app(services: Services) -> FastAPI:
             routes("triggers"),
             services.triggers,
             services.poller,
-            services.firing,
-            services.pausing,
-            services.watching,
+            services.schedules,
+            services.pauses,
+            services.watchdog,
             Authenticated,
         ),
-        explaining.router(routes("explaining"), services.watching, services.explaining, Authenticated),
+        explaining.router(routes("explaining"), services.watchdog, services.explainer, Authenticated),
         history.router(routes("history"), services.history, Authenticated),
-        replays.router(routes("replays"), services.replaying, Authenticated),
-        pauses.router(routes("pauses"), services.pausing, Authenticated),
+        replays.router(routes("replays"), services.replays, Authenticated),
+        pauses.router(routes("pauses"), services.pauses, Authenticated),
         # Nothing of a dry run is kept, not even for an Idempotency-Key.
         polling_code.router(
             routes("polling code", authenticated_route(authenticate)), services.dry_runs, Authenticated

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from hairtrigger.api.v1.schemas import Connection, ConnectionCreate, ConnectionUpdate, Page
-from hairtrigger.services.connections import Connections
+from hairtrigger.services.setup.connections import Connections
 
 
 def router(routes: APIRouter, connections: Connections, Authenticated: Any) -> APIRouter:  # noqa: N803 a type

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Query
 from hairtrigger.api.errors import InvalidRequest
 from hairtrigger.api.v1.schemas import Explanation, Instant, Page, TriggerHealth
 from hairtrigger.domain.errors import Issue
-from hairtrigger.services.explaining import Explaining
-from hairtrigger.services.watching import Watching
+from hairtrigger.services.explain.explainer import Explainer
+from hairtrigger.services.explain.stall_watchdog import StallWatchdog
 from hairtrigger.store.conditions import Status
 
 Limit = Annotated[int, Query(ge=1, le=200)]
@@ -22,8 +22,8 @@ Key = Annotated[str | None, Query(min_length=1, description="The key of an event
 
 def router(
     routes: APIRouter,
-    watching: Watching,
-    explaining: Explaining,
+    watchdog: StallWatchdog,
+    explainer: Explainer,
     Authenticated: Any,  # noqa: N803 a type
 ) -> APIRouter:
     @routes.get("/project-triggers")
@@ -31,7 +31,7 @@ def router(
         caller: Authenticated, health: Status | None = None, limit: Limit = 50, cursor: Cursor = None
     ) -> Page[TriggerHealth]:
         """How the organisation's triggers are, oldest first."""
-        found = await watching.health(caller, limit=limit + 1, after=cursor, status=health)
+        found = await watchdog.health(caller, limit=limit + 1, after=cursor, status=health)
         data = [TriggerHealth.of(condition, healthy) for condition, healthy in found[:limit]]
         return Page(data=data, next_cursor=str(data[-1].id) if len(found) > limit else None)
 
@@ -54,15 +54,15 @@ def router(
             message = f"Ask about one thing: at, event, key or delivery; here are {' and '.join(given)}."
             raise InvalidRequest(message, *(Issue(("query", name), message) for name in given[1:]))
         if at:
-            told = await explaining.moment(caller, project_trigger_id, at, timedelta(seconds=within))
+            told = await explainer.moment(caller, project_trigger_id, at, timedelta(seconds=within))
         elif event:
-            told = await explaining.event(caller, project_trigger_id, event)
+            told = await explainer.event(caller, project_trigger_id, event)
         elif key:
-            told = await explaining.key(caller, project_trigger_id, key)
+            told = await explainer.key(caller, project_trigger_id, key)
         elif delivery:
-            told = await explaining.delivery(caller, project_trigger_id, delivery)
+            told = await explainer.delivery(caller, project_trigger_id, delivery)
         else:
-            told = await explaining.state(caller, project_trigger_id)
+            told = await explainer.state(caller, project_trigger_id)
         return Explanation.of(told)
 
     return routes

@@ -15,7 +15,7 @@ from hairtrigger.api.v1.schemas import (
     Page,
     Replayed,
 )
-from hairtrigger.services.history import History
+from hairtrigger.services.delivery.history import History
 
 Limit = Annotated[int, Query(ge=1, le=200)]
 Cursor = Annotated[UUID | None, Query(description="`next_cursor` of the page before.")]

@@ -13,8 +13,8 @@ from hairtrigger.api.v1.responses import problems
 from hairtrigger.api.v1.schemas import Body, Instant, Secret
 from hairtrigger.domain.slug import utf16_length
 from hairtrigger.sandbox import code as sandbox
-from hairtrigger.services import dry_run
-from hairtrigger.services.dry_run import Asked, DryRuns
+from hairtrigger.services.polling import dry_run
+from hairtrigger.services.polling.dry_run import DryRunRequest, DryRuns
 
 _LONGEST_CODE = 1000  # UTF-16 units, as in a trigger
 
@@ -45,8 +45,8 @@ class DryRun(Body):
         None, description="Default: the project trigger's last poll, or when it was enabled, or a day ago."
     )
 
-    def asked(self) -> Asked:
-        return Asked(**dict(self))
+    def asked(self) -> DryRunRequest:
+        return DryRunRequest(**dict(self))
 
 
 class FoundEvent(BaseModel):

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from hairtrigger.api.v1.schemas import NewProject, NewSecret, Page, Project, ProjectCreate, ProjectUpdate, Rotate
-from hairtrigger.services.projects import Projects
+from hairtrigger.services.setup.projects import Projects
 
 
 def router(routes: APIRouter, projects: Projects, Authenticated: Any) -> APIRouter:  # noqa: N803 a type

@@ -10,9 +10,9 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from hairtrigger.domain.outcome import Code, Failure, Kind
 from hairtrigger.domain.target import TargetConfig
 from hairtrigger.sandbox.code import PollErrorKind
-from hairtrigger.services import explaining
-from hairtrigger.services.health import Health as Diagnosed
-from hairtrigger.services.polling import Result
+from hairtrigger.services.explain import explainer
+from hairtrigger.services.explain.health import Health as Diagnosed
+from hairtrigger.services.polling.poller import Result
 from hairtrigger.store import accounts, connections, events, outcomes, projects
 from hairtrigger.store.conditions import Condition, Status
 from hairtrigger.store.history import AttemptRecord
@@ -391,7 +391,7 @@ class Explanation(BaseModel):
     steps: list[Step]
 
     @classmethod
-    def of(cls, told: explaining.Explanation) -> "Explanation":
+    def of(cls, told: explainer.Explanation) -> "Explanation":
         return cls.model_validate(told, from_attributes=True)
 
 

@@ -8,20 +8,20 @@ from fastapi import APIRouter
 
 from hairtrigger.api.v1.responses import problems
 from hairtrigger.api.v1.schemas import Clockwork, Health, NewSecret, Outcome, PollResult, RotateTriggerSecret
-from hairtrigger.services.firing import Firing
-from hairtrigger.services.pausing import Pausing
-from hairtrigger.services.polling import Poller
-from hairtrigger.services.triggers import Triggers
-from hairtrigger.services.watching import Watching
+from hairtrigger.services.delivery.pauses import Pauses
+from hairtrigger.services.explain.stall_watchdog import StallWatchdog
+from hairtrigger.services.polling.poller import Poller
+from hairtrigger.services.scheduling.schedules import Schedules
+from hairtrigger.services.setup.triggers import Triggers
 
 
 def router(
     routes: APIRouter,
     triggers: Triggers,
     poller: Poller,
-    firing: Firing,
-    pausing: Pausing,
-    watching: Watching,
+    schedules: Schedules,
+    pauses: Pauses,
+    watchdog: StallWatchdog,
     Authenticated: Any,  # noqa: N803 a type
 ) -> APIRouter:
     @routes.get("/project-triggers/{project_trigger_id}")
@@ -30,11 +30,11 @@ def router(
         trigger, poll, ended = await triggers.clockwork(caller, project_trigger_id)
         return Clockwork(
             status="ENABLED" if trigger.enabled else "DISABLED",
-            health=Health.of(await watching.health_of(caller, project_trigger_id, ended)),
-            paused=await pausing.is_paused(caller, project_trigger_id),
+            health=Health.of(await watchdog.health_of(caller, project_trigger_id, ended)),
+            paused=await pauses.is_paused(caller, project_trigger_id),
             webhook_url=triggers.own_webhook_url(trigger),
             next_at=poll.next_at if poll else None,
-            upcoming=firing.upcoming(trigger),
+            upcoming=schedules.upcoming(trigger),
             last_at=poll.last_at if poll else None,
             failures_in_a_row=poll.failures if poll else 0,
             failing_since=poll.failing_since if poll else None,

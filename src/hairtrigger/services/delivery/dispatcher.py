@@ -1,0 +1,296 @@
+"""Brings deliveries to their targets: claimed under a lease, attempted, and finished many to a transaction."""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+
+from hairtrigger.domain.errors import Unavailable
+from hairtrigger.domain.outcome import Code, Failure, Kind
+from hairtrigger.domain.retry import delay_after_our_fault, delay_before
+from hairtrigger.domain.target import Outgoing, Sent, Target
+from hairtrigger.platform.batching import Batcher
+from hairtrigger.platform.clock import Clock
+from hairtrigger.platform.loops import every
+from hairtrigger.platform.wake import Wake
+from hairtrigger.services.setup.triggers import Triggers
+from hairtrigger.store import deliveries, outcomes, triggers
+from hairtrigger.store.database import Store
+from hairtrigger.store.deliveries import Attempt, Claimed
+from hairtrigger.store.outcomes import Outcome
+from hairtrigger.store.projects import Project
+from hairtrigger.store.text import storable_json
+
+log = structlog.get_logger()
+
+_SHORTEST = timedelta(milliseconds=10)  # between two looks that find less than there is room for; then twice that ...
+_MORE = timedelta(milliseconds=20)  # for slots to become free
+_MOST_CLAIMED = 200
+_LAST = timedelta(seconds=5)  # of a stop: for what has been answered and is not stored
+_NOT_STORED = "The target's answer can't be stored, so nothing of it is kept."
+_OUR_FAULT = "The fault is the service's, not the target's; the service's log says more."
+_NOT_CALLED = f"The delivery broke inside the service before the target was called. {_OUR_FAULT}"
+_MAYBE_CALLED = (
+    f"The delivery broke inside the service, and the target may have been called. {_OUR_FAULT} "
+    "So that nothing runs twice, it is not tried again by itself."
+)
+_NOBODY = UUID(int=0)
+
+
+@dataclass
+class Dispatcher:
+    """`slots` deliveries are sent at a time. Each project has its own limit in the database, so a slow target fills its
+    lane and never the slots of others.
+
+    Claiming, sending and finishing go on side by side: a slot is free again when its target has answered.
+    """
+
+    store: Store
+    clock: Clock
+    work: Wake
+    target_of: Callable[[Project], Target]
+    triggers: Triggers
+    slots: int = 200
+    lease: timedelta = timedelta(seconds=30)  # a delivery whose worker died is given to another after this long
+    jitter: Callable[[], float] = random.random
+    hurry: Callable[[], None] = lambda: None  # ends the reading of answers whose status is known
+    _under_way: dict[int, asyncio.Task[None]] = field(default_factory=dict, init=False)
+    _finishing: int = field(default=0, init=False)
+    _freed: Wake = field(default_factory=Wake, init=False)
+    _stopping: bool = field(default=False, init=False)
+    _pause: timedelta = field(default=_SHORTEST, init=False)
+    _claiming: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
+
+    def __post_init__(self) -> None:
+        self._finisher: Batcher[Attempt, None] = Batcher(self._finish, size=lambda attempt: attempt.size, concurrency=1)
+
+    async def run(self) -> None:
+        """Until cancelled. Deliveries under way then are given up; their leases run out and another takes over."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._finisher.run())
+            tasks.create_task(self._keep_leases())
+            while not self._stopping:
+                try:
+                    await self._go_on(tasks)
+                except Unavailable:
+                    log.warning("database away, deliveries wait")
+                    await asyncio.sleep(1)
+                except Exception:
+                    log.exception("a claim broke, deliveries wait")
+                    await asyncio.sleep(1)
+            await asyncio.Event().wait()  # until cancelled; what is under way goes on
+
+    async def drain(self, at_most: timedelta) -> None:
+        """Claims nothing more and waits for what is under way, before a stop.
+
+        At the end the rest of an answer whose status is known is waited for no longer. What has no answer by then is
+        given up, and is anybody else's at once.
+        """
+        self._stopping = True
+        last = min(at_most, _LAST)
+        await self._idle(at_most - last)
+        self.hurry()
+        await self._idle(last)
+        await self._give_back(dict(self._under_way))
+
+    async def _idle(self, at_most: timedelta) -> None:
+        with suppress(TimeoutError):
+            # What is just being claimed is under way, too.
+            async with asyncio.timeout(at_most.total_seconds()), self._claiming:
+                if self._under_way:
+                    await asyncio.wait(list(self._under_way.values()))
+
+    async def _give_back(self, unfinished: Mapping[int, asyncio.Task[None]]) -> None:
+        for task in unfinished.values():
+            task.cancel()
+        if unfinished:
+            await asyncio.wait(unfinished.values())
+            with suppress(Unavailable):
+                async with self.store.transaction() as tx:
+                    await deliveries.extend(tx, list(unfinished), timedelta())
+
+    async def _go_on(self, tasks: asyncio.TaskGroup) -> None:
+        """Claims once, when enough slots are free that it is worth a transaction, and waits when there was no more."""
+        if self._free() < self._worth_it:
+            await self._freed.wait(_MORE)
+        wanted = min(self._free(), _MOST_CLAIMED)
+        read = await self._start(tasks, wanted) if wanted else 0
+        if read < wanted:
+            self._pause = _SHORTEST if read else min(2 * self._pause, self.work.patience)
+            await self.work.wait(self._pause)
+
+    @property
+    def _worth_it(self) -> int:
+        return max(1, min(self.slots // 2, _MOST_CLAIMED))
+
+    def _free(self) -> int:
+        """Nor is more claimed than can be finished: the database sets the pace."""
+        sending = len(self._under_way) - self._finishing
+        return max(0, min(self.slots - sending, 4 * self.slots - self._finishing))
+
+    async def _start(self, tasks: asyncio.TaskGroup, limit: int) -> int:
+        async with self._claiming:
+            async with self.store.transaction() as tx:
+                read, claimed = await deliveries.claim(tx, limit, self.lease)
+            for one in claimed:
+                if one.message.msg_id in self._under_way:
+                    continue  # this process stood still until its lease ran out; now it has a new one
+                self._under_way[one.message.msg_id] = tasks.create_task(self._deliver(one))
+        return read
+
+    async def _keep_leases(self) -> None:
+        await every(self.lease / 3, "leases of deliveries", self._extend_leases, at_once=False)
+
+    async def _extend_leases(self) -> None:
+        if self._under_way:
+            async with self.store.transaction() as tx:
+                await deliveries.extend(tx, self._under_way, self.lease)
+
+    async def _deliver(self, claimed: Claimed) -> None:
+        try:
+            if claimed.event is None or claimed.project is None:
+                await self._drop(claimed)
+                return
+            started = self.clock.now()
+            sent = await self._sent(claimed, claimed.project)
+            await self._finished(claimed, sent, started)
+        except Unavailable:
+            log.warning("database away, delivery will be repeated", delivery=str(claimed.message.delivery_id))
+        except Exception:
+            log.exception("delivery broke; it will be repeated", delivery=str(claimed.message.delivery_id))
+        finally:
+            del self._under_way[claimed.message.msg_id]
+            self._tell_when_free()
+
+    def _tell_when_free(self) -> None:
+        if self._free() >= self._worth_it:
+            self._freed.set()
+
+    async def _sent(self, claimed: Claimed, project: Project) -> Sent:
+        """Call the target. A fault of ours is a failed attempt as well: repeated without end, it would never be told.
+
+        It does not follow the target's schedule, because the target has no part in it. Before the target was called the
+        delivery is safe to repeat, so it is, a few times. From then on the target may have taken the event, so the
+        delivery is a dead letter at once, which can be replayed.
+        """
+        try:
+            target, outgoing = self.target_of(project), _outgoing(claimed)
+        except Exception:
+            log.exception("a delivery broke before its target was called", delivery=str(claimed.message.delivery_id))
+            wait = delay_after_our_fault(claimed.message.attempt)
+            return Sent("failed", None, _NOT_CALLED, failure=Failure.BROKEN, retry_after=wait)
+        try:
+            return await target.send(outgoing)
+        except Exception:
+            log.exception("a delivery broke while its target was called", delivery=str(claimed.message.delivery_id))
+            return Sent("failed", None, _MAYBE_CALLED, failure=Failure.BROKEN)
+
+    async def _finished(self, claimed: Claimed, sent: Sent, started: datetime) -> None:
+        """While the database is away the outcome waits for it: given up, the target would be called once more.
+
+        Nor is it called once more because the database refuses what it said.
+        """
+        self._finishing += 1
+        self._tell_when_free()
+        try:
+            try:
+                await self._stored(self._attempt(claimed, sent, started))
+            except Exception:
+                log.exception("an answer can't be stored", delivery=str(claimed.message.delivery_id))
+                bare = replace(sent, detail=_NOT_STORED, response=b"", conversation=None)
+                await self._stored(self._attempt(claimed, bare, started))
+        finally:
+            self._finishing -= 1
+
+    async def _stored(self, attempt: Attempt) -> None:
+        while True:
+            try:
+                return await self._finisher.submit(attempt)
+            except Unavailable:
+                await asyncio.sleep(1)
+
+    def _attempt(self, claimed: Claimed, sent: Sent, started: datetime) -> Attempt:
+        assert claimed.event
+        now = self.clock.now()
+        attempt = Attempt(
+            message=claimed.message,
+            org_id=claimed.event.org_id,
+            status=sent.status,
+            failure=sent.failure,
+            response_status=sent.response_status,
+            detail=sent.detail,
+            response=sent.response,
+            conversation=None if sent.conversation is None else storable_json(sent.conversation),
+            started_at=started,
+            finished_at=now,
+        )
+        match sent.status:
+            case "delivered":
+                return attempt
+            case "gone":
+                return replace(attempt, dead="The target answered 410 Gone; the trigger was disabled.")
+            case "failed" if sent.failure is Failure.BROKEN:
+                if sent.retry_after is None:
+                    return replace(attempt, dead=sent.detail)
+                return replace(attempt, retry_at=now + sent.retry_after)
+            case "failed":
+                following = claimed.message.attempt + 1
+                wait = delay_before(following, jitter=self.jitter, retry_after=sent.retry_after)
+                if wait is None:
+                    return replace(attempt, dead=f"All {claimed.message.attempt} attempts failed: {sent.detail}")
+                return replace(attempt, retry_at=now + wait)
+
+    async def _finish(self, attempts: Sequence[Attempt]) -> list[None]:
+        async with self.store.transaction() as tx:
+            counted, let_in = await deliveries.finish(tx, attempts)
+        if let_in:
+            self.work.set()
+        for one in counted:
+            if one.status == "gone":
+                await self._disable(one)
+        return [None] * len(attempts)
+
+    async def _disable(self, attempt: Attempt) -> None:
+        """Standard Webhooks: a target that answers 410 wants nothing more."""
+        now = self.clock.now()
+        async with self.store.transaction() as tx:
+            trigger_id = await deliveries.trigger_of(tx, attempt.message)
+            trigger = trigger_id and await triggers.get(tx, attempt.org_id, trigger_id, for_update=True)
+            if trigger and trigger.enabled:
+                await self.triggers.switch_off(tx, trigger, None)
+                detail = "The target answered 410 Gone, so the trigger was disabled."
+                await outcomes.record(
+                    tx, Outcome(Kind.TARGET, Code.TARGET_GONE, now, trigger.org_id, trigger.id, detail)
+                )
+
+    async def _drop(self, claimed: Claimed) -> None:
+        org_id = claimed.event.org_id if claimed.event else claimed.project.org_id if claimed.project else _NOBODY
+        reason = "The project was deleted." if claimed.event else "The event is no longer stored."
+        async with self.store.transaction() as tx:
+            await deliveries.drop(tx, claimed.message, org_id, reason, self.clock.now())
+
+
+def _outgoing(claimed: Claimed) -> Outgoing:
+    event, message = claimed.event, claimed.message
+    assert event
+    return Outgoing(
+        delivery_id=message.delivery_id,
+        event_id=event.id,
+        attempt=message.attempt,
+        source=f"/project-triggers/{event.project_trigger_id}",
+        type=event.type,
+        subject=event.subject,
+        time=event.occurred_at,
+        content_type=event.content_type,
+        body=event.body,
+        org_id=event.org_id,
+        project_id=event.project_id,
+        project_trigger_id=event.project_trigger_id,
+        event_key=event.key,
+        replay_of=event.id if message.delivery_id != event.id else None,
+    )

@@ -1,0 +1,65 @@
+"""Sends again what got lost from the queue. Nothing should; but if something did, nobody would ever hear of it."""
+
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from hairtrigger.domain.ids import new_id
+from hairtrigger.platform.clock import Clock
+from hairtrigger.platform.loops import repeat
+from hairtrigger.platform.wake import Wake
+from hairtrigger.store import reconciliation, upkeep
+from hairtrigger.store.database import Store
+from hairtrigger.store.reconciliation import Step, Walk
+
+log = structlog.get_logger()
+
+_TASK = "reconciling"
+_FRESH = timedelta(minutes=2)  # these are under way, nearly always; looking at them would be work for nothing
+_BETWEEN_LAPS = timedelta(minutes=2)
+_MOST_AT_ONCE = 20_000
+_REST = 20  # times as long as a step took: the walk uses a twentieth of one connection
+
+
+@dataclass(frozen=True)
+class LostDeliveries:
+    store: Store
+    clock: Clock
+    work: Wake
+
+    async def run(self) -> None:
+        await repeat("reconciling", self._walk)
+
+    async def lap(self) -> int:
+        """Looks at everything that has not ended for certain, at once. Returns how many were sent again."""
+        step = await self._step(timedelta(), timedelta(), anew=True)
+        sent = step.sent if step else 0
+        while step and not step.over:
+            step = await self._step(timedelta(), timedelta())
+            sent += step.sent if step else 0
+        return sent
+
+    async def _walk(self) -> timedelta:
+        begun = time.monotonic()
+        step = await self._step(_FRESH, _BETWEEN_LAPS)
+        if step is None or step.over:
+            return _BETWEEN_LAPS / 4
+        return timedelta(seconds=_REST * (time.monotonic() - begun))
+
+    async def _step(self, fresh: timedelta, between_laps: timedelta, *, anew: bool = False) -> Step | None:
+        """None while it is not time yet. The claim is held until the step is stored, so that none is sent twice."""
+        now = self.clock.now()
+        async with self.store.transaction() as tx:
+            state = await upkeep.claim(tx, _TASK, now + _BETWEEN_LAPS if anew else now, timedelta())
+            if state is None:
+                return None
+            walk = Walk.from_state(state)
+            walk = Walk(walk.floor, walk.floor) if anew else walk
+            step = await reconciliation.step(tx, walk, new_id(now - fresh), _MOST_AT_ONCE)
+            await upkeep.remember(tx, _TASK, step.walk.state(), now + (between_laps if step.over else timedelta()))
+        if step.sent:
+            log.warning("deliveries were missing from the queue and were sent again", count=step.sent)
+            self.work.set()
+        return step

@@ -1,0 +1,72 @@
+"""Tells workers on other machines that there is work: NOTIFY where events come in, LISTEN where they are delivered.
+
+It only saves time. A worker that hears nothing, because its connection broke or because a pooler swallows it, finds the
+same work when it looks by itself.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from hairtrigger.domain.errors import Unavailable
+from hairtrigger.platform.loops import repeat
+from hairtrigger.platform.wake import TOLD, UNTOLD, Wake
+from hairtrigger.store.database import Store
+from hairtrigger.store.transaction import Session
+
+log = structlog.get_logger()
+
+_CHANNEL = "hairtrigger_work"
+# In a transaction of its own: a NOTIFY makes its transaction wait for all others that notify. And not worth a flush.
+_NOTIFY = f"SET LOCAL synchronous_commit = off; NOTIFY {_CHANNEL}"
+_LEAST_BETWEEN = timedelta(milliseconds=10)
+_HEARTBEAT = timedelta(seconds=10)
+_AGAIN = timedelta(seconds=1)
+
+
+@dataclass(frozen=True)
+class Notifications:
+    store: Store
+    work: Wake
+
+    async def tell(self) -> None:
+        """For a process that delivers nothing itself: says so when there is work, at most once in ten milliseconds."""
+
+        async def once() -> timedelta:
+            await self.work.wait(timedelta(days=1))
+            async with self.store.session() as session:
+                await session.execute(_NOTIFY)
+            return _LEAST_BETWEEN
+
+        await repeat("notify", once)
+
+    async def listen(self) -> None:
+        """For a process that delivers: hears of work for as long as its connection lives, and connects again."""
+        while True:
+            lost = Wake()
+            try:
+                async with self.store.session() as session:
+                    session.add_termination_listener(lambda _, lost=lost: lost.set())
+                    await session.add_listener(_CHANNEL, self._heard)
+                    if await _is_direct(session):
+                        self.work.patience = TOLD
+                    self.work.set()  # what came before was not heard
+                    while True:
+                        await lost.wait(_HEARTBEAT)
+                        await session.execute("SELECT 1")
+            except Unavailable:
+                log.warning("nobody tells of new work until the database is back: looking more often")
+            finally:
+                self.work.patience = UNTOLD
+            await asyncio.sleep(_AGAIN.total_seconds())
+
+    def _heard(self, *_: Any) -> None:
+        self.work.set()
+
+
+async def _is_direct(session: Session) -> bool:
+    """A pooler makes up the number of the server's process, and passes no notifications on."""
+    return bool(session.get_server_pid() == await session.fetchval("SELECT pg_backend_pid()"))

@@ -1,0 +1,156 @@
+"""Replays of many events: a job that any worker carries on, at the rate its user asked for.
+
+A portion and how far it came commit together, so that a job goes on after a crash where it stopped, and repeats nothing
+twice. Events stay as they are: a replay is a new delivery, under an id of its own.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from hairtrigger.domain.caller import Caller
+from hairtrigger.domain.errors import Conflict, NotFound
+from hairtrigger.domain.ids import new_id
+from hairtrigger.platform.clock import Clock
+from hairtrigger.platform.wake import Wake
+from hairtrigger.store import events, history, projects, replays, triggers
+from hairtrigger.store.database import Store
+from hairtrigger.store.history import Status
+from hairtrigger.store.replays import Job
+from hairtrigger.store.transaction import Transaction
+
+_LOOKED_AT = 500  # deliveries in one transaction, however few of them match
+_PORTION = timedelta(milliseconds=200)
+_COUNTING = timedelta(milliseconds=500)  # a total that takes longer is not worth it
+_CATCH_UP = timedelta(seconds=1)  # what a job that was held up makes good; the rest of its delay stays
+
+
+@dataclass(frozen=True)
+class ReplayQuery:
+    """Which deliveries to repeat: those for which all that is given holds."""
+
+    status: Status | None = None
+    project_id: str | None = None
+    project_trigger_id: UUID | None = None
+    event_type: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def stored(self) -> dict[str, Any]:
+        return {
+            name: value if isinstance(value, str) else value.isoformat() if isinstance(value, datetime) else str(value)
+            for name, value in vars(self).items()
+            if value is not None
+        }
+
+    @classmethod
+    def of(cls, stored: dict[str, Any]) -> "ReplayQuery":
+        read: dict[str, Any] = {
+            "project_trigger_id": UUID,
+            "since": datetime.fromisoformat,
+            "until": datetime.fromisoformat,
+        }
+        return cls(**{name: read.get(name, str)(value) for name, value in stored.items()})
+
+
+@dataclass(frozen=True)
+class Replays:
+    store: Store
+    clock: Clock
+    work: Wake
+
+    async def start(self, caller: Caller, query: ReplayQuery, per_second: int, to_project_id: str | None) -> Job:
+        """Of what there is now: deliveries made later are none of it, those of the job itself least of all."""
+        now = self.clock.now()
+        id_ = new_id(now)
+        job = Job(
+            id=id_,
+            org_id=caller.org_id,
+            query=query.stored(),
+            per_second=per_second,
+            to_project_id=to_project_id,
+            requested_by=str(caller.id),
+            created_at=now,
+            position=UUID(int=0),
+            until=id_,
+            next_at=now,
+        )
+        async with self.store.transaction() as tx:
+            await self._check(tx, caller, query, to_project_id)
+            total = await history.count_events(tx, job.org_id, patience=_COUNTING, upto=job.until, **vars(query))
+            job = replace(job, total=total)
+            await replays.add_job(tx, job)
+        return job
+
+    async def get(self, caller: Caller, job_id: UUID) -> Job:
+        async with self.store.transaction() as tx:
+            return await self._own(tx, caller, job_id)
+
+    async def list(self, caller: Caller, *, limit: int, before: UUID | None) -> list[Job]:
+        async with self.store.transaction() as tx:
+            return await replays.jobs(tx, caller.org_id, limit=limit, before=before)
+
+    async def cancel(self, caller: Caller, job_id: UUID) -> Job:
+        """What it has replayed so far stays replayed."""
+        async with self.store.transaction() as tx:
+            job = await self._own(tx, caller, job_id, for_update=True)
+            if job.ended_at and not job.cancelled:
+                raise Conflict("This replay has ended already.")
+            if not job.ended_at:
+                job = replace(job, next_at=None, ended_at=self.clock.now(), cancelled=True)
+                await replays.save_job(tx, job)
+        return job
+
+    async def run_due(self) -> None:
+        """One portion of each job that is due. Any number of processes may do this: a job is one's at a time."""
+        due = True
+        while due:
+            async with self.store.transaction() as tx:
+                job = await replays.due_job(tx, self.clock.now())
+                moved = await self._portion(tx, job) if job else 0
+            due = job is not None
+            if moved:
+                self.work.set()
+
+    async def _portion(self, tx: Transaction, job: Job) -> int:
+        now = self.clock.now()
+        query = ReplayQuery.of(job.query)
+        most = max(1, round(job.per_second * _PORTION.total_seconds()))
+        window = await history.window(
+            tx, job.org_id, limit=_LOOKED_AT, after=job.position, upto=job.until, **vars(query)
+        )
+        matching = [one for one in window if query.status in (None, one.status)][:most]
+        again = [
+            event
+            for id_ in dict.fromkeys(one.event_id for one in matching)
+            if (event := await events.get(tx, job.org_id, id_))
+        ]
+        made = await replays.add(tx, again, job.requested_by, now, to_project=job.to_project_id, job=job.id)
+        full = len(matching) == most
+        ended = not full and len(window) < _LOOKED_AT
+        last = matching[-1] if full else window[-1] if window else None
+        started = max(job.next_at or now, now - _CATCH_UP)
+        changed = replace(
+            job,
+            position=last.id if last else job.position,
+            replayed=job.replayed + len(made),
+            next_at=None if ended else started + timedelta(seconds=len(made) / job.per_second),
+            ended_at=now if ended else None,
+        )
+        await replays.save_job(tx, changed)
+        return len(made)
+
+    async def _check(self, tx: Transaction, caller: Caller, query: ReplayQuery, to_project_id: str | None) -> None:
+        for project_id in (query.project_id, to_project_id):
+            if project_id is not None and not await projects.get(tx, caller.org_id, project_id):
+                raise NotFound(f"There is no project '{project_id}'.")
+        trigger_id = query.project_trigger_id
+        if trigger_id is not None and not await triggers.get(tx, caller.org_id, trigger_id):
+            raise NotFound("There is no such project trigger.")
+
+    async def _own(self, tx: Transaction, caller: Caller, job_id: UUID, *, for_update: bool = False) -> Job:
+        job = await replays.job(tx, caller.org_id, job_id, for_update=for_update)
+        if not job:
+            raise NotFound("There is no such replay.")
+        return job

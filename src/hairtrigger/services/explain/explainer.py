@@ -1,0 +1,186 @@
+"""Why something did or did not fire: walks what is recorded of a trigger, and says it in a sentence and in steps.
+
+Each question reads a few short ranges of indexes by time, so that it costs the same with a million events stored.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from hairtrigger.domain.caller import Caller
+from hairtrigger.domain.errors import NotFound
+from hairtrigger.domain.event import bounded_key
+from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.platform.clock import Clock
+from hairtrigger.services.explain.health import Diagnosis, Health
+from hairtrigger.services.explain.sentences import RecordedStep, Story, Teller, event_step, outcome_step
+from hairtrigger.services.explain.silence import Silence
+from hairtrigger.store import conditions, history, outcomes, traces
+from hairtrigger.store.conditions import Condition
+from hairtrigger.store.database import Store
+from hairtrigger.store.outcomes import Outcome
+from hairtrigger.store.traces import EventTrace
+from hairtrigger.store.transaction import Transaction
+
+_MOST_STEPS = 200  # of a window: half of them before the moment that was asked about, half after
+_MOST_STORIES = 3  # events of a window whose deliveries are told, too
+_MOST_DELIVERIES = 20  # of an event
+_LATEST = 50
+_EARLIEST, _LAST = datetime(1970, 1, 2, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)  # that ids can have
+_MOST_ALIKE = 1000
+
+# What ended otherwise than by an event, and is worth telling.
+_TELLING = frozenset(Code) - {
+    *(Code.ACCEPTED, Code.EMPTY, Code.BASELINE, Code.HANDSHAKE),
+    *(Code.REGISTERED, Code.REMOVED, Code.ENABLED, Code.DISABLED, Code.CHANGED, Code.RECOVERED),
+}
+
+
+@dataclass(frozen=True)
+class Explanation:
+    summary: str
+    health: Health
+    steps: Sequence[RecordedStep]  # oldest first
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A trigger as it is now, which every explanation begins with."""
+
+    condition: Condition
+    health: Health
+    latest: Sequence[Outcome]  # newest first
+    teller: Teller
+
+
+@dataclass(frozen=True)
+class Explainer:
+    store: Store
+    clock: Clock
+    diagnosis: Diagnosis
+
+    async def state(self, caller: Caller, trigger_id: UUID) -> Explanation:
+        """What happened last, what is expected next, and what stands in the way."""
+        async with self.store.transaction() as tx:
+            seen = await self._seen(tx, caller, trigger_id)
+            last = await traces.before(tx, trigger_id, self.clock.now(), limit=1)
+            story = await self._story(tx, seen.condition, last[0]) if last else None
+        summary = seen.teller.state(seen.condition, seen.health, seen.latest, story)
+        steps = [*(outcome_step(one) for one in seen.latest), *(story.steps() if story else ())]
+        return Explanation(summary, seen.health, _in_time(steps))
+
+    async def moment(self, caller: Caller, trigger_id: UUID, at: datetime, within: timedelta) -> Explanation:
+        """What happened around a time, as far as `within` of it; if nothing did, why."""
+        at = min(max(at, _EARLIEST), _LAST)
+        since, until = at - within, at + within
+        half = _MOST_STEPS // 2
+        async with self.store.transaction() as tx:
+            seen = await self._seen(tx, caller, trigger_id)
+            came = await traces.before(tx, trigger_id, at, since=since, limit=half)
+            came += await traces.after(tx, trigger_id, at, until=until, limit=half)
+            ended = await outcomes.before(tx, trigger_id, at, since=since, limit=half)
+            ended += await outcomes.after(tx, trigger_id, at, until=until, limit=half)
+            near = sorted(came, key=lambda one: abs(one.received_at - at))
+            stories = [await self._story(tx, seen.condition, one) for one in near[:_MOST_STORIES]]
+            telling = sorted((one for one in ended if one.code in _TELLING), key=lambda one: abs(one.at - at))
+            if stories and not (telling and abs(telling[0].at - at) < abs(near[0].received_at - at)):
+                summary = seen.teller.happened(stories[0], len(came) - 1, since, until)
+            elif telling:
+                summary = await self._ended(tx, seen, telling[0])
+            else:
+                summary = (await self._silence(tx, seen, ended, since, until)).told(seen.teller)
+        steps = [step for story in stories for step in story.steps()]
+        steps += [event_step(one, seen.condition.kind) for one in near[_MOST_STORIES:]]
+        return Explanation(summary, seen.health, _in_time([*steps, *(outcome_step(one) for one in ended)]))
+
+    async def event(self, caller: Caller, trigger_id: UUID, event_id: UUID) -> Explanation:
+        async with self.store.transaction() as tx:
+            seen = await self._seen(tx, caller, trigger_id)
+            return await self._of_event(tx, seen, event_id, "There is no such event of this trigger.")
+
+    async def key(self, caller: Caller, trigger_id: UUID, key: str) -> Explanation:
+        async with self.store.transaction() as tx:
+            seen = await self._seen(tx, caller, trigger_id)
+            event_id = await traces.id_of_key(tx, trigger_id, bounded_key(key))
+            if event_id is not None and await traces.get(tx, trigger_id, event_id):
+                return await self._of_event(tx, seen, event_id, "There is no such event of this trigger.")
+        unstored = seen.teller.unstored(key, remembered=event_id is not None)
+        state = seen.teller.state(seen.condition, seen.health, seen.latest, None)
+        return Explanation(f"{unstored} {state}", seen.health, _in_time([outcome_step(one) for one in seen.latest]))
+
+    async def delivery(self, caller: Caller, trigger_id: UUID, delivery_id: UUID) -> Explanation:
+        async with self.store.transaction() as tx:
+            seen = await self._seen(tx, caller, trigger_id)
+            event_id = await traces.id_of_delivery(tx, delivery_id)
+            return await self._of_event(tx, seen, event_id, "There is no such delivery of this trigger.")
+
+    async def _seen(self, tx: Transaction, caller: Caller, trigger_id: UUID) -> _Seen:
+        found = await conditions.of_organization(
+            tx, caller.org_id, self.diagnosis.expectations(), limit=1, id=trigger_id
+        )
+        if not found:
+            raise NotFound("There is no such project trigger.")
+        latest = await outcomes.of_trigger(tx, trigger_id, limit=_LATEST)
+        return _Seen(found[0], self.diagnosis.health(found[0], latest), latest, Teller(self.clock.now()))
+
+    async def _of_event(self, tx: Transaction, seen: _Seen, event_id: UUID, missing: str) -> Explanation:
+        event = await traces.get(tx, seen.condition.id, event_id)
+        if not event:
+            raise NotFound(missing)
+        story = await self._story(tx, seen.condition, event)
+        return Explanation(seen.teller.story(story), seen.health, story.steps())
+
+    async def _story(self, tx: Transaction, condition: Condition, event: EventTrace) -> Story:
+        org_id = condition.org_id
+        made = await history.deliveries(tx, org_id, limit=_MOST_DELIVERIES, event_id=event.id)
+        with_attempts = [(one, await history.attempts(tx, org_id, one.id)) for one in reversed(made)]
+        repeats = await outcomes.repeats(tx, condition.id, event.key, event.received_at)
+        return Story(event, condition.kind, with_attempts, repeats)
+
+    async def _ended(self, tx: Transaction, seen: _Seen, one: Outcome) -> str:
+        """What came instead of an event."""
+        said = [seen.teller.outcome(one)]
+        if one.kind is Kind.WEBHOOK:
+            since, until = one.at - timedelta(hours=1), one.at + timedelta(milliseconds=1)
+            hour = await outcomes.before(tx, seen.condition.id, until, since=since, limit=_MOST_ALIKE)
+            said.append(seen.teller.others(sum(other.count for other in hour if other.code is one.code)))
+        if one.code is Code.IGNORED_DISABLED:
+            said.append((await self._silence(tx, seen, (), one.at, one.at)).off(seen.teller))
+        if one.key and (event_id := await traces.id_of_key(tx, seen.condition.id, one.key)):
+            event = await traces.get(tx, seen.condition.id, event_id)
+            said += [seen.teller.story(await self._story(tx, seen.condition, event))] if event else []
+        if one.kind is not Kind.WEBHOOK:
+            said.append(seen.teller.next(seen.condition))
+        return " ".join(part for part in said if part)
+
+    async def _silence(
+        self, tx: Transaction, seen: _Seen, within: Sequence[Outcome], since: datetime, until: datetime
+    ) -> Silence:
+        return Silence(
+            condition=seen.condition,
+            since=since,
+            until=until,
+            within=sorted(within, key=lambda one: one.at),
+            earlier=await outcomes.before(tx, seen.condition.id, since, limit=_LATEST),
+            later=await outcomes.after(tx, seen.condition.id, until, limit=_LATEST),
+            refused_by_app=await self._refused_by_app(tx, seen.condition, since, until),
+            kept_since=await traces.kept_since(tx),
+        )
+
+    async def _refused_by_app(
+        self, tx: Transaction, condition: Condition, since: datetime, until: datetime
+    ) -> list[Outcome]:
+        """Newest first. What they were could not be read, so they are nobody's yet."""
+        if not condition.of_app:
+            return []
+        found = await outcomes.before(tx, None, until, since=since, limit=_MOST_ALIKE)
+        return [
+            one
+            for one in found
+            if one.code in {Code.REJECTED, Code.MALFORMED} and one.detail.startswith(f"{condition.provider_id}: ")
+        ]
+
+
+def _in_time(steps: Sequence[RecordedStep]) -> list[RecordedStep]:
+    return sorted(steps, key=lambda step: step.at)

@@ -1,0 +1,219 @@
+"""What is said when somebody asks why something did or did not fire: every sentence is made here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from hairtrigger.domain.outcome import FAILURE, MEANING, STANDING, Code, Failure, Kind, Standing
+from hairtrigger.services.explain.health import Health
+from hairtrigger.store.conditions import Condition
+from hairtrigger.store.history import AttemptRecord, Delivery
+from hairtrigger.store.outcomes import Outcome
+from hairtrigger.store.traces import EventTrace
+
+_SUBJECT = {
+    Kind.WEBHOOK: "request",
+    Kind.POLL: "poll",
+    Kind.SCHEDULE: "schedule",
+    Kind.REGISTRATION: "webhook",
+    Kind.TARGET: "target",
+    Kind.TRIGGER: "trigger",
+    Kind.WATCHDOG: "watchdog",
+}
+_WAYS = {"poll": "with a poll", "schedule": "from its schedule", None: "as a request"}
+WORK = frozenset({Kind.WEBHOOK, Kind.POLL, Kind.SCHEDULE})
+# Of these the detail says the same in other words.
+_SAID = frozenset({Code.DUPLICATE, Code.IGNORED_DISABLED, Code.IGNORED_EVENT, Code.HANDSHAKE, Code.MISSED, Code.BROKEN})
+_SOON = timedelta(minutes=1)  # by when a worker has taken a delivery that nothing holds back
+
+
+@dataclass(frozen=True)
+class RecordedStep:
+    """One thing that is recorded."""
+
+    at: datetime
+    what: str  # the kind of an outcome, or event, delivery, attempt
+    code: str
+    detail: str
+    count: int = 1
+    event_id: UUID | None = None
+    delivery_id: UUID | None = None
+
+
+@dataclass(frozen=True)
+class Story:
+    """An event and all that became of it."""
+
+    event: EventTrace
+    came: str | None  # the kind of clock it came by; None: a request
+    deliveries: Sequence[tuple[Delivery, Sequence[AttemptRecord]]]  # the first one first
+    repeats: Sequence[Outcome]
+
+    def steps(self) -> list[RecordedStep]:
+        told = [event_step(self.event, self.came)]
+        told += [outcome_step(one) for one in self.repeats]
+        for delivery, attempts in self.deliveries:
+            if delivery.replay_of:
+                told.append(_delivery_step(delivery, "A replay was asked for.", delivery.created_at))
+            told += [_attempt_step(delivery, one) for one in attempts]
+        return sorted(told, key=lambda step: step.at)
+
+
+class Teller:
+    """Says times as they read at `now`: those of another day with their date."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+
+    def time(self, at: datetime) -> str:
+        at = at.astimezone(UTC)
+        pattern = "%H:%M:%S UTC" if at.date() == self.now.date() else "%Y-%m-%d %H:%M:%S UTC"
+        return format(at, pattern)
+
+    def outcome(self, one: Outcome) -> str:
+        """As a sentence of its own."""
+        if one.kind not in WORK:
+            return _joined(f"At {self.time(one.at)} the {_SUBJECT[one.kind]} {_meaning(one)}.", _detail(one))
+        more = f", the last of {one.count}," if one.count > 1 else ""
+        return _joined(f"The {_SUBJECT[one.kind]} at {self.time(one.at)}{more} {_meaning(one)}.", _detail(one))
+
+    def story(self, story: Story) -> str:
+        event = story.event
+        parts = [f"The event '{event.key}' arrived at {self.time(event.received_at)} {_WAYS[story.came]}."]
+        if story.deliveries:
+            (first, attempts), *replays = story.deliveries
+            parts.append(self.delivery(first, attempts, event))
+            if replays:
+                again = "once" if len(replays) == 1 else f"{len(replays)} times"
+                latest, attempts = replays[-1]
+                parts.append(f"It was replayed {again}, the last time at {self.time(latest.created_at)}.")
+                parts.append(self.delivery(latest, attempts, event))
+        if story.repeats:
+            count = sum(one.count for one in story.repeats)
+            came = "A repeat of it came" if count == 1 else f"{count} repeats of it came, the last"
+            parts.append(f"{came} at {self.time(story.repeats[-1].at)} and started nothing: its key is known.")
+        return " ".join(parts)
+
+    def delivery(self, delivery: Delivery, attempts: Sequence[AttemptRecord], event: EventTrace) -> str:
+        failed = self._failed([one for one in attempts if one.status != "delivered"])
+        match Standing(delivery.status):
+            case Standing.DELIVERED:
+                last = attempts[-1]
+                which = "at the first attempt" if last.number == 1 else f"at attempt {last.number}"
+                return f"{failed}It was delivered at {self.time(last.finished_at)}, {which}.".strip()
+            case Standing.RETRYING:
+                assert delivery.next_attempt_at
+                return f"{failed}Attempt {delivery.attempts + 1} is due at {self.time(delivery.next_attempt_at)}."
+            case Standing.DEAD:
+                again = f"To try again: POST /v1/events/{event.id}/replay"
+                return _joined(f"It {STANDING[Standing.DEAD]}.", f"{delivery.detail or ''} {again}")
+            case Standing.WAITING:
+                return f"{failed}It {STANDING[Standing.WAITING]}."
+            case Standing.PENDING:
+                return f"{failed}It {STANDING[Standing.PENDING]}.{self._untouched(delivery)}"
+            case standing:
+                return f"{failed}It {STANDING[standing]}."
+
+    def state(self, condition: Condition, health: Health, latest: Sequence[Outcome], last: Story | None) -> str:
+        """Where a trigger stands: what happened last, what comes next, and what stands in the way."""
+        since = f" since {self.time(health.since)}" if health.since else ""
+        parts = [f"The trigger is {health.status}{since}. {health.reason}".strip()]
+        if work := next((one for one in latest if one.kind in WORK), None):
+            parts.append(self.outcome(work))
+        parts.append(self.story(last) if last else "No event of it is stored.")
+        parts.append(self.next(condition))
+        return " ".join(part for part in parts if part)
+
+    def next(self, condition: Condition) -> str:
+        """What comes next by the clock."""
+        if not condition.enabled or not condition.next_at:
+            return ""
+        what = "poll" if condition.kind == "poll" else "firing"
+        verb = "is" if condition.next_at >= self.now else "was"
+        return f"The next {what} {verb} due at {self.time(condition.next_at)}."
+
+    def happened(self, story: Story, others: int, since: datetime, until: datetime) -> str:
+        """The event nearest to the time that was asked about, and that there were others."""
+        more = {0: "", 1: " One other event arrived"}.get(others, f" {others} other events arrived")
+        window = f" between {self.time(since)} and {self.time(until)}." if others else ""
+        return f"{self.story(story)}{more}{window}"
+
+    def others(self, count: int) -> str:
+        """Of requests: whether it was one of many."""
+        return f"{count} such requests came in the hour until then." if count > 1 else ""
+
+    def unstored(self, key: str, *, remembered: bool) -> str:
+        if remembered:
+            return f"An event with the key '{key}' arrived before, and a repeat starts nothing; it is no longer stored."
+        return f"No event with the key '{key}' has arrived, as far back as keys are remembered."
+
+    def _failed(self, failed: Sequence[AttemptRecord]) -> str:
+        if not failed:
+            return ""
+        last = failed[-1]
+        count = "The first attempt" if len(failed) == 1 else f"{len(failed)} attempts"
+        return f"{count} failed, at {self.time(last.finished_at)}: {last.detail} ".replace(
+            "failed, at", "failed, the last at" if len(failed) > 1 else "failed at"
+        )
+
+    def _untouched(self, delivery: Delivery) -> str:
+        waited = self.now - delivery.created_at
+        if delivery.attempts or waited < _SOON:
+            return ""
+        return f" No attempt has ended for {length(waited)}: see whether a worker runs, and whether the target hangs."
+
+
+def event_step(event: EventTrace, came: str | None) -> RecordedStep:
+    said = f"The event '{event.key}' of type {event.type} was stored: it came {_WAYS[came]}."
+    return RecordedStep(event.received_at, "event", Code.ACCEPTED, said, event_id=event.id)
+
+
+def outcome_step(one: Outcome) -> RecordedStep:
+    said = f"The {_SUBJECT[one.kind]} {_meaning(one)}."
+    return RecordedStep(one.at, one.kind, one.code, _joined(said, _detail(one)), one.count)
+
+
+def _meaning(one: Outcome) -> str:
+    if one.code is Code.ACCEPTED:
+        events = "one new event" if one.events == 1 else f"{one.events} new events"
+        return f"brought {events}"
+    return MEANING[one.code]
+
+
+def _detail(one: Outcome) -> str:
+    return "" if one.code in _SAID else one.detail
+
+
+def _delivery_step(delivery: Delivery, said: str, at: datetime) -> RecordedStep:
+    return RecordedStep(at, "delivery", delivery.status, said, event_id=delivery.event_id, delivery_id=delivery.id)
+
+
+def _attempt_step(delivery: Delivery, one: AttemptRecord) -> RecordedStep:
+    failure = Failure(one.failure).told if one.failure and one.status == "failed" else None
+    why = f", because {FAILURE[failure]}" if failure else ""
+    ended = {"delivered": "delivered it", "failed": f"failed{why}", "gone": "was the last: the target is gone"}
+    said = _joined(f"Attempt {one.number} {ended[one.status]}.", one.detail)
+    return RecordedStep(
+        one.finished_at,
+        "attempt",
+        failure or one.status,
+        said,
+        event_id=delivery.event_id,
+        delivery_id=delivery.id,
+    )
+
+
+def _joined(sentence: str, detail: str) -> str:
+    """With the detail behind it, unless that says the same."""
+    detail = detail.strip()
+    return f"{sentence} {detail}" if detail and detail.rstrip(".") not in sentence else sentence
+
+
+def length(of: timedelta) -> str:
+    seconds = int(of.total_seconds())
+    for name, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
+        if seconds >= length:
+            count = seconds // length
+            return f"{count} {name}{'s' * (count > 1)}"
+    return f"{seconds} second{'s' * (seconds != 1)}"

@@ -1,0 +1,130 @@
+"""Why nothing happened in a while: the trigger was off, nothing was due, nobody worked, or there was nothing new."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from hairtrigger.domain.outcome import MEANING, Code, Kind
+from hairtrigger.services.explain.health import FAILURES, SWITCHED_OFF
+from hairtrigger.services.explain.sentences import Teller, length
+from hairtrigger.store.conditions import Condition
+from hairtrigger.store.outcomes import Outcome
+
+_OFF = SWITCHED_OFF | {Code.IGNORED_DISABLED}
+_EITHER = frozenset({Code.STALE, Code.REMOVED, Code.CHANGED, Code.UNKNOWN_ADDRESS, Code.TOO_LARGE, Code.INCOMPLETE})
+_EITHER |= {Code.UNAVAILABLE}  # and they are counted before anybody looks at the trigger
+_LONGEST_BACK_OFF = timedelta(hours=1)
+_LONGEST_WAIT = timedelta(days=1)  # that a provider may ask for
+_ON_TIME = timedelta(minutes=2)  # a poll that comes this much after it was due is late, and no gap
+
+
+@dataclass(frozen=True)
+class Silence:
+    """A while without events, and what is recorded nearest to it."""
+
+    condition: Condition
+    since: datetime
+    until: datetime
+    within: Sequence[Outcome]  # in the order of time
+    earlier: Sequence[Outcome]  # newest first
+    later: Sequence[Outcome]  # oldest first
+    refused_by_app: Sequence[Outcome]  # at the address the provider's app shares, whoever they were for
+    kept_since: date | None
+
+    def told(self, teller: Teller) -> str:
+        window = f"between {teller.time(self.since)} and {teller.time(self.until)}"
+        if self.since > teller.now:
+            return f"That is still to come. {teller.next(self.condition)}".strip()
+        if self.until <= self.condition.created_at:
+            return f"The trigger did not exist yet: it was created at {teller.time(self.condition.created_at)}."
+        if self.kept_since and self.until.date() < self.kept_since:
+            return f"Of that time nothing is kept any more: what is stored begins on {self.kept_since:%Y-%m-%d}."
+        return f"Nothing arrived {window}. {self._why(teller)}".strip()
+
+    def _why(self, teller: Teller) -> str:
+        if not self._enabled():
+            return f"The trigger was disabled. {self.off(teller)}".strip()
+        match self.condition.kind:
+            case "poll":
+                return f"The trigger was enabled; {self._polls(teller)} {teller.next(self.condition)}".strip()
+            case "schedule":
+                return f"The trigger was enabled; {self._firings(teller)} {teller.next(self.condition)}".strip()
+            case None if self.condition.of_app:
+                return f"The trigger was enabled, and its app brought nothing for it. {self._app(teller)}".strip()
+            case None:
+                return f"The trigger was enabled, and no request reached its address. {self._request(teller)}".strip()
+
+    def _enabled(self) -> bool:
+        """What was recorded last says so, because a disabled trigger leaves none of most outcomes."""
+        for one in (*reversed(self.within), *self.earlier):
+            if _speaks(one):
+                return one.code not in _OFF
+        if self.condition.enabled and self.condition.enabled_at and self.condition.enabled_at < self.until:
+            return True
+        following = next((one for one in self.later if _speaks(one)), None)
+        return following is not None and following.code in SWITCHED_OFF
+
+    def off(self, teller: Teller) -> str:
+        """By what, and until when."""
+        off = next((one for one in (*reversed(self.within), *self.earlier) if one.code in SWITCHED_OFF), None)
+        on = next((one for one in self.later if one.code is Code.ENABLED), None)
+        if off and on:
+            return f"It was off from {teller.time(off.at)} until {teller.time(on.at)}. {off.detail}".strip()
+        if off:
+            return f"It has been off since {teller.time(off.at)}. {off.detail}".strip()
+        if on:
+            return f"It was off until {teller.time(on.at)}."
+        return "" if self.condition.enabled_at else "It has never been enabled."
+
+    def _polls(self, teller: Teller) -> str:
+        polls = [one for one in self.within if one.kind is Kind.POLL]
+        if polls:
+            count = f" It was polled {len(polls)} times then." if len(polls) > 1 else ""
+            return f"its last poll, at {teller.time(polls[-1].at)}, {MEANING[polls[-1].code]}.{count}"
+        before = next((one for one in self.earlier if one.kind is Kind.POLL), None)
+        after = next((one for one in self.later if one.kind is Kind.POLL), None)
+        every = timedelta(seconds=self.condition.every_seconds or 60)
+        began = before.at if before else self.condition.enabled_at or self.condition.created_at
+        ended = after.at if after else teller.now
+        connection = ", or its connection was busy or paused" if self.condition.connected else ""
+        between = f"the last poll before was at {teller.time(began)}" if before else "it had not been polled before"
+        between += f", the next at {teller.time(after.at)}" if after else ", and none has come since"
+        if before and before.code in FAILURES and ended - began <= _after_a_failure(before, every) + _ON_TIME:
+            return f"no poll was due, as it waits longer after a failure: {between}. {teller.outcome(before)}"
+        if before and before.code is Code.CUT_OFF:
+            return f"no poll ran: {between}. {teller.outcome(before)}"
+        if ended - began <= every + _ON_TIME:
+            return f"no poll was due, as it is polled every {length(every)}: {between}."
+        return (
+            f"no poll ran, although it is polled every {length(every)}: {between}. "
+            f"The service was down, or its workers did not keep up{connection}."
+        )
+
+    def _firings(self, teller: Teller) -> str:
+        before = next((one for one in self.earlier if one.kind is Kind.SCHEDULE), None)
+        after = next((one for one in self.later if one.kind is Kind.SCHEDULE), None)
+        known = [f"the last firing before was at {teller.time(before.at)}"] if before else []
+        known += [f"the next at {teller.time(after.at)}"] if after else []
+        said = "its schedule did not fire then" + (f": {', '.join(known)}." if known else ".")
+        # What was late, or came to nothing, says what became of the times before it.
+        return f"{said} {teller.outcome(after)}" if after and (after.detail or after.code is Code.MISSED) else said
+
+    def _app(self, teller: Teller) -> str:
+        if not self.refused_by_app:
+            return ""
+        count = sum(one.count for one in self.refused_by_app)
+        return f"{count} of the app's requests were refused then. {teller.outcome(self.refused_by_app[0])}"
+
+    def _request(self, teller: Teller) -> str:
+        before = next((one for one in self.earlier if one.kind is Kind.WEBHOOK), None)
+        return f"Before that: {teller.outcome(before)}" if before else ""
+
+
+def _after_a_failure(failed: Outcome, every: timedelta) -> timedelta:
+    """The longest wait there is."""
+    return _LONGEST_WAIT if failed.code is Code.RATE_LIMITED else max(every, _LONGEST_BACK_OFF)
+
+
+def _speaks(one: Outcome) -> bool:
+    """Whether it tells if the trigger was enabled."""
+    return one.code not in _EITHER and not (one.kind is Kind.REGISTRATION and one.code is Code.FAILED)

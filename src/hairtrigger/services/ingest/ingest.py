@@ -1,0 +1,214 @@
+"""Webhook requests become events: verified as bytes, parsed, stored, and only then answered.
+
+Nothing here calls out. A request ends in a handshake answered, events stored, a repeat acknowledged, a known reason
+to ignore it, or a refusal; whatever did not become an event leaves an outcome that says why.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import structlog
+from pydantic_core import to_json
+
+from hairtrigger.domain.caller import Caller
+from hairtrigger.domain.errors import Broken, Invalid, Malformed, NotFound, Rejected, Unavailable
+from hairtrigger.domain.event import Draft
+from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.kit.delivery import Request
+from hairtrigger.kit.handshake import Answer
+from hairtrigger.kit.trigger import App, AppWebhook, Delivery, Provider, Webhook
+from hairtrigger.platform.clock import Clock
+from hairtrigger.services.catalogue import Catalogue, config_of
+from hairtrigger.services.ingest.receiver_cache import ReceiverCache
+from hairtrigger.services.ingest.refusal_counter import RefusalCounter
+from hairtrigger.services.recorder import Recorder, event_from
+from hairtrigger.store import triggers
+from hairtrigger.store.database import Store
+from hairtrigger.store.outcomes import Outcome
+from hairtrigger.store.requests import Write
+from hairtrigger.store.text import storable
+from hairtrigger.store.triggers import ProjectTrigger
+
+log = structlog.get_logger()
+
+_TRIES = 3  # of a request whose trigger changes meanwhile
+
+
+@dataclass(frozen=True)
+class Ingest:
+    store: Store
+    clock: Clock
+    catalogue: Catalogue
+    recorder: Recorder
+    receivers: ReceiverCache
+    refusals: RefusalCounter
+    app_secrets: Mapping[str, Sequence[str]] = field(repr=False)
+
+    async def receive(self, webhook_id: str, request: Request) -> Answer:
+        """What it returns is on disk.
+
+        Raises `NotFound` for an address nobody has, `Rejected` for a bad signature, `Malformed` for a body that is not
+        the provider's, and `Unavailable` when nothing could be stored.
+        """
+        provider = self.catalogue.native(webhook_id)
+        if provider and (app := provider.app):
+            return await _unchanged(lambda: self._from_app(provider, app, request))
+        if answer := await self._from_memory(webhook_id, request):
+            return answer
+        try:
+            trigger_id = UUID(webhook_id)
+        except ValueError as error:
+            raise NotFound("There is no such webhook.") from error
+        return await _unchanged(lambda: self._from_anybody(trigger_id, request))
+
+    async def receive_with_key(
+        self,
+        caller: Caller,
+        trigger_id: UUID,
+        request: Request,
+        provider_id: str | None = None,
+        definition_id: str | None = None,
+    ) -> Answer:
+        """A delivery vouched for by an API key of the trigger's organisation instead of a signature."""
+
+        async def received() -> Answer | None:
+            trigger = await self.receivers.look_up(trigger_id)
+            named = (provider_id, definition_id)
+            if (
+                trigger is None
+                or trigger.org_id != caller.org_id
+                or any(
+                    given not in (None, own)
+                    for given, own in zip(named, (trigger.provider_id, trigger.trigger_id), strict=True)
+                )
+            ):
+                raise NotFound("There is no such project trigger.")
+            return await self._for_trigger(trigger, request, signed=False)
+
+        return await _unchanged(received)
+
+    async def _from_memory(self, webhook_id: str, request: Request) -> Answer | None:
+        """None for all but an authentic request with events of a trigger that is still as it is remembered."""
+        receiver = self.receivers.remembered(webhook_id)
+        if receiver is None:
+            return None
+        try:
+            read = receiver.read(request, self.clock.now())
+        except Exception:  # noqa: BLE001 it is read again below, where what is wrong leaves an outcome
+            return None
+        return None if isinstance(read, Answer) or not read else await self._stored([(receiver.trigger, read)], request)
+
+    async def _from_anybody(self, trigger_id: UUID, request: Request) -> Answer | None:
+        trigger = await self.receivers.look_up(trigger_id)
+        if trigger is None:
+            raise NotFound("There is no such webhook.")
+        return await self._for_trigger(trigger, request)
+
+    async def _for_trigger(self, trigger: ProjectTrigger, request: Request, *, signed: bool = True) -> Answer | None:
+        definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)
+        if not isinstance(definition, Webhook):
+            raise NotFound("This trigger does not take webhooks.")
+        if not trigger.enabled:
+            return await self._ignored(Code.IGNORED_DISABLED, "the trigger is disabled", trigger)
+        try:
+            read = self.receivers.of(trigger, definition).read(request, self.clock.now(), signed=signed)
+        except (Rejected, Malformed, Invalid) as error:
+            await self._note(_code(error), error.message, trigger)
+            raise
+        except Exception as error:
+            raise await self._broken(error, "A request could not be read", trigger) from error
+        if isinstance(read, Answer):
+            await self._note(Code.HANDSHAKE, "The provider's handshake was answered.", trigger)
+            return read
+        return await self._stored([(trigger, read)], request)
+
+    async def _from_app(self, provider: Provider, app: App, request: Request) -> Answer | None:
+        try:
+            app.verify(request, self.app_secrets.get(provider.id, ()))
+            if challenge := app.handshake(request):
+                return challenge
+            # Text that the database refuses is the name of no account.
+            accounts = [account for account in app.accounts(request) if storable(account) == account]
+            async with self.store.transaction() as tx:
+                listening = await triggers.listening_to(tx, provider.id, accounts)
+            heard = [(trigger, await self._drafts(provider, trigger, request)) for trigger in listening]
+        except (Rejected, Malformed) as error:
+            await self._note(_code(error), f"{provider.id}: {error.message}")
+            raise
+        except Unavailable:
+            raise
+        except Exception as error:
+            raise await self._broken(error, f"{provider.id}: a request could not be read") from error
+        if not heard:
+            return await self._ignored(Code.IGNORED_UNROUTED, f"no enabled trigger listens to {', '.join(accounts)}")
+        return await self._stored(heard, request)
+
+    async def _drafts(self, provider: Provider, trigger: ProjectTrigger, request: Request) -> tuple[Draft, ...]:
+        """One trigger that can't read its own configuration must not keep the delivery from the others."""
+        definition = provider.trigger(trigger.trigger_id)
+        if not isinstance(definition, AppWebhook):
+            return ()
+        try:
+            return tuple(definition.events(Delivery(request, config_of(definition, trigger))))
+        except Invalid as error:
+            await self._note(Code.FAILED, error.message, trigger)
+            return ()
+
+    async def _stored(self, heard: Sequence[tuple[ProjectTrigger, Sequence[Draft]]], request: Request) -> Answer | None:
+        """None when a trigger has changed since it was read: nothing was stored."""
+        events = [event_from(trigger, draft, request.received_at) for trigger, drafts in heard for draft in drafts]
+        if not events:
+            return await self._ignored(
+                Code.IGNORED_EVENT, "not an event this trigger listens for", *(trigger for trigger, _ in heard)
+            )
+        versions = [trigger.version for trigger, drafts in heard for _ in drafts]
+        try:
+            fresh = await self.recorder.write(Write(events, versions))
+        except Unavailable:
+            raise
+        except Exception as error:
+            told = {trigger.id: trigger for trigger, _ in heard}.values()
+            raise await self._broken(error, "What a request holds could not be stored", *told) from error
+        if fresh is None:
+            return None
+        return _answer("accepted" if fresh else "duplicate", events=[str(event.id) for event in fresh])
+
+    async def _ignored(self, code: Code, reason: str, *told: ProjectTrigger) -> Answer:
+        await self._note(code, f"{reason[0].upper()}{reason[1:]}.", *told)
+        return _answer("ignored", reason=code.removeprefix("ignored_"), detail=reason)
+
+    async def _broken(self, error: Exception, what: str, *told: ProjectTrigger) -> Broken:
+        """Record a fault of ours and return what to answer with: the sender sends the request again."""
+        log.error("a request broke", exc_info=error, project_trigger_ids=[str(trigger.id) for trigger in told])
+        await self._note(Code.BROKEN, f"{what}. The fault is the service's; its log says more.", *told)
+        return Broken(f"{what}. The fault is the service's.")
+
+    async def _note(self, code: Code, detail: str, *told: ProjectTrigger) -> None:
+        now = self.clock.now()
+        outcomes = [Outcome(Kind.WEBHOOK, code, now, t.org_id, t.id, detail) for t in told]
+        outcomes = outcomes or [Outcome(Kind.WEBHOOK, code, now, detail=detail)]
+        if admitted := [one for one in outcomes if self.refusals.admit(one)]:
+            await self.recorder.write(Write(outcomes=admitted))
+
+
+async def _unchanged(attempt: Callable[[], Awaitable[Answer | None]]) -> Answer:
+    """The first answer of an attempt during which no trigger changed."""
+    for _ in range(_TRIES):
+        if answer := await attempt():
+            return answer
+    raise Unavailable("The trigger is being changed. Try again.")
+
+
+def _code(error: Rejected | Malformed | Invalid) -> Code:
+    match error:
+        case Rejected():
+            return Code.REJECTED
+        case Malformed():
+            return Code.MALFORMED
+        case Invalid():
+            return Code.FAILED  # it was configured when less was asked of a configuration
+
+
+def _answer(status: str, **more: object) -> Answer:
+    return Answer(200, "application/json", to_json({"status": status, **more}))

@@ -1,0 +1,86 @@
+"""The triggers that webhooks come in for, remembered with what was made of them: what is slow is done once.
+
+What is remembered may be out of date, so it is good for one thing only: making events of a request, which are stored
+only if the row of the trigger still is the one that was read (`store/requests.py`). Whatever else there is to answer is
+answered by a trigger that was looked up for it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic_core import to_json
+
+from hairtrigger.domain.event import Draft
+from hairtrigger.kit.delivery import Request
+from hairtrigger.kit.handshake import Answer
+from hairtrigger.kit.trigger import Delivery, Webhook
+from hairtrigger.kit.verify import Verifier
+from hairtrigger.platform.batching import Batcher
+from hairtrigger.platform.remembered import Remembered
+from hairtrigger.services.catalogue import config_of
+from hairtrigger.services.secrets import LiveSecret, Secrets, live
+from hairtrigger.store import triggers
+from hairtrigger.store.database import Store
+from hairtrigger.store.triggers import ProjectTrigger
+
+
+@dataclass(frozen=True)
+class Receiver:
+    """An enabled trigger that takes webhooks at a URL of its own."""
+
+    trigger: ProjectTrigger
+    definition: Webhook[Any]
+    config: Any
+    verify: Verifier
+    secrets: Sequence[LiveSecret] = field(repr=False)
+
+    def read(self, request: Request, now: datetime, *, signed: bool = True) -> Answer | tuple[Draft, ...]:
+        """What the request says happened, or the answer to its handshake.
+
+        Raises `Rejected` for a bad signature, and `Malformed` for a body that is not the provider's.
+        """
+        if signed:
+            self.verify(request, live(self.secrets, now))
+        return self.definition.handshake(request) or tuple(self.definition.events(Delivery(request, self.config)))
+
+
+class ReceiverCache:
+    """Remembers at most `most` receivers: those that were asked for last."""
+
+    def __init__(self, store: Store, secrets: Secrets, *, most: int = 10_000) -> None:
+        self._store = store
+        self._secrets = secrets
+        self._remembered: Remembered[str, Receiver] = Remembered(most)
+        self._look_ups: Batcher[UUID, ProjectTrigger | None] = Batcher(self._by_ids)
+
+    async def run(self) -> None:
+        await self._look_ups.run()
+
+    def remembered(self, webhook_id: str) -> Receiver | None:
+        """By the trigger's id as it stands in its URL: parsing that would take longer than this."""
+        return self._remembered.get(webhook_id)
+
+    async def look_up(self, trigger_id: UUID) -> ProjectTrigger | None:
+        """As it is now, whatever is remembered; that is forgotten."""
+        self._remembered.forget(str(trigger_id))
+        return await self._look_ups.submit(trigger_id)
+
+    def of(self, trigger: ProjectTrigger, definition: Webhook[Any]) -> Receiver:
+        """Remembered from now on. Raises `Invalid` for a configuration that was valid when less was asked of it."""
+        config = config_of(definition, trigger)
+        receiver = Receiver(trigger, definition, config, definition.verifier(config), self._secrets.of_trigger(trigger))
+        self._remembered.keep(str(trigger.id), receiver, _size(trigger))
+        return receiver
+
+    async def _by_ids(self, ids: Sequence[UUID]) -> list[ProjectTrigger | None]:
+        async with self._store.transaction() as tx:
+            found = await triggers.by_ids(tx, ids)
+        return [found.get(id_) for id_ in ids]
+
+
+def _size(trigger: ProjectTrigger) -> int:
+    """With what is made of it, about: its configuration is held twice."""
+    return 4096 + 2 * len(to_json([trigger.config, trigger.webhook_data, trigger.cursor])) + len(trigger.secrets or b"")

@@ -1,0 +1,159 @@
+"""Which polls this process runs next: what is due, leased to it, with all that its polls need, for a whole batch.
+
+However many are claimed, it takes the same few statements. A connection is asked by few at a time and not before its
+provider allows: what finds no place is told when to come again, and that is no failure.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+from hairtrigger.domain.errors import Conflict
+from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.domain.pace import Pace
+from hairtrigger.domain.rhythm import next_beat
+from hairtrigger.kit.trigger import Provider
+from hairtrigger.platform.clock import Clock
+from hairtrigger.services.catalogue import Catalogue
+from hairtrigger.store import outcomes, paces, polls, triggers
+from hairtrigger.store.connections import Connection
+from hairtrigger.store.database import Store
+from hairtrigger.store.outcomes import Outcome
+from hairtrigger.store.polls import Due, Poll
+from hairtrigger.store.transaction import Transaction
+from hairtrigger.store.triggers import ProjectTrigger
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A poll of ours to run, under its lease."""
+
+    poll: Poll
+    lease: UUID
+    trigger: ProjectTrigger
+    connection: Connection | None
+    provider: Provider | None  # None: it is gone
+
+
+@dataclass(frozen=True)
+class Claims:
+    mine: list[Claimed]
+    looked_at: int  # due polls, with those that were told to come again
+
+
+@dataclass(frozen=True)
+class PollLeases:
+    store: Store
+    clock: Clock
+    catalogue: Catalogue
+    deadline: timedelta
+    places: int  # polls of one connection at a time
+    beyond: timedelta = timedelta(seconds=30)  # its deadline a poll is leased: what came by then may still be stored
+
+    @property
+    def hold(self) -> timedelta:
+        """Longer than any poll may take, so that a lease never ends under a poll that is still running."""
+        return self.deadline + self.beyond
+
+    async def due(self, limit: int) -> Claims:
+        """The most overdue first. A missed time is not made up for."""
+        now = self.clock.now()
+        async with self.store.transaction() as tx:
+            rows = await polls.due(tx, now, limit)
+            if not rows:
+                return Claims([], 0)
+            known = await triggers.with_connections(tx, [row.project_trigger_id for row in rows])
+            connected = [held.id for _, held in known.values() if held]
+            pace = await paces.of_all(tx, connected)
+            before = dict(pace)
+            changed = [self._placed(row, known[row.project_trigger_id][1], pace, now) for row in rows]
+            await polls.set_due(tx, changed)
+            await paces.save(tx, [one for id_, one in pace.items() if one is not before[id_]])
+            await self._note_cut_off(tx, rows, known, now)
+            mine = [(row, due.lease) for row, due in zip(rows, changed, strict=True) if due.lease]
+            return Claims(await self._claimed(tx, mine, known), len(rows))
+
+    async def one(self, tx: Transaction, trigger: ProjectTrigger) -> Claimed | None:
+        """This one, whether due or not, beside the places of its connection. None while somebody else runs it.
+
+        Raises `Conflict` while the provider wants not to be asked.
+        """
+        now = self.clock.now()
+        row = await polls.due_or_not(tx, trigger.id, now)
+        if not row:
+            return None
+        known = await triggers.with_connections(tx, [trigger.id])
+        held = known[trigger.id][1]
+        pace = await paces.of_all(tx, [held.id] if held else [])
+        for one in pace.values():
+            if one.paused(now):
+                raise Conflict(f"The provider asked not to be asked before {one.paused_until}.")
+        due = self._leased(row, now)
+        assert due.lease
+        await polls.set_due(tx, [due])
+        await paces.save(tx, [one.entered(due.lease, now, now + self.hold) for one in pace.values()])
+        await self._note_cut_off(tx, [row], known, now)
+        [claimed] = await self._claimed(tx, [(row, due.lease)], known)
+        return claimed
+
+    async def give_back(self, unfinished: Sequence[Claimed]) -> None:
+        """They are due at once, for whoever comes first."""
+        now = self.clock.now()
+        connected = {claimed.connection.id for claimed in unfinished if claimed.connection}
+        async with self.store.transaction() as tx:
+            leases = {claimed.lease for claimed in unfinished}
+            ours = await polls.release(tx, leases, now)
+            pace = await paces.locked(tx, connected)
+            await paces.save(tx, [one.left(leases) for one in pace.values()])
+            told = [claimed.trigger for claimed in unfinished if claimed.lease in ours]
+            detail = "It was given back unfinished, and the trigger is polled again at once."
+            await outcomes.record(tx, *(Outcome(Kind.POLL, Code.CUT_OFF, now, t.org_id, t.id, detail) for t in told))
+
+    def _placed(self, row: Poll, held: Connection | None, paces: dict[UUID, Pace], now: datetime) -> Due:
+        """Leased, or queued behind others of its connection; `paces` is brought up to date."""
+        if held is None:
+            return self._leased(row, now)
+        pace = paces[held.id]
+        if pace.has_room(now, self.places):
+            due = self._leased(row, now)
+            assert due.lease
+            paces[held.id] = pace.entered(due.lease, now, now + self.hold)
+            return due
+        paces[held.id], turn = pace.queued(now, self.places)
+        return Due(row.project_trigger_id, turn)
+
+    def _leased(self, row: Poll, now: datetime) -> Due:
+        """Due again at its next beat, or, should we die, when the lease ends."""
+        until = now + self.hold
+        return Due(
+            row.project_trigger_id, min(next_beat(row.project_trigger_id, row.every, now), until), uuid4(), until
+        )
+
+    async def _note_cut_off(
+        self,
+        tx: Transaction,
+        rows: Sequence[Poll],
+        known: dict[UUID, tuple[ProjectTrigger, Connection | None]],
+        now: datetime,
+    ) -> None:
+        """Whoever ends a poll gives its lease back, also by stopping. Where one ran out, nobody else tells of it."""
+        detail = f"That was noticed at {now:%Y-%m-%d %H:%M:%S} UTC, and the trigger is polled again."
+        cut_off = []
+        for row in rows:
+            if row.lease and row.leased_until:
+                trigger, began = known[row.project_trigger_id][0], row.leased_until - self.hold
+                cut_off.append(Outcome(Kind.POLL, Code.CUT_OFF, began, trigger.org_id, trigger.id, detail))
+        await outcomes.record(tx, *cut_off)
+
+    async def _claimed(
+        self,
+        tx: Transaction,
+        leased: Sequence[tuple[Poll, UUID]],
+        known: dict[UUID, tuple[ProjectTrigger, Connection | None]],
+    ) -> list[Claimed]:
+        providers = await self.catalogue.providers_of(tx, [known[row.project_trigger_id][0] for row, _ in leased])
+        return [
+            Claimed(row, lease, *known[row.project_trigger_id], providers[row.project_trigger_id])
+            for row, lease in leased
+        ]

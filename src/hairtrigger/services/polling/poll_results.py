@@ -1,0 +1,128 @@
+"""What polls leave behind: events, cursor, outcome and next time, of many polls in one transaction.
+
+Each counts only under its lease. What was disabled, edited or claimed again meanwhile stores nothing, and the others
+of its group are none the worse for it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.services.polling.poll_leases import Claimed
+from hairtrigger.store import events, outcomes, paces, polls, retention
+from hairtrigger.store.database import Store
+from hairtrigger.store.events import Event
+from hairtrigger.store.outcomes import Outcome
+from hairtrigger.store.polls import Progress
+from hairtrigger.store.transaction import Transaction
+
+CHANGED = "The trigger was changed, disabled or claimed again meanwhile; nothing more was stored."
+
+
+@dataclass(frozen=True)
+class PollEnd:
+    """How a poll ended."""
+
+    next_at: datetime
+    detail: str
+    code: Code | None = None  # None: what the events say
+    succeeded_at: datetime | None = None
+    error: str | None = None
+    paused_until: datetime | None = None  # for the whole connection
+
+
+@dataclass(frozen=True)
+class PollStep:
+    """A page of a poll, or its end, or both. `before`: what the pages before it stored."""
+
+    claimed: Claimed
+    at: datetime
+    cursor: Mapping[str, Any] | None = None  # None: as it was
+    events: tuple[Event, ...] = ()
+    before: "StoredPoll | None" = None
+    end: PollEnd | None = None
+
+    def progress(self) -> Progress:
+        poll, end = self.claimed.poll, self.end
+        cursor = None if self.cursor is None else dict(self.cursor)
+        if end is None:
+            return Progress(poll.project_trigger_id, self.claimed.lease, cursor)
+        return Progress(
+            poll.project_trigger_id,
+            self.claimed.lease,
+            cursor,
+            ended=True,
+            next_at=end.next_at,
+            last_at=end.succeeded_at or poll.last_at,
+            failures=0 if end.error is None else poll.failures + 1,
+            error=end.error,
+            failing_since=None if end.error is None else poll.failing_since or self.at,
+        )
+
+
+@dataclass(frozen=True)
+class StoredPoll:
+    """What a poll has stored so far, in the order of its events."""
+
+    mine: bool  # whether it still was under its lease
+    fresh: tuple[UUID, ...] = ()
+    repeats: int = 0
+
+    @property
+    def code(self) -> Code:
+        if not self.mine:
+            return Code.STALE
+        if self.fresh:
+            return Code.ACCEPTED
+        return Code.DUPLICATE if self.repeats else Code.EMPTY
+
+
+@dataclass(frozen=True)
+class PollResults:
+    store: Store
+
+    async def settle(self, steps: Sequence[PollStep]) -> list[StoredPoll]:
+        async with self.store.transaction() as tx:
+            mine = await polls.progress(tx, [step.progress() for step in steps])
+            valid = [step for step in steps if step.claimed.lease in mine]
+            fresh = await events.append(tx, [event for step in valid for event in step.events])
+            await _remember(tx, [(step.at, event) for step in valid for event in step.events if event.id not in fresh])
+            settled = [_stored(step, mine, fresh) for step in steps]
+            over = [(step, got) for step, got in zip(steps, settled, strict=True) if step.end or not got.mine]
+            await outcomes.record(tx, *(_outcome(step, got) for step, got in over))
+            await _leave(tx, [step for step, _ in over])
+        return settled
+
+
+async def _remember(tx: Transaction, repeats: Sequence[tuple[datetime, Event]]) -> None:
+    if repeats:
+        today = max(at for at, _ in repeats).date()
+        await retention.remember_keys(tx, [(event.project_trigger_id, event.key) for _, event in repeats], today)
+
+
+def _stored(step: PollStep, mine: set[UUID], fresh: set[UUID]) -> StoredPoll:
+    before = step.before or StoredPoll(mine=True)
+    if step.claimed.lease not in mine:
+        return StoredPoll(False, before.fresh, before.repeats)
+    new = tuple(event.id for event in step.events if event.id in fresh)
+    return StoredPoll(True, before.fresh + new, before.repeats + len(step.events) - len(new))
+
+
+def _outcome(step: PollStep, stored: StoredPoll) -> Outcome:
+    trigger, code, detail = step.claimed.trigger, stored.code, CHANGED
+    if step.end and stored.mine:
+        code, detail = step.end.code or code, step.end.detail
+    return Outcome(Kind.POLL, code, step.at, trigger.org_id, trigger.id, detail, len(stored.fresh))
+
+
+async def _leave(tx: Transaction, steps: Iterable[PollStep]) -> None:
+    """Their places go to others of their connections: those, too, that were kept beyond the end of a lease."""
+    connected = [(step.claimed.connection.id, step) for step in steps if step.claimed.connection]
+    held = await paces.locked(tx, (id_ for id_, _ in connected))
+    for id_, step in connected:
+        if id_ in held:
+            held[id_] = held[id_].left([step.claimed.lease], step.end.paused_until if step.end else None)
+    await paces.save(tx, list(held.values()))

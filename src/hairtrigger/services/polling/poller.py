@@ -1,0 +1,207 @@
+"""Asks providers what is new. Events and cursor of a page are stored together, under the lease of the poll."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import count, islice
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from hairtrigger.domain.caller import Caller
+from hairtrigger.domain.errors import (
+    Conflict,
+    CredentialsRefused,
+    HairtriggerError,
+    NotFound,
+    NotReady,
+    ParseKilled,
+    PollFailed,
+    ProviderFailed,
+    Unavailable,
+)
+from hairtrigger.domain.event import Draft
+from hairtrigger.domain.outcome import Code
+from hairtrigger.domain.rhythm import AFTER_A_LOSS, AFTER_A_REFUSAL, LONGEST_WAIT, back_off, beats_between, next_beat
+from hairtrigger.kit.trigger import Page, Polling, Question
+from hairtrigger.platform.clock import Clock
+from hairtrigger.platform.wake import Wake
+from hairtrigger.services.catalogue import Catalogue
+from hairtrigger.services.polling.poll_leases import Claimed, Claims, PollLeases
+from hairtrigger.services.polling.poll_results import CHANGED, PollEnd, PollStep, StoredPoll
+from hairtrigger.services.provider_calls import ProviderCalls
+from hairtrigger.services.recorder import event_from
+from hairtrigger.store import triggers
+from hairtrigger.store.database import Store
+from hairtrigger.store.events import Event
+from hairtrigger.store.triggers import ProjectTrigger
+
+log = structlog.get_logger()
+
+_AT_ONCE = 500  # events that are stored together: the event loop waits for what is made of them
+_MOST_PAGES = 100  # of one poll; the rest comes with the next
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a poll ended, for whoever asked for it."""
+
+    code: Code
+    detail: str
+    events: tuple[UUID, ...] = ()
+    repeats: int = 0
+    console: tuple[str, ...] = ()
+    error_kind: str | None = None
+
+
+@dataclass
+class _Run:
+    """One poll under way."""
+
+    claimed: Claimed
+    begun: datetime
+    stored: StoredPoll = field(default_factory=lambda: StoredPoll(mine=True))
+    question: Question[Any] | None = None
+
+    @property
+    def wait(self) -> timedelta | None:
+        """What the provider asked for, by whatever it answered."""
+        return self.question.api.quota.wait if self.question else None
+
+
+@dataclass(frozen=True)
+class Poller:
+    store: Store
+    clock: Clock
+    catalogue: Catalogue
+    calls: ProviderCalls
+    leases: PollLeases
+    settle: Callable[[PollStep], Awaitable[StoredPoll]]  # many polls in a group
+    work: Wake
+    deadline: timedelta
+
+    async def claim(self, limit: int) -> Claims:
+        return await self.leases.due(limit)
+
+    async def poll_now(self, caller: Caller, trigger_id: UUID) -> Result:
+        """Raises `NotReady` for a trigger that is disabled or does not poll, `Conflict` while it can't be polled."""
+        async with self.store.transaction() as tx:
+            trigger = await triggers.get(tx, caller.org_id, trigger_id)
+            if not trigger:
+                raise NotFound("There is no such project trigger.")
+            _, definition = await self.catalogue.trigger(tx, caller.org_id, trigger.provider_id, trigger.trigger_id)
+            if not isinstance(definition, Polling):
+                raise NotReady("This trigger does not poll: its events come by themselves.")
+            if not trigger.enabled:
+                raise NotReady("The trigger is disabled. Enable it first.")
+            claimed = await self.leases.one(tx, trigger)
+        if not claimed:
+            raise Conflict("The trigger is being polled at this moment.")
+        return await self.run(claimed)
+
+    async def run(self, claimed: Claimed) -> Result:
+        """Polls once. However it ends, that is recorded and the lease is given back."""
+        run = _Run(claimed, self.clock.now())
+        try:
+            return await self._drain(run)
+        except Unavailable:
+            raise  # the database is away: the lease runs out by itself
+        except TimeoutError:
+            late = PollFailed(f"The poll took longer than {self.deadline}.")
+            return await self._failed(run, late, Code.TIMED_OUT)
+        except ParseKilled as error:
+            return await self._failed(run, error, Code.PARSE_KILLED)
+        except HairtriggerError as error:
+            return await self._failed(run, error)
+        except Exception:
+            log.exception("poll broke", project_trigger_id=str(claimed.poll.project_trigger_id))
+            broken = PollFailed("The poll broke inside the service; see its log.")
+            return await self._failed(run, broken, Code.BROKEN)
+
+    async def _drain(self, run: _Run) -> Result:
+        definition, question = self._asked(run.claimed)
+        run.question = question
+        silent = question.cursor is None and definition.baseline
+        late = asyncio.get_running_loop().time() + self.deadline.total_seconds()
+        for page_number in count(1):
+            async with asyncio.timeout_at(late):
+                page = await definition.poll(question)
+            last = not page.more or page_number == _MOST_PAGES
+            # A first look begun again must be silent again, so nothing of it is kept before its end.
+            if last or not silent:
+                run.stored = await self._stored(run, page, silent=silent, last=last)
+            if run.stored.fresh:
+                self.work.set()
+            if last or not run.stored.mine:
+                code = Code.BASELINE if silent and run.stored.mine else run.stored.code
+                detail = page.note if run.stored.mine else CHANGED
+                return Result(code, detail, run.stored.fresh, run.stored.repeats, page.console)
+            question = replace(question, cursor=page.cursor)
+        raise AssertionError  # count never ends
+
+    def _asked(self, claimed: Claimed) -> tuple[Polling[Any], Question[Any]]:
+        trigger, provider = claimed.trigger, claimed.provider
+        if provider is None:
+            raise NotFound(f"There is no provider '{trigger.provider_id}'.")
+        definition = provider.trigger(trigger.trigger_id)
+        if definition is None:
+            raise NotFound(f"The provider '{trigger.provider_id}' has no trigger '{trigger.trigger_id}'.")
+        if not isinstance(definition, Polling):
+            raise PollFailed("This trigger does not poll.")
+        trigger = replace(trigger, cursor=claimed.poll.cursor)
+        return definition, self.calls.asked(provider, definition, trigger, self.calls.held_by(claimed.connection))
+
+    async def _stored(self, run: _Run, page: Page, *, silent: bool, last: bool) -> StoredPoll:
+        """Store very many events in parts, and the cursor with the last of them: what a poll that is cut off in between
+        asks for again is known by its key.
+        """
+        now = self.clock.now()
+        events = _in_order(run.claimed.trigger, () if silent else page.events, now)
+        part = tuple(islice(events, _AT_ONCE))
+        while following := tuple(islice(events, _AT_ONCE)):
+            run.stored = await self.settle(PollStep(run.claimed, now, None, part, run.stored))
+            if not run.stored.mine:
+                return run.stored
+            part = following
+        end = self._succeeded(run, page, now, silent=silent) if last else None
+        return await self.settle(PollStep(run.claimed, now, page.cursor, part, run.stored, end))
+
+    def _succeeded(self, run: _Run, page: Page, now: datetime, *, silent: bool) -> PollEnd:
+        poll = run.claimed.poll
+        beat = next_beat(poll.project_trigger_id, poll.every, now)
+        paused_until = now + min(run.wait, LONGEST_WAIT) if run.wait else None
+        skipped = beats_between(poll.project_trigger_id, poll.every, run.begun, now)
+        says = [page.note, f"It took so long that {skipped} polls were skipped." if skipped else ""]
+        return PollEnd(
+            next_at=max(beat, paused_until or beat),
+            detail=" ".join(filter(None, says)),
+            code=Code.BASELINE if silent else None,
+            succeeded_at=run.begun,
+            paused_until=paused_until,
+        )
+
+    async def _failed(self, run: _Run, error: HairtriggerError, code: Code = Code.FAILED) -> Result:
+        now, poll = self.clock.now(), run.claimed.poll
+        asked = run.wait or (error.retry_after if isinstance(error, ProviderFailed) else None)
+        paused_until = now + min(asked, LONGEST_WAIT) if asked else None
+        wait = back_off(poll.every, poll.failures)
+        if asked:
+            code = Code.RATE_LIMITED
+        if isinstance(error, PollFailed) and error.kind == Code.WORKER_LOST:
+            code, wait = Code.WORKER_LOST, max(wait, AFTER_A_LOSS)
+        if isinstance(error, CredentialsRefused):
+            code, wait = Code.CREDENTIALS_REFUSED, max(wait, AFTER_A_REFUSAL)
+        next_at = max(now + wait, paused_until or now)
+        end = PollEnd(next_at, error.message, code, error=error.message, paused_until=paused_until)
+        stored = await self.settle(PollStep(run.claimed, now, before=run.stored, end=end))
+        console, kind = (error.console, error.kind) if isinstance(error, PollFailed) else ((), None)
+        ended = (code, error.message) if stored.mine else (Code.STALE, CHANGED)
+        return Result(*ended, stored.fresh, stored.repeats, console, kind)
+
+
+def _in_order(trigger: ProjectTrigger, drafts: Sequence[Draft], now: datetime) -> Iterator[Event]:
+    """Ids sort by time: a microsecond apart, the events of a page keep their order."""
+    for place, draft in enumerate(drafts):
+        yield event_from(trigger, draft, now + timedelta(microseconds=place))

@@ -1,0 +1,179 @@
+"""Triggers users define themselves, as providers like any other: their polling code answers the questions."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from pydantic_core import to_json
+
+from hairtrigger.domain.errors import PollFailed
+from hairtrigger.domain.event import Draft, digest
+from hairtrigger.domain.instants import instant
+from hairtrigger.domain.slug import kebab
+from hairtrigger.kit.trigger import Page, Polling, PollingConfig, Provider, Question
+from hairtrigger.platform.egress import Egress, EgressFailed, Reason
+from hairtrigger.sandbox.code import (
+    FetchFailed,
+    HttpRequest,
+    HttpResponse,
+    PollError,
+    Program,
+    ResponseTooLarge,
+    place,
+)
+from hairtrigger.sandbox.host import Sandbox
+from hairtrigger.sandbox.slices import Work, in_slices
+from hairtrigger.services.catalogue import Owned
+from hairtrigger.services.setup.integrations import config_model, inputs_of, passwords_of
+from hairtrigger.store import integrations
+from hairtrigger.store.integrations import Integration, IntegrationTrigger
+from hairtrigger.store.transaction import Transaction
+
+NO_CODE = "The trigger has no polling code, so it never fires."
+_LAST = "last_poll_time"  # in the cursor
+
+
+@dataclass(frozen=True)
+class IntegrationAuth:
+    """What a connection to an integration holds: the fields its author asked for. The code puts them to use."""
+
+    secrets: tuple[str, ...]
+
+    def headers(self, secrets: Any) -> dict[str, str]:  # noqa: ARG002
+        return {}
+
+
+@dataclass(frozen=True)
+class UserTriggers:
+    sandbox: Sandbox
+    egress: Egress
+
+    async def providers(self, tx: Transaction, wanted: Collection[Owned]) -> dict[Owned, Provider]:
+        """The integrations that there are: another organisation's is not there."""
+        found = await integrations.with_triggers(tx, wanted)
+        return {(one.org_id, one.id): self._provider(one, triggers) for one, triggers in found}
+
+    def _provider(self, integration: Integration, triggers: Sequence[IntegrationTrigger]) -> Provider:
+        required = tuple(field.slug for field in integration.auth_fields if field.required)
+        return Provider(
+            id=str(integration.id),
+            name=integration.name,
+            icon=integration.icon_url or "",
+            auth=IntegrationAuth(required),
+            triggers=tuple(self._trigger(integration, one) for one in triggers),
+        )
+
+    def _trigger(self, integration: Integration, stored: IntegrationTrigger) -> Polling[Any]:
+        async def poll(question: Question[PollingConfig]) -> Page:
+            if stored.polling_code is None:
+                raise PollFailed(NO_CODE)
+            fields, config = stored.input_fields, question.config
+            program = Program(
+                code=stored.polling_code,
+                inputs=inputs_of(fields, config),
+                secrets=question.secrets,
+                last_poll_time=_last_poll(question),
+                hidden=passwords_of(fields, config),
+                tenant=str(integration.org_id),
+            )
+            page = await self._page(program, question)
+            return replace(page, events=[replace(one, type=event_type(integration, stored)) for one in page.events])
+
+        return Polling(
+            id=stored.slug,
+            name=stored.name,
+            description=stored.description,
+            config=config_model(stored.input_fields),
+            poll=poll,
+            baseline=False,  # the code is told since when
+        )
+
+    async def _page(self, program: Program, question: Question[PollingConfig]) -> Page:
+        async def fetch(request: HttpRequest) -> HttpResponse:
+            response = await self.fetch(request)
+            question.api.quota.note(response.status, response.headers)
+            return response
+
+        try:
+            outcome = await self.sandbox.run(program, fetch)
+        except PollError as error:
+            said = f"{error.name}: {error.message}{place(error.line, error.column)}"
+            raise PollFailed(said, error.console, error.kind) from error
+        cursor = {_LAST: question.asked_at.isoformat()}  # its start: what happened meanwhile comes with the next
+        return Page(await in_slices(drafts_of(outcome.value)), cursor, console=outcome.console)
+
+    async def fetch(self, request: HttpRequest) -> HttpResponse:
+        try:
+            reply = await self.egress.send(
+                request.method,
+                request.url,
+                headers=request.headers,
+                body=request.body,
+                redirects=request.redirect,
+                max_bytes=self.sandbox.limits.response_bytes,
+            )
+        except EgressFailed as error:
+            if error.reason is Reason.TOO_LARGE:
+                raise ResponseTooLarge(error.reason, error.cost) from error
+            raise FetchFailed(error.reason, error.cost) from error
+        return HttpResponse(
+            reply.status, reply.reason, reply.url, reply.redirected, reply.headers, reply.body, reply.cost
+        )
+
+
+def drafts_of(value: Sequence[Any]) -> Work[list[Draft]]:
+    drafts = []
+    for one in value:
+        drafts.append(draft_of(one))
+        yield
+    return drafts
+
+
+def draft_of(element: Any) -> Draft:
+    """Both published forms: `{id, timestamp, data}`, or any other value, which is the event itself."""
+    key = _key(element)
+    match element:
+        case {"id": _, "timestamp": str() as timestamp, "data": dict() as data} if key:
+            return Draft(key=key, data=to_json(data), occurred_at=_instant(timestamp))
+        case dict():
+            return Draft(key=key or _digest(element), data=to_json(element))
+        case _:
+            return Draft(key=_digest(element), data=to_json({"value": element}))
+
+
+def event_type(integration: Integration, trigger: IntegrationTrigger) -> str:
+    """As its author named it: an id would tell a reader nothing."""
+    return f"{kebab(integration.name)}.{trigger.slug}"
+
+
+def last_poll_of(cursor: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(cursor[_LAST])
+
+
+def _last_poll(question: Question[PollingConfig]) -> datetime:
+    return last_poll_of(question.cursor) if question.cursor else question.enabled_at
+
+
+def _key(element: Any) -> str | None:
+    """Its id, if that is a text or a whole number. An empty one would make one event of all."""
+    match element:
+        case {"id": bool()}:
+            return None
+        case {"id": str() | int() as id_}:
+            return str(id_) or None
+        case _:
+            return None
+
+
+def _digest(element: Any) -> str:
+    """The same for the same value, whatever the order of its keys."""
+    return digest(json.dumps(element, sort_keys=True, separators=(",", ":")).encode())
+
+
+def _instant(text: str) -> datetime | None:
+    try:
+        return instant(datetime.fromisoformat(text))
+    except ValueError:
+        return None

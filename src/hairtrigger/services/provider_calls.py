@@ -1,0 +1,63 @@
+"""A question to a provider, with everything it needs: configuration, credentials, cursor and the way out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from hairtrigger.domain.errors import CredentialsRefused
+from hairtrigger.kit.http import Api, Http
+from hairtrigger.kit.trigger import Provider, Question, Trigger
+from hairtrigger.platform.clock import Clock
+from hairtrigger.platform.parsers import Parsers
+from hairtrigger.services.catalogue import validated
+from hairtrigger.services.parsing import Parsing
+from hairtrigger.services.secrets import Secrets
+from hairtrigger.store import connections
+from hairtrigger.store.connections import Connection
+from hairtrigger.store.transaction import Transaction
+from hairtrigger.store.triggers import ProjectTrigger
+
+_LATELY = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class ProviderCalls:
+    http: Http
+    clock: Clock
+    secrets: Secrets
+    parsers: Parsers
+
+    def asked(
+        self,
+        provider: Provider,
+        definition: Trigger,
+        trigger: ProjectTrigger,
+        secrets: Mapping[str, str],
+        *,
+        look_back: bool = False,
+    ) -> Question[Any]:
+        """`look_back` asks as if for the first time, about what happened lately: for samples."""
+        missing = [name for name in provider.auth.secrets if not secrets.get(name)]
+        if missing and definition.needs_connection:
+            raise CredentialsRefused(f"The connection lacks {', '.join(missing)}.")
+        headers = {} if missing else provider.auth.headers(secrets)
+        now = self.clock.now()
+        return Question(
+            config=validated(definition, self.secrets.params(trigger)),
+            api=Api(self.http, provider.base_url, headers),
+            secrets=secrets,
+            cursor=None if look_back else trigger.cursor,
+            enabled_at=now - _LATELY if look_back else trigger.enabled_at or now,
+            asked_at=now,
+            parse=Parsing(self.parsers, str(trigger.org_id)),
+        )
+
+    async def held(self, tx: Transaction, trigger: ProjectTrigger) -> dict[str, str]:
+        """The secrets of the trigger's connection; none where it has no connection."""
+        if trigger.connection_id is None:
+            return {}
+        return self.held_by(await connections.get(tx, trigger.org_id, trigger.connection_id))
+
+    def held_by(self, connection: Connection | None) -> dict[str, str]:
+        return self.secrets.of_connection(connection) if connection else {}

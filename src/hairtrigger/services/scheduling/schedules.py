@@ -1,0 +1,148 @@
+"""The clock's own events: due times become events in the transaction that sets the next one."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import structlog
+from pydantic_core import to_json
+
+from hairtrigger.domain.caller import Caller
+from hairtrigger.domain.errors import HairtriggerError, Invalid, NotFound, NotReady
+from hairtrigger.domain.event import Draft
+from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.domain.schedule import Missed, Schedule, due, upcoming
+from hairtrigger.kit.trigger import Scheduled
+from hairtrigger.platform.clock import Clock
+from hairtrigger.platform.wake import Wake
+from hairtrigger.services.catalogue import Catalogue, config_of
+from hairtrigger.services.recorder import event_from
+from hairtrigger.store import events, outcomes, polls, triggers
+from hairtrigger.store.database import Store
+from hairtrigger.store.events import Event
+from hairtrigger.store.outcomes import Outcome
+from hairtrigger.store.polls import Fired, Poll
+from hairtrigger.store.triggers import ProjectTrigger
+
+log = structlog.get_logger()
+
+_MOST_AT_ONCE = 100  # made-up firings of one trigger in one go
+_AFTER_A_FAULT = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Ticked:
+    """What a due trigger leaves behind."""
+
+    fired: Fired
+    events: list[Event]
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Schedules:
+    store: Store
+    clock: Clock
+    catalogue: Catalogue
+    work: Wake
+    grace: timedelta  # later than this, a firing counts as missed
+
+    async def run_due(self, limit: int = 1000) -> int:
+        """How many were due, up to the limit. However many they are, it takes the same few statements."""
+        now = self.clock.now()
+        async with self.store.transaction() as tx:
+            rows = await polls.due_schedules(tx, now, limit)
+            found = await triggers.by_ids(tx, [row.project_trigger_id for row in rows])
+            made = [self._ticked(found[row.project_trigger_id], row, now) for row in rows]
+            await polls.fired(tx, [one.fired for one in made])
+            await events.append(tx, [event for one in made for event in one.events])
+            # A one-off has fired, or a schedule has no more times: "enabled" would be a lie.
+            over = [one for one in made if one.fired.next_at is None]
+            await triggers.switch_off(tx, [one.fired.project_trigger_id for one in over], now)
+            await outcomes.record(tx, *(one.outcome for one in made), *(_over(one.outcome) for one in over))
+        if rows:
+            self.work.set()
+        return len(rows)
+
+    async def fire_now(self, caller: Caller, trigger_id: UUID) -> UUID:
+        """Fires a scheduled trigger out of turn; its schedule stays as it is."""
+        now = self.clock.now()
+        async with self.store.transaction() as tx:
+            trigger = await triggers.get(tx, caller.org_id, trigger_id)
+            if not trigger:
+                raise NotFound("There is no such project trigger.")
+            definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)
+            if not isinstance(definition, Scheduled):
+                raise NotReady("This trigger has no schedule.")
+            if not trigger.enabled:
+                raise NotReady("The trigger is disabled. Enable it first.")
+            event = event_from(trigger, replace(_tick(now), key=f"by hand {now.isoformat()}"), now)
+            await events.append(tx, [event])
+            await outcomes.record(tx, self._outcome(trigger, Code.ACCEPTED, now, "Fired by hand.", 1))
+        self.work.set()
+        return event.id
+
+    def upcoming(self, trigger: ProjectTrigger, count: int = 10) -> list[datetime]:
+        """The next times an enabled scheduled trigger fires, as seen from now."""
+        definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)
+        if not isinstance(definition, Scheduled) or not trigger.enabled or not trigger.enabled_at:
+            return []
+        schedule = definition.schedule(config_of(definition, trigger), trigger.enabled_at)
+        return upcoming(schedule, self.clock.now(), count)
+
+    def _ticked(self, trigger: ProjectTrigger, row: Poll, now: datetime) -> Ticked:
+        """One trigger whose schedule can't be read must not stop the others: it comes off the clock and says so."""
+        try:
+            return self._due(trigger, row, now)
+        except HairtriggerError as error:
+            return Ticked(Fired(trigger.id, now, None), [], self._outcome(trigger, Code.FAILED, now, error.message))
+        except Exception:  # the fault is ours, so the trigger stays enabled, and no time of it is given up
+            log.exception("schedule broke", project_trigger_id=str(trigger.id))
+            outcome = self._outcome(trigger, Code.BROKEN, now, "The schedule broke inside the service; see its log.")
+            again = Fired(trigger.id, row.last_at or trigger.enabled_at or now, now + _AFTER_A_FAULT)
+            return Ticked(again, [], outcome)
+
+    def _due(self, trigger: ProjectTrigger, row: Poll, now: datetime) -> Ticked:
+        definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)
+        if not isinstance(definition, Scheduled):
+            raise Invalid("This trigger has no schedule any more.")
+        config = config_of(definition, trigger)
+        assert trigger.enabled_at
+        schedule = definition.schedule(config, trigger.enabled_at)
+        previous = max(row.last_at, trigger.enabled_at) if row.last_at else trigger.enabled_at
+        policy: Missed = definition.missed(config)
+        times = due(schedule, previous, now, policy, _MOST_AT_ONCE, grace=self.grace)
+        reached = times[-1] if len(times) == _MOST_AT_ONCE else now  # the rest comes with the next tick
+        made = [event_from(trigger, _tick(at), now + timedelta(microseconds=n)) for n, at in enumerate(times)]
+        outcome = (
+            self._outcome(trigger, Code.ACCEPTED, now, _skipped(schedule, previous, times[0]), len(made))
+            if made
+            else self._outcome(trigger, Code.MISSED, now, "Due while the service was down; its policy is to skip.")
+        )
+        return Ticked(Fired(trigger.id, reached, schedule.next_after(reached)), made, outcome)
+
+    def _outcome(self, trigger: ProjectTrigger, code: Code, now: datetime, detail: str, count: int = 0) -> Outcome:
+        return Outcome(Kind.SCHEDULE, code, now, trigger.org_id, trigger.id, detail, count)
+
+
+def _over(last: Outcome) -> Outcome:
+    if last.code is Code.FAILED:
+        code, detail = Code.DISABLED, "Its schedule can't be read."
+    else:
+        code, detail = Code.FINISHED, "Its schedule has no more times."
+    return Outcome(Kind.TRIGGER, code, last.at, last.org_id, last.project_trigger_id, detail)
+
+
+def _skipped(schedule: Schedule, previous: datetime, first: datetime) -> str:
+    """Of the times before the first that fires: why they do not."""
+    planned = schedule.next_after(previous)
+    if planned is None or planned >= first:
+        return ""
+    since = format(planned.astimezone(UTC), "%Y-%m-%d %H:%M:%S UTC")
+    return f"Its times from {since} on passed while nobody was there, and its policy skips them."
+
+
+def _tick(at: datetime) -> Draft:
+    """The planned time is the event's key: however late or often it is looked at, it fires once."""
+    planned = at.isoformat()
+    return Draft(key=planned, data=to_json({"scheduled_for": planned}), occurred_at=at)

@@ -1,0 +1,61 @@
+"""Example events for somebody who builds a workflow. Nothing here is stored, and no cursor moves."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic_core import from_json
+
+from hairtrigger.domain.caller import Caller
+from hairtrigger.domain.errors import NotFound, NotReady
+from hairtrigger.domain.event import Draft
+from hairtrigger.kit.trigger import Polling, Trigger
+from hairtrigger.services.catalogue import Catalogue
+from hairtrigger.services.provider_calls import ProviderCalls
+from hairtrigger.store import triggers
+from hairtrigger.store.database import Store
+
+_MOST = 3
+
+
+@dataclass(frozen=True)
+class Samples:
+    samples: list[Any]
+    source: Literal["live"] = "live"
+
+
+def can_sample(definition: Trigger) -> bool:
+    return definition.samples is not None or isinstance(definition, Polling)
+
+
+@dataclass(frozen=True)
+class Sampler:
+    store: Store
+    catalogue: Catalogue
+    calls: ProviderCalls
+
+    async def samples(self, caller: Caller, trigger_id: UUID) -> Samples:
+        """Asked of the provider now. Raises `NotReady` for a trigger that can't be asked."""
+        async with self.store.transaction() as tx:
+            trigger = await triggers.get(tx, caller.org_id, trigger_id)
+            if not trigger:
+                raise NotFound("There is no such project trigger.")
+            provider, definition = await self.catalogue.trigger(
+                tx, caller.org_id, trigger.provider_id, trigger.trigger_id
+            )
+            if not can_sample(definition):
+                raise NotReady("This trigger has no test samples: its events can't be asked for, only waited for.")
+            held = await self.calls.held(tx, trigger)
+        question = self.calls.asked(provider, definition, trigger, held, look_back=True)
+        if definition.samples:
+            return Samples(list(await definition.samples(question))[:_MOST])
+        assert isinstance(definition, Polling)
+        page = await definition.poll(question)
+        return Samples([_readable(draft) for draft in page.events[-_MOST:]])
+
+
+def _readable(draft: Draft) -> Any:
+    try:
+        return from_json(draft.data)
+    except ValueError:
+        return {"content_type": draft.content_type, "text": draft.data.decode(errors="replace")}

@@ -1,0 +1,348 @@
+"""The life of a project trigger: created, enabled, disabled, deleted.
+
+Enabling calls the provider first and commits after, so a trigger is never "enabled" without its webhook or cursor.
+Before a webhook is made its removal is planned, so a crash in between leaves nothing behind at the provider. Disabling
+commits first: it always works, and what is left at the provider is taken down by retries.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from hairtrigger.domain.caller import Caller
+from hairtrigger.domain.errors import Conflict, HairtriggerError, Invalid, Issue, NotFound, NotReady, ProviderFailed
+from hairtrigger.domain.ids import new_id
+from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.kit.trigger import AppWebhook, Polling, Provider, Question, Scheduled, Subscription, Trigger, Webhook
+from hairtrigger.platform.clock import Clock
+from hairtrigger.platform.vault import new_signing_secret
+from hairtrigger.services.catalogue import Catalogue, secret_params, validated
+from hairtrigger.services.provider_calls import ProviderCalls
+from hairtrigger.services.secrets import LiveSecret, Secrets
+from hairtrigger.services.setup.webhook_removals import WebhookRemovals
+from hairtrigger.store import connections, outcomes, polls, projects, triggers
+from hairtrigger.store.database import Store
+from hairtrigger.store.outcomes import Outcome
+from hairtrigger.store.polls import Poll
+from hairtrigger.store.transaction import Transaction
+from hairtrigger.store.triggers import ProjectTrigger, Removal
+
+_ENABLING = timedelta(minutes=5)  # a registration not committed by then is taken down again
+
+
+@dataclass(frozen=True)
+class Enabled:
+    """What enabling found out from the provider, to be committed."""
+
+    webhook_data: dict[str, Any] | None = None
+    secrets: bytes | None = None
+    accounts: tuple[str, ...] = ()
+    cursor: Mapping[str, Any] | None = None
+    next_at: datetime | None = None
+    planned: Removal | None = None  # of its webhook, should the commit fail
+
+
+@dataclass(frozen=True)
+class Triggers:
+    store: Store
+    clock: Clock
+    catalogue: Catalogue
+    calls: ProviderCalls
+    secrets: Secrets
+    webhook_removals: WebhookRemovals
+    public_url: str
+    least_interval: timedelta
+
+    async def create(
+        self,
+        caller: Caller,
+        project_id: str,
+        provider_id: str,
+        trigger_id: str,
+        params: Mapping[str, Any],
+        connection_id: UUID | None,
+    ) -> ProjectTrigger:
+        now = self.clock.now()
+        async with self.store.transaction() as tx:
+            if not await projects.get(tx, caller.org_id, project_id):
+                raise NotFound(f"There is no project '{project_id}'.")
+            _, definition = await self.catalogue.trigger(tx, caller.org_id, provider_id, trigger_id)
+            validated(definition, params)
+            if connection_id is not None:
+                await self._fitting_connection(tx, caller, connection_id, provider_id)
+            id_ = new_id(now)
+            new = ProjectTrigger(
+                id=id_,
+                org_id=caller.org_id,
+                project_id=project_id,
+                connection_id=connection_id,
+                provider_id=provider_id,
+                trigger_id=trigger_id,
+                config=self.secrets.sealed_params(id_, params, secret_params(definition)),
+                enabled=False,
+                enabled_at=None,
+                generation=0,
+                webhook_data=None,
+                secrets=None,
+                created_by=caller.id,
+                created_at=now,
+                updated_by=None,
+                updated_at=now,
+            )
+            await triggers.add(tx, new)
+        return new
+
+    async def of_project(self, caller: Caller, project_id: str) -> list[ProjectTrigger]:
+        async with self.store.transaction() as tx:
+            if not await projects.get(tx, caller.org_id, project_id):
+                raise NotFound(f"There is no project '{project_id}'.")
+            return await triggers.of_project(tx, caller.org_id, project_id)
+
+    async def of_organization(self, caller: Caller) -> list[tuple[ProjectTrigger, str]]:
+        async with self.store.transaction() as tx:
+            return await triggers.of_organization(tx, caller.org_id)
+
+    async def get(self, caller: Caller, trigger_id: UUID) -> ProjectTrigger:
+        async with self.store.transaction() as tx:
+            return await self._own(tx, caller, trigger_id)
+
+    async def clockwork(self, caller: Caller, trigger_id: UUID) -> tuple[ProjectTrigger, Poll | None, list[Outcome]]:
+        """A trigger with when it is due and how its latest requests, polls and ticks ended."""
+        async with self.store.transaction() as tx:
+            trigger = await self._own(tx, caller, trigger_id)
+            return trigger, await polls.get(tx, trigger_id), await outcomes.of_trigger(tx, trigger_id)
+
+    async def enable(self, caller: Caller, trigger_id: UUID) -> ProjectTrigger:
+        """Raises `ProviderFailed` when the provider refused; the trigger stays disabled then."""
+        async with self.store.transaction() as tx:
+            trigger = await self._own(tx, caller, trigger_id)
+            if trigger.enabled:
+                return trigger
+            provider, definition = await self.catalogue.trigger(
+                tx, caller.org_id, trigger.provider_id, trigger.trigger_id
+            )
+            held = await self.calls.held(tx, trigger)
+        _require_connection(provider, definition, trigger)
+        now = self.clock.now()
+        trigger = replace(trigger, enabled_at=now)
+        try:
+            question = self.calls.asked(provider, definition, trigger, held)
+            found = await self._registered(definition, trigger, question, held)
+        except (ProviderFailed, Invalid) as error:
+            await self._not_enabled(trigger, f"Enabling failed: {error.message}")
+            raise
+        changed = replace(
+            trigger,
+            enabled=True,
+            generation=trigger.generation + 1,
+            webhook_data=found.webhook_data,
+            secrets=found.secrets or trigger.secrets,
+            updated_by=caller.id,
+            updated_at=now,
+        )
+        return await self._commit_enabled(changed, definition, found)
+
+    async def disable(self, caller: Caller, trigger_id: UUID) -> ProjectTrigger:
+        async with self.store.transaction() as tx:
+            trigger = await self._own(tx, caller, trigger_id, for_update=True)
+            if not trigger.enabled:
+                return trigger
+            disabled = await self.switch_off(tx, trigger, caller.id)
+            await self._note(tx, disabled, Kind.TRIGGER, Code.DISABLED, "")
+        await self.webhook_removals.try_now(trigger_id)
+        return disabled
+
+    async def delete(self, caller: Caller, trigger_id: UUID) -> None:
+        async with self.store.transaction() as tx:
+            trigger = await self._own(tx, caller, trigger_id, for_update=True)
+            if trigger.enabled:
+                await self.switch_off(tx, trigger, caller.id)
+            await triggers.remove(tx, trigger_id)
+        await self.webhook_removals.try_now(trigger_id)
+
+    async def switch_off(self, tx: Transaction, trigger: ProjectTrigger, by: UUID | None) -> ProjectTrigger:
+        """In one transaction: no more requests, polls or ticks, and the provider's webhook is due for removal."""
+        now = self.clock.now()
+        disabled = replace(
+            trigger,
+            enabled=False,
+            generation=trigger.generation + 1,
+            webhook_data=None,
+            updated_by=by or trigger.updated_by,
+            updated_at=now,
+        )
+        if not await triggers.save(tx, disabled):
+            raise Conflict("The trigger was changed by somebody else just now. Look at it again.")
+        await triggers.route(tx, trigger, ())
+        await polls.stop(tx, [trigger.id])
+        definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)
+        if isinstance(definition, Webhook) and definition.subscription:
+            await triggers.plan_removal(tx, self._removal(trigger, await self.calls.held(tx, trigger), now), now)
+        return disabled
+
+    async def rotate_secret(
+        self, caller: Caller, trigger_id: UUID, value: str | None = None, overlap: timedelta = timedelta(days=1)
+    ) -> str:
+        """A new signing secret for deliveries to a webhook trigger; the one before stays valid for `overlap`."""
+        now = self.clock.now()
+        async with self.store.transaction() as tx:
+            trigger = await self._own(tx, caller, trigger_id, for_update=True)
+            definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)
+            if not isinstance(definition, Webhook) or definition.subscription:
+                raise Invalid("This trigger's signing secret is not yours to set: its provider or app holds it.")
+            secret = value or new_signing_secret()
+            sealed = self.secrets.rotated(trigger, secret, now, overlap)
+            await triggers.save_secrets(tx, trigger_id, sealed, now)
+            detail = "It has a new signing secret." + f" The one before stays valid for {overlap}." * bool(
+                trigger.secrets
+            )
+            await self._note(tx, trigger, Kind.TRIGGER, Code.CHANGED, detail)
+        return secret
+
+    # -- enabling
+
+    async def _registered(
+        self, definition: Trigger, trigger: ProjectTrigger, question: Question[Any], held: Mapping[str, str]
+    ) -> Enabled:
+        now = question.asked_at
+        match definition:
+            case Webhook(subscription=None):
+                if not self.secrets.live(trigger, now):
+                    raise NotReady(
+                        "The trigger has no signing secret yet, so it would refuse everything. "
+                        f"Set one first: POST /v1/project-triggers/{trigger.id}/secret"
+                    )
+                return Enabled(webhook_data={"url": self.webhook_url(trigger.id)})
+            case Webhook(subscription=subscription):
+                assert subscription
+                return await self._made(subscription, trigger, question, held)
+            case AppWebhook():
+                accounts = tuple(await definition.accounts(question))
+                if not accounts:
+                    raise ProviderFailed("The provider names no account that this connection may listen to.")
+                return Enabled(webhook_data={"accounts": list(accounts)}, accounts=accounts)
+            case Polling():
+                cursor: Mapping[str, Any] | None = trigger.cursor
+                if cursor is None and definition.baseline:
+                    cursor = await baseline(definition, question)
+                return Enabled(cursor=cursor, next_at=now)
+            case Scheduled():
+                following = definition.schedule(question.config, now).next_after(now)
+                if following is None:
+                    raise Invalid(None, Issue(("trigger_config_params",), "This schedule never fires again."))
+                return Enabled(next_at=following)
+
+    async def _made(
+        self, subscription: Subscription[Any], trigger: ProjectTrigger, question: Question[Any], held: Mapping[str, str]
+    ) -> Enabled:
+        planned = self._removal(trigger, held, question.asked_at + _ENABLING)
+        await self._plan(trigger, planned, question.asked_at)
+        try:
+            made = await subscription.create(question, self.webhook_url(trigger.id), new_signing_secret())
+        except HairtriggerError:  # what may have been made all the same is due for removal
+            async with self.store.transaction() as tx:
+                await triggers.postpone_removal(tx, planned, self.clock.now())
+            raise
+        sealed = self.secrets.seal_for_trigger(trigger.id, [LiveSecret(made.secret)])
+        return Enabled(webhook_data=dict(made.remote), secrets=sealed, planned=planned)
+
+    async def _plan(self, trigger: ProjectTrigger, planned: Removal, now: datetime) -> None:
+        """From here on nobody else touches the trigger's webhook, unless somebody has already."""
+        async with self.store.transaction() as tx:
+            current = await triggers.get(tx, trigger.org_id, trigger.id, for_update=True)
+            if not current or current.generation != trigger.generation:
+                raise Conflict("The trigger was changed by somebody else just now. Look at it again.")
+            if not await triggers.plan_removal(tx, planned, now, planned.run_at):
+                raise Conflict("The trigger's webhook is being made or removed just now. Try again in a moment.")
+
+    async def _commit_enabled(self, changed: ProjectTrigger, definition: Trigger, found: Enabled) -> ProjectTrigger:
+        async with self.store.transaction() as tx:
+            if not await triggers.save(tx, changed):
+                raise Conflict("The trigger was changed by somebody else while it was being enabled. Try again.")
+            if found.planned and not await triggers.cancel_removal(tx, found.planned):
+                raise Conflict("Enabling took so long that the webhook has been taken down again. Try again.")
+            match definition:
+                case Webhook():
+                    pass
+                case AppWebhook():
+                    await triggers.route(tx, changed, found.accounts)
+                case Polling():
+                    await polls.start(tx, changed.id, "poll", found.next_at, self.interval(definition, changed))
+                    if found.cursor is not None:
+                        await polls.set_cursor(tx, changed.id, dict(found.cursor))
+                case Scheduled():
+                    await polls.start(tx, changed.id, "schedule", found.next_at)
+            if isinstance(definition, Webhook | AppWebhook):
+                await self._note(tx, changed, Kind.REGISTRATION, Code.REGISTERED, "")
+            await self._note(tx, changed, Kind.TRIGGER, Code.ENABLED, "")
+        return replace(changed, cursor=dict(found.cursor) if found.cursor is not None else changed.cursor)
+
+    def interval(self, definition: Polling[Any], trigger: ProjectTrigger) -> timedelta:
+        """The user's polling frequency in seconds, but not below what this service allows."""
+        wanted = trigger.config.get("polling_frequency")
+        return max(self.least_interval, timedelta(seconds=int(wanted)) if wanted else definition.every)
+
+    def own_webhook_url(self, trigger: ProjectTrigger) -> str | None:
+        """Where this trigger's deliveries go; None where none are sent to an address of its own."""
+        definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)
+        return self.webhook_url(trigger.id) if isinstance(definition, Webhook) else None
+
+    def webhook_url(self, trigger_id: UUID) -> str:
+        return f"{self.public_url}/v1/webhooks/{trigger_id}"
+
+    # -- the rest
+
+    async def _own(
+        self, tx: Transaction, caller: Caller, trigger_id: UUID, *, for_update: bool = False
+    ) -> ProjectTrigger:
+        found = await triggers.get(tx, caller.org_id, trigger_id, for_update=for_update)
+        if not found:
+            raise NotFound("There is no such project trigger.")
+        return found
+
+    async def _fitting_connection(self, tx: Transaction, caller: Caller, connection_id: UUID, provider_id: str) -> None:
+        connection = await connections.get(tx, caller.org_id, connection_id)
+        if not connection:
+            raise NotFound("There is no such connection.")
+        if connection.provider_id != provider_id:
+            raise Invalid(
+                None,
+                Issue(
+                    ("connection_id",), f"This is a connection to '{connection.provider_id}', not to '{provider_id}'."
+                ),
+            )
+
+    def _removal(self, trigger: ProjectTrigger, held: Mapping[str, str], run_at: datetime) -> Removal:
+        return Removal(
+            project_trigger_id=trigger.id,
+            org_id=trigger.org_id,
+            provider_id=trigger.provider_id,
+            trigger_id=trigger.trigger_id,
+            config=trigger.config,
+            secrets=self.secrets.seal_for_removal(trigger.id, held),
+            run_at=run_at,
+            failures=0,
+        )
+
+    async def _not_enabled(self, trigger: ProjectTrigger, detail: str) -> None:
+        async with self.store.transaction() as tx:
+            await self._note(tx, trigger, Kind.REGISTRATION, Code.FAILED, detail)
+
+    async def _note(self, tx: Transaction, trigger: ProjectTrigger, kind: Kind, code: Code, detail: str) -> None:
+        now = self.clock.now()
+        await outcomes.record(tx, Outcome(kind, code, now, trigger.org_id, trigger.id, detail))
+
+
+async def baseline(definition: Polling[Any], question: Question[Any]) -> Mapping[str, Any]:
+    """Where a poll starts: everything the provider has now counts as seen."""
+    page = await definition.poll(question)
+    while page.more:
+        page = await definition.poll(replace(question, cursor=page.cursor))
+    return page.cursor
+
+
+def _require_connection(provider: Provider, definition: Trigger, trigger: ProjectTrigger) -> None:
+    if provider.auth.secrets and definition.needs_connection and trigger.connection_id is None:
+        raise NotReady(f"The trigger needs a connection to '{provider.id}'. Create it with a connection_id.")

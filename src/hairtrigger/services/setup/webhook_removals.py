@@ -1,0 +1,110 @@
+"""Takes webhooks down at their providers, again and again until it has worked."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+
+from hairtrigger.domain.errors import HairtriggerError
+from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.kit.trigger import Webhook
+from hairtrigger.platform.clock import Clock
+from hairtrigger.services.catalogue import Catalogue
+from hairtrigger.services.provider_calls import ProviderCalls
+from hairtrigger.services.secrets import Secrets
+from hairtrigger.store import outcomes, triggers
+from hairtrigger.store.database import Store
+from hairtrigger.store.outcomes import Outcome
+from hairtrigger.store.triggers import ProjectTrigger, Removal
+
+log = structlog.get_logger()
+
+_HOLD = timedelta(minutes=2)
+_GIVE_UP_AFTER = 12  # failures, at the doubling delays below: about three days
+_MOST_AT_ONCE = 10
+
+
+@dataclass(frozen=True)
+class WebhookRemovals:
+    store: Store
+    clock: Clock
+    catalogue: Catalogue
+    calls: ProviderCalls
+    secrets: Secrets
+    public_url: str
+
+    async def try_now(self, trigger_id: UUID) -> None:
+        """The first try, while the user looks on. What fails here is tried again later."""
+        async with self.store.transaction() as tx:
+            claimed = await triggers.claim_removal(tx, self.clock.now(), _HOLD, trigger_id)
+        if claimed:
+            await self._remove(claimed)
+
+    async def run_due(self) -> int:
+        """Claimed one at a time: no lease runs out while others are tried."""
+        for done in range(_MOST_AT_ONCE):
+            async with self.store.transaction() as tx:
+                claimed = await triggers.claim_removal(tx, self.clock.now(), _HOLD)
+            if not claimed:
+                return done
+            await self._remove(claimed)
+        return _MOST_AT_ONCE
+
+    async def _remove(self, removal: Removal) -> None:
+        try:
+            await self._call(removal)
+        except HairtriggerError as error:
+            await self._postpone(removal, error.message)
+        except Exception:
+            log.exception("removal broke", project_trigger_id=str(removal.project_trigger_id))
+            await self._postpone(removal, "The removal broke inside the service; see its log.")
+        else:
+            await self._done(removal, Code.REMOVED, "The webhook was removed at the provider.")
+
+    async def _call(self, removal: Removal) -> None:
+        provider = self.catalogue.native(removal.provider_id)
+        definition = provider.trigger(removal.trigger_id) if provider else None
+        if not provider or not isinstance(definition, Webhook) or not definition.subscription:
+            return
+        question = self.calls.asked(provider, definition, _as_trigger(removal), self.secrets.of_removal(removal))
+        await definition.subscription.remove(question, f"{self.public_url}/v1/webhooks/{removal.project_trigger_id}")
+
+    async def _postpone(self, removal: Removal, reason: str) -> None:
+        if removal.failures >= _GIVE_UP_AFTER:
+            await self._done(removal, Code.FAILED, f"The webhook could not be removed at the provider: {reason}")
+            return
+        again = self.clock.now() + timedelta(minutes=1 << removal.failures)
+        async with self.store.transaction() as tx:
+            await triggers.postpone_removal(tx, removal, again)
+
+    async def _done(self, removal: Removal, code: Code, detail: str) -> None:
+        async with self.store.transaction() as tx:
+            await triggers.cancel_removal(tx, removal)
+            now = self.clock.now()
+            await outcomes.record(
+                tx, Outcome(Kind.REGISTRATION, code, now, removal.org_id, removal.project_trigger_id, detail)
+            )
+
+
+def _as_trigger(removal: Removal) -> ProjectTrigger:
+    """The trigger may be deleted by now; what is needed to take its webhook down was kept."""
+    at: datetime = removal.run_at
+    return ProjectTrigger(
+        id=removal.project_trigger_id,
+        org_id=removal.org_id,
+        project_id="",
+        connection_id=None,
+        provider_id=removal.provider_id,
+        trigger_id=removal.trigger_id,
+        config=removal.config,
+        enabled=False,
+        enabled_at=at,
+        generation=0,
+        webhook_data=None,
+        secrets=None,
+        created_by=removal.org_id,
+        created_at=at,
+        updated_by=None,
+        updated_at=at,
+    )

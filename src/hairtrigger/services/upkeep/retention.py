@@ -1,0 +1,115 @@
+"""Forgets what is older than it has to be remembered, without anybody having to wait for that.
+
+Payloads go by the day, and their deliveries with them: never while one of that day is still on its way. The ledger of
+attempts and outcomes goes by the day as well, later, and never before the events it tells of. Keys go one by one, and
+so do replays of many that have ended, with the ledger.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import structlog
+
+from hairtrigger.domain.errors import Unavailable
+from hairtrigger.platform.clock import Clock
+from hairtrigger.platform.loops import repeat
+from hairtrigger.store import idempotency, partitions, retention, upkeep
+from hairtrigger.store.database import Store
+from hairtrigger.store.partitions import ATTEMPT, EVENT, OUTCOME
+from hairtrigger.store.transaction import Transaction
+
+log = structlog.get_logger()
+
+_LOOK = timedelta(minutes=5)
+_HOURLY = timedelta(hours=1)
+_DAILY = timedelta(days=1)
+_BREATH = timedelta(milliseconds=100)  # between two batches
+_SKEW = timedelta(seconds=5)  # between two clocks that matters to leases and due times
+
+
+@dataclass(frozen=True)
+class Retention:
+    store: Store
+    direct: Store
+    """Past a pooler: a partition is detached outside any transaction."""
+    clock: Clock
+    events: timedelta
+    ledger: timedelta
+    keys: timedelta
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(repeat("partitions", self._prepare))
+            tasks.create_task(repeat("retention", lambda: self._when_due("retention", _HOURLY, self.forget)))
+            tasks.create_task(repeat("keys", lambda: self._when_due("keys", _DAILY, self.forget_keys)))
+
+    async def prepare(self) -> None:
+        """Makes partitions ahead of need, and compares the clocks."""
+        async with self.store.transaction() as tx:
+            await partitions.make_ahead(tx, self.clock.now().date())
+            ahead = await retention.clock_difference(tx, self.clock.now())
+        if abs(ahead) > _SKEW.total_seconds():
+            log.warning("the clocks of the database and of this machine differ", database_ahead_seconds=round(ahead, 1))
+
+    async def forget(self) -> None:
+        """All but the keys."""
+        today = self.clock.now().date()
+        async with self.store.transaction() as tx:
+            expired = [day for day in await partitions.days_of(tx, EVENT) if day < today - self.events]
+            kept = set(expired) & await retention.undelivered_days(tx) if expired else set()
+        if kept:
+            log.warning("events are kept: their deliveries are on their way", oldest_day=str(min(kept)))
+        await self._drop(EVENT, [day for day in expired if day not in kept])
+        async with self.store.transaction() as tx:
+            oldest = min(await partitions.days_of(tx, EVENT), default=today)
+            attempts, outcomes = [await partitions.days_of(tx, table) for table in (ATTEMPT, OUTCOME)]
+        # An attempt is what tells that an event was delivered: it stays as long as the event.
+        await self._drop(ATTEMPT, [day for day in attempts if day < min(today - self.ledger, oldest)])
+        await self._drop(OUTCOME, [day for day in outcomes if day < today - self.ledger])
+        await self._in_batches(lambda tx: retention.forget_deliveries(tx, oldest))
+        await self._in_batches(lambda tx: retention.forget_replay_jobs(tx, self.clock.now() - self.ledger))
+        await self._in_batches(lambda tx: retention.forget_answers(tx, self.clock.now() - idempotency.KEPT))
+
+    async def forget_keys(self) -> None:
+        before = self.clock.now().date() - self.keys
+        for table in retention.KEY_TABLES:
+            page, more = 0, True
+            while more:
+                async with self.store.transaction() as tx:
+                    more = await retention.forget_keys(tx, table, page, before)
+                page += retention.KEY_PAGES
+                await asyncio.sleep(_BREATH.total_seconds() if more else 0)
+
+    async def _drop(self, table: str, days: Sequence[date]) -> None:
+        """And what an earlier try took out of its table only. What somebody still reads is left for the next time."""
+        async with self.store.transaction() as tx:
+            left = await partitions.detached(tx, table)
+        try:
+            async with self.direct.session() as session:
+                for name in left:
+                    await partitions.drop_detached(session, table, name)
+                for day in days:
+                    await partitions.drop(session, table, day)
+                    log.info("dropped", table=table, day=str(day))
+        except Unavailable:
+            log.warning("old days are not dropped yet: somebody still reads them", table=table)
+
+    async def _in_batches(self, forget: Callable[[Transaction], Awaitable[int]]) -> None:
+        count = retention.BATCH
+        while count == retention.BATCH:
+            async with self.store.transaction() as tx:
+                count = await forget(tx)
+            await asyncio.sleep(_BREATH.total_seconds() if count == retention.BATCH else 0)
+
+    async def _prepare(self) -> timedelta:
+        await self.prepare()
+        return _HOURLY
+
+    async def _when_due(self, task: str, every: timedelta, work: Callable[[], Awaitable[None]]) -> timedelta:
+        async with self.store.transaction() as tx:
+            mine = await upkeep.claim(tx, task, self.clock.now(), every)
+        if mine is not None:
+            await work()
+        return _LOOK

@@ -1,0 +1,462 @@
+"""Why it did or did not fire: stories from beginning to end, and what is said of them."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from hairtrigger.domain.caller import SCOPES, Caller
+from hairtrigger.domain.errors import NotFound, ProviderFailed
+from hairtrigger.domain.outcome import Code, Failure, Kind
+from hairtrigger.domain.retry import DELAYS
+from hairtrigger.domain.rhythm import next_beat
+from hairtrigger.domain.target import Sent
+from hairtrigger.platform.vault import Vault
+from hairtrigger.providers import github, schedule, webhook
+from hairtrigger.services.delivery.history import History
+from hairtrigger.store import triggers
+from hairtrigger.store.database import Store
+from tests.services.polling.test_poller import Source, page
+from tests.services.scene import DELIVERED, Scene, a_scene
+from tests.services.world import Killed, dying
+from tests.store.build import a_trigger
+from tests.support.clock import ManualClock
+
+pytestmark = pytest.mark.anyio
+
+NATIVE = (schedule.provider, webhook.provider, github.provider)
+FAILED = Sent("failed", 503, "The target answered 503 Service Unavailable.", failure=Failure.STATUS)
+
+
+@pytest.fixture
+def source(clock: ManualClock) -> Source:
+    return Source(clock)
+
+
+@pytest.fixture
+async def scene(store: Store, clock: ManualClock, vault: Vault, source: Source) -> AsyncIterator[Scene]:
+    """It is noon, so that no story goes over midnight."""
+    clock.advance(clock.now().replace(hour=12, minute=0, second=0) - clock.now())
+    async with a_scene(store, clock, vault, source.provider(), *NATIVE) as scene:
+        yield scene
+
+
+# -- requests
+
+
+async def test_a_request_with_a_wrong_secret(scene: Scene) -> None:
+    id_, _ = await scene.webhook()
+    for _ in range(3):
+        scene.passes(minutes=5)
+        await scene.request(id_, "wrong", "a")
+    told = await scene.why(id_, at=scene.clock.now(), within=timedelta(minutes=1))
+    assert told.summary == (
+        "The request at 12:15:00 UTC was refused: its signature or token is missing or wrong. "
+        "The token in X-Webhook-Secret is not the right one. 3 such requests came in the hour until then."
+    )
+    assert [(step.what, step.code) for step in told.steps] == [("webhook", "rejected")]
+
+
+async def test_a_request_that_became_an_event_and_was_delivered(scene: Scene) -> None:
+    id_, secret = await scene.webhook()
+    scene.passes(minutes=1)
+    await scene.request(id_, secret, "order 7")
+    scene.passes(seconds=2)
+    await scene.deliver()
+    said = (
+        "The event 'order 7' arrived at 12:01:00 UTC as a request. "
+        "It was delivered at 12:01:02 UTC, at the first attempt."
+    )
+    [event] = await scene.world.events(id_)
+    for question in ({"key": "order 7"}, {"event": event.id}, {"delivery": event.id}, {"at": scene.clock.now()}):
+        told = await scene.why(id_, **question)
+        assert told.summary == said, question
+        assert [(step.what, step.code) for step in told.steps if step.event_id] == [
+            ("event", "accepted"),
+            ("attempt", "delivered"),
+        ]
+
+
+async def test_a_request_that_was_a_repeat(scene: Scene) -> None:
+    id_, secret = await scene.webhook()
+    await scene.request(id_, secret, "order 7")
+    await scene.deliver()
+    scene.passes(minutes=10)
+    await scene.request(id_, secret, "order 7")
+    original = (
+        "The event 'order 7' arrived at 12:00:00 UTC as a request. "
+        "It was delivered at 12:00:00 UTC, at the first attempt. "
+        "A repeat of it came at 12:10:00 UTC and started nothing: its key is known."
+    )
+    assert await scene.summary(id_, key="order 7") == original
+    assert await scene.summary(id_, at=scene.clock.now()) == (
+        f"The request at 12:10:00 UTC brought only what was already stored. {original}"
+    )
+
+
+async def test_a_request_to_a_trigger_that_was_disabled_and_is_enabled_again(scene: Scene) -> None:
+    id_, secret = await scene.webhook()
+    world = scene.world
+    scene.passes(minutes=10)
+    await world.triggers.disable(world.caller, id_)
+    scene.passes(minutes=10)
+    await scene.request(id_, secret, "lost")
+    asked = scene.clock.now()
+    scene.passes(minutes=10)
+    await world.triggers.enable(world.caller, id_)
+    scene.passes(minutes=10)
+
+    assert await scene.summary(id_, at=asked) == (
+        "The request at 12:20:00 UTC was ignored, because the trigger was disabled. "
+        "It was off from 12:10:00 UTC until 12:30:00 UTC."
+    )
+    assert await scene.summary(id_, at=asked - timedelta(minutes=5), within=timedelta(minutes=1)) == (
+        "Nothing arrived between 12:14:00 UTC and 12:16:00 UTC. The trigger was disabled. "
+        "It was off from 12:10:00 UTC until 12:30:00 UTC."
+    )
+    assert await scene.summary(id_, at=scene.clock.now() - timedelta(minutes=2), within=timedelta(minutes=1)) == (
+        "Nothing arrived between 12:37:00 UTC and 12:39:00 UTC. "
+        "The trigger was enabled, and no request reached its address. "
+        "Before that: The request at 12:20:00 UTC was ignored, because the trigger was disabled."
+    )
+
+
+async def test_a_flood_of_refused_requests_is_ten_rows_and_a_count(scene: Scene) -> None:
+    id_, _ = await scene.webhook()
+    for _ in range(500):
+        await scene.request(id_, "wrong")
+        await scene.request(uuid4(), "anything")
+    await scene.refusals.flush()
+    told = await scene.why(id_, at=scene.clock.now())
+    refused = [step for step in told.steps if step.code == "rejected"]
+    assert (len(refused), sum(step.count for step in refused)) == (11, 500)
+    assert "500 such requests" in told.summary
+
+
+async def test_an_app_whose_requests_are_refused(scene: Scene) -> None:
+    world = scene.world
+    async with world.store.transaction() as tx:
+        trigger = await a_trigger(
+            tx, world.caller.org_id, world.project_id, scene.clock.now(), provider_id="github", trigger_id="on_push"
+        )
+        await triggers.route(tx, trigger, ["installation:1"])
+    scene.passes(minutes=10)
+    for _ in range(2):
+        await scene.request("github", "wrong")
+    assert await scene.summary(trigger.id, at=scene.clock.now(), within=timedelta(minutes=1)) == (
+        "Nothing arrived between 12:09:00 UTC and 12:11:00 UTC. The trigger was enabled, and its app brought nothing "
+        "for it. 2 of the app's requests were refused then. The request at 12:10:00 UTC was refused: its signature or "
+        "token is missing or wrong. github: The header X-Hub-Signature-256 is missing."
+    )
+
+
+# -- polls
+
+
+async def test_a_poll_that_found_nothing_new(scene: Scene) -> None:
+    id_ = await scene.world.enabled("source", "on_item")
+    for _ in range(4):
+        await scene.poll()
+        scene.passes(minutes=1)
+    told = await scene.summary(id_, at=scene.clock.now() - timedelta(minutes=1), within=timedelta(seconds=30))
+    last = scene.time(minutes=1)
+    following = next_beat(id_, timedelta(minutes=1), scene.clock.now() - timedelta(minutes=1))
+    assert told.startswith("Nothing arrived between ")
+    assert told.endswith(
+        f"The trigger was enabled; its last poll, at {last}, found nothing new. "
+        f"The next poll was due at {following:%H:%M:%S} UTC."
+    )
+
+
+async def test_a_poll_that_fails_and_backs_off(scene: Scene, source: Source) -> None:
+    id_ = await scene.world.enabled("source", "on_item")
+    source.says(ProviderFailed("The provider answered 500."))
+    await scene.poll()
+    began = scene.time()
+    scene.passes(minutes=2)
+    await scene.poll()
+    told = await scene.why(id_)
+    assert told.health.status == "failing"
+    assert told.summary.startswith(
+        f"The trigger is failing since {began}. The last 2 polls failed. The provider answered 500."
+    )
+    assert told.summary.endswith(f"The next poll is due at {scene.time(minutes=-2)}.")
+    assert (await scene.summary(id_, at=scene.clock.now())).startswith(
+        f"The poll at {scene.time()} failed. The provider answered 500. The next poll is due at "
+    )
+
+
+async def test_a_time_between_two_polls(scene: Scene) -> None:
+    id_ = await scene.world.enabled("source", "on_item", {"polling_frequency": 3600})
+    await scene.poll()
+    first = scene.time()
+    scene.passes(hours=1)
+    await scene.poll()
+    asked = scene.clock.now() - timedelta(minutes=30)
+    assert f"no poll was due, as it is polled every 1 hour: the last poll before was at {first}, the next at" in (
+        await scene.summary(id_, at=asked)
+    )
+
+
+async def test_a_time_in_which_the_service_was_down(scene: Scene) -> None:
+    id_ = await scene.world.enabled("source", "on_item")
+    await scene.poll()
+    stopped = scene.time()
+    scene.passes(hours=2)
+    await scene.poll()
+    told = await scene.summary(id_, at=scene.clock.now() - timedelta(hours=1))
+    assert (
+        f"The trigger was enabled; no poll ran, although it is polled every 1 minute: the last poll before was at "
+        f"{stopped}, the next at {scene.time()}. The service was down, or its workers did not keep up."
+    ) in told
+
+
+async def test_a_time_in_which_a_failed_poll_was_left_alone(scene: Scene, source: Source) -> None:
+    id_ = await scene.world.enabled("source", "on_item")
+    source.says(ProviderFailed("The provider answered 500."))
+    for minutes in (0, 1, 2, 4, 8, 16):
+        scene.passes(minutes=minutes)
+        await scene.poll()
+    failed = scene.time()
+    told = await scene.summary(id_, at=scene.clock.now() + timedelta(minutes=10), within=timedelta(minutes=5))
+    assert told.startswith("That is still to come. ")
+    scene.passes(minutes=20)
+    told = await scene.summary(id_, at=scene.clock.now() - timedelta(minutes=10), within=timedelta(minutes=5))
+    assert "The service was down" not in told
+    assert f"no poll was due, as it waits longer after a failure: the last poll before was at {failed}" in told
+    assert f"The poll at {failed} failed. The provider answered 500. The next poll is due at " in told
+
+
+async def test_a_poll_whose_process_died(scene: Scene, source: Source) -> None:
+    id_ = await scene.world.enabled("source", "on_item")
+    [claimed] = (await scene.world.poller.claim(10)).mine
+    with pytest.raises(Killed):
+        await scene.world.poller_on(dying(scene.world.store, at=1)).run(claimed)
+    began = scene.time()
+    assert await scene.world.codes(id_, Kind.POLL) == []
+    scene.passes(minutes=2)
+    noticed = scene.clock.now()
+    await scene.poll()
+    told = await scene.summary(id_, at=scene.clock.now() - timedelta(minutes=2), within=timedelta(seconds=30))
+    assert told.startswith(
+        f"The poll at {began} was cut off: the process that ran it stopped, died, stood still or lost its database. "
+        f"That was noticed at {noticed:%Y-%m-%d %H:%M:%S} UTC, and the trigger is polled again."
+    )
+    assert await scene.world.codes(id_, Kind.POLL) == [Code.CUT_OFF, Code.EMPTY]
+    scene.passes(minutes=2)
+    await scene.poll()
+    assert await scene.world.codes(id_, Kind.POLL) == [Code.CUT_OFF, Code.EMPTY, Code.EMPTY]
+
+
+async def test_a_time_after_the_death_of_the_process_that_polled(scene: Scene) -> None:
+    id_ = await scene.world.enabled("source", "on_item")
+    await scene.world.poller.claim(10)
+    began = scene.time()
+    scene.passes(hours=2)
+    await scene.poll()
+    told = await scene.summary(id_, at=scene.clock.now() - timedelta(hours=1))
+    assert (
+        f"no poll ran: the last poll before was at {began}, the next at {scene.time()}. "
+        f"The poll at {began} was cut off: the process that ran it stopped, died, stood still or lost its database."
+    ) in told
+
+
+async def test_a_poll_whose_process_died_when_somebody_polls_by_hand(scene: Scene) -> None:
+    id_ = await scene.world.enabled("source", "on_item")
+    await scene.world.poller.claim(10)
+    scene.passes(minutes=2)
+    await scene.world.poller.poll_now(scene.world.caller, id_)
+    assert await scene.world.codes(id_, Kind.POLL) == [Code.CUT_OFF, Code.EMPTY]
+
+
+async def test_a_poll_that_is_given_back_says_so_once(scene: Scene) -> None:
+    id_ = await scene.world.enabled("source", "on_item")
+    claimed = (await scene.world.poller.claim(10)).mine
+    scene.passes(seconds=1)
+    for _ in range(2):
+        await scene.world.poller.leases.give_back(claimed)
+    assert "It was given back unfinished, and the trigger is polled again at once." in await scene.summary(id_)
+    scene.passes(minutes=2)
+    await scene.poll()
+    assert await scene.world.codes(id_, Kind.POLL) == [Code.CUT_OFF, Code.EMPTY]
+
+
+async def test_a_trigger_that_fails_goes_on_failing_when_a_process_dies(scene: Scene, source: Source) -> None:
+    id_ = await scene.world.enabled("source", "on_item")
+    source.says(ProviderFailed("The provider answered 500."))
+    await scene.poll()
+    began = scene.time()
+    scene.passes(minutes=2)
+    await scene.world.poller.claim(10)
+    scene.passes(minutes=2)
+    assert (await scene.world.poller.claim(10)).mine
+    assert (await scene.summary(id_)).startswith(
+        f"The trigger is failing since {began}. The last poll failed. The provider answered 500."
+    )
+
+
+# -- schedules
+
+
+async def test_a_schedule_whose_time_was_missed(scene: Scene) -> None:
+    id_ = await scene.world.enabled("schedule", "on_schedule", {"interval": "1h", "missed": "skip"})
+    scene.passes(hours=1, minutes=20)
+    await scene.world.schedules.run_due()
+    assert await scene.summary(id_, at=scene.clock.now()) == (
+        "The schedule at 13:20:00 UTC did not fire: its time passed while nobody was there to see it, and its policy "
+        "is to skip. The next firing is due at 14:00:00 UTC."
+    )
+
+
+async def test_a_schedule_that_had_no_time_then(scene: Scene) -> None:
+    id_ = await scene.world.enabled("schedule", "on_schedule", {"interval": "1h"})
+    scene.passes(hours=1)
+    await scene.world.schedules.run_due()
+    scene.passes(minutes=30)
+    assert await scene.summary(id_, at=scene.clock.now()) == (
+        "Nothing arrived between 13:25:00 UTC and 13:35:00 UTC. The trigger was enabled; its schedule did not fire "
+        "then: the last firing before was at 13:00:00 UTC. The next firing is due at 14:00:00 UTC."
+    )
+
+
+async def test_a_time_of_a_schedule_that_was_skipped_for_a_later_one(scene: Scene) -> None:
+    id_ = await scene.world.enabled("schedule", "on_schedule", {"interval": "1h", "missed": "latest"})
+    scene.passes(hours=4)
+    await scene.world.schedules.run_due()
+    day = format(scene.clock.now(), "%Y-%m-%d")
+    assert await scene.summary(id_, at=scene.clock.now() - timedelta(hours=2)) == (
+        "Nothing arrived between 13:55:00 UTC and 14:05:00 UTC. The trigger was enabled; its schedule did not fire "
+        "then: the next at 16:00:00 UTC. The schedule at 16:00:00 UTC brought one new event. "
+        f"Its times from {day} 13:00:00 UTC on passed while nobody was there, and its policy skips them. "
+        "The next firing is due at 17:00:00 UTC."
+    )
+
+
+# -- deliveries
+
+
+async def test_a_delivery_that_is_tried_again(scene: Scene) -> None:
+    id_, secret = await scene.webhook()
+    scene.answers = [FAILED]
+    await scene.request(id_, secret, "order 7")
+    await scene.deliver()
+    scene.passes(seconds=5)
+    await scene.deliver()
+    assert await scene.summary(id_, key="order 7") == (
+        "The event 'order 7' arrived at 12:00:00 UTC as a request. 2 attempts failed, the last at 12:00:05 UTC: "
+        "The target answered 503 Service Unavailable. Attempt 3 is due at 12:05:05 UTC."
+    )
+
+
+async def test_a_dead_letter_and_its_replay(scene: Scene) -> None:
+    id_, secret = await scene.webhook()
+    scene.answers = [FAILED]
+    await scene.request(id_, secret, "order 7")
+    for delay in DELAYS:
+        scene.passes(seconds=delay.total_seconds())
+        await scene.deliver()
+    [event] = await scene.world.events(id_)
+    told = await scene.why(id_, event=event.id)
+    assert told.summary.endswith(
+        "It is a dead letter: nothing more is tried until it is replayed. All 10 attempts failed: "
+        f"The target answered 503 Service Unavailable. To try again: POST /v1/events/{event.id}/replay"
+    )
+    assert [step.code for step in told.steps if step.what == "attempt"] == ["status"] * 10
+    scene.answers = [DELIVERED]
+    replayed = await History(scene.world.store, scene.clock, scene.world.poller.work).replay(
+        scene.world.caller, event.id
+    )
+    await scene.deliver()
+    told = await scene.why(id_, delivery=replayed)
+    assert "It was replayed once, the last time at " in told.summary
+    assert told.summary.endswith("at the first attempt.")
+
+
+async def test_a_delivery_that_no_worker_takes(scene: Scene) -> None:
+    id_, secret = await scene.webhook()
+    await scene.request(id_, secret, "order 7")
+    scene.passes(minutes=5)
+    assert await scene.summary(id_, key="order 7") == (
+        "The event 'order 7' arrived at 12:00:00 UTC as a request. It is on the queue, or under way. "
+        "No attempt has ended for 5 minutes: see whether a worker runs, and whether the target hangs."
+    )
+
+
+# -- where it stands, and what there is not
+
+
+async def test_a_trigger_that_no_worker_polls(scene: Scene) -> None:
+    id_ = await scene.world.enabled("source", "on_item")
+    scene.passes(minutes=10)
+    told = await scene.why(id_)
+    assert told.health.status == "stalled"
+    assert told.summary == (
+        "The trigger is stalled since 12:00:10 UTC. It is overdue, and no worker has taken it. See whether a worker "
+        "runs, and whether it keeps up. No event of it is stored. The next poll was due at 12:00:00 UTC."
+    )
+
+
+async def test_a_trigger_that_was_never_enabled(scene: Scene) -> None:
+    id_ = await scene.world.create("source", "on_item")
+    scene.passes(minutes=10)
+    assert "The trigger is disabled since 12:00:00 UTC. It has never been enabled." in await scene.summary(id_)
+    assert (await scene.summary(id_, at=scene.clock.now())).endswith(
+        "The trigger was disabled. It has never been enabled."
+    )
+    assert await scene.summary(id_, at=scene.clock.now() - timedelta(hours=1)) == (
+        "The trigger did not exist yet: it was created at 12:00:00 UTC."
+    )
+
+
+async def test_a_time_that_is_still_to_come(scene: Scene) -> None:
+    id_ = await scene.world.enabled("source", "on_item")
+    await scene.poll()
+    told = await scene.summary(id_, at=scene.clock.now() + timedelta(hours=1))
+    assert told.startswith("That is still to come. The next poll is due at ")
+
+
+async def test_a_time_of_which_nothing_is_kept(scene: Scene) -> None:
+    id_ = await scene.world.enabled("source", "on_item")
+    found = await scene.world.trigger(id_)
+    scene.passes(days=0)
+    told = await scene.summary(id_, at=found.created_at - timedelta(days=400))
+    assert told.startswith("The trigger did not exist yet")
+
+
+async def test_a_key_that_never_came(scene: Scene) -> None:
+    id_ = await scene.world.enabled("source", "on_item")
+    await scene.poll()
+    assert (await scene.summary(id_, key="never")).startswith(
+        "No event with the key 'never' has arrived, as far back as keys are remembered. The trigger is healthy since "
+    )
+
+
+async def test_what_is_not_ones_own_does_not_exist(scene: Scene) -> None:
+    id_, _ = await scene.webhook()
+    other, other_secret = await scene.webhook()
+    await scene.request(other, other_secret, "theirs")
+    [event] = await scene.world.events(other)
+    stranger = Caller(uuid4(), uuid4(), frozenset(SCOPES))
+    for ask in (
+        scene.explainer.state(stranger, id_),
+        scene.explainer.moment(stranger, id_, scene.clock.now(), timedelta(minutes=1)),
+        scene.explainer.event(stranger, other, event.id),
+        scene.explainer.event(scene.world.caller, id_, event.id),
+        scene.explainer.event(scene.world.caller, id_, UUID(int=0)),
+        scene.explainer.delivery(scene.world.caller, id_, event.id),
+        scene.explainer.key(stranger, other, "theirs"),
+    ):
+        with pytest.raises(NotFound):
+            await ask
+
+
+async def test_items_of_a_poll(scene: Scene, source: Source) -> None:
+    id_ = await scene.world.enabled("source", "on_item")
+    source.says(page("a", "b", "c"))
+    await scene.poll()
+    await scene.deliver()
+    told = await scene.summary(id_, at=scene.clock.now() + timedelta(seconds=10))
+    assert told.startswith("The event 'c' arrived at ")
+    assert " with a poll. It was delivered at " in told
+    assert " 2 other events arrived between " in told

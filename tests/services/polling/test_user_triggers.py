@@ -1,0 +1,343 @@
+"""Polling code of users, in the real sandbox, as triggers like any other."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from ipaddress import ip_network
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from hairtrigger.domain.errors import Invalid, NotFound
+from hairtrigger.domain.event import digest
+from hairtrigger.domain.integration import AuthField, InputField
+from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.platform.egress import Egress, EgressPolicy
+from hairtrigger.platform.vault import Vault
+from hairtrigger.sandbox.host import Sandbox
+from hairtrigger.services.polling.poller import Result
+from hairtrigger.services.polling.user_triggers import UserTriggers
+from hairtrigger.services.setup.integrations import AuthDraft, Integrations, TriggerDraft
+from hairtrigger.store import polls
+from hairtrigger.store.database import Store
+from tests.services.world import World, a_world
+from tests.store.build import a_trigger
+from tests.support.clock import ManualClock
+from tests.support.servers import answering, serving
+
+pytestmark = pytest.mark.anyio
+
+MINUTE = timedelta(minutes=1)
+FAILS = InputField(slug="fails", label="Fails", type="BOOLEAN")
+
+
+@pytest.fixture(scope="module")
+async def user_triggers() -> AsyncIterator[UserTriggers]:
+    async with Sandbox.start(workers=1) as sandbox, Egress(EgressPolicy()) as egress:
+        yield UserTriggers(sandbox, egress)
+
+
+@pytest.fixture
+async def world(store: Store, clock: ManualClock, vault: Vault, user_triggers: UserTriggers) -> World:
+    return await a_world(store, clock, vault, user_providers=user_triggers.providers)
+
+
+class Author:
+    """Somebody who writes an integration and uses it."""
+
+    def __init__(self, world: World, vault: Vault) -> None:
+        self.world = world
+        self.integrations = Integrations(world.store, world.clock, vault, _unchecked)
+        self.id = UUID(int=0)
+
+    async def enabled(self, code: str | None, *fields: InputField, **params: Any) -> UUID:
+        """A trigger with this code, enabled with these parameters."""
+        self.id = (await self.integrations.create(self.world.caller, "Tracker", "")).id
+        made = await self.integrations.create_trigger(
+            self.world.caller, self.id, TriggerDraft("New Ticket", "", code, fields)
+        )
+        return await self.world.enabled(str(self.id), made.slug, params)
+
+    async def poll(self) -> Result:
+        self.world.clock.advance(MINUTE)
+        [result] = await self.world.poll_due()
+        return result
+
+
+async def _unchecked(_: str) -> None:
+    pass
+
+
+@pytest.fixture
+def author(world: World, vault: Vault) -> Author:
+    return Author(world, vault)
+
+
+async def test_both_published_forms_and_anything_else_become_events(world: World, author: Author) -> None:
+    id_ = await author.enabled(
+        """return [
+            {id: "1", timestamp: "2026-03-01T12:00:00Z", data: {title: "a", price: 1.5}},
+            {id: 2, title: "b"},
+            {title: "c", tags: ["x"]},
+            "d", 5, null, true, ["e"],
+        ]"""
+    )
+
+    result = await author.poll()
+
+    assert (result.code, len(result.events)) == (Code.ACCEPTED, 8)
+    assert await world.bodies(id_) == [
+        {"title": "a", "price": 1.5},
+        {"id": 2, "title": "b"},
+        {"title": "c", "tags": ["x"]},
+        {"value": "d"},
+        {"value": 5},
+        {"value": None},
+        {"value": True},
+        {"value": ["e"]},
+    ]
+    first, second, third, fourth, *_ = await world.events(id_)
+    assert (first.key, second.key) == ("1", "2")
+    assert first.occurred_at.isoformat() == "2026-03-01T12:00:00+00:00"
+    assert second.occurred_at == second.received_at
+    assert third.key == digest(b'{"tags":["x"],"title":"c"}'), "the digest of its canonical JSON"
+    assert fourth.key == digest(b'"d"')
+    assert {event.type for event in (first, fourth)} == {"tracker.new-ticket"}
+
+
+@pytest.mark.parametrize(
+    ("element", "same"),
+    [
+        ("{a: 1, b: {c: 2, d: 3}}", "{b: {d: 3, c: 2}, a: 1}"),
+        ('{id: 1, a: "first"}', '{id: "1", a: "second"}'),
+        ('{id: "x", timestamp: "2026-03-01T12:00:00Z", data: {}}', '{id: "x"}'),
+        ('"text"', '"te" + "xt"'),
+    ],
+)
+async def test_an_event_said_twice_is_one(world: World, author: Author, element: str, same: str) -> None:
+    id_ = await author.enabled(f"return [{element}, {same}]")
+    assert (await author.poll()).repeats == 1
+    assert (await author.poll()).code == Code.DUPLICATE
+    assert len(await world.keys(id_)) == 1
+
+
+@pytest.mark.parametrize("id_", ['""', "null", "undefined", "1.5", "{}", "false", "true"])
+async def test_what_is_no_id_tells_no_two_events_apart(world: World, author: Author, id_: str) -> None:
+    trigger = await author.enabled(f"return [{{id: {id_}, n: 1}}, {{id: {id_}, n: 2}}]")
+    await author.poll()
+    assert [body["n"] for body in await world.bodies(trigger)] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        r'"half a \ud800 surrogate"',
+        r'{id: "half \ud800"}',
+        r'{id: "nul \0"}',
+        r'{"\ud800": "\0"}',
+        '{id: "x".repeat(5000)}',
+        "{id: 2 ** 53}",
+        '{id: "1", timestamp: "0001-01-01T00:00:00+14:00", data: {}}',
+        '{id: "1", timestamp: "9999-12-31T23:59:59-14:00", data: {}}',
+        '{id: "1", timestamp: "yesterday", data: {}}',
+        '{id: "1", timestamp: "2026-03-01", data: {}}',
+        '{id: "1", timestamp: 5, data: {}}',
+        '{id: "1", timestamp: "2026-03-01T12:00:00Z", data: "text"}',
+    ],
+)
+async def test_no_element_is_too_odd_to_be_an_event(world: World, author: Author, element: str) -> None:
+    id_ = await author.enabled(f"return [{element}, 'next']")
+    assert (await author.poll()).code == Code.ACCEPTED
+    assert len(await world.keys(id_)) == 2
+    assert (await author.poll()).code == Code.DUPLICATE
+
+
+async def test_the_code_is_told_since_when_it_should_look(world: World, author: Author) -> None:
+    """When it was enabled; after that the start of the last poll that worked, also through a pause."""
+    id_ = await author.enabled("if (inputs.fails) throw new Error('no'); return [lastPollTime]", FAILS, fails=False)
+    enabled_at = world.clock.now()
+    await author.poll()
+    first = world.clock.now()
+    await author.poll()
+    second = world.clock.now()
+    found = await world.trigger(id_)
+    await world.set_config(id_, {"fails": True})
+    assert (await author.poll()).code == Code.FAILED
+    await world.set_config(id_, found.config)
+    await author.poll()
+    third = world.clock.now()
+    await world.triggers.disable(world.caller, id_)
+    world.clock.advance(MINUTE * 60)
+    await world.triggers.enable(world.caller, id_)
+    await author.poll()
+
+    told = [body["value"].replace(".000Z", "+00:00") for body in await world.bodies(id_)]
+    assert told == [at.isoformat() for at in (enabled_at, first, second, third)]
+
+
+async def test_a_poll_by_hand_shows_the_console_also_of_code_that_throws(world: World, author: Author) -> None:
+    code = "console.log('looked', inputs.fails);\nif (inputs.fails) throw new TypeError('no such page'); return []"
+    id_ = await author.enabled(code, FAILS, fails=False)
+    assert (await world.poller.poll_now(world.caller, id_)).console == ("looked false",)
+
+    await world.set_config(id_, {"fails": True})
+    result = await world.poller.poll_now(world.caller, id_)
+
+    assert (result.code, result.console, result.error_kind) == (Code.FAILED, ("looked true",), "js_error")
+    assert result.detail == "TypeError: no such page (line 2, column 29)"
+    world.clock.advance(MINUTE)
+    assert {one.detail for one in await world.outcomes(id_, Kind.POLL)} == {"", result.detail}
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (None, "has no polling code"),
+        ("return {id: 1}", "array"),
+        ("return", "array"),
+        ("while (true) {}", "CPU"),
+        ("await new Promise(() => {})", ""),
+        ("this is not JavaScript", "SyntaxError"),
+        ("await fetch('http://127.0.0.1:1/')", "fetch failed"),
+    ],
+)
+async def test_code_that_does_not_answer_is_a_failed_poll_that_says_why(
+    world: World, author: Author, code: str | None, reason: str
+) -> None:
+    id_ = await author.enabled(code)
+    result = await author.poll()
+    assert result.code == Code.FAILED
+    assert reason.lower() in result.detail.lower()
+    found = await world.clockwork(id_)
+    assert (found.cursor, found.lease) == (None, None)
+
+
+async def test_the_code_fetches_with_the_connections_secrets(
+    store: Store, clock: ManualClock, vault: Vault, user_triggers: UserTriggers
+) -> None:
+    async with serving(answering(200, b'[{"id": "t1", "title": "Broken"}]')) as server:
+        place = ("127.0.0.1", server.port)
+        policy = EgressPolicy((ip_network("127.0.0.0/8"),), {("tracker.example.com", 80): place})
+        async with Egress(policy) as egress:
+            reached = UserTriggers(user_triggers.sandbox, egress)
+            author = Author(await a_world(store, clock, vault, user_providers=reached.providers), vault)
+            bodies = await _with_a_connection(author)
+    assert bodies == [{"id": "t1", "title": "Broken"}]
+    assert server.seen[0].header("authorization") == "Bearer t0k3n"
+
+
+async def _with_a_connection(author: Author) -> list[Any]:
+    world = author.world
+    integration = await author.integrations.create(world.caller, "Tracker", "")
+    token = AuthField(slug="token", label="Token", type="PASSWORD", required=True)
+    await author.integrations.set_auth(world.caller, integration.id, AuthDraft("API_KEY", (token,), None, None, None))
+    code = """const headers = {Authorization: `Bearer ${secrets.token}`};
+        return await (await fetch('http://tracker.example.com/', {headers})).json()"""
+    made = await author.integrations.create_trigger(world.caller, integration.id, TriggerDraft("New", "", code, ()))
+    with pytest.raises(Invalid):
+        await world.connections.create(world.caller, str(integration.id), "Mine", {"token": ""})
+    connection = await world.connections.create(world.caller, str(integration.id), "Mine", {"token": "t0k3n"})
+    id_ = await world.create(str(integration.id), made.slug, connection_id=connection.id)
+    await world.triggers.enable(world.caller, id_)
+    await author.poll()
+    return await world.bodies(id_)
+
+
+async def test_an_integration_is_nobody_elses(
+    store: Store, clock: ManualClock, vault: Vault, world: World, author: Author, user_triggers: UserTriggers
+) -> None:
+    await author.enabled("return []")
+    stranger = await a_world(store, clock, vault, user_providers=user_triggers.providers)
+    with pytest.raises(NotFound):
+        await stranger.create(str(author.id), "new-ticket")
+
+
+async def test_an_integration_polled_in_one_batch_with_a_strangers_trigger_is_not_polled_for_him(
+    store: Store, clock: ManualClock, vault: Vault, world: World, author: Author, user_triggers: UserTriggers
+) -> None:
+    id_ = await author.enabled("return [1]")
+    stranger = await a_world(store, clock, vault, user_providers=user_triggers.providers)
+    async with store.transaction() as tx:
+        theirs = await a_trigger(
+            tx, stranger.caller.org_id, stranger.project_id, clock.now(), provider_id=str(author.id), trigger_id="new"
+        )
+        await polls.start(tx, theirs.id, "poll", clock.now(), MINUTE)
+
+    results = await world.poll_due()
+
+    assert sorted(result.code for result in results) == [Code.ACCEPTED, Code.FAILED]
+    assert (await world.codes(id_, Kind.POLL), await world.codes(theirs.id, Kind.POLL)) == (
+        [Code.ACCEPTED],
+        [Code.FAILED],
+    )
+
+
+async def test_what_a_server_says_to_the_code_about_its_quota_is_kept_to(
+    store: Store, clock: ManualClock, vault: Vault, user_triggers: UserTriggers
+) -> None:
+    async with serving(_spent) as server:
+        place = ("127.0.0.1", server.port)
+        policy = EgressPolicy((ip_network("127.0.0.0/8"),), {("tracker.example.com", 80): place})
+        async with Egress(policy) as egress:
+            reached = UserTriggers(user_triggers.sandbox, egress)
+            author = Author(await a_world(store, clock, vault, user_providers=reached.providers), vault)
+            id_ = await author.enabled("return [(await fetch('http://tracker.example.com/')).status]")
+            result = await author.poll()
+    found = await author.world.clockwork(id_)
+    assert (result.code, len(result.events)) == (Code.ACCEPTED, 1)
+    assert found.next_at == clock.now() + MINUTE * 10
+
+
+async def _spent(_: Any, writer: Any) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx-ratelimit-remaining: 0\r\nx-ratelimit-reset: 600\r\n\r\n")
+
+
+async def test_a_poll_begun_with_code_that_was_replaced_meanwhile_stores_nothing(world: World, author: Author) -> None:
+    id_ = await author.enabled("return [1]")
+    [claimed] = (await world.poller.claim(10)).mine
+    [stored] = (await author.integrations.get(world.caller, author.id)).triggers
+    draft = TriggerDraft("New Ticket", "", "return [2]", ())
+    await author.integrations.replace_trigger(world.caller, author.id, stored.id, draft)
+
+    assert (await world.poller.run(claimed)).code == Code.STALE
+    assert await world.keys(id_) == []
+    await author.poll()
+    assert [body["value"] for body in await world.bodies(id_)] == [2]
+
+
+async def test_code_that_is_replaced_goes_on_from_where_the_old_one_stopped(world: World, author: Author) -> None:
+    id_ = await author.enabled("return [1]")
+    await author.poll()
+    polled_at = world.clock.now()
+    [stored] = (await author.integrations.get(world.caller, author.id)).triggers
+    draft = TriggerDraft("New Ticket", "", "return [lastPollTime]", ())
+    await author.integrations.replace_trigger(world.caller, author.id, stored.id, draft)
+    await author.poll()
+    last = (await world.bodies(id_))[-1]["value"]
+    assert last.replace(".000Z", "+00:00") == polled_at.isoformat()
+
+
+async def test_an_organisation_is_a_tenant_of_the_sandbox(
+    world: World, author: Author, user_triggers: UserTriggers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenants = []
+    turn = Sandbox._turn
+
+    def noted(sandbox: Sandbox, tenant: str) -> Any:
+        tenants.append(tenant)
+        return turn(sandbox, tenant)
+
+    monkeypatch.setattr(Sandbox, "_turn", noted)
+    await author.enabled("return [1]")
+    await author.poll()
+
+    assert tenants == [str(world.caller.org_id)]
+
+
+async def test_deleting_the_code_disables_what_uses_it(world: World, author: Author) -> None:
+    id_ = await author.enabled("return [1]")
+    [stored] = (await author.integrations.get(world.caller, author.id)).triggers
+    await author.integrations.delete_trigger(world.caller, author.id, stored.id)
+    world.clock.advance(MINUTE)
+    assert await world.poll_due() == []
+    assert not (await world.trigger(id_)).enabled
