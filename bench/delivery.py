@@ -39,9 +39,10 @@ from hairtrigger.services.accounts import Accounts
 from hairtrigger.services.secrets import Secrets
 from hairtrigger.services.setup.projects import Projects
 from hairtrigger.settings import Settings
-from hairtrigger.store import events, partitions
+from hairtrigger.store import partitions
 from hairtrigger.store.database import Store, open_store
-from hairtrigger.store.events import Event
+from hairtrigger.store.events import events
+from hairtrigger.store.events.events import Event
 
 PER_SECOND = 200
 AT_A_TIME = 1000  # of the project: what is measured is the service, not a limit of a user's

@@ -30,8 +30,9 @@ from hairtrigger.services.catalogue import Owned, catalogue_of
 from hairtrigger.services.explain.explainer import Explainer
 from hairtrigger.services.explain.health import Diagnosis
 from hairtrigger.services.explain.stall_watchdog import StallWatchdog
-from hairtrigger.store import conditions, partitions
+from hairtrigger.store import partitions
 from hairtrigger.store.database import Store, open_store
+from hairtrigger.store.explain import trigger_health
 
 GOAL = 50.0  # milliseconds
 TIMES = 100
@@ -156,12 +157,12 @@ async def _nobody(*_: object) -> dict[Owned, Provider]:
 async def plan(store: Store) -> str:
     """How the database finds what is overdue."""
     now = datetime.now(UTC)
-    expected = conditions.Expectations(now, now - timedelta(minutes=2), now - timedelta(minutes=2), [])
+    expected = trigger_health.Expectations(now, now - timedelta(minutes=2), now - timedelta(minutes=2), [])
     parameters = {**expected.parameters(), "limit": 1000, "kind": "poll"}
     async with store.transaction() as tx:
         lines = await tx.connection.execute(
-            text(f"EXPLAIN (ANALYZE, BUFFERS) {conditions.FIND_OVERDUE.text}"),
-            {name: value for name, value in parameters.items() if f":{name}" in conditions.FIND_OVERDUE.text},
+            text(f"EXPLAIN (ANALYZE, BUFFERS) {trigger_health.FIND_OVERDUE.text}"),
+            {name: value for name, value in parameters.items() if f":{name}" in trigger_health.FIND_OVERDUE.text},
         )
         return "\n".join(lines.scalars())
 

@@ -22,9 +22,9 @@ from bench.programs import Service, Webhook
 from bench.table import table
 from hairtrigger.cli import main
 from hairtrigger.domain.ids import new_id
-from hairtrigger.store import requests
-from hairtrigger.store.events import Event
-from hairtrigger.store.requests import Write
+from hairtrigger.store.events import request_batches
+from hairtrigger.store.events.events import Event
+from hairtrigger.store.events.request_batches import Write
 
 CONNECTIONS = 64
 FUNCTIONS = 25
@@ -106,10 +106,10 @@ async def _steps(running: Service, trigger_id: UUID, body: bytes) -> str:
     try:
         trigger = await connection.fetchrow("SELECT *, xmin AS version FROM project_trigger WHERE id = $1", trigger_id)
         for _ in range(ROUNDS):
-            arguments = requests.arguments([_write(trigger, body) for _ in range(BATCH)], datetime.now(UTC))
+            arguments = request_batches.arguments([_write(trigger, body) for _ in range(BATCH)], datetime.now(UTC))
             transaction = connection.transaction()
             await transaction.start()
-            plan = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {requests.WRITE}", *arguments)
+            plan = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {request_batches.WRITE}", *arguments)
             await transaction.rollback()
             [explained] = from_json(plan)
             own["planning (once for a connection)"].append(explained["Planning Time"])

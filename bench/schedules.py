@@ -20,9 +20,9 @@ from bench.machine import observed
 from bench.programs import Service, service
 from bench.report import Figure, options, tell
 from hairtrigger.domain.ids import new_id
-from hairtrigger.store import events
 from hairtrigger.store.database import open_store
-from hairtrigger.store.events import Event
+from hairtrigger.store.events import events
+from hairtrigger.store.events.events import Event
 
 MINUTE = timedelta(minutes=1)
 PATIENCE = 60  # seconds for those of one second

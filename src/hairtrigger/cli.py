@@ -175,12 +175,12 @@ async def _rebuilt(url: str) -> tuple[int, int]:
     from hairtrigger.platform.clock import SystemClock  # noqa: PLC0415
     from hairtrigger.platform.wake import Wake  # noqa: PLC0415
     from hairtrigger.services.delivery.lost_deliveries import LostDeliveries  # noqa: PLC0415
-    from hairtrigger.store import queue  # noqa: PLC0415
     from hairtrigger.store.database import open_store  # noqa: PLC0415
+    from hairtrigger.store.delivery import queue_engine  # noqa: PLC0415
 
     async with open_store(url, connections=2, patience=None) as store:
         async with store.session() as session:
-            carried = await queue.rebuild(session)
+            carried = await queue_engine.rebuild(session)
         return carried, await LostDeliveries(store, SystemClock(), Wake()).lap()
 
 

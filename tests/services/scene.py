@@ -26,8 +26,8 @@ from hairtrigger.services.ingest.ingest import Ingest
 from hairtrigger.services.ingest.receiver_cache import ReceiverCache
 from hairtrigger.services.ingest.refusal_counter import RefusalCounter
 from hairtrigger.services.recorder import Recorder
-from hairtrigger.store import deliveries
 from hairtrigger.store.database import Store
+from hairtrigger.store.delivery import deliveries
 from hairtrigger.store.statements import Statements
 from hairtrigger.store.transaction import Transaction
 from tests.services.world import DEADLINE, World, a_world, no_integrations

@@ -14,8 +14,8 @@ from hairtrigger.platform.vault import Vault
 from hairtrigger.sandbox.host import Sandbox
 from hairtrigger.services.polling.user_triggers import UserTriggers
 from hairtrigger.services.setup.integrations import Integrations, TriggerDraft
-from hairtrigger.store import polls
 from hairtrigger.store.database import Store
+from hairtrigger.store.polling import polls
 from tests.services.world import a_world
 from tests.support.clock import ManualClock
 from tests.support.servers import Seen, serving

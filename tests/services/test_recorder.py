@@ -16,11 +16,12 @@ from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
 from hairtrigger.providers import schedule
 from hairtrigger.services.recorder import Recorder, event_from
-from hairtrigger.store import deliveries, events, outcomes, requests
 from hairtrigger.store.database import Store
-from hairtrigger.store.events import Event
-from hairtrigger.store.outcomes import Outcome
-from hairtrigger.store.requests import Write
+from hairtrigger.store.delivery import deliveries
+from hairtrigger.store.events import events, outcomes, request_batches
+from hairtrigger.store.events.events import Event
+from hairtrigger.store.events.outcomes import Outcome
+from hairtrigger.store.events.request_batches import Write
 from hairtrigger.store.statements import Statements
 from tests.services.world import World, a_world, seconds
 from tests.store.build import an_event
@@ -179,7 +180,7 @@ async def test_two_statements_with_the_same_keys_never_wait_for_each_other(
 
     def writing(*keys: str) -> "asyncio.Task[Any]":
         writes = [Write([desk.event(trigger, key)], [desk.versions[trigger]]) for key in keys]
-        return asyncio.create_task(requests.write(desk.statements, writes, world.clock.now()))
+        return asyncio.create_task(request_batches.write(desk.statements, writes, world.clock.now()))
 
     async def both_wait() -> bool:
         async with store.transaction() as tx:

@@ -29,13 +29,15 @@ from hairtrigger.services.setup.connections import Connections
 from hairtrigger.services.setup.projects import Projects
 from hairtrigger.services.setup.triggers import Triggers
 from hairtrigger.services.setup.webhook_removals import WebhookRemovals
-from hairtrigger.store import events, outcomes, polls, triggers
 from hairtrigger.store.database import Store
-from hairtrigger.store.events import Event
-from hairtrigger.store.outcomes import Outcome
-from hairtrigger.store.polls import Poll
+from hairtrigger.store.events import events, outcomes
+from hairtrigger.store.events.events import Event
+from hairtrigger.store.events.outcomes import Outcome
+from hairtrigger.store.polling import polls
+from hairtrigger.store.polling.polls import Poll
+from hairtrigger.store.setup import triggers
+from hairtrigger.store.setup.triggers import ProjectTrigger
 from hairtrigger.store.transaction import Transaction
-from hairtrigger.store.triggers import ProjectTrigger
 from tests.store.build import an_organization
 from tests.support.clock import ManualClock
 

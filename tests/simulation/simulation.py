@@ -23,10 +23,11 @@ from hairtrigger.platform.vault import Vault
 from hairtrigger.providers import schedule
 from hairtrigger.services.polling.poll_leases import Claimed
 from hairtrigger.services.polling.poller import Result
-from hairtrigger.store import partitions, triggers
+from hairtrigger.store import partitions
 from hairtrigger.store.database import Store
+from hairtrigger.store.setup import triggers
+from hairtrigger.store.setup.triggers import ProjectTrigger
 from hairtrigger.store.transaction import Transaction
-from hairtrigger.store.triggers import ProjectTrigger
 from tests.services.world import Killed, World, a_world
 from tests.simulation.provider import CLOCKS, LATEST, TICK, Feeds, Item
 from tests.support.clock import ManualClock

@@ -4,12 +4,13 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 from hairtrigger.domain.ids import new_id
-from hairtrigger.store import accounts, projects, triggers
+from hairtrigger.store import accounts
 from hairtrigger.store.accounts import Organization
-from hairtrigger.store.events import Event
-from hairtrigger.store.projects import Project
+from hairtrigger.store.events.events import Event
+from hairtrigger.store.setup import projects, triggers
+from hairtrigger.store.setup.projects import Project
+from hairtrigger.store.setup.triggers import ProjectTrigger
 from hairtrigger.store.transaction import Transaction
-from hairtrigger.store.triggers import ProjectTrigger
 
 
 async def an_organization(tx: Transaction, now: datetime) -> UUID:

@@ -15,8 +15,8 @@ from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from hairtrigger.store import queue
 from hairtrigger.store.database import DatabaseUnreachable, Store, alembic_config, open_store
+from hairtrigger.store.delivery import queue_engine
 
 pytestmark = pytest.mark.anyio
 
@@ -72,8 +72,8 @@ def test_the_check_knows_what_is_not_safe(tmp_path: Path) -> None:
 
 
 def test_another_version_of_the_queue_engine_comes_with_a_migration() -> None:
-    """One that calls `store/queue.py`'s `rebuild`. Then this digest is the new one's."""
-    assert hashlib.sha256(queue.engine().encode()).hexdigest()[:16] == "bf7e66c75ed771df"
+    """One that calls `store/delivery/queue_engine.py`'s `rebuild`. Then this digest is the new one's."""
+    assert hashlib.sha256(queue_engine.engine().encode()).hexdigest()[:16] == "bf7e66c75ed771df"
 
 
 @pytest.fixture

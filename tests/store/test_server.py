@@ -17,10 +17,11 @@ from hairtrigger.domain.errors import Unavailable
 from hairtrigger.main import running
 from hairtrigger.platform.postgres import embedded
 from hairtrigger.settings import Settings
-from hairtrigger.store import events, partitions, requests
+from hairtrigger.store import partitions
 from hairtrigger.store.database import DatabaseUnreachable, Store, open_store
-from hairtrigger.store.events import Event
-from hairtrigger.store.requests import Write
+from hairtrigger.store.events import events, request_batches
+from hairtrigger.store.events.events import Event
+from hairtrigger.store.events.request_batches import Write
 from hairtrigger.store.server import SESSION, DatabaseUnfit
 from hairtrigger.store.statements import open_statements
 from tests.store.build import a_project, a_trigger, an_event, an_organization
@@ -116,7 +117,7 @@ async def test_what_the_operator_has_set_changes_neither_what_is_stored_nor_when
         second = first._replace(id=first.id.__class__(int=first.id.int + 1), key="other")
         async with store.transaction() as tx:
             assert await events.append(tx, [second]) == {second.id}
-        assert await requests.write(statements, [write], first.received_at) == [[first]]
+        assert await request_batches.write(statements, [write], first.received_at) == [[first]]
         async with store.transaction() as tx:
             assert await events.page(tx, first.org_id, limit=9) == [second, first]
         assert await store.writable()
@@ -164,7 +165,7 @@ async def test_a_server_that_does_not_write_to_disk_is_refused_unless_the_operat
         await store.check()
         assert await store.writable()
         event, write = await offered(store)
-        assert await requests.write(statements, [write], event.received_at) == [[event]]
+        assert await request_batches.write(statements, [write], event.received_at) == [[event]]
 
 
 @pytest.mark.parametrize("setting", ["fsync", "full_page_writes"])
@@ -174,12 +175,12 @@ async def test_nothing_is_acknowledged_from_the_moment_that_the_server_stops_to_
     await migrate(url)
     async with open_store(url) as store, open_statements(store) as statements:
         event, write = await offered(store)
-        assert await requests.write(statements, [write], event.received_at) == [[event]]
+        assert await request_batches.write(statements, [write], event.received_at) == [[event]]
         await tell(url, f"ALTER SYSTEM SET {setting} = off")
 
         async def refused() -> bool:
             try:
-                await requests.write(statements, [Write()], event.received_at)
+                await request_batches.write(statements, [Write()], event.received_at)
             except DatabaseUnfit:
                 return True
             return False
@@ -187,14 +188,14 @@ async def test_nothing_is_acknowledged_from_the_moment_that_the_server_stops_to_
         await until(refused)
         other = event._replace(id=event.id.__class__(int=event.id.int + 1), key="other")
         with pytest.raises(Unavailable) as heard:
-            await requests.write(statements, [Write([other], write.versions)], event.received_at)
+            await request_batches.write(statements, [Write([other], write.versions)], event.received_at)
         assert setting not in heard.value.message, "clients hear nothing of the server"
 
         await tell(url, f"ALTER SYSTEM RESET {setting}")
 
         async def stored() -> bool:
             try:
-                return await requests.write(statements, [Write([other], write.versions)], event.received_at) == [
+                return await request_batches.write(statements, [Write([other], write.versions)], event.received_at) == [
                     [other]
                 ]
             except DatabaseUnfit:
@@ -262,7 +263,7 @@ async def test_events_wait_for_the_disk_when_the_server_is_told_otherwise_behind
         open_statements(store) as statements,
     ):
         event, write = await offered(store)
-        await requests.write(statements, [], event.received_at)
+        await request_batches.write(statements, [], event.received_at)
         await tell(
             url,
             "CREATE TABLE at_commit (setting text)",
@@ -279,7 +280,7 @@ async def test_events_wait_for_the_disk_when_the_server_is_told_otherwise_behind
                 return bool(shown.scalar_one() == "off")
 
         await until(heard)
-        await requests.write(statements, [write], event.received_at)
+        await request_batches.write(statements, [write], event.received_at)
         await append(store, event._replace(id=event.id.__class__(int=event.id.int + 1), key="other"))
         async with store.transaction() as tx:
             noted = await tx.connection.execute(text("SELECT setting FROM at_commit"))

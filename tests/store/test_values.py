@@ -16,14 +16,17 @@ from hairtrigger.domain.event import Draft
 from hairtrigger.domain.instants import FIRST, LAST, instant
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.services.recorder import event_from
-from hairtrigger.store import deliveries, events, outcomes, polls, requests, traces
 from hairtrigger.store.database import Store
-from hairtrigger.store.events import Event
-from hairtrigger.store.outcomes import Outcome
-from hairtrigger.store.requests import Write
+from hairtrigger.store.delivery import deliveries
+from hairtrigger.store.events import events, outcomes, request_batches
+from hairtrigger.store.events.events import Event
+from hairtrigger.store.events.outcomes import Outcome
+from hairtrigger.store.events.request_batches import Write
+from hairtrigger.store.explain import event_traces
+from hairtrigger.store.polling import polls
+from hairtrigger.store.setup.triggers import ProjectTrigger, by_ids
 from hairtrigger.store.statements import Statements
 from hairtrigger.store.tables import upkeep
-from hairtrigger.store.triggers import ProjectTrigger, by_ids
 from tests.store.build import a_project, a_trigger, an_organization
 
 pytestmark = pytest.mark.anyio
@@ -124,7 +127,7 @@ async def test_every_draft_becomes_an_event_that_every_reader_finds_as_it_was_st
     [one] = claimed
     assert one.event == polled
     requested = event_from(trigger, draft, NOW)
-    assert await requests.write(statements, [Write([requested], [trigger.version])], NOW) == [[requested]]
+    assert await request_batches.write(statements, [Write([requested], [trigger.version])], NOW) == [[requested]]
     async with store.transaction() as tx:
         await _agrees(tx, requested)
         await _forget(tx)
@@ -132,7 +135,7 @@ async def test_every_draft_becomes_an_event_that_every_reader_finds_as_it_was_st
 
 async def _agrees(tx: Any, event: Event) -> None:
     found = await events.get(tx, event.org_id, event.id)
-    trace = await traces.get(tx, event.project_trigger_id, event.id)
+    trace = await event_traces.get(tx, event.project_trigger_id, event.id)
     assert found == event
     assert trace
     assert same(found.occurred_at, event.occurred_at)

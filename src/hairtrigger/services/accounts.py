@@ -22,9 +22,10 @@ from hairtrigger.domain.ids import new_id
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.thread_queue import ThreadQueue
 from hairtrigger.services.guessing import Guessing
-from hairtrigger.store import accounts, upkeep
+from hairtrigger.store import accounts
 from hairtrigger.store.accounts import ApiKey, Organization, User
 from hairtrigger.store.database import Store
+from hairtrigger.store.upkeep import periodic_tasks
 
 TOKEN_LIFE = timedelta(hours=12)
 _KEY_PREFIX = "htk_"
@@ -63,7 +64,7 @@ class Accounts:
                 raise Conflict(f"There already is a user {email}.")
             if first:
                 left = {"org_id": str(organization.id), "user_id": str(user.id)}
-                await upkeep.leave(tx, _FIRST_LOGIN, left, now)
+                await periodic_tasks.leave(tx, _FIRST_LOGIN, left, now)
         return organization, user
 
     async def create_first(self, name: str, email: str) -> None:
@@ -78,7 +79,7 @@ class Accounts:
     async def showing_first_login(self) -> AsyncIterator[Caller | None]:
         """Its operator, for one process at a time and only until a block has ended without an error."""
         async with self.store.transaction() as tx:
-            left = await upkeep.take(tx, _FIRST_LOGIN)
+            left = await periodic_tasks.take(tx, _FIRST_LOGIN)
             scopes = frozenset(SCOPES)
             yield Caller(UUID(left["org_id"]), UUID(left["user_id"]), scopes, operator=True) if left else None
 

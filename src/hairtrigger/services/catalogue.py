@@ -10,8 +10,8 @@ from pydantic import AliasChoices, ValidationError
 from hairtrigger.domain.errors import Invalid, Issue, NotFound
 from hairtrigger.kit.config import Config
 from hairtrigger.kit.trigger import Provider, Trigger
+from hairtrigger.store.setup.triggers import ProjectTrigger
 from hairtrigger.store.transaction import Transaction
-from hairtrigger.store.triggers import ProjectTrigger
 
 Owned = tuple[UUID, UUID]  # an organisation, and an integration that may be its own
 UserProviders = Callable[[Transaction, Collection[Owned]], Awaitable[Mapping[Owned, Provider]]]

@@ -13,10 +13,10 @@ from hairtrigger.platform.parsers import Parsers
 from hairtrigger.services.catalogue import validated
 from hairtrigger.services.parsing import Parsing
 from hairtrigger.services.secrets import Secrets
-from hairtrigger.store import connections
-from hairtrigger.store.connections import Connection
+from hairtrigger.store.setup import connections
+from hairtrigger.store.setup.connections import Connection
+from hairtrigger.store.setup.triggers import ProjectTrigger
 from hairtrigger.store.transaction import Transaction
-from hairtrigger.store.triggers import ProjectTrigger
 
 _LATELY = timedelta(days=7)
 

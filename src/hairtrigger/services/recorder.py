@@ -9,12 +9,12 @@ from hairtrigger.domain.instants import instant
 from hairtrigger.platform.batching import Batcher
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
-from hairtrigger.store import requests
-from hairtrigger.store.events import Event
-from hairtrigger.store.requests import Write
+from hairtrigger.store.events import request_batches
+from hairtrigger.store.events.events import Event
+from hairtrigger.store.events.request_batches import Write
+from hairtrigger.store.setup.triggers import ProjectTrigger
 from hairtrigger.store.statements import Statements
 from hairtrigger.store.text import storable
-from hairtrigger.store.triggers import ProjectTrigger
 
 COMMITTERS = 2  # statements under way at a time, each on a connection of its own
 
@@ -46,7 +46,7 @@ class Recorder:
         await self._batches.run()
 
     async def _flush(self, writes: Sequence[Write]) -> list[Sequence[Event] | None]:
-        answers = await requests.write(self._statements, writes, self._clock.now())
+        answers = await request_batches.write(self._statements, writes, self._clock.now())
         if any(answers):
             self._work.set()
         return answers

@@ -10,9 +10,9 @@ from uuid import UUID
 from pydantic_core import from_json, to_json
 
 from hairtrigger.platform.vault import Vault
-from hairtrigger.store.connections import Connection
-from hairtrigger.store.projects import Project
-from hairtrigger.store.triggers import ProjectTrigger, Removal
+from hairtrigger.store.setup.connections import Connection
+from hairtrigger.store.setup.projects import Project
+from hairtrigger.store.setup.triggers import ProjectTrigger, Removal
 
 SEALED = "sealed"  # the one key of what stands in a stored configuration for a secret
 

@@ -14,7 +14,7 @@ from hairtrigger.platform.egress import Egress
 from hairtrigger.platform.remembered import Remembered
 from hairtrigger.services.secrets import Secrets
 from hairtrigger.services.setup.projects import API_KEY, SIGNING, SIGNING_BEFORE, SIGNING_BEFORE_UNTIL
-from hairtrigger.store.projects import Project
+from hairtrigger.store.setup.projects import Project
 from hairtrigger.targets.agent import Agent
 from hairtrigger.targets.log import Log
 from hairtrigger.targets.workflow import Workflow

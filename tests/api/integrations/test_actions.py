@@ -7,8 +7,8 @@ import httpx2
 import pytest
 
 from hairtrigger.domain.caller import Caller
-from hairtrigger.store import integrations
 from hairtrigger.store.database import Store
+from hairtrigger.store.setup import integrations
 
 pytestmark = pytest.mark.anyio
 

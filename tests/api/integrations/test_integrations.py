@@ -9,9 +9,9 @@ import pytest
 
 from hairtrigger.domain.caller import Caller
 from hairtrigger.platform.vault import Vault
-from hairtrigger.store import connections, integrations
-from hairtrigger.store.connections import Connection
 from hairtrigger.store.database import Store
+from hairtrigger.store.setup import connections, integrations
+from hairtrigger.store.setup.connections import Connection
 from tests.support.clock import ManualClock
 
 pytestmark = pytest.mark.anyio

@@ -15,10 +15,12 @@ from hairtrigger.api.integrations.schemas import TriggerBody
 from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.domain.slug import utf16_length
-from hairtrigger.store import outcomes, polls, triggers
 from hairtrigger.store.database import Store
-from hairtrigger.store.polls import Due, Progress
-from hairtrigger.store.triggers import ProjectTrigger
+from hairtrigger.store.events import outcomes
+from hairtrigger.store.polling import polls
+from hairtrigger.store.polling.polls import Due, Progress
+from hairtrigger.store.setup import triggers
+from hairtrigger.store.setup.triggers import ProjectTrigger
 from tests.store.build import a_project, a_trigger
 from tests.support.clock import ManualClock
 

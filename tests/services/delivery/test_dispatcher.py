@@ -21,11 +21,12 @@ from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
 from hairtrigger.providers import schedule
 from hairtrigger.services.delivery.dispatcher import Dispatcher
-from hairtrigger.store import deliveries, events, history
 from hairtrigger.store.database import Store
-from hairtrigger.store.events import Event
-from hairtrigger.store.history import AttemptRecord, Delivery
-from hairtrigger.store.projects import Project
+from hairtrigger.store.delivery import deliveries, history
+from hairtrigger.store.delivery.history import AttemptRecord, Delivery
+from hairtrigger.store.events import events
+from hairtrigger.store.events.events import Event
+from hairtrigger.store.setup.projects import Project
 from tests.services.world import Meddled, World, a_world
 from tests.store.build import a_project, an_event
 from tests.support.clock import ManualClock, pass_time

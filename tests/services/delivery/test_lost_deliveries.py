@@ -13,11 +13,14 @@ from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
 from hairtrigger.providers import schedule
 from hairtrigger.services.delivery.lost_deliveries import LostDeliveries
-from hairtrigger.store import deliveries, events, queue, reconciliation, replays, upkeep
 from hairtrigger.store.database import Store
-from hairtrigger.store.deliveries import Attempt, Claimed
-from hairtrigger.store.events import Event
-from hairtrigger.store.reconciliation import Walk
+from hairtrigger.store.delivery import deliveries, queue_engine, replays
+from hairtrigger.store.delivery import lost_deliveries as reconciliation
+from hairtrigger.store.delivery.deliveries import Attempt, Claimed
+from hairtrigger.store.delivery.lost_deliveries import Walk
+from hairtrigger.store.events import events
+from hairtrigger.store.events.events import Event
+from hairtrigger.store.upkeep import periodic_tasks
 from tests.services.world import Meddled, World, a_world
 from tests.store.build import an_event
 from tests.support.clock import ManualClock
@@ -199,7 +202,7 @@ async def test_the_queue_is_rebuilt_under_leases_that_stay_good(world: World, tr
     before = await queued(world)
 
     async with world.store.session() as session:
-        assert await queue.rebuild(session) == 3
+        assert await queue_engine.rebuild(session) == 3
     [fourth] = await happen(world, trigger, "d")
 
     assert await queued(world) == [*before, (str(fourth.id), 1)]
@@ -217,7 +220,7 @@ async def test_a_queue_whose_schema_is_gone_is_rebuilt_from_the_history(world: W
         await tx.connection.execute(text("DROP SCHEMA pgmq CASCADE"))
 
     async with world.store.session() as session:
-        assert await queue.rebuild(session) == 0
+        assert await queue_engine.rebuild(session) == 0
     assert await lost_deliveries(world).lap() == 2
 
     assert [id_ for id_, _ in await queued(world)] == [str(one.id) for one in made]
@@ -226,7 +229,7 @@ async def test_a_queue_whose_schema_is_gone_is_rebuilt_from_the_history(world: W
 async def test_a_task_is_given_to_one_process_each_time_it_is_due(store: Store, clock: ManualClock) -> None:
     async def claimed() -> bool:
         async with store.transaction() as tx:
-            return await upkeep.claim(tx, "task", clock.now(), LATER) is not None
+            return await periodic_tasks.claim(tx, "task", clock.now(), LATER) is not None
 
     assert sorted(await asyncio.gather(*(claimed() for _ in range(5)))) == [False, False, False, False, True]
     clock.advance(LATER)

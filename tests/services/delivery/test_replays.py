@@ -13,11 +13,12 @@ from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
 from hairtrigger.providers import schedule
 from hairtrigger.services.delivery.replays import ReplayQuery, Replays
-from hairtrigger.store import deliveries, events, history
 from hairtrigger.store.database import Store
-from hairtrigger.store.deliveries import Attempt
-from hairtrigger.store.events import Event
-from hairtrigger.store.replays import Job
+from hairtrigger.store.delivery import deliveries, history
+from hairtrigger.store.delivery.deliveries import Attempt
+from hairtrigger.store.delivery.replays import Job
+from hairtrigger.store.events import events
+from hairtrigger.store.events.events import Event
 from tests.services.world import Killed, World, a_world, at, dying, seconds
 from tests.store.build import a_project, an_event
 from tests.support.clock import ManualClock

@@ -15,8 +15,8 @@ from hairtrigger.domain.target import Sent
 from hairtrigger.platform.vault import Vault
 from hairtrigger.providers import github, schedule, webhook
 from hairtrigger.services.delivery.history import History
-from hairtrigger.store import triggers
 from hairtrigger.store.database import Store
+from hairtrigger.store.setup import triggers
 from tests.services.polling.test_poller import Source, page
 from tests.services.scene import DELIVERED, Scene, a_scene
 from tests.services.world import Killed, dying

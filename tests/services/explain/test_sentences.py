@@ -11,10 +11,10 @@ from hairtrigger.domain.outcome import FAILURE, MEANING, STANDING, Code, Failure
 from hairtrigger.services.explain.health import STALLS, Health
 from hairtrigger.services.explain.sentences import Story, Teller, outcome_step
 from hairtrigger.services.explain.silence import Silence
-from hairtrigger.store.conditions import Condition, Stall
-from hairtrigger.store.history import AttemptRecord, Delivery, Status
-from hairtrigger.store.outcomes import Outcome
-from hairtrigger.store.traces import EventTrace
+from hairtrigger.store.delivery.history import AttemptRecord, Delivery, Status
+from hairtrigger.store.events.outcomes import Outcome
+from hairtrigger.store.explain.event_traces import EventTrace
+from hairtrigger.store.explain.trigger_health import Condition, Stall
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

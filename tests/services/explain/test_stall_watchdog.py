@@ -13,9 +13,9 @@ from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.platform.vault import Vault
 from hairtrigger.providers import github, schedule, webhook
 from hairtrigger.services.explain.health import Health
-from hairtrigger.store import conditions
-from hairtrigger.store.conditions import Status
 from hairtrigger.store.database import Store
+from hairtrigger.store.explain import trigger_health
+from hairtrigger.store.explain.trigger_health import Status
 from tests.services.polling.test_poller import Source
 from tests.services.scene import Scene, a_scene
 from tests.store.build import a_trigger
@@ -186,7 +186,7 @@ async def test_looking_on_is_cheap_when_all_is_well(scene: Scene) -> None:
     parameters = {**expected.parameters(), "limit": 1000, "kind": "poll"}
     async with scene.world.store.transaction() as tx:
         await tx.connection.execute(text("SET LOCAL enable_seqscan = off"))
-        plan = await tx.connection.execute(text(f"EXPLAIN {conditions.FIND_OVERDUE.text}"), parameters)
+        plan = await tx.connection.execute(text(f"EXPLAIN {trigger_health.FIND_OVERDUE.text}"), parameters)
         lines = "\n".join(plan.scalars())
     assert "Index Scan using poll_due_idx" in lines
     assert "next_at <" in lines.split("Index Cond:")[1].split("\n")[0]

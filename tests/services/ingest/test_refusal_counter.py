@@ -12,7 +12,7 @@ from hairtrigger.platform.vault import Vault
 from hairtrigger.providers import webhook
 from hairtrigger.services.ingest.refusal_counter import RefusalCounter
 from hairtrigger.store.database import Store
-from hairtrigger.store.outcomes import Outcome
+from hairtrigger.store.events.outcomes import Outcome
 from tests.services.scene import Scene, a_scene
 from tests.services.world import Meddled
 from tests.support.clock import ManualClock

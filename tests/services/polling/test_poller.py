@@ -36,8 +36,8 @@ from hairtrigger.services.delivery.pauses import Pauses
 from hairtrigger.services.delivery.replays import Replays
 from hairtrigger.services.polling.poller import Result
 from hairtrigger.services.upkeep.due_work import DueWork
-from hairtrigger.store import connections
 from hairtrigger.store.database import Store
+from hairtrigger.store.setup import connections
 from tests.services.world import Killed, Meddled, World, a_world, at, dying, seconds
 from tests.support.clock import ManualClock, pass_time
 from tests.support.waiting import until_true

@@ -18,8 +18,8 @@ from hairtrigger.sandbox.host import Sandbox
 from hairtrigger.services.polling.poller import Result
 from hairtrigger.services.polling.user_triggers import UserTriggers
 from hairtrigger.services.setup.integrations import AuthDraft, Integrations, TriggerDraft
-from hairtrigger.store import polls
 from hairtrigger.store.database import Store
+from hairtrigger.store.polling import polls
 from tests.services.world import World, a_world
 from tests.store.build import a_trigger
 from tests.support.clock import ManualClock

@@ -19,8 +19,8 @@ from hairtrigger.kit.trigger import Provider, Scheduled
 from hairtrigger.platform.vault import Vault
 from hairtrigger.providers import rss, schedule
 from hairtrigger.providers.schedule import Recurring
-from hairtrigger.store import triggers
 from hairtrigger.store.database import Store
+from hairtrigger.store.setup import triggers
 from tests.services.world import Killed, Meddled, World, a_world, at, dying, seconds
 from tests.store import locks
 from tests.support.clock import ManualClock

@@ -38,8 +38,8 @@ from hairtrigger.kit.verify import Token
 from hairtrigger.platform.vault import Vault
 from hairtrigger.providers import schedule, webhook
 from hairtrigger.services.secrets import Secrets
-from hairtrigger.store import connections, triggers
 from hairtrigger.store.database import Store
+from hairtrigger.store.setup import connections, triggers
 from tests.services.world import Killed, Meddled, World, a_world, at, dying, seconds
 from tests.support.clock import ManualClock
 

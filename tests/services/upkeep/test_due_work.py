@@ -20,8 +20,8 @@ from hairtrigger.services.delivery.pauses import Pauses
 from hairtrigger.services.delivery.replays import Replays
 from hairtrigger.services.polling.poll_results import PollStep, StoredPoll
 from hairtrigger.services.upkeep.due_work import DueWork
-from hairtrigger.store import paces, polls
 from hairtrigger.store.database import Store, open_store
+from hairtrigger.store.polling import connection_limits, polls
 from tests.services.world import World, a_world
 from tests.support.clock import ManualClock
 from tests.support.waiting import until
@@ -129,7 +129,7 @@ async def test_what_a_stopped_process_was_polling_is_due_at_once(
     assert (found.lease, found.next_at, found.failures) == (None, clock.now(), 0)
     assert await world.codes(id_, Kind.POLL) == [Code.CUT_OFF]
     async with store.transaction() as tx:
-        [pace] = (await paces.locked(tx, [connection.id])).values()
+        [pace] = (await connection_limits.locked(tx, [connection.id])).values()
     assert pace.running == {}
 
 

@@ -17,24 +17,17 @@ from hairtrigger.platform.wake import Wake
 from hairtrigger.providers import schedule
 from hairtrigger.services.delivery.replays import ReplayQuery, Replays
 from hairtrigger.services.upkeep.retention import Retention
-from hairtrigger.store import (
-    deliveries,
-    events,
-    history,
-    idempotency,
-    outcomes,
-    partitions,
-    replays,
-    requests,
-    retention,
-)
+from hairtrigger.store import idempotency, partitions
 from hairtrigger.store.database import Store, open_store
-from hairtrigger.store.deliveries import Attempt
-from hairtrigger.store.events import Event
-from hairtrigger.store.outcomes import Outcome
+from hairtrigger.store.delivery import deliveries, history, replays
+from hairtrigger.store.delivery.deliveries import Attempt
+from hairtrigger.store.events import events, outcomes, request_batches
+from hairtrigger.store.events.events import Event
+from hairtrigger.store.events.outcomes import Outcome
+from hairtrigger.store.events.request_batches import Write
 from hairtrigger.store.partitions import ATTEMPT, EVENT, OUTCOME
-from hairtrigger.store.requests import Write
 from hairtrigger.store.statements import open_statements
+from hairtrigger.store.upkeep import retention
 from tests.services.world import World, a_world
 from tests.store import locks
 from tests.store.build import an_event
@@ -287,8 +280,8 @@ async def test_the_statement_of_a_webhook_finds_its_day_at_the_second_try(world:
     outcome = Outcome(Kind.WEBHOOK, Code.REJECTED, world.clock.now(), None, trigger)
     async with open_statements(world.store) as statements:
         with pytest.raises(Unavailable):
-            await requests.write(statements, [Write(outcomes=[outcome])], world.clock.now())
-        await requests.write(statements, [Write(outcomes=[outcome])], world.clock.now())
+            await request_batches.write(statements, [Write(outcomes=[outcome])], world.clock.now())
+        await request_batches.write(statements, [Write(outcomes=[outcome])], world.clock.now())
 
     assert await count(world, "outcome") == 1
 

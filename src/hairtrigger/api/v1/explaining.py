@@ -11,7 +11,7 @@ from hairtrigger.api.v1.schemas import Explanation, Instant, Page, TriggerHealth
 from hairtrigger.domain.errors import Issue
 from hairtrigger.services.explain.explainer import Explainer
 from hairtrigger.services.explain.stall_watchdog import StallWatchdog
-from hairtrigger.store.conditions import Status
+from hairtrigger.store.explain.trigger_health import Status
 
 Limit = Annotated[int, Query(ge=1, le=200)]
 Cursor = Annotated[UUID | None, Query(description="`next_cursor` of the page before.")]

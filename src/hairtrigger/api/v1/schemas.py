@@ -13,12 +13,14 @@ from hairtrigger.sandbox.code import PollErrorKind
 from hairtrigger.services.explain import explainer
 from hairtrigger.services.explain.health import Health as Diagnosed
 from hairtrigger.services.polling.poller import Result
-from hairtrigger.store import accounts, connections, events, outcomes, projects
-from hairtrigger.store.conditions import Condition, Status
-from hairtrigger.store.history import AttemptRecord
-from hairtrigger.store.history import Delivery as StoredDelivery
-from hairtrigger.store.projects import OrderBy
-from hairtrigger.store.replays import Job
+from hairtrigger.store import accounts
+from hairtrigger.store.delivery.history import AttemptRecord
+from hairtrigger.store.delivery.history import Delivery as StoredDelivery
+from hairtrigger.store.delivery.replays import Job
+from hairtrigger.store.events import events, outcomes
+from hairtrigger.store.explain.trigger_health import Condition, Status
+from hairtrigger.store.setup import connections, projects
+from hairtrigger.store.setup.projects import OrderBy
 
 T = TypeVar("T")
 

@@ -19,11 +19,13 @@ from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.loops import every
 from hairtrigger.platform.wake import Wake
 from hairtrigger.services.setup.triggers import Triggers
-from hairtrigger.store import deliveries, outcomes, triggers
 from hairtrigger.store.database import Store
-from hairtrigger.store.deliveries import Attempt, Claimed
-from hairtrigger.store.outcomes import Outcome
-from hairtrigger.store.projects import Project
+from hairtrigger.store.delivery import deliveries
+from hairtrigger.store.delivery.deliveries import Attempt, Claimed
+from hairtrigger.store.events import outcomes
+from hairtrigger.store.events.outcomes import Outcome
+from hairtrigger.store.setup import triggers
+from hairtrigger.store.setup.projects import Project
 from hairtrigger.store.text import storable_json
 
 log = structlog.get_logger()

@@ -11,10 +11,11 @@ from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import NotFound
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
-from hairtrigger.store import events, history, replays
 from hairtrigger.store.database import Store
-from hairtrigger.store.events import Event
-from hairtrigger.store.history import AttemptRecord, Delivery, Status
+from hairtrigger.store.delivery import history, replays
+from hairtrigger.store.delivery.history import AttemptRecord, Delivery, Status
+from hairtrigger.store.events import events
+from hairtrigger.store.events.events import Event
 
 
 @dataclass(frozen=True)

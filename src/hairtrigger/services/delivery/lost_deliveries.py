@@ -10,9 +10,10 @@ from hairtrigger.domain.ids import new_id
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.loops import repeat
 from hairtrigger.platform.wake import Wake
-from hairtrigger.store import reconciliation, upkeep
 from hairtrigger.store.database import Store
-from hairtrigger.store.reconciliation import Step, Walk
+from hairtrigger.store.delivery import lost_deliveries
+from hairtrigger.store.delivery.lost_deliveries import Walk, WalkStep
+from hairtrigger.store.upkeep import periodic_tasks
 
 log = structlog.get_logger()
 
@@ -48,17 +49,19 @@ class LostDeliveries:
             return _BETWEEN_LAPS / 4
         return timedelta(seconds=_REST * (time.monotonic() - begun))
 
-    async def _step(self, fresh: timedelta, between_laps: timedelta, *, anew: bool = False) -> Step | None:
+    async def _step(self, fresh: timedelta, between_laps: timedelta, *, anew: bool = False) -> WalkStep | None:
         """None while it is not time yet. The claim is held until the step is stored, so that none is sent twice."""
         now = self.clock.now()
         async with self.store.transaction() as tx:
-            state = await upkeep.claim(tx, _TASK, now + _BETWEEN_LAPS if anew else now, timedelta())
+            state = await periodic_tasks.claim(tx, _TASK, now + _BETWEEN_LAPS if anew else now, timedelta())
             if state is None:
                 return None
             walk = Walk.from_state(state)
             walk = Walk(walk.floor, walk.floor) if anew else walk
-            step = await reconciliation.step(tx, walk, new_id(now - fresh), _MOST_AT_ONCE)
-            await upkeep.remember(tx, _TASK, step.walk.state(), now + (between_laps if step.over else timedelta()))
+            step = await lost_deliveries.step(tx, walk, new_id(now - fresh), _MOST_AT_ONCE)
+            await periodic_tasks.remember(
+                tx, _TASK, step.walk.state(), now + (between_laps if step.over else timedelta())
+            )
         if step.sent:
             log.warning("deliveries were missing from the queue and were sent again", count=step.sent)
             self.work.set()

@@ -8,9 +8,10 @@ from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import NotFound
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
-from hairtrigger.store import pauses, projects, triggers
 from hairtrigger.store.database import Store
-from hairtrigger.store.pauses import Paused
+from hairtrigger.store.delivery import pauses
+from hairtrigger.store.delivery.pauses import Paused
+from hairtrigger.store.setup import projects, triggers
 from hairtrigger.store.transaction import Transaction
 
 

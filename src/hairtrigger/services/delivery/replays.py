@@ -14,10 +14,12 @@ from hairtrigger.domain.errors import Conflict, NotFound
 from hairtrigger.domain.ids import new_id
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
-from hairtrigger.store import events, history, projects, replays, triggers
 from hairtrigger.store.database import Store
-from hairtrigger.store.history import Status
-from hairtrigger.store.replays import Job
+from hairtrigger.store.delivery import history, replays
+from hairtrigger.store.delivery.history import Status
+from hairtrigger.store.delivery.replays import Job
+from hairtrigger.store.events import events
+from hairtrigger.store.setup import projects, triggers
 from hairtrigger.store.transaction import Transaction
 
 _LOOKED_AT = 500  # deliveries in one transaction, however few of them match

@@ -16,11 +16,13 @@ from hairtrigger.platform.clock import Clock
 from hairtrigger.services.explain.health import Diagnosis, Health
 from hairtrigger.services.explain.sentences import RecordedStep, Story, Teller, event_step, outcome_step
 from hairtrigger.services.explain.silence import Silence
-from hairtrigger.store import conditions, history, outcomes, traces
-from hairtrigger.store.conditions import Condition
 from hairtrigger.store.database import Store
-from hairtrigger.store.outcomes import Outcome
-from hairtrigger.store.traces import EventTrace
+from hairtrigger.store.delivery import history
+from hairtrigger.store.events import outcomes
+from hairtrigger.store.events.outcomes import Outcome
+from hairtrigger.store.explain import event_traces, trigger_health
+from hairtrigger.store.explain.event_traces import EventTrace
+from hairtrigger.store.explain.trigger_health import Condition
 from hairtrigger.store.transaction import Transaction
 
 _MOST_STEPS = 200  # of a window: half of them before the moment that was asked about, half after
@@ -64,7 +66,7 @@ class Explainer:
         """What happened last, what is expected next, and what stands in the way."""
         async with self.store.transaction() as tx:
             seen = await self._seen(tx, caller, trigger_id)
-            last = await traces.before(tx, trigger_id, self.clock.now(), limit=1)
+            last = await event_traces.before(tx, trigger_id, self.clock.now(), limit=1)
             story = await self._story(tx, seen.condition, last[0]) if last else None
         summary = seen.teller.state(seen.condition, seen.health, seen.latest, story)
         steps = [*(outcome_step(one) for one in seen.latest), *(story.steps() if story else ())]
@@ -77,8 +79,8 @@ class Explainer:
         half = _MOST_STEPS // 2
         async with self.store.transaction() as tx:
             seen = await self._seen(tx, caller, trigger_id)
-            came = await traces.before(tx, trigger_id, at, since=since, limit=half)
-            came += await traces.after(tx, trigger_id, at, until=until, limit=half)
+            came = await event_traces.before(tx, trigger_id, at, since=since, limit=half)
+            came += await event_traces.after(tx, trigger_id, at, until=until, limit=half)
             ended = await outcomes.before(tx, trigger_id, at, since=since, limit=half)
             ended += await outcomes.after(tx, trigger_id, at, until=until, limit=half)
             near = sorted(came, key=lambda one: abs(one.received_at - at))
@@ -102,8 +104,8 @@ class Explainer:
     async def key(self, caller: Caller, trigger_id: UUID, key: str) -> Explanation:
         async with self.store.transaction() as tx:
             seen = await self._seen(tx, caller, trigger_id)
-            event_id = await traces.id_of_key(tx, trigger_id, bounded_key(key))
-            if event_id is not None and await traces.get(tx, trigger_id, event_id):
+            event_id = await event_traces.id_of_key(tx, trigger_id, bounded_key(key))
+            if event_id is not None and await event_traces.get(tx, trigger_id, event_id):
                 return await self._of_event(tx, seen, event_id, "There is no such event of this trigger.")
         unstored = seen.teller.unstored(key, remembered=event_id is not None)
         state = seen.teller.state(seen.condition, seen.health, seen.latest, None)
@@ -112,11 +114,11 @@ class Explainer:
     async def delivery(self, caller: Caller, trigger_id: UUID, delivery_id: UUID) -> Explanation:
         async with self.store.transaction() as tx:
             seen = await self._seen(tx, caller, trigger_id)
-            event_id = await traces.id_of_delivery(tx, delivery_id)
+            event_id = await event_traces.id_of_delivery(tx, delivery_id)
             return await self._of_event(tx, seen, event_id, "There is no such delivery of this trigger.")
 
     async def _seen(self, tx: Transaction, caller: Caller, trigger_id: UUID) -> _Seen:
-        found = await conditions.of_organization(
+        found = await trigger_health.of_organization(
             tx, caller.org_id, self.diagnosis.expectations(), limit=1, id=trigger_id
         )
         if not found:
@@ -125,7 +127,7 @@ class Explainer:
         return _Seen(found[0], self.diagnosis.health(found[0], latest), latest, Teller(self.clock.now()))
 
     async def _of_event(self, tx: Transaction, seen: _Seen, event_id: UUID, missing: str) -> Explanation:
-        event = await traces.get(tx, seen.condition.id, event_id)
+        event = await event_traces.get(tx, seen.condition.id, event_id)
         if not event:
             raise NotFound(missing)
         story = await self._story(tx, seen.condition, event)
@@ -147,8 +149,8 @@ class Explainer:
             said.append(seen.teller.others(sum(other.count for other in hour if other.code is one.code)))
         if one.code is Code.IGNORED_DISABLED:
             said.append((await self._silence(tx, seen, (), one.at, one.at)).off(seen.teller))
-        if one.key and (event_id := await traces.id_of_key(tx, seen.condition.id, one.key)):
-            event = await traces.get(tx, seen.condition.id, event_id)
+        if one.key and (event_id := await event_traces.id_of_key(tx, seen.condition.id, one.key)):
+            event = await event_traces.get(tx, seen.condition.id, event_id)
             said += [seen.teller.story(await self._story(tx, seen.condition, event))] if event else []
         if one.kind is not Kind.WEBHOOK:
             said.append(seen.teller.next(seen.condition))
@@ -165,7 +167,7 @@ class Explainer:
             earlier=await outcomes.before(tx, seen.condition.id, since, limit=_LATEST),
             later=await outcomes.after(tx, seen.condition.id, until, limit=_LATEST),
             refused_by_app=await self._refused_by_app(tx, seen.condition, since, until),
-            kept_since=await traces.kept_since(tx),
+            kept_since=await event_traces.kept_since(tx),
         )
 
     async def _refused_by_app(

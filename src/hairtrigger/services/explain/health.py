@@ -10,8 +10,8 @@ from hairtrigger.domain.outcome import MEANING, Code, Kind
 from hairtrigger.kit.trigger import AppWebhook, Webhook
 from hairtrigger.platform.clock import Clock
 from hairtrigger.services.catalogue import Catalogue
-from hairtrigger.store.conditions import Condition, Expectations, Stall, Status
-from hairtrigger.store.outcomes import Outcome
+from hairtrigger.store.events.outcomes import Outcome
+from hairtrigger.store.explain.trigger_health import Condition, Expectations, Stall, Status
 
 FAILURES = frozenset(
     {

@@ -7,10 +7,10 @@ from uuid import UUID
 
 from hairtrigger.domain.outcome import FAILURE, MEANING, STANDING, Code, Failure, Kind, Standing
 from hairtrigger.services.explain.health import Health
-from hairtrigger.store.conditions import Condition
-from hairtrigger.store.history import AttemptRecord, Delivery
-from hairtrigger.store.outcomes import Outcome
-from hairtrigger.store.traces import EventTrace
+from hairtrigger.store.delivery.history import AttemptRecord, Delivery
+from hairtrigger.store.events.outcomes import Outcome
+from hairtrigger.store.explain.event_traces import EventTrace
+from hairtrigger.store.explain.trigger_health import Condition
 
 _SUBJECT = {
     Kind.WEBHOOK: "request",

@@ -7,8 +7,8 @@ from datetime import date, datetime, timedelta
 from hairtrigger.domain.outcome import MEANING, Code, Kind
 from hairtrigger.services.explain.health import FAILURES, SWITCHED_OFF
 from hairtrigger.services.explain.sentences import Teller, length
-from hairtrigger.store.conditions import Condition
-from hairtrigger.store.outcomes import Outcome
+from hairtrigger.store.events.outcomes import Outcome
+from hairtrigger.store.explain.trigger_health import Condition
 
 _OFF = SWITCHED_OFF | {Code.IGNORED_DISABLED}
 _EITHER = frozenset({Code.STALE, Code.REMOVED, Code.CHANGED, Code.UNKNOWN_ADDRESS, Code.TOO_LARGE, Code.INCOMPLETE})

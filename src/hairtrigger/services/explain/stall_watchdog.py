@@ -18,10 +18,11 @@ from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.loops import every
 from hairtrigger.services.explain.health import STALLS, Diagnosis, Health
-from hairtrigger.store import conditions, outcomes
-from hairtrigger.store.conditions import Condition, Finding, Status
 from hairtrigger.store.database import Store
-from hairtrigger.store.outcomes import Outcome
+from hairtrigger.store.events import outcomes
+from hairtrigger.store.events.outcomes import Outcome
+from hairtrigger.store.explain import trigger_health
+from hairtrigger.store.explain.trigger_health import Condition, Finding, Status
 
 log = structlog.get_logger()
 
@@ -48,10 +49,10 @@ class StallWatchdog:
         """
         expected = self.diagnosis.expectations()
         async with self.store.transaction() as tx:
-            begun = await conditions.find_overdue(tx, expected, _MOST)
+            begun = await trigger_health.find_overdue(tx, expected, _MOST)
             if at_all:
-                begun += await conditions.find_forgotten(tx, expected, _MOST)
-            over = [one for one in await conditions.end(tx, expected, _MOST) if one.enabled]
+                begun += await trigger_health.find_forgotten(tx, expected, _MOST)
+            over = [one for one in await trigger_health.end(tx, expected, _MOST) if one.enabled]
             await outcomes.record(tx, *(_stalled(one, self.clock) for one in begun))
             await outcomes.record(tx, *(_recovered(one, self.clock) for one in over))
         for one in begun:
@@ -63,7 +64,7 @@ class StallWatchdog:
     async def health_of(self, caller: Caller, trigger_id: UUID, latest: Sequence[Outcome]) -> Health:
         """`latest` outcomes, newest first, say the reason more closely."""
         async with self.store.transaction() as tx:
-            found = await conditions.of_organization(
+            found = await trigger_health.of_organization(
                 tx, caller.org_id, self.diagnosis.expectations(), limit=1, id=trigger_id
             )
         if not found:
@@ -76,7 +77,7 @@ class StallWatchdog:
         """Of the organisation's triggers, oldest first; `after` is the one to go on from."""
         expected = self.diagnosis.expectations()
         async with self.store.transaction() as tx:
-            found = await conditions.of_organization(
+            found = await trigger_health.of_organization(
                 tx, caller.org_id, expected, limit=limit, after=after, status=status
             )
         return [(one, self.diagnosis.health(one)) for one in found]

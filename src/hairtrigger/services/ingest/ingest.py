@@ -23,12 +23,12 @@ from hairtrigger.services.catalogue import Catalogue, config_of
 from hairtrigger.services.ingest.receiver_cache import ReceiverCache
 from hairtrigger.services.ingest.refusal_counter import RefusalCounter
 from hairtrigger.services.recorder import Recorder, event_from
-from hairtrigger.store import triggers
 from hairtrigger.store.database import Store
-from hairtrigger.store.outcomes import Outcome
-from hairtrigger.store.requests import Write
+from hairtrigger.store.events.outcomes import Outcome
+from hairtrigger.store.events.request_batches import Write
+from hairtrigger.store.setup import triggers
+from hairtrigger.store.setup.triggers import ProjectTrigger
 from hairtrigger.store.text import storable
-from hairtrigger.store.triggers import ProjectTrigger
 
 log = structlog.get_logger()
 

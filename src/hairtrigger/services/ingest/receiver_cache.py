@@ -1,8 +1,8 @@
 """The triggers that webhooks come in for, remembered with what was made of them: what is slow is done once.
 
 What is remembered may be out of date, so it is good for one thing only: making events of a request, which are stored
-only if the row of the trigger still is the one that was read (`store/requests.py`). Whatever else there is to answer is
-answered by a trigger that was looked up for it.
+only if the row of the trigger still is the one that was read (`store/events/request_batches.py`). Whatever else there
+is to answer is answered by a trigger that was looked up for it.
 """
 
 from collections.abc import Sequence
@@ -22,9 +22,9 @@ from hairtrigger.platform.batching import Batcher
 from hairtrigger.platform.remembered import Remembered
 from hairtrigger.services.catalogue import config_of
 from hairtrigger.services.secrets import LiveSecret, Secrets, live
-from hairtrigger.store import triggers
 from hairtrigger.store.database import Store
-from hairtrigger.store.triggers import ProjectTrigger
+from hairtrigger.store.setup import triggers
+from hairtrigger.store.setup.triggers import ProjectTrigger
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,10 @@ from hairtrigger.domain.errors import HairtriggerError, NotFound, TooLarge, Unav
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.loops import every
-from hairtrigger.store import outcomes, triggers
 from hairtrigger.store.database import Store
-from hairtrigger.store.outcomes import Outcome
+from hairtrigger.store.events import outcomes
+from hairtrigger.store.events.outcomes import Outcome
+from hairtrigger.store.setup import triggers
 from hairtrigger.store.transaction import Transaction
 
 log = structlog.get_logger()

@@ -33,11 +33,13 @@ from hairtrigger.sandbox.slices import in_slices
 from hairtrigger.services.polling.user_triggers import NO_CODE, UserTriggers, drafts_of, event_type, last_poll_of
 from hairtrigger.services.secrets import Secrets
 from hairtrigger.services.setup.integrations import config_model, inputs_of, passwords_of
-from hairtrigger.store import connections, events, integrations, polls, triggers
 from hairtrigger.store.database import Store
-from hairtrigger.store.integrations import Integration, IntegrationTrigger
+from hairtrigger.store.events import events
+from hairtrigger.store.polling import polls
+from hairtrigger.store.setup import connections, integrations, triggers
+from hairtrigger.store.setup.integrations import Integration, IntegrationTrigger
+from hairtrigger.store.setup.triggers import ProjectTrigger
 from hairtrigger.store.transaction import Transaction
-from hairtrigger.store.triggers import ProjectTrigger
 
 _LATELY = timedelta(days=1)
 _RETRY_AFTER = timedelta(seconds=5)

@@ -16,13 +16,15 @@ from hairtrigger.domain.rhythm import next_beat
 from hairtrigger.kit.trigger import Provider
 from hairtrigger.platform.clock import Clock
 from hairtrigger.services.catalogue import Catalogue
-from hairtrigger.store import outcomes, paces, polls, triggers
-from hairtrigger.store.connections import Connection
 from hairtrigger.store.database import Store
-from hairtrigger.store.outcomes import Outcome
-from hairtrigger.store.polls import Due, Poll
+from hairtrigger.store.events import outcomes
+from hairtrigger.store.events.outcomes import Outcome
+from hairtrigger.store.polling import connection_limits, polls
+from hairtrigger.store.polling.polls import Due, Poll
+from hairtrigger.store.setup import triggers
+from hairtrigger.store.setup.connections import Connection
+from hairtrigger.store.setup.triggers import ProjectTrigger
 from hairtrigger.store.transaction import Transaction
-from hairtrigger.store.triggers import ProjectTrigger
 
 
 @dataclass(frozen=True)
@@ -65,11 +67,11 @@ class PollLeases:
                 return Claims([], 0)
             known = await triggers.with_connections(tx, [row.project_trigger_id for row in rows])
             connected = [held.id for _, held in known.values() if held]
-            pace = await paces.of_all(tx, connected)
+            pace = await connection_limits.of_all(tx, connected)
             before = dict(pace)
             changed = [self._placed(row, known[row.project_trigger_id][1], pace, now) for row in rows]
             await polls.set_due(tx, changed)
-            await paces.save(tx, [one for id_, one in pace.items() if one is not before[id_]])
+            await connection_limits.save(tx, [one for id_, one in pace.items() if one is not before[id_]])
             await self._note_cut_off(tx, rows, known, now)
             mine = [(row, due.lease) for row, due in zip(rows, changed, strict=True) if due.lease]
             return Claims(await self._claimed(tx, mine, known), len(rows))
@@ -85,14 +87,14 @@ class PollLeases:
             return None
         known = await triggers.with_connections(tx, [trigger.id])
         held = known[trigger.id][1]
-        pace = await paces.of_all(tx, [held.id] if held else [])
+        pace = await connection_limits.of_all(tx, [held.id] if held else [])
         for one in pace.values():
             if one.paused(now):
                 raise Conflict(f"The provider asked not to be asked before {one.paused_until}.")
         due = self._leased(row, now)
         assert due.lease
         await polls.set_due(tx, [due])
-        await paces.save(tx, [one.entered(due.lease, now, now + self.hold) for one in pace.values()])
+        await connection_limits.save(tx, [one.entered(due.lease, now, now + self.hold) for one in pace.values()])
         await self._note_cut_off(tx, [row], known, now)
         [claimed] = await self._claimed(tx, [(row, due.lease)], known)
         return claimed
@@ -104,8 +106,8 @@ class PollLeases:
         async with self.store.transaction() as tx:
             leases = {claimed.lease for claimed in unfinished}
             ours = await polls.release(tx, leases, now)
-            pace = await paces.locked(tx, connected)
-            await paces.save(tx, [one.left(leases) for one in pace.values()])
+            pace = await connection_limits.locked(tx, connected)
+            await connection_limits.save(tx, [one.left(leases) for one in pace.values()])
             told = [claimed.trigger for claimed in unfinished if claimed.lease in ours]
             detail = "It was given back unfinished, and the trigger is polled again at once."
             await outcomes.record(tx, *(Outcome(Kind.POLL, Code.CUT_OFF, now, t.org_id, t.id, detail) for t in told))

@@ -12,12 +12,14 @@ from uuid import UUID
 
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.services.polling.poll_leases import Claimed
-from hairtrigger.store import events, outcomes, paces, polls, retention
 from hairtrigger.store.database import Store
-from hairtrigger.store.events import Event
-from hairtrigger.store.outcomes import Outcome
-from hairtrigger.store.polls import Progress
+from hairtrigger.store.events import events, outcomes
+from hairtrigger.store.events.events import Event
+from hairtrigger.store.events.outcomes import Outcome
+from hairtrigger.store.polling import connection_limits, polls
+from hairtrigger.store.polling.polls import Progress
 from hairtrigger.store.transaction import Transaction
+from hairtrigger.store.upkeep import retention
 
 CHANGED = "The trigger was changed, disabled or claimed again meanwhile; nothing more was stored."
 
@@ -121,8 +123,8 @@ def _outcome(step: PollStep, stored: StoredPoll) -> Outcome:
 async def _leave(tx: Transaction, steps: Iterable[PollStep]) -> None:
     """Their places go to others of their connections: those, too, that were kept beyond the end of a lease."""
     connected = [(step.claimed.connection.id, step) for step in steps if step.claimed.connection]
-    held = await paces.locked(tx, (id_ for id_, _ in connected))
+    held = await connection_limits.locked(tx, (id_ for id_, _ in connected))
     for id_, step in connected:
         if id_ in held:
             held[id_] = held[id_].left([step.claimed.lease], step.end.paused_until if step.end else None)
-    await paces.save(tx, list(held.values()))
+    await connection_limits.save(tx, list(held.values()))

@@ -33,10 +33,10 @@ from hairtrigger.services.polling.poll_leases import Claimed, Claims, PollLeases
 from hairtrigger.services.polling.poll_results import CHANGED, PollEnd, PollStep, StoredPoll
 from hairtrigger.services.provider_calls import ProviderCalls
 from hairtrigger.services.recorder import event_from
-from hairtrigger.store import triggers
 from hairtrigger.store.database import Store
-from hairtrigger.store.events import Event
-from hairtrigger.store.triggers import ProjectTrigger
+from hairtrigger.store.events.events import Event
+from hairtrigger.store.setup import triggers
+from hairtrigger.store.setup.triggers import ProjectTrigger
 
 log = structlog.get_logger()
 

@@ -27,8 +27,8 @@ from hairtrigger.sandbox.host import Sandbox
 from hairtrigger.sandbox.slices import Work, in_slices
 from hairtrigger.services.catalogue import Owned
 from hairtrigger.services.setup.integrations import config_model, inputs_of, passwords_of
-from hairtrigger.store import integrations
-from hairtrigger.store.integrations import Integration, IntegrationTrigger
+from hairtrigger.store.setup import integrations
+from hairtrigger.store.setup.integrations import Integration, IntegrationTrigger
 from hairtrigger.store.transaction import Transaction
 
 NO_CODE = "The trigger has no polling code, so it never fires."

@@ -17,12 +17,14 @@ from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
 from hairtrigger.services.catalogue import Catalogue, config_of
 from hairtrigger.services.recorder import event_from
-from hairtrigger.store import events, outcomes, polls, triggers
 from hairtrigger.store.database import Store
-from hairtrigger.store.events import Event
-from hairtrigger.store.outcomes import Outcome
-from hairtrigger.store.polls import Fired, Poll
-from hairtrigger.store.triggers import ProjectTrigger
+from hairtrigger.store.events import events, outcomes
+from hairtrigger.store.events.events import Event
+from hairtrigger.store.events.outcomes import Outcome
+from hairtrigger.store.polling import polls
+from hairtrigger.store.polling.polls import Fired, Poll
+from hairtrigger.store.setup import triggers
+from hairtrigger.store.setup.triggers import ProjectTrigger
 
 log = structlog.get_logger()
 

@@ -10,9 +10,9 @@ from hairtrigger.domain.ids import new_id
 from hairtrigger.platform.clock import Clock
 from hairtrigger.services.catalogue import Catalogue
 from hairtrigger.services.secrets import Secrets
-from hairtrigger.store import connections, triggers
-from hairtrigger.store.connections import Connection
 from hairtrigger.store.database import Store
+from hairtrigger.store.setup import connections, triggers
+from hairtrigger.store.setup.connections import Connection
 from hairtrigger.store.transaction import Transaction
 
 

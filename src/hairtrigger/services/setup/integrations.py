@@ -17,10 +17,11 @@ from hairtrigger.kit.trigger import PollingConfig
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.remembered import Remembered
 from hairtrigger.platform.vault import Vault
-from hairtrigger.store import integrations, outcomes
 from hairtrigger.store.database import Store
-from hairtrigger.store.integrations import ActionSummary, Icon, Integration, IntegrationAction, IntegrationTrigger
-from hairtrigger.store.outcomes import Outcome
+from hairtrigger.store.events import outcomes
+from hairtrigger.store.events.outcomes import Outcome
+from hairtrigger.store.setup import integrations
+from hairtrigger.store.setup.integrations import ActionSummary, Icon, Integration, IntegrationAction, IntegrationTrigger
 from hairtrigger.store.transaction import Transaction
 
 _MODEL_BYTES = 4 * 1024  # that a model takes, and each of its fields, about

@@ -12,9 +12,9 @@ from hairtrigger.domain.target import TargetConfig
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.vault import new_signing_secret
 from hairtrigger.services.secrets import Secrets
-from hairtrigger.store import projects, triggers
 from hairtrigger.store.database import Store
-from hairtrigger.store.projects import OrderBy, Project
+from hairtrigger.store.setup import projects, triggers
+from hairtrigger.store.setup.projects import OrderBy, Project
 from hairtrigger.store.transaction import Transaction
 
 # Names of a project's secrets.

@@ -12,8 +12,8 @@ from hairtrigger.domain.event import Draft
 from hairtrigger.kit.trigger import Polling, Trigger
 from hairtrigger.services.catalogue import Catalogue
 from hairtrigger.services.provider_calls import ProviderCalls
-from hairtrigger.store import triggers
 from hairtrigger.store.database import Store
+from hairtrigger.store.setup import triggers
 
 _MOST = 3
 

@@ -22,12 +22,14 @@ from hairtrigger.services.catalogue import Catalogue, secret_params, validated
 from hairtrigger.services.provider_calls import ProviderCalls
 from hairtrigger.services.secrets import LiveSecret, Secrets
 from hairtrigger.services.setup.webhook_removals import WebhookRemovals
-from hairtrigger.store import connections, outcomes, polls, projects, triggers
 from hairtrigger.store.database import Store
-from hairtrigger.store.outcomes import Outcome
-from hairtrigger.store.polls import Poll
+from hairtrigger.store.events import outcomes
+from hairtrigger.store.events.outcomes import Outcome
+from hairtrigger.store.polling import polls
+from hairtrigger.store.polling.polls import Poll
+from hairtrigger.store.setup import connections, projects, triggers
+from hairtrigger.store.setup.triggers import ProjectTrigger, Removal
 from hairtrigger.store.transaction import Transaction
-from hairtrigger.store.triggers import ProjectTrigger, Removal
 
 _ENABLING = timedelta(minutes=5)  # a registration not committed by then is taken down again
 

@@ -13,10 +13,11 @@ from hairtrigger.platform.clock import Clock
 from hairtrigger.services.catalogue import Catalogue
 from hairtrigger.services.provider_calls import ProviderCalls
 from hairtrigger.services.secrets import Secrets
-from hairtrigger.store import outcomes, triggers
 from hairtrigger.store.database import Store
-from hairtrigger.store.outcomes import Outcome
-from hairtrigger.store.triggers import ProjectTrigger, Removal
+from hairtrigger.store.events import outcomes
+from hairtrigger.store.events.outcomes import Outcome
+from hairtrigger.store.setup import triggers
+from hairtrigger.store.setup.triggers import ProjectTrigger, Removal
 
 log = structlog.get_logger()
 

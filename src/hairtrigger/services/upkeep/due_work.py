@@ -18,8 +18,9 @@ from hairtrigger.services.polling.poll_leases import Claimed
 from hairtrigger.services.polling.poller import Poller
 from hairtrigger.services.scheduling.schedules import Schedules
 from hairtrigger.services.setup.webhook_removals import WebhookRemovals
-from hairtrigger.store import agenda, deliveries, lanes
 from hairtrigger.store.database import Store
+from hairtrigger.store.delivery import deliveries, lanes
+from hairtrigger.store.upkeep import due_times
 
 log = structlog.get_logger()
 
@@ -44,7 +45,7 @@ class DueWork:
     _polling: dict[asyncio.Task[None], Claimed] = field(default_factory=dict, init=False)
     _cut_off: list[Claimed] = field(default_factory=list, init=False)
     _left: Wake = field(default_factory=Wake, init=False)  # a poll has ended
-    _due: dict[str, Wake] = field(default_factory=lambda: {kind: Wake() for kind in agenda.KINDS}, init=False)
+    _due: dict[str, Wake] = field(default_factory=lambda: {kind: Wake() for kind in due_times.KINDS}, init=False)
     _stopping: bool = field(default=False, init=False)
     _claiming: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
@@ -91,7 +92,7 @@ class DueWork:
     async def _look(self) -> timedelta:
         """Asks once for all loops what is due, and sleeps until the next of it."""
         async with self.store.transaction() as tx:
-            times = await agenda.next_times(tx)
+            times = await due_times.next_times(tx)
         await self._give_back()
         now = self.clock.now()
         for kind, at in times.items():

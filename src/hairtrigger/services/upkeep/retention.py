@@ -15,10 +15,11 @@ import structlog
 from hairtrigger.domain.errors import Unavailable
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.loops import repeat
-from hairtrigger.store import idempotency, partitions, retention, upkeep
+from hairtrigger.store import idempotency, partitions
 from hairtrigger.store.database import Store
 from hairtrigger.store.partitions import ATTEMPT, EVENT, OUTCOME
 from hairtrigger.store.transaction import Transaction
+from hairtrigger.store.upkeep import periodic_tasks, retention
 
 log = structlog.get_logger()
 
@@ -109,7 +110,7 @@ class Retention:
 
     async def _when_due(self, task: str, every: timedelta, work: Callable[[], Awaitable[None]]) -> timedelta:
         async with self.store.transaction() as tx:
-            mine = await upkeep.claim(tx, task, self.clock.now(), every)
+            mine = await periodic_tasks.claim(tx, task, self.clock.now(), every)
         if mine is not None:
             await work()
         return _LOOK

@@ -5,9 +5,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from hairtrigger.store import polls, triggers
 from hairtrigger.store.database import Store
-from hairtrigger.store.polls import Due, Progress
+from hairtrigger.store.polling import polls
+from hairtrigger.store.polling.polls import Due, Progress
+from hairtrigger.store.setup import triggers
 from hairtrigger.store.transaction import Transaction
 from tests.store.build import a_project, a_trigger, an_organization
 from tests.support.clock import ManualClock

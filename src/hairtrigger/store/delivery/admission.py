@@ -13,10 +13,10 @@ from uuid import UUID
 from sqlalchemy import text
 
 from hairtrigger.domain.event import bounded_key
-from hairtrigger.store import lanes
-from hairtrigger.store.events import DISPATCH
-from hairtrigger.store.lanes import Lane, Turns
-from hairtrigger.store.messages import Message
+from hairtrigger.store.delivery import lanes
+from hairtrigger.store.delivery.lanes import Lane, Turns
+from hairtrigger.store.delivery.queue_messages import Message
+from hairtrigger.store.events.events import DISPATCH
 from hairtrigger.store.transaction import Transaction
 
 

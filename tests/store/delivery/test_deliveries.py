@@ -4,10 +4,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from hairtrigger.store import deliveries, events, history, lanes, projects, replays
 from hairtrigger.store.database import Store
-from hairtrigger.store.deliveries import Attempt, Claimed
-from hairtrigger.store.events import Event
+from hairtrigger.store.delivery import deliveries, history, lanes, replays
+from hairtrigger.store.delivery.deliveries import Attempt, Claimed
+from hairtrigger.store.events import events
+from hairtrigger.store.events.events import Event
+from hairtrigger.store.setup import projects
 from tests.store.build import a_project, an_event, an_organization
 from tests.support.clock import ManualClock
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from hairtrigger.store.events import DISPATCH
+from hairtrigger.store.events.events import DISPATCH
 from hairtrigger.store.transaction import Transaction
 
 _MOST_AT_ONCE = 1000

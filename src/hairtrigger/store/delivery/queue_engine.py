@@ -6,7 +6,7 @@ over: message ids, counts and leases stay as they are, so whoever holds a lease 
 
 from importlib.resources import files
 
-from hairtrigger.store.events import DISPATCH
+from hairtrigger.store.events.events import DISPATCH
 from hairtrigger.store.transaction import Session
 
 _COLUMNS = "msg_id, read_ct, enqueued_at, vt, message"  # of every version

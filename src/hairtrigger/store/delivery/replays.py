@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import insert, select, text, update
 
 from hairtrigger.domain.ids import new_id
-from hairtrigger.store.events import DISPATCH, Event
+from hairtrigger.store.events.events import DISPATCH, Event
 from hairtrigger.store.tables import replay_job
 from hairtrigger.store.transaction import Transaction
 

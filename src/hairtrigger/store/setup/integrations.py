@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 
 from hairtrigger.domain.integration import ActionField, AuthField, AuthType, InputField, OAuthClient
-from hairtrigger.store import polls
+from hairtrigger.store.polling import polls
 from hairtrigger.store.tables import (
     connection,
     integration,

@@ -13,10 +13,12 @@ import pytest
 from sqlalchemy import text
 
 from hairtrigger.domain.ids import new_id
-from hairtrigger.store import deliveries, events, lanes, projects
 from hairtrigger.store.database import Store
-from hairtrigger.store.deliveries import Attempt, Claimed
-from hairtrigger.store.projects import OrderBy
+from hairtrigger.store.delivery import deliveries, lanes
+from hairtrigger.store.delivery.deliveries import Attempt, Claimed
+from hairtrigger.store.events import events
+from hairtrigger.store.setup import projects
+from hairtrigger.store.setup.projects import OrderBy
 from tests.store import locks
 from tests.store.build import a_project, an_event, an_organization
 from tests.support.clock import ManualClock

@@ -17,11 +17,11 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from hairtrigger.domain.ids import day_of, new_id
 from hairtrigger.domain.outcome import Failure
-from hairtrigger.store import lanes
-from hairtrigger.store.admission import admit
-from hairtrigger.store.events import DISPATCH, Event
-from hairtrigger.store.messages import Message
-from hairtrigger.store.projects import Project, by_ids
+from hairtrigger.store.delivery import lanes
+from hairtrigger.store.delivery.admission import admit
+from hairtrigger.store.delivery.queue_messages import Message
+from hairtrigger.store.events.events import DISPATCH, Event
+from hairtrigger.store.setup.projects import Project, by_ids
 from hairtrigger.store.tables import dead, event
 from hairtrigger.store.text import storable
 from hairtrigger.store.transaction import Transaction

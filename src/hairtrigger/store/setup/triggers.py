@@ -9,8 +9,8 @@ from uuid import UUID
 from sqlalchemy import Label, and_, delete, func, insert, literal_column, null, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from hairtrigger.store import polls
-from hairtrigger.store.connections import Connection
+from hairtrigger.store.polling import polls
+from hairtrigger.store.setup.connections import Connection
 from hairtrigger.store.tables import app_route, connection, poll, project, project_trigger, removal
 from hairtrigger.store.transaction import Transaction
 

@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text
 
-from hairtrigger.store import polls
 from hairtrigger.store.database import Store
-from hairtrigger.store.polls import Due, Progress
+from hairtrigger.store.polling import polls
+from hairtrigger.store.polling.polls import Due, Progress
 from hairtrigger.store.transaction import Transaction
 from tests.store.build import a_project, an_organization
 from tests.support.clock import ManualClock

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from hairtrigger.domain.ids import day_of, new_id
 from hairtrigger.domain.outcome import Code, Kind
-from hairtrigger.store.events import STORING, Event, offered
-from hairtrigger.store.outcomes import Outcome
+from hairtrigger.store.events.events import STORING, Event, offered
+from hairtrigger.store.events.outcomes import Outcome
 from hairtrigger.store.server import SAFEGUARDS, DatabaseUnfit, lacking
 from hairtrigger.store.statements import Statements
 from hairtrigger.store.text import storable

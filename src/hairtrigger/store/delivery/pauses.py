@@ -11,8 +11,8 @@ from uuid import UUID
 
 from sqlalchemy import DateTime, bindparam, text
 
-from hairtrigger.store import lanes
-from hairtrigger.store.lanes import Lane
+from hairtrigger.store.delivery import lanes
+from hairtrigger.store.delivery.lanes import Lane
 from hairtrigger.store.transaction import Transaction
 
 PORTION = 1000

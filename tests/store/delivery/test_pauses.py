@@ -6,11 +6,13 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from hairtrigger.store import deliveries, events, history, lanes, pauses, projects, triggers
 from hairtrigger.store.database import Store
-from hairtrigger.store.deliveries import Attempt, Claimed
-from hairtrigger.store.history import Delivery
-from hairtrigger.store.pauses import Paused
+from hairtrigger.store.delivery import deliveries, history, lanes, pauses
+from hairtrigger.store.delivery.deliveries import Attempt, Claimed
+from hairtrigger.store.delivery.history import Delivery
+from hairtrigger.store.delivery.pauses import Paused
+from hairtrigger.store.events import events
+from hairtrigger.store.setup import projects, triggers
 from hairtrigger.store.transaction import Transaction
 from tests.store.build import a_project, a_trigger, an_event, an_organization
 from tests.support.clock import ManualClock

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import delete, insert, select, update
 
-from hairtrigger.store import paces, polls
+from hairtrigger.store.polling import connection_limits, polls
 from hairtrigger.store.tables import connection, project_trigger
 from hairtrigger.store.transaction import Transaction
 
@@ -47,8 +47,8 @@ async def save(tx: Transaction, changed: Connection) -> None:
 async def renew(tx: Transaction, connection_id: UUID, now: datetime) -> None:
     """Its secrets are new: what polls with the old ones stores nothing, and everything that uses it is due at once."""
     await polls.interrupt(tx, project_trigger.c.connection_id == connection_id, again_at=now)
-    held = await paces.locked(tx, [connection_id])
-    await paces.save(tx, [one.fresh() for one in held.values()])
+    held = await connection_limits.locked(tx, [connection_id])
+    await connection_limits.save(tx, [one.fresh() for one in held.values()])
 
 
 async def remove(tx: Transaction, org_id: UUID, connection_id: UUID) -> bool:

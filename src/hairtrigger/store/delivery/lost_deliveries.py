@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from hairtrigger.domain.ids import day_of
-from hairtrigger.store.events import DISPATCH
+from hairtrigger.store.events.events import DISPATCH
 from hairtrigger.store.transaction import Transaction
 
 _FIRST = UUID(int=0)
@@ -75,14 +75,14 @@ class Walk:
 
 
 @dataclass(frozen=True)
-class Step:
+class WalkStep:
     walk: Walk
     sent: int
     over: bool
     """This was the last one of a lap."""
 
 
-async def step(tx: Transaction, walk: Walk, until: UUID, limit: int) -> Step:
+async def step(tx: Transaction, walk: Walk, until: UUID, limit: int) -> WalkStep:
     """Looks at the next deliveries that are older than `until`, and sends those again that are nowhere.
 
     The caller makes sure that nobody else does so at the same time.
@@ -98,9 +98,9 @@ async def step(tx: Transaction, walk: Walk, until: UUID, limit: int) -> Step:
     row = (await tx.connection.execute(_STEP, values)).one()
     unfinished = walk.unfinished or row.unfinished
     if row.walked == limit:
-        return Step(Walk(walk.floor, row.last, unfinished), row.sent, over=False)
+        return WalkStep(Walk(walk.floor, row.last, unfinished), row.sent, over=False)
     floor = _before(unfinished) if unfinished else _before(until)
-    return Step(Walk(floor, floor), row.sent, over=True)
+    return WalkStep(Walk(floor, floor), row.sent, over=True)
 
 
 def _before(id_: UUID) -> UUID:
