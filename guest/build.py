@@ -51,7 +51,7 @@ MATHEMATICS = (
 STRINGS = ("memchr", "memcmp", "strcmp", "strlen")
 FLAGS = (
     *("-c", "-O2", "--target=wasm32-wasi", "-msimd128", "-mnontrapping-fptoint", "-msign-ext"),
-    *("-mno-bulk-memory", "-mno-reference-types"),  # see `configuration` in sandbox/quickjs.py
+    *("-mno-bulk-memory", "-mno-reference-types"),  # see `configuration` in sandbox/worker/quickjs.py
     *("-DNDEBUG", "-D_GNU_SOURCE", "-fno-sanitize=undefined", "-w"),
     *("-Dhidden=", "-Dweak_alias(a,b)="),  # what the C library's own build would define
 )

@@ -172,7 +172,7 @@ double strtod(const char *restrict text, char **restrict end)
 }
 
 /* Copies are made here and not by WebAssembly's own instructions, which wasmtime carries out in code of its own: there
- * the memory may not be taken away (sandbox/watchdog.py). Most of them are short. */
+ * the memory may not be taken away (sandbox/worker/watchdog.py). Most of them are short. */
 
 typedef uint16_t half __attribute__((aligned(1), may_alias));
 typedef uint32_t word __attribute__((aligned(1), may_alias));

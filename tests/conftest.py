@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from sqlalchemy import text
 
 from hairtrigger.platform.postgres import embedded
-from hairtrigger.sandbox import spawn
+from hairtrigger.sandbox.service import spawn
 from hairtrigger.store import partitions
 from hairtrigger.store.database import Store, open_store
 from hairtrigger.store.tables import metadata

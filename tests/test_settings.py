@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from hairtrigger.sandbox.code import DEFAULT_LIMITS, MEBIBYTE, Limits
+from hairtrigger.sandbox.protocol.poll import DEFAULT_LIMITS, MEBIBYTE, Limits
 from hairtrigger.settings import Settings
 
 SANDBOX: dict[str, tuple[str, str, Any]] = {

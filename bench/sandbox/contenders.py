@@ -18,8 +18,8 @@ from typing import Any, Protocol
 
 from bench.sandbox.cases import ANSWER_HEADERS, INPUTS, LAST_POLL_TIME, REQUEST, SECRETS, Case
 from bench.sandbox.ours import Internet, Ours
-from hairtrigger.sandbox.code import DEFAULT_LIMITS
-from hairtrigger.sandbox.environment import HOOKS, prelude
+from hairtrigger.sandbox.protocol.poll import DEFAULT_LIMITS
+from hairtrigger.sandbox.worker.environment import HOOKS, prelude
 
 COMPETITORS = ("mini-racer", "deno", "quickjs-ng", "quickjs-ng, our environment")
 PACKAGES = ("mini-racer==0.14.1", "deno==2.9.8", "quickjs-ng==0.17.0.2")

@@ -9,7 +9,7 @@ from statistics import median, quantiles
 from bench.machine import proportional_bytes, resident_bytes
 from bench.sandbox.cases import Case
 from bench.sandbox.ours import Internet, Ours
-from hairtrigger.sandbox.code import HttpRequest, HttpResponse
+from hairtrigger.sandbox.protocol.poll import HttpRequest, HttpResponse
 
 FETCH_SECONDS = 0.05
 TICK = 0.005

@@ -11,8 +11,8 @@ from typing import Any
 
 from bench.machine import cpu_seconds, descendants
 from bench.sandbox.cases import ANSWER_HEADERS, INPUTS, LAST_POLL, REQUEST, SECRETS, Case
-from hairtrigger.sandbox.code import HttpRequest, HttpResponse, Outcome, Program
-from hairtrigger.sandbox.host import Sandbox
+from hairtrigger.sandbox.protocol.poll import HttpRequest, HttpResponse, Outcome, Program
+from hairtrigger.sandbox.service.sandbox import Sandbox
 
 _SETTLING = 0.5  # seconds
 _AT_REST = 0.005

@@ -14,15 +14,15 @@ from bench.sandbox.cases import Case
 from bench.sandbox.ours import Internet, Ours
 from bench.sandbox.stages import REST, STAGES
 from bench.table import table
-from hairtrigger.sandbox.frames import Frame, Kind
-from hairtrigger.sandbox.live import Live
+from hairtrigger.sandbox.protocol.frames import Frame, Kind
+from hairtrigger.sandbox.service.live_poll import LivePoll
 
 POLLS = 500
 LARGE_POLLS = 20
 ROUNDS = 3
 WARM_UP = 5
 FUNCTIONS = 15
-_START = "hairtrigger.sandbox.spawn.PROGRAM"
+_START = "hairtrigger.sandbox.service.spawn.PROGRAM"
 _OTHER_START = """
 import sys
 sys.path[:] = sys.argv[3:]
@@ -126,12 +126,12 @@ def _per_poll(now: dict[str, int], before: dict[str, int], unit: int) -> dict[st
 def _told() -> Iterator[list[Any]]:
     """What the heads of DONE frames were."""
     heads: list[Any] = []
-    receive = Live.receive
+    receive = LivePoll.receive
 
-    def listen(live: Live, frame: Frame) -> None:
+    def listen(live: LivePoll, frame: Frame) -> None:
         if frame.kind is Kind.DONE:
             heads.append(frame.head)
         receive(live, frame)
 
-    with patch.object(Live, "receive", listen):
+    with patch.object(LivePoll, "receive", listen):
         yield heads

@@ -99,7 +99,7 @@ async def soak(ours: Ours, case: Case, polls: int, report: Callable[[str], None]
 
     begin = time.monotonic()
     sample(0)
-    with patch("hairtrigger.sandbox.process._POLLS", NEVER):
+    with patch("hairtrigger.sandbox.service.worker_process._POLLS", NEVER):
         for done in range(0, polls, every):
             numbers = iter(range(every))
             async with asyncio.TaskGroup() as group:

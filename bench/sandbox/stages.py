@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from hairtrigger.sandbox import worker
+from hairtrigger.sandbox.worker import main as worker
 
 REST = "the loop, and all else"
 STAGES = {

@@ -25,8 +25,8 @@ from hairtrigger.platform.postgres import embedded
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import TOLD, Wake
 from hairtrigger.providers import CATALOGUE
-from hairtrigger.sandbox.code import PollError, SyntaxProblem
-from hairtrigger.sandbox.host import Sandbox
+from hairtrigger.sandbox.protocol.poll import PollError, SyntaxProblem
+from hairtrigger.sandbox.service.sandbox import Sandbox
 from hairtrigger.services.accounts import Accounts
 from hairtrigger.services.catalogue import Catalogue, catalogue_of
 from hairtrigger.services.delivery.dispatcher import Dispatcher

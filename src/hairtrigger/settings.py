@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from hairtrigger.platform.http_server import Patience
 from hairtrigger.platform.parser_process import Limits as ParseLimits
-from hairtrigger.sandbox.code import MEBIBYTE, Limits
+from hairtrigger.sandbox.protocol.poll import MEBIBYTE, Limits
 
 Role = Literal["all", "api", "worker"]
 

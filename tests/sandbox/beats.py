@@ -48,5 +48,5 @@ class Beats:
 async def beats(monkeypatch: pytest.MonkeyPatch) -> Beats:
     """Workers that are begun from now on hear these."""
     made = Beats()
-    monkeypatch.setattr("hairtrigger.sandbox.process._beat", made.wait)
+    monkeypatch.setattr("hairtrigger.sandbox.service.worker_process._beat", made.wait)
     return made

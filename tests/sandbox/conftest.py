@@ -2,7 +2,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from hairtrigger.sandbox.host import Sandbox
+from hairtrigger.sandbox.service.sandbox import Sandbox
 from tests.sandbox.beats import beats
 
 __all__ = ["beats"]

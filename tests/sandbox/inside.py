@@ -14,7 +14,8 @@ _PREAMBLE = f"""
 import ctypes, encodings.idna, errno, json, mmap, os, platform, resource, signal, socket, sys, threading, time
 sys.path.insert(0, {str(_SOURCES)!r})
 from hairtrigger.sandbox import lockdown
-from hairtrigger.sandbox.lockdown import landlock, limits, namespaces, privileges, seccomp, self_test, syscalls, walls
+from hairtrigger.sandbox.lockdown import landlock, limits, namespaces, privileges, seccomp, self_test, syscalls
+from hairtrigger.sandbox.protocol import walls
 out = os.dup(1)
 libc = ctypes.CDLL(None, use_errno=True)
 libc.syscall.restype = ctypes.c_long

@@ -4,8 +4,8 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from hairtrigger.sandbox.code import Fetch, FetchFailed, HttpRequest, HttpResponse, Outcome, PollError, Program
-from hairtrigger.sandbox.host import Sandbox
+from hairtrigger.sandbox.protocol.poll import Fetch, FetchFailed, HttpRequest, HttpResponse, Outcome, PollError, Program
+from hairtrigger.sandbox.service.sandbox import Sandbox
 
 LAST_POLL = datetime(2026, 3, 1, 12, 30, 15, 250_000, UTC)
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hairtrigger.sandbox.code import PollErrorKind, Program
-from hairtrigger.sandbox.host import Sandbox
+from hairtrigger.sandbox.protocol.poll import PollErrorKind, Program
+from hairtrigger.sandbox.service.sandbox import Sandbox
 from tests.sandbox.programs import LAST_POLL, Internet, answer, failed
 from tests.support.contract_page import POLLING_CODE
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hairtrigger.api.v1.polling_code import declarations
-from hairtrigger.sandbox.host import Sandbox
+from hairtrigger.sandbox.service.sandbox import Sandbox
 from tests.sandbox.programs import returned
 from tests.support.contract_page import POLLING_CODE
 from tests.support.node import installed, run

@@ -9,7 +9,7 @@ import pytest
 import wasmtime
 from wasmtime import WasmtimeError
 
-from hairtrigger.sandbox.code import (
+from hairtrigger.sandbox.protocol.poll import (
     MEBIBYTE,
     FetchFailed,
     HttpRequest,
@@ -18,8 +18,8 @@ from hairtrigger.sandbox.code import (
     PollErrorKind,
     ResponseTooLarge,
 )
-from hairtrigger.sandbox.host import Sandbox
-from hairtrigger.sandbox.quickjs import configuration
+from hairtrigger.sandbox.service.sandbox import Sandbox
+from hairtrigger.sandbox.worker.quickjs import configuration
 from tests.sandbox.programs import Internet, answer, failed, nowhere, program, returned
 from tests.support.clock import pass_time
 from tests.support.waiting import until_true

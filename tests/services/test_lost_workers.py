@@ -11,7 +11,7 @@ from hairtrigger.domain.outcome import Code
 from hairtrigger.domain.rhythm import AFTER_A_LOSS
 from hairtrigger.platform.egress import Egress, EgressPolicy
 from hairtrigger.platform.vault import Vault
-from hairtrigger.sandbox.host import Sandbox
+from hairtrigger.sandbox.service.sandbox import Sandbox
 from hairtrigger.services.polling.user_triggers import UserTriggers
 from hairtrigger.services.setup.integrations import Integrations, TriggerDraft
 from hairtrigger.store.database import Store

@@ -9,13 +9,13 @@ VARIABLE = "TESTS_SPEED"
 SPEED = float(os.environ.get(VARIABLE, "1"))
 
 _FASTER = """
-from hairtrigger.sandbox.guest import Guest
+from hairtrigger.sandbox.worker.guest import Guest
 plain = Guest.__init__
 def scaled(self, machine, hooks, cpu, *rest):
     plain(self, machine, hooks, cpu * {speed}, *rest)
 Guest.__init__ = scaled
 """
-_FIRST = "from hairtrigger.sandbox import worker\n"
+_FIRST = "from hairtrigger.sandbox.worker import main as worker\n"
 
 
 def scaled(program: str, speed: float) -> str:

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatch
 from pathlib import Path
 
-from hairtrigger.sandbox.code import MEBIBYTE, Limits, PollError, Program
-from hairtrigger.sandbox.host import Sandbox
+from hairtrigger.sandbox.protocol.poll import MEBIBYTE, Limits, PollError, Program
+from hairtrigger.sandbox.service.sandbox import Sandbox
 from tests.wpt.server import ORIGIN, Server, substituted
 
 FOLDERS = (

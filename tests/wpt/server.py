@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlencode, urljoin, urlsplit
 
-from hairtrigger.sandbox.code import FetchFailed, HttpRequest, HttpResponse
+from hairtrigger.sandbox.protocol.poll import FetchFailed, HttpRequest, HttpResponse
 
 HOST = "web-platform.test"
 ORIGIN = f"https://{HOST}:8443"

@@ -17,8 +17,8 @@ from hairtrigger.domain.errors import Forbidden, Invalid, NotFound, NotReady, Ra
 from hairtrigger.domain.integration import AuthField, InputField
 from hairtrigger.platform.egress import Egress, EgressPolicy
 from hairtrigger.platform.vault import Vault
-from hairtrigger.sandbox.code import PollErrorKind
-from hairtrigger.sandbox.host import Sandbox
+from hairtrigger.sandbox.protocol.poll import PollErrorKind
+from hairtrigger.sandbox.service.sandbox import Sandbox
 from hairtrigger.services.polling.dry_run import DryRunRequest, DryRuns
 from hairtrigger.services.polling.user_triggers import UserTriggers
 from hairtrigger.services.setup.integrations import AuthDraft, Integrations, TriggerDraft
@@ -235,7 +235,7 @@ async def test_a_long_secret_and_very_many_texts_are_redacted_in_many_slices(
     world: World, dry_runs: DryRuns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The loop goes on after every piece: it turns so often, whatever the machine."""
-    monkeypatch.setattr("hairtrigger.sandbox.slices._SECONDS", 0)
+    monkeypatch.setattr("hairtrigger.sandbox.service.slices._SECONDS", 0)
     code = "return Array.from({length: 100}, (_, i) => ({i, texts: Array(900).fill(0).map((_, n) => 't' + i + n)}))"
     turns = 0
 

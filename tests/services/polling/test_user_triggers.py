@@ -14,7 +14,7 @@ from hairtrigger.domain.integration import AuthField, InputField
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.platform.egress import Egress, EgressPolicy
 from hairtrigger.platform.vault import Vault
-from hairtrigger.sandbox.host import Sandbox
+from hairtrigger.sandbox.service.sandbox import Sandbox
 from hairtrigger.services.polling.poller import Result
 from hairtrigger.services.polling.user_triggers import UserTriggers
 from hairtrigger.services.setup.integrations import AuthDraft, Integrations, TriggerDraft

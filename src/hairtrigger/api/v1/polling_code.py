@@ -12,7 +12,7 @@ from starlette.responses import Response
 from hairtrigger.api.v1.responses import problems
 from hairtrigger.api.v1.schemas import Body, Instant, Secret
 from hairtrigger.domain.slug import utf16_length
-from hairtrigger.sandbox import code as sandbox
+from hairtrigger.sandbox.protocol import poll as sandbox
 from hairtrigger.services.polling import dry_run
 from hairtrigger.services.polling.dry_run import DryRunRequest, DryRuns
 

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from hairtrigger.domain.outcome import Code, Failure, Kind
 from hairtrigger.domain.target import TargetConfig
-from hairtrigger.sandbox.code import PollErrorKind
+from hairtrigger.sandbox.protocol.poll import PollErrorKind
 from hairtrigger.services.explain import explainer
 from hairtrigger.services.explain.health import Health as Diagnosed
 from hairtrigger.services.polling.poller import Result

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
-from hairtrigger.sandbox.lockdown.walls import Walls
+from hairtrigger.sandbox.protocol.walls import Walls
 
 if sys.platform == "linux":
     from hairtrigger.sandbox.lockdown import landlock, limits, namespaces, privileges, seccomp, self_test

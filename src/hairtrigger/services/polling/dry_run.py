@@ -19,17 +19,9 @@ from hairtrigger.domain.event import bounded_key
 from hairtrigger.domain.instants import instant
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.egress import EgressFailed
-from hairtrigger.sandbox.code import (
-    FetchFailed,
-    HttpRequest,
-    HttpResponse,
-    Outcome,
-    PollError,
-    Program,
-    Usage,
-)
-from hairtrigger.sandbox.redaction import Redaction, decoded
-from hairtrigger.sandbox.slices import in_slices
+from hairtrigger.sandbox.protocol.poll import FetchFailed, HttpRequest, HttpResponse, Outcome, PollError, Program, Usage
+from hairtrigger.sandbox.service.redaction import Redaction, decoded
+from hairtrigger.sandbox.service.slices import in_slices
 from hairtrigger.services.polling.user_triggers import NO_CODE, UserTriggers, drafts_of, event_type, last_poll_of
 from hairtrigger.services.secrets import Secrets
 from hairtrigger.services.setup.integrations import config_model, inputs_of, passwords_of

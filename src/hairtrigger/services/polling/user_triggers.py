@@ -14,7 +14,7 @@ from hairtrigger.domain.instants import instant
 from hairtrigger.domain.slug import kebab
 from hairtrigger.kit.trigger import Page, Polling, PollingConfig, Provider, Question
 from hairtrigger.platform.egress import Egress, EgressFailed, Reason
-from hairtrigger.sandbox.code import (
+from hairtrigger.sandbox.protocol.poll import (
     FetchFailed,
     HttpRequest,
     HttpResponse,
@@ -23,8 +23,8 @@ from hairtrigger.sandbox.code import (
     ResponseTooLarge,
     place,
 )
-from hairtrigger.sandbox.host import Sandbox
-from hairtrigger.sandbox.slices import Work, in_slices
+from hairtrigger.sandbox.service.sandbox import Sandbox
+from hairtrigger.sandbox.service.slices import Work, in_slices
 from hairtrigger.services.catalogue import Owned
 from hairtrigger.services.setup.integrations import config_model, inputs_of, passwords_of
 from hairtrigger.store.setup import integrations

@@ -1,0 +1,391 @@
+"""Puts `***` where a secret stands in a text, also in the forms that code gives it on its way into a request.
+
+A secret is found as it is, inside JSON, percent-encoded, as `URL` writes it into each part of a URL, as in a form, and
+in Base64, also in the middle of something longer (`btoa("user:" + secret)`). One of up to three characters would be
+found in every other word, so it is hidden only where it stands alone, between characters that are no letters, digits or
+underscores: that is where headers, URLs and JSON have it. What else code makes of a secret (a hash, its letters
+backwards) is not recognised.
+
+Texts and secrets are a tenant's to choose, and the service has one event loop. So the work is linear in the text: where
+the beginning of no form stands, nothing is compared. What is compared is counted, and once there was too much of it for
+one poll, all of its further texts are hidden as a whole. All work can be done in slices (`slices`).
+"""
+
+import base64
+import codecs
+import heapq
+import json
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+from hairtrigger.sandbox.service.slices import Work, at_once
+
+MARK = "***"
+SHORT = 3  # characters
+MOST_COMPARED = 1_000_000  # by default
+_HEAD = 4  # characters of a form that are looked for
+_FEW = 64  # heads that are looked for one by one
+_WINDOW = 4096  # characters in which heads are looked for at once
+_PIECE = 8192  # characters that cost as much to compare as fewer do
+_TOGETHER = 8192  # characters of short texts that are looked at at once
+_CHUNK = 1024  # forms that are sorted at once
+_AT_ONCE = 64  # steps between two yields, where one step is short
+_MARGIN = 64  # UTF-16 units, far more than a head has
+
+_UNESCAPED = "-_.!~*'()"  # by encodeURIComponent, besides letters and digits
+_IN_URLS = _UNESCAPED + ";/?:@&=+$,#"  # by encodeURI
+_ALL = frozenset(range(0x21, 0x7F))
+# What the parts of a URL escape besides what is not printable, after
+# https://url.spec.whatwg.org/#percent-encoded-bytes.
+_PARTS = {
+    "fragment": '"<>`',
+    "query": '"#<>',
+    "special query": "\"#<>'",
+    "path": '"#<>?^`{}',
+    "userinfo": '"#<>?^`{}/:;=@[\\]|',
+}
+_TABLES = {
+    part: [chr(byte) if byte in _ALL - set(escaped.encode()) else f"%{byte:02X}" for byte in range(256)]
+    for part, escaped in _PARTS.items()
+}
+_WITHOUT_BREAKS = str.maketrans("", "", "\t\n\r")  # which URL takes out
+_BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=")
+
+Span = tuple[int, int]
+
+
+class Redaction:
+    """Hides the secrets of one poll. `most_compared` bounds what hostile secrets and texts together can cost."""
+
+    def __init__(self, secrets: Iterable[str], most_compared: int = MOST_COMPARED) -> None:
+        self._secrets = dict.fromkeys(secret for secret in secrets if secret)
+        self._left = most_compared
+        self._families: tuple[_Family, ...] | None = None
+
+    @property
+    def longest(self) -> int:
+        """So many UTF-16 units more than it shows it needs of a text that its maker cut."""
+        return _MARGIN if self._secrets else 0
+
+    def __call__(self, text: str, length: int) -> str:
+        return at_once(self.shown(text, length))
+
+    def whole(self, text: str) -> str:
+        return at_once(self.all_of(text))
+
+    def json(self, value: Any) -> Any:
+        return at_once(self.in_json(value))
+
+    def shown(self, text: str, length: int, *, cut: bool | None = None) -> Work[str]:
+        """The first `length` characters of `text`. A secret that a cut would halve vanishes as a whole.
+
+        The maker of the text may have cut it too, after `length + longest` UTF-16 units or later. That is assumed
+        of one that is so long, unless `cut` says it.
+        """
+        if cut is None:
+            cut = _units(text) >= length + self.longest
+        if cut:
+            text = text.removesuffix("\ufffd")  # half a surrogate pair, perhaps
+            length = min(length, max(0, len(text) - self.longest))
+        return (yield from self._hidden(text, length, cut=cut))
+
+    def all_of(self, text: str) -> Work[str]:
+        return (yield from self._hidden(text, len(text), cut=False))
+
+    def in_json(self, value: Any) -> Work[Any]:
+        """The value with every text in it redacted, keys too."""
+        texts = yield from _texts_in(value)
+        changed: dict[str, str] = {}
+        for together in _batches(texts):
+            if (yield from self._concerns("\n".join(together))):
+                for text in together:
+                    if (hidden := (yield from self.all_of(text))) != text:
+                        changed[text] = hidden
+            yield
+        return (yield from _replaced(value, changed)) if changed else value
+
+    def _hidden(self, text: str, length: int, *, cut: bool) -> Work[str]:
+        if not self._secrets:
+            return text[:length]
+        spans: list[Span] = []
+        for family in (yield from self._prepared()):
+            spans += yield from self._found(family, text, length, cut=cut)
+        if self._left < 0:
+            return MARK
+        parts: list[str] = []
+        end = 0
+        for number, (start, stop) in enumerate(_merged(sorted(spans))):
+            if start >= length:
+                break
+            parts += text[end:start], MARK
+            end = stop
+            if number % _AT_ONCE == 0:
+                yield
+        return "".join(parts) + text[end:length]
+
+    def _concerns(self, text: str) -> Work[bool]:
+        """Whether there may be something to hide."""
+        if not self._secrets:
+            return False
+        for family in (yield from self._prepared()):
+            for start in range(0, len(text), _WINDOW):
+                if family.begins_in(text, start, start + _WINDOW):
+                    return True
+                yield
+        return self._left < 0
+
+    def _found(self, family: "_Family", text: str, length: int, *, cut: bool) -> Work[list[Span]]:
+        spans: list[Span] = []
+        for window in range(0, length, _WINDOW):
+            begins = sorted(family.begins_in(text, window, min(length, window + _WINDOW)))
+            for number, start in enumerate(begins):
+                if self._left < 0:
+                    return spans
+                compared, span = family.at(text, start, cut=cut)
+                self._left -= compared
+                if span and spans and span[0] < spans[-1][1]:
+                    spans[-1] = spans[-1][0], max(spans[-1][1], span[1])
+                elif span:
+                    spans.append(span)
+                if number % _AT_ONCE == 0:
+                    yield
+            yield
+        return spans
+
+    def _prepared(self) -> Work[tuple["_Family", ...]]:
+        if self._families is None:
+            self._families = yield from _families(self._secrets)
+        return self._families
+
+
+class _Family:
+    """Forms that are looked for by as many first characters. Some are hidden only where they stand `alone`."""
+
+    def __init__(self, size: int, *, alone: bool) -> None:
+        self._size = size
+        self._alone = alone
+        self._heads: dict[str, list[str]] = {}
+        self._longer: dict[str, list[int]] = {}  # of each form the longest other that it begins with, or -1
+        self._cores: set[str] = set()  # of Base64
+        self._longest = 0
+
+    def add(self, form: str, *, core: bool) -> None:
+        self._heads.setdefault(form[: self._size], []).append(form)
+        self._longest = max(self._longest, len(form))
+        if core:
+            self._cores.add(form)
+
+    def ordered(self) -> Work[None]:
+        for head, forms in self._heads.items():
+            chunks = [sorted(forms[at : at + _CHUNK]) for at in range(0, len(forms), _CHUNK)]
+            ordered: list[str] = []
+            longer: list[int] = []
+            for form in chunks[0] if len(chunks) == 1 else heapq.merge(*chunks):
+                if ordered and form == ordered[-1]:
+                    continue
+                longer.append(_beginning(form, ordered, longer))
+                ordered.append(form)
+                if len(ordered) % _AT_ONCE == 0:
+                    yield
+            self._heads[head], self._longer[head] = ordered, longer
+            yield
+
+    def begins_in(self, text: str, start: int, stop: int) -> list[int]:
+        """Where, from `start` up to `stop`, a form may begin."""
+        size, heads = self._size, self._heads
+        stop = min(stop, len(text))
+        if len(heads) > _FEW:
+            return [at for at in range(start, stop) if text[at : at + size] in heads]
+        found = []
+        for head in heads:
+            at = text.find(head, start, stop + size - 1)
+            while at >= 0:
+                found.append(at)
+                at = text.find(head, at + 1, stop + size - 1)
+        return found
+
+    def at(self, text: str, start: int, *, cut: bool) -> tuple[int, Span | None]:
+        """How much was compared, and the longest form that begins there, or the beginning of one at a cut end."""
+        head = text[start : start + self._size]
+        forms, longer = self._heads[head], self._longer[head]
+        piece = text[start : start + self._longest]
+        each = 1 + len(piece) // _PIECE
+        compared = each
+        if cut and len(piece) == len(text) - start:
+            next_ = bisect_left(forms, piece)
+            if next_ < len(forms) and forms[next_].startswith(piece):
+                return compared, self._span(text, start, forms[next_], len(text))
+        at = bisect_right(forms, piece) - 1
+        while at >= 0:
+            form = forms[at]
+            compared += each
+            if piece.startswith(form):
+                return compared, self._span(text, start, form, start + len(form))
+            at = longer[at]
+        return compared, None
+
+    def _span(self, text: str, start: int, form: str, stop: int) -> Span | None:
+        if form in self._cores:  # the characters at both ends hold a part of the secret's bits
+            start -= start > 0 and text[start - 1] in _BASE64
+            stop += text[stop : stop + 1] in _BASE64 and stop < len(text)
+        if self._alone and _is_in_a_word(text, start, stop):
+            return None
+        return start, stop
+
+
+def _families(secrets: Iterable[str]) -> Work[tuple[_Family, ...]]:
+    found: dict[tuple[int, bool], _Family] = {}
+    for secret in secrets:
+        alone = len(secret) <= SHORT
+        forms = dict.fromkeys(_texts(secret), False) | dict.fromkeys(() if alone else _cores(secret), True)
+        for form, core in forms.items():
+            key = min(len(form), _HEAD), alone or len(form) <= SHORT
+            family = found.get(key)
+            if family is None:
+                family = found[key] = _Family(key[0], alone=key[1])
+            family.add(form, core=core)
+            yield
+    for family in found.values():
+        yield from family.ordered()
+    return tuple(found.values())
+
+
+def _beginning(form: str, ordered: list[str], longer: list[int]) -> int:
+    """The place of the longest one before it that it begins with, or -1. `longer` has that of each of those."""
+    before = len(ordered) - 1
+    while before >= 0 and not form.startswith(ordered[before]):
+        before = longer[before]
+    return before
+
+
+def _texts(secret: str) -> Iterator[str]:
+    yield secret
+    if not secret.isascii() or not secret.isalnum():
+        yield json.dumps(secret, ensure_ascii=False)[1:-1]
+        yield json.dumps(secret)[1:-1]
+        for encoded in _percent_encoded(secret):
+            yield encoded
+            yield _lower(encoded)
+    if (name := secret.lower()) != secret:  # in the name of a host
+        yield name
+
+
+def _percent_encoded(secret: str) -> Iterator[str]:
+    yield quote(secret, _UNESCAPED, errors="replace")
+    yield quote(secret, _IN_URLS, errors="replace")
+    yield quote(secret, "", errors="replace")
+    yield quote_plus(secret, "*", errors="replace").replace("~", "%7E")  # by URLSearchParams
+    yield quote_plus(secret, "*", errors="replace")
+    in_urls = secret.translate(_WITHOUT_BREAKS)
+    for text in (in_urls, in_urls.replace("\\", "/")):
+        data = text.encode("utf-8", "replace")
+        for table in _TABLES.values():
+            if form := "".join(map(table.__getitem__, data)):
+                yield form
+
+
+def _lower(encoded: str) -> str:
+    """With %2f instead of %2F."""
+    first, *rest = encoded.split("%")
+    return "%".join([first, *(part[:2].lower() + part[2:] for part in rest)])
+
+
+def _cores(secret: str) -> Iterator[str]:
+    """What Base64 makes of a secret alone, wherever it begins in a group of three bytes."""
+    raw = secret.encode("utf-8", "replace")
+    latin = [secret.encode("latin-1")] if not secret.isascii() and max(secret) <= "\xff" else []  # by btoa
+    for data in (raw, *latin):
+        for before in range(3):
+            encoded = base64.b64encode(b"\0" * before + data).decode()
+            first = -(-before * 8 // 6)
+            last = (before + len(data)) * 8 // 6
+            core = encoded[first:last]
+            yield core
+            yield core.replace("+", "-").replace("/", "_")
+            yield core.replace("+", "%2B").replace("/", "%2F")
+
+
+def _is_in_a_word(text: str, start: int, stop: int) -> bool:
+    around = text[start - 1 : start] + text[stop : stop + 1] if start else text[stop : stop + 1]
+    return any(one.isalnum() or one == "_" for one in around)
+
+
+def _merged(spans: Iterable[Span]) -> Iterator[Span]:
+    """Of sorted ones."""
+    start = stop = -1
+    for one, other in spans:
+        if one >= stop:
+            if stop > 0:
+                yield start, stop
+            start = one
+        stop = max(stop, other)
+    if stop > 0:
+        yield start, stop
+
+
+def _units(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+# JSON.
+
+
+def _texts_in(value: Any) -> Work[list[str]]:
+    """Each text once."""
+    found: dict[str, None] = {}
+    rest = [value]
+    steps = 0
+    while rest:
+        match rest.pop():
+            case str() as text:
+                found[text] = None
+            case list() as items:
+                rest += items
+            case dict() as members:
+                found.update(dict.fromkeys(map(str, members)))
+                rest += members.values()
+        steps += 1
+        if steps % _AT_ONCE == 0:
+            yield
+    return list(found)
+
+
+def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    batch: list[str] = []
+    size = 0
+    for text in texts:
+        batch.append(text)
+        size += len(text) + 1
+        if size >= _TOGETHER:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _replaced(value: Any, changed: dict[str, str]) -> Work[Any]:
+    yield
+    match value:
+        case str():
+            return changed.get(value, value)
+        case list():
+            items: list[Any] = []
+            for one in value:
+                item = yield from _replaced(one, changed)
+                items.append(item)
+            return items
+        case dict():
+            members = {}
+            for name, one in value.items():
+                members[changed.get(str(name), str(name))] = yield from _replaced(one, changed)
+            return members
+        case _:
+            return value
+
+
+def decoded(data: bytes, most: int) -> tuple[str, bool]:
+    """The text of no more than `most` of the bytes, and whether there are others. No character is halved."""
+    cut = len(data) > most
+    return codecs.getincrementaldecoder("utf-8")("replace").decode(data[:most], final=not cut), cut

@@ -1,0 +1,283 @@
+"""The sandbox for users' polling JavaScript."""
+
+import asyncio
+import hashlib
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Literal
+
+import structlog
+
+from hairtrigger.sandbox.protocol.frames import Kind
+from hairtrigger.sandbox.protocol.poll import (
+    DEFAULT_LIMITS,
+    Fetch,
+    FetchFailed,
+    HttpRequest,
+    HttpResponse,
+    Limits,
+    Outcome,
+    PollError,
+    PollErrorKind,
+    Program,
+    Recording,
+    SyntaxProblem,
+)
+from hairtrigger.sandbox.protocol.walls import UNLOCKED, Walls
+from hairtrigger.sandbox.service.live_poll import LOST, Ended, LivePoll, Tape, fixed
+from hairtrigger.sandbox.service.turns import Turns
+from hairtrigger.sandbox.service.worker_process import DONE_ITS_SHARE, NotStarted, WorkerProcess
+
+_log = structlog.get_logger(__name__)
+
+_SPARE = 1
+_RESTART_SECONDS = 1
+_ALONE_AT_A_TIME = 4  # polls whose worker died
+_REPEATABLE = ("GET", "HEAD")
+
+
+class Sandbox:
+    """Runs strangers' code in worker processes that can do nothing but ask for a fetch.
+
+    Every poll has an engine and a memory of its own, and one that breaks its limits ends alone. When a worker dies,
+    each of the polls in it may have been the cause. So each runs once more, alone in a worker of its own; the one
+    whose worker dies again fails with `worker_lost`, and no other notices. Like a poll that was cut off with the whole
+    service, a second run may send a request again, but not one that is neither GET nor HEAD and has been answered: the
+    second run gets that answer. A spare worker takes the dead one's place. The programs of one tenant run on one
+    worker, which changes only when that one is replaced.
+    """
+
+    def __init__(self, limits: Limits, compiled: bytes, *, unlocked: bool) -> None:
+        self._limits = limits
+        self._compiled = compiled
+        self._unlocked = unlocked
+        self._serving: dict[int, WorkerProcess] = {}  # by place
+        self._spares: asyncio.Queue[WorkerProcess] = asyncio.Queue()
+        self._arrival = asyncio.Event()
+        self._alone = Turns(_ALONE_AT_A_TIME)
+        self._apart: set[WorkerProcess] = set()  # each with one poll
+        self._walls: asyncio.Future[Walls] = asyncio.get_running_loop().create_future()
+
+    @staticmethod
+    async def compiled() -> bytes:
+        """The guest as machine code, which takes seconds to make: begin it before it is needed."""
+        async with WorkerProcess.started(DEFAULT_LIMITS, b"", unlocked=True) as compiler:
+            return compiler.compiled
+
+    @classmethod
+    @asynccontextmanager
+    async def start(
+        cls,
+        workers: int = 2,
+        limits: Limits = DEFAULT_LIMITS,
+        compiled: bytes | None = None,
+        *,
+        unlocked: bool = False,
+    ) -> AsyncIterator["Sandbox"]:
+        """Raises NotStarted, also where a worker could not be locked in and is not allowed to go `unlocked`."""
+        sandbox = cls(limits, await cls.compiled() if compiled is None else compiled, unlocked=unlocked)
+        failed = None
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(sandbox._make_workers(workers))]
+            tasks += [group.create_task(sandbox._keep(place)) for place in range(workers)]
+            try:
+                sandbox._tell(await sandbox._walls)
+                await sandbox._worker_for("")
+            except NotStarted as error:  # not in a group of errors
+                failed = error
+            else:
+                yield sandbox
+            for task in tasks:
+                task.cancel()
+        if failed:
+            raise failed
+
+    @property
+    def walls(self) -> Walls:
+        """Those around each worker."""
+        return self._walls.result()
+
+    @property
+    def workers(self) -> tuple[int, ...]:
+        """The processes that polls run in, without the spare one."""
+        return tuple(worker.pid for worker in self._living().values())
+
+    @property
+    def limits(self) -> Limits:
+        return self._limits
+
+    async def run(self, program: Program, fetch: Fetch, *, record: bool = False) -> Outcome:
+        """Raises PollError. What `fetch` raises besides FetchFailed is a fault of ours, and passes through.
+
+        With `record`, what is returned or raised has a recording.
+        """
+        return await self._poll(Kind.RUN, program, fetch, Tape(recorded=record))
+
+    async def replay(self, recording: Recording) -> Outcome:
+        """Returns or raises what the recorded poll did, without a network and without waiting."""
+        return await self._poll(
+            Kind.RUN, recording.program, _nothing, Tape(entries=recording.entries, heard=recording.heard)
+        )
+
+    async def check(self, code: str) -> None:
+        """Raises SyntaxProblem if the code cannot be compiled. Does not run it."""
+        program = Program(code, {}, {}, datetime.now(UTC))
+        try:
+            await self._poll(Kind.CHECK, program, _nothing, Tape())
+        except PollError as error:
+            if error.kind in (PollErrorKind.SANDBOX_FAULT, PollErrorKind.WORKER_LOST):
+                raise
+            raise SyntaxProblem(error.message, error.line, error.column) from None
+
+    async def _poll(self, kind: Literal[Kind.RUN, Kind.CHECK], program: Program, fetch: Fetch, tape: Tape) -> Outcome:
+        asked = _Asked(fetch)
+        async with self._turn(program.tenant) as worker:
+            program = fixed(program)  # both runs, if there are two, draw the same numbers and make the same requests
+            live, end = await self._ended(worker, kind, program, asked.fetch, tape)
+        if end == LOST:
+            asked.begin_again()
+            async with self._alone.turn(program.tenant), self._own_worker() as worker:
+                live, end = await self._ended(worker, kind, program, asked.fetch, tape)
+        return await live.outcome(end)
+
+    async def _ended(
+        self, worker: WorkerProcess, kind: Literal[Kind.RUN, Kind.CHECK], program: Program, fetch: Fetch, tape: Tape
+    ) -> tuple[LivePoll, Ended]:
+        with worker.poll(kind, program, fetch, tape) as live:
+            try:
+                async with asyncio.timeout(self._limits.wall.total_seconds()):
+                    return live, await live.ended()
+            except TimeoutError:
+                return live, live.gave_up(PollErrorKind.WALL_LIMIT)
+
+    @asynccontextmanager
+    async def _turn(self, tenant: str) -> AsyncIterator[WorkerProcess]:
+        while True:
+            worker = await self._worker_for(tenant)
+            async with worker.turn(tenant):
+                if not worker.over.is_set():
+                    yield worker
+                    return
+
+    async def _worker_for(self, tenant: str) -> WorkerProcess:
+        while not (living := self._living()):
+            self._arrival.clear()
+            await self._arrival.wait()
+        if not tenant:
+            return min(living.values(), key=lambda worker: worker.load)
+        return living[max(living, key=lambda place: _affinity(tenant, place))]
+
+    def _living(self) -> dict[int, WorkerProcess]:
+        return {place: worker for place, worker in self._serving.items() if not worker.over.is_set()}
+
+    # Workers.
+
+    async def _make_workers(self, places: int) -> None:
+        """One for every place and a spare one, which starts when the places are taken."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(places):
+                group.create_task(self._make_one_after_another(group))
+            while len(self._serving) < places:
+                self._arrival.clear()
+                await self._arrival.wait()
+            for _ in range(_SPARE):
+                group.create_task(self._make_one_after_another(group))
+
+    async def _make_one_after_another(self, group: asyncio.TaskGroup) -> None:
+        while True:
+            over = asyncio.Event()
+            group.create_task(self._life(over))
+            await over.wait()
+
+    async def _life(self, over: asyncio.Event) -> None:
+        """Of one worker. It may be over before it is at its end, while the last polls go on."""
+        try:
+            async with self._started() as worker:
+                worker.over = over
+                if not self._walls.done():
+                    self._walls.set_result(worker.walls)
+                self._spares.put_nowait(worker)
+                reason = await worker.serve()
+            level = _log.info if reason == DONE_ITS_SHARE else _log.error
+            level("a worker of the sandbox is replaced", reason=reason)
+        except NotStarted as error:
+            if not self._walls.done():
+                self._walls.set_exception(error)
+            _log.error("a worker of the sandbox did not start", reason=error.message)
+            await asyncio.sleep(_RESTART_SECONDS)
+            over.set()
+
+    @asynccontextmanager
+    async def _own_worker(self) -> AsyncIterator[WorkerProcess]:
+        """A worker that runs one poll, whose death says nothing of any other."""
+        async with AsyncExitStack() as stack:
+            worker = await self._started_at_last(stack)
+            serving = asyncio.create_task(worker.serve())
+            self._apart.add(worker)
+            try:
+                yield worker
+            finally:
+                self._apart.remove(worker)
+                serving.cancel()
+                await asyncio.wait([serving])
+
+    async def _started_at_last(self, stack: AsyncExitStack) -> WorkerProcess:
+        while True:
+            try:
+                return await stack.enter_async_context(self._started())
+            except NotStarted as error:
+                _log.error("a worker of the sandbox did not start", reason=error.message)
+                await asyncio.sleep(_RESTART_SECONDS)
+
+    def _started(self) -> AbstractAsyncContextManager[WorkerProcess]:
+        return WorkerProcess.started(self._limits, self._compiled, unlocked=self._unlocked)
+
+    async def _keep(self, place: int) -> None:
+        while True:
+            worker = await self._spares.get()
+            self._serving[place] = worker
+            self._arrival.set()
+            await worker.over.wait()
+            del self._serving[place]
+
+    def _tell(self, walls: Walls) -> None:
+        if walls.platform != "linux":
+            _log.warning(
+                "users' JavaScript is held by WebAssembly alone: there are no other walls here", on=walls.platform
+            )
+        elif walls.missing:
+            _log.warning("users' JavaScript is not locked in", missing=walls.missing, allowed_by=UNLOCKED)
+        else:
+            _log.info("users' JavaScript is locked in", **asdict(walls))
+
+
+class _Asked:
+    """A fetch that remembers what was answered to requests that may have changed something."""
+
+    def __init__(self, fetch: Fetch) -> None:
+        self._fetch = fetch
+        self._answered: defaultdict[HttpRequest, deque[HttpResponse]] = defaultdict(deque)
+        self._before: Mapping[HttpRequest, deque[HttpResponse]] = {}  # in the run before
+
+    async def fetch(self, request: HttpRequest) -> HttpResponse:
+        if request.method in _REPEATABLE:
+            return await self._fetch(request)
+        before = self._before.get(request)
+        response = before.popleft() if before else await self._fetch(request)
+        self._answered[request].append(response)
+        return response
+
+    def begin_again(self) -> None:
+        self._before, self._answered = self._answered, defaultdict(deque)
+
+
+def _affinity(tenant: str, place: int) -> bytes:
+    """The place with the highest is a tenant's: when one is gone, only its tenants move (rendezvous hashing)."""
+    return hashlib.blake2b(f"{place} {tenant}".encode(), digest_size=8).digest()
+
+
+async def _nothing(_request: HttpRequest) -> HttpResponse:
+    raise FetchFailed("Code that is only checked has no fetch.")

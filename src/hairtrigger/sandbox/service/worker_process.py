@@ -1,0 +1,272 @@
+"""A worker process as the service sees it."""
+
+import asyncio
+import mmap
+from asyncio import IncompleteReadError
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import asdict
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+from typing import Literal
+
+from hairtrigger.domain.errors import HairtriggerError
+from hairtrigger.sandbox.protocol.frames import HEADER, LARGEST, Frame, Header, Kind, Malformed
+from hairtrigger.sandbox.protocol.poll import MEBIBYTE, Fetch, Limits, Program
+from hairtrigger.sandbox.protocol.walls import Walls
+from hairtrigger.sandbox.service.live_poll import LivePoll, Tape
+from hairtrigger.sandbox.service.spawn import Spawned, spawned
+
+DONE_ITS_SHARE = "it has done its share"
+_START_SECONDS = 60
+
+_BEAT_SECONDS = 0.5
+_SILENT_SECONDS = 2  # beside the slice of a guest that may have to end first
+_SLICES = 4  # a slice takes longer than its CPU time on a busy machine
+_OWN_BYTES = 400 * MEBIBYTE
+_POLLS = 10_000  # then it has done its share
+_POLLS_AT_A_TIME = 200
+_POLLS_OF_A_TENANT = 50
+_FRAMES_AT_A_TIME = 64
+_FRAMES_TOO_MANY = 10_000  # of a poll that has been ended for sending too many
+
+
+class NotStarted(HairtriggerError):
+    """A worker of the JavaScript sandbox did not start."""
+
+
+class WorkerProcess:
+    """Runs polls until it has done its share or ends, whatever the cause. Its polls then end with `worker_lost`.
+
+    What a frame says is checked here once more, although the worker has checked what its guests say. A frame that
+    says nonsense about a poll, or is one too many of it, ends that poll alone. Only where the bytes are no frames, or
+    a frame is of no poll that there ever was, is the worker itself broken.
+    """
+
+    def __init__(self, spawned: Spawned, limits: Limits) -> None:
+        self._spawned = spawned
+        self._process = spawned.process
+        self._reader = spawned.reader
+        self._writer = spawned.writer
+        self._writing = asyncio.Lock()
+        self._progress = spawned.progress
+        self._limits = limits
+        self._largest = LARGEST
+        self._numbers = count(1)
+        self._polls: dict[int, LivePoll] = {}
+        self._frames_left: dict[int, int] = {}  # of the polls that it may still say something about
+        self._cancelled: set[int] = set()  # of those, whose CANCEL is not answered yet
+        self._pinged = False
+        self._heard = False
+        self._reason = "it ended"
+        self._turns = asyncio.Semaphore(_POLLS_AT_A_TIME)
+        self._turns_of_tenants: defaultdict[str, asyncio.Semaphore] = defaultdict(
+            lambda: asyncio.Semaphore(_POLLS_OF_A_TENANT)
+        )
+        self.compiled = b""
+        self.walls = Walls()
+        self.over = asyncio.Event()  # it takes no more polls
+
+    @classmethod
+    @asynccontextmanager
+    async def started(cls, limits: Limits, compiled: bytes, *, unlocked: bool) -> AsyncIterator["WorkerProcess"]:
+        """One that runs what another one's `compiled` was, or one that only compiles: `compiled` is empty then."""
+        async with spawned() as process:
+            worker = cls(process, limits)
+            try:
+                await worker._begin(compiled, unlocked=unlocked)
+                yield worker
+            finally:
+                worker.over.set()
+
+    async def _begin(self, compiled: bytes, *, unlocked: bool) -> None:
+        limits = {name: _plain(value) for name, value in asdict(self._limits).items()}
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                await self._send(Frame(Kind.HELLO, head={"limits": limits, "unlocked": unlocked}, body=compiled))
+                header, payload = await self._received()
+                await self._take_ready(header.frame(payload))
+        except (TimeoutError, IncompleteReadError, ConnectionError, Malformed, TypeError) as error:
+            reason = await self._spawned.complaint() or repr(error)
+            raise NotStarted(f"A worker of the JavaScript sandbox did not start: {reason}") from error
+
+    async def _take_ready(self, frame: Frame) -> None:
+        match frame:
+            case Frame(Kind.READY, head=dict() as walls):
+                self.walls = Walls.of(walls)
+                self._largest = 8 * max(self._limits.request_bytes, self._limits.result_bytes) + MEBIBYTE
+            case Frame(Kind.READY, head=None, body=compiled):
+                self.compiled = compiled
+            case Frame(Kind.REFUSED, head=str(reason)):
+                raise NotStarted(f"The JavaScript sandbox is not safe here: {reason}")
+            case _:
+                raise Malformed(f"it began with {frame.kind.name}")
+
+    async def serve(self) -> str:
+        """Take what the worker sends until its end, and return what that was."""
+        watch = asyncio.create_task(self._watch())
+        try:
+            while True:
+                for _ in range(_FRAMES_AT_A_TIME):
+                    self._take(*await self._received())
+                await asyncio.sleep(0)  # what comes fast does not hold up everything else
+        except (IncompleteReadError, ConnectionError):
+            return self._reason
+        except Malformed as error:
+            return f"it sent what no worker sends: {error!r:.200}"
+        finally:
+            watch.cancel()
+            self._lose()
+
+    def _take(self, header: Header, payload: bytes) -> None:
+        self._heard = True
+        kind, number = header.kind, header.poll
+        if kind is Kind.PONG and self._pinged:
+            self._pinged = False
+            return
+        if number not in self._frames_left:
+            raise Malformed(f"{kind.name} of no poll")
+        self._frames_left[number] -= 1
+        if self._frames_left[number] < -_FRAMES_TOO_MANY:
+            raise Malformed("a poll that goes on although it was ended")
+        if kind is Kind.GONE:
+            self._forget(number)
+        elif live := self._polls.get(number):
+            self._tell(live, header, payload)
+
+    def _forget(self, number: int) -> None:
+        if number not in self._cancelled:
+            raise Malformed("an answer to no CANCEL")
+        self._cancelled.remove(number)
+        del self._frames_left[number]
+
+    def _tell(self, live: LivePoll, header: Header, payload: bytes) -> None:
+        try:
+            if self._frames_left[header.poll] < 0:
+                raise Malformed("more frames than a poll may send")
+            live.receive(header.frame(payload))
+        except (ArithmeticError, LookupError, Malformed, RecursionError, TypeError, ValueError) as error:
+            live.break_off(f"{error!r:.200}")
+            return
+        if header.kind in (Kind.DONE, Kind.FAILED):
+            del self._frames_left[header.poll]  # it says no more
+
+    def _lose(self) -> None:
+        self.over.set()
+        self._spawned.kill()
+        for live in self._polls.values():
+            live.lost()
+
+    # Whether it lives.
+
+    async def _watch(self) -> None:
+        """Beats are counted, not seconds: a service that was itself held up blames no worker."""
+        slice_ = self._limits.cpu.total_seconds() * _SLICES
+        silence, longest = ((seconds + slice_) / _BEAT_SECONDS for seconds in (_SILENT_SECONDS, self._wall))
+        silent = unanswered = 0
+        seen = self._progress.read()
+        while True:
+            await _beat()
+            if (own := self._own_bytes()) > _OWN_BYTES:
+                self._end(f"it holds {own // MEBIBYTE} MB of memory")
+            now = self._progress.read()
+            silent = 0 if self._heard or now != seen else silent + 1
+            self._heard, seen = False, now
+            if not self._pinged:
+                unanswered = 0
+                self._pinged = True
+                self._write(Frame(Kind.PING))
+            else:
+                unanswered += 1
+            if silent > silence or unanswered > longest:
+                self._end("it does not answer")
+
+    @property
+    def _wall(self) -> float:
+        return self._limits.wall.total_seconds()
+
+    def _own_bytes(self) -> int:
+        """Resident memory but for the image, whose pages count in each of the memories that share them. 0 where the
+        kernel does not tell."""
+        try:
+            _, resident, shared, *_ = Path(f"/proc/{self._process.pid}/statm").read_text().split()
+        except (OSError, ValueError):
+            return 0
+        return (int(resident) - int(shared)) * mmap.PAGESIZE
+
+    def _end(self, reason: str) -> None:
+        self._reason = reason
+        self.over.set()
+        self._spawned.kill()
+
+    # Polls.
+
+    @property
+    def load(self) -> int:
+        return len(self._polls)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @asynccontextmanager
+    async def turn(self, tenant: str) -> AsyncIterator[None]:
+        """One of the polls that a worker takes at a time, few enough of them one tenant's."""
+        async with AsyncExitStack() as stack:
+            if tenant:
+                await stack.enter_async_context(self._turns_of_tenants[tenant])
+            await stack.enter_async_context(self._turns)
+            await self._room()
+            yield
+
+    @contextmanager
+    def poll(
+        self, kind: Literal[Kind.RUN, Kind.CHECK], program: Program, fetch: Fetch, tape: Tape
+    ) -> Iterator[LivePoll]:
+        number = next(self._numbers)
+        live = self._polls[number] = LivePoll(number, program, fetch, self._limits, self._send, tape)
+        self._frames_left[number] = self._limits.console_lines + 2 * self._limits.fetches + 100 + tape.most
+        for frame in live.opening(kind):
+            self._write(frame)
+        if number == _POLLS:
+            self.over.set()
+        try:
+            yield live
+        finally:
+            del self._polls[number]
+            if number in self._frames_left:
+                self._cancelled.add(number)
+                self._write(Frame(Kind.CANCEL, number))
+            if self.over.is_set() and not self._polls:
+                self._reason = DONE_ITS_SHARE
+                self._writer.close()
+
+    # Frames.
+
+    async def _send(self, frame: Frame) -> None:
+        """Waits its turn while the worker does not read."""
+        async with self._writing:
+            await self._room()
+            self._write(frame)
+
+    async def _room(self) -> None:
+        with suppress(ConnectionError):
+            await self._writer.drain()
+
+    def _write(self, frame: Frame) -> None:
+        if not self._writer.is_closing():
+            self._writer.write(frame.packed())
+
+    async def _received(self) -> tuple[Header, bytes]:
+        header = Header.parsed(await self._reader.readexactly(HEADER.size), self._largest)
+        return header, await self._reader.readexactly(header.length)
+
+
+async def _beat() -> None:
+    await asyncio.sleep(_BEAT_SECONDS)
+
+
+def _plain(value: timedelta | int) -> float | int:
+    return value.total_seconds() if isinstance(value, timedelta) else value

@@ -1,0 +1,55 @@
+"""The environment that polling code finds: its JavaScript, and what the host answers it at once."""
+
+import json
+from importlib import resources
+
+from hairtrigger.sandbox.worker.natives import Hook, Value, native_hooks, single_byte_tables
+
+__all__ = ["ENTRIES", "HOOKS", "PRELUDE", "Hook", "Value", "native_hooks", "prelude"]
+
+PRELUDE = (  # in this order
+    "basics",
+    "events",
+    "abort",
+    "timers",
+    "text",
+    "crypto",
+    "streams",
+    "compression",
+    "url",
+    "form",
+    "fetch",
+    "clone",
+    "console",
+    "globals",
+    "entries",
+)
+HOOKS = (
+    "abort",
+    "decode",
+    "decodeSingleByte",
+    "done",
+    "encode",
+    "endCoder",
+    "fail",
+    "fetchFromHost",
+    "hash",
+    "hmac",
+    "log",
+    "moreOfCoder",
+    "openCoder",
+    "parseJson",
+    "random",
+    "toAscii",
+    "wake",
+    "writeCoder",
+)
+ENTRIES = ("start", "check", "respond", "runTimers")
+
+
+def prelude() -> str:
+    """A function of the hooks that defines the environment and returns the entries."""
+    folder = resources.files("hairtrigger.sandbox") / "prelude"
+    parts = [(folder / f"{name}.js").read_text("utf-8") for name in PRELUDE]
+    tables = f"const SINGLE_BYTE = {json.dumps(single_byte_tables())};\n"
+    return f'(function ({", ".join(HOOKS)}) {{ "use strict";\n{tables}{"".join(parts)}}})'

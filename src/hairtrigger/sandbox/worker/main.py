@@ -1,0 +1,393 @@
+"""The process that runs polling code: one socket to the service, an empty environment, no file opened or written.
+
+One blocking loop: polls take turns, and a poll that waits for a fetch or a timer holds up no other. The first wall is
+the guest's memory and its hooks; `lockdown` is the second, around the process.
+
+Every value that a hook gets is a stranger's, whatever the prelude promises: code may have got around the prelude. A
+value of the wrong kind, and a flood of right ones, end the poll and nothing else.
+"""
+
+import gc
+import hashlib
+import json
+import math
+import select
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import timedelta
+from itertools import chain, islice
+from time import monotonic
+from typing import Any
+
+from hairtrigger.sandbox.lockdown import enclose, seal
+from hairtrigger.sandbox.protocol import failures
+from hairtrigger.sandbox.protocol.frames import Frame, Incoming, Kind
+from hairtrigger.sandbox.protocol.poll import DEFAULT_LIMITS, HEAD_BYTES, MOST_ENTRIES, Limits, PollErrorKind
+from hairtrigger.sandbox.protocol.progress import ProgressMemory
+from hairtrigger.sandbox.protocol.walls import UNLOCKED
+from hairtrigger.sandbox.worker.environment import Hook, native_hooks
+from hairtrigger.sandbox.worker.guest import Guest, Machine, Stopped
+from hairtrigger.sandbox.worker.natives import random_length
+
+_BLINK = timedelta(milliseconds=1)
+_LATEST = 2**53  # milliseconds: no number of JavaScript's is exact beyond
+_SLEEP_SECONDS = 60  # at most, however late the next timer is due
+_NAME_CHARS = 200  # of what is thrown; the service cuts the rest
+_STACK_CHARS = 16 * 1024
+_SAID_BY_CODE = ("js_error", "syntax_error", "not_an_array", "too_many_results")
+_ENDLESS = {"code": "for (;;);", "inputs": {}, "secrets": {}, "lastPollTime": "", "limits": {}}
+
+
+class Ended(Exception):
+    """The poll told its end. Whatever else it has begun does not go on."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """What a poll's chance and time come from."""
+
+    seed: bytes = bytes(16)
+    start: int = 0  # in milliseconds since 1970
+    recorded: bool = False
+    replayed: bool = False  # it waits for nothing: the service says when what happens
+    line: int = 4096  # characters of a line of its console, and of an error's message
+
+
+class Poll:
+    """A poll with the hooks that its guest calls.
+
+    Its clock stands still while code runs. It shows when that began: when the poll was to start, when the answer to
+    a fetch came, or when a timer was due, however late it is.
+    """
+
+    def __init__(
+        self, number: int, machine: Machine, limits: Limits, send: Callable[[Frame], None], course: Course | None = None
+    ) -> None:
+        self._number = number
+        self._limits = limits
+        self._send = send
+        self._course = course or Course()
+        self._began = monotonic()
+        self._drawn = 0  # times
+        self._fetched = 0
+        self._last_fetch = 0  # its number, which the prelude counts
+        self._logged = 0  # lines
+        self._gone_on = 0  # times, as far as they are told for a recording
+        self._waiting: set[str] = set()  # fetches
+        self._due: int | None = None  # the next timer
+        self.end: Frame | None = None
+        hooks: dict[str, Hook] = native_hooks() | {
+            "abort": self._abort,
+            "done": self._done,
+            "fail": self._fail,
+            "fetchFromHost": self._fetch,
+            "log": self._log,
+            "random": self._random,
+            "wake": self._wake,
+        }
+        # Of the same seed as the rest, but nothing that Math.random shows tells what crypto will.
+        numbers = int.from_bytes(hashlib.shake_256(b"Math.random" + self._course.seed).digest(8)) or 1
+        self._guest = Guest(machine, hooks, limits.cpu.total_seconds(), numbers)
+        self._guest.clock = self._course.start
+
+    @property
+    def wake_at(self) -> float | None:
+        """On the monotonic clock."""
+        if self._due is None or self._course.replayed:
+            return None
+        return self._began + (self._due - self._course.start) / 1000
+
+    def enter(self, entry: str, *arguments: str | bytes) -> None:
+        try:
+            self._guest.enter(entry, *arguments)
+        except Ended:
+            pass
+        except Stopped as stopped:
+            self._failed(stopped.kind, stopped.name, stopped.message)
+        except MemoryError:  # of this process: no poll's fault, and no poll can go on
+            raise
+        except Exception:  # noqa: BLE001 whatever it is, this guest caused it, and only this guest ends
+            self._failed(PollErrorKind.JS_ERROR, "Error", "The code broke what the sandbox needs.")
+        if self.end is None and not self._waiting and self._due is None:
+            self._failed(PollErrorKind.NEVER_SETTLES)
+        self._tell_end()
+
+    def respond(self, fetch: str, answer: str, body: bytes) -> None:
+        if fetch in self._waiting:
+            self._respond(self._course.start + int((monotonic() - self._began) * 1000), fetch, answer, body)
+
+    def run_timers(self) -> None:
+        assert self._due is not None
+        self._run_timers(self._due)
+
+    def replay(self, head: Any, body: bytes) -> None:
+        match head:
+            case {"at": int(at), "fetch": None} if self._due is not None:
+                self._run_timers(at)
+            case {"at": int(at), "fetch": str(fetch), "answer": str(answer)} if fetch in self._waiting:
+                self._respond(at, fetch, answer, body)
+            case None:
+                self._give_up(PollErrorKind.WALL_LIMIT)
+            case _:
+                self._give_up(PollErrorKind.SANDBOX_FAULT, "The recording is not one of this code.")
+
+    def _respond(self, at: int, fetch: str, answer: str, body: bytes) -> None:
+        self._waiting.remove(fetch)
+        self._at(at, fetch)
+        self.enter("respond", fetch, answer, body)
+
+    def _run_timers(self, at: int) -> None:
+        self._due = None
+        self._at(at, None)
+        self.enter("runTimers")
+
+    def _at(self, at: int, fetch: str | None) -> None:
+        self._guest.clock = max(self._guest.clock, at)
+        self._gone_on += 1
+        if self._course.recorded and self._gone_on <= MOST_ENTRIES:
+            self._send(Frame(Kind.ENTERED, self._number, {"at": self._guest.clock, "fetch": fetch}))
+
+    def _give_up(self, kind: PollErrorKind, message: str = "") -> None:
+        self._failed(kind, message=message)
+        self._tell_end()
+
+    def _tell_end(self) -> None:
+        if self.end is not None:
+            self.end.head.update(cpu=self._guest.cpu, memory=self._guest.memory)
+            self._send(self.end)
+            self.close()
+
+    def close(self) -> None:
+        self._guest.close()
+
+    def _failed(self, kind: PollErrorKind | str, name: str = "", message: str = "", stack: str = "") -> None:
+        self.end = Frame(Kind.FAILED, self._number, {"kind": kind, "name": name, "message": message, "stack": stack})
+
+    # The hooks. What they raise ends the guest.
+
+    def _done(self, result: str) -> None:
+        body = result.encode()
+        if len(body) > self._limits.result_bytes:
+            self._failed(PollErrorKind.RESULT_TOO_LARGE)
+        else:
+            self._judge(body)
+        raise Ended
+
+    def _judge(self, body: bytes) -> None:
+        """Accept a result that the service can read in little time, whatever it is made of."""
+        marks = body.count(b",") + body.count(b"[") + body.count(b"{")  # no fewer than values, but for the first
+        if marks < self._limits.result_values and rb"\ud" not in body:
+            self.end = Frame(Kind.DONE, self._number, {}, body)
+            return
+        try:
+            value = json.loads(body)
+            clean = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")  # no half of a surrogate pair
+        except RecursionError:
+            self._failed(PollErrorKind.RESULT_TOO_DEEP)
+            return
+        if _has_more_than(self._limits.result_values, value):
+            self._failed(PollErrorKind.TOO_MANY_VALUES)
+        else:
+            self.end = Frame(Kind.DONE, self._number, {}, clean)
+
+    def _fail(self, kind: str, name: str, message: str, stack: str) -> None:
+        if message == "null" and self._guest.is_full:  # what the engine throws when it has no memory for an error
+            kind = PollErrorKind.MEMORY_LIMIT
+        elif kind not in _SAID_BY_CODE:
+            raise ValueError(kind)
+        self._failed(kind, _text(name)[:_NAME_CHARS], _text(message)[: self._course.line], _text(stack)[:_STACK_CHARS])
+        raise Ended
+
+    def _fetch(self, fetch: str, request: str, body: str | bytes | None = None) -> str | None:
+        """Return why the fetch is not made, if it is not."""
+        self._fetched += 1
+        if self._fetched > 2 * self._limits.fetches:  # it goes on although it was told
+            raise Stopped(PollErrorKind.TOO_MANY_FETCHES)
+        self._last_fetch = _next_number(fetch, after=self._last_fetch)
+        content = body.encode() if isinstance(body, str) else body or b""
+        size = len(request.encode())
+        if size + len(content) > self._limits.request_bytes:
+            return failures.refusal(PollErrorKind.REQUEST_TOO_LARGE, self._limits)
+        if size > HEAD_BYTES:
+            return failures.HEAD_TOO_LARGE
+        if self._fetched > self._limits.fetches:
+            return failures.refusal(PollErrorKind.TOO_MANY_FETCHES, self._limits)
+        self._waiting.add(fetch)
+        head = {"fetch": fetch, "request": request, "has_body": body is not None}
+        self._send(Frame(Kind.FETCH, self._number, head, content))
+        return None
+
+    def _abort(self, fetch: str) -> None:
+        if fetch in self._waiting:
+            self._waiting.remove(fetch)
+            self._send(Frame(Kind.ABORT, self._number, {"fetch": fetch}))
+
+    def _log(self, line: str) -> None:
+        self._logged += 1
+        if self._logged <= self._limits.console_lines + 1:  # the last one tells that there were more
+            self._send(Frame(Kind.LOG, self._number, line[: self._course.line]))
+
+    def _wake(self, milliseconds: str) -> None:
+        if not milliseconds:
+            self._due = None
+            return
+        after = float(milliseconds)
+        if not 0 <= after <= _LATEST:
+            raise ValueError(milliseconds)
+        self._due = self._guest.clock + math.ceil(after)
+
+    def _random(self, length: str) -> bytes:
+        self._drawn += 1
+        return hashlib.shake_256(self._course.seed + self._drawn.to_bytes(8)).digest(random_length(length))
+
+
+class Worker:
+    def __init__(self, connection: socket.socket, progress: ProgressMemory) -> None:
+        self._connection = connection
+        self._incoming = Incoming(connection)
+        self._progress = progress
+        self._polls: dict[int, Poll] = {}
+        self._timers: dict[int, float] = {}  # when polls are to go on by themselves, on the monotonic clock
+
+    def serve(self) -> None:
+        hello = self._incoming.take()
+        if hello is None:
+            return
+        self._limits = _limits(hello.head["limits"])
+        if not hello.body:  # it is to compile the guest, and runs nothing
+            self._send(Frame(Kind.READY, body=Machine(b"", self._limits.memory_bytes).serialized()))
+        elif self._locked_in(hello.body, unlocked=hello.head["unlocked"]):
+            self._serve_polls()
+
+    def _locked_in(self, compiled: bytes, *, unlocked: bool) -> bool:
+        """Whether it is, or need not be."""
+        walls = enclose([self._connection.fileno()])
+        self._machine = Machine(compiled, self._limits.memory_bytes)
+        self._warm_up()
+        walls = seal(walls)
+        self._end_code()
+        if walls.missing and not unlocked:
+            self._send(Frame(Kind.REFUSED, head=f"This machine lacks {walls.missing}. {UNLOCKED} goes on without."))
+            return False
+        self._send(Frame(Kind.READY, head=asdict(walls)))
+        return True
+
+    def _warm_up(self) -> None:
+        """Loads what the first poll would load, while that is allowed."""
+        Poll(0, self._machine, self._limits, lambda _: None).enter("check", '"return []"')
+        gc.collect()
+        gc.freeze()  # what is there by now stays, and need not be looked at again
+
+    def _end_code(self) -> None:
+        """Sees that endless code comes to an end here: otherwise this process has ended before, or never gets ready."""
+        limits = replace(self._limits, cpu=_BLINK)
+        Poll(0, self._machine, limits, lambda _: None).enter("start", json.dumps(_ENDLESS))
+
+    def _serve_polls(self) -> None:
+        while True:
+            self._run_timers()
+            if self._timers and not self._incoming.waits:
+                readable, _, _ = select.select([self._connection], [], [], self._until_next_timer())
+                if not readable:
+                    continue
+            frame = self._incoming.take()
+            if frame is None:
+                return
+            self._handle(frame)
+
+    def _handle(self, frame: Frame) -> None:
+        if frame.kind is Kind.PING:
+            self._send(Frame(Kind.PONG))
+            return
+        with self._progress.entering(frame.poll):
+            self._hand_over(frame)
+        self._entered(frame.poll)
+
+    def _hand_over(self, frame: Frame) -> None:
+        poll = self._polls.get(frame.poll)
+        match frame.kind:
+            case Kind.RUN:
+                self._begin(frame, "start")
+            case Kind.CHECK:
+                self._begin(frame, "check")
+            case Kind.RESPONSE if poll:
+                poll.respond(frame.head["fetch"], frame.head["answer"], frame.body)
+            case Kind.REPLAY if poll:
+                poll.replay(frame.head, frame.body)
+            case Kind.CANCEL:
+                if poll:
+                    self._polls.pop(frame.poll).close()
+                self._send(Frame(Kind.GONE, frame.poll))
+
+    def _begin(self, frame: Frame, entry: str) -> None:
+        """Start a poll. Raises WasmtimeError where there is no memory for one more: that is the fault of no poll, so
+        this process ends, and all its polls run elsewhere."""
+        course = Course(**frame.head | {"seed": bytes.fromhex(frame.head["seed"])})
+        poll = Poll(frame.poll, self._machine, self._limits, self._send, course)
+        self._polls[frame.poll] = poll
+        poll.enter(entry, frame.body.decode())
+
+    def _run_timers(self) -> None:
+        if not self._timers:
+            return
+        now = monotonic()
+        for number in [number for number, at in self._timers.items() if at <= now]:
+            with self._progress.entering(number):
+                self._polls[number].run_timers()
+            self._entered(number)
+
+    def _until_next_timer(self) -> float:
+        return min(max(0.0, min(self._timers.values()) - monotonic()), _SLEEP_SECONDS)
+
+    def _entered(self, number: int) -> None:
+        """What there is to remember of a poll that has run."""
+        poll = self._polls.get(number)
+        if poll and poll.end is not None:
+            del self._polls[number]
+            poll = None
+        if poll and poll.wake_at is not None:
+            self._timers[number] = poll.wake_at
+        else:
+            self._timers.pop(number, None)
+
+    def _send(self, frame: Frame) -> None:
+        self._connection.sendall(frame.packed())
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _next_number(text: str, *, after: int) -> int:
+    """Return the number of a fetch, which is new. Raises ValueError."""
+    number = int(text)
+    if text != str(number) or not after < number <= _LATEST:
+        raise ValueError(text)
+    return number
+
+
+def _has_more_than(most: int, value: Any) -> bool:
+    """Tell whether there are more values in it, itself included."""
+    level, seen = [value], 0
+    while level and seen <= most:
+        seen += len(level)
+        inside = (one.values() if isinstance(one, dict) else one for one in level if isinstance(one, list | dict))
+        level = list(islice(chain.from_iterable(inside), most + 1))
+    return seen > most
+
+
+def _limits(head: dict[str, Any]) -> Limits:
+    """Times come in seconds."""
+    times = {field.name for field in fields(Limits) if isinstance(getattr(DEFAULT_LIMITS, field.name), timedelta)}
+    values: dict[str, Any] = {name: timedelta(seconds=head[name]) for name in times}
+    return Limits(**head | values)
+
+
+def main(descriptor: int, progress: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which then closes the socket
+    with socket.socket(fileno=descriptor) as connection:
+        Worker(connection, ProgressMemory(progress)).serve()
