@@ -9,9 +9,9 @@ from datetime import timedelta
 from starlette.routing import Router
 
 from hairtrigger.api.app import service_app, worker_app
-from hairtrigger.api.integrations.app import integrations_app
-from hairtrigger.api.projects.app import Services as ProjectServices
-from hairtrigger.api.projects.app import projects_app
+from hairtrigger.api.odeus.app import odeus_app
+from hairtrigger.api.stackai.app import Services as StackAiServices
+from hairtrigger.api.stackai.app import stackai_app
 from hairtrigger.api.v1.app import Services as OwnServices
 from hairtrigger.api.v1.app import v1_app
 from hairtrigger.api.webhooks import WebhookEndpoint
@@ -293,14 +293,14 @@ def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tupl
                 dry_runs=DryRuns(store, clock, parts.secrets, parts.user_triggers, settings.concurrent_dry_runs),
             )
         ),
-        integrations=integrations_app(
+        integrations=odeus_app(
             Integrations(store, clock, parts.vault, _syntax_of(resources.sandbox)),
             parts.accounts,
             requests_per_minute=settings.integration_requests_per_minute,
             block_browsers=settings.refuse_browsers,
         ),
-        projects=projects_app(
-            ProjectServices(
+        projects=stackai_app(
+            StackAiServices(
                 accounts=parts.accounts,
                 store=store,
                 catalogue=parts.catalogue,

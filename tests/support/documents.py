@@ -6,9 +6,9 @@ from typing import Any, cast
 
 from fastapi import FastAPI
 
-from hairtrigger.api.integrations.app import integrations_app
-from hairtrigger.api.projects.app import Services as ProjectServices
-from hairtrigger.api.projects.app import projects_app
+from hairtrigger.api.odeus.app import odeus_app
+from hairtrigger.api.stackai.app import Services as ProjectServices
+from hairtrigger.api.stackai.app import stackai_app
 from hairtrigger.api.v1.app import Services as OwnServices
 from hairtrigger.api.v1.app import v1_app
 from hairtrigger.domain.outcome import FAILURE, MEANING, STANDING
@@ -19,11 +19,11 @@ _NONE = cast("Any", None)  # describing an API asks nothing of its services
 
 def projects_document() -> str:
     services = ProjectServices(*(_NONE for _ in ProjectServices.__dataclass_fields__))
-    return _openapi(projects_app(services, "http://hairtrigger.test", 1))
+    return _openapi(stackai_app(services, "http://hairtrigger.test", 1))
 
 
 def integrations_document() -> str:
-    return _openapi(integrations_app(_NONE, _NONE))
+    return _openapi(odeus_app(_NONE, _NONE))
 
 
 def own_document() -> str:

@@ -11,7 +11,7 @@ from hairtrigger.api.auth import Authenticator, authenticated_route, oauth2
 from hairtrigger.api.v1 import (
     accounts,
     connections,
-    explaining,
+    explanations,
     history,
     pauses,
     polling_code,
@@ -96,7 +96,7 @@ def v1_app(services: Services) -> FastAPI:
             services.watchdog,
             Authenticated,
         ),
-        explaining.router(routes("explaining"), services.watchdog, services.explainer, Authenticated),
+        explanations.router(routes("explaining"), services.watchdog, services.explainer, Authenticated),
         history.router(routes("history"), services.history, Authenticated),
         replays.router(routes("replays"), services.replays, Authenticated),
         pauses.router(routes("pauses"), services.pauses, Authenticated),

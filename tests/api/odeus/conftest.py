@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from hairtrigger.api.integrations.app import integrations_app
+from hairtrigger.api.odeus.app import odeus_app
 from hairtrigger.domain.caller import INTEGRATION_API, SCOPES, Caller
 from hairtrigger.domain.errors import Invalid, Issue
 from hairtrigger.platform.vault import Vault
@@ -82,7 +82,7 @@ def integrations(store: Store, clock: ManualClock, vault: Vault) -> Integrations
 
 @pytest.fixture(scope="session")
 def app(integrations: Integrations, accounts: Accounts) -> Starlette:
-    return mounted(integrations_app(integrations, accounts))
+    return mounted(odeus_app(integrations, accounts))
 
 
 @pytest.fixture

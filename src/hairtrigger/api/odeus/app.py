@@ -7,8 +7,8 @@ from fastapi.security import HTTPBearer
 from limits import RateLimitItemPerMinute
 
 from hairtrigger.api import errors
-from hairtrigger.api.integrations import actions, icons, integrations, triggers
-from hairtrigger.api.integrations.admission import Admission, NoBrowsers, admitting
+from hairtrigger.api.odeus import actions, icons, integrations, triggers
+from hairtrigger.api.odeus.admission import Admission, NoBrowsers, admitting
 from hairtrigger.domain.caller import ASSISTANT_API, INTEGRATION_API
 from hairtrigger.services.accounts import Accounts
 from hairtrigger.services.setup.integrations import Integrations
@@ -30,7 +30,7 @@ class _Api(FastAPI):
         return document
 
 
-def integrations_app(
+def odeus_app(
     service: Integrations, accounts: Accounts, *, requests_per_minute: int = 500, block_browsers: bool = True
 ) -> FastAPI:
     """`requests_per_minute` is what all keys of an organisation may make together."""

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from starlette.requests import ClientDisconnect, Request
 
-from hairtrigger.api.projects.responses import problems
+from hairtrigger.api.stackai.responses import problems
 from hairtrigger.api.webhooks import read_delivery
 from hairtrigger.domain.caller import TRIGGER_API, Caller
 from hairtrigger.domain.errors import Malformed, NotFound

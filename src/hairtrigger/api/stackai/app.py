@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from hairtrigger.api import errors
-from hairtrigger.api.projects import catalogue, deprecated, login, triggers, webhooks
+from hairtrigger.api.stackai import catalogue, deprecated, login, triggers, webhooks
 from hairtrigger.platform.peers import Proxies
 from hairtrigger.services.accounts import Accounts
 from hairtrigger.services.catalogue import Catalogue
@@ -41,7 +41,7 @@ class _Api(FastAPI):
         return document
 
 
-def projects_app(services: Services, public_url: str, max_body_bytes: int, proxies: Proxies | None = None) -> FastAPI:
+def stackai_app(services: Services, public_url: str, max_body_bytes: int, proxies: Proxies | None = None) -> FastAPI:
     """Return the API; `proxies` are those between it and its clients, which is of interest where one logs in."""
     app = _Api(
         title="Triggers API",

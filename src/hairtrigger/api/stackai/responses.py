@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hairtrigger.api.projects.schemas import Detail, HTTPValidationError
+from hairtrigger.api.stackai.schemas import Detail, HTTPValidationError
 
 _MEANING = {
     400: "The request can't be carried out as it is.",

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 from starlette.applications import Starlette
 
-from tests.api.integrations.conftest import client_of
+from tests.api.odeus.conftest import client_of
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from hairtrigger.api.integrations.schemas import TriggerBody
+from hairtrigger.api.odeus.schemas import TriggerBody
 from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.domain.slug import utf16_length

@@ -8,12 +8,12 @@ import httpx2
 import pytest
 from starlette.applications import Starlette
 
-from hairtrigger.api.integrations.app import integrations_app
+from hairtrigger.api.odeus.app import odeus_app
 from hairtrigger.domain.caller import ASSISTANT_API, INTEGRATION_API, TRIGGER_API, Caller
 from hairtrigger.services.accounts import Accounts
 from hairtrigger.services.setup.integrations import Integrations
 from hairtrigger.store.database import Store
-from tests.api.integrations.conftest import BASE, an_owner, client_of, mounted
+from tests.api.odeus.conftest import BASE, an_owner, client_of, mounted
 from tests.support.clock import ManualClock
 
 pytestmark = pytest.mark.anyio
@@ -159,7 +159,7 @@ async def test_the_browser_block_can_be_switched_off(
     integrations: Integrations, accounts: Accounts, owner: Caller
 ) -> None:
     _, key = await accounts.create_key(owner, "Key", [INTEGRATION_API])
-    api = integrations_app(integrations, accounts, block_browsers=False)
+    api = odeus_app(integrations, accounts, block_browsers=False)
     async with client_of(mounted(api), key) as client:
         answer = await client.get("/get", headers={"Origin": "https://a.example"})
 
@@ -172,7 +172,7 @@ async def test_the_browser_block_can_be_switched_off(
 async def test_all_keys_of_an_organisation_share_one_limit(
     integrations: Integrations, accounts: Accounts, owner: Caller, store: Store, clock: ManualClock
 ) -> None:
-    app = mounted(integrations_app(integrations, accounts, requests_per_minute=3))
+    app = mounted(odeus_app(integrations, accounts, requests_per_minute=3))
     keys = [(await accounts.create_key(owner, "Key", [INTEGRATION_API]))[1] for _ in range(2)]
     _, other = await accounts.create_key(await an_owner(store, clock), "Key", [INTEGRATION_API])
 
@@ -223,7 +223,7 @@ async def test_a_bug_is_500_and_says_nothing(accounts: Accounts, owner: Caller, 
     async def broken(code: str) -> None:
         raise RuntimeError(code)
 
-    api = integrations_app(Integrations(integrations.store, integrations.clock, integrations.vault, broken), accounts)
+    api = odeus_app(Integrations(integrations.store, integrations.clock, integrations.vault, broken), accounts)
     async with client_of(mounted(api), key) as client:
         answer = await client.post(f"/{ID}/triggers/create", json={"name": "T", "pollingCode": "secret"})
 

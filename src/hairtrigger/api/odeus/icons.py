@@ -7,9 +7,9 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hairtrigger.api.integrations.admission import Admitted
-from hairtrigger.api.integrations.responses import refusals
-from hairtrigger.api.integrations.schemas import IconPlace
+from hairtrigger.api.odeus.admission import Admitted
+from hairtrigger.api.odeus.responses import refusals
+from hairtrigger.api.odeus.schemas import IconPlace
 from hairtrigger.domain.errors import TooLarge
 from hairtrigger.services.setup.integrations import Integrations
 

@@ -12,8 +12,8 @@ from starlette.responses import JSONResponse, Response
 
 from hairtrigger.api.bodies import BoundedRequest, Handler
 from hairtrigger.api.errors import headers_of, status_of
-from hairtrigger.api.projects.responses import problems
-from hairtrigger.api.projects.schemas import Token, TokenError
+from hairtrigger.api.stackai.responses import problems
+from hairtrigger.api.stackai.schemas import Token, TokenError
 from hairtrigger.domain.errors import HairtriggerError, Unauthenticated
 from hairtrigger.platform.peers import Proxies
 from hairtrigger.services.accounts import TOKEN_LIFE, Accounts

@@ -6,8 +6,8 @@ from fastapi import APIRouter
 from starlette.requests import Request
 
 from hairtrigger.api.auth import bearer_value
-from hairtrigger.api.projects.responses import problems
-from hairtrigger.api.projects.schemas import TriggerDefinition
+from hairtrigger.api.stackai.responses import problems
+from hairtrigger.api.stackai.schemas import TriggerDefinition
 from hairtrigger.services.accounts import Accounts
 from hairtrigger.services.catalogue import Catalogue
 from hairtrigger.store.database import Store

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
-from hairtrigger.api.integrations.schemas import InvalidBody, Refusal
+from hairtrigger.api.odeus.schemas import InvalidBody, Refusal
 
 _MEANING = {
     400: "Invalid request body or invalid id.",

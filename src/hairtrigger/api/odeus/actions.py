@@ -5,9 +5,9 @@ from uuid import UUID
 from fastapi import APIRouter, Depends
 from fastapi.routing import APIRoute
 
-from hairtrigger.api.integrations.admission import Admitted, json_only
-from hairtrigger.api.integrations.responses import refusals
-from hairtrigger.api.integrations.schemas import Action, ActionAnswer, ActionBody, Deleted
+from hairtrigger.api.odeus.admission import Admitted, json_only
+from hairtrigger.api.odeus.responses import refusals
+from hairtrigger.api.odeus.schemas import Action, ActionAnswer, ActionBody, Deleted
 from hairtrigger.services.setup.integrations import Integrations
 
 

@@ -6,8 +6,8 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Security
 
 from hairtrigger.api.auth import Authenticator, authenticated_route, oauth2
-from hairtrigger.api.projects.responses import problems
-from hairtrigger.api.projects.schemas import OrganizationTrigger, ProjectTrigger, TestSamples, TriggerCreate
+from hairtrigger.api.stackai.responses import problems
+from hairtrigger.api.stackai.schemas import OrganizationTrigger, ProjectTrigger, TestSamples, TriggerCreate
 from hairtrigger.domain.caller import Caller
 from hairtrigger.services.accounts import Accounts
 from hairtrigger.services.setup.samples import Sampler
