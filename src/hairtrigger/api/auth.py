@@ -1,7 +1,9 @@
 """Who may call: one bearer credential, checked in one place and before anything of a body is read."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
+from fastapi import Depends
 from fastapi.routing import APIRoute
 from fastapi.security import OAuth2PasswordBearer
 from starlette.requests import Request
@@ -52,3 +54,12 @@ def authenticated_route(authenticate: Authenticator) -> type[APIRoute]:
             return authenticated
 
     return AuthenticatedRoute
+
+
+async def _admitted(request: Request) -> Caller:
+    caller: Caller = request.state.caller
+    return caller
+
+
+Admitted = Annotated[Caller, Depends(_admitted)]
+"""The caller of a request that its route class or its router has admitted."""

@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from math import ceil
 from time import time
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Depends
 from fastapi.routing import APIRoute
 from limits import RateLimitItem
 from limits.aio.storage import MemoryStorage
@@ -83,14 +82,6 @@ def admitting(admission: Admission, *any_of: str, max_body: int) -> type[APIRout
             return admit_and_handle
 
     return Admitting
-
-
-async def admitted(request: Request) -> Caller:
-    caller: Caller = request.state.caller
-    return caller
-
-
-Admitted = Annotated[Caller, Depends(admitted)]
 
 
 async def json_only(request: Request) -> None:

@@ -7,7 +7,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hairtrigger.api.odeus.admission import Admitted
+from hairtrigger.api.auth import Admitted
 from hairtrigger.api.odeus.responses import refusals
 from hairtrigger.api.odeus.schemas import IconPlace
 from hairtrigger.domain.errors import TooLarge

@@ -5,7 +5,8 @@ from uuid import UUID
 from fastapi import APIRouter, Depends
 from fastapi.routing import APIRoute
 
-from hairtrigger.api.odeus.admission import Admitted, json_only
+from hairtrigger.api.auth import Admitted
+from hairtrigger.api.odeus.admission import json_only
 from hairtrigger.api.odeus.responses import refusals
 from hairtrigger.api.odeus.schemas import Deleted, Trigger, TriggerAnswer, TriggerBody
 from hairtrigger.services.setup.integrations import Integrations

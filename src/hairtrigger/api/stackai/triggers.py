@@ -1,14 +1,12 @@
 """Project triggers: create, list, get, delete, enable, disable, test samples."""
 
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Security
+from fastapi import APIRouter, Security
 
-from hairtrigger.api.auth import Authenticator, authenticated_route, oauth2
+from hairtrigger.api.auth import Admitted, Authenticator, authenticated_route, oauth2
 from hairtrigger.api.stackai.responses import problems
 from hairtrigger.api.stackai.schemas import OrganizationTrigger, ProjectTrigger, TestSamples, TriggerCreate
-from hairtrigger.domain.caller import Caller
 from hairtrigger.services.accounts import Accounts
 from hairtrigger.services.setup.samples import Sampler
 from hairtrigger.services.setup.triggers import Triggers
@@ -21,15 +19,14 @@ def router(accounts: Accounts, triggers: Triggers, sampler: Sampler) -> APIRoute
     routes = APIRouter(
         tags=["triggers"], route_class=authenticated_route(authenticate), dependencies=[Security(oauth2)]
     )
-    Authenticated = Annotated[Caller, Depends(authenticate)]  # noqa: N806 a type
 
     @routes.get("/projects/{project_id}/triggers", responses=problems(*_ALWAYS, 404, 422))
-    async def get_triggers(project_id: str, caller: Authenticated) -> list[ProjectTrigger]:
+    async def get_triggers(project_id: str, caller: Admitted) -> list[ProjectTrigger]:
         """The triggers of a project."""
         return [ProjectTrigger.of(one) for one in await triggers.of_project(caller, project_id)]
 
     @routes.post("/projects/{project_id}/triggers", status_code=201, responses=problems(*_ALWAYS, 400, 404, 413, 422))
-    async def create_trigger(project_id: str, body: TriggerCreate, caller: Authenticated) -> ProjectTrigger:
+    async def create_trigger(project_id: str, body: TriggerCreate, caller: Admitted) -> ProjectTrigger:
         """A new trigger of a project. It is disabled: nothing has been asked of the provider yet."""
         created = await triggers.create(
             caller, project_id, body.provider_id, body.trigger_id, body.trigger_config_params, body.connection_id
@@ -37,26 +34,26 @@ def router(accounts: Accounts, triggers: Triggers, sampler: Sampler) -> APIRoute
         return ProjectTrigger.of(created)
 
     @routes.get("/triggers", responses=problems(*_ALWAYS))
-    async def get_triggers_by_user_org(caller: Authenticated) -> list[OrganizationTrigger]:
+    async def get_triggers_by_user_org(caller: Admitted) -> list[OrganizationTrigger]:
         """The triggers of all projects of the caller's organisation."""
         return [OrganizationTrigger.named(one, name) for one, name in await triggers.of_organization(caller)]
 
     @routes.get("/triggers/{project_trigger_id}", responses=problems(*_ALWAYS, 404, 422))
-    async def get_trigger(project_trigger_id: UUID, caller: Authenticated) -> ProjectTrigger:
+    async def get_trigger(project_trigger_id: UUID, caller: Admitted) -> ProjectTrigger:
         return ProjectTrigger.of(await triggers.get(caller, project_trigger_id))
 
     @routes.delete("/triggers/{project_trigger_id}", status_code=204, responses=problems(*_ALWAYS, 404, 409, 422))
-    async def delete_trigger(project_trigger_id: UUID, caller: Authenticated) -> None:
+    async def delete_trigger(project_trigger_id: UUID, caller: Admitted) -> None:
         """Deletes a trigger, and its webhook at the provider."""
         await triggers.delete(caller, project_trigger_id)
 
     @routes.post("/triggers/{project_trigger_id}/enable", responses=problems(*_ALWAYS, 400, 404, 409, 422, 502))
-    async def enable_trigger(project_trigger_id: UUID, caller: Authenticated) -> ProjectTrigger:
+    async def enable_trigger(project_trigger_id: UUID, caller: Admitted) -> ProjectTrigger:
         """Registers the trigger's webhook, sets its cursor or starts its clock. Enabled already: nothing happens."""
         return ProjectTrigger.of(await triggers.enable(caller, project_trigger_id))
 
     @routes.post("/triggers/{project_trigger_id}/disable", responses=problems(*_ALWAYS, 404, 409, 422))
-    async def disable_trigger(project_trigger_id: UUID, caller: Authenticated) -> ProjectTrigger:
+    async def disable_trigger(project_trigger_id: UUID, caller: Admitted) -> ProjectTrigger:
         """Stops a trigger. Its cursor is kept: enabled again, it goes on from there."""
         return ProjectTrigger.of(await triggers.disable(caller, project_trigger_id))
 
@@ -64,7 +61,7 @@ def router(accounts: Accounts, triggers: Triggers, sampler: Sampler) -> APIRoute
         "/api/v0/project-triggers/{project_trigger_id}/test-samples",
         responses=problems(*_ALWAYS, 400, 404, 422, 502),
     )
-    async def get_trigger_test_samples(project_trigger_id: UUID, caller: Authenticated) -> TestSamples:
+    async def get_trigger_test_samples(project_trigger_id: UUID, caller: Admitted) -> TestSamples:
         """Example events, asked of the provider now. No cursor moves and nothing is run."""
         found = await sampler.samples(caller, project_trigger_id)
         return TestSamples(samples=found.samples, source=found.source)

@@ -1,9 +1,9 @@
 """What both public APIs need and neither publishes: organisations, keys, projects, connections, events, deliveries."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI, Security
+from fastapi import APIRouter, FastAPI, Security
 from fastapi.routing import APIRoute
 
 from hairtrigger.api import errors
@@ -21,7 +21,6 @@ from hairtrigger.api.v1 import (
 )
 from hairtrigger.api.v1.idempotency import idempotent_route
 from hairtrigger.api.v1.responses import Problem, problems
-from hairtrigger.domain.caller import Caller
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.vault import Vault
 from hairtrigger.services.accounts import Accounts
@@ -72,7 +71,6 @@ def v1_app(services: Services) -> FastAPI:
     )
     errors.install(app, errors.problem)
     authenticate = Authenticator(services.accounts)
-    Authenticated = Annotated[Caller, Depends(authenticate)]  # noqa: N806 a type
     idempotent = idempotent_route(authenticate, services.store, services.vault, services.clock)
 
     def routes(tag: str, route_class: type[APIRoute] = idempotent) -> APIRouter:
@@ -84,9 +82,9 @@ def v1_app(services: Services) -> FastAPI:
         )
 
     for router in (
-        accounts.router(routes("accounts"), services.accounts, Authenticated),
-        projects.router(routes("projects"), services.projects, Authenticated),
-        connections.router(routes("connections"), services.connections, Authenticated),
+        accounts.router(routes("accounts"), services.accounts),
+        projects.router(routes("projects"), services.projects),
+        connections.router(routes("connections"), services.connections),
         triggers.router(
             routes("triggers"),
             services.triggers,
@@ -94,16 +92,13 @@ def v1_app(services: Services) -> FastAPI:
             services.schedules,
             services.pauses,
             services.watchdog,
-            Authenticated,
         ),
-        explanations.router(routes("explaining"), services.watchdog, services.explainer, Authenticated),
-        history.router(routes("history"), services.history, Authenticated),
-        replays.router(routes("replays"), services.replays, Authenticated),
-        pauses.router(routes("pauses"), services.pauses, Authenticated),
+        explanations.router(routes("explaining"), services.watchdog, services.explainer),
+        history.router(routes("history"), services.history),
+        replays.router(routes("replays"), services.replays),
+        pauses.router(routes("pauses"), services.pauses),
         # Nothing of a dry run is kept, not even for an Idempotency-Key.
-        polling_code.router(
-            routes("polling code", authenticated_route(authenticate)), services.dry_runs, Authenticated
-        ),
+        polling_code.router(routes("polling code", authenticated_route(authenticate)), services.dry_runs),
     ):
         app.include_router(router)
     _describe_problems(app)

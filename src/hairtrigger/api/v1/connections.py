@@ -1,34 +1,34 @@
 """Connections: credentials at providers."""
 
-from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter
 
+from hairtrigger.api.auth import Admitted
 from hairtrigger.api.v1.schemas import Connection, ConnectionCreate, ConnectionUpdate, Page
 from hairtrigger.services.setup.connections import Connections
 
 
-def router(routes: APIRouter, connections: Connections, Authenticated: Any) -> APIRouter:  # noqa: N803 a type
+def router(routes: APIRouter, connections: Connections) -> APIRouter:
     @routes.post("/connections", status_code=201)
-    async def create_connection(body: ConnectionCreate, caller: Authenticated) -> Connection:
+    async def create_connection(body: ConnectionCreate, caller: Admitted) -> Connection:
         """Stores credentials for a provider, encrypted. They are never shown again."""
         return Connection.of(await connections.create(caller, body.provider_id, body.name, body.secrets))
 
     @routes.get("/connections")
-    async def list_connections(caller: Authenticated, provider_id: str | None = None) -> Page[Connection]:
+    async def list_connections(caller: Admitted, provider_id: str | None = None) -> Page[Connection]:
         return Page(data=[Connection.of(one) for one in await connections.list(caller, provider_id)])
 
     @routes.get("/connections/{connection_id}")
-    async def get_connection(connection_id: UUID, caller: Authenticated) -> Connection:
+    async def get_connection(connection_id: UUID, caller: Admitted) -> Connection:
         return Connection.of(await connections.get(caller, connection_id))
 
     @routes.patch("/connections/{connection_id}")
-    async def update_connection(connection_id: UUID, body: ConnectionUpdate, caller: Authenticated) -> Connection:
+    async def update_connection(connection_id: UUID, body: ConnectionUpdate, caller: Admitted) -> Connection:
         return Connection.of(await connections.update(caller, connection_id, body.name, body.secrets))
 
     @routes.delete("/connections/{connection_id}", status_code=204)
-    async def delete_connection(connection_id: UUID, caller: Authenticated) -> None:
+    async def delete_connection(connection_id: UUID, caller: Admitted) -> None:
         """Refused while an enabled trigger uses it."""
         await connections.delete(caller, connection_id)
 

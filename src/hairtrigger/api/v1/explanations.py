@@ -1,11 +1,12 @@
 """How triggers are, and why something did or did not fire."""
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query
 
+from hairtrigger.api.auth import Admitted
 from hairtrigger.api.errors import InvalidRequest
 from hairtrigger.api.v1.schemas import Explanation, Instant, Page, TriggerHealth
 from hairtrigger.domain.errors import Issue
@@ -24,11 +25,10 @@ def router(
     routes: APIRouter,
     watchdog: StallWatchdog,
     explainer: Explainer,
-    Authenticated: Any,  # noqa: N803 a type
 ) -> APIRouter:
     @routes.get("/project-triggers")
     async def list_health(
-        caller: Authenticated, health: Status | None = None, limit: Limit = 50, cursor: Cursor = None
+        caller: Admitted, health: Status | None = None, limit: Limit = 50, cursor: Cursor = None
     ) -> Page[TriggerHealth]:
         """How the organisation's triggers are, oldest first."""
         found = await watchdog.health(caller, limit=limit + 1, after=cursor, status=health)
@@ -38,7 +38,7 @@ def router(
     @routes.get("/project-triggers/{project_trigger_id}/explain")
     async def explain(
         project_trigger_id: UUID,
-        caller: Authenticated,
+        caller: Admitted,
         at: At = None,
         within: Within = 300,
         event: UUID | None = None,

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
+from hairtrigger.api.auth import Admitted
 from hairtrigger.api.v1.schemas import (
     Delivery,
     DeliveryDetail,
@@ -21,10 +22,10 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 Cursor = Annotated[UUID | None, Query(description="`next_cursor` of the page before.")]
 
 
-def router(routes: APIRouter, history: History, Authenticated: Any) -> APIRouter:  # noqa: N803 a type
+def router(routes: APIRouter, history: History) -> APIRouter:
     @routes.get("/events")
     async def list_events(
-        caller: Authenticated,
+        caller: Admitted,
         limit: Limit = 50,
         cursor: Cursor = None,
         project_id: str | None = None,
@@ -43,19 +44,19 @@ def router(routes: APIRouter, history: History, Authenticated: Any) -> APIRouter
         return page([Event.of(one) for one in found], limit)
 
     @routes.get("/events/{event_id}")
-    async def get_event(event_id: UUID, caller: Authenticated) -> EventDetail:
+    async def get_event(event_id: UUID, caller: Admitted) -> EventDetail:
         """An event with its body and everything that became of it."""
         event, made = await history.event(caller, event_id)
         return EventDetail.with_deliveries(event, made)
 
     @routes.post("/events/{event_id}/replay", status_code=201)
-    async def replay_event(event_id: UUID, caller: Authenticated) -> Replayed:
+    async def replay_event(event_id: UUID, caller: Admitted) -> Replayed:
         """Delivers an event once more, under a new delivery id."""
         return Replayed(delivery_id=await history.replay(caller, event_id))
 
     @routes.get("/deliveries")
     async def list_deliveries(
-        caller: Authenticated,
+        caller: Admitted,
         limit: Limit = 50,
         cursor: Cursor = None,
         status: DeliveryStatus | None = None,
@@ -76,7 +77,7 @@ def router(routes: APIRouter, history: History, Authenticated: Any) -> APIRouter
         return page([Delivery.of(one) for one in found], limit)
 
     @routes.get("/deliveries/{delivery_id}")
-    async def get_delivery(delivery_id: UUID, caller: Authenticated) -> DeliveryDetail:
+    async def get_delivery(delivery_id: UUID, caller: Admitted) -> DeliveryDetail:
         """A delivery with every attempt."""
         delivery, attempts = await history.delivery(caller, delivery_id)
         return DeliveryDetail.with_history(delivery, attempts)

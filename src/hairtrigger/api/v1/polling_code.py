@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from pydantic import AfterValidator, BaseModel, Field
 from starlette.responses import Response
 
+from hairtrigger.api.auth import Admitted
 from hairtrigger.api.v1.responses import problems
 from hairtrigger.api.v1.schemas import Body, Instant, Secret
 from hairtrigger.domain.slug import utf16_length
@@ -140,9 +141,9 @@ class Declarations(Response):
     media_type = "application/typescript"
 
 
-def router(routes: APIRouter, dry_runs: DryRuns, Authenticated: Any) -> APIRouter:  # noqa: N803 a type
+def router(routes: APIRouter, dry_runs: DryRuns) -> APIRouter:
     @routes.post("/polling-code/dry-run", responses=problems(429))
-    async def dry_run_polling_code(body: DryRun, caller: Authenticated) -> DryRunReport:
+    async def dry_run_polling_code(body: DryRun, caller: Admitted) -> DryRunReport:
         """Runs polling code as a poll would, and shows everything. Nothing is stored and no cursor moves, but what
         the code sends is sent."""
         return DryRunReport.of(await dry_runs.run(caller, body.asked()))
@@ -152,7 +153,7 @@ def router(routes: APIRouter, dry_runs: DryRuns, Authenticated: Any) -> APIRoute
         response_class=Declarations,
         responses={200: {"content": {"application/typescript": {"schema": {"type": "string"}}}}},
     )
-    async def get_polling_environment(caller: Authenticated) -> Declarations:  # noqa: ARG001
+    async def get_polling_environment(caller: Admitted) -> Declarations:  # noqa: ARG001
         """TypeScript declarations of what polling code finds around it, for editors."""
         return Declarations(declarations())
 

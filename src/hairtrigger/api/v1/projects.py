@@ -1,17 +1,17 @@
 """Projects and their targets."""
 
 from datetime import timedelta
-from typing import Any
 
 from fastapi import APIRouter
 
+from hairtrigger.api.auth import Admitted
 from hairtrigger.api.v1.schemas import NewProject, NewSecret, Page, Project, ProjectCreate, ProjectUpdate, Rotate
 from hairtrigger.services.setup.projects import Projects
 
 
-def router(routes: APIRouter, projects: Projects, Authenticated: Any) -> APIRouter:  # noqa: N803 a type
+def router(routes: APIRouter, projects: Projects) -> APIRouter:
     @routes.post("/projects", status_code=201)
-    async def create_project(body: ProjectCreate, caller: Authenticated) -> NewProject:
+    async def create_project(body: ProjectCreate, caller: Admitted) -> NewProject:
         """A new project: a workflow behind HTTP or an agent, which its triggers run."""
         made, secret = await projects.create(
             caller, body.name, body.target, body.max_inflight, body.api_key, body.order_by
@@ -19,15 +19,15 @@ def router(routes: APIRouter, projects: Projects, Authenticated: Any) -> APIRout
         return NewProject.made(made, secret)
 
     @routes.get("/projects")
-    async def list_projects(caller: Authenticated) -> Page[Project]:
+    async def list_projects(caller: Admitted) -> Page[Project]:
         return Page(data=[Project.of(one) for one in await projects.list(caller)])
 
     @routes.get("/projects/{project_id}")
-    async def get_project(project_id: str, caller: Authenticated) -> Project:
+    async def get_project(project_id: str, caller: Admitted) -> Project:
         return Project.of(await projects.get(caller, project_id))
 
     @routes.patch("/projects/{project_id}")
-    async def update_project(project_id: str, body: ProjectUpdate, caller: Authenticated) -> Project:
+    async def update_project(project_id: str, body: ProjectUpdate, caller: Admitted) -> Project:
         """Changes what is given; deliveries that wait or are retried go to the new target."""
         order_by = body.order_by if "order_by" in body.model_fields_set else "unchanged"
         return Project.of(
@@ -35,13 +35,13 @@ def router(routes: APIRouter, projects: Projects, Authenticated: Any) -> APIRout
         )
 
     @routes.post("/projects/{project_id}/secret")
-    async def rotate_project_secret(project_id: str, body: Rotate, caller: Authenticated) -> NewSecret:
+    async def rotate_project_secret(project_id: str, body: Rotate, caller: Admitted) -> NewSecret:
         """A new signing secret. Until the overlap has passed deliveries carry signatures of both."""
         overlap = timedelta(seconds=body.overlap_seconds)
         return NewSecret(secret=await projects.rotate_secret(caller, project_id, overlap))
 
     @routes.delete("/projects/{project_id}", status_code=204)
-    async def delete_project(project_id: str, caller: Authenticated) -> None:
+    async def delete_project(project_id: str, caller: Admitted) -> None:
         """Deletes a project and its triggers. Refused while one of them is enabled."""
         await projects.delete(caller, project_id)
 

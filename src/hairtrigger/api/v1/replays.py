@@ -1,18 +1,18 @@
 """Replays of many events: start, follow, cancel."""
 
-from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter
 
+from hairtrigger.api.auth import Admitted
 from hairtrigger.api.v1.history import Cursor, Limit, page
 from hairtrigger.api.v1.schemas import Page, Replay, ReplayCreate
 from hairtrigger.services.delivery.replays import ReplayQuery, Replays
 
 
-def router(routes: APIRouter, replays: Replays, Authenticated: Any) -> APIRouter:  # noqa: N803 a type
+def router(routes: APIRouter, replays: Replays) -> APIRouter:
     @routes.post("/replays", status_code=201)
-    async def create_replay(body: ReplayCreate, caller: Authenticated) -> Replay:
+    async def create_replay(body: ReplayCreate, caller: Admitted) -> Replay:
         """Delivers many events once more, oldest first and at a rate: those of the deliveries that match.
 
         It is a job that goes on by itself, also after a restart. Each event is replayed once, under a new delivery id.
@@ -21,18 +21,18 @@ def router(routes: APIRouter, replays: Replays, Authenticated: Any) -> APIRouter
         return Replay.of(await replays.start(caller, query, body.per_second, body.to_project_id))
 
     @routes.get("/replays")
-    async def list_replays(caller: Authenticated, limit: Limit = 50, cursor: Cursor = None) -> Page[Replay]:
+    async def list_replays(caller: Admitted, limit: Limit = 50, cursor: Cursor = None) -> Page[Replay]:
         """Newest first."""
         found = await replays.list(caller, limit=limit + 1, before=cursor)
         return page([Replay.of(one) for one in found], limit)
 
     @routes.get("/replays/{replay_id}")
-    async def get_replay(replay_id: UUID, caller: Authenticated) -> Replay:
+    async def get_replay(replay_id: UUID, caller: Admitted) -> Replay:
         """How far it has come."""
         return Replay.of(await replays.get(caller, replay_id))
 
     @routes.post("/replays/{replay_id}/cancel")
-    async def cancel_replay(replay_id: UUID, caller: Authenticated) -> Replay:
+    async def cancel_replay(replay_id: UUID, caller: Admitted) -> Replay:
         """Replays nothing more. What was replayed before stays on its way."""
         return Replay.of(await replays.cancel(caller, replay_id))
 

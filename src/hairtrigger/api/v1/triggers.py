@@ -1,11 +1,11 @@
 """What a project trigger needs beyond the public API: where it stands, its signing secret, a poll at once."""
 
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter
 
+from hairtrigger.api.auth import Admitted
 from hairtrigger.api.v1.responses import problems
 from hairtrigger.api.v1.schemas import Clockwork, Health, NewSecret, Outcome, PollResult, RotateTriggerSecret
 from hairtrigger.services.delivery.pauses import Pauses
@@ -22,10 +22,9 @@ def router(
     schedules: Schedules,
     pauses: Pauses,
     watchdog: StallWatchdog,
-    Authenticated: Any,  # noqa: N803 a type
 ) -> APIRouter:
     @routes.get("/project-triggers/{project_trigger_id}")
-    async def get_clockwork(project_trigger_id: UUID, caller: Authenticated) -> Clockwork:
+    async def get_clockwork(project_trigger_id: UUID, caller: Admitted) -> Clockwork:
         """When the trigger is due, how far it has come, and how its latest requests, polls and firings ended."""
         trigger, poll, ended = await triggers.clockwork(caller, project_trigger_id)
         return Clockwork(
@@ -43,14 +42,12 @@ def router(
         )
 
     @routes.post("/project-triggers/{project_trigger_id}/poll", responses=problems(502))
-    async def poll_now(project_trigger_id: UUID, caller: Authenticated) -> PollResult:
+    async def poll_now(project_trigger_id: UUID, caller: Admitted) -> PollResult:
         """Polls at once, as if it were due, and answers with what came of it. The cursor moves."""
         return PollResult.of(await poller.poll_now(caller, project_trigger_id))
 
     @routes.post("/project-triggers/{project_trigger_id}/secret")
-    async def rotate_trigger_secret(
-        project_trigger_id: UUID, body: RotateTriggerSecret, caller: Authenticated
-    ) -> NewSecret:
+    async def rotate_trigger_secret(project_trigger_id: UUID, body: RotateTriggerSecret, caller: Admitted) -> NewSecret:
         """A new signing secret for what is sent to a webhook trigger."""
         overlap = timedelta(seconds=body.overlap_seconds)
         secret = await triggers.rotate_secret(caller, project_trigger_id, body.secret, overlap)
