@@ -17,8 +17,8 @@ from starlette.routing import Router
 from hairtrigger.api.app import service_app
 from hairtrigger.api.webhooks import WebhookEndpoint
 from hairtrigger.domain.ids import new_id
-from hairtrigger.kit.delivery import Request
 from hairtrigger.kit.handshake import Answer
+from hairtrigger.kit.incoming import Request
 from hairtrigger.kit.verify import Token
 from hairtrigger.platform.http_server import HttpServer
 from hairtrigger.services.ingest.ingest import Ingest

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hairtrigger.domain.errors import Rejected
-from hairtrigger.kit.delivery import Headers, Request
 from hairtrigger.kit.handshake import Answer, github_ping, graph_validation, slack_url_verification
+from hairtrigger.kit.incoming import Headers, Request
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 

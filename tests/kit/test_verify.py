@@ -17,7 +17,7 @@ from slack_sdk.signature import SignatureVerifier
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from hairtrigger.domain.errors import Rejected
-from hairtrigger.kit.delivery import Headers, Request
+from hairtrigger.kit.incoming import Headers, Request
 from hairtrigger.kit.verify import (
     GITHUB,
     SHOPIFY,

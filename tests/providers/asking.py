@@ -8,10 +8,10 @@ from pydantic_core import to_json
 from starlette.types import ASGIApp
 
 from hairtrigger.domain.event import Draft
-from hairtrigger.kit.delivery import Headers, Request
 from hairtrigger.kit.http import Api
+from hairtrigger.kit.incoming import Headers, Incoming, Request
 from hairtrigger.kit.parsing import Parse, Parser
-from hairtrigger.kit.trigger import AppWebhook, Cursor, Delivery, Provider, Question, Trigger, Webhook
+from hairtrigger.kit.trigger import AppWebhook, Cursor, Provider, Question, Trigger, Webhook
 from hairtrigger.providers import CATALOGUE
 from tests.fakes.internet import Internet
 
@@ -69,5 +69,5 @@ def arrived(body: bytes, headers: Mapping[str, str] | None = None) -> Request:
 
 def events(definition: Trigger, request: Request, config: Mapping[str, Any] | None = None) -> list[Draft]:
     assert isinstance(definition, Webhook | AppWebhook)
-    read: Callable[[Delivery[Any]], Any] = definition.events
-    return list(read(Delivery(request, definition.config.model_validate(config or {}))))
+    read: Callable[[Incoming[Any]], Any] = definition.events
+    return list(read(Incoming(request, definition.config.model_validate(config or {}))))

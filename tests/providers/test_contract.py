@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from hairtrigger import providers
 from hairtrigger.domain.errors import Malformed, Rejected
-from hairtrigger.kit.delivery import Request
+from hairtrigger.kit.incoming import Request
 from hairtrigger.kit.trigger import AppWebhook, ByConfig, Polling, Provider, Trigger, Webhook
 from hairtrigger.kit.verify import Verifier
 from hairtrigger.providers import CATALOGUE

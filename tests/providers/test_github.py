@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from hairtrigger.domain.errors import CredentialsRefused, Invalid, Malformed, MissingAtProvider
-from hairtrigger.kit.delivery import Headers, Request
+from hairtrigger.kit.incoming import Headers, Request
 from hairtrigger.kit.trigger import AppWebhook
 from tests.fakes.github import GitHub, app, deliver, signed
 from tests.providers.asking import NOW, arrived, asking, events, provider, trigger

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from hairtrigger.domain.errors import HairtriggerError
 from hairtrigger.domain.target import Outgoing, Sent
-from hairtrigger.kit.delivery import Headers, Request
+from hairtrigger.kit.incoming import Headers, Request
 from hairtrigger.kit.trigger import Provider
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake

@@ -14,8 +14,8 @@ from hairtrigger.domain.event import Draft
 from hairtrigger.domain.instants import FIRST, LAST
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.kit.config import Empty
-from hairtrigger.kit.delivery import Headers, Request
-from hairtrigger.kit.trigger import Delivery, Provider, Webhook
+from hairtrigger.kit.incoming import Headers, Incoming, Request
+from hairtrigger.kit.trigger import Provider, Webhook
 from hairtrigger.kit.verify import Token
 from hairtrigger.platform.parsers import Parsers
 from hairtrigger.platform.vault import Vault
@@ -31,7 +31,7 @@ from tests.support.clock import ManualClock
 pytestmark = pytest.mark.anyio
 
 
-def odd(delivery: Delivery[Empty]) -> Iterable[Draft]:
+def odd(delivery: Incoming[Empty]) -> Iterable[Draft]:
     """A provider's file with a fault, which some requests meet."""
     told = delivery.json()
     if told.get("fault"):

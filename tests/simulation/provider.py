@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from hairtrigger.domain.event import Draft
+from hairtrigger.kit.auth import Bearer
 from hairtrigger.kit.cursor import LookBack
-from hairtrigger.kit.trigger import Bearer, Page, Polling, PollingConfig, Provider, Question
+from hairtrigger.kit.trigger import Page, Polling, PollingConfig, Provider, Question
 
 TICK = timedelta(seconds=10)  # how coarse its dates are
 LATEST = timedelta(seconds=40)  # after its date, a thing appears

@@ -10,8 +10,8 @@ from starlette.types import Receive, Scope, Send
 
 from hairtrigger.api.errors import detail, headers_of, status_of
 from hairtrigger.domain.errors import HairtriggerError, TooLarge, Unavailable
-from hairtrigger.kit.delivery import Headers, Request
 from hairtrigger.kit.handshake import Answer
+from hairtrigger.kit.incoming import Headers, Request
 from hairtrigger.platform.http_server import NO_ROOM
 from hairtrigger.services.ingest.ingest import Ingest
 
@@ -30,7 +30,7 @@ class WebhookEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         webhook_id = scope["path_params"]["webhook_id"]
         try:
-            request = await read_delivery(scope, receive, self.public_url, self.max_body)
+            request = await read_request(scope, receive, self.public_url, self.max_body)
             answer = await self.ingest.receive(webhook_id, request)
         except ClientDisconnect:  # nothing more is sent: the client is gone, or has its answer
             no_room = Unavailable("Too much was being received.") if NO_ROOM in scope.get("state", ()) else None
@@ -55,7 +55,7 @@ class WebhookEndpoint:
         await send({"type": "http.response.body", "body": answer.body})
 
 
-async def read_delivery(scope: Scope, receive: Receive, public_url: str, max_body: int) -> Request:
+async def read_request(scope: Scope, receive: Receive, public_url: str, max_body: int) -> Request:
     """The request as its sender made it, at the address the sender knows."""
     path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
     headers = Headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])

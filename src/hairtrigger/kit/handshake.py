@@ -10,7 +10,7 @@ from typing import NamedTuple
 from pydantic_core import from_json
 
 from hairtrigger.domain.errors import Rejected
-from hairtrigger.kit.delivery import Request
+from hairtrigger.kit.incoming import Request
 
 _LONGEST = 4096
 _TEXT = "text/plain; charset=utf-8"

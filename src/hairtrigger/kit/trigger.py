@@ -10,20 +10,18 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, Literal, Protocol, TypeVar, assert_never
 
 from pydantic import Field
-from pydantic_core import from_json
 
-from hairtrigger.domain.errors import Malformed
 from hairtrigger.domain.event import Draft
 from hairtrigger.domain.schedule import Missed, Schedule
-from hairtrigger.kit.config import Config, Payload
-from hairtrigger.kit.delivery import Request
+from hairtrigger.kit.auth import Auth, NoAuth
+from hairtrigger.kit.config import Config
 from hairtrigger.kit.handshake import Answer
 from hairtrigger.kit.http import Api
+from hairtrigger.kit.incoming import Incoming, Request
 from hairtrigger.kit.parsing import Parse
 from hairtrigger.kit.verify import Verifier
 
 C = TypeVar("C", bound=Config)
-P = TypeVar("P", bound=Payload)
 
 _YEAR = 365 * 86_400  # seconds
 
@@ -56,23 +54,6 @@ class Page:
     more: bool = False
     note: str = ""  # a sentence for the user about this poll
     console: tuple[str, ...] = ()  # what a user's code printed
-
-
-@dataclass(frozen=True)
-class Delivery(Generic[C]):
-    """A webhook request whose signature has been checked."""
-
-    request: Request
-    config: C
-
-    def json(self) -> Any:
-        try:
-            return from_json(self.request.body)
-        except ValueError as error:
-            raise Malformed("The body is not JSON.") from error
-
-    def parse(self, payload: type[P]) -> P:
-        return payload.of(self.request.body)
 
 
 @dataclass(frozen=True)
@@ -123,7 +104,7 @@ class Webhook(Definition[C]):
     """Delivered to a URL of its own. Without a subscription the user pastes the URL into the provider."""
 
     verify: Verifier | ByConfig[C]
-    events: Callable[[Delivery[C]], Iterable[Draft]]
+    events: Callable[[Incoming[C]], Iterable[Draft]]
     subscription: Subscription[C] | None = None
     requires_verification: bool = False
     handshake: Callable[[Request], Answer | None] = lambda _: None  # asked once the signature has been checked
@@ -138,7 +119,7 @@ class AppWebhook(Definition[C]):
     never the user, who could name somebody else's."""
 
     accounts: Callable[[Question[C]], Awaitable[Sequence[str]]]
-    events: Callable[[Delivery[C]], Iterable[Draft]]
+    events: Callable[[Incoming[C]], Iterable[Draft]]
     requires_verification: bool = False
 
 
@@ -182,40 +163,6 @@ class App:
     handshake: Callable[[Request], Answer | None] = lambda _: None
 
 
-class Auth(Protocol):
-    """What a connection to this provider holds, and how it goes on a request."""
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """The names of the values a connection must have."""
-        ...
-
-    def headers(self, secrets: Mapping[str, str]) -> Mapping[str, str]: ...
-
-
-@dataclass(frozen=True)
-class NoAuth:
-    secrets: tuple[str, ...] = ()
-
-    def headers(self, secrets: Mapping[str, str]) -> Mapping[str, str]:  # noqa: ARG002
-        return {}
-
-
-@dataclass(frozen=True)
-class Bearer:
-    """`Authorization: Bearer …`, from the connection's secret of this name. `also` goes along on every request."""
-
-    secret: str = "api_key"
-    also: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        return (self.secret,)
-
-    def headers(self, secrets: Mapping[str, str]) -> Mapping[str, str]:
-        return {**self.also, "authorization": f"Bearer {secrets[self.secret]}"}
-
-
 @dataclass(frozen=True, kw_only=True)
 class Provider:
     """A provider file ends in one of these."""
@@ -224,7 +171,7 @@ class Provider:
     name: str
     triggers: tuple[Trigger, ...]
     base_url: str = ""
-    auth: Auth = NoAuth()
+    auth: Auth = field(default_factory=NoAuth)
     app: App | None = None
     icon: str = ""  # an emoji or a data: URL
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol
 
 from hairtrigger.domain.errors import Rejected
-from hairtrigger.kit.delivery import Request
+from hairtrigger.kit.incoming import Request
 
 KeyForm = Literal["utf8", "base64", "hex"]
 
@@ -242,7 +242,8 @@ STANDARD_WEBHOOKS = Hmac(
     timestamp=Timestamp("webhook-timestamp"),
 )
 
-# The names Standard Webhooks had before it was one: Svix, Clerk, Resend. https://docs.svix.com/receiving/verifying-payloads/how-manual
+# The names Standard Webhooks had before it was one: Svix, Clerk, Resend.
+# https://docs.svix.com/receiving/verifying-payloads/how-manual
 SVIX = replace(STANDARD_WEBHOOKS, header="svix-signature", id_header="svix-id", timestamp=Timestamp("svix-timestamp"))
 
 # https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries

@@ -11,11 +11,12 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from hairtrigger.domain.errors import Invalid, Issue, Malformed, MissingAtProvider
 from hairtrigger.domain.event import Draft, digest
+from hairtrigger.kit.auth import Bearer
 from hairtrigger.kit.config import Config, Payload
-from hairtrigger.kit.delivery import Request
 from hairtrigger.kit.handshake import github_ping
 from hairtrigger.kit.http import Api, read
-from hairtrigger.kit.trigger import App, AppWebhook, Bearer, Delivery, Provider, Question
+from hairtrigger.kit.incoming import Incoming, Request
+from hairtrigger.kit.trigger import App, AppWebhook, Provider, Question
 from hairtrigger.kit.verify import GITHUB
 
 _PAGE = 100  # https://docs.github.com/en/rest/using-the-rest-api/using-pagination-in-the-rest-api
@@ -207,14 +208,14 @@ def _on(
     """`wanted` looks for the thing itself: the header that names the event is not signed, and neither is the id of
     the delivery, so that the body has to be the key."""
 
-    def events(delivery: Delivery[Any]) -> Iterable[Draft]:
-        if delivery.request.headers.get("x-github-event") != event:
+    def events(incoming: Incoming[Any]) -> Iterable[Draft]:
+        if incoming.request.headers.get("x-github-event") != event:
             return
-        payload = _payload(delivery.request)
+        payload = _payload(incoming.request)
         happening = Happening.of(payload)
-        if wanted(happening, delivery.config):
+        if wanted(happening, incoming.config):
             subject = happening.repository.full_name if happening.repository else None
-            yield Draft(key=digest(delivery.request.body), data=payload, subject=subject)
+            yield Draft(key=digest(incoming.request.body), data=payload, subject=subject)
 
     return AppWebhook(
         id=id_,

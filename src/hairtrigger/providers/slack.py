@@ -11,11 +11,12 @@ from pydantic import Field
 
 from hairtrigger.domain.errors import CredentialsRefused, Invalid, ProviderFailed
 from hairtrigger.domain.event import Draft
+from hairtrigger.kit.auth import Bearer
 from hairtrigger.kit.config import Config, Empty, EpochSeconds, Key, Payload
-from hairtrigger.kit.delivery import Request
 from hairtrigger.kit.handshake import slack_url_verification
 from hairtrigger.kit.http import read
-from hairtrigger.kit.trigger import App, AppWebhook, Bearer, Delivery, Provider, Question
+from hairtrigger.kit.incoming import Incoming, Request
+from hairtrigger.kit.trigger import App, AppWebhook, Provider, Question
 from hairtrigger.kit.verify import SLACK
 
 _INSTRUCTIONS = (
@@ -118,14 +119,14 @@ def _on(
     wanted: Callable[[Mapping[str, Any], Any], bool],
     config: type[Config] = Empty,
 ) -> AppWebhook[Any]:
-    def events(delivery: Delivery[Any]) -> Iterable[Draft]:
-        if delivery.parse(Envelope).type != "event_callback":  # app_rate_limited, for one
+    def events(incoming: Incoming[Any]) -> Iterable[Draft]:
+        if incoming.parse(Envelope).type != "event_callback":  # app_rate_limited, for one
             return
-        callback = delivery.parse(Callback)
-        if wanted(callback.event, delivery.config):
+        callback = incoming.parse(Callback)
+        if wanted(callback.event, incoming.config):
             yield Draft(
                 key=callback.event_id,
-                data=delivery.request.body,
+                data=incoming.request.body,
                 subject=_channel(callback.event),
                 occurred_at=callback.event_time,
             )

@@ -10,9 +10,11 @@ from typing import Any
 
 from hairtrigger.domain.errors import MissingAtProvider
 from hairtrigger.domain.event import Draft
+from hairtrigger.kit.auth import Bearer
 from hairtrigger.kit.config import Empty, EpochSeconds, Key, Payload
 from hairtrigger.kit.http import Api, read
-from hairtrigger.kit.trigger import Bearer, Delivery, Provider, Question, Registration, Webhook
+from hairtrigger.kit.incoming import Incoming
+from hairtrigger.kit.trigger import Provider, Question, Registration, Webhook
 from hairtrigger.kit.verify import STRIPE
 
 
@@ -85,12 +87,12 @@ async def _endpoints(api: Api) -> Sequence[Endpoint]:
 
 
 def _on(event_type: str, id_: str, name: str, description: str) -> Webhook[Empty]:
-    def events(delivery: Delivery[Empty]) -> Iterable[Draft]:
-        event = delivery.parse(Event)
+    def events(incoming: Incoming[Empty]) -> Iterable[Draft]:
+        event = incoming.parse(Event)
         if event.type == event_type:
             yield Draft(
                 key=event.id,
-                data=delivery.request.body,
+                data=incoming.request.body,
                 subject=event.data.object.id,
                 occurred_at=event.created,
             )

@@ -11,9 +11,11 @@ from pydantic import Field
 
 from hairtrigger.domain.errors import MissingAtProvider
 from hairtrigger.domain.event import Draft
+from hairtrigger.kit.auth import Bearer
 from hairtrigger.kit.config import Config, Instant, Key, Payload
 from hairtrigger.kit.http import read
-from hairtrigger.kit.trigger import Bearer, Delivery, Provider, Question, Registration, Webhook
+from hairtrigger.kit.incoming import Incoming
+from hairtrigger.kit.trigger import Provider, Question, Registration, Webhook
 from hairtrigger.kit.verify import TYPEFORM
 
 
@@ -65,12 +67,12 @@ def _tag(url: str) -> str:
     return f"hairtrigger-{url.rpartition('/')[2]}"
 
 
-def _submitted(delivery: Delivery[Form]) -> Iterable[Draft]:
-    submission = delivery.parse(Submission)
+def _submitted(incoming: Incoming[Form]) -> Iterable[Draft]:
+    submission = incoming.parse(Submission)
     if submission.event_type == "form_response":
         yield Draft(
             key=submission.event_id,
-            data=delivery.request.body,
+            data=incoming.request.body,
             subject=submission.form_response.token,
             occurred_at=submission.form_response.submitted_at,
         )

@@ -11,7 +11,8 @@ from hairtrigger.domain.errors import Malformed
 from hairtrigger.domain.event import Draft, digest
 from hairtrigger.domain.ids import new_id
 from hairtrigger.kit.config import Config
-from hairtrigger.kit.trigger import ByConfig, Delivery, Provider, Webhook
+from hairtrigger.kit.incoming import Incoming
+from hairtrigger.kit.trigger import ByConfig, Provider, Webhook
 from hairtrigger.kit.verify import STANDARD_WEBHOOKS, Hmac, Timestamp, Token, Verifier
 
 _NAME = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # of a header, https://www.rfc-editor.org/rfc/rfc9110#name-tokens
@@ -124,15 +125,15 @@ def _hmac(given: Mapping[str, Any]) -> Hmac:
     )
 
 
-def _events(delivery: Delivery[Sender]) -> Iterable[Draft]:
-    request = delivery.request
-    yield Draft(key=_key(delivery), data=request.body, content_type=request.headers.get("content-type", ""))
+def _events(incoming: Incoming[Sender]) -> Iterable[Draft]:
+    request = incoming.request
+    yield Draft(key=_key(incoming), data=request.body, content_type=request.headers.get("content-type", ""))
 
 
-def _key(delivery: Delivery[Sender]) -> str:
-    sender, request = delivery.config, delivery.request
+def _key(incoming: Incoming[Sender]) -> str:
+    sender, request = incoming.config, incoming.request
     if sender.event_id:
-        return _event_id(delivery, sender.event_id)
+        return _event_id(incoming, sender.event_id)
     if sender.scheme == "hmac":
         return digest(request.body)
     # Without an id, two requests with the same body are two events: "the door was opened".
@@ -141,11 +142,11 @@ def _key(delivery: Delivery[Sender]) -> str:
     )
 
 
-def _event_id(delivery: Delivery[Sender], where: str) -> str:
+def _event_id(incoming: Incoming[Sender], where: str) -> str:
     if where.startswith(_HEADER):
-        found: object = delivery.request.headers.get(where.removeprefix(_HEADER))
+        found: object = incoming.request.headers.get(where.removeprefix(_HEADER))
     else:
-        found = _at(delivery.json(), where)
+        found = _at(incoming.json(), where)
     if isinstance(found, bool) or not isinstance(found, str | int) or found == "":
         raise Malformed(f"There is no event id at {where}: no text or whole number.")
     return str(found)

@@ -12,7 +12,7 @@ from pydantic_core import from_json, to_json
 
 from hairtrigger.domain.errors import NotFound, Rejected, Unavailable
 from hairtrigger.domain.outcome import Code, Kind
-from hairtrigger.kit.delivery import Headers, Request
+from hairtrigger.kit.incoming import Headers, Request
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
 from hairtrigger.providers import webhook

@@ -12,7 +12,8 @@ import pytest
 from hairtrigger.domain.errors import Conflict, CredentialsRefused, ProviderFailed
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.domain.rhythm import next_beat
-from hairtrigger.kit.trigger import Bearer, Page, Polling, PollingConfig, Provider, Question
+from hairtrigger.kit.auth import Bearer
+from hairtrigger.kit.trigger import Page, Polling, PollingConfig, Provider, Question
 from hairtrigger.platform.vault import Vault
 from hairtrigger.services.polling.poller import Result
 from hairtrigger.store.database import Store

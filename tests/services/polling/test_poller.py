@@ -26,9 +26,10 @@ from hairtrigger.domain.errors import (
 from hairtrigger.domain.event import Draft
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.domain.rhythm import next_beat
+from hairtrigger.kit.auth import Bearer
 from hairtrigger.kit.config import Empty
 from hairtrigger.kit.cursor import LookBack
-from hairtrigger.kit.trigger import Bearer, Page, Polling, PollingConfig, Provider, Question
+from hairtrigger.kit.trigger import Page, Polling, PollingConfig, Provider, Question
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
 from hairtrigger.providers import schedule

@@ -22,18 +22,10 @@ from hairtrigger.domain.errors import (
 )
 from hairtrigger.domain.event import Draft
 from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.kit.auth import Bearer
 from hairtrigger.kit.config import Config
-from hairtrigger.kit.delivery import Headers, Request
-from hairtrigger.kit.trigger import (
-    App,
-    AppWebhook,
-    Bearer,
-    Delivery,
-    Provider,
-    Question,
-    Registration,
-    Webhook,
-)
+from hairtrigger.kit.incoming import Headers, Incoming, Request
+from hairtrigger.kit.trigger import App, AppWebhook, Provider, Question, Registration, Webhook
 from hairtrigger.kit.verify import Token
 from hairtrigger.platform.vault import Vault
 from hairtrigger.providers import schedule, webhook
@@ -123,7 +115,7 @@ class Remote:
         )
 
 
-def _events(delivery: Delivery[Any]) -> Iterable[Draft]:
+def _events(delivery: Incoming[Any]) -> Iterable[Draft]:
     return ()
 
 

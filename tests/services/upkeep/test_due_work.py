@@ -12,7 +12,8 @@ import pytest
 
 from hairtrigger.domain.errors import Unavailable
 from hairtrigger.domain.outcome import Code, Kind
-from hairtrigger.kit.trigger import Bearer, Page, Polling, PollingConfig, Provider, Question
+from hairtrigger.kit.auth import Bearer
+from hairtrigger.kit.trigger import Page, Polling, PollingConfig, Provider, Question
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
 from hairtrigger.providers import schedule

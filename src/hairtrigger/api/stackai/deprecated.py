@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from starlette.requests import ClientDisconnect, Request
 
 from hairtrigger.api.stackai.responses import problems
-from hairtrigger.api.webhooks import read_delivery
+from hairtrigger.api.webhooks import read_request
 from hairtrigger.domain.caller import TRIGGER_API, Caller
 from hairtrigger.domain.errors import Malformed, NotFound
 from hairtrigger.services.accounts import Accounts
@@ -46,7 +46,7 @@ def router(
         response.headers.update(_HEADERS)
         caller = await key_holder(org_id, api_key)
         try:
-            delivery = await read_delivery(request.scope, request.receive, public_url, max_body)
+            delivery = await read_request(request.scope, request.receive, public_url, max_body)
         except ClientDisconnect as gone:
             raise Malformed("The body did not come.") from gone
         answer = await ingest.receive_with_key(caller, project_trigger_id, delivery, provider_id, trigger_id)

@@ -15,9 +15,9 @@ from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import Broken, Invalid, Malformed, NotFound, Rejected, Unavailable
 from hairtrigger.domain.event import Draft
 from hairtrigger.domain.outcome import Code, Kind
-from hairtrigger.kit.delivery import Request
 from hairtrigger.kit.handshake import Answer
-from hairtrigger.kit.trigger import App, AppWebhook, Delivery, Provider, Webhook
+from hairtrigger.kit.incoming import Incoming, Request
+from hairtrigger.kit.trigger import App, AppWebhook, Provider, Webhook
 from hairtrigger.platform.clock import Clock
 from hairtrigger.services.catalogue import Catalogue, config_of
 from hairtrigger.services.ingest.receiver_cache import ReceiverCache
@@ -150,7 +150,7 @@ class Ingest:
         if not isinstance(definition, AppWebhook):
             return ()
         try:
-            return tuple(definition.events(Delivery(request, config_of(definition, trigger))))
+            return tuple(definition.events(Incoming(request, config_of(definition, trigger))))
         except Invalid as error:
             await self._note(Code.FAILED, error.message, trigger)
             return ()

@@ -14,9 +14,9 @@ from uuid import UUID
 from pydantic_core import to_json
 
 from hairtrigger.domain.event import Draft
-from hairtrigger.kit.delivery import Request
 from hairtrigger.kit.handshake import Answer
-from hairtrigger.kit.trigger import Delivery, Webhook
+from hairtrigger.kit.incoming import Incoming, Request
+from hairtrigger.kit.trigger import Webhook
 from hairtrigger.kit.verify import Verifier
 from hairtrigger.platform.batching import Batcher
 from hairtrigger.platform.remembered import Remembered
@@ -44,7 +44,7 @@ class Receiver:
         """
         if signed:
             self.verify(request, live(self.secrets, now))
-        return self.definition.handshake(request) or tuple(self.definition.events(Delivery(request, self.config)))
+        return self.definition.handshake(request) or tuple(self.definition.events(Incoming(request, self.config)))
 
 
 class ReceiverCache:

@@ -1,9 +1,18 @@
-"""What arrived, before anything is parsed."""
+"""A request as its sender made it, and a verified one with the configuration of its trigger."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl
+
+from pydantic_core import from_json
+
+from hairtrigger.domain.errors import Malformed
+from hairtrigger.kit.config import Config, Payload
+
+C = TypeVar("C", bound=Config)
+P = TypeVar("P", bound=Payload)
 
 
 class Headers(Mapping[str, str]):
@@ -39,7 +48,7 @@ class Headers(Mapping[str, str]):
 
 @dataclass(frozen=True)
 class Request:
-    """A delivery as its sender made it. Only the method and the time are shown: the rest may hold secrets.
+    """A request as its sender made it. Only the method and the time are shown: the rest may hold secrets.
 
     `url` is the public one, with its query, as the sender knows it; `received_at` is aware.
     """
@@ -54,3 +63,20 @@ class Request:
         """Every value of a query parameter, decoded."""
         query = self.url.partition("#")[0].partition("?")[2]
         return [value for key, value in parse_qsl(query, keep_blank_values=True) if key == name]
+
+
+@dataclass(frozen=True)
+class Incoming(Generic[C]):
+    """A webhook request whose signature has been checked."""
+
+    request: Request
+    config: C
+
+    def json(self) -> Any:
+        try:
+            return from_json(self.request.body)
+        except ValueError as error:
+            raise Malformed("The body is not JSON.") from error
+
+    def parse(self, payload: type[P]) -> P:
+        return payload.of(self.request.body)
