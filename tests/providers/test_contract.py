@@ -48,13 +48,14 @@ def test_every_file_is_in_the_catalogue() -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_a_provider_file_knows_the_kit_and_the_domain_and_no_other_provider(file: Path) -> None:
-    imported = [node.module or "" for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ImportFrom)]
-    ours = {".".join(module.split(".")[:2]) for module in imported if module.startswith("hairtrigger.")}
+def test_a_provider_file_imports_the_kit_and_nothing_else_of_ours(file: Path) -> None:
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    names = [f"{node.module}.{one.name}" for node in nodes if isinstance(node, ast.ImportFrom) for one in node.names]
+    names += [one.name for node in nodes if isinstance(node, ast.Import) for one in node.names]
+    ours = {name for name in names if name.split(".")[0] == "hairtrigger"}
 
-    assert ours <= {"hairtrigger.kit", "hairtrigger.domain"} | (
-        {"hairtrigger.providers"} if file.stem == "__init__" else set()
-    )
+    others = {f"hairtrigger.providers.{one.stem}" for one in FILES} if file.stem == "__init__" else set()
+    assert ours <= {"hairtrigger.kit"} | others
 
 
 @pytest.mark.parametrize("provider", CATALOGUE, ids=lambda provider: provider.id)

@@ -1,9 +1,9 @@
 """What can be listened to without writing code. A new provider is a file here and its line below."""
 
-from hairtrigger.kit.trigger import Provider
+from hairtrigger import kit
 from hairtrigger.providers import github, rss, schedule, slack, stripe, typeform, webhook
 
-CATALOGUE: tuple[Provider, ...] = (
+CATALOGUE: tuple[kit.Provider, ...] = (
     webhook.provider,
     schedule.provider,
     rss.provider,

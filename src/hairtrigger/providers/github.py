@@ -9,15 +9,7 @@ from urllib.parse import parse_qs
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from hairtrigger.domain.errors import Invalid, Issue, Malformed, MissingAtProvider
-from hairtrigger.domain.event import Draft, digest
-from hairtrigger.kit.auth import Bearer
-from hairtrigger.kit.config import Config, Payload
-from hairtrigger.kit.handshake import github_ping
-from hairtrigger.kit.http import Api, read
-from hairtrigger.kit.incoming import Incoming, Request
-from hairtrigger.kit.trigger import App, AppWebhook, Provider, Question
-from hairtrigger.kit.verify import GITHUB
+from hairtrigger import kit
 
 _PAGE = 100  # https://docs.github.com/en/rest/using-the-rest-api/using-pagination-in-the-rest-api
 _INSTRUCTIONS = (
@@ -26,7 +18,7 @@ _INSTRUCTIONS = (
 )
 
 
-class Source(Config):
+class Source(kit.Config):
     """Whose events: of one repository, or of all that an installation of the app covers."""
 
     repository: str | None = Field(
@@ -58,7 +50,7 @@ class Branch(Source):
     )
 
 
-class Thing(Payload):
+class Thing(kit.Payload):
     id: int
 
 
@@ -70,7 +62,7 @@ class PullRequest(Thing):
     merged: bool | None = None
 
 
-class Happening(Payload):
+class Happening(kit.Payload):
     """What deliveries hold, whatever they are about."""
 
     action: str | None = None
@@ -86,28 +78,28 @@ class Happening(Payload):
     workflow_run: Thing | None = None
 
 
-def _accounts(request: Request) -> Sequence[str]:
+def _accounts(request: kit.Request) -> Sequence[str]:
     """By number: a name can be given up and taken by somebody else."""
     happening = Happening.of(_payload(request))
     named = {"installation": happening.installation, "repository": happening.repository}
     return [f"{kind}:{thing.id}" for kind, thing in named.items() if thing]
 
 
-def _payload(request: Request) -> bytes:
+def _payload(request: kit.Request) -> bytes:
     """The JSON, which is a form's field where the webhook's content type is set so."""
     if not request.headers.get("content-type", "").lower().startswith("application/x-www-form-urlencoded"):
         return request.body
     try:
         (payload,) = parse_qs(request.body.decode(), strict_parsing=True, errors="strict")["payload"]
     except (ValueError, KeyError):
-        raise Malformed("The body is a form without one payload.") from None
+        raise kit.Malformed("The body is a form without one payload.") from None
     return payload.encode()
 
 
 # -- which accounts a connection may listen to
 
 
-class Permissions(Payload):
+class Permissions(kit.Payload):
     admin: bool = False
     push: bool = False
 
@@ -127,20 +119,20 @@ class Installation(Thing):
     account: Owner | None = None
 
 
-class Installations(Payload):
+class Installations(kit.Payload):
     """https://docs.github.com/en/rest/apps/installations#list-app-installations-accessible-to-the-user-access-token"""
 
     installations: list[Installation]
 
 
-class Membership(Payload):
+class Membership(kit.Payload):
     """https://docs.github.com/en/rest/orgs/members#get-an-organization-membership-for-the-authenticated-user"""
 
     role: str
     state: str
 
 
-async def _own_account(question: Question[Source]) -> Sequence[str]:
+async def _own_account(question: kit.Question[Source]) -> Sequence[str]:
     config = question.config
     if config.repository is not None:
         return [f"repository:{await _own_repository(question.api, config.repository)}"]
@@ -148,15 +140,15 @@ async def _own_account(question: Question[Source]) -> Sequence[str]:
     return [f"installation:{await _own_installation(question.api, config.installation_id)}"]
 
 
-async def _own_repository(api: Api, name: str) -> int:
+async def _own_repository(api: kit.Api, name: str) -> int:
     """Anybody can read a public repository. Who may push is told of everything in it."""
-    repository = read(OwnRepository, await api.get(f"repos/{name}"))
+    repository = kit.read(OwnRepository, await api.get(f"repos/{name}"))
     if not (repository.permissions.admin or repository.permissions.push):
         raise _foreign("repository", f"The connection may not push to {name}, so its events are not for it.")
     return repository.id
 
 
-async def _own_installation(api: Api, id_: int) -> int:
+async def _own_installation(api: kit.Api, id_: int) -> int:
     """It is listed for everybody who can read one of its repositories, but delivers the events of all."""
     installation = await _installation(api, id_)
     if not (installation and installation.account and await _administers(api, installation.account)):
@@ -164,11 +156,11 @@ async def _own_installation(api: Api, id_: int) -> int:
     return installation.id
 
 
-async def _installation(api: Api, id_: int) -> Installation | None:
+async def _installation(api: kit.Api, id_: int) -> Installation | None:
     page = 1
     while True:
         answer = await api.get("user/installations", {"per_page": _PAGE, "page": page})
-        listed = read(Installations, answer).installations
+        listed = kit.read(Installations, answer).installations
         if found := next((one for one in listed if one.id == id_), None):
             return found
         if len(listed) < _PAGE:
@@ -176,22 +168,22 @@ async def _installation(api: Api, id_: int) -> Installation | None:
         page += 1
 
 
-async def _administers(api: Api, account: Owner) -> bool:
+async def _administers(api: kit.Api, account: Owner) -> bool:
     match account.type:
         case "User":
-            return read(Thing, await api.get("user")).id == account.id
+            return kit.read(Thing, await api.get("user")).id == account.id
         case "Organization":
             try:
-                membership = read(Membership, await api.get(f"user/memberships/orgs/{account.login}"))
-            except MissingAtProvider:
+                membership = kit.read(Membership, await api.get(f"user/memberships/orgs/{account.login}"))
+            except kit.MissingAtProvider:
                 return False
             return (membership.role, membership.state) == ("admin", "active")
         case _:
             return False
 
 
-def _foreign(field: str, message: str) -> Invalid:
-    return Invalid(None, Issue(("trigger_config_params", field), message))
+def _foreign(field: str, message: str) -> kit.Invalid:
+    return kit.Invalid(None, kit.Issue(("trigger_config_params", field), message))
 
 
 # -- triggers
@@ -204,20 +196,20 @@ def _on(
     description: str,
     wanted: Callable[[Happening, Any], bool],
     config: type[Source] = Source,
-) -> AppWebhook[Any]:
+) -> kit.AppWebhook[Any]:
     """`wanted` looks for the thing itself: the header that names the event is not signed, and neither is the id of
     the delivery, so that the body has to be the key."""
 
-    def events(incoming: Incoming[Any]) -> Iterable[Draft]:
+    def events(incoming: kit.Incoming[Any]) -> Iterable[kit.Draft]:
         if incoming.request.headers.get("x-github-event") != event:
             return
         payload = _payload(incoming.request)
         happening = Happening.of(payload)
         if wanted(happening, incoming.config):
             subject = happening.repository.full_name if happening.repository else None
-            yield Draft(key=digest(incoming.request.body), data=payload, subject=subject)
+            yield kit.Draft(key=kit.digest(incoming.request.body), data=payload, subject=subject)
 
-    return AppWebhook(
+    return kit.AppWebhook(
         id=id_,
         name=name,
         description=description,
@@ -239,17 +231,17 @@ def _merged(happening: Happening, _: Source) -> bool:
     return happening.action == "closed" and bool(happening.pull_request and happening.pull_request.merged)
 
 
-provider = Provider(
+provider = kit.Provider(
     id="github",
     name="GitHub",
     icon="🐙",
     base_url="https://api.github.com/",
-    auth=Bearer(
+    auth=kit.Bearer(
         "token",
         # https://docs.github.com/en/rest/about-the-rest-api/api-versions
         also={"accept": "application/vnd.github+json", "x-github-api-version": "2022-11-28"},
     ),
-    app=App(verify=GITHUB, accounts=_accounts, handshake=github_ping),
+    app=kit.App(verify=kit.GITHUB, accounts=_accounts, handshake=kit.github_ping),
     triggers=(
         _on("push", "on_push", "Push", "Commits were pushed to a branch, or a tag was.", _pushed, Branch),
         _on(

@@ -16,28 +16,22 @@ import feedparser
 from pydantic import AwareDatetime, Field, HttpUrl, TypeAdapter
 from pydantic_core import to_json
 
-from hairtrigger.domain.errors import ProviderFailed
-from hairtrigger.domain.event import Draft, digest
-from hairtrigger.kit.config import Payload
-from hairtrigger.kit.cursor import mark, still_seen
-from hairtrigger.kit.http import header
-from hairtrigger.kit.parsing import Parser
-from hairtrigger.kit.trigger import Cursor, Page, Polling, PollingConfig, Provider, Question
+from hairtrigger import kit
 
 _NEVER_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
-class Feed(PollingConfig):
+class Feed(kit.PollingConfig):
     url: HttpUrl = Field(title="Address", description="Of the feed itself, not of a page that links to it.")
 
 
-class Enclosure(Payload):
+class Enclosure(kit.Payload):
     url: str | None
     type: str | None
     length: str | None
 
 
-class Entry(Payload):
+class Entry(kit.Payload):
     """An entry as it is told to the target."""
 
     id: str | None
@@ -52,52 +46,54 @@ class Entry(Payload):
     enclosures: list[Enclosure]
 
 
-class Found(Payload):
+class Found(kit.Payload):
     entry: Entry
     dated: AwareDatetime | None
 
     @property
     def key(self) -> str:
-        return self.entry.id or self.entry.link or digest(to_json(self.entry))
+        return self.entry.id or self.entry.link or kit.digest(to_json(self.entry))
 
-    def draft(self) -> Draft:
-        return Draft(key=self.key, data=to_json(self.entry), occurred_at=self.dated)
+    def draft(self) -> kit.Draft:
+        return kit.Draft(key=self.key, data=to_json(self.entry), occurred_at=self.dated)
 
 
-async def _poll(question: Question[Feed]) -> Page:
+async def _poll(question: kit.Question[Feed]) -> kit.Page:
     """Return what was never seen. Dates are only good for the order: people back-date entries."""
     cursor = question.cursor or {}
     url = str(question.config.url)
     reply = await question.api.send("GET", url, headers=_conditions(cursor))
     if reply.status == HTTPStatus.NOT_MODIFIED and question.cursor is not None:
-        return Page((), question.cursor, note="The feed has not changed.")
+        return kit.Page((), question.cursor, note="The feed has not changed.")
     seen = dict.fromkeys(cursor.get("seen", ()))
     listed: list[str] = []
-    new: dict[str, Draft] = {}
-    async for found in question.parse(_ENTRIES, reply.body, url=url, content_type=header(reply, "content-type") or ""):
-        marked = mark(found.key)
+    new: dict[str, kit.Draft] = {}
+    async for found in question.parse(
+        _ENTRIES, reply.body, url=url, content_type=kit.header(reply, "content-type") or ""
+    ):
+        marked = kit.mark(found.key)
         listed.append(marked)
         if marked not in seen:
             new[marked] = (
                 new.pop(marked) if marked in new else found.draft()
             )  # the first one's words in the last one's place
-    return Page(
+    return kit.Page(
         events=_oldest_first([*new.values()][::-1]),
         cursor={
-            "etag": header(reply, "etag"),
-            "modified": header(reply, "last-modified"),
-            "seen": still_seen(listed, seen),
+            "etag": kit.header(reply, "etag"),
+            "modified": kit.header(reply, "last-modified"),
+            "seen": kit.still_seen(listed, seen),
         },
     )
 
 
-def _conditions(cursor: Cursor) -> dict[str, str]:
+def _conditions(cursor: kit.Cursor) -> dict[str, str]:
     """https://www.rfc-editor.org/rfc/rfc9110#name-conditional-requests"""
     conditions = {"if-none-match": cursor.get("etag"), "if-modified-since": cursor.get("modified")}
     return {name: value for name, value in conditions.items() if value}
 
 
-def _oldest_first(drafts: Sequence[Draft]) -> Sequence[Draft]:
+def _oldest_first(drafts: Sequence[kit.Draft]) -> Sequence[kit.Draft]:
     """Sort by date where all have one; else leave the order of the feed, turned round: it begins with the newest."""
     if all(draft.occurred_at for draft in drafts):
         return sorted(drafts, key=lambda draft: draft.occurred_at or datetime.max.replace(tzinfo=UTC))
@@ -115,9 +111,9 @@ def entries(data: bytes, url: str, content_type: str) -> Iterator[Mapping[str, A
         # Not the bytes themselves, which feedparser would take for the name of a file.
         feed = feedparser.parse(BytesIO(data), response_headers=headers)
     except (ValueError, OverflowError) as error:  # from references to characters that there are not
-        raise ProviderFailed("The feed is too broken to be read.") from error
+        raise kit.ProviderFailed("The feed is too broken to be read.") from error
     if not feed.get("version"):  # that it is not well-formed, many good feeds are not
-        raise ProviderFailed("What is at this address is not an RSS or Atom feed.")
+        raise kit.ProviderFailed("What is at this address is not an RSS or Atom feed.")
     for found in feed.entries:
         entry, dated = _entry(found)
         if any(entry.values()):  # where a feed is cut off, there is an empty one
@@ -170,14 +166,14 @@ def _clean(value: Any) -> Any:
             return value
 
 
-_ENTRIES = Parser(entries, TypeAdapter(Found))
+_ENTRIES = kit.Parser(entries, TypeAdapter(Found))
 
-provider = Provider(
+provider = kit.Provider(
     id="rss",
     name="RSS",
     icon="📡",
     triggers=(
-        Polling(
+        kit.Polling(
             id="on_item_published",
             name="Item published",
             description="An entry appeared in an RSS or Atom feed.",

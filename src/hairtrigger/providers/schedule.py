@@ -6,25 +6,22 @@ from typing import Self
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from hairtrigger.domain.errors import Invalid, Issue
-from hairtrigger.domain.schedule import Missed, Schedule, parse
-from hairtrigger.kit.config import Config
-from hairtrigger.kit.trigger import Provider, Scheduled
+from hairtrigger import kit
 
 _ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-class Timed(Config):
+class Timed(kit.Config):
     """What makes no schedule is refused at the field that is to blame."""
 
-    def schedule(self, anchor: datetime) -> Schedule:
-        return parse(dict(self), anchor=anchor)
+    def schedule(self, anchor: datetime) -> kit.Schedule:
+        return kit.parse_schedule(dict(self), anchor=anchor)
 
     @model_validator(mode="after")
     def _makes_a_schedule(self) -> Self:
         try:
             self.schedule(_ANY_TIME)
-        except Invalid as error:
+        except kit.Invalid as error:
             issues = [issue for issue in error.issues if issue.path[0] in type(self).model_fields]
             raise ValidationError.from_exception_data(
                 type(self).__name__, [_detail(issue) for issue in issues]
@@ -32,7 +29,7 @@ class Timed(Config):
         return self
 
 
-def _detail(issue: Issue) -> InitErrorDetails:
+def _detail(issue: kit.Issue) -> InitErrorDetails:
     problem = PydanticCustomError("schedule", "{message}", {"message": issue.message})
     return InitErrorDetails(type=problem, loc=issue.path, input=None)
 
@@ -56,8 +53,8 @@ class Recurring(Timed):
         description="In place of cron: seconds, or a text such as '5m', '1h' or '1d'. Counts from when it is enabled.",
         examples=["15m"],
     )
-    missed: Missed = Field(
-        default=Missed.LATEST,
+    missed: kit.Missed = Field(
+        default=kit.Missed.LATEST,
         title="Missed times",
         description="What becomes of times that passed while the service was down: none of them, the latest, or all.",
     )
@@ -74,12 +71,12 @@ class Once(Timed):
     )
 
 
-provider = Provider(
+provider = kit.Provider(
     id="schedule",
     name="Schedule",
     icon="⏰",
     triggers=(
-        Scheduled(
+        kit.Scheduled(
             id="on_schedule",
             name="Schedule",
             description="At times of the calendar (cron), or at an interval.",
@@ -87,13 +84,13 @@ provider = Provider(
             schedule=Recurring.schedule,
             missed=lambda config: config.missed,
         ),
-        Scheduled(
+        kit.Scheduled(
             id="on_schedule_once",
             name="Schedule once",
             description="Once, at a date and time. The trigger disables itself afterwards.",
             config=Once,
             schedule=Once.schedule,
-            missed=lambda _: Missed.LATEST,  # late is better than never
+            missed=lambda _: kit.Missed.LATEST,  # late is better than never
         ),
     ),
 )

@@ -9,15 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from hairtrigger.domain.errors import CredentialsRefused, Invalid, ProviderFailed
-from hairtrigger.domain.event import Draft
-from hairtrigger.kit.auth import Bearer
-from hairtrigger.kit.config import Config, Empty, EpochSeconds, Key, Payload
-from hairtrigger.kit.handshake import slack_url_verification
-from hairtrigger.kit.http import read
-from hairtrigger.kit.incoming import Incoming, Request
-from hairtrigger.kit.trigger import App, AppWebhook, Provider, Question
-from hairtrigger.kit.verify import SLACK
+from hairtrigger import kit
 
 _INSTRUCTIONS = (
     "Install the app in the workspace and invite it to the channels it is to hear. "
@@ -35,7 +27,7 @@ _REFUSED = frozenset(
 _WRITTEN = frozenset({None, "file_share", "me_message", "thread_broadcast"})
 
 
-class Messages(Config):
+class Messages(kit.Config):
     channel: str | None = Field(
         default=None,
         pattern="^[CDG][A-Z0-9]+$",
@@ -50,11 +42,11 @@ class Messages(Config):
     )
 
 
-class Authorization(Payload):
+class Authorization(kit.Payload):
     team_id: str | None = None
 
 
-class Envelope(Payload):
+class Envelope(kit.Payload):
     """What every delivery has."""
 
     type: str
@@ -63,30 +55,30 @@ class Envelope(Payload):
     authorizations: list[Authorization] | None = None
 
 
-class Callback(Payload):
+class Callback(kit.Payload):
     """https://docs.slack.dev/apis/events-api/#event-type-structure"""
 
-    event_id: Key
-    event_time: EpochSeconds
+    event_id: kit.Key
+    event_time: kit.EpochSeconds
     event: dict[str, Any]
 
 
-class Status(Payload):
+class Status(kit.Payload):
     """Of every answer. https://docs.slack.dev/apis/web-api/#responses"""
 
     ok: bool
     error: str = ""
 
 
-class Identity(Payload):
+class Identity(kit.Payload):
     """https://docs.slack.dev/reference/methods/auth.test"""
 
-    team_id: Key
+    team_id: kit.Key
     bot_id: str | None = None
     is_enterprise_install: bool = False
 
 
-def _workspaces(request: Request) -> Sequence[str]:
+def _workspaces(request: kit.Request) -> Sequence[str]:
     """The workspaces that a delivery names.
 
     In a channel shared over Slack Connect something may happen in one workspace (`team_id`) and be heard because the
@@ -97,18 +89,20 @@ def _workspaces(request: Request) -> Sequence[str]:
     return [f"team:{team_id}" for team_id in dict.fromkeys(named) if team_id]
 
 
-async def _workspace(question: Question[Any]) -> Sequence[str]:
+async def _workspace(question: kit.Question[Any]) -> Sequence[str]:
     """The one the token was made for: Slack says which, not the user."""
     answer = await question.api.post("auth.test", {})
-    status = read(Status, answer)
+    status = kit.read(Status, answer)
     if not status.ok:  # and yet the HTTP status is 200
-        failure = CredentialsRefused if status.error in _REFUSED else ProviderFailed
+        failure = kit.CredentialsRefused if status.error in _REFUSED else kit.ProviderFailed
         raise failure(f"Slack answered '{status.error}'.")
-    identity = read(Identity, answer)
+    identity = kit.read(Identity, answer)
     if not identity.bot_id:
-        raise Invalid("This is a person's token. Connect with the app's bot token.")
+        raise kit.Invalid("This is a person's token. Connect with the app's bot token.")
     if identity.is_enterprise_install:
-        raise Invalid("This token is of a whole organization. Install the app in a workspace and connect with that.")
+        raise kit.Invalid(
+            "This token is of a whole organization. Install the app in a workspace and connect with that."
+        )
     return [f"team:{identity.team_id}"]
 
 
@@ -117,21 +111,21 @@ def _on(
     name: str,
     description: str,
     wanted: Callable[[Mapping[str, Any], Any], bool],
-    config: type[Config] = Empty,
-) -> AppWebhook[Any]:
-    def events(incoming: Incoming[Any]) -> Iterable[Draft]:
+    config: type[kit.Config] = kit.Empty,
+) -> kit.AppWebhook[Any]:
+    def events(incoming: kit.Incoming[Any]) -> Iterable[kit.Draft]:
         if incoming.parse(Envelope).type != "event_callback":  # app_rate_limited, for one
             return
         callback = incoming.parse(Callback)
         if wanted(callback.event, incoming.config):
-            yield Draft(
+            yield kit.Draft(
                 key=callback.event_id,
                 data=incoming.request.body,
                 subject=_channel(callback.event),
                 occurred_at=callback.event_time,
             )
 
-    return AppWebhook(
+    return kit.AppWebhook(
         id=id_,
         name=name,
         description=description,
@@ -160,13 +154,13 @@ def _channel(event: Mapping[str, Any]) -> str | None:
     return channel if isinstance(channel, str) else None
 
 
-provider = Provider(
+provider = kit.Provider(
     id="slack",
     name="Slack",
     icon="💬",
     base_url="https://slack.com/api/",
-    auth=Bearer("bot_token"),
-    app=App(verify=SLACK, accounts=_workspaces, handshake=slack_url_verification),
+    auth=kit.Bearer("bot_token"),
+    app=kit.App(verify=kit.SLACK, accounts=_workspaces, handshake=kit.slack_url_verification),
     triggers=(
         _on(
             "on_message_received",

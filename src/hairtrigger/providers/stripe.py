@@ -8,38 +8,31 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from hairtrigger.domain.errors import MissingAtProvider
-from hairtrigger.domain.event import Draft
-from hairtrigger.kit.auth import Bearer
-from hairtrigger.kit.config import Empty, EpochSeconds, Key, Payload
-from hairtrigger.kit.http import Api, read
-from hairtrigger.kit.incoming import Incoming
-from hairtrigger.kit.trigger import Provider, Question, Registration, Webhook
-from hairtrigger.kit.verify import STRIPE
+from hairtrigger import kit
 
 
-class Subject(Payload):
+class Subject(kit.Payload):
     id: str | None = None
 
 
-class Data(Payload):
+class Data(kit.Payload):
     object: Subject
 
 
-class Event(Payload):
+class Event(kit.Payload):
     """https://docs.stripe.com/api/events/object"""
 
-    id: Key
+    id: kit.Key
     type: str
-    created: EpochSeconds
+    created: kit.EpochSeconds
     data: Data
 
 
-class Events(Payload):
+class Events(kit.Payload):
     data: list[dict[str, Any]]
 
 
-class Endpoint(Payload):
+class Endpoint(kit.Payload):
     """https://docs.stripe.com/api/webhook_endpoints/object"""
 
     id: str
@@ -50,7 +43,7 @@ class Created(Endpoint):
     secret: str
 
 
-class Endpoints(Payload):
+class Endpoints(kit.Payload):
     data: list[Endpoint]
     has_more: bool
 
@@ -61,64 +54,64 @@ class EndpointFor:
 
     event_type: str
 
-    async def create(self, question: Question[Empty], url: str, secret: str) -> Registration:  # noqa: ARG002
+    async def create(self, question: kit.Question[kit.Empty], url: str, secret: str) -> kit.Registration:  # noqa: ARG002
         await self.remove(question, url)  # one from before is of no use: Stripe tells its secret only once
         form = [("url", url), ("enabled_events[]", self.event_type), ("metadata[created_by]", "hairtrigger")]
-        created = read(Created, await question.api.post_form("v1/webhook_endpoints", form))
-        return Registration({"webhook_endpoint_id": created.id}, created.secret)
+        created = kit.read(Created, await question.api.post_form("v1/webhook_endpoints", form))
+        return kit.Registration({"webhook_endpoint_id": created.id}, created.secret)
 
-    async def remove(self, question: Question[Empty], url: str) -> None:
+    async def remove(self, question: kit.Question[kit.Empty], url: str) -> None:
         for endpoint in await _endpoints(question.api):
             if endpoint.url == url:
-                with suppress(MissingAtProvider):
+                with suppress(kit.MissingAtProvider):
                     await question.api.delete(f"v1/webhook_endpoints/{endpoint.id}")
 
 
-async def _endpoints(api: Api) -> Sequence[Endpoint]:
+async def _endpoints(api: kit.Api) -> Sequence[Endpoint]:
     """https://docs.stripe.com/api/pagination"""
     found: list[Endpoint] = []
     more = True
     while more:
         after = {"starting_after": found[-1].id} if found else {}
-        page = read(Endpoints, await api.get("v1/webhook_endpoints", {"limit": 100, **after}))
+        page = kit.read(Endpoints, await api.get("v1/webhook_endpoints", {"limit": 100, **after}))
         found += page.data
         more = page.has_more and bool(page.data)
     return found
 
 
-def _on(event_type: str, id_: str, name: str, description: str) -> Webhook[Empty]:
-    def events(incoming: Incoming[Empty]) -> Iterable[Draft]:
+def _on(event_type: str, id_: str, name: str, description: str) -> kit.Webhook[kit.Empty]:
+    def events(incoming: kit.Incoming[kit.Empty]) -> Iterable[kit.Draft]:
         event = incoming.parse(Event)
         if event.type == event_type:
-            yield Draft(
+            yield kit.Draft(
                 key=event.id,
                 data=incoming.request.body,
                 subject=event.data.object.id,
                 occurred_at=event.created,
             )
 
-    async def samples(question: Question[Empty]) -> Sequence[Any]:
+    async def samples(question: kit.Question[kit.Empty]) -> Sequence[Any]:
         """https://docs.stripe.com/api/events/list"""
-        return read(Events, await question.api.get("v1/events", {"type": event_type, "limit": 3})).data
+        return kit.read(Events, await question.api.get("v1/events", {"type": event_type, "limit": 3})).data
 
-    return Webhook(
+    return kit.Webhook(
         id=id_,
         name=name,
         description=description,
-        config=Empty,
-        verify=STRIPE,
+        config=kit.Empty,
+        verify=kit.STRIPE,
         subscription=EndpointFor(event_type),
         events=events,
         samples=samples,
     )
 
 
-provider = Provider(
+provider = kit.Provider(
     id="stripe",
     name="Stripe",
     icon="💳",
     base_url="https://api.stripe.com/",
-    auth=Bearer("api_key"),
+    auth=kit.Bearer("api_key"),
     triggers=(
         _on("customer.created", "on_customer_created", "Customer created", "A customer was added to the account."),
         _on("payment_intent.succeeded", "on_payment_succeeded", "Payment succeeded", "A payment was completed."),

@@ -9,17 +9,10 @@ from typing import Any
 
 from pydantic import Field
 
-from hairtrigger.domain.errors import MissingAtProvider
-from hairtrigger.domain.event import Draft
-from hairtrigger.kit.auth import Bearer
-from hairtrigger.kit.config import Config, Instant, Key, Payload
-from hairtrigger.kit.http import read
-from hairtrigger.kit.incoming import Incoming
-from hairtrigger.kit.trigger import Provider, Question, Registration, Webhook
-from hairtrigger.kit.verify import TYPEFORM
+from hairtrigger import kit
 
 
-class Form(Config):
+class Form(kit.Config):
     form_id: str = Field(
         pattern="^[A-Za-z0-9_-]+$",
         title="Form",
@@ -28,37 +21,37 @@ class Form(Config):
     )
 
 
-class Response(Payload):
+class Response(kit.Payload):
     token: str
-    submitted_at: Instant
+    submitted_at: kit.Instant
 
 
-class Submission(Payload):
+class Submission(kit.Payload):
     """https://www.typeform.com/developers/webhooks/example-payload/"""
 
-    event_id: Key
+    event_id: kit.Key
     event_type: str
     form_response: Response
 
 
-class Responses(Payload):
+class Responses(kit.Payload):
     items: list[dict[str, Any]]
 
 
 class FormWebhook:
     """https://www.typeform.com/developers/webhooks/reference/create-or-update-webhook/"""
 
-    async def create(self, question: Question[Form], url: str, secret: str) -> Registration:
+    async def create(self, question: kit.Question[Form], url: str, secret: str) -> kit.Registration:
         path, webhook = _path(question, url), {"url": url, "enabled": True, "secret": secret, "verify_ssl": True}
         await question.api.put(path, webhook)
-        return Registration({"form_id": question.config.form_id, "webhook_tag": _tag(url)}, secret)
+        return kit.Registration({"form_id": question.config.form_id, "webhook_tag": _tag(url)}, secret)
 
-    async def remove(self, question: Question[Form], url: str) -> None:
-        with suppress(MissingAtProvider):
+    async def remove(self, question: kit.Question[Form], url: str) -> None:
+        with suppress(kit.MissingAtProvider):
             await question.api.delete(_path(question, url))
 
 
-def _path(question: Question[Form], url: str) -> str:
+def _path(question: kit.Question[Form], url: str) -> str:
     return f"forms/{question.config.form_id}/webhooks/{_tag(url)}"
 
 
@@ -67,10 +60,10 @@ def _tag(url: str) -> str:
     return f"hairtrigger-{url.rpartition('/')[2]}"
 
 
-def _submitted(incoming: Incoming[Form]) -> Iterable[Draft]:
+def _submitted(incoming: kit.Incoming[Form]) -> Iterable[kit.Draft]:
     submission = incoming.parse(Submission)
     if submission.event_type == "form_response":
-        yield Draft(
+        yield kit.Draft(
             key=submission.event_id,
             data=incoming.request.body,
             subject=submission.form_response.token,
@@ -78,7 +71,7 @@ def _submitted(incoming: Incoming[Form]) -> Iterable[Draft]:
         )
 
 
-async def _samples(question: Question[Form]) -> Sequence[Any]:
+async def _samples(question: kit.Question[Form]) -> Sequence[Any]:
     """Responses in the shape of their deliveries. https://www.typeform.com/developers/responses/"""
     form_id = question.config.form_id
     answer = await question.api.get(f"forms/{form_id}/responses", {"page_size": 3})
@@ -88,24 +81,24 @@ async def _samples(question: Question[Form]) -> Sequence[Any]:
             "event_type": "form_response",
             "form_response": {"form_id": form_id, **response},
         }
-        for response in read(Responses, answer).items
+        for response in kit.read(Responses, answer).items
     ]
 
 
-provider = Provider(
+provider = kit.Provider(
     id="typeform",
     name="Typeform",
     icon="📝",
     base_url="https://api.typeform.com/",
-    auth=Bearer("token"),
+    auth=kit.Bearer("token"),
     triggers=(
-        Webhook(
+        kit.Webhook(
             id="on_form_submitted",
             name="Form submitted",
             description="Somebody filled in a form.",
             instructions="Connect with a personal access token that may read the form's responses and write webhooks.",
             config=Form,
-            verify=TYPEFORM,
+            verify=kit.TYPEFORM,
             subscription=FormWebhook(),
             events=_submitted,
             samples=_samples,

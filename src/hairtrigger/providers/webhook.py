@@ -7,13 +7,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
-from hairtrigger.domain.errors import Malformed
-from hairtrigger.domain.event import Draft, digest
-from hairtrigger.domain.ids import new_id
-from hairtrigger.kit.config import Config
-from hairtrigger.kit.incoming import Incoming
-from hairtrigger.kit.trigger import ByConfig, Provider, Webhook
-from hairtrigger.kit.verify import STANDARD_WEBHOOKS, Hmac, Timestamp, Token, Verifier
+from hairtrigger import kit
 
 _NAME = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # of a header, https://www.rfc-editor.org/rfc/rfc9110#name-tokens
 _HEADER = "header:"
@@ -21,7 +15,7 @@ _OF_HMAC = ("algorithm", "encoding", "timestamp_header", "timestamp_unit", "tole
 _WITHOUT = {"token": {*_OF_HMAC}, "standard_webhooks": {"header", "prefix", *_OF_HMAC}}
 
 
-class Sender(Config):
+class Sender(kit.Config):
     """How the sender proves itself, and how its events are told apart."""
 
     model_config = ConfigDict(str_max_length=1000)  # it is read for each request
@@ -101,54 +95,56 @@ class Sender(Config):
         return event_id
 
 
-def _verifier(sender: Sender) -> Verifier:
+def _verifier(sender: Sender) -> kit.Verifier:
     match sender.scheme:
         case "token":
-            return Token(sender.header or "X-Webhook-Secret", prefix=sender.prefix)
+            return kit.Token(sender.header or "X-Webhook-Secret", prefix=sender.prefix)
         case "hmac":
             return _hmac(dict(sender))
         case "standard_webhooks":
-            return STANDARD_WEBHOOKS
+            return kit.STANDARD_WEBHOOKS
 
 
-def _hmac(given: Mapping[str, Any]) -> Hmac:
+def _hmac(given: Mapping[str, Any]) -> kit.Hmac:
     """Raises `ValueError` for a text that leaves out what is to be signed."""
     header = given["timestamp_header"]
     tolerance = timedelta(seconds=given["tolerance"])
-    return Hmac(
+    return kit.Hmac(
         given["header"],
         algorithm=given["algorithm"],
         encoding=given["encoding"],
         prefix=given["prefix"],
         message=given["signed"],
-        timestamp=Timestamp(header, unit=given["timestamp_unit"], tolerance=tolerance) if header else None,
+        timestamp=kit.Timestamp(header, unit=given["timestamp_unit"], tolerance=tolerance) if header else None,
     )
 
 
-def _events(incoming: Incoming[Sender]) -> Iterable[Draft]:
+def _events(incoming: kit.Incoming[Sender]) -> Iterable[kit.Draft]:
     request = incoming.request
-    yield Draft(key=_key(incoming), data=request.body, content_type=request.headers.get("content-type", ""))
+    yield kit.Draft(key=_key(incoming), data=request.body, content_type=request.headers.get("content-type", ""))
 
 
-def _key(incoming: Incoming[Sender]) -> str:
+def _key(incoming: kit.Incoming[Sender]) -> str:
     sender, request = incoming.config, incoming.request
     if sender.event_id:
         return _event_id(incoming, sender.event_id)
     if sender.scheme == "hmac":
-        return digest(request.body)
+        return kit.digest(request.body)
     # Without an id, two requests with the same body are two events: "the door was opened".
     return (
-        request.headers.get("webhook-id") or request.headers.get("idempotency-key") or str(new_id(request.received_at))
+        request.headers.get("webhook-id")
+        or request.headers.get("idempotency-key")
+        or str(kit.new_id(request.received_at))
     )
 
 
-def _event_id(incoming: Incoming[Sender], where: str) -> str:
+def _event_id(incoming: kit.Incoming[Sender], where: str) -> str:
     if where.startswith(_HEADER):
         found: object = incoming.request.headers.get(where.removeprefix(_HEADER))
     else:
         found = _at(incoming.json(), where)
     if isinstance(found, bool) or not isinstance(found, str | int) or found == "":
-        raise Malformed(f"There is no event id at {where}: no text or whole number.")
+        raise kit.Malformed(f"There is no event id at {where}: no text or whole number.")
     return str(found)
 
 
@@ -166,19 +162,19 @@ def _at(value: Any, pointer: str) -> Any:
     return value
 
 
-provider = Provider(
+provider = kit.Provider(
     id="webhook",
     name="Webhook",
     icon="🪝",
     triggers=(
-        Webhook(
+        kit.Webhook(
             id="on_request",
             name="Request received",
             description="A request came to the trigger's own URL, from whatever can send one and knows its secret.",
             instructions="Set the trigger's secret, enable the trigger, then give the URL in its webhook_data and the "
             "secret to the sender. What comes without proof of the secret is refused.",
             config=Sender,
-            verify=ByConfig(_verifier),
+            verify=kit.ByConfig(_verifier),
             events=_events,
         ),
     ),
