@@ -24,12 +24,16 @@ from cloudevents.core.formats.json import JSONFormat
 from standardwebhooks import Webhook
 
 from tests.e2e.process import Client, Service
-from tests.fakes import feed, github, slack, stripe, typeform
-from tests.fakes.feed import Item, Site
-from tests.fakes.github import GitHub
-from tests.fakes.slack import Slack
-from tests.fakes.stripe import Stripe
-from tests.fakes.typeform import Typeform
+from tests.providers.github import fake as github
+from tests.providers.github.fake import GitHub
+from tests.providers.rss import fake as feed
+from tests.providers.rss.fake import Item, Site
+from tests.providers.slack import fake as slack
+from tests.providers.slack.fake import Slack
+from tests.providers.stripe import fake as stripe
+from tests.providers.stripe.fake import Stripe
+from tests.providers.typeform import fake as typeform
+from tests.providers.typeform.fake import Typeform
 from tests.support import node
 from tests.support.certificates import certificate_for, serving_with
 from tests.support.contract_page import POLLING_CODE

@@ -13,7 +13,7 @@ from hairtrigger.kit.incoming import Headers, Incoming, Request
 from hairtrigger.kit.parsing import Parse, Parser
 from hairtrigger.kit.trigger import AppWebhook, Cursor, Provider, Question, Trigger, Webhook
 from hairtrigger.providers import CATALOGUE
-from tests.fakes.internet import Internet
+from tests.support.internet import Internet
 
 T = TypeVar("T")
 

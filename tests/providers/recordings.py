@@ -11,10 +11,13 @@ from typing import Any
 
 from hairtrigger.domain.event import Draft
 from hairtrigger.kit.verify import Verifier
-from tests.fakes import github, slack, stripe, typeform
 from tests.providers.asking import NOW, provider, trigger
+from tests.providers.github import fake as github
+from tests.providers.slack import fake as slack
+from tests.providers.stripe import fake as stripe
+from tests.providers.typeform import fake as typeform
 
-_FOLDER = Path(__file__).parent / "recorded"
+_FOLDER = Path(__file__).parent
 _SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef01234567").decode()
 _OTHER = "whsec_" + base64.b64encode(b"76543210fedcba9876543210").decode()
 
@@ -51,7 +54,7 @@ class Recorded:
 
 
 def _body(provider_id: str, trigger_id: str) -> bytes:
-    return (_FOLDER / provider_id / f"{trigger_id}.json").read_bytes()
+    return (_FOLDER / provider_id / "recorded" / f"{trigger_id}.json").read_bytes()
 
 
 def _stripe(trigger_id: str, key: str, subject: str, created: int) -> Recorded:

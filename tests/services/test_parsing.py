@@ -18,14 +18,14 @@ from hairtrigger.platform.vault import Vault
 from hairtrigger.providers import rss
 from hairtrigger.services.parsing import Parsing
 from hairtrigger.store.database import Store
-from tests.fakes.feed import Item, Site, app
-from tests.fakes.internet import Internet
 from tests.platform import readers
 from tests.platform.test_parsers import a_parse_runs
-from tests.providers.feeds import COSTLY
+from tests.providers.rss.fake import Item, Site, app
+from tests.providers.rss.feeds import COSTLY
 from tests.services.scene import a_scene
 from tests.services.world import World, a_world
 from tests.support.clock import ManualClock
+from tests.support.internet import Internet
 
 pytestmark = pytest.mark.anyio
 

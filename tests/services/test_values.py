@@ -22,11 +22,11 @@ from hairtrigger.platform.vault import Vault
 from hairtrigger.providers import slack, typeform
 from hairtrigger.services.provider_calls import ProviderCalls
 from hairtrigger.store.database import Store
-from tests.fakes.internet import Internet
-from tests.fakes.slack import signed as signed_by_slack
-from tests.fakes.typeform import Typeform, app, signed
+from tests.providers.slack.fake import signed as signed_by_slack
+from tests.providers.typeform.fake import Typeform, app, signed
 from tests.services.scene import Scene, a_scene
 from tests.support.clock import ManualClock
+from tests.support.internet import Internet
 
 pytestmark = pytest.mark.anyio
 

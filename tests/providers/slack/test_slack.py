@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from hairtrigger.domain.errors import CredentialsRefused, Invalid, Malformed, ProviderFailed
 from hairtrigger.kit.incoming import Headers, Request
 from hairtrigger.kit.trigger import App, AppWebhook
-from tests.fakes.slack import Slack, app, happen, retry, verify_url
 from tests.providers.asking import arrived, asking, events, provider, trigger
+from tests.providers.slack.fake import Slack, app, happen, retry, verify_url
 
 pytestmark = pytest.mark.anyio
 

@@ -4,8 +4,8 @@ import pytest
 
 from hairtrigger.domain.errors import CredentialsRefused, ProviderFailed
 from hairtrigger.kit.trigger import Question, Subscription, Webhook
-from tests.fakes.stripe import Stripe, app
 from tests.providers.asking import arrived, asking, events, trigger
+from tests.providers.stripe.fake import Stripe, app
 
 pytestmark = pytest.mark.anyio
 

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from hairtrigger.domain.errors import CredentialsRefused, Invalid, Malformed, MissingAtProvider
 from hairtrigger.kit.incoming import Headers, Request
 from hairtrigger.kit.trigger import AppWebhook
-from tests.fakes.github import GitHub, app, deliver, signed
 from tests.providers.asking import NOW, arrived, asking, events, provider, trigger
+from tests.providers.github.fake import GitHub, app, deliver, signed
 
 pytestmark = pytest.mark.anyio
 

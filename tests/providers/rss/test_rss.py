@@ -17,10 +17,10 @@ from hairtrigger.kit.trigger import Cursor, Page, Polling, Question
 from hairtrigger.platform.parser_process import Limits
 from hairtrigger.platform.parsers import Parsers
 from hairtrigger.services.parsing import Parsing
-from tests.fakes.feed import Item, Site, app
-from tests.fakes.internet import Internet
 from tests.providers.asking import asking, parsed_here, trigger
-from tests.providers.feeds import COSTLY
+from tests.providers.rss.fake import Item, Site, app
+from tests.providers.rss.feeds import COSTLY
+from tests.support.internet import Internet
 
 pytestmark = pytest.mark.anyio
 

@@ -5,8 +5,8 @@ from pydantic import ValidationError
 
 from hairtrigger.domain.errors import CredentialsRefused, MissingAtProvider
 from hairtrigger.kit.trigger import Question, Subscription, Webhook
-from tests.fakes.typeform import Typeform, app
 from tests.providers.asking import arrived, asking, events, trigger
+from tests.providers.typeform.fake import Typeform, app
 
 pytestmark = pytest.mark.anyio
 

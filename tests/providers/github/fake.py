@@ -1,4 +1,5 @@
-"""GitHub: repositories and installations as one person sees them, and an app's webhook. https://docs.github.com/en/rest"""
+"""GitHub: repositories and installations as one person sees them, and an app's webhook.
+https://docs.github.com/en/rest"""
 
 import hmac
 import json
