@@ -130,7 +130,7 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class Half:
+class RoleShare:
     """One role's share: what runs all the time, and how to end it."""
 
     loops: Sequence[Loop] = ()
@@ -197,9 +197,9 @@ def _vault(settings: Settings) -> Vault:
 def _built(settings: Settings, clock: Clock, resources: Resources) -> tuple[Application, Sequence[Loop]]:
     parts = _parts(settings, clock, resources)
     leaving = asyncio.Event()
-    working = Half() if settings.role == "api" else _working(parts, resources.direct)
+    working = RoleShare() if settings.role == "api" else _working(parts, resources.direct)
     if settings.role == "worker":
-        serving, asgi = Half(), worker_app(writable=parts.store.writable, leaving=leaving.is_set)
+        serving, asgi = RoleShare(), worker_app(writable=parts.store.writable, leaving=leaving.is_set)
     else:
         serving, asgi = _serving(parts, resources, leaving)
 
@@ -256,7 +256,7 @@ def _parts(settings: Settings, clock: Clock, resources: Resources) -> Parts:
     )
 
 
-def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tuple[Half, Router]:
+def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tuple[RoleShare, Router]:
     """The role `api`: the three APIs and the webhooks."""
     settings, clock, store = parts.settings, parts.clock, parts.store
     recorder = Recorder(
@@ -320,10 +320,10 @@ def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tupl
         with suppress(Unavailable):
             await refusals.flush()
 
-    return Half((receivers.run, recorder.run, refusals.run), drain), asgi
+    return RoleShare((receivers.run, recorder.run, refusals.run), drain), asgi
 
 
-def _working(parts: Parts, direct: Store) -> Half:
+def _working(parts: Parts, direct: Store) -> RoleShare:
     """The role `worker`: polls, schedules, deliveries, and what keeps the store in order."""
     settings, clock, store, work = parts.settings, parts.clock, parts.store, parts.work
     target_of = target_maker(parts.egress, clock, parts.secrets)
@@ -354,7 +354,7 @@ def _working(parts: Parts, direct: Store) -> Half:
 
     retention = Retention(store, direct, clock, *settings.retention)
     lost_deliveries = LostDeliveries(store, clock, work)
-    return Half((dispatcher.run, due_work.run, retention.run, lost_deliveries.run), drain)
+    return RoleShare((dispatcher.run, due_work.run, retention.run, lost_deliveries.run), drain)
 
 
 def _signals(settings: Settings, direct: Store, work: Wake) -> Sequence[Loop]:

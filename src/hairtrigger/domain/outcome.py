@@ -132,7 +132,7 @@ class Failure(StrEnum):
     CONNECT = "connect"
 
     @property
-    def told(self) -> "Failure":
+    def shown(self) -> "Failure":
         return Failure.UNREACHABLE if self in {Failure.DNS, Failure.REFUSED_ADDRESS, Failure.CONNECT} else self
 
 

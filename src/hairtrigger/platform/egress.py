@@ -30,7 +30,7 @@ __all__ = ["Egress", "EgressFailed", "EgressPolicy", "Reason", "Reply"]
 _MOST_REDIRECTS = 5
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LAST_PORT = 65535
-_CRUMB = 64  # a piece of a body counts as so many bytes at least: millions of tiny ones would keep us busy
+_LEAST_COUNTED = 64  # a piece of a body counts as so many bytes at least: millions of tiny ones would keep us busy
 _DEFAULT_HEADERS = (("user-agent", "hairtrigger"), ("accept", "*/*"))
 _SHORT_URL, _SHORT_NAME = 256, 64  # longer ones are not remembered: strangers make them, and what is kept adds up
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -299,7 +299,7 @@ class _Reading:
 
     @property
     def _cost(self) -> int:
-        cost = max(self._received, _CRUMB * (self._pieces - 1))
+        cost = max(self._received, _LEAST_COUNTED * (self._pieces - 1))
         if not self._codings:
             return cost
         return max(cost, len(self._body), *(coding.cost for coding in self._codings))

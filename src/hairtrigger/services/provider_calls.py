@@ -28,7 +28,7 @@ class ProviderCalls:
     secrets: Secrets
     parsers: Parsers
 
-    def asked(
+    def question(
         self,
         provider: Provider,
         definition: Trigger,
@@ -53,11 +53,11 @@ class ProviderCalls:
             parse=Parsing(self.parsers, str(trigger.org_id)),
         )
 
-    async def held(self, tx: Transaction, trigger: ProjectTrigger) -> dict[str, str]:
+    async def secrets_of(self, tx: Transaction, trigger: ProjectTrigger) -> dict[str, str]:
         """The secrets of the trigger's connection; none where it has no connection."""
         if trigger.connection_id is None:
             return {}
-        return self.held_by(await connections.get(tx, trigger.org_id, trigger.connection_id))
+        return self.secrets_in(await connections.get(tx, trigger.org_id, trigger.connection_id))
 
-    def held_by(self, connection: Connection | None) -> dict[str, str]:
+    def secrets_in(self, connection: Connection | None) -> dict[str, str]:
         return self.secrets.of_connection(connection) if connection else {}

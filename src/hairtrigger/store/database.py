@@ -98,14 +98,14 @@ class Store:
 
         Raises `Unavailable` when the database can't be reached or written, or has no room: nothing was stored.
         """
-        async with self.meanings(), self.engine.begin() as connection:
+        async with self.translated_errors(), self.engine.begin() as connection:
             yield Transaction(connection)
 
     @asynccontextmanager
-    async def meanings(self) -> AsyncIterator[None]:
+    async def translated_errors(self) -> AsyncIterator[None]:
         """What the driver raises, as what it means: `Unavailable` or `Invalid`."""
         try:
-            with _meanings():
+            with _translated_errors():
                 yield
         except DatabaseUnfit as unfit:
             self.complaints.tell(unfit.reason)
@@ -118,7 +118,7 @@ class Store:
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
         """The driver's own connection, for what can't be part of a transaction. Each statement commits by itself."""
-        with _meanings():
+        with _translated_errors():
             async with self.engine.connect() as connection:
                 driver = (await connection.get_raw_connection()).driver_connection
                 assert driver is not None
@@ -152,7 +152,7 @@ class Store:
         """Brings the schema up to date. Safe to call from several processes at once: one does the work."""
         for tries_left in reversed(range(_MIGRATION_TRIES)):
             try:
-                with _meanings():
+                with _translated_errors():
                     await self._migrate()
             except DatabaseUnfit as unfit:
                 raise DatabaseUnreachable(f"The database can't be used as it is. {unfit.reason}") from unfit
@@ -189,7 +189,7 @@ class Store:
 
 
 @contextmanager
-def _meanings() -> Iterator[None]:
+def _translated_errors() -> Iterator[None]:
     try:
         yield
     except (DBAPIError, PoolTimeout, asyncpg.PostgresError, *_AWAY) as error:

@@ -40,7 +40,11 @@ class Statements:
         not answer in time: then nothing was stored, or nobody knows.
         """
         try:
-            async with self._store.meanings(), asyncio.timeout(self._patience), self._connection() as connection:
+            async with (
+                self._store.translated_errors(),
+                asyncio.timeout(self._patience),
+                self._connection() as connection,
+            ):
                 row = await connection.fetchrow(statement, *arguments)
         except ValueError as error:  # the driver's word for a value
             raise Invalid("A value can't be stored: text holds no NUL and no half surrogates.") from error

@@ -90,7 +90,7 @@ def test_a_silence_after_any_outcome_has_a_reason(code: Code, kind: str | None) 
     before = Outcome(Kind.POLL if kind == "poll" else Kind.WEBHOOK, code, NOON - timedelta(hours=1))
     condition = replace(CONDITION, kind=kind)  # type: ignore[arg-type]
     silence = Silence(condition, NOON - MINUTE, NOON + MINUTE, (), (before,), (), (), None)
-    said = silence.told(TELLER)
+    said = silence.sentence(TELLER)
     assert said.startswith("Nothing arrived between 11:59:00 UTC and 12:01:00 UTC. The trigger was ")
 
 
@@ -110,7 +110,7 @@ def test_nobody_can_map_a_network_by_how_attempts_fail() -> None:
         Story(EVENT, None, [(delivery("retrying"), [attempt(failure)])], ()).steps()[1].detail for failure in hidden
     }
     assert told == {"Attempt 1 failed, because the target could not be reached. Because."}
-    assert {failure.told for failure in hidden} == {Failure.UNREACHABLE}
+    assert {failure.shown for failure in hidden} == {Failure.UNREACHABLE}
 
 
 def test_a_time_of_another_day_is_told_with_its_date() -> None:
@@ -121,4 +121,4 @@ def test_of_a_time_before_what_is_kept_nothing_is_claimed() -> None:
     old = replace(CONDITION, created_at=NOON - timedelta(days=90))
     long_ago = NOON - timedelta(days=40)
     silence = Silence(old, long_ago - MINUTE, long_ago, (), (), (), (), date(2026, 4, 4))
-    assert silence.told(TELLER) == "Of that time nothing is kept any more: what is stored begins on 2026-04-04."
+    assert silence.sentence(TELLER) == "Of that time nothing is kept any more: what is stored begins on 2026-04-04."

@@ -27,7 +27,7 @@ def router(routes: APIRouter, accounts: Accounts) -> APIRouter:
     async def create_api_key(body: ApiKeyCreate, caller: Admitted) -> NewApiKey:
         """A new API key. Its value is in this answer and nowhere else."""
         key, value = await accounts.create_key(caller, body.name, body.scopes, body.expires_at)
-        return NewApiKey.made(key, value)
+        return NewApiKey.with_value(key, value)
 
     @routes.get("/api-keys")
     async def list_api_keys(caller: Admitted) -> Page[ApiKey]:

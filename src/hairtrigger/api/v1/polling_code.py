@@ -46,7 +46,7 @@ class DryRun(Body):
         None, description="Default: the project trigger's last poll, or when it was enabled, or a day ago."
     )
 
-    def asked(self) -> DryRunRequest:
+    def request(self) -> DryRunRequest:
         return DryRunRequest(**dict(self))
 
 
@@ -146,7 +146,7 @@ def router(routes: APIRouter, dry_runs: DryRuns) -> APIRouter:
     async def dry_run_polling_code(body: DryRun, caller: Admitted) -> DryRunReport:
         """Runs polling code as a poll would, and shows everything. Nothing is stored and no cursor moves, but what
         the code sends is sent."""
-        return DryRunReport.of(await dry_runs.run(caller, body.asked()))
+        return DryRunReport.of(await dry_runs.run(caller, body.request()))
 
     @routes.get(
         "/polling-code/environment.d.ts",

@@ -16,7 +16,7 @@ def router(routes: APIRouter, projects: Projects) -> APIRouter:
         made, secret = await projects.create(
             caller, body.name, body.target, body.max_inflight, body.api_key, body.order_by
         )
-        return NewProject.made(made, secret)
+        return NewProject.with_secret(made, secret)
 
     @routes.get("/projects")
     async def list_projects(caller: Admitted) -> Page[Project]:

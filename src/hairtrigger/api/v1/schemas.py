@@ -99,7 +99,7 @@ class NewApiKey(ApiKey):
     key: str = Field(description="Shown once.")
 
     @classmethod
-    def made(cls, stored: accounts.ApiKey, value: str) -> "NewApiKey":
+    def with_value(cls, stored: accounts.ApiKey, value: str) -> "NewApiKey":
         return cls(**ApiKey.of(stored).model_dump(), key=value)
 
 
@@ -138,7 +138,7 @@ class NewProject(Project):
     signing_secret: str = Field(description="Deliveries are signed with it (Standard Webhooks). Shown once.")
 
     @classmethod
-    def made(cls, stored: projects.Project, secret: str) -> "NewProject":
+    def with_secret(cls, stored: projects.Project, secret: str) -> "NewProject":
         return cls(**Project.of(stored).model_dump(), signing_secret=secret)
 
 
@@ -244,7 +244,7 @@ class Attempt(BaseModel):
 
     @classmethod
     def of(cls, stored: AttemptRecord) -> "Attempt":
-        told = {"failure": stored.failure and Failure(stored.failure).told}
+        told = {"failure": stored.failure and Failure(stored.failure).shown}
         return cls.model_validate({**vars(stored), **told, "response": stored.response.decode(errors="replace")})
 
 

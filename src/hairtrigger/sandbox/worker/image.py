@@ -51,12 +51,12 @@ return items.map((item) => ({ id: item.id, timestamp: new Date(item.at).toISOStr
 def baked(wasm: wasmtime.Engine, watchdog: Watchdog) -> bytes:
     """The code of a module whose memory holds the environment."""
     code = guest_code()
-    kitchen = _Kitchen(Engine(wasm, wasmtime.Module(wasm, code), watchdog), prelude())
-    return b"".join(_with_memory(code, kitchen.memory(kitchen.plan())))
+    builder = _ImageBuilder(Engine(wasm, wasmtime.Module(wasm, code), watchdog), prelude())
+    return b"".join(_with_memory(code, builder.memory(builder.plan())))
 
 
 @dataclass(frozen=True)
-class _Kitchen:
+class _ImageBuilder:
     engine: Engine
     environment: str
 

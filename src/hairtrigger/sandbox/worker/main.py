@@ -31,7 +31,7 @@ from hairtrigger.sandbox.worker.environment import Hook, native_hooks
 from hairtrigger.sandbox.worker.guest import Guest, Machine, Stopped
 from hairtrigger.sandbox.worker.natives import random_length
 
-_BLINK = timedelta(milliseconds=1)
+_LEAST_CPU = timedelta(milliseconds=1)
 _LATEST = 2**53  # milliseconds: no number of JavaScript's is exact beyond
 _SLEEP_SECONDS = 60  # at most, however late the next timer is due
 _NAME_CHARS = 200  # of what is thrown; the service cuts the rest
@@ -282,7 +282,7 @@ class Worker:
 
     def _end_code(self) -> None:
         """Sees that endless code comes to an end here: otherwise this process has ended before, or never gets ready."""
-        limits = replace(self._limits, cpu=_BLINK)
+        limits = replace(self._limits, cpu=_LEAST_CPU)
         Poll(0, self._machine, limits, lambda _: None).enter("start", json.dumps(_ENDLESS))
 
     def _serve_polls(self) -> None:

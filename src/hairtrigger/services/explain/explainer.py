@@ -33,7 +33,7 @@ _EARLIEST, _LAST = datetime(1970, 1, 2, tzinfo=UTC), datetime(9999, 1, 1, tzinfo
 _MOST_ALIKE = 1000
 
 # What ended otherwise than by an event, and is worth telling.
-_TELLING = frozenset(Code) - {
+_WORTH_A_STEP = frozenset(Code) - {
     *(Code.ACCEPTED, Code.EMPTY, Code.BASELINE, Code.HANDSHAKE),
     *(Code.REGISTERED, Code.REMOVED, Code.ENABLED, Code.DISABLED, Code.CHANGED, Code.RECOVERED),
 }
@@ -85,13 +85,13 @@ class Explainer:
             ended += await outcomes.after(tx, trigger_id, at, until=until, limit=half)
             near = sorted(came, key=lambda one: abs(one.received_at - at))
             stories = [await self._story(tx, seen.condition, one) for one in near[:_MOST_STORIES]]
-            telling = sorted((one for one in ended if one.code in _TELLING), key=lambda one: abs(one.at - at))
+            telling = sorted((one for one in ended if one.code in _WORTH_A_STEP), key=lambda one: abs(one.at - at))
             if stories and not (telling and abs(telling[0].at - at) < abs(near[0].received_at - at)):
                 summary = seen.teller.happened(stories[0], len(came) - 1, since, until)
             elif telling:
                 summary = await self._ended(tx, seen, telling[0])
             else:
-                summary = (await self._silence(tx, seen, ended, since, until)).told(seen.teller)
+                summary = (await self._silence(tx, seen, ended, since, until)).sentence(seen.teller)
         steps = [step for story in stories for step in story.steps()]
         steps += [event_step(one, seen.condition.kind) for one in near[_MOST_STORIES:]]
         return Explanation(summary, seen.health, _in_time([*steps, *(outcome_step(one) for one in ended)]))

@@ -24,7 +24,9 @@ _SUBJECT = {
 _WAYS = {"poll": "with a poll", "schedule": "from its schedule", None: "as a request"}
 WORK = frozenset({Kind.WEBHOOK, Kind.POLL, Kind.SCHEDULE})
 # Of these the detail says the same in other words.
-_SAID = frozenset({Code.DUPLICATE, Code.IGNORED_DISABLED, Code.IGNORED_EVENT, Code.HANDSHAKE, Code.MISSED, Code.BROKEN})
+_MEANING_SAYS_ALL = frozenset(
+    {Code.DUPLICATE, Code.IGNORED_DISABLED, Code.IGNORED_EVENT, Code.HANDSHAKE, Code.MISSED, Code.BROKEN}
+)
 _SOON = timedelta(minutes=1)  # by when a worker has taken a delivery that nothing holds back
 
 
@@ -182,7 +184,7 @@ def _meaning(one: Outcome) -> str:
 
 
 def _detail(one: Outcome) -> str:
-    return "" if one.code in _SAID else one.detail
+    return "" if one.code in _MEANING_SAYS_ALL else one.detail
 
 
 def _delivery_step(delivery: Delivery, said: str, at: datetime) -> RecordedStep:
@@ -190,7 +192,7 @@ def _delivery_step(delivery: Delivery, said: str, at: datetime) -> RecordedStep:
 
 
 def _attempt_step(delivery: Delivery, one: AttemptRecord) -> RecordedStep:
-    failure = Failure(one.failure).told if one.failure and one.status == "failed" else None
+    failure = Failure(one.failure).shown if one.failure and one.status == "failed" else None
     why = f", because {FAILURE[failure]}" if failure else ""
     ended = {"delivered": "delivered it", "failed": f"failed{why}", "gone": "was the last: the target is gone"}
     said = _joined(f"Attempt {one.number} {ended[one.status]}.", one.detail)

@@ -10,9 +10,11 @@ from hairtrigger.services.explain.sentences import Teller, length
 from hairtrigger.store.events.outcomes import Outcome
 from hairtrigger.store.explain.trigger_health import Condition
 
-_OFF = SWITCHED_OFF | {Code.IGNORED_DISABLED}
-_EITHER = frozenset({Code.STALE, Code.REMOVED, Code.CHANGED, Code.UNKNOWN_ADDRESS, Code.TOO_LARGE, Code.INCOMPLETE})
-_EITHER |= {Code.UNAVAILABLE}  # and they are counted before anybody looks at the trigger
+_OF_A_DISABLED_TRIGGER = SWITCHED_OFF | {Code.IGNORED_DISABLED}
+_OF_ANY_TRIGGER = frozenset(
+    {Code.STALE, Code.REMOVED, Code.CHANGED, Code.UNKNOWN_ADDRESS, Code.TOO_LARGE, Code.INCOMPLETE}
+)
+_OF_ANY_TRIGGER |= {Code.UNAVAILABLE}  # and they are counted before anybody looks at the trigger
 _LONGEST_BACK_OFF = timedelta(hours=1)
 _LONGEST_WAIT = timedelta(days=1)  # that a provider may ask for
 _ON_TIME = timedelta(minutes=2)  # a poll that comes this much after it was due is late, and no gap
@@ -31,7 +33,7 @@ class Silence:
     refused_by_app: Sequence[Outcome]  # at the address the provider's app shares, whoever they were for
     kept_since: date | None
 
-    def told(self, teller: Teller) -> str:
+    def sentence(self, teller: Teller) -> str:
         window = f"between {teller.time(self.since)} and {teller.time(self.until)}"
         if self.since > teller.now:
             return f"That is still to come. {teller.next(self.condition)}".strip()
@@ -58,7 +60,7 @@ class Silence:
         """What was recorded last says so, because a disabled trigger leaves none of most outcomes."""
         for one in (*reversed(self.within), *self.earlier):
             if _speaks(one):
-                return one.code not in _OFF
+                return one.code not in _OF_A_DISABLED_TRIGGER
         if self.condition.enabled and self.condition.enabled_at and self.condition.enabled_at < self.until:
             return True
         following = next((one for one in self.later if _speaks(one)), None)
@@ -127,4 +129,4 @@ def _after_a_failure(failed: Outcome, every: timedelta) -> timedelta:
 
 def _speaks(one: Outcome) -> bool:
     """Whether it tells if the trigger was enabled."""
-    return one.code not in _EITHER and not (one.kind is Kind.REGISTRATION and one.code is Code.FAILED)
+    return one.code not in _OF_ANY_TRIGGER and not (one.kind is Kind.REGISTRATION and one.code is Code.FAILED)

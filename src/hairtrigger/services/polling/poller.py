@@ -151,7 +151,7 @@ class Poller:
         if not isinstance(definition, Polling):
             raise PollFailed("This trigger does not poll.")
         trigger = replace(trigger, cursor=claimed.poll.cursor)
-        return definition, self.calls.asked(provider, definition, trigger, self.calls.held_by(claimed.connection))
+        return definition, self.calls.question(provider, definition, trigger, self.calls.secrets_in(claimed.connection))
 
     async def _stored(self, run: _Run, page: Page, *, silent: bool, last: bool) -> StoredPoll:
         """Store very many events in parts, and the cursor with the last of them: what a poll that is cut off in between

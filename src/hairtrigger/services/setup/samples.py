@@ -45,8 +45,8 @@ class Sampler:
             )
             if not can_sample(definition):
                 raise NotReady("This trigger has no test samples: its events can't be asked for, only waited for.")
-            held = await self.calls.held(tx, trigger)
-        question = self.calls.asked(provider, definition, trigger, held, look_back=True)
+            held = await self.calls.secrets_of(tx, trigger)
+        question = self.calls.question(provider, definition, trigger, held, look_back=True)
         if definition.samples:
             return Samples(list(await definition.samples(question))[:_MOST])
         assert isinstance(definition, Polling)

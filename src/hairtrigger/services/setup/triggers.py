@@ -125,12 +125,12 @@ class Triggers:
             provider, definition = await self.catalogue.trigger(
                 tx, caller.org_id, trigger.provider_id, trigger.trigger_id
             )
-            held = await self.calls.held(tx, trigger)
+            held = await self.calls.secrets_of(tx, trigger)
         _require_connection(provider, definition, trigger)
         now = self.clock.now()
         trigger = replace(trigger, enabled_at=now)
         try:
-            question = self.calls.asked(provider, definition, trigger, held)
+            question = self.calls.question(provider, definition, trigger, held)
             found = await self._registered(definition, trigger, question, held)
         except (ProviderFailed, Invalid) as error:
             await self._not_enabled(trigger, f"Enabling failed: {error.message}")
@@ -181,7 +181,7 @@ class Triggers:
         await polls.stop(tx, [trigger.id])
         definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)
         if isinstance(definition, Webhook) and definition.subscription:
-            await triggers.plan_removal(tx, self._removal(trigger, await self.calls.held(tx, trigger), now), now)
+            await triggers.plan_removal(tx, self._removal(trigger, await self.calls.secrets_of(tx, trigger), now), now)
         return disabled
 
     async def rotate_secret(

@@ -68,7 +68,7 @@ class WebhookRemovals:
         definition = provider.trigger(removal.trigger_id) if provider else None
         if not provider or not isinstance(definition, Webhook) or not definition.subscription:
             return
-        question = self.calls.asked(provider, definition, _as_trigger(removal), self.secrets.of_removal(removal))
+        question = self.calls.question(provider, definition, _as_trigger(removal), self.secrets.of_removal(removal))
         await definition.subscription.remove(question, f"{self.public_url}/v1/webhooks/{removal.project_trigger_id}")
 
     async def _postpone(self, removal: Removal, reason: str) -> None:

@@ -26,7 +26,7 @@ log = structlog.get_logger()
 _LOOK = timedelta(minutes=5)
 _HOURLY = timedelta(hours=1)
 _DAILY = timedelta(days=1)
-_BREATH = timedelta(milliseconds=100)  # between two batches
+_BETWEEN_BATCHES = timedelta(milliseconds=100)  # between two batches
 _SKEW = timedelta(seconds=5)  # between two clocks that matters to leases and due times
 
 
@@ -81,7 +81,7 @@ class Retention:
                 async with self.store.transaction() as tx:
                     more = await retention.forget_keys(tx, table, page, before)
                 page += retention.KEY_PAGES
-                await asyncio.sleep(_BREATH.total_seconds() if more else 0)
+                await asyncio.sleep(_BETWEEN_BATCHES.total_seconds() if more else 0)
 
     async def _drop(self, table: str, days: Sequence[date]) -> None:
         """And what an earlier try took out of its table only. What somebody still reads is left for the next time."""
@@ -102,7 +102,7 @@ class Retention:
         while count == retention.BATCH:
             async with self.store.transaction() as tx:
                 count = await forget(tx)
-            await asyncio.sleep(_BREATH.total_seconds() if count == retention.BATCH else 0)
+            await asyncio.sleep(_BETWEEN_BATCHES.total_seconds() if count == retention.BATCH else 0)
 
     async def _prepare(self) -> timedelta:
         await self.prepare()

@@ -21,7 +21,7 @@ from hairtrigger.store.transaction import Transaction
 
 
 @dataclass(frozen=True)
-class _Whose:
+class _EventOwner:
     """What a lane may ask of a delivery's event."""
 
     project_trigger_id: UUID
@@ -38,24 +38,24 @@ class _Whose:
 
 
 @dataclass(frozen=True)
-class _Held:
+class _HeldBack:
     message: Message
-    whose: _Whose | None = None
+    owner: _EventOwner | None = None
     order_key: str | None = None
     behind: bool = False
     suspended_by: str | None = None
 
 
 @dataclass
-class _Door:
+class _Admission:
     """One claim's decisions. `turns` are those that are taken, with the ones taken here."""
 
     lanes: dict[str, Lane]
-    whose: dict[UUID, _Whose]
+    owner: dict[UUID, _EventOwner]
     turns: Turns
     taken: dict[tuple[str, str], UUID] = field(default_factory=dict)
     admitted: list[Message] = field(default_factory=list)
-    held: list[_Held] = field(default_factory=list)
+    held: list[_HeldBack] = field(default_factory=list)
     entered: Counter[str] = field(default_factory=Counter)
 
     def decide(self, message: Message) -> None:
@@ -63,12 +63,12 @@ class _Door:
         if lane is None:  # the project is gone; dispatch says so
             self.admitted.append(message)
             return
-        whose = self.whose.get(message.event_id)
-        key = whose.key(lane) if whose else None
+        owner = self.owner.get(message.event_id)
+        key = owner.key(lane) if owner else None
         behind = key is not None and not self._takes_turn(message, key)
-        suspended_by = None if message.released else _paused(lane, whose)
+        suspended_by = None if message.released else _paused(lane, owner)
         if behind or suspended_by is not None or self.entered[lane.project_id] >= lane.room:
-            self.held.append(_Held(message, whose, key, behind, suspended_by))
+            self.held.append(_HeldBack(message, owner, key, behind, suspended_by))
         else:
             self.entered[lane.project_id] += 1
             self.admitted.append(message)
@@ -89,41 +89,41 @@ async def admit(tx: Transaction, messages: Sequence[Message]) -> list[Message]:
     if not messages:
         return []
     locked = await lanes.lock(tx, {message.project_id for message in messages})
-    asking = [m for m in messages if m.project_id in locked and locked[m.project_id].asks_whose]
-    door = await _door(tx, locked, asking)
+    asking = [m for m in messages if m.project_id in locked and locked[m.project_id].needs_event_lookup]
+    admission = await _admission(tx, locked, asking)
     # Those of a key in the order of their events, and not of their messages: a batch may have mixed them.
     for message in sorted(messages, key=lambda one: one.delivery_id) if asking else messages:
-        door.decide(message)
-    if door.taken:
-        await lanes.take_turns(tx, door.taken)
-    if door.entered:
-        await lanes.enter(tx, door.entered)
-    await _hold_back(tx, door.held)
-    return door.admitted
+        admission.decide(message)
+    if admission.taken:
+        await lanes.take_turns(tx, admission.taken)
+    if admission.entered:
+        await lanes.enter(tx, admission.entered)
+    await _hold_back(tx, admission.held)
+    return admission.admitted
 
 
-async def _door(tx: Transaction, locked: dict[str, Lane], asking: Sequence[Message]) -> _Door:
+async def _admission(tx: Transaction, locked: dict[str, Lane], asking: Sequence[Message]) -> _Admission:
     if not asking:
-        return _Door(locked, {}, Turns({}, set()))
-    whose = await _whose(tx, asking)
+        return _Admission(locked, {}, Turns({}, set()))
+    owner = await _owners(tx, asking)
     keys = {
         (message.project_id, key)
         for message in asking
-        if (found := whose.get(message.event_id)) and (key := found.key(locked[message.project_id])) is not None
+        if (found := owner.get(message.event_id)) and (key := found.key(locked[message.project_id])) is not None
     }
     taken = await lanes.turns(tx, keys, [m.delivery_id for m in asking]) if keys else Turns({}, set())
-    return _Door(locked, whose, taken)
+    return _Admission(locked, owner, taken)
 
 
-def _paused(lane: Lane, whose: _Whose | None) -> str | None:
+def _paused(lane: Lane, owner: _EventOwner | None) -> str | None:
     if lane.paused:
         return lane.project_id
-    if whose and whose.project_trigger_id in lane.paused_triggers:
-        return str(whose.project_trigger_id)
+    if owner and owner.project_trigger_id in lane.paused_triggers:
+        return str(owner.project_trigger_id)
     return None
 
 
-async def _whose(tx: Transaction, messages: Sequence[Message]) -> dict[UUID, _Whose]:
+async def _owners(tx: Transaction, messages: Sequence[Message]) -> dict[UUID, _EventOwner]:
     wanted = {m.event_id: m.event_day for m in messages}
     rows = await tx.connection.execute(
         text(
@@ -135,7 +135,7 @@ async def _whose(tx: Transaction, messages: Sequence[Message]) -> dict[UUID, _Wh
         ),
         {"days": list(wanted.values()), "ids": list(wanted)},
     )
-    return {id_: _Whose(trigger_id, subject) for id_, trigger_id, subject in rows}
+    return {id_: _EventOwner(trigger_id, subject) for id_, trigger_id, subject in rows}
 
 
 _HOLD_BACK = text(
@@ -155,7 +155,7 @@ _HOLD_BACK = text(
 )
 
 
-async def _hold_back(tx: Transaction, held: Sequence[_Held]) -> None:
+async def _hold_back(tx: Transaction, held: Sequence[_HeldBack]) -> None:
     if not held:
         return
     await tx.connection.execute(
@@ -166,7 +166,7 @@ async def _hold_back(tx: Transaction, held: Sequence[_Held]) -> None:
             "project_id": [one.message.project_id for one in held],
             "delivery_id": [one.message.delivery_id for one in held],
             "message": [json.dumps(one.message.pointer(one.message.attempt)) for one in held],
-            "project_trigger_id": [one.whose and one.whose.project_trigger_id for one in held],
+            "project_trigger_id": [one.owner and one.owner.project_trigger_id for one in held],
             "order_key": [one.order_key for one in held],
             "behind": [one.behind for one in held],
             "suspended_by": [one.suspended_by for one in held],

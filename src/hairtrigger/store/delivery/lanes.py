@@ -25,7 +25,7 @@ class Lane:
     paused_triggers: frozenset[UUID]
 
     @property
-    def asks_whose(self) -> bool:
+    def needs_event_lookup(self) -> bool:
         """Whether it depends on a delivery's event if it may go."""
         return self.paused or self.order_by is not None or bool(self.paused_triggers)
 
