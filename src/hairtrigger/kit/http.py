@@ -7,10 +7,11 @@ from typing import Any, Literal, Protocol, TypeVar
 from urllib.parse import urlencode, urljoin
 
 from pydantic import ValidationError
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from hairtrigger.domain import quotas
 from hairtrigger.domain.errors import CredentialsRefused, MissingAtProvider, ProviderFailed
+from hairtrigger.domain.json_reader import TooManyParts, read_json
 from hairtrigger.kit.config import Payload, wrong_part
 
 P = TypeVar("P", bound=Payload)
@@ -120,7 +121,9 @@ def _json(reply: Reply) -> Any:
     if not reply.body:
         return None
     try:
-        return from_json(reply.body)
+        return read_json(reply.body)
+    except TooManyParts as error:
+        raise ProviderFailed(f"The provider's answer is not read: {error}.") from error
     except ValueError as error:
         raise ProviderFailed(f"The provider answered {reply.status} with something that is not JSON.") from error
 

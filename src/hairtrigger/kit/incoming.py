@@ -6,9 +6,8 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl
 
-from pydantic_core import from_json
-
 from hairtrigger.domain.errors import Malformed
+from hairtrigger.domain.json_reader import TooManyParts, read_json
 from hairtrigger.kit.config import Config, Payload
 
 C = TypeVar("C", bound=Config)
@@ -74,7 +73,9 @@ class Incoming(Generic[C]):
 
     def json(self) -> Any:
         try:
-            return from_json(self.request.body)
+            return read_json(self.request.body)
+        except TooManyParts as error:
+            raise Malformed(f"The body is not read: {error}.") from error
         except ValueError as error:
             raise Malformed("The body is not JSON.") from error
 

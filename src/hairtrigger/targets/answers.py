@@ -3,8 +3,7 @@
 from datetime import datetime
 from http import HTTPStatus
 
-from pydantic_core import from_json
-
+from hairtrigger.domain.json_reader import read_json
 from hairtrigger.domain.outcome import Failure
 from hairtrigger.domain.retry import parse_retry_after
 from hairtrigger.domain.target import Outgoing, Sent
@@ -38,7 +37,7 @@ def json_of(outgoing: Outgoing) -> object:
     kind, _, subtype = outgoing.content_type.partition(";")[0].strip().lower().partition("/")
     if kind and subtype != "json" and not subtype.endswith("+json"):
         raise ValueError
-    value: object = from_json(outgoing.body, allow_inf_nan=False)
+    value: object = read_json(outgoing.body, allow_inf_nan=False)
     return value
 
 
