@@ -23,6 +23,7 @@ SANDBOX: dict[str, tuple[str, str, Any]] = {
     "CONSOLE_LINE_CHARACTERS": ("6", "console_line_chars", 6),
     "RESULT_BYTES": ("7000", "result_bytes", 7000),
     "RESULTS": ("8", "result_count", 8),
+    "RESULT_VALUES": ("9", "result_values", 9),
     "RESULT_LEVELS": ("9", "result_levels", 9),
 }
 

@@ -185,6 +185,12 @@ class Settings(BaseSettings):
         MEBIBYTE, ge=1024, le=_LARGEST_PART, description="The size of all events of a poll, as JSON."
     )
     sandbox_results: int = Field(1000, ge=1, le=100_000, description="Events that one poll may return.")
+    sandbox_result_values: int = Field(
+        50_000,
+        ge=1,
+        le=100_000,
+        description="Values that the events of a poll may have in all: reading them takes time.",
+    )
     sandbox_result_levels: int = Field(
         200, ge=1, le=200, description="How deeply arrays and objects may lie inside each other in a poll's events."
     )
@@ -262,6 +268,7 @@ class Settings(BaseSettings):
             console_line_chars=self.sandbox_console_line_characters,
             result_bytes=self.sandbox_result_bytes,
             result_count=self.sandbox_results,
+            result_values=self.sandbox_result_values,
             result_levels=self.sandbox_result_levels,
         )
 

@@ -1,4 +1,4 @@
-"""Read JSON that a stranger wrote, at a cost that the event loop can bear."""
+"""A reader of JSON that strangers wrote: what would hold up the event loop is not read."""
 
 from typing import Any
 

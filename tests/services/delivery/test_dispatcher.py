@@ -671,10 +671,20 @@ async def test_a_stop_does_not_give_up_what_is_known_to_be_delivered(world: Worl
     dispatcher.hurry = read_on[answered.id].set
     async with running(dispatcher):
         await until(lambda: _two_of(target))
-        await dispatcher.drain(LONG)
+        draining = asyncio.create_task(dispatcher.drain(LONG))
+        await until_true(lambda: dispatcher._stopping)
+        pass_time(LONG)
+        await read_on[answered.id].wait()
+        await until(lambda: _is_delivered(world, answered))
+        pass_time(LONG)
+        await draining
 
     assert (await delivery(world, answered)).status == "delivered"
     assert (await delivery(world, silent)).status == "pending"
+
+
+async def _is_delivered(world: World, event: Event) -> bool:
+    return (await delivery(world, event)).status == "delivered"
 
 
 async def _two_of(target: Endpoint) -> bool:
