@@ -3,6 +3,7 @@ import gc
 import gzip
 import os
 import ssl
+import threading
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -631,16 +632,18 @@ async def test_the_deadline_spans_redirects_too(egress: Egress) -> None:
 
 
 async def test_a_name_that_is_never_resolved_ends_at_the_deadline() -> None:
-    stop = asyncio.Event()
+    stop = threading.Event()
     loop = asyncio.get_running_loop()
 
     def hanging(_host: str, _port: int) -> Sequence[str]:
         loop.call_soon_threadsafe(pass_time, DEADLINE)
-        asyncio.run_coroutine_threadsafe(stop.wait(), loop).result()
+        stop.wait()
         return []
 
-    async with Egress(LOOPBACK, resolve=hanging) as egress:
-        assert await failure(egress, "http://hanging.test/", timeout=DEADLINE) == Reason.TIMEOUT
+    try:
+        async with Egress(LOOPBACK, resolve=hanging) as egress:
+            assert await failure(egress, "http://hanging.test/", timeout=DEADLINE) == Reason.TIMEOUT
+    finally:
         stop.set()
 
 

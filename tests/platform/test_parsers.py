@@ -228,7 +228,10 @@ async def cancelled(parses: list[Any]) -> None:
 
 
 def children(process: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    try:
+        return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    except FileNotFoundError:  # the process has just ended
+        return []
 
 
 def parent(process: int) -> int:

@@ -236,7 +236,7 @@ async def test_a_long_secret_and_very_many_texts_are_redacted_in_many_slices(
 ) -> None:
     """The loop goes on after every piece: it turns so often, whatever the machine."""
     monkeypatch.setattr("hairtrigger.sandbox.service.slices._SECONDS", 0)
-    code = "return Array.from({length: 100}, (_, i) => ({i, texts: Array(900).fill(0).map((_, n) => 't' + i + n)}))"
+    code = "return Array.from({length: 100}, (_, i) => ({i, texts: Array(490).fill(0).map((_, n) => 't' + i + n)}))"
     turns = 0
 
     async def turn() -> None:
