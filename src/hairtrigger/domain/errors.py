@@ -28,6 +28,19 @@ class NotFound(HairtriggerError):
     """There is no such thing, or it belongs to somebody else."""
 
 
+class NoSuchTrigger(NotFound):
+    """There is no such project trigger."""
+
+
+class NoSuchConnection(NotFound):
+    """There is no such connection."""
+
+
+class NoSuchProject(NotFound):
+    def __init__(self, project_id: str) -> None:
+        super().__init__(f"There is no project '{project_id}'.")
+
+
 class Conflict(HairtriggerError):
     """This contradicts what is already there."""
 
