@@ -43,7 +43,7 @@ def _turns() -> ThreadQueue:
 class Accounts:
     store: Store
     clock: Clock
-    token_key: bytes
+    token_key: bytes = field(repr=False)
     hashing: ThreadQueue = field(default_factory=_turns)
     guessing: Guessing = field(default_factory=Guessing)
 

@@ -59,7 +59,7 @@ class DryRunRequest:
     integration_id: UUID | None = None
     integration_trigger_id: UUID | None = None
     project_trigger_id: UUID | None = None
-    inputs: Mapping[str, Any] | None = None
+    inputs: Mapping[str, Any] | None = field(default=None, repr=False)
     secrets: Mapping[str, str] | None = field(default=None, repr=False)
     connection_id: UUID | None = None
     last_poll_time: datetime | None = None

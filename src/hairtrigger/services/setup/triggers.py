@@ -6,7 +6,7 @@ commits first: it always works, and what is left at the provider is taken down b
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -40,7 +40,7 @@ class Enabled:
     """What enabling found out from the provider, to be committed."""
 
     webhook_data: dict[str, Any] | None = None
-    secrets: bytes | None = None
+    secrets: bytes | None = field(default=None, repr=False)
     accounts: tuple[str, ...] = ()
     cursor: Mapping[str, Any] | None = None
     next_at: datetime | None = None

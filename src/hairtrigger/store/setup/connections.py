@@ -1,6 +1,6 @@
 """Connections: credentials at a provider. The secrets are sealed before they come here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -18,7 +18,7 @@ class Connection:
     org_id: UUID
     provider_id: str
     name: str
-    secrets: bytes
+    secrets: bytes = field(repr=False)
     created_by: UUID
     created_at: datetime
     updated_at: datetime

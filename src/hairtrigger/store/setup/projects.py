@@ -1,7 +1,7 @@
 """Projects: what a trigger runs, where it is reached, and how much of it may run at once."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -22,7 +22,7 @@ class Project:
     org_id: UUID
     name: str
     target: dict[str, Any]
-    secrets: bytes
+    secrets: bytes = field(repr=False)
     created_at: datetime
     updated_at: datetime
     max_inflight: int

@@ -29,7 +29,7 @@ class ProjectTrigger:
     enabled_at: datetime | None
     generation: int
     webhook_data: dict[str, Any] | None
-    secrets: bytes | None
+    secrets: bytes | None = field(repr=False)
     created_by: UUID
     created_at: datetime
     updated_by: UUID | None
@@ -45,7 +45,7 @@ class Removal:
     provider_id: str
     trigger_id: str
     config: dict[str, Any]
-    secrets: bytes
+    secrets: bytes = field(repr=False)
     run_at: datetime
     failures: int
 
