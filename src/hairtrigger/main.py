@@ -395,6 +395,6 @@ def _syntax_of(sandbox: Sandbox) -> Callable[[str], Awaitable[None]]:
         except PollError as error:
             raise Unavailable("The code could not be checked just now. Try again.") from error
         except SyntaxProblem as problem:
-            raise Invalid(None, Issue(("pollingCode",), str(problem), "syntax")) from problem
+            raise Invalid(None, Issue(("polling_code",), str(problem), "syntax")) from problem
 
     return check

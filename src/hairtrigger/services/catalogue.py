@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import AliasChoices, ValidationError
 
-from hairtrigger.domain.errors import Invalid, Issue, NotFound
+from hairtrigger.domain.errors import InvalidConfig, Issue, NotFound
 from hairtrigger.domain.ids import parsed_id
 from hairtrigger.kit.config import Config
 from hairtrigger.kit.trigger import Provider, Trigger
@@ -70,12 +70,12 @@ def catalogue_of(
 
 
 def validated(definition: Trigger, params: Mapping[str, Any]) -> Config:
-    """Raises `Invalid` with a path to each wrong parameter."""
+    """Raises `InvalidConfig` with a path to each wrong parameter."""
     try:
         config: Config = definition.config.model_validate(params)
     except ValidationError as error:
-        issues = [Issue(("trigger_config_params", *e["loc"]), e["msg"], e["type"]) for e in error.errors()]
-        raise Invalid("The trigger's configuration is not valid.", *issues) from error
+        issues = [Issue(tuple(e["loc"]), e["msg"], e["type"]) for e in error.errors()]
+        raise InvalidConfig("The trigger's configuration is not valid.", *issues) from error
     return config
 
 

@@ -32,7 +32,7 @@ BASE = "http://hairtrigger.test/integrations/v1"
 async def balanced(code: str) -> None:
     """A parser of one rule."""
     if code.count("{") != code.count("}"):
-        raise Invalid(None, Issue(("pollingCode",), "Unexpected end of input (line 1, column 8)", "syntax"))
+        raise Invalid(None, Issue(("polling_code",), "Unexpected end of input (line 1, column 8)", "syntax"))
 
 
 def mounted(api: FastAPI) -> Starlette:

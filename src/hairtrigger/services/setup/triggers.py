@@ -12,7 +12,15 @@ from typing import Any
 from uuid import UUID
 
 from hairtrigger.domain.caller import Caller
-from hairtrigger.domain.errors import Conflict, HairtriggerError, Invalid, Issue, NotReady, ProviderFailed
+from hairtrigger.domain.errors import (
+    Conflict,
+    HairtriggerError,
+    Invalid,
+    InvalidConfig,
+    Issue,
+    NotReady,
+    ProviderFailed,
+)
 from hairtrigger.domain.ids import new_id
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.domain.webhook_address import webhook_url
@@ -232,7 +240,7 @@ class Triggers:
             case Scheduled():
                 following = definition.schedule(question.config, now).next_after(now)
                 if following is None:
-                    raise Invalid(None, Issue(("trigger_config_params",), "This schedule never fires again."))
+                    raise InvalidConfig(None, Issue((), "This schedule never fires again."))
                 return Enabled(next_at=following)
 
     async def _made(
