@@ -72,12 +72,12 @@ def vault(tmp_path_factory: pytest.TempPathFactory) -> Vault:
 
 @pytest.fixture(scope="session")
 def accounts(store: Store, clock: ManualClock) -> Accounts:
-    return Accounts(store, clock, b"a key for access tokens, 32 byte")
+    return Accounts(store=store, clock=clock, token_key=b"a key for access tokens, 32 byte")
 
 
 @pytest.fixture(scope="session")
 def integrations(store: Store, clock: ManualClock, vault: Vault) -> Integrations:
-    return Integrations(store, clock, vault, balanced)
+    return Integrations(store=store, clock=clock, vault=vault, syntax=balanced)
 
 
 @pytest.fixture(scope="session")

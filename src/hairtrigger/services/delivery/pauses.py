@@ -14,7 +14,7 @@ from hairtrigger.store.setup import projects, triggers
 from hairtrigger.store.transaction import Transaction
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Pauses:
     """`which` is a project's id, or a project trigger's."""
 

@@ -56,7 +56,7 @@ class ReplayQuery:
         return cls(**{name: read.get(name, str)(value) for name, value in stored.items()})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Replays:
     store: Store
     clock: Clock

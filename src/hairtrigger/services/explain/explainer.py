@@ -56,7 +56,7 @@ class _Seen:
     teller: Teller
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Explainer:
     store: Store
     clock: Clock

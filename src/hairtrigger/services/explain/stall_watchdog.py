@@ -30,7 +30,7 @@ _ALL_EVERY = 20  # rounds: five minutes
 _MOST = 1000  # findings in one go; the next round finds the next
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StallWatchdog:
     store: Store
     clock: Clock

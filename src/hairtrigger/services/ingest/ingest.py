@@ -36,7 +36,7 @@ log = structlog.get_logger()
 _TRIES = 3  # of a request whose trigger changes meanwhile
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Ingest:
     store: Store
     clock: Clock

@@ -114,7 +114,7 @@ class _Prepared:
     trigger: ProjectTrigger | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DryRuns:
     store: Store
     clock: Clock

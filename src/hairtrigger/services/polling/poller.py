@@ -71,7 +71,7 @@ class _Run:
         return self.question.api.quota.wait if self.question else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Poller:
     store: Store
     clock: Clock

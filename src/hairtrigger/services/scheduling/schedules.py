@@ -41,7 +41,7 @@ class Ticked:
     outcome: Outcome
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Schedules:
     store: Store
     clock: Clock

@@ -16,7 +16,7 @@ from hairtrigger.store.setup.connections import Connection
 from hairtrigger.store.transaction import Transaction
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Connections:
     store: Store
     clock: Clock

@@ -64,7 +64,7 @@ class TriggerDraft:
     input_fields: tuple[InputField, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Integrations:
     store: Store
     clock: Clock

@@ -23,7 +23,7 @@ SIGNING_BEFORE_UNTIL = "signing_before_until"
 API_KEY = "api_key"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Projects:
     store: Store
     clock: Clock

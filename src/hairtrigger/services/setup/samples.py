@@ -28,7 +28,7 @@ def can_sample(definition: Trigger) -> bool:
     return definition.samples is not None or isinstance(definition, Polling)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Sampler:
     store: Store
     catalogue: Catalogue

@@ -55,7 +55,7 @@ class Enabled:
     planned: Removal | None = None  # of its webhook, should the commit fail
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Triggers:
     store: Store
     clock: Clock

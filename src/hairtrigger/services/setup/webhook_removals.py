@@ -27,7 +27,7 @@ _GIVE_UP_AFTER = 12  # failures, at the doubling delays below: about three days
 _MOST_AT_ONCE = 10
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class WebhookRemovals:
     store: Store
     clock: Clock
