@@ -243,10 +243,10 @@ async def _fill(store: Store, data: Path, url: str, count: int) -> None:
     async with store.transaction() as tx:
         await partitions.make_ahead(tx, now.date())
     opened = Vault.open(vault)
-    accounts = Accounts(store, clock, opened.derive("access tokens"))
+    accounts = Accounts(store=store, clock=clock, token_key=opened.derive("access tokens"))
     organization, user = await accounts.create_organization("Bench", EMAIL, token_urlsafe(), operator=True)
     caller = Caller(organization.id, user.id, frozenset(SCOPES))
-    projects = Projects(store, clock, Secrets(opened))
+    projects = Projects(store=store, clock=clock, secrets=Secrets(opened))
     project, _ = await projects.create(caller, "Bench", WorkflowTarget(url=url), AT_A_TIME)
     trigger, content = uuid4(), small().text.encode()
     for _ in range(0, count, _BATCH):

@@ -123,9 +123,15 @@ async def measured(what: Callable[[], Awaitable[object]], times: int = TIMES) ->
 async def questions(store: Store) -> dict[str, tuple[float, float]]:
     clock = SystemClock()
     diagnosis = Diagnosis(
-        clock, catalogue_of(CATALOGUE, _nobody), poll_deadline=timedelta(minutes=1), schedule_grace=timedelta(minutes=1)
+        clock=clock,
+        catalogue=catalogue_of(CATALOGUE, _nobody),
+        poll_deadline=timedelta(minutes=1),
+        schedule_grace=timedelta(minutes=1),
     )
-    explainer, watchdog = Explainer(store, clock, diagnosis), StallWatchdog(store, clock, diagnosis)
+    explainer, watchdog = (
+        Explainer(store=store, clock=clock, diagnosis=diagnosis),
+        StallWatchdog(store=store, clock=clock, diagnosis=diagnosis),
+    )
     caller = Caller(ORG, uuid4(), frozenset(SCOPES))
     async with store.transaction() as tx:
         found = await tx.connection.execute(

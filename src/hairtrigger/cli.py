@@ -122,6 +122,21 @@ def create(file: Annotated[Path, typer.Argument(help="Where to write it; it must
     typer.echo(f"{file} was made. Keep a copy apart from the database: without it, stored secrets are lost.")
 
 
+@vault.command()
+def rotate(file: Annotated[Path, typer.Argument(help="The key file of the service.")]) -> None:
+    """Add a key that seals what is stored from now on. The older keys stay, so that what they sealed still opens.
+
+    No process has to be restarted. A machine with a copy of the file needs the new one at once: what the new key seals
+    opens only with it.
+    """
+    from hairtrigger.platform.vault import Vault  # noqa: PLC0415
+
+    if not file.exists():
+        _fail(f"There is no key file at {file}. Make one:  hairtrigger vault create {file}")
+    Vault.open(file).rotate()
+    typer.echo(f"{file} has a new key. Replace every copy of it, also the one that is kept apart from the database.")
+
+
 @events.command()
 def tail(
     demo: Demo = False,
@@ -181,7 +196,7 @@ async def _rebuilt(url: str) -> tuple[int, int]:
     async with open_store(url, connections=2, patience=None) as store:
         async with store.session() as session:
             carried = await queue_engine.rebuild(session)
-        return carried, await LostDeliveries(store, SystemClock(), Wake()).lap()
+        return carried, await LostDeliveries(store=store, clock=SystemClock(), work=Wake()).lap()
 
 
 def _settings(*, demo: bool = False, **overrides: Any) -> Settings:

@@ -3,7 +3,7 @@
 import json
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 _FILE = "command-line.json"
@@ -14,7 +14,7 @@ class Credentials:
     """Kept in the data directory, readable for its owner only."""
 
     url: str
-    api_key: str
+    api_key: str = field(repr=False)
 
     def save(self, data_dir: Path) -> None:
         """Overwrites what an earlier start left, whole or not at all: the address may have changed."""

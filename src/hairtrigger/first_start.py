@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hairtrigger.credentials import Credentials
 from hairtrigger.domain.caller import INTEGRATION_API, TRIGGER_API, Caller
@@ -20,10 +20,10 @@ class Welcome:
     """Shown once."""
 
     email: str
-    password: str
-    api_key: str
+    password: str = field(repr=False)
+    api_key: str = field(repr=False)
     webhook_url: str
-    webhook_secret: str
+    webhook_secret: str = field(repr=False)
 
     def text(self) -> str:
         return f"""

@@ -222,13 +222,20 @@ def _parts(settings: Settings, clock: Clock, resources: Resources) -> Parts:
     secrets = Secrets(vault)
     user_triggers = UserTriggers(resources.sandbox, egress)
     catalogue = catalogue_of(CATALOGUE, user_triggers.providers, settings.provider_urls)
-    calls = ProviderCalls(egress, clock, secrets, resources.parsers)
-    webhook_removals = WebhookRemovals(store, clock, catalogue, calls, secrets, settings.url)
+    calls = ProviderCalls(http=egress, clock=clock, secrets=secrets, parsers=resources.parsers)
+    webhook_removals = WebhookRemovals(
+        store=store, clock=clock, catalogue=catalogue, calls=calls, secrets=secrets, public_url=settings.url
+    )
     least_interval = timedelta(seconds=settings.least_polling_seconds)
     grace = timedelta(seconds=settings.schedule_grace_seconds)
-    diagnosis = Diagnosis(clock, catalogue, settings.poll_deadline, grace)
+    diagnosis = Diagnosis(clock=clock, catalogue=catalogue, poll_deadline=settings.poll_deadline, schedule_grace=grace)
     leases = PollLeases(
-        store, clock, catalogue, settings.poll_deadline, settings.concurrent_polls_per_connection, settings.lease
+        store=store,
+        clock=clock,
+        catalogue=catalogue,
+        deadline=settings.poll_deadline,
+        places=settings.concurrent_polls_per_connection,
+        beyond=settings.lease,
     )
     poll_results: Batcher[PollStep, StoredPoll] = Batcher(PollResults(store).settle)
     return Parts(
@@ -239,20 +246,38 @@ def _parts(settings: Settings, clock: Clock, resources: Resources) -> Parts:
         egress=egress,
         work=work,
         secrets=secrets,
-        accounts=Accounts(store, clock, vault.derive("access tokens")),
+        accounts=Accounts(store=store, clock=clock, token_key=vault.derive("access tokens")),
         user_triggers=user_triggers,
         catalogue=catalogue,
         calls=calls,
-        projects=Projects(store, clock, secrets),
+        projects=Projects(store=store, clock=clock, secrets=secrets),
         webhook_removals=webhook_removals,
-        triggers=Triggers(store, clock, catalogue, calls, secrets, webhook_removals, settings.url, least_interval),
+        triggers=Triggers(
+            store=store,
+            clock=clock,
+            catalogue=catalogue,
+            calls=calls,
+            secrets=secrets,
+            webhook_removals=webhook_removals,
+            public_url=settings.url,
+            least_interval=least_interval,
+        ),
         poll_results=poll_results,
-        poller=Poller(store, clock, catalogue, calls, leases, poll_results.submit, work, settings.poll_deadline),
-        schedules=Schedules(store, clock, catalogue, work, grace),
-        pauses=Pauses(store, clock, work),
-        replays=Replays(store, clock, work),
+        poller=Poller(
+            store=store,
+            clock=clock,
+            catalogue=catalogue,
+            calls=calls,
+            leases=leases,
+            settle=poll_results.submit,
+            work=work,
+            deadline=settings.poll_deadline,
+        ),
+        schedules=Schedules(store=store, clock=clock, catalogue=catalogue, work=work, grace=grace),
+        pauses=Pauses(store=store, clock=clock, work=work),
+        replays=Replays(store=store, clock=clock, work=work),
         diagnosis=diagnosis,
-        watchdog=StallWatchdog(store, clock, diagnosis),
+        watchdog=StallWatchdog(store=store, clock=clock, diagnosis=diagnosis),
     )
 
 
@@ -268,7 +293,15 @@ def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tupl
     )
     refusals = RefusalCounter(store, clock)
     receivers = ReceiverCache(store, parts.secrets)
-    ingest = Ingest(store, clock, parts.catalogue, recorder, receivers, refusals, settings.live_app_secrets)
+    ingest = Ingest(
+        store=store,
+        clock=clock,
+        catalogue=parts.catalogue,
+        recorder=recorder,
+        receivers=receivers,
+        refusals=refusals,
+        app_secrets=settings.live_app_secrets,
+    )
     asgi = service_app(
         webhooks=WebhookEndpoint(ingest, settings.url, settings.max_body_bytes, leaving.is_set),
         writable=store.writable,
@@ -281,20 +314,26 @@ def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tupl
                 clock=clock,
                 accounts=parts.accounts,
                 projects=parts.projects,
-                connections=Connections(store, clock, parts.catalogue, parts.secrets),
+                connections=Connections(store=store, clock=clock, catalogue=parts.catalogue, secrets=parts.secrets),
                 triggers=parts.triggers,
-                history=History(store, clock, parts.work),
+                history=History(store=store, clock=clock, work=parts.work),
                 pauses=parts.pauses,
                 replays=parts.replays,
                 poller=parts.poller,
                 schedules=parts.schedules,
                 watchdog=parts.watchdog,
-                explainer=Explainer(store, clock, parts.diagnosis),
-                dry_runs=DryRuns(store, clock, parts.secrets, parts.user_triggers, settings.concurrent_dry_runs),
+                explainer=Explainer(store=store, clock=clock, diagnosis=parts.diagnosis),
+                dry_runs=DryRuns(
+                    store=store,
+                    clock=clock,
+                    secrets=parts.secrets,
+                    user_triggers=parts.user_triggers,
+                    at_a_time=settings.concurrent_dry_runs,
+                ),
             )
         ),
         integrations=odeus_app(
-            Integrations(store, clock, parts.vault, _syntax_of(resources.sandbox)),
+            Integrations(store=store, clock=clock, vault=parts.vault, syntax=_syntax_of(resources.sandbox)),
             parts.accounts,
             requests_per_minute=settings.integration_requests_per_minute,
             block_browsers=settings.refuse_browsers,
@@ -305,7 +344,7 @@ def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tupl
                 store=store,
                 catalogue=parts.catalogue,
                 triggers=parts.triggers,
-                sampler=Sampler(store, parts.catalogue, parts.calls),
+                sampler=Sampler(store=store, catalogue=parts.catalogue, calls=parts.calls),
                 poller=parts.poller,
                 schedules=parts.schedules,
                 ingest=ingest,
@@ -328,32 +367,33 @@ def _working(parts: Parts, direct: Store) -> RoleShare:
     settings, clock, store, work = parts.settings, parts.clock, parts.store, parts.work
     target_of = target_maker(parts.egress, clock, parts.secrets)
     dispatcher = Dispatcher(
-        store,
-        clock,
-        work,
-        target_of,
-        parts.triggers,
-        settings.concurrent_deliveries,
-        settings.lease,
+        store=store,
+        clock=clock,
+        work=work,
+        target_of=target_of,
+        triggers=parts.triggers,
+        slots=settings.concurrent_deliveries,
+        lease=settings.lease,
         hurry=parts.egress.hurry,
     )
     due_work = DueWork(
-        store,
-        clock,
-        parts.poller,
-        parts.schedules,
-        parts.webhook_removals,
-        parts.pauses,
-        parts.replays,
-        work,
-        settings.concurrent_polls,
+        store=store,
+        clock=clock,
+        poller=parts.poller,
+        schedules=parts.schedules,
+        webhook_removals=parts.webhook_removals,
+        pauses=parts.pauses,
+        replays=parts.replays,
+        work=work,
+        concurrent_polls=settings.concurrent_polls,
     )
 
     async def drain(at_most: timedelta) -> None:
         await asyncio.gather(due_work.drain(at_most), dispatcher.drain(at_most))
 
-    retention = Retention(store, direct, clock, *settings.retention)
-    lost_deliveries = LostDeliveries(store, clock, work)
+    events, ledger, keys = settings.retention
+    retention = Retention(store=store, direct=direct, clock=clock, events=events, ledger=ledger, keys=keys)
+    lost_deliveries = LostDeliveries(store=store, clock=clock, work=work)
     return RoleShare((dispatcher.run, due_work.run, retention.run, lost_deliveries.run), drain)
 
 
@@ -395,6 +435,6 @@ def _syntax_of(sandbox: Sandbox) -> Callable[[str], Awaitable[None]]:
         except PollError as error:
             raise Unavailable("The code could not be checked just now. Try again.") from error
         except SyntaxProblem as problem:
-            raise Invalid(None, Issue(("pollingCode",), str(problem), "syntax")) from problem
+            raise Invalid(None, Issue(("polling_code",), str(problem), "syntax")) from problem
 
     return check

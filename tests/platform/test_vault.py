@@ -1,5 +1,6 @@
 import base64
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -154,3 +155,31 @@ def test_a_signing_secret_is_one_that_standard_webhooks_takes() -> None:
 
     assert len(base64.b64decode(secret.removeprefix("whsec_"))) == 32
     Webhook(secret)
+
+
+def test_the_command_adds_a_key_and_what_older_keys_sealed_still_opens(path: Path) -> None:
+    running = Vault.open(path)
+    before = running.seal(b"old", "row")
+
+    said = command("rotate", str(path))
+
+    assert (said.returncode, said.stderr) == (0, "")
+    assert "has a new key" in said.stdout
+    rotated = Vault.open(path)
+    assert rotated.unseal(before, "row") == b"old"
+    after = rotated.seal(b"new", "row")
+    assert before[:5] != after[:5]  # the id of the key
+    assert running.unseal(after, "row") == b"new"
+
+
+def test_the_command_makes_no_key_file_where_there_is_none(path: Path) -> None:
+    said = command("rotate", str(path))
+
+    assert said.returncode == 1
+    assert f"There is no key file at {path}" in said.stderr
+    assert not path.exists()
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    program = (sys.executable, "-c", "from hairtrigger.cli import main; main()", "vault", *arguments)
+    return subprocess.run(program, capture_output=True, text=True, check=False, env={"COLUMNS": "300", **os.environ})

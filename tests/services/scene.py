@@ -79,7 +79,13 @@ class Scene:
         async with self.world.store.transaction() as tx:
             await deliveries.requeue_due(tx, self.clock.now(), 100)
         dispatcher = Dispatcher(
-            self.world.store, self.clock, Wake(), lambda _: self, self.world.triggers, slots=20, jitter=lambda: 0.5
+            store=self.world.store,
+            clock=self.clock,
+            work=Wake(),
+            target_of=lambda _: self,
+            triggers=self.world.triggers,
+            slots=20,
+            jitter=lambda: 0.5,
         )
         loop = asyncio.create_task(dispatcher.run())
         await until(self._delivered)
@@ -124,17 +130,31 @@ async def a_scene(
     """`outside` is what `a_world` takes by name."""
     world = await a_world(store, clock, vault, *providers, **outside)
     catalogue = catalogue_of(providers, no_integrations)
-    diagnosis = Diagnosis(clock, catalogue, DEADLINE, timedelta(minutes=1))
+    diagnosis = Diagnosis(clock=clock, catalogue=catalogue, poll_deadline=DEADLINE, schedule_grace=timedelta(minutes=1))
     statements, receivers, refusals = (
         Statements(store),
         ReceiverCache(store, world.secrets),
         RefusalCounter(store, clock),
     )
     recorder = Recorder(statements, clock, Wake(), max_waiting=100, max_waiting_bytes=1024 * 1024)
-    ingest = Ingest(store, clock, catalogue, recorder, receivers, refusals, {"github": ["a secret"]})
+    ingest = Ingest(
+        store=store,
+        clock=clock,
+        catalogue=catalogue,
+        recorder=recorder,
+        receivers=receivers,
+        refusals=refusals,
+        app_secrets={"github": ["a secret"]},
+    )
     tasks = [asyncio.create_task(loop()) for loop in (recorder.run, receivers.run)]
     try:
-        yield Scene(world, ingest, refusals, StallWatchdog(store, clock, diagnosis), Explainer(store, clock, diagnosis))
+        yield Scene(
+            world,
+            ingest,
+            refusals,
+            StallWatchdog(store=store, clock=clock, diagnosis=diagnosis),
+            Explainer(store=store, clock=clock, diagnosis=diagnosis),
+        )
     finally:
         for task in tasks:
             task.cancel()

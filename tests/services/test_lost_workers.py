@@ -47,7 +47,7 @@ async def test_a_poll_that_costs_two_workers_is_told_so_and_waits(
     store: Store, clock: ManualClock, vault: Vault, user_triggers: UserTriggers
 ) -> None:
     world = await a_world(store, clock, vault, user_providers=user_triggers.providers)
-    integrations = Integrations(store, clock, vault, _unchecked)
+    integrations = Integrations(store=store, clock=clock, vault=vault, syntax=_unchecked)
     integration = await integrations.create(world.caller, "Tracker", "")
     draft = TriggerDraft("New Ticket", "", "return [(await fetch('http://deadly.example/')).status]", ())
     made = await integrations.create_trigger(world.caller, integration.id, draft)

@@ -63,7 +63,12 @@ def request(scene: Scene, body: bytes, **headers: str) -> Request:
 async def a_form(scene: Scene) -> tuple[UUID, str]:
     """An enabled trigger, and what its submissions are signed with."""
     account, world = Typeform(), scene.world
-    calls = ProviderCalls(Internet({"https://api.typeform.com": app(account)}), world.clock, world.secrets, Parsers())
+    calls = ProviderCalls(
+        http=Internet({"https://api.typeform.com": app(account)}),
+        clock=world.clock,
+        secrets=world.secrets,
+        parsers=Parsers(),
+    )
     connection = await world.connections.create(world.caller, "typeform", "Forms", {"token": "tfp_right"})
     id_ = await world.create("typeform", "on_form_submitted", {"form_id": "u6nXL7"}, connection.id)
     await replace(world.triggers, calls=calls).enable(world.caller, id_)

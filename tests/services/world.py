@@ -153,14 +153,16 @@ async def a_world(
     secrets = Secrets(vault)
     catalogue = catalogue_of(providers, user_providers)
     calls = ProviderCalls(
-        http or Offline(), clock, secrets, parsers or Parsers()
+        http=http or Offline(), clock=clock, secrets=secrets, parsers=parsers or Parsers()
     )  # which start no process until they parse
     work = Wake()
-    webhook_removals = WebhookRemovals(store, clock, catalogue, calls, secrets, "https://hooks.test")
+    webhook_removals = WebhookRemovals(
+        store=store, clock=clock, catalogue=catalogue, calls=calls, secrets=secrets, public_url="https://hooks.test"
+    )
     async with store.transaction() as tx:
         org_id = await an_organization(tx, clock.now())
     caller = Caller(org_id, uuid4(), frozenset(SCOPES))
-    projects = Projects(store, clock, secrets)
+    projects = Projects(store=store, clock=clock, secrets=secrets)
     project, _ = await projects.create(caller, "Project", LogTarget(), max_inflight=5)
     return World(
         store=store,
@@ -168,22 +170,29 @@ async def a_world(
         secrets=secrets,
         caller=caller,
         project_id=project.id,
-        connections=Connections(store, clock, catalogue, secrets),
+        connections=Connections(store=store, clock=clock, catalogue=catalogue, secrets=secrets),
         projects=projects,
         poller=Poller(
-            store,
-            clock,
-            catalogue,
-            calls,
-            PollLeases(store, clock, catalogue, DEADLINE, places=4),
-            settling_alone(store),
-            work,
-            DEADLINE,
+            store=store,
+            clock=clock,
+            catalogue=catalogue,
+            calls=calls,
+            leases=PollLeases(store=store, clock=clock, catalogue=catalogue, deadline=DEADLINE, places=4),
+            settle=settling_alone(store),
+            work=work,
+            deadline=DEADLINE,
         ),
-        schedules=Schedules(store, clock, catalogue, work, timedelta(minutes=1)),
+        schedules=Schedules(store=store, clock=clock, catalogue=catalogue, work=work, grace=timedelta(minutes=1)),
         webhook_removals=webhook_removals,
         triggers=Triggers(
-            store, clock, catalogue, calls, secrets, webhook_removals, "https://hooks.test", timedelta(seconds=1)
+            store=store,
+            clock=clock,
+            catalogue=catalogue,
+            calls=calls,
+            secrets=secrets,
+            webhook_removals=webhook_removals,
+            public_url="https://hooks.test",
+            least_interval=timedelta(seconds=1),
         ),
     )
 

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from hairtrigger.domain.errors import Unavailable
+from hairtrigger.domain.webhook_address import WEBHOOK_PATH
 
 
 def service_app(
@@ -42,7 +43,7 @@ def service_app(
     heard = cast(
         "ASGIApp", ProxyHeadersMiddleware(cast("Any", roof), list(proxies))
     )  # types that say the same in other words
-    return Router([Route("/v1/webhooks/{webhook_id}", webhooks, methods=["POST"]), Mount("/", heard)])
+    return Router([Route(WEBHOOK_PATH, webhooks, methods=["POST"]), Mount("/", heard)])
 
 
 def worker_app(*, writable: Callable[[], Awaitable[bool]], leaving: Callable[[], bool]) -> Router:

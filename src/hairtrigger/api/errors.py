@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from pydantic.alias_generators import to_camel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -18,6 +19,7 @@ from hairtrigger.domain.errors import (
     Forbidden,
     HairtriggerError,
     Invalid,
+    InvalidConfig,
     Issue,
     Malformed,
     NotFound,
@@ -45,6 +47,8 @@ _STATUS: Mapping[type[HairtriggerError], int] = {
     Unavailable: 503,
 }
 
+_CONFIG = "trigger_config_params"  # what both APIs call a trigger's configuration
+
 
 def status_of(error: HairtriggerError) -> int:
     return next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
@@ -69,7 +73,7 @@ def detail(status: int, text: str, error: HairtriggerError | None) -> tuple[str,
     """Stack AI: `{"detail": text}`, and for 422 FastAPI's list of `{loc, msg, type}`."""
     if status != HTTPStatus.UNPROCESSABLE_ENTITY:
         return "application/json", {"detail": text}
-    issues = error.issues if isinstance(error, Invalid) and error.issues else (Issue((), text),)
+    issues = _issues(error) or (Issue((), text),)
     where = () if isinstance(error, InvalidRequest) else ("body",)
     return "application/json", {
         "detail": [{"loc": [*where, *issue.path], "msg": issue.message, "type": issue.code} for issue in issues]
@@ -89,10 +93,8 @@ def message(status: int, text: str, error: HairtriggerError | None) -> tuple[str
 def problem(status: int, text: str, error: HairtriggerError | None) -> tuple[str, Any]:
     """Our own routes: RFC 9457."""
     body: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": text}
-    if isinstance(error, Invalid) and error.issues:
-        body["errors"] = [
-            {"path": list(issue.path), "message": issue.message, "code": issue.code} for issue in error.issues
-        ]
+    if issues := _issues(error):
+        body["errors"] = [{"path": list(issue.path), "message": issue.message, "code": issue.code} for issue in issues]
     return "application/problem+json", body
 
 
@@ -102,10 +104,26 @@ def _in_body(error: HairtriggerError | None) -> tuple[Issue, ...]:
         case InvalidRequest(issues=issues):
             inside = tuple(Issue(i.path[1:], i.message, i.code) for i in issues if i.path[:1] == ("body",))
             return inside if len(inside) == len(issues) else ()
+        case Invalid():
+            return tuple(Issue(_camel(i.path), i.message, i.code) for i in _issues(error))
+        case _:
+            return ()
+
+
+def _issues(error: HairtriggerError | None) -> tuple[Issue, ...]:
+    """Return what is wrong, with paths as a caller of Stack AI's or our own API knows them."""
+    match error:
+        case InvalidConfig(issues=issues):
+            return tuple(Issue((_CONFIG, *i.path), i.message, i.code) for i in issues)
         case Invalid(issues=issues):
             return issues
         case _:
             return ()
+
+
+def _camel(path: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Return a path whose first part, a field of ours, is spelled as Odeus spells it."""
+    return tuple(to_camel(part) if place == 0 and isinstance(part, str) else part for place, part in enumerate(path))
 
 
 def install(app: FastAPI, dialect: Dialect, *, invalid_body: int = 422) -> None:

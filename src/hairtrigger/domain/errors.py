@@ -9,7 +9,7 @@ from datetime import timedelta
 
 @dataclass(frozen=True)
 class Issue:
-    """One thing wrong with what a caller sent. `path` leads to it: `("trigger_config_params", "cron")`."""
+    """One thing wrong with what a caller sent. `path` leads to it: `("secrets", "api_key")`."""
 
     path: tuple[str | int, ...]
     message: str
@@ -28,6 +28,19 @@ class NotFound(HairtriggerError):
     """There is no such thing, or it belongs to somebody else."""
 
 
+class NoSuchTrigger(NotFound):
+    """There is no such project trigger."""
+
+
+class NoSuchConnection(NotFound):
+    """There is no such connection."""
+
+
+class NoSuchProject(NotFound):
+    def __init__(self, project_id: str) -> None:
+        super().__init__(f"There is no project '{project_id}'.")
+
+
 class Conflict(HairtriggerError):
     """This contradicts what is already there."""
 
@@ -38,6 +51,11 @@ class Invalid(HairtriggerError):
     def __init__(self, message: str | None = None, *issues: Issue) -> None:
         super().__init__(message or (issues[0].message if issues else None))
         self.issues = issues
+
+
+# The paths of its issues begin inside the configuration; each API says what it calls the configuration itself.
+class InvalidConfig(Invalid):
+    """The trigger's configuration is not valid."""
 
 
 class Malformed(HairtriggerError):

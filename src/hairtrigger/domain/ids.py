@@ -16,6 +16,14 @@ def new_id(at: datetime) -> UUID:
     return UUID(int=_lowest(at) | secrets.randbits(62))
 
 
+def parsed_id(text: str) -> UUID | None:
+    """Return the id that a text from outside spells, or None if it spells none."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
 def first_id(at: datetime) -> UUID:
     """The lowest there can be of this microsecond: what happened since then has this id or a higher one."""
     return UUID(int=_lowest(at))

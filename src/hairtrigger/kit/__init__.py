@@ -1,6 +1,14 @@
 """The door of the kit: a provider file says `from hairtrigger import kit` and imports nothing else of ours."""
 
-from hairtrigger.domain.errors import CredentialsRefused, Invalid, Issue, Malformed, MissingAtProvider, ProviderFailed
+from hairtrigger.domain.errors import (
+    CredentialsRefused,
+    Invalid,
+    InvalidConfig,
+    Issue,
+    Malformed,
+    MissingAtProvider,
+    ProviderFailed,
+)
 from hairtrigger.domain.event import Draft, digest
 from hairtrigger.domain.ids import new_id
 from hairtrigger.domain.schedule import Missed, Schedule
@@ -74,6 +82,7 @@ __all__ = [
     "Incoming",
     "Instant",
     "Invalid",
+    "InvalidConfig",
     "Issue",
     "Key",
     "Look",

@@ -24,7 +24,7 @@ EpochSeconds = Annotated[AwareDatetime, BeforeValidator(_seconds), AfterValidato
 class Config(BaseModel):
     """A trigger's `trigger_config`. Unknown keys are refused, so that a typing error never becomes silence."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Empty(Config):
@@ -34,7 +34,7 @@ class Empty(Config):
 class Payload(BaseModel):
     """The part of a provider's JSON that we read. What we don't read is ignored here and kept in the event."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
     @classmethod
     def of(cls, body: bytes) -> Self:

@@ -61,7 +61,7 @@ class Registration:
     """A webhook as it now stands at the provider. `remote` is shown to users as `webhook_data`: never a secret."""
 
     remote: Mapping[str, Any]
-    secret: str  # what the provider will sign with
+    secret: str = field(repr=False)  # what the provider will sign with
 
 
 class Subscription(Protocol[C]):

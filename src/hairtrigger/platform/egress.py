@@ -243,8 +243,8 @@ class _Place:
 class _Call:
     method: str
     place: _Place
-    headers: tuple[tuple[str, str], ...]
-    body: bytes | None
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    body: bytes | None = field(repr=False)
     redirected: bool = False
 
     def __post_init__(self) -> None:

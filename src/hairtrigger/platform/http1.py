@@ -6,7 +6,7 @@ nothing of one can be taken for the next.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httptools
 
@@ -43,7 +43,7 @@ def head_of(method: str, target: str, headers: Sequence[Header]) -> bytes:
 class Head:
     status: int
     reason: str
-    headers: tuple[Header, ...]
+    headers: tuple[Header, ...] = field(repr=False)
     """As received, with names in lower case."""
 
 

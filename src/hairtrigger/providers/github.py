@@ -182,8 +182,8 @@ async def _administers(api: kit.Api, account: Owner) -> bool:
             return False
 
 
-def _foreign(field: str, message: str) -> kit.Invalid:
-    return kit.Invalid(None, kit.Issue(("trigger_config_params", field), message))
+def _foreign(field: str, message: str) -> kit.InvalidConfig:
+    return kit.InvalidConfig(None, kit.Issue((field,), message))
 
 
 # -- triggers

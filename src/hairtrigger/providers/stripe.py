@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import Field
+
 from hairtrigger import kit
 
 
@@ -40,7 +42,7 @@ class Endpoint(kit.Payload):
 
 
 class Created(Endpoint):
-    secret: str
+    secret: str = Field(repr=False)
 
 
 class Endpoints(kit.Payload):

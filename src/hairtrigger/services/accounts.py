@@ -39,11 +39,11 @@ def _turns() -> ThreadQueue:
     return ThreadQueue(2, waiting=16, patience=timedelta(seconds=10), refusal="Too many log in at once. Try again.")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Accounts:
     store: Store
     clock: Clock
-    token_key: bytes
+    token_key: bytes = field(repr=False)
     hashing: ThreadQueue = field(default_factory=_turns)
     guessing: Guessing = field(default_factory=Guessing)
 

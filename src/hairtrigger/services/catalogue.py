@@ -7,7 +7,8 @@ from uuid import UUID
 
 from pydantic import AliasChoices, ValidationError
 
-from hairtrigger.domain.errors import Invalid, Issue, NotFound
+from hairtrigger.domain.errors import InvalidConfig, Issue, NotFound
+from hairtrigger.domain.ids import parsed_id
 from hairtrigger.kit.config import Config
 from hairtrigger.kit.trigger import Provider, Trigger
 from hairtrigger.store.setup.triggers import ProjectTrigger
@@ -32,7 +33,7 @@ class Catalogue:
     async def provider(self, tx: Transaction, org_id: UUID | None, provider_id: str) -> Provider:
         """Raises `NotFound`; another organisation's integration is not found either."""
         found = self.native(provider_id)
-        if found is None and org_id is not None and (integration_id := _uuid(provider_id)):
+        if found is None and org_id is not None and (integration_id := parsed_id(provider_id)):
             owned = org_id, integration_id
             found = (await self.user_providers(tx, [owned])).get(owned)
         if found is None:
@@ -54,7 +55,7 @@ class Catalogue:
         owned = {
             one.id: (one.org_id, id_)
             for one in triggers
-            if found[one.id] is None and (id_ := _uuid(one.provider_id)) is not None
+            if found[one.id] is None and (id_ := parsed_id(one.provider_id)) is not None
         }
         made = await self.user_providers(tx, set(owned.values())) if owned else {}
         return found | {id_: made.get(wanted) for id_, wanted in owned.items()}
@@ -69,12 +70,12 @@ def catalogue_of(
 
 
 def validated(definition: Trigger, params: Mapping[str, Any]) -> Config:
-    """Raises `Invalid` with a path to each wrong parameter."""
+    """Raises `InvalidConfig` with a path to each wrong parameter."""
     try:
         config: Config = definition.config.model_validate(params)
     except ValidationError as error:
-        issues = [Issue(("trigger_config_params", *e["loc"]), e["msg"], e["type"]) for e in error.errors()]
-        raise Invalid("The trigger's configuration is not valid.", *issues) from error
+        issues = [Issue(tuple(e["loc"]), e["msg"], e["type"]) for e in error.errors()]
+        raise InvalidConfig("The trigger's configuration is not valid.", *issues) from error
     return config
 
 
@@ -90,10 +91,3 @@ def secret_params(definition: Trigger) -> set[str]:
             alias = field.validation_alias
             names |= {str(choice) for choice in alias.choices} if isinstance(alias, AliasChoices) else {name}
     return names
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

@@ -21,7 +21,7 @@ from hairtrigger.store.transaction import Transaction
 _LATELY = timedelta(days=7)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ProviderCalls:
     http: Http
     clock: Clock

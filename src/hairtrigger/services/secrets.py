@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -25,7 +25,7 @@ def is_sealed(value: Any) -> bool:
 class LiveSecret:
     """A signing secret. During a rotation the one before stays valid `until` then."""
 
-    value: str
+    value: str = field(repr=False)
     until: datetime | None = None
 
 

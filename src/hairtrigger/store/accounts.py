@@ -1,6 +1,6 @@
 """Organisations, their users and their API keys."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -23,7 +23,7 @@ class User:
     id: UUID
     org_id: UUID
     email: str
-    password_hash: str
+    password_hash: str = field(repr=False)
     operator: bool
     created_at: datetime
 

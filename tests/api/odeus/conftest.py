@@ -32,7 +32,7 @@ BASE = "http://hairtrigger.test/integrations/v1"
 async def balanced(code: str) -> None:
     """A parser of one rule."""
     if code.count("{") != code.count("}"):
-        raise Invalid(None, Issue(("pollingCode",), "Unexpected end of input (line 1, column 8)", "syntax"))
+        raise Invalid(None, Issue(("polling_code",), "Unexpected end of input (line 1, column 8)", "syntax"))
 
 
 def mounted(api: FastAPI) -> Starlette:
@@ -72,12 +72,12 @@ def vault(tmp_path_factory: pytest.TempPathFactory) -> Vault:
 
 @pytest.fixture(scope="session")
 def accounts(store: Store, clock: ManualClock) -> Accounts:
-    return Accounts(store, clock, b"a key for access tokens, 32 byte")
+    return Accounts(store=store, clock=clock, token_key=b"a key for access tokens, 32 byte")
 
 
 @pytest.fixture(scope="session")
 def integrations(store: Store, clock: ManualClock, vault: Vault) -> Integrations:
-    return Integrations(store, clock, vault, balanced)
+    return Integrations(store=store, clock=clock, vault=vault, syntax=balanced)
 
 
 @pytest.fixture(scope="session")

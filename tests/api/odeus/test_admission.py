@@ -223,7 +223,10 @@ async def test_a_bug_is_500_and_says_nothing(accounts: Accounts, owner: Caller, 
     async def broken(code: str) -> None:
         raise RuntimeError(code)
 
-    api = odeus_app(Integrations(integrations.store, integrations.clock, integrations.vault, broken), accounts)
+    api = odeus_app(
+        Integrations(store=integrations.store, clock=integrations.clock, vault=integrations.vault, syntax=broken),
+        accounts,
+    )
     async with client_of(mounted(api), key) as client:
         answer = await client.post(f"/{ID}/triggers/create", json={"name": "T", "pollingCode": "secret"})
 

@@ -52,7 +52,7 @@ async def test_a_repository_that_anybody_can_read_is_not_anybody_s_to_listen_to(
     with pytest.raises(Invalid) as refusal:
         await accounts(state, repository="torvalds/linux")
 
-    assert [issue.path for issue in refusal.value.issues] == [("trigger_config_params", "repository")]
+    assert [issue.path for issue in refusal.value.issues] == [("repository",)]
 
 
 async def test_a_repository_that_is_not_there_is_missing() -> None:
@@ -84,7 +84,7 @@ async def test_an_installation_that_is_not_listed_is_somebody_else_s(listed: int
     with pytest.raises(Invalid) as refusal:
         await accounts(state, installation_id=1000)
 
-    assert [issue.path for issue in refusal.value.issues] == [("trigger_config_params", "installation_id")]
+    assert [issue.path for issue in refusal.value.issues] == [("installation_id",)]
 
 
 async def test_an_organization_s_installation_is_its_administrators_to_listen_to() -> None:

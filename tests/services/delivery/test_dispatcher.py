@@ -89,7 +89,13 @@ def a_dispatcher(
     """Without spread in its waits."""
     target_of = target if callable(target) else lambda _: target
     return Dispatcher(
-        store or world.store, world.clock, Wake(), target_of, world.triggers, slots=slots, jitter=lambda: 0.5
+        store=store or world.store,
+        clock=world.clock,
+        work=Wake(),
+        target_of=target_of,
+        triggers=world.triggers,
+        slots=slots,
+        jitter=lambda: 0.5,
     )
 
 

@@ -85,7 +85,7 @@ async def end(world: World, claimed: Claimed, *, retry_after: timedelta | None =
 def lost_deliveries(world: World) -> LostDeliveries:
     """A moment later."""
     world.clock.advance(timedelta(milliseconds=1))
-    return LostDeliveries(world.store, world.clock, Wake())
+    return LostDeliveries(store=world.store, clock=world.clock, work=Wake())
 
 
 async def test_only_what_is_nowhere_is_sent_again(world: World, trigger: UUID) -> None:
@@ -142,7 +142,9 @@ async def test_a_reconciler_waits_for_another_that_has_not_committed(world: Worl
         reached.set()
         await released.wait()
 
-    slow = LostDeliveries(Meddled(world.store.engine, world.store.connect, before_commit=hold), world.clock, Wake())
+    slow = LostDeliveries(
+        store=Meddled(world.store.engine, world.store.connect, before_commit=hold), clock=world.clock, work=Wake()
+    )
     world.clock.advance(timedelta(milliseconds=1))
     first = asyncio.create_task(slow.lap())
     await reached.wait()

@@ -37,7 +37,7 @@ async def trigger(world: World) -> UUID:
 
 
 def replays(world: World, store: Store | None = None) -> Replays:
-    return Replays(store or world.store, world.clock, Wake())
+    return Replays(store=store or world.store, clock=world.clock, work=Wake())
 
 
 async def happen(world: World, trigger: UUID, count: int) -> list[Event]:

@@ -364,7 +364,7 @@ async def test_a_dead_letter_and_its_replay(scene: Scene) -> None:
     )
     assert [step.code for step in told.steps if step.what == "attempt"] == ["status"] * 10
     scene.answers = [DELIVERED]
-    replayed = await History(scene.world.store, scene.clock, scene.world.poller.work).replay(
+    replayed = await History(store=scene.world.store, clock=scene.clock, work=scene.world.poller.work).replay(
         scene.world.caller, event.id
     )
     await scene.deliver()

@@ -92,7 +92,15 @@ async def door(world: World) -> AsyncIterator[Door]:
     running = [asyncio.create_task(recorder.run()), asyncio.create_task(receivers.run())]
     yield Door(
         world,
-        Ingest(store, world.clock, catalogue, recorder, receivers, RefusalCounter(store, world.clock), {}),
+        Ingest(
+            store=store,
+            clock=world.clock,
+            catalogue=catalogue,
+            recorder=recorder,
+            receivers=receivers,
+            refusals=RefusalCounter(store, world.clock),
+            app_secrets={},
+        ),
         statements,
         look_ups,
     )

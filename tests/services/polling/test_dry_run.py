@@ -67,7 +67,9 @@ async def world(store: Store, clock: ManualClock, vault: Vault, user_triggers: U
 
 @pytest.fixture
 def dry_runs(world: World, user_triggers: UserTriggers) -> DryRuns:
-    return DryRuns(world.store, world.clock, world.secrets, user_triggers, 2)
+    return DryRuns(
+        store=world.store, clock=world.clock, secrets=world.secrets, user_triggers=user_triggers, at_a_time=2
+    )
 
 
 async def rows(store: Store) -> dict[str, list[Any]]:
@@ -92,7 +94,7 @@ class Author:
 
     def __init__(self, world: World, vault: Vault) -> None:
         self.world = world
-        self.integrations = Integrations(world.store, world.clock, vault, _unchecked)
+        self.integrations = Integrations(store=world.store, clock=world.clock, vault=vault, syntax=_unchecked)
 
     async def write(self, code: str | None, *fields: InputField) -> tuple[UUID, UUID]:
         self.id = (await self.integrations.create(self.world.caller, "Tracker", "")).id

@@ -359,8 +359,8 @@ async def test_a_hung_poll_gives_its_slot_to_the_next(world: World, source: Sour
         poller=world.poller,
         schedules=world.schedules,
         webhook_removals=world.webhook_removals,
-        pauses=Pauses(world.store, world.clock, work),
-        replays=Replays(world.store, world.clock, work),
+        pauses=Pauses(store=world.store, clock=world.clock, work=work),
+        replays=Replays(store=world.store, clock=world.clock, work=work),
         work=work,
         concurrent_polls=1,
     )
@@ -782,9 +782,17 @@ async def test_a_poll_that_a_stop_can_not_wait_for_is_anybody_elses_at_once(
     source.says(hang, page("a"))
     world.clock.advance(EVERY)
     work = Wake()
-    pauses, replays = Pauses(world.store, world.clock, work), Replays(world.store, world.clock, work)
-    services = (world.poller, world.schedules, world.webhook_removals, pauses, replays)
-    due_work = DueWork(world.store, world.clock, *services, work, concurrent_polls=5)
+    due_work = DueWork(
+        store=world.store,
+        clock=world.clock,
+        poller=world.poller,
+        schedules=world.schedules,
+        webhook_removals=world.webhook_removals,
+        pauses=Pauses(store=world.store, clock=world.clock, work=work),
+        replays=Replays(store=world.store, clock=world.clock, work=work),
+        work=work,
+        concurrent_polls=5,
+    )
     loop = asyncio.create_task(due_work.run())
     await begun.wait()
     draining = asyncio.create_task(due_work.drain(seconds(1)))

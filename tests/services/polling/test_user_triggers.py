@@ -47,7 +47,7 @@ class Author:
 
     def __init__(self, world: World, vault: Vault) -> None:
         self.world = world
-        self.integrations = Integrations(world.store, world.clock, vault, _unchecked)
+        self.integrations = Integrations(store=world.store, clock=world.clock, vault=vault, syntax=_unchecked)
         self.id = UUID(int=0)
 
     async def enabled(self, code: str | None, *fields: InputField, **params: Any) -> UUID:

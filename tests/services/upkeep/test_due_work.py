@@ -60,11 +60,22 @@ async def due_work(
         schedules = replace(world.schedules, store=store)
         webhook_removals = replace(world.webhook_removals, store=store)
         work = Wake()
-        pauses, replays = Pauses(store, world.clock, work), Replays(store, world.clock, work)
+        pauses, replays = (
+            Pauses(store=store, clock=world.clock, work=work),
+            Replays(store=store, clock=world.clock, work=work),
+        )
         poller = world.poller_on(store)
         poller = replace(poller, settle=settle or poller.settle)
         loops = DueWork(
-            store, world.clock, poller, schedules, webhook_removals, pauses, replays, work, concurrent_polls=5
+            store=store,
+            clock=world.clock,
+            poller=poller,
+            schedules=schedules,
+            webhook_removals=webhook_removals,
+            pauses=pauses,
+            replays=replays,
+            work=work,
+            concurrent_polls=5,
         )
         running = asyncio.create_task(loops.run())
         try:

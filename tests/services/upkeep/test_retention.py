@@ -63,7 +63,9 @@ async def trigger(world: World) -> UUID:
 
 @pytest.fixture
 def retaining(world: World) -> Retention:
-    return Retention(world.store, world.store, world.clock, events=3 * DAY, ledger=6 * DAY, keys=7 * DAY)
+    return Retention(
+        store=world.store, direct=world.store, clock=world.clock, events=3 * DAY, ledger=6 * DAY, keys=7 * DAY
+    )
 
 
 async def happen(world: World, trigger: UUID, key: str) -> Event:
@@ -194,7 +196,7 @@ async def test_all_pages_of_the_keys_are_looked_through(world: World, trigger: U
 
 
 async def test_replays_of_many_go_with_the_ledger_when_they_have_ended(world: World, retaining: Retention) -> None:
-    replaying = Replays(world.store, world.clock, Wake())
+    replaying = Replays(store=world.store, clock=world.clock, work=Wake())
 
     async def started() -> UUID:
         return (await replaying.start(world.caller, ReplayQuery(), 10, None)).id

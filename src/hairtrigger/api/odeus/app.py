@@ -7,13 +7,12 @@ from fastapi.security import HTTPBearer
 from limits import RateLimitItemPerMinute
 
 from hairtrigger.api import errors
+from hairtrigger.api.bodies import MAX_BODY
 from hairtrigger.api.odeus import actions, icons, integrations, triggers
 from hairtrigger.api.odeus.admission import Admission, NoBrowsers, admitting
 from hairtrigger.domain.caller import ASSISTANT_API, INTEGRATION_API
 from hairtrigger.services.accounts import Accounts
 from hairtrigger.services.setup.integrations import Integrations
-
-_MAX_BODY = 2 * 1024 * 1024  # the longest code there may be, with every character escaped, and as much again
 
 _bearer = HTTPBearer(scheme_name="ApiKey", description="An API key with the scope INTEGRATION_API.", auto_error=False)
 
@@ -48,8 +47,8 @@ def odeus_app(
     if block_browsers:
         app.add_middleware(NoBrowsers)
     admission = Admission(accounts, RateLimitItemPerMinute(requests_per_minute))
-    to_list = admitting(admission, INTEGRATION_API, ASSISTANT_API, max_body=_MAX_BODY)
-    ordinary = admitting(admission, INTEGRATION_API, max_body=_MAX_BODY)
+    to_list = admitting(admission, INTEGRATION_API, ASSISTANT_API, max_body=MAX_BODY)
+    ordinary = admitting(admission, INTEGRATION_API, max_body=MAX_BODY)
     uploading = admitting(admission, INTEGRATION_API, max_body=icons.MAX_UPLOAD)
     app.include_router(integrations.listing(service, to_list))
     app.include_router(integrations.router(service, ordinary))

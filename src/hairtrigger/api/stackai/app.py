@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 from hairtrigger.api import errors
 from hairtrigger.api.stackai import catalogue, deprecated, login, triggers, webhooks
+from hairtrigger.domain.webhook_address import WEBHOOK_PATH
 from hairtrigger.platform.peers import Proxies
 from hairtrigger.services.accounts import Accounts
 from hairtrigger.services.catalogue import Catalogue
@@ -37,7 +38,7 @@ class _Api(FastAPI):
         """With the route that is served before this app is asked, and without the 422 that logging in never answers."""
         document = super().openapi()
         document["paths"]["/token"]["post"]["responses"].pop("422", None)
-        document["paths"][webhooks.PATH] = {"post": webhooks.OPERATION}
+        document["paths"][WEBHOOK_PATH] = {"post": webhooks.OPERATION}
         return document
 
 

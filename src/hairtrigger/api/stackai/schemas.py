@@ -61,7 +61,9 @@ class TriggerCreate(BaseModel):
     trigger_id: str
     connection_id: UUID | None = None
     trigger_config_params: dict[str, Any] = Field(
-        default_factory=dict, description="The trigger's configuration; its fields depend on the trigger."
+        default_factory=dict,
+        repr=False,
+        description="The trigger's configuration; its fields depend on the trigger.",
     )
 
 
@@ -118,7 +120,7 @@ class TestSamples(BaseModel):
 class Token(BaseModel):
     """An access token: send it as `Authorization: Bearer …`."""
 
-    access_token: str
+    access_token: str = Field(repr=False)
     token_type: Literal["bearer"] = "bearer"
     expires_in: int = Field(description="Seconds.")
 

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-PATH = "/v1/webhooks/{webhook_id}"
-
 _REFUSALS = {
     "400": "The body is not what the provider sends.",
     "401": "The signature or the secret is missing or wrong.",

@@ -8,14 +8,13 @@ from fastapi import APIRouter, Query
 
 from hairtrigger.api.auth import Admitted
 from hairtrigger.api.errors import InvalidRequest
+from hairtrigger.api.v1.pages import Cursor, Limit, page
 from hairtrigger.api.v1.schemas import Explanation, Instant, Page, TriggerHealth
 from hairtrigger.domain.errors import Issue
 from hairtrigger.services.explain.explainer import Explainer
 from hairtrigger.services.explain.stall_watchdog import StallWatchdog
 from hairtrigger.store.explain.trigger_health import Status
 
-Limit = Annotated[int, Query(ge=1, le=200)]
-Cursor = Annotated[UUID | None, Query(description="`next_cursor` of the page before.")]
 At = Annotated[Instant | None, Query(description="A time around which something did or did not happen.")]
 Within = Annotated[int, Query(ge=1, le=86_400, description="How many seconds before and after `at` to look at.")]
 Key = Annotated[str | None, Query(min_length=1, description="The key of an event.")]
@@ -32,8 +31,7 @@ def router(
     ) -> Page[TriggerHealth]:
         """How the organisation's triggers are, oldest first."""
         found = await watchdog.health(caller, limit=limit + 1, after=cursor, status=health)
-        data = [TriggerHealth.of(condition, healthy) for condition, healthy in found[:limit]]
-        return Page(data=data, next_cursor=str(data[-1].id) if len(found) > limit else None)
+        return page(found, limit, lambda one: TriggerHealth.of(*one))
 
     @routes.get("/project-triggers/{project_trigger_id}/explain")
     async def explain(

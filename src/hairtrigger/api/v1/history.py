@@ -1,11 +1,11 @@
 """Events and deliveries: list, filter, read, repeat."""
 
-from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 
 from hairtrigger.api.auth import Admitted
+from hairtrigger.api.v1.pages import Cursor, Limit, page
 from hairtrigger.api.v1.schemas import (
     Delivery,
     DeliveryDetail,
@@ -17,9 +17,6 @@ from hairtrigger.api.v1.schemas import (
     Replayed,
 )
 from hairtrigger.services.delivery.history import History
-
-Limit = Annotated[int, Query(ge=1, le=200)]
-Cursor = Annotated[UUID | None, Query(description="`next_cursor` of the page before.")]
 
 
 def router(routes: APIRouter, history: History) -> APIRouter:
@@ -41,7 +38,7 @@ def router(routes: APIRouter, history: History) -> APIRouter:
             project_trigger_id=project_trigger_id,
             since=since,
         )
-        return page([Event.of(one) for one in found], limit)
+        return page(found, limit, Event.of)
 
     @routes.get("/events/{event_id}")
     async def get_event(event_id: UUID, caller: Admitted) -> EventDetail:
@@ -74,7 +71,7 @@ def router(routes: APIRouter, history: History) -> APIRouter:
             project_trigger_id=project_trigger_id,
             event_id=event_id,
         )
-        return page([Delivery.of(one) for one in found], limit)
+        return page(found, limit, Delivery.of)
 
     @routes.get("/deliveries/{delivery_id}")
     async def get_delivery(delivery_id: UUID, caller: Admitted) -> DeliveryDetail:
@@ -83,10 +80,3 @@ def router(routes: APIRouter, history: History) -> APIRouter:
         return DeliveryDetail.with_history(delivery, attempts)
 
     return routes
-
-
-def page(found: list[Any], limit: int) -> Page[Any]:
-    """One more than asked for was read: it only says that there is a next page."""
-    more = len(found) > limit
-    data = found[:limit]
-    return Page(data=data, next_cursor=str(data[-1].id) if more else None)

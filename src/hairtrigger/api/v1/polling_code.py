@@ -39,8 +39,10 @@ class DryRun(Body):
     project_trigger_id: UUID | None = Field(
         None, description="Its code, inputs, connection and time are used, and its events are known already."
     )
-    inputs: dict[str, Any] | None = None
-    secrets: dict[str, Secret] | None = Field(None, max_length=5000, description="Instead of a connection's.")
+    inputs: dict[str, Any] | None = Field(None, repr=False)
+    secrets: dict[str, Secret] | None = Field(
+        None, repr=False, max_length=5000, description="Instead of a connection's."
+    )
     connection_id: UUID | None = Field(None, description="One to the code's integration.")
     last_poll_time: Instant | None = Field(
         None, description="Default: the project trigger's last poll, or when it was enabled, or a day ago."

@@ -5,7 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from hairtrigger.api.auth import Admitted
-from hairtrigger.api.v1.history import Cursor, Limit, page
+from hairtrigger.api.v1.pages import Cursor, Limit, page
 from hairtrigger.api.v1.schemas import Page, Replay, ReplayCreate
 from hairtrigger.services.delivery.replays import ReplayQuery, Replays
 
@@ -24,7 +24,7 @@ def router(routes: APIRouter, replays: Replays) -> APIRouter:
     async def list_replays(caller: Admitted, limit: Limit = 50, cursor: Cursor = None) -> Page[Replay]:
         """Newest first."""
         found = await replays.list(caller, limit=limit + 1, before=cursor)
-        return page([Replay.of(one) for one in found], limit)
+        return page(found, limit, Replay.of)
 
     @routes.get("/replays/{replay_id}")
     async def get_replay(replay_id: UUID, caller: Admitted) -> Replay:

@@ -62,7 +62,7 @@ class Page(BaseModel, Generic[T]):
 class OrganizationCreate(Body):
     name: Name
     email: Annotated[str, StringConstraints(max_length=320)]
-    password: Annotated[str, StringConstraints(min_length=12, max_length=1024)]
+    password: Annotated[str, StringConstraints(min_length=12, max_length=1024)] = Field(repr=False)
 
 
 class Organization(BaseModel):
@@ -96,7 +96,7 @@ class ApiKey(BaseModel):
 
 
 class NewApiKey(ApiKey):
-    key: str = Field(description="Shown once.")
+    key: str = Field(repr=False, description="Shown once.")
 
     @classmethod
     def with_value(cls, stored: accounts.ApiKey, value: str) -> "NewApiKey":
@@ -106,7 +106,9 @@ class NewApiKey(ApiKey):
 class ProjectCreate(Body):
     name: Name
     target: TargetConfig
-    api_key: Secret | None = Field(None, description="Sent to the target as `Authorization: Bearer …`. Write-only.")
+    api_key: Secret | None = Field(
+        None, repr=False, description="Sent to the target as `Authorization: Bearer …`. Write-only."
+    )
     max_inflight: MaxInflight = 20
     order_by: OrderBy | None = Field(None, description=_ORDER)
 
@@ -114,7 +116,7 @@ class ProjectCreate(Body):
 class ProjectUpdate(Body):
     name: Name | None = None
     target: TargetConfig | None = None
-    api_key: Secret | None = None
+    api_key: Secret | None = Field(None, repr=False)
     max_inflight: MaxInflight | None = None
     order_by: OrderBy | None = Field(None, description=f"{_ORDER} Left out: as it was.")
 
@@ -135,7 +137,9 @@ class Project(BaseModel):
 
 
 class NewProject(Project):
-    signing_secret: str = Field(description="Deliveries are signed with it (Standard Webhooks). Shown once.")
+    signing_secret: str = Field(
+        repr=False, description="Deliveries are signed with it (Standard Webhooks). Shown once."
+    )
 
     @classmethod
     def with_secret(cls, stored: projects.Project, secret: str) -> "NewProject":
@@ -147,22 +151,26 @@ class Rotate(Body):
 
 
 class RotateTriggerSecret(Rotate):
-    secret: SigningSecret | None = Field(None, description="Yours, where the sender dictates it. Default: a new one.")
+    secret: SigningSecret | None = Field(
+        None, repr=False, description="Yours, where the sender dictates it. Default: a new one."
+    )
 
 
 class NewSecret(BaseModel):
-    secret: str = Field(description="Shown once.")
+    secret: str = Field(repr=False, description="Shown once.")
 
 
 class ConnectionCreate(Body):
     provider_id: str
     name: Name = "Unnamed connection"
-    secrets: dict[str, Secret] = Field(max_length=5000, description="Write-only. Which ones depends on the provider.")
+    secrets: dict[str, Secret] = Field(
+        repr=False, max_length=5000, description="Write-only. Which ones depends on the provider."
+    )
 
 
 class ConnectionUpdate(Body):
     name: Name | None = None
-    secrets: dict[str, Secret] | None = Field(None, max_length=5000, description="Replaces all of them.")
+    secrets: dict[str, Secret] | None = Field(None, repr=False, max_length=5000, description="Replaces all of them.")
 
 
 class Connection(BaseModel):

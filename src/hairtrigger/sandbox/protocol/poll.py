@@ -16,9 +16,9 @@ class HttpRequest:
     """What polling code asked `fetch` for. It is not checked against any policy yet."""
 
     method: str
-    url: str
-    headers: tuple[tuple[str, str], ...]
-    body: bytes | None
+    url: str = field(repr=False)
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    body: bytes | None = field(repr=False)
     redirect: Literal["follow", "error", "manual"]
 
 
@@ -28,10 +28,10 @@ class HttpResponse:
 
     status: int
     status_text: str
-    url: str
+    url: str = field(repr=False)
     redirected: bool
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    body: bytes = field(repr=False)
     cost: int = 0
     """It counts as so many bytes, if its body has fewer: what is compressed or comes in crumbs may be costly."""
 
@@ -59,7 +59,7 @@ class Program:
     """Polling code and what it reads. `last_poll_time` is aware; code sees it as an ISO 8601 string in UTC."""
 
     code: str
-    inputs: Mapping[str, Any]
+    inputs: Mapping[str, Any] = field(repr=False)
     secrets: Mapping[str, str] = field(repr=False)
     last_poll_time: datetime
     hidden: tuple[str, ...] = field(default=(), repr=False)

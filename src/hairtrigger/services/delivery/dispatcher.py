@@ -44,7 +44,7 @@ _MAYBE_CALLED = (
 _NOBODY = UUID(int=0)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Dispatcher:
     """`slots` deliveries are sent at a time. Each project has its own limit in the database, so a slow target fills its
     lane and never the slots of others.

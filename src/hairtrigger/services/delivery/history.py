@@ -18,7 +18,7 @@ from hairtrigger.store.events import events
 from hairtrigger.store.events.events import Event
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class History:
     store: Store
     clock: Clock

@@ -24,7 +24,7 @@ _MOST_AT_ONCE = 20_000
 _REST = 20  # times as long as a step took: the walk uses a twentieth of one connection
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LostDeliveries:
     store: Store
     clock: Clock

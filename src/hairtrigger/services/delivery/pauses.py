@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from hairtrigger.domain.caller import Caller
-from hairtrigger.domain.errors import NotFound
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
 from hairtrigger.store.database import Store
@@ -15,7 +14,7 @@ from hairtrigger.store.setup import projects, triggers
 from hairtrigger.store.transaction import Transaction
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Pauses:
     """`which` is a project's id, or a project trigger's."""
 
@@ -69,10 +68,7 @@ class Pauses:
 
 async def _own(tx: Transaction, caller: Caller, which: str | UUID) -> Paused:
     if isinstance(which, UUID):
-        trigger = await triggers.get(tx, caller.org_id, which)
-        if not trigger:
-            raise NotFound("There is no such project trigger.")
+        trigger = await triggers.existing(tx, caller.org_id, which)
         return Paused(trigger.project_id, trigger.id)
-    if not await projects.get(tx, caller.org_id, which):
-        raise NotFound(f"There is no project '{which}'.")
+    await projects.existing(tx, caller.org_id, which)
     return Paused(which)

@@ -56,7 +56,7 @@ class ReplayQuery:
         return cls(**{name: read.get(name, str)(value) for name, value in stored.items()})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Replays:
     store: Store
     clock: Clock
@@ -145,11 +145,10 @@ class Replays:
 
     async def _check(self, tx: Transaction, caller: Caller, query: ReplayQuery, to_project_id: str | None) -> None:
         for project_id in (query.project_id, to_project_id):
-            if project_id is not None and not await projects.get(tx, caller.org_id, project_id):
-                raise NotFound(f"There is no project '{project_id}'.")
-        trigger_id = query.project_trigger_id
-        if trigger_id is not None and not await triggers.get(tx, caller.org_id, trigger_id):
-            raise NotFound("There is no such project trigger.")
+            if project_id is not None:
+                await projects.existing(tx, caller.org_id, project_id)
+        if query.project_trigger_id is not None:
+            await triggers.existing(tx, caller.org_id, query.project_trigger_id)
 
     async def _own(self, tx: Transaction, caller: Caller, job_id: UUID, *, for_update: bool = False) -> Job:
         job = await replays.job(tx, caller.org_id, job_id, for_update=for_update)

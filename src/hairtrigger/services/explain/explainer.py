@@ -56,7 +56,7 @@ class _Seen:
     teller: Teller
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Explainer:
     store: Store
     clock: Clock
@@ -118,13 +118,9 @@ class Explainer:
             return await self._of_event(tx, seen, event_id, "There is no such delivery of this trigger.")
 
     async def _seen(self, tx: Transaction, caller: Caller, trigger_id: UUID) -> _Seen:
-        found = await trigger_health.of_organization(
-            tx, caller.org_id, self.diagnosis.expectations(), limit=1, id=trigger_id
-        )
-        if not found:
-            raise NotFound("There is no such project trigger.")
+        condition = await trigger_health.of_trigger(tx, caller.org_id, self.diagnosis.expectations(), trigger_id)
         latest = await outcomes.of_trigger(tx, trigger_id, limit=_LATEST)
-        return _Seen(found[0], self.diagnosis.health(found[0], latest), latest, Teller(self.clock.now()))
+        return _Seen(condition, self.diagnosis.health(condition, latest), latest, Teller(self.clock.now()))
 
     async def _of_event(self, tx: Transaction, seen: _Seen, event_id: UUID, missing: str) -> Explanation:
         event = await event_traces.get(tx, seen.condition.id, event_id)

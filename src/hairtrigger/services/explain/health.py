@@ -44,7 +44,7 @@ class Health:
     expected_by: datetime | None  # None where nothing can be expected by a time
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Diagnosis:
     clock: Clock
     catalogue: Catalogue

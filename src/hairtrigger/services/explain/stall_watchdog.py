@@ -13,7 +13,6 @@ from uuid import UUID
 import structlog
 
 from hairtrigger.domain.caller import Caller
-from hairtrigger.domain.errors import NotFound
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.loops import every
@@ -31,7 +30,7 @@ _ALL_EVERY = 20  # rounds: five minutes
 _MOST = 1000  # findings in one go; the next round finds the next
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StallWatchdog:
     store: Store
     clock: Clock
@@ -64,12 +63,8 @@ class StallWatchdog:
     async def health_of(self, caller: Caller, trigger_id: UUID, latest: Sequence[Outcome]) -> Health:
         """`latest` outcomes, newest first, say the reason more closely."""
         async with self.store.transaction() as tx:
-            found = await trigger_health.of_organization(
-                tx, caller.org_id, self.diagnosis.expectations(), limit=1, id=trigger_id
-            )
-        if not found:
-            raise NotFound("There is no such project trigger.")
-        return self.diagnosis.health(found[0], latest)
+            condition = await trigger_health.of_trigger(tx, caller.org_id, self.diagnosis.expectations(), trigger_id)
+        return self.diagnosis.health(condition, latest)
 
     async def health(
         self, caller: Caller, *, limit: int, after: UUID | None = None, status: Status | None = None

@@ -12,8 +12,9 @@ import structlog
 from pydantic_core import to_json
 
 from hairtrigger.domain.caller import Caller
-from hairtrigger.domain.errors import Broken, Invalid, Malformed, NotFound, Rejected, Unavailable
+from hairtrigger.domain.errors import Broken, Invalid, Malformed, NoSuchTrigger, NotFound, Rejected, Unavailable
 from hairtrigger.domain.event import Draft
+from hairtrigger.domain.ids import parsed_id
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.kit.handshake import Answer
 from hairtrigger.kit.incoming import Incoming, Request
@@ -35,7 +36,7 @@ log = structlog.get_logger()
 _TRIES = 3  # of a request whose trigger changes meanwhile
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Ingest:
     store: Store
     clock: Clock
@@ -56,10 +57,7 @@ class Ingest:
             return await _unchanged(lambda: self._from_app(provider, app, request))
         if answer := await self._from_memory(webhook_id, request):
             return answer
-        try:
-            trigger_id = UUID(webhook_id)
-        except ValueError as error:
-            raise NotFound("There is no such webhook.") from error
+        trigger_id = parsed_id(webhook_id)
         return await _unchanged(lambda: self._from_anybody(trigger_id, request))
 
     async def receive_with_key(
@@ -83,7 +81,7 @@ class Ingest:
                     for given, own in zip(named, (trigger.provider_id, trigger.trigger_id), strict=True)
                 )
             ):
-                raise NotFound("There is no such project trigger.")
+                raise NoSuchTrigger
             return await self._for_trigger(trigger, request, signed=False)
 
         return await _unchanged(received)
@@ -99,8 +97,8 @@ class Ingest:
             return None
         return None if isinstance(read, Answer) or not read else await self._stored([(receiver.trigger, read)], request)
 
-    async def _from_anybody(self, trigger_id: UUID, request: Request) -> Answer | None:
-        trigger = await self.receivers.look_up(trigger_id)
+    async def _from_anybody(self, trigger_id: UUID | None, request: Request) -> Answer | None:
+        trigger = await self.receivers.look_up(trigger_id) if trigger_id else None
         if trigger is None:
             raise NotFound("There is no such webhook.")
         return await self._for_trigger(trigger, request)

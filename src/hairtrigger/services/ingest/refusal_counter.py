@@ -14,6 +14,7 @@ from uuid import UUID
 import structlog
 
 from hairtrigger.domain.errors import HairtriggerError, NotFound, TooLarge, Unavailable
+from hairtrigger.domain.ids import parsed_id
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.loops import every
@@ -53,7 +54,7 @@ class RefusalCounter:
     def turned_away(self, webhook_id: str, error: HairtriggerError | None) -> None:
         """Counts a request of which nothing else is left; without an error it ended before it was complete."""
         if code := _code(error):
-            address = _id(webhook_id) if len(self._counted) < _MOST_ADDRESSES else None
+            address = parsed_id(webhook_id) if len(self._counted) < _MOST_ADDRESSES else None
             detail = error.message if error else ""
             outcome = Outcome(Kind.WEBHOOK, code, self._clock.now(), project_trigger_id=address, detail=detail)
             _add(self._counted, outcome)
@@ -108,10 +109,3 @@ def _code(error: HairtriggerError | None) -> Code | None:
             return Code.UNAVAILABLE
         case _:
             return None
-
-
-def _id(webhook_id: str) -> UUID | None:
-    try:
-        return UUID(webhook_id)
-    except ValueError:
-        return None

@@ -16,6 +16,7 @@ from pydantic_core import from_json
 from hairtrigger.domain.caller import INTEGRATION_API, Caller
 from hairtrigger.domain.errors import Invalid, Issue, NotFound, NotReady, RateLimited
 from hairtrigger.domain.event import bounded_key
+from hairtrigger.domain.ids import parsed_id
 from hairtrigger.domain.instants import instant
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.egress import EgressFailed
@@ -58,7 +59,7 @@ class DryRunRequest:
     integration_id: UUID | None = None
     integration_trigger_id: UUID | None = None
     project_trigger_id: UUID | None = None
-    inputs: Mapping[str, Any] | None = None
+    inputs: Mapping[str, Any] | None = field(default=None, repr=False)
     secrets: Mapping[str, str] | None = field(default=None, repr=False)
     connection_id: UUID | None = None
     last_poll_time: datetime | None = None
@@ -113,7 +114,7 @@ class _Prepared:
     trigger: ProjectTrigger | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DryRuns:
     store: Store
     clock: Clock
@@ -187,16 +188,13 @@ class DryRuns:
     async def _project_trigger(self, tx: Transaction, caller: Caller, trigger_id: UUID | None) -> ProjectTrigger | None:
         if trigger_id is None:
             return None
-        found = await triggers.get(tx, caller.org_id, trigger_id)
-        if not found:
-            raise NotFound("There is no such project trigger.")
-        return found
+        return await triggers.existing(tx, caller.org_id, trigger_id)
 
     async def _definition(
         self, tx: Transaction, caller: Caller, asked: DryRunRequest, trigger: ProjectTrigger | None
     ) -> tuple[Integration | None, IntegrationTrigger | None]:
         """The trigger of an integration that the code is, or is to be, of."""
-        id_ = asked.integration_id or (_uuid(trigger.provider_id) if trigger else None)
+        id_ = asked.integration_id or (parsed_id(trigger.provider_id) if trigger else None)
         integration = await integrations.get(tx, caller.org_id, id_) if id_ else None
         if asked.integration_id and not integration:
             raise NotFound("Integration not found")
@@ -222,9 +220,7 @@ class DryRuns:
         id_ = asked.connection_id or (trigger.connection_id if trigger else None)
         if asked.secrets is not None or id_ is None:
             return dict(asked.secrets or {})
-        connection = await connections.get(tx, caller.org_id, id_)
-        if not connection:
-            raise NotFound("There is no such connection.")
+        connection = await connections.existing(tx, caller.org_id, id_)
         if not integration or connection.provider_id != str(integration.id):
             raise Invalid(None, Issue(("connection_id",), "The connection is not one to the code's integration."))
         return self.secrets.of_connection(connection)
@@ -334,10 +330,3 @@ def _inputs(stored: IntegrationTrigger | None, given: Mapping[str, Any]) -> tupl
         issues = [Issue(("inputs", *e["loc"]), e["msg"], e["type"]) for e in error.errors()]
         raise Invalid("The inputs are not valid.", *issues) from error
     return inputs_of(stored.input_fields, config), passwords_of(stored.input_fields, config)
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

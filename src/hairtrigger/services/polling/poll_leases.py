@@ -44,7 +44,7 @@ class Claims:
     looked_at: int  # due polls, with those that were told to come again
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PollLeases:
     store: Store
     clock: Clock

@@ -71,7 +71,7 @@ class _Run:
         return self.question.api.quota.wait if self.question else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Poller:
     store: Store
     clock: Clock
@@ -88,9 +88,7 @@ class Poller:
     async def poll_now(self, caller: Caller, trigger_id: UUID) -> Result:
         """Raises `NotReady` for a trigger that is disabled or does not poll, `Conflict` while it can't be polled."""
         async with self.store.transaction() as tx:
-            trigger = await triggers.get(tx, caller.org_id, trigger_id)
-            if not trigger:
-                raise NotFound("There is no such project trigger.")
+            trigger = await triggers.existing(tx, caller.org_id, trigger_id)
             _, definition = await self.catalogue.trigger(tx, caller.org_id, trigger.provider_id, trigger.trigger_id)
             if not isinstance(definition, Polling):
                 raise NotReady("This trigger does not poll: its events come by themselves.")

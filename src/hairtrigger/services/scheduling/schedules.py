@@ -8,7 +8,7 @@ import structlog
 from pydantic_core import to_json
 
 from hairtrigger.domain.caller import Caller
-from hairtrigger.domain.errors import HairtriggerError, Invalid, NotFound, NotReady
+from hairtrigger.domain.errors import HairtriggerError, Invalid, NotReady
 from hairtrigger.domain.event import Draft
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.domain.schedule import Missed, Schedule, due, upcoming
@@ -41,7 +41,7 @@ class Ticked:
     outcome: Outcome
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Schedules:
     store: Store
     clock: Clock
@@ -70,9 +70,7 @@ class Schedules:
         """Fires a scheduled trigger out of turn; its schedule stays as it is."""
         now = self.clock.now()
         async with self.store.transaction() as tx:
-            trigger = await triggers.get(tx, caller.org_id, trigger_id)
-            if not trigger:
-                raise NotFound("There is no such project trigger.")
+            trigger = await triggers.existing(tx, caller.org_id, trigger_id)
             definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)
             if not isinstance(definition, Scheduled):
                 raise NotReady("This trigger has no schedule.")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from hairtrigger.domain.caller import Caller
-from hairtrigger.domain.errors import Conflict, Invalid, Issue, NotFound
+from hairtrigger.domain.errors import Conflict, Invalid, Issue
 from hairtrigger.domain.ids import new_id
 from hairtrigger.platform.clock import Clock
 from hairtrigger.services.catalogue import Catalogue
@@ -16,7 +16,7 @@ from hairtrigger.store.setup.connections import Connection
 from hairtrigger.store.transaction import Transaction
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Connections:
     store: Store
     clock: Clock
@@ -44,7 +44,7 @@ class Connections:
 
     async def get(self, caller: Caller, connection_id: UUID) -> Connection:
         async with self.store.transaction() as tx:
-            return await self._own(tx, caller, connection_id)
+            return await connections.existing(tx, caller.org_id, connection_id)
 
     async def list(self, caller: Caller, provider_id: str | None = None) -> list[Connection]:
         async with self.store.transaction() as tx:
@@ -56,7 +56,7 @@ class Connections:
         """Secrets are replaced as a whole, and what polls with them is polled at once; None keeps them."""
         now = self.clock.now()
         async with self.store.transaction() as tx:
-            connection = await self._own(tx, caller, connection_id)
+            connection = await connections.existing(tx, caller.org_id, connection_id)
             changed = replace(connection, name=name or connection.name, updated_at=now)
             if held is not None:
                 await self._complete(tx, caller, connection.provider_id, held)
@@ -69,7 +69,7 @@ class Connections:
     async def delete(self, caller: Caller, connection_id: UUID) -> None:
         """Refused while an enabled trigger uses it: it would go on saying "enabled" and never fire again."""
         async with self.store.transaction() as tx:
-            await self._own(tx, caller, connection_id)
+            await connections.existing(tx, caller.org_id, connection_id)
             if in_use := await triggers.connection_in_use(tx, connection_id):
                 raise Conflict(f"{in_use} enabled triggers use this connection. Disable them first.")
             await connections.remove(tx, caller.org_id, connection_id)
@@ -83,9 +83,3 @@ class Connections:
         ]
         if missing:
             raise Invalid(None, *missing)
-
-    async def _own(self, tx: Transaction, caller: Caller, connection_id: UUID) -> Connection:
-        connection = await connections.get(tx, caller.org_id, connection_id)
-        if not connection:
-            raise NotFound("There is no such connection.")
-        return connection

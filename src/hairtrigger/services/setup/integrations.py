@@ -64,7 +64,7 @@ class TriggerDraft:
     input_fields: tuple[InputField, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Integrations:
     store: Store
     clock: Clock
@@ -335,6 +335,7 @@ def _accepted(one: InputField, names: Sequence[str]) -> tuple[Any, Any]:
         validation_alias=AliasChoices(names[0], *names[1:]),
         title=one.label,
         description=one.description or None,
+        repr=one.type != "PASSWORD",
         json_schema_extra={"format": "password", "writeOnly": True} if one.type == "PASSWORD" else None,
     )
     return (_type(one) if one.required else _type(one) | None, declared)

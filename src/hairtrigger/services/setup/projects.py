@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Literal
 
 from hairtrigger.domain.caller import Caller
-from hairtrigger.domain.errors import Conflict, NotFound
+from hairtrigger.domain.errors import Conflict
 from hairtrigger.domain.ids import new_id
 from hairtrigger.domain.target import TargetConfig
 from hairtrigger.platform.clock import Clock
@@ -15,7 +15,6 @@ from hairtrigger.services.secrets import Secrets
 from hairtrigger.store.database import Store
 from hairtrigger.store.setup import projects, triggers
 from hairtrigger.store.setup.projects import OrderBy, Project
-from hairtrigger.store.transaction import Transaction
 
 # Names of a project's secrets.
 SIGNING = "signing"
@@ -24,7 +23,7 @@ SIGNING_BEFORE_UNTIL = "signing_before_until"
 API_KEY = "api_key"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Projects:
     store: Store
     clock: Clock
@@ -61,7 +60,7 @@ class Projects:
 
     async def get(self, caller: Caller, project_id: str) -> Project:
         async with self.store.transaction() as tx:
-            return await self._own(tx, caller, project_id)
+            return await projects.existing(tx, caller.org_id, project_id)
 
     async def list(self, caller: Caller) -> list[Project]:
         async with self.store.transaction() as tx:
@@ -79,7 +78,7 @@ class Projects:
     ) -> Project:
         """What is None stays, but for `order_by`, where it means none."""
         async with self.store.transaction() as tx:
-            project = await self._own(tx, caller, project_id)
+            project = await projects.existing(tx, caller.org_id, project_id)
             changed = replace(
                 project,
                 name=name or project.name,
@@ -98,7 +97,7 @@ class Projects:
         now = self.clock.now()
         signing = new_signing_secret()
         async with self.store.transaction() as tx:
-            project = await self._own(tx, caller, project_id)
+            project = await projects.existing(tx, caller.org_id, project_id)
             held = self.secrets.of_project(project)
             held |= {
                 SIGNING: signing,
@@ -111,7 +110,7 @@ class Projects:
     async def delete(self, caller: Caller, project_id: str) -> None:
         """Refused while triggers of it are enabled: their webhooks would be left at the providers."""
         async with self.store.transaction() as tx:
-            await self._own(tx, caller, project_id)
+            await projects.existing(tx, caller.org_id, project_id)
             enabled = [t for t in await triggers.of_project(tx, caller.org_id, project_id) if t.enabled]
             if enabled:
                 raise Conflict(f"Disable the project's {len(enabled)} enabled triggers first.")
@@ -119,9 +118,3 @@ class Projects:
 
     def _with(self, project: Project, held: Mapping[str, str]) -> Project:
         return replace(project, secrets=self.secrets.seal_for_project(project.id, held))
-
-    async def _own(self, tx: Transaction, caller: Caller, project_id: str) -> Project:
-        project = await projects.get(tx, caller.org_id, project_id)
-        if not project:
-            raise NotFound(f"There is no project '{project_id}'.")
-        return project

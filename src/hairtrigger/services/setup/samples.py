@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic_core import from_json
 
 from hairtrigger.domain.caller import Caller
-from hairtrigger.domain.errors import NotFound, NotReady
+from hairtrigger.domain.errors import NotReady
 from hairtrigger.domain.event import Draft
 from hairtrigger.kit.trigger import Polling, Trigger
 from hairtrigger.services.catalogue import Catalogue
@@ -28,7 +28,7 @@ def can_sample(definition: Trigger) -> bool:
     return definition.samples is not None or isinstance(definition, Polling)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Sampler:
     store: Store
     catalogue: Catalogue
@@ -37,9 +37,7 @@ class Sampler:
     async def samples(self, caller: Caller, trigger_id: UUID) -> Samples:
         """Asked of the provider now. Raises `NotReady` for a trigger that can't be asked."""
         async with self.store.transaction() as tx:
-            trigger = await triggers.get(tx, caller.org_id, trigger_id)
-            if not trigger:
-                raise NotFound("There is no such project trigger.")
+            trigger = await triggers.existing(tx, caller.org_id, trigger_id)
             provider, definition = await self.catalogue.trigger(
                 tx, caller.org_id, trigger.provider_id, trigger.trigger_id
             )

@@ -6,15 +6,24 @@ commits first: it always works, and what is left at the provider is taken down b
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from hairtrigger.domain.caller import Caller
-from hairtrigger.domain.errors import Conflict, HairtriggerError, Invalid, Issue, NotFound, NotReady, ProviderFailed
+from hairtrigger.domain.errors import (
+    Conflict,
+    HairtriggerError,
+    Invalid,
+    InvalidConfig,
+    Issue,
+    NotReady,
+    ProviderFailed,
+)
 from hairtrigger.domain.ids import new_id
 from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.domain.webhook_address import webhook_url
 from hairtrigger.kit.trigger import AppWebhook, Polling, Provider, Question, Scheduled, Subscription, Trigger, Webhook
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.vault import new_signing_secret
@@ -39,14 +48,14 @@ class Enabled:
     """What enabling found out from the provider, to be committed."""
 
     webhook_data: dict[str, Any] | None = None
-    secrets: bytes | None = None
+    secrets: bytes | None = field(default=None, repr=False)
     accounts: tuple[str, ...] = ()
     cursor: Mapping[str, Any] | None = None
     next_at: datetime | None = None
     planned: Removal | None = None  # of its webhook, should the commit fail
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Triggers:
     store: Store
     clock: Clock
@@ -68,8 +77,7 @@ class Triggers:
     ) -> ProjectTrigger:
         now = self.clock.now()
         async with self.store.transaction() as tx:
-            if not await projects.get(tx, caller.org_id, project_id):
-                raise NotFound(f"There is no project '{project_id}'.")
+            await projects.existing(tx, caller.org_id, project_id)
             _, definition = await self.catalogue.trigger(tx, caller.org_id, provider_id, trigger_id)
             validated(definition, params)
             if connection_id is not None:
@@ -98,8 +106,7 @@ class Triggers:
 
     async def of_project(self, caller: Caller, project_id: str) -> list[ProjectTrigger]:
         async with self.store.transaction() as tx:
-            if not await projects.get(tx, caller.org_id, project_id):
-                raise NotFound(f"There is no project '{project_id}'.")
+            await projects.existing(tx, caller.org_id, project_id)
             return await triggers.of_project(tx, caller.org_id, project_id)
 
     async def of_organization(self, caller: Caller) -> list[tuple[ProjectTrigger, str]]:
@@ -108,18 +115,18 @@ class Triggers:
 
     async def get(self, caller: Caller, trigger_id: UUID) -> ProjectTrigger:
         async with self.store.transaction() as tx:
-            return await self._own(tx, caller, trigger_id)
+            return await triggers.existing(tx, caller.org_id, trigger_id)
 
     async def clockwork(self, caller: Caller, trigger_id: UUID) -> tuple[ProjectTrigger, Poll | None, list[Outcome]]:
         """A trigger with when it is due and how its latest requests, polls and ticks ended."""
         async with self.store.transaction() as tx:
-            trigger = await self._own(tx, caller, trigger_id)
+            trigger = await triggers.existing(tx, caller.org_id, trigger_id)
             return trigger, await polls.get(tx, trigger_id), await outcomes.of_trigger(tx, trigger_id)
 
     async def enable(self, caller: Caller, trigger_id: UUID) -> ProjectTrigger:
         """Raises `ProviderFailed` when the provider refused; the trigger stays disabled then."""
         async with self.store.transaction() as tx:
-            trigger = await self._own(tx, caller, trigger_id)
+            trigger = await triggers.existing(tx, caller.org_id, trigger_id)
             if trigger.enabled:
                 return trigger
             provider, definition = await self.catalogue.trigger(
@@ -148,7 +155,7 @@ class Triggers:
 
     async def disable(self, caller: Caller, trigger_id: UUID) -> ProjectTrigger:
         async with self.store.transaction() as tx:
-            trigger = await self._own(tx, caller, trigger_id, for_update=True)
+            trigger = await triggers.existing(tx, caller.org_id, trigger_id, for_update=True)
             if not trigger.enabled:
                 return trigger
             disabled = await self.switch_off(tx, trigger, caller.id)
@@ -158,7 +165,7 @@ class Triggers:
 
     async def delete(self, caller: Caller, trigger_id: UUID) -> None:
         async with self.store.transaction() as tx:
-            trigger = await self._own(tx, caller, trigger_id, for_update=True)
+            trigger = await triggers.existing(tx, caller.org_id, trigger_id, for_update=True)
             if trigger.enabled:
                 await self.switch_off(tx, trigger, caller.id)
             await triggers.remove(tx, trigger_id)
@@ -190,7 +197,7 @@ class Triggers:
         """A new signing secret for deliveries to a webhook trigger; the one before stays valid for `overlap`."""
         now = self.clock.now()
         async with self.store.transaction() as tx:
-            trigger = await self._own(tx, caller, trigger_id, for_update=True)
+            trigger = await triggers.existing(tx, caller.org_id, trigger_id, for_update=True)
             definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)
             if not isinstance(definition, Webhook) or definition.subscription:
                 raise Invalid("This trigger's signing secret is not yours to set: its provider or app holds it.")
@@ -233,7 +240,7 @@ class Triggers:
             case Scheduled():
                 following = definition.schedule(question.config, now).next_after(now)
                 if following is None:
-                    raise Invalid(None, Issue(("trigger_config_params",), "This schedule never fires again."))
+                    raise InvalidConfig(None, Issue((), "This schedule never fires again."))
                 return Enabled(next_at=following)
 
     async def _made(
@@ -292,22 +299,12 @@ class Triggers:
         return self.webhook_url(trigger.id) if isinstance(definition, Webhook) else None
 
     def webhook_url(self, trigger_id: UUID) -> str:
-        return f"{self.public_url}/v1/webhooks/{trigger_id}"
+        return webhook_url(self.public_url, trigger_id)
 
     # -- the rest
 
-    async def _own(
-        self, tx: Transaction, caller: Caller, trigger_id: UUID, *, for_update: bool = False
-    ) -> ProjectTrigger:
-        found = await triggers.get(tx, caller.org_id, trigger_id, for_update=for_update)
-        if not found:
-            raise NotFound("There is no such project trigger.")
-        return found
-
     async def _fitting_connection(self, tx: Transaction, caller: Caller, connection_id: UUID, provider_id: str) -> None:
-        connection = await connections.get(tx, caller.org_id, connection_id)
-        if not connection:
-            raise NotFound("There is no such connection.")
+        connection = await connections.existing(tx, caller.org_id, connection_id)
         if connection.provider_id != provider_id:
             raise Invalid(
                 None,

@@ -8,6 +8,7 @@ import structlog
 
 from hairtrigger.domain.errors import HairtriggerError
 from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.domain.webhook_address import webhook_url
 from hairtrigger.kit.trigger import Webhook
 from hairtrigger.platform.clock import Clock
 from hairtrigger.services.catalogue import Catalogue
@@ -26,7 +27,7 @@ _GIVE_UP_AFTER = 12  # failures, at the doubling delays below: about three days
 _MOST_AT_ONCE = 10
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class WebhookRemovals:
     store: Store
     clock: Clock
@@ -69,7 +70,7 @@ class WebhookRemovals:
         if not provider or not isinstance(definition, Webhook) or not definition.subscription:
             return
         question = self.calls.question(provider, definition, _as_trigger(removal), self.secrets.of_removal(removal))
-        await definition.subscription.remove(question, f"{self.public_url}/v1/webhooks/{removal.project_trigger_id}")
+        await definition.subscription.remove(question, webhook_url(self.public_url, removal.project_trigger_id))
 
     async def _postpone(self, removal: Removal, reason: str) -> None:
         if removal.failures >= _GIVE_UP_AFTER:

@@ -31,7 +31,7 @@ _MOST_RETRIES = 500
 _MOST_SCHEDULES = 1000
 
 
-@dataclass
+@dataclass(kw_only=True)
 class DueWork:
     store: Store
     clock: Clock

@@ -30,7 +30,7 @@ _BETWEEN_BATCHES = timedelta(milliseconds=100)  # between two batches
 _SKEW = timedelta(seconds=5)  # between two clocks that matters to leases and due times
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Retention:
     store: Store
     direct: Store

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import Executable, text
 
+from hairtrigger.domain.errors import NoSuchTrigger
 from hairtrigger.store.transaction import Transaction
 
 Status = Literal["healthy", "failing", "stalled", "disabled"]
@@ -121,6 +122,14 @@ async def of_organization(
     query = " AND ".join((_WITH_STATUS, *(_FILTERS[name] for name in given))) + " ORDER BY id LIMIT :limit"
     parameters = {**expected.parameters(), "org_id": org_id, "limit": limit, **given}
     return [Condition(**row._mapping) for row in await tx.connection.execute(text(query), parameters)]
+
+
+async def of_trigger(tx: Transaction, org_id: UUID, expected: Expectations, trigger_id: UUID) -> Condition:
+    """Return the condition of the organisation's trigger, or raise `NoSuchTrigger`."""
+    found = await of_organization(tx, org_id, expected, limit=1, id=trigger_id)
+    if not found:
+        raise NoSuchTrigger
+    return found[0]
 
 
 FIND_OVERDUE = text(

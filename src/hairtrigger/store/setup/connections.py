@@ -1,11 +1,12 @@
 """Connections: credentials at a provider. The secrets are sealed before they come here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import delete, insert, select, update
 
+from hairtrigger.domain.errors import NoSuchConnection
 from hairtrigger.store.polling import connection_limits, polls
 from hairtrigger.store.tables import connection, project_trigger
 from hairtrigger.store.transaction import Transaction
@@ -17,7 +18,7 @@ class Connection:
     org_id: UUID
     provider_id: str
     name: str
-    secrets: bytes
+    secrets: bytes = field(repr=False)
     created_by: UUID
     created_at: datetime
     updated_at: datetime
@@ -31,6 +32,14 @@ async def get(tx: Transaction, org_id: UUID, connection_id: UUID) -> Connection 
     statement = select(connection).where(connection.c.id == connection_id, connection.c.org_id == org_id)
     row = (await tx.connection.execute(statement)).one_or_none()
     return Connection(**row._mapping) if row else None
+
+
+async def existing(tx: Transaction, org_id: UUID, connection_id: UUID) -> Connection:
+    """Return the organisation's connection, or raise `NoSuchConnection`."""
+    found = await get(tx, org_id, connection_id)
+    if not found:
+        raise NoSuchConnection
+    return found
 
 
 async def of_organization(tx: Transaction, org_id: UUID, provider_id: str | None = None) -> list[Connection]:

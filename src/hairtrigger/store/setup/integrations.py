@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -38,7 +38,7 @@ class Integration:
     auth_fields: tuple[AuthField, ...]
     auth_test_code: str | None
     oauth_client: OAuthClient | None
-    oauth_secret: bytes | None
+    oauth_secret: bytes | None = field(repr=False)
     created_at: datetime
     updated_at: datetime
 

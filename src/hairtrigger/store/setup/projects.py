@@ -1,13 +1,14 @@
 """Projects: what a trigger runs, where it is reached, and how much of it may run at once."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Text, bindparam, cast, delete, func, insert, select, update
 
+from hairtrigger.domain.errors import NoSuchProject
 from hairtrigger.store.tables import lane, project
 from hairtrigger.store.transaction import Transaction
 
@@ -21,7 +22,7 @@ class Project:
     org_id: UUID
     name: str
     target: dict[str, Any]
-    secrets: bytes
+    secrets: bytes = field(repr=False)
     created_at: datetime
     updated_at: datetime
     max_inflight: int
@@ -47,6 +48,14 @@ async def get(tx: Transaction, org_id: UUID, project_id: str) -> Project | None:
     statement = select(*_COLUMNS).select_from(_JOINED).where(project.c.id == project_id, project.c.org_id == org_id)
     row = (await tx.connection.execute(statement)).one_or_none()
     return Project(**row._mapping) if row else None
+
+
+async def existing(tx: Transaction, org_id: UUID, project_id: str) -> Project:
+    """Return the organisation's project, or raise `NoSuchProject`."""
+    found = await get(tx, org_id, project_id)
+    if not found:
+        raise NoSuchProject(project_id)
+    return found
 
 
 async def by_ids(tx: Transaction, ids: Collection[str]) -> dict[str, Project]:

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Label, and_, delete, func, insert, literal_column, null, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from hairtrigger.domain.errors import NoSuchTrigger
 from hairtrigger.store.polling import polls
 from hairtrigger.store.setup.connections import Connection
 from hairtrigger.store.tables import app_route, connection, poll, project, project_trigger, removal
@@ -28,7 +29,7 @@ class ProjectTrigger:
     enabled_at: datetime | None
     generation: int
     webhook_data: dict[str, Any] | None
-    secrets: bytes | None
+    secrets: bytes | None = field(repr=False)
     created_by: UUID
     created_at: datetime
     updated_by: UUID | None
@@ -44,7 +45,7 @@ class Removal:
     provider_id: str
     trigger_id: str
     config: dict[str, Any]
-    secrets: bytes
+    secrets: bytes = field(repr=False)
     run_at: datetime
     failures: int
 
@@ -74,6 +75,16 @@ async def get(
         statement = statement.with_for_update(of=project_trigger)
     row = (await tx.connection.execute(statement)).one_or_none()
     return ProjectTrigger(**row._mapping) if row else None
+
+
+async def existing(
+    tx: Transaction, org_id: UUID, project_trigger_id: UUID, *, for_update: bool = False
+) -> ProjectTrigger:
+    """Return the organisation's trigger, or raise `NoSuchTrigger`."""
+    found = await get(tx, org_id, project_trigger_id, for_update=for_update)
+    if not found:
+        raise NoSuchTrigger
+    return found
 
 
 async def by_ids(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, ProjectTrigger]:

@@ -1,0 +1,10 @@
+"""The address of a webhook, of one trigger or of a provider's app."""
+
+from uuid import UUID
+
+WEBHOOK_PATH = "/v1/webhooks/{webhook_id}"
+
+
+def webhook_url(public_url: str, trigger_id: UUID) -> str:
+    """Return where a provider sends the requests of one trigger."""
+    return public_url + WEBHOOK_PATH.format(webhook_id=trigger_id)
