@@ -1,4 +1,7 @@
-"""Odeus's Integrations API: the paths, fields and answers of its published reference, without their prefix."""
+"""Odeus's Integrations API, with the paths, fields and answers of its published reference.
+
+Paths have no prefix here: `api/app.py` adds it.
+"""
 
 from typing import Any
 
@@ -13,14 +16,14 @@ from hairtrigger.domain.caller import ASSISTANT_API, INTEGRATION_API
 from hairtrigger.services.accounts import Accounts
 from hairtrigger.services.setup.integrations import Integrations
 
-_MAX_BODY = 2 * 1024 * 1024  # the longest code there may be, with every character escaped, and as much again
+_MAX_BODY = 2 * 1024 * 1024  # twice the longest code that is allowed, with every character escaped
 
 _bearer = HTTPBearer(scheme_name="ApiKey", description="An API key with the scope INTEGRATION_API.", auto_error=False)
 
 
 class _Api(FastAPI):
     def openapi(self) -> dict[str, Any]:
-        """Without the 422 that FastAPI documents by itself: here it is a 400."""
+        """Return the document without the 422 that FastAPI adds by itself: this API answers 400 instead."""
         document = super().openapi()
         for path in document["paths"].values():
             for operation in path.values():
@@ -33,7 +36,7 @@ class _Api(FastAPI):
 def odeus_app(
     service: Integrations, accounts: Accounts, *, requests_per_minute: int = 500, block_browsers: bool = True
 ) -> FastAPI:
-    """`requests_per_minute` is what all keys of an organisation may make together."""
+    """Return the API. `requests_per_minute` is the limit for all keys of an organisation together."""
     app = _Api(
         title="Integrations API",
         version="1.0.0",

@@ -1,4 +1,4 @@
-"""Events and deliveries: list, filter, read, repeat."""
+"""Events and deliveries: list, filter, read, replay."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -86,7 +86,7 @@ def router(routes: APIRouter, history: History) -> APIRouter:
 
 
 def page(found: list[Any], limit: int) -> Page[Any]:
-    """One more than asked for was read: it only says that there is a next page."""
+    """Return a page of at most `limit` rows. A row beyond the limit in `found` only says that there is a next page."""
     more = len(found) > limit
     data = found[:limit]
     return Page(data=data, next_cursor=str(data[-1].id) if more else None)
