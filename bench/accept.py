@@ -1,6 +1,6 @@
-"""How many webhook requests a second are accepted durably: answered only when their events are on disk.
+"""Measure how many webhook requests a second are accepted durably: answered only when their events are on disk.
 
-`./dev poe bench`, or `python -m bench.accept`. What is measured, and why so: bench/README.md.
+`./dev poe bench`, or `python -m bench.accept`. bench/README.md says what is measured, and why.
 """
 
 import argparse
@@ -39,7 +39,7 @@ class Body:
 
 @dataclass(frozen=True)
 class Stage:
-    """What was sent to one service, and what it then had in its database."""
+    """Count the requests that were sent to one service, and the events that it then had in its database."""
 
     name: str
     accepted: int
@@ -49,7 +49,7 @@ class Stage:
 
     @property
     def is_right(self) -> bool:
-        """Every request was accepted, and what was accepted is stored, once."""
+        """Return whether every request was accepted, and every accepted event is stored once."""
         return not self.refused and self.accepted <= self.stored <= self.accepted + self.unanswered
 
 
@@ -63,7 +63,7 @@ class Bench:
     stages: list[Stage] = field(default_factory=list)
 
     def accept(self) -> None:
-        """Beside its floor at each number of connections and size of body, so that both see the same machine."""
+        """Measure each body and number of connections by turns with the floor, so that both see the same machine."""
         with program("bench.floor", SECRET=SECRET) as url, idle_service(self.folder / "accept") as (running, webhook):
             bare = Webhook(f"{url}/v1/webhooks/floor", {"X-Webhook-Secret": SECRET, "Content-Type": "application/json"})
             with self._stage("accept", running) as runs:
@@ -78,7 +78,7 @@ class Bench:
                         self._tell_cpu(connections, body, sum(run.accepted for run in ours), cpu, _cpu(running))
 
     def accept_while_delivering(self) -> None:
-        """With the default settings, to a workflow that answers at once."""
+        """Measure with the default settings, while events are delivered to a workflow that answers at once."""
         with program("bench.workflow") as target, service(self.folder / "deliver") as running:
             webhook = running.webhook(target)
             with self._stage("accept and deliver", running) as runs:
@@ -144,15 +144,15 @@ class Bench:
 
 
 def middle(runs: Sequence[Measured]) -> Measured:
-    """Neither the lucky ones nor those that something else disturbed."""
+    """Return the median of each figure, which neither lucky nor disturbed runs change."""
     return Measured(*(median(values) for values in zip(*map(astuple, runs), strict=True)))
 
 
 @contextmanager
 def idle_service(folder: Path, **more: str) -> Iterator[tuple[Service, Webhook]]:
-    """Accepts, and delivers nothing: its one place for deliveries is taken by a target that never answers.
+    """Run a service that accepts and delivers nothing: a target that never answers takes its one place for deliveries.
 
-    A full lane would be another matter: it moves every event aside.
+    A full lane would not do, because the dispatcher moves every event of a full lane aside.
     """
     with (
         service(folder, CONCURRENT_DELIVERIES="1", **more) as running,
@@ -175,24 +175,24 @@ console.log(JSON.stringify(texts[0]));
 
 
 def small() -> Body:
-    """JSON that does not compress well, as long as a typical event."""
+    """Return JSON that does not compress well and is as long as a typical event."""
     noise = base64.b64encode(random.Random(1).randbytes(1536)).decode()
     head, tail = '{"id": "evt_1", "type": "order.paid", "note": "', '"}'
     return Body("1.5 KB", head + noise[: 1536 - len(head) - len(tail)] + tail)
 
 
 def large() -> Body:
-    """What GitHub sends for a comment, as its documentation shows it."""
+    """Return the body that GitHub sends for a comment, as its documentation shows it."""
     folder = node.installed("@octokit/webhooks-examples@7.6.1")
     return Body("10 KB", node.run(folder, _COMMENT))
 
 
 def main() -> None:
     arguments = _arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))  # so that nothing is left behind
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))  # the blocks below then end and leave nothing behind
     with tempfile.TemporaryDirectory(prefix="hairtrigger-bench-") as made, observed() as machine:
         folder = Path(made)
-        folder.chmod(0o711)  # as root, the database runs as another user, who must get through
+        folder.chmod(0o711)  # for root the database runs as another user, which must reach its folder
         if arguments.profile:
             print(profiled(folder, arguments.seconds))
             return
@@ -228,7 +228,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _cpu(running: Service) -> tuple[float, float]:
-    """Seconds that the service has used, and those of its database (and of the sandbox, which does nothing here)."""
+    """Return the CPU seconds of the service, and of its database and its sandbox, which does nothing here."""
     return cpu_seconds(running.process), sum(cpu_seconds(process) for process in descendants(running.process))
 
 

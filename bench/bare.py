@@ -1,4 +1,4 @@
-"""The floor of delivering: our egress client and a workflow target in a bare loop, without a queue or a database."""
+"""The floor of deliveries: our egress client and a workflow target in a bare loop, without a queue or a database."""
 
 import asyncio
 import json

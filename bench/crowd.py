@@ -1,4 +1,4 @@
-"""Very many enabled triggers, put into a service's database at once."""
+"""Put very many enabled triggers into a service's database at once."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from bench.programs import Service
 
 @dataclass(frozen=True)
 class Enabled:
-    """A trigger on the clock."""
+    """An enabled trigger that is polled, or is a schedule."""
 
     id: UUID
     provider_id: str
@@ -28,7 +28,7 @@ class Enabled:
 
 
 async def database(service: Service) -> Any:
-    """A connection past the service."""
+    """Return a connection to the service's database, which the service does not see."""
     folder = str(service.data / "postgres" / "cluster")
     return await asyncpg.connect(host=folder, user="hairtrigger", database="hairtrigger")
 

@@ -1,6 +1,6 @@
-"""How long it takes from a webhook request to its target, and how many deliveries a second are made.
+"""Measure how long an event takes from its webhook request to its target, and how many are delivered a second.
 
-`./dev poe bench-delivery`, or `python -m bench.delivery`. What is measured, and why so: bench/README.md.
+`./dev poe bench-delivery`, or `python -m bench.delivery`. bench/README.md says what is measured, and why.
 """
 
 import argparse
@@ -45,14 +45,14 @@ from hairtrigger.store.events import events
 from hairtrigger.store.events.events import Event
 
 PER_SECOND = 200
-AT_A_TIME = 1000  # of the project: what is measured is the service, not a limit of a user's
+AT_A_TIME = 1000  # deliveries of the project, so many that this limit is not what is measured
 _PATIENCE = 120  # seconds for the last deliveries
 _BATCH = 1000
 
 
 @dataclass(frozen=True)
 class Arrivals:
-    """What a target received: ids, when, and when the sender of each was due."""
+    """The deliveries that a target received: id, time of arrival, and time at which the request was due."""
 
     rows: list[tuple[str, float, float]]
 
@@ -61,7 +61,7 @@ class Arrivals:
 
     @property
     def per_second(self) -> float:
-        """Between a tenth and nine tenths of them: start and end are not what is sustained."""
+        """Return the rate between the first tenth and the last: the rate of the start and the end is not sustained."""
         times = sorted(at for _, at, _ in self.rows)
         first, last = len(times) // 10, len(times) * 9 // 10
         return (last - first) / (times[last] - times[first])
@@ -82,13 +82,13 @@ class Target:
     url: str
 
     def arrivals(self, count: int) -> Arrivals:
-        """When so many have come, and a little later: none may come twice."""
+        """Wait for so many deliveries and a second longer, so that repeats are seen, and return all arrivals."""
         self.arrived(count)
         time.sleep(1)
         return Arrivals([tuple(row) for row in self._asked("arrivals")])
 
     def arrived(self, count: int) -> int:
-        """When so many have come: how many."""
+        """Wait until so many deliveries have come, or patience is at its end, and return how many have come."""
         patience = time.monotonic() + _PATIENCE
         while (arrived := self._asked("count")) < count and time.monotonic() < patience:
             time.sleep(0.2)
@@ -111,7 +111,7 @@ class Bench:
     count: int
 
     def latency(self) -> list[Figure]:
-        """From a request to the service until its event arrives, at a fixed rate; the floor asks the target itself."""
+        """Measure the time from a request until its event arrives, at a fixed rate. The floor has no service."""
         with _target() as target:
             direct = self._measured(target, target.url, {}, PER_SECOND)[1]
         with _target() as target, service(self.folder / "latency") as running:
@@ -130,7 +130,7 @@ class Bench:
         ]
 
     async def _apart(self) -> Arrivals:
-        """One process accepts, another delivers, and is told of it."""
+        """Measure with two processes: one accepts and notifies the other, which delivers."""
         data = self.folder / "apart"
         data.mkdir(mode=0o711)
         keys = data / "vault.json"
@@ -148,7 +148,7 @@ class Bench:
             return self._measured(target, webhook.url, dict(webhook.headers), PER_SECOND, output, PER_SECOND)[1]
 
     def saturation(self) -> list[Figure]:
-        """64 connections that send as fast as they are answered, into the same process that delivers."""
+        """Measure with 64 connections that send as fast as they are answered, to the process that also delivers."""
         with _target() as target:
             paced, direct = self._measured(target, target.url, {}, None)
         with _target() as target, service(self.folder / "saturation") as running:
@@ -166,7 +166,7 @@ class Bench:
         ]
 
     def sustained(self) -> list[Figure]:
-        """A backlog, delivered by one worker process and by two."""
+        """Measure how fast a backlog is delivered by one worker process and by two."""
         with _target() as target:
             floor = per_second(Bare(target.url, small().text, self.count))
         figures = []
@@ -179,7 +179,7 @@ class Bench:
         return figures
 
     def profiled(self) -> str:
-        """What delivering a backlog costs a worker process, by function."""
+        """Return what the delivery of a backlog costs a worker process, by function."""
         with _target() as target:
             return asyncio.run(self._profiled(target))
 
@@ -205,7 +205,7 @@ class Bench:
 
     @asynccontextmanager
     async def _backlog(self, name: str, target: Target) -> AsyncIterator[tuple[Path, str]]:
-        """A folder for a service's data, and the database with all that is to be delivered."""
+        """Yield a folder for a service's data and the address of a database that holds all events to deliver."""
         data = self.folder / name
         data.mkdir(mode=0o711)
         async with embedded(data / "postgres") as server, open_store(server.url) as store:
@@ -234,7 +234,7 @@ class Bench:
 
 
 async def _fill(store: Store, data: Path, url: str, count: int) -> None:
-    """So many events of one project, stored as the service stores them."""
+    """Store so many events of one project, with the function that the service uses."""
     clock = SystemClock()
     now = clock.now()
     await store.migrate()
@@ -271,10 +271,10 @@ def main() -> None:
     parser.add_argument("--only", choices=("latency", "saturation", "sustained"), help="one part of it")
     parser.add_argument("--profile", action="store_true", help="only where a worker's time goes, with a backlog")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))  # so that nothing is left behind
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))  # the blocks below then end and leave nothing behind
     with tempfile.TemporaryDirectory(prefix="hairtrigger-bench-") as made, observed() as machine:
         folder = Path(made)
-        folder.chmod(0o711)  # as root, the database runs as another user, who must get through
+        folder.chmod(0o711)  # for root the database runs as another user, which must reach its folder
         bench = Bench(folder, arguments.seconds, arguments.count)
         if arguments.profile:
             print(bench.profiled())

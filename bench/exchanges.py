@@ -1,6 +1,6 @@
-"""The floor of polls: the same feeds asked for by the same provider file and the same client, and nothing is stored.
+"""The floor of polls: the same provider file and the same client ask for the same feeds, and nothing is stored.
 
-`python -m bench.exchanges URL PLACES SECONDS` prints exchanges a second, and the seconds of CPU of one.
+`python -m bench.exchanges URL PLACES SECONDS` prints the exchanges a second and the CPU seconds of one exchange.
 """
 
 import asyncio

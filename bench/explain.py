@@ -1,7 +1,8 @@
-"""What it costs to say why, and to watch over everything, beside the same with next to nothing stored.
+"""Measure what explanations and the stall watchdog cost in a full database, and in one that is nearly empty.
 
-`./dev python -m bench.explain`: a million events with their keys and attempts and a million outcomes over eight days,
-one in ten of them of one trigger, and 100,000 enabled triggers that poll. `--plans` shows how the database reads them.
+`./dev python -m bench.explain`: the full one has a million events with their keys and attempts and a million outcomes
+over eight days, one in ten of them of one trigger, and 100,000 enabled polling triggers. `--plans` shows how the
+database reads them.
 """
 
 import argparse
@@ -37,7 +38,7 @@ from hairtrigger.store.explain import trigger_health
 GOAL = 50.0  # milliseconds
 TIMES = 100
 DAYS = 8
-BUSY = UUID(int=1)  # the trigger that a tenth of everything is of
+BUSY = UUID(int=1)  # the trigger that has a tenth of all events and outcomes
 ORG = uuid4()
 
 
@@ -111,7 +112,7 @@ def _named(statement: str, parameters: dict[str, object]) -> dict[str, object]:
 
 
 async def measured(what: Callable[[], Awaitable[object]], times: int = TIMES) -> tuple[float, float]:
-    """Milliseconds: the median, and what 99 of 100 stay below."""
+    """Return the median and the 99th percentile, in milliseconds."""
     taken = []
     for _ in range(times):
         begin = time.perf_counter()
@@ -161,7 +162,7 @@ async def _nobody(*_: object) -> dict[Owned, Provider]:
 
 
 async def plan(store: Store) -> str:
-    """How the database finds what is overdue."""
+    """Return the plan by which the database finds overdue triggers."""
     now = datetime.now(UTC)
     expected = trigger_health.Expectations(now, now - timedelta(minutes=2), now - timedelta(minutes=2), [])
     parameters = {**expected.parameters(), "limit": 1000, "kind": "poll"}
@@ -202,10 +203,10 @@ def main() -> None:
     parser.add_argument("--plans", action="store_true", help="show how what is overdue is found")
     options(parser)
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))  # so that nothing is left behind
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))  # the blocks below then end and leave nothing behind
     with tempfile.TemporaryDirectory(prefix="hairtrigger-bench-") as made, observed() as machine:
         folder = Path(made)
-        folder.chmod(0o711)  # as root, the database runs as another user, who must get through
+        folder.chmod(0o711)  # for root the database runs as another user, which must reach its folder
         figures = asyncio.run(run(folder, plans=arguments.plans))
     tell("explaining, with a million events (floor: with a thousand)", machine, figures, arguments)
 

@@ -1,7 +1,7 @@
-"""The floor: the webhook route without a database. What is left to gain is what lies between it and the service.
+"""The floor: the webhook route without a database. The service can gain no more than its difference from the floor.
 
-The same HTTP server with the same settings, the same routes and endpoint, the same check of the secret, an answer of
-the same shape; nothing is looked up and nothing is stored.
+The HTTP server, its settings, the routes, the endpoint and the check of the secret are those of the service, and the
+answer has the same shape. Nothing is looked up and nothing is stored.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ def app(secret: str) -> Router:
 
 
 async def serve(listener: socket.socket, secret: str) -> None:
-    """As `hairtrigger.serving.run` does."""
+    """Serve with the same steps as `hairtrigger.serving.run`."""
     settings = Settings()
     server = HttpServer(app(secret), settings.patience, settings.stop_within)
     settled()

@@ -1,4 +1,4 @@
-"""What a service costs that has nothing to do: processor time of its own process, and of its database's.
+"""Measure the processor time of a service that has nothing to do, and of its database.
 
 `./dev poe bench-idle`. The floor is a Python process that sleeps.
 """

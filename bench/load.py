@@ -1,8 +1,8 @@
 """A closed-loop load generator: each connection sends its next request when the last one is answered.
 
-It is a process of its own (`python -m bench.load`), lean enough to stay well ahead of what it measures; `busy` says how
-much of a core it used. A request that was sent is always waited for, so what it counts can be compared with what is
-stored.
+It is a process of its own (`python -m bench.load`), lean enough to be much faster than the service that it measures;
+`busy` says how much of a core it used. The generator waits for the answer to every request that it sent, so its counts
+can be compared with the number of stored events.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ _PATIENCE = 10  # seconds for the last answers
 
 @dataclass(frozen=True)
 class Load:
-    """What to send: the same POST from every connection, each time with an `Idempotency-Key` of its own."""
+    """The requests to send: the same POST from every connection, each time with an `Idempotency-Key` of its own."""
 
     url: str
     headers: Mapping[str, str]
@@ -41,7 +41,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Measured:
-    """Rate and latencies are of the seconds after the warm-up; `accepted` and `refused` count every request."""
+    """The result. Rate and latencies are of the seconds after the warm-up; the counts are of every request."""
 
     requests_per_second: float
     p50_ms: float
@@ -52,7 +52,7 @@ class Measured:
     busy: float
     """The share of one core that the generator used."""
     unanswered: int = 0
-    """Requests at most that may have been cut off without an answer."""
+    """The most requests that may have been cut off without an answer."""
 
 
 def put(load: Load) -> Measured:
@@ -62,7 +62,7 @@ def put(load: Load) -> Measured:
 
 
 def put_by_wrk(load: Load) -> Measured:
-    """The same by https://github.com/wg/wrk, which cuts off what is under way at its end."""
+    """Send the load with https://github.com/wg/wrk, which cuts off the requests that are under way at its end."""
     script = Path(__file__).with_name("wrk.lua")
     fixed = [argument for header in load.headers.items() for argument in ("--header", ": ".join(header))]
     results = []
@@ -148,7 +148,7 @@ def _is_whole(answer: bytes) -> bool:
 
 
 def _requests(load: Load) -> Iterator[bytes]:
-    """Rendered but for the number in each key, which always has as many digits."""
+    """Return the requests. Only the number in the key differs, and it always has as many digits."""
     url = urlsplit(load.url)
     body = load.body.encode()
     fields = {"Host": url.netloc, **load.headers, "Content-Length": str(len(body))}

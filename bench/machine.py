@@ -1,4 +1,4 @@
-"""What the kernel counts: CPU time and memory of processes, and how busy the machine was meanwhile. Linux only."""
+"""Figures that the kernel counts: CPU time and memory of processes, and how busy the machine was. Linux only."""
 
 import os
 import platform
@@ -17,17 +17,20 @@ QUIET_OTHERS = 0.05
 
 
 def cpu_seconds(process: int) -> float:
-    """User and system time of all threads of a process, to the nanosecond: its clock, see clock_getcpuclockid(3)."""
+    """Return the user and system time of all threads of a process, from its clock; see clock_getcpuclockid(3).
+
+    The clock counts nanoseconds.
+    """
     return time.clock_gettime((~process << 3) | 2)
 
 
 def resident_bytes(process: int) -> int:
-    """A page counts once for each place where it is mapped, shared or not."""
+    """Return the resident memory. A page counts once for each place where it is mapped, shared or not."""
     return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * _PAGE
 
 
 def proportional_bytes(process: int) -> int | None:
-    """A page that n processes or places share counts 1/n. None where this process may not see that."""
+    """Return the memory where a page that n processes or places share counts 1/n, or None if it may not be read."""
     try:
         lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
     except OSError:
@@ -36,7 +39,7 @@ def proportional_bytes(process: int) -> int | None:
 
 
 def page_faults(process: int) -> int:
-    """Without a read from a disk: memory that was first touched, or copied."""
+    """Return the page faults that read no disk: memory that was touched for the first time, or copied."""
     return int(_fields(process)[7])
 
 
@@ -62,20 +65,20 @@ def _parent(folder: Path) -> int | None:
 
 
 def _fields(process: int | str) -> list[str]:
-    """Of proc_pid_stat(5), from the state on."""
+    """Return the fields of proc_pid_stat(5), from the state on."""
     _, _, fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")  # its name may have any character
     return fields.split()
 
 
 @dataclass
 class Machine:
-    """What the figures depend on."""
+    """The facts about a machine that the figures depend on."""
 
     facts: dict[str, Any] = field(default_factory=dict)
 
     @property
     def warnings(self) -> list[str]:
-        """Why the figures may be worse than this machine can do."""
+        """Return the reasons for which the figures may be worse than this machine can do."""
         found = []
         if self.facts["load"] > QUIET_LOAD:
             found.append(f"the load before the run was {self.facts['load']}")
@@ -88,7 +91,7 @@ class Machine:
 
 @contextmanager
 def observed(**versions: str) -> Iterator[Machine]:
-    """The machine, with what others did on it from begin to end."""
+    """Yield the machine. At the end, add how busy other processes and the host were meanwhile."""
     machine = Machine(
         {
             "cpus": os.cpu_count(),
@@ -108,7 +111,7 @@ def observed(**versions: str) -> Iterator[Machine]:
 
 
 def _busy() -> tuple[float, float]:
-    """CPU seconds of all processes since the start of the machine, and those that its host took away."""
+    """Return the CPU seconds of all processes since the machine started, and those that its host took away."""
     fields = [int(number) for number in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
     user, nice, system, _idle, _waiting, interrupts, soft_interrupts, stolen = fields[:8]
     return (user + nice + system + interrupts + soft_interrupts) / _TICKS, stolen / _TICKS

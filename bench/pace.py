@@ -1,7 +1,7 @@
-"""An open-loop load generator: requests leave at their times, whether the ones before are answered or not.
+"""An open-loop load generator: requests are sent at fixed times, whether earlier ones are answered or not.
 
-Each says in its body when it was due, so that what receives its event in the end knows how long that took. Without a
-rate it is a closed loop instead: each of `connections` sends again when it is answered.
+Each request says in its body when it was due, so that the target of its event knows how long the delivery took. Without
+a rate the generator is a closed loop: each of `connections` sends its next request when the last one is answered.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _PATIENCE = 10  # seconds for the last answers
 
 @dataclass(frozen=True)
 class Pace:
-    """`note` fills the body to the length of a typical event."""
+    """The requests to send. `note` fills the body to the length of a typical event."""
 
     url: str
     headers: Mapping[str, str]
@@ -99,7 +99,7 @@ class _Connection(asyncio.Protocol):
         self._transport.write(request)
 
     def connection_lost(self, _: Exception | None) -> None:
-        if self in self._run.resting:  # a server keeps none for ever that asks nothing
+        if self in self._run.resting:  # servers close a connection that sends nothing for long
             self._run.resting.remove(self)
 
     def data_received(self, data: bytes) -> None:

@@ -2,8 +2,8 @@
 
 `./dev poe bench-pairs --before FOLDER`, or `python -m bench.pairs`. FOLDER is a checkout of this repository whose
 environment has been made (`./dev true`). Both services are driven from outside, through the public API and the tables
-of triggers, by the programs of this folder. CPU time says more than rates on a machine that others use too, and each
-ratio is of two runs that followed each other.
+of triggers, by the programs of this folder. On a machine that other programs use, CPU time says more than rates.
+Each ratio is of two runs that followed each other.
 """
 
 import argparse
@@ -165,7 +165,7 @@ def _asked(provider: str) -> int:
 def _folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="hairtrigger-bench-") as made:
         folder = Path(made)
-        folder.chmod(0o711)  # as root, the database runs as another user, who must get through
+        folder.chmod(0o711)  # for root the database runs as another user, which must reach its folder
         yield folder
 
 

@@ -1,6 +1,6 @@
-"""Very many polling triggers at one-minute intervals: how late they are polled, and what a poll costs.
+"""Measure very many polling triggers at one-minute intervals: how late they are polled, and what a poll costs.
 
-`./dev poe bench-polls`. What is measured, and why so: bench/README.md.
+`./dev poe bench-polls`. bench/README.md says what is measured, and why.
 """
 
 import argparse
@@ -40,7 +40,7 @@ class Measured:
     per_second: float
     p50: float
     p99: float
-    service_cpu: float  # of one core
+    service_cpu: float  # cores
     database_cpu: float
 
     @property
@@ -56,7 +56,7 @@ class Measured:
 class Bench:
     running: Service
     url: str
-    theirs: set[int]  # processes that are not the service's
+    theirs: set[int]  # descendants of this process that do not belong to the service
     warm_up: float
     seconds: float
 
@@ -78,7 +78,7 @@ class Bench:
         )
 
     def floor(self) -> dict[str, float]:
-        """As many at a time as the service."""
+        """Measure the floor, with as many exchanges at a time as the service has polls."""
         arguments = [self.url, str(PLACES), "5"]
         done = subprocess.run(
             [sys.executable, "-m", "bench.exchanges", *arguments], stdout=subprocess.PIPE, text=True, check=True
@@ -91,7 +91,7 @@ class Bench:
             return json.load(answer)
 
     def _cpu(self) -> tuple[float, float]:
-        """The service's own seconds, and those of its database."""
+        """Return the CPU seconds of the service and of its database."""
         own, database = 0.0, 0.0
         for process in descendants(os.getpid()) - self.theirs:
             if Path(f"/proc/{process}/comm").read_text().startswith("postgres"):
@@ -102,7 +102,7 @@ class Bench:
 
 
 def profiled(folder: Path, triggers: int, seconds: float) -> str:
-    """What polling costs the service, by function."""
+    """Return what polls cost the service, by function."""
     samples = folder / "samples"
     with program("bench.provider") as url:
         start = profile.serving(samples)
@@ -150,10 +150,10 @@ def _kept_up(one: Measured) -> bool:
 
 def main() -> None:
     arguments = _arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))  # so that nothing is left behind
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))  # the blocks below then end and leave nothing behind
     with tempfile.TemporaryDirectory(prefix="hairtrigger-bench-") as made, observed() as machine:
         folder = Path(made)
-        folder.chmod(0o711)  # as root, the database runs as another user, who must get through
+        folder.chmod(0o711)  # for root the database runs as another user, which must reach its folder
         if arguments.profile:
             print(profiled(folder, arguments.triggers // 5, arguments.seconds))
             return

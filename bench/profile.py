@@ -1,4 +1,4 @@
-"""Where the time goes: in the service by function, and in PostgreSQL by step of the statement that stores a batch."""
+"""Profiles: of the service by function, and of PostgreSQL by step of the statement that stores a batch."""
 
 import asyncio
 import os
@@ -35,7 +35,7 @@ _EVERY = 0.001  # seconds of CPU time between two samples
 
 
 def serving(samples: Path) -> str:
-    """Python that starts the service so that it samples itself: from one signal to the next."""
+    """Return Python code that starts a service which samples itself from one SIGUSR1 to the next."""
     return f"from bench.profile import serve; serve({str(samples)!r})"
 
 
@@ -65,14 +65,17 @@ def serve(samples: str) -> None:
 
 @contextmanager
 def sampled(process: int) -> Iterator[None]:
-    """What a process of `serving` does meanwhile. It writes that down after the end."""
+    """Let a process that `serving` started sample itself while the block runs. It writes the samples after the end."""
     os.kill(process, signal.SIGUSR1)
     yield
     os.kill(process, signal.SIGUSR1)
 
 
 def functions(samples: Path, each: float, unit: str) -> str:
-    """By the CPU time they use. What they have C or the kernel do counts as theirs. `each`: µs for one of `unit`."""
+    """Return a table of functions by CPU time, which includes the C code and system calls that they run.
+
+    `each` is the CPU time of one `unit`, in microseconds.
+    """
     patience = time.monotonic() + _TOLD_BY
     while not samples.exists() and time.monotonic() < patience:
         time.sleep(0.05)
@@ -96,7 +99,7 @@ def accepting(running: Service, webhook: Webhook, body: str, samples: Path, seco
 
 
 def steps(running: Service, webhook: Webhook, body: str) -> str:
-    """Of the storing statement for a batch, as its plan is when it runs; nothing of it is kept."""
+    """Return the time of each step of the statement that stores a batch. The statement runs and is rolled back."""
     return asyncio.run(_steps(running, UUID(webhook.url.rpartition("/")[2]), body.encode()))
 
 
@@ -141,10 +144,10 @@ def _write(trigger: Any, body: bytes) -> Write:
 
 
 def _by_step(plan: Any, within: str = "the answer") -> dict[str, float]:
-    """Milliseconds of each named part (CTE) of a statement, without those it reads from."""
+    """Return the milliseconds of each named part (CTE) of a statement, without the parts that it reads from."""
     spent: dict[str, float] = defaultdict(float)
     for node, part in _nodes(plan, within):
-        # What a part takes is told again by everything that reads it.
+        # Every step that reads a CTE includes the time of that CTE.
         below = sum(child["Actual Total Time"] * child["Actual Loops"] for child in node.get("Plans", ()))
         if node["Node Type"] != "CTE Scan":
             spent[part] += max(0.0, node["Actual Total Time"] * node["Actual Loops"] - below)

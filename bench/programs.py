@@ -1,4 +1,4 @@
-"""What is measured, each as a process of its own: the service as a user starts it, and programs of this folder."""
+"""The processes of a benchmark: the service as a user starts it, and programs of this folder."""
 
 import os
 import socket
@@ -26,7 +26,7 @@ _START_CODE = "from hairtrigger.cli import main; main()"
 class Webhook:
     url: str
     headers: Mapping[str, str]
-    """With the secret."""
+    """The headers of a request, with the secret."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,15 @@ class Service:
     data: Path
     api: httpx2.Client
     process: int
-    """The service itself. Its database's processes are below it."""
+    """The id of the service's own process. The processes of its database are descendants of it."""
 
     @property
     def database(self) -> dict[str, Any]:
-        """How to connect to its database, past the service."""
+        """Return the arguments for a connection to the service's database."""
         return {"host": str(self.data / "postgres" / "cluster"), "user": "hairtrigger", "database": "hairtrigger"}
 
     def webhook(self, target: str, max_inflight: int = 20, **more: Any) -> Webhook:
-        """An enabled trigger of a new project, whose events go to `target`."""
+        """Make a project whose events go to `target`, with one enabled trigger, and return the trigger's webhook."""
         project = self.project({"kind": "workflow", "url": target, **more}, max_inflight)
         body = {"provider_id": "webhook", "trigger_id": "on_request", "trigger_config_params": {}}
         id_ = self.post(f"/projects/{project}/triggers", body)["project_trigger_id"]
@@ -52,12 +52,12 @@ class Service:
         return Webhook(f"{self.api.base_url}/v1/webhooks/{id_}", headers)
 
     def project(self, target: Mapping[str, Any] | None = None, max_inflight: int = 20) -> str:
-        """A new one, whose events go to `target`, or are logged."""
+        """Make a project whose events go to `target`, or are logged, and return its id."""
         body = {"name": "Bench", "target": target or {"kind": "log"}, "max_inflight": max_inflight}
         return str(self.post("/v1/projects", body)["id"])
 
     async def count(self, table: str) -> int:
-        """How many rows there are: asked of the database itself."""
+        """Return how many rows a table has, as the database itself counts them."""
         connection = await asyncpg.connect(**self.database)
         try:
             return int(await connection.fetchval(f"SELECT count(*) FROM {table}"))
@@ -96,7 +96,7 @@ def service(folder: Path, start: str = _START_CODE, python: str = sys.executable
 
 @contextmanager
 def worker(data: Path, database: str, start: str = _START_CODE) -> Iterator[int]:
-    """`hairtrigger serve` on a database that is there already: its process. Nobody waits for it."""
+    """Run `hairtrigger serve` on a database that exists, and yield its process id without waiting for its start."""
     ours = {"DATA_DIR": str(data), "DATABASE_URL": database, "EGRESS_ALLOW": '["127.0.0.0/8"]', "SHUTDOWN_SECONDS": "0"}
     command = [sys.executable, "-c", start, "serve", "--port", "0"]
     with (
@@ -110,7 +110,10 @@ def worker(data: Path, database: str, start: str = _START_CODE) -> Iterator[int]
 
 @contextmanager
 def program(module: str, **environment: str) -> Iterator[str]:
-    """A server of this folder; returns its address. It takes over a socket that listens already, so nobody waits."""
+    """Run a server of this folder and yield its address.
+
+    The server takes over a socket that already listens, so callers need not wait for its start.
+    """
     with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
         handle = listener.fileno()
         with _running([sys.executable, "-m", module, str(handle)], environment, pass_fds=[handle]):
@@ -121,7 +124,7 @@ def program(module: str, **environment: str) -> Iterator[str]:
 def _running(
     command: Sequence[str], environment: Mapping[str, str], output: IO[str] | None = None, pass_fds: Sequence[int] = ()
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """None of the caller's own settings reach it."""
+    """Run a process, without the settings in this process's own environment, and stop it at the end."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     process = subprocess.Popen(
         command, env={**inherited, **environment}, stdout=output, stderr=output, pass_fds=pass_fds
@@ -138,7 +141,7 @@ def _running(
 
 
 def _credentials(data: Path, process: subprocess.Popen[bytes], output: Path) -> Credentials:
-    """What the first start leaves for the command line, once the service says that it runs."""
+    """Wait until the service says that it runs, and return the credentials that its first start saved."""
     patience = time.monotonic() + _START
     while "is running at" not in (said := output.read_text()):
         if process.poll() is not None or time.monotonic() > patience:

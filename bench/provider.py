@@ -1,7 +1,7 @@
-"""A provider of feeds, one for each trigger: `/feed/{id}`. One answer in twenty has a new entry, the others say 304.
+"""A provider of feeds, one for each trigger: `/feed/{id}`. One answer in twenty has a new entry, the others are 304.
 
-It knows when each trigger should ask, so it can tell how late they come: `/figures` answers with what was asked since
-the last time somebody looked at them.
+The provider knows when each trigger is due, so it can tell how late each poll is. `/figures` answers with the number
+and the lateness of the polls since `/figures` was last requested.
 """
 
 import asyncio

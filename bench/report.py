@@ -1,7 +1,7 @@
-"""What a benchmark found: printed as a table, kept as JSON, drawn as a plot; each figure beside its floor.
+"""The report of a benchmark: a table, a JSON file and a plot, with each figure beside its floor.
 
-A floor is what the same machine does in the same run without what is being measured. Ratios to it hold where figures
-do not: machines differ, and are noisy.
+A floor is a figure of the same machine in the same run, for the same work without the part that is measured. Machines
+differ and are noisy, so the ratio of a figure to its floor says more than the figure.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def tell(title: str, machine: Machine, figures: Sequence[Figure], arguments: argparse.Namespace) -> None:
-    """Prints the figures, and writes what `options` asked for."""
+    """Print the figures, and write the files that were asked for by the arguments of `options`."""
     print("   ".join(f"{name} {value}" for name, value in machine.facts.items()))
     for warning in machine.warnings:
         print(f"NOT QUIET: {warning}. Trust the ratios more than the figures.")
@@ -62,7 +62,7 @@ def text(title: str, figures: Sequence[Figure]) -> str:
 
 
 def plot(title: str, figures: Sequence[Figure]) -> bytes:
-    """Bars, a group for each `at`."""
+    """Return a bar chart as SVG, with a group of bars for each `at`."""
     chart = pygal.HorizontalBar(title=title, print_values=True, no_prefix=True)
     places = list(dict.fromkeys(f"{one.at} ({one.unit})" for one in figures))
     chart.x_labels = places

@@ -1,6 +1,6 @@
-"""Very many schedules: how late they fire, spread over their minute and all at the same second.
+"""Measure how late very many schedules fire, spread over their minute and all at the same second.
 
-`./dev poe bench-schedules`. What is measured, and why so: bench/README.md.
+`./dev poe bench-schedules`. bench/README.md says what is measured, and why.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from hairtrigger.store.events import events
 from hairtrigger.store.events.events import Event
 
 MINUTE = timedelta(minutes=1)
-PATIENCE = 60  # seconds for those of one second
+PATIENCE = 60  # seconds in which all schedules of one second must fire
 GOAL = 1.0
 SPREAD = "spread over the minute"
 _EXPRESSIONS = ("* * * * *", "*/1 * * * *", "0-59 * * * *", "* 0-23 * * *", "* * 1-31 * *")
@@ -51,11 +51,11 @@ class Measured:
     p50: float
     p99: float
     worst: float
-    sent: float  # to its target, p99
+    sent: float  # lateness of the first attempt, p99
 
 
 async def measured(running: Service, name: str, due: int, begin: datetime, end: datetime) -> Measured:
-    """Of what was planned from `begin` on, before `end`; when all of it has fired, or patience is at its end."""
+    """Wait until all firings due from `begin` on and before `end` are stored, but not for ever, and measure them."""
     connection = await database(running)
     try:
         fired, patience = 0, time.monotonic() + PATIENCE
@@ -71,14 +71,14 @@ async def measured(running: Service, name: str, due: int, begin: datetime, end: 
 
 
 def spread(count: int, now: datetime) -> Iterator[Enabled]:
-    """Each every minute, at a moment of its own."""
+    """Return schedules that fire every minute, each at a moment of its own."""
     for number in range(count):
         enabled_at = now - MINUTE + MINUTE * (number + 1) / count
         yield _schedule({"interval": "1m", "missed": "latest"}, enabled_at, enabled_at + MINUTE)
 
 
 def together(count: int, now: datetime, at: datetime) -> Iterator[Enabled]:
-    """Each at every full minute, by expressions and in zones that differ."""
+    """Return schedules that fire at every full minute, with different expressions and time zones."""
     for number in range(count):
         expression = _EXPRESSIONS[number % len(_EXPRESSIONS)]
         zone = _ZONES[number // len(_EXPRESSIONS) % len(_ZONES)]
@@ -90,7 +90,7 @@ def _schedule(config: dict[str, str], enabled_at: datetime, next_at: datetime) -
 
 
 async def floor(running: Service, project: str, seconds: float) -> float:
-    """Events a second that the same statement stores in batches as large, with nothing else to do."""
+    """Return how many events a second the same statement stores, in batches as large and with nothing else to do."""
     folder = running.data / "postgres" / "cluster"
     now, stored, begin = datetime.now(UTC), 0, time.monotonic()
     async with open_store(f"postgresql:///hairtrigger?host={folder}&user=hairtrigger") as store:
@@ -112,7 +112,7 @@ async def run(running: Service, arguments: argparse.Namespace) -> Iterator[Figur
     await enable(running, project, spread(count, datetime.now(UTC)))
     begin = datetime.now(UTC) + timedelta(seconds=arguments.warm_up)
     await asyncio.sleep((begin + seconds - datetime.now(UTC)).total_seconds())
-    due = int(count * (seconds / MINUTE)) - 1  # the first and the last may be on the other side
+    due = int(count * (seconds / MINUTE)) - 1  # one firing at the edges may fall outside
     found = [await measured(running, SPREAD, due, begin, begin + seconds)]
     await _remove(running)
 
@@ -149,10 +149,10 @@ def figures(found: list[Measured], floor: float) -> Iterator[Figure]:
 
 def main() -> None:
     arguments = _arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))  # so that nothing is left behind
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))  # the blocks below then end and leave nothing behind
     with tempfile.TemporaryDirectory(prefix="hairtrigger-bench-") as made, observed() as machine:
         folder = Path(made)
-        folder.chmod(0o711)  # as root, the database runs as another user, who must get through
+        folder.chmod(0o711)  # for root the database runs as another user, which must reach its folder
         with service(folder / "service") as running:
             found = list(asyncio.run(run(running, arguments)))
     tell(f"{arguments.schedules:,} schedules", machine, found, arguments)

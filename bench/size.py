@@ -1,7 +1,7 @@
-"""Cost against size: what accepting and delivering cost with an empty store, and with a million stored events.
+"""Measure what accepting and delivering cost with an empty store, and with a million stored events.
 
-`./dev poe bench-size`. Both services run side by side and are measured in turns, so that both see the same machine. The
-events are inserted by SQL, over the days they would have come on, with their keys and attempts, delivered.
+`./dev poe bench-size`. Both services run side by side and are measured by turns, so that both see the same machine. The
+events are inserted by SQL, spread over the previous days, with their keys and their attempts, as if delivered.
 """
 
 import argparse
@@ -56,7 +56,7 @@ _FILL = """
 
 @dataclass
 class Side:
-    """One of the two services, and what was measured of it."""
+    """One of the two services, and its measurements."""
 
     name: str
     running: Service
@@ -78,7 +78,7 @@ class Side:
         return median(self.delivered)
 
     def measure(self, seconds: float) -> None:
-        """Accepts for a while, and then delivers what has piled up: both at their own full speed."""
+        """Accept for a while, then wait until the backlog is delivered, so that each has its own full speed."""
         before, begun = self._attempts(), time.monotonic()
         self.accepted.append(
             put(Load(self.webhook.url, self.webhook.headers, small().text, CONNECTIONS, seconds, WARM_UP))
@@ -91,7 +91,7 @@ class Side:
         self.delivered.append((attempts - before) / (time.monotonic() - begun))
 
     def _attempts(self) -> int:
-        """Of this run: to count what was filled in would cost more than what is measured."""
+        """Return the attempts of this run. To count the inserted ones too would cost more than what is measured."""
         return asyncio.run(self.running.count(f"attempt WHERE day >= '{self.begun}'"))
 
 
@@ -104,7 +104,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="hairtrigger-bench-") as made, observed() as machine, ExitStack() as stack:
         folder = Path(made)
-        folder.chmod(0o711)  # as root, the database runs as another user, who must get through
+        folder.chmod(0o711)  # for root the database runs as another user, which must reach its folder
         target = stack.enter_context(program("bench.workflow"))
         empty, full = (_side(stack, folder, name, target) for name in ("empty", "full"))
         taken = asyncio.run(_fill(full, arguments.events))
@@ -152,7 +152,7 @@ async def _partitions(connection: "asyncpg.Connection[asyncpg.Record]", day: obj
 
 
 async def _sizes(running: Service) -> list[int]:
-    """What is written and deleted again and again, on disk, with indexes."""
+    """Return the sizes on disk, with indexes, of the tables whose rows are written and deleted again and again."""
     connection = await _connected(running)
     try:
         return [await connection.fetchval("SELECT pg_total_relation_size($1::regclass)", name) for name in CHURNING]
@@ -161,7 +161,7 @@ async def _sizes(running: Service) -> list[int]:
 
 
 def _bloat(sizes: Sequence[Sequence[int]]) -> Iterator[Figure]:
-    """The floor is the size after the first round: as many events have gone through again in each of the others."""
+    """Return the final sizes. Their floor is the size after the first round; each later round has as many events."""
     for table, first, last in zip(CHURNING, sizes[0], sizes[-1], strict=True):
         yield Figure(table, f"on disk after round {len(sizes)}", last / MEBIBYTE, "MB", first / MEBIBYTE)
 
@@ -172,7 +172,7 @@ async def _connected(running: Service) -> "asyncpg.Connection[asyncpg.Record]":
 
 
 def _figures(empty: Side, full: Side, count: int) -> Sequence[Figure]:
-    """The floor of each figure is the same with an empty store."""
+    """Return the figures with the full store. The floor of each is the same figure with the empty store."""
     found = []
     for series, unit, now, floor in (
         ("accepted", "1/s", full.accepted_per_second, empty.accepted_per_second),

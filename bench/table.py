@@ -1,10 +1,10 @@
-"""Figures as lines of text."""
+"""Tables of figures, as text."""
 
 from collections.abc import Sequence
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """The first column stands left, the others right."""
+    """Return a table whose first column is aligned left and the others right."""
     lines = [list(titles), *([_text(cell) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(_aligned(line, widths)).rstrip() for line in lines)

@@ -1,7 +1,7 @@
-"""A workflow that does nothing but remember: which delivery came when, and when its sender began.
+"""A workflow that only remembers: the id of each delivery, when it came, and when its request was due.
 
-Its answers to GET: `/count`, how many came, and `/arrivals`, all of them. Times are of the clock that all processes of
-a machine share.
+GET `/count` answers with the number of deliveries, and GET `/arrivals` with all of them. Times are of the monotonic
+clock, which all processes of a machine share.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
--- What bench/load.py has wrk send, and what wrk says of it at its end: one line of JSON.
--- Arguments: the beginning of the keys, the body.
+-- The requests that bench/load.py lets wrk send, and the report at the end: one line of JSON.
+-- The arguments are the beginning of the keys and the body.
 
 local count, before, after = 0, nil, nil
 

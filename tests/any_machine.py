@@ -1,8 +1,8 @@
-"""Runs the tests as other machines would: one four times as fast, one a third as fast, and one that is busy.
+"""Run the tests as other machines would: one four times as fast, one a third as fast, and one that is busy.
 
-`./dev poe any-machine`, or with paths and options for pytest: `./dev poe any-machine tests/sandbox -x`. No test's
-outcome may depend on the machine. Fast and slow are told by the CPU limits of polling code, which are scaled; busy is
-one core that the tests share with three processes that never rest.
+Call it as `./dev poe any-machine`, or with paths and options for pytest: `./dev poe any-machine tests/sandbox -x`. No
+test's outcome may depend on the machine. A fast or slow machine is imitated by scaling the CPU limits of polling code,
+and a busy one by keeping the tests on one core together with three processes that never rest.
 """
 
 import os
@@ -15,7 +15,7 @@ from tests.support.speed import VARIABLE
 
 SPINNERS = 3
 _SIDE_BY_SIDE = ("-n", "2", "--dist", "worksteal")
-_SPIN = "import os, sys\nwhile os.getppid() == int(sys.argv[1]): pass"  # it ends when this process does, however
+_SPIN = "import os, sys\nwhile os.getppid() == int(sys.argv[1]): pass"  # it ends when this process does, in any way
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -42,7 +42,7 @@ def busy(arguments: Sequence[str]) -> list[str]:
 
 
 def failures(arguments: Sequence[str], environment: Mapping[str, str]) -> list[str]:
-    """Run pytest, and return the tests that failed; or what its exit code was, if it named none."""
+    """Run pytest, and return the tests that failed, or its exit code if it failed without naming a test."""
     command = [sys.executable, "-m", "pytest", "-rfE", *arguments]
     named = []
     with subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True) as pytest:
@@ -56,7 +56,7 @@ def failures(arguments: Sequence[str], environment: Mapping[str, str]) -> list[s
 
 @contextmanager
 def on_one_core() -> Iterator[None]:
-    """All processes that begin meanwhile are kept there, too."""
+    """Keep this process on one core, and with it all processes that it starts meanwhile."""
     if sys.platform != "linux":
         print("Processes can be kept on one core on Linux only: here the tests share all of them.")
         yield

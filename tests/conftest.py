@@ -1,4 +1,4 @@
-"""What every test may ask for: a real, migrated, empty database and a clock that moves when told."""
+"""Fixtures for every test: a real, migrated, empty database, and a clock that moves when it is told to."""
 
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -19,7 +19,8 @@ from tests.support.speed import SPEED, scaled
 
 _EMPTY = "; ".join(f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables))
 
-# How long an example takes depends on the machine. A store that examples share is emptied where one needs that.
+# The time of an example depends on the machine, so there is no deadline. A store that examples share is emptied by the
+# tests that need it empty.
 _UNHURRIED = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 settings.register_profile("unhurried", deadline=None, suppress_health_check=_UNHURRIED)
 settings.load_profile("unhurried")
@@ -27,7 +28,7 @@ settings.load_profile("unhurried")
 
 @pytest.fixture(scope="session", autouse=True)
 def speed() -> Iterator[None]:
-    """That of the machine which `./dev poe any-machine` plays."""
+    """Set the speed of the machine that `./dev poe any-machine` imitates."""
     with pytest.MonkeyPatch.context() as patch:
         if SPEED != 1:
             patch.setattr(spawn, "PROGRAM", scaled(spawn.PROGRAM, SPEED))
@@ -41,7 +42,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def folder() -> Iterator[Path]:
-    """For a database: its own user must be able to enter, which pytest's `tmp_path` does not allow."""
+    """Make a folder for a database, which the database's own user may enter, unlike pytest's `tmp_path`."""
     with tempfile.TemporaryDirectory(prefix="hairtrigger-") as made:
         path = Path(made)
         path.chmod(0o711)

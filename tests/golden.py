@@ -1,4 +1,4 @@
-"""Files made from the code and kept beside it, so that a change of them is seen: `./dev poe docs` writes them."""
+"""Files that are generated from the code and kept beside it, so that a change is seen. `./dev poe docs` writes them."""
 
 import sys
 from collections.abc import Callable

@@ -1,6 +1,6 @@
-"""What polls of users' JavaScript cost: `./dev poe bench-sandbox`, or `python -m bench.sandbox`.
+"""Measure what polls of users' JavaScript cost: `./dev poe bench-sandbox`, or `python -m bench.sandbox`.
 
-What is measured, and why so: bench/README.md.
+bench/README.md says what is measured, and why.
 """
 
 import argparse
@@ -88,7 +88,7 @@ class Figures:
 
 def main() -> None:
     arguments = _arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))  # so that nothing is left behind
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))  # the blocks below then end and leave nothing behind
     with asyncio.Runner(loop_factory=loop()) as runner:
         if arguments.profile:
             print(runner.run(profiled(cases())))
@@ -152,9 +152,6 @@ async def _figures(length: Length, workers: int, others: Sequence[tuple[str, Pat
         contenders: list[Contender] = [OurContender(ours), *competitors]
         cold = await measured(contenders, cases(), length.rounds, length.batch_seconds)
     return Figures(cold, alone, sizes, crowds)
-
-
-# What is printed.
 
 
 def _cold_documents(colds: Sequence[Cold]) -> list[dict[str, Any]]:

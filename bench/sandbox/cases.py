@@ -1,4 +1,4 @@
-"""What is run, and what must come out of it: the same for every engine."""
+"""The polls that every engine runs, and the events that they must return."""
 
 import json
 import random
@@ -17,7 +17,7 @@ REQUEST = {
     "url": f"https://api.example.com/issues?since={LAST_POLL_TIME}",
     "headers": [["authorization", "Bearer tok_bench_1"]],
 }
-"""What both fetching cases must ask their host for."""
+"""The request that each case with a fetch must send to its host."""
 
 ANSWER_HEADERS = [
     ["cache-control", "private, max-age=60, s-maxage=60"],
@@ -27,11 +27,11 @@ ANSWER_HEADERS = [
     ["vary", "Accept, Authorization, Accept-Encoding"],
     ["x-ratelimit-remaining", "4987"],
 ]
-"""As many as an ordinary API sends."""
+"""The headers of an answer, as many as an ordinary API sends."""
 
 EXAMPLE_ITEMS, EXAMPLE_BYTES = 20, 4_700
 LARGE_ITEMS, LARGE_BYTES = 3_900, 1_000_000
-EVERY = 4  # of the large answer's items, this one becomes an event: 975, a poll may return 1,000
+EVERY = 4  # every fourth item of the large answer becomes an event: 975 of the 1,000 that a poll may return
 
 _EACH = "issues.map("
 assert POLLING_CODE.count(_EACH) == 1
@@ -43,7 +43,7 @@ class Case:
     name: str
     code: str
     body: bytes
-    """The answer to its fetch."""
+    """The body of the answer to the case's fetch; empty if it makes none."""
     events: list[Any]
 
     @property
@@ -56,13 +56,13 @@ def cases() -> list[Case]:
 
 
 def example() -> Case:
-    """The public contract's own example, character for character."""
+    """Return the example of the public contract, character for character."""
     issues = _issues(EXAMPLE_ITEMS, EXAMPLE_BYTES)
     return Case("example, 4.7 KB", POLLING_CODE, _json(issues), [_event(issue) for issue in issues])
 
 
 def large() -> Case:
-    """The same with 1 MB and a filter, as a poll may return 1,000 events."""
+    """Return the same example with 1 MB, and with a filter, because a poll may return only 1,000 events."""
     issues = _issues(LARGE_ITEMS, LARGE_BYTES)
     return Case("1 MB", _LARGE_CODE, _json(issues), [_event(issue) for issue in issues if issue["id"] % EVERY == 0])
 
@@ -73,7 +73,7 @@ def _event(issue: dict[str, Any]) -> dict[str, Any]:
 
 
 def _issues(count: int, size: int) -> list[dict[str, Any]]:
-    """As they come from an issue tracker, `size` bytes of JSON together (all but a few)."""
+    """Return issues as an issue tracker sends them, together `size` bytes of JSON or slightly less."""
     words = ["the", "build", "fails", "when", "customers", "open", "an", "order", "again", "after", "it", "was", "paid"]
     chance = random.Random(1)
     issues: list[dict[str, Any]] = [

@@ -1,4 +1,4 @@
-"""What one poll costs when every poll has a fresh context: CPU time, in batches that take turns."""
+"""Measure the CPU time of a poll in a fresh context, in batches by turns with other contenders."""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ MOST_POLLS = 2_000
 
 @dataclass
 class Cold:
-    """One contender at one case."""
+    """The measurements of one contender at one case."""
 
     contender: Contender
     case: Case
@@ -24,7 +24,7 @@ class Cold:
     fault: str = ""
 
     async def warm_up(self, seconds: float) -> None:
-        """Also finds how many polls take about that much CPU time."""
+        """Warm the contender up, and find how many polls take about that much CPU time."""
         batch = await self._batch(WARM_UP)
         batch = await self._batch(WARM_UP)
         self.polls = min(MOST_POLLS, max(WARM_UP, math.ceil(1000 * seconds / batch.ms_each)))
@@ -52,7 +52,7 @@ class Cold:
         return median(apart) if apart else None
 
     def document(self, ours: "Cold") -> dict[str, Any]:
-        """A contender that did not do the same work has no figures."""
+        """Return the figures, or only the fault of a contender that did not do the same work."""
         named = {"case": self.case.name, "contender": self.contender.name, "is_right": not self.fault}
         if self.fault:
             return {**named, "fault": self.fault}
@@ -72,7 +72,7 @@ class Cold:
 
 
 async def measured(contenders: Sequence[Contender], cases: Sequence[Case], rounds: int, seconds: float) -> list[Cold]:
-    """In each round each contender has its turn at each case, so that noise hits all alike."""
+    """Measure in rounds. In each round every contender runs every case, so that noise affects all alike."""
     all_of_them = [Cold(contender, case) for case in cases for contender in contenders]
     for cold in all_of_them:
         await cold.warm_up(seconds)

@@ -1,7 +1,7 @@
-"""Runs polls in another engine, each in a fresh context: the program `competitor.py ENGINE DENO_FOLDER`.
+"""Run polls in another engine, each in a fresh context: the program `competitor.py ENGINE DENO_FOLDER`.
 
-It runs in an environment that has the engines and nothing of ours. It takes orders as lines of JSON and answers each
-with what its polls cost and what they returned; that is judged elsewhere.
+It runs in an environment that has the engines and none of our packages. It takes orders as lines of JSON and answers
+each with the cost of its polls and with the values that they returned. `contenders.py` judges these values.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ _DENO_OPTIONS = ("run", "--quiet", "--no-prompt", "--no-config", "--no-lock", "-
 
 
 class Host:
-    """What answers the fetches of one order's polls."""
+    """The host that answers the fetches of one order's polls."""
 
     def __init__(self, order: dict[str, Any]) -> None:
         self.job = json.dumps(order["job"])
@@ -38,14 +38,14 @@ class Host:
 
 
 def mini_racer(host: Host) -> Any:
-    """V8 in this process. Inside a running loop its calls need no thread of their own: the fastest way it has."""
+    """Run a poll in V8, in this process. Inside a running event loop V8's calls need no thread, which is fastest."""
     with _package("py_mini_racer").mini_racer(asyncio.get_running_loop()) as context:
         context.eval(_SHIM)
         return _driven(host, context.eval, _nothing)
 
 
 def quickjs_ng(host: Host) -> Any:
-    """The C engine in this process, with a runtime of its own for each context."""
+    """Run a poll in the C engine, in this process, with a runtime of its own for each context."""
     return _quickjs(host, _SHIM)
 
 
@@ -79,7 +79,7 @@ def deno(host: Host) -> Any:
 
 
 def _driven(host: Host, found: Call, run_jobs: Call) -> Any:
-    """`found` gives what the shim has defined."""
+    """Run a poll to its end. `found` returns a function that the shim has defined."""
     take, respond = found("take"), found("respond")
     found("start")(host.job)
     while True:
@@ -92,7 +92,7 @@ def _driven(host: Host, found: Call, run_jobs: Call) -> Any:
 
 
 def _nothing() -> None:
-    """V8 runs its jobs itself."""
+    """Do nothing, because V8 runs its jobs itself."""
 
 
 def _package(name: str) -> Any:
@@ -117,7 +117,7 @@ def _performed(run: Call, order: dict[str, Any]) -> dict[str, Any]:
     for _ in range(order["polls"]):
         try:
             events = run(host)
-        except Exception as error:  # noqa: BLE001 - told as what it returned
+        except Exception as error:  # noqa: BLE001 - the error counts as what the poll returned
             events = repr(error)
         if events not in returned:
             returned.append(events)
@@ -131,7 +131,7 @@ def _children() -> float:
 
 
 async def _serve(engine: str) -> None:
-    """In a loop because one engine wants one, though nothing here waits."""
+    """Serve orders. Nothing here waits, but mini-racer needs a running event loop."""
     print(json.dumps({"version": importlib.metadata.version(engine.partition(",")[0])}), flush=True)
     for line in sys.stdin:
         print(json.dumps(_performed(ENGINES[engine], json.loads(line))), flush=True)

@@ -1,4 +1,4 @@
-"""The engines that run the same polls: ours, and others in an environment of their own, made when it is wanted."""
+"""The engines that run the same polls: ours, and others in an environment that is made at the first run."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ COMPETITORS = ("mini-racer", "deno", "quickjs-ng", "quickjs-ng, our environment"
 PACKAGES = ("mini-racer==0.14.1", "deno==2.9.8", "quickjs-ng==0.17.0.2")
 LONGEST_LINE = 64 * 1024 * 1024
 
-# As our guest gets them.
+# Our guest gets the same answer and limits.
 _ANSWER = {"status": 200, "statusText": "OK", "url": REQUEST["url"], "redirected": False}
 _GUEST_LIMITS = {
     "lines": DEFAULT_LIMITS.console_lines,
@@ -46,11 +46,11 @@ class Batch:
 
     polls: int
     engine: float
-    """Of the processes that run JavaScript."""
+    """CPU seconds of the processes that run JavaScript."""
     host: float | None
-    """Of the process that starts them and answers fetches; None where it is the same."""
+    """CPU seconds of the process that starts them and answers fetches, or None if both are one process."""
     fault: str = ""
-    """What was not the same work."""
+    """The difference from the work that was expected; empty if there is none."""
 
     @property
     def ms_each(self) -> float:
@@ -95,7 +95,7 @@ class OurContender:
 
 @dataclass(frozen=True)
 class Competitor:
-    """`competitor.py` in the environment that has the engines."""
+    """The program `competitor.py`, in the environment that has the engines."""
 
     name: str
     about: str
@@ -162,7 +162,7 @@ async def competitor(name: str, environment: Path) -> AsyncIterator[Competitor]:
 
 
 def fault(case: Case, returned: Sequence[Any], requests: Sequence[Any]) -> str:
-    """Why this was not the same work as everybody's."""
+    """Return how the work of a contender differs from the expected work, or an empty text."""
     if list(returned) != [case.events]:
         return f"it returned {str(returned)[:200]}"
     wanted = [REQUEST] if case.fetches else []
@@ -172,7 +172,7 @@ def fault(case: Case, returned: Sequence[Any], requests: Sequence[Any]) -> str:
 
 
 def _is_same(request: Any, wanted: Any) -> bool:
-    """It may carry more headers, as a host adds some."""
+    """Return whether a request is the expected one. It may have more headers, because hosts add some."""
     same = all(request[key] == wanted[key] for key in ("method", "url"))
     return same and all(header in request["headers"] for header in wanted["headers"])
 
@@ -182,7 +182,7 @@ class NoEnvironment(Exception):
 
 
 def environment() -> Path:
-    """With the other engines. Made once for each user, whole or not at all."""
+    """Return the environment with the other engines. It is made once for each user, completely or not at all."""
     name = re.sub(r"[^a-z0-9.]+", "-", " ".join([*PACKAGES, f"python {sys.version.split()[0]}"]))
     parent = Path(tempfile.gettempdir(), f"hairtrigger-bench-{os.getuid()}")
     parent.mkdir(mode=0o700, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Many polls at once, each of which waits for a slow fetch: the sandbox as a busy service uses it."""
+"""Measure many polls at once that wait for slow fetches, as in a busy service."""
 
 import asyncio
 import time
@@ -24,12 +24,12 @@ class Crowd:
     polls_per_second: float
     polls_per_worker_cpu_second: float
     polls_per_cpu_second: float
-    """Worker and parent together."""
+    """Polls for each CPU second of the sandbox workers and their host together."""
     worker_ms: float
     parent_ms: float
-    """Of CPU time for each poll. The parent's has the stub of the internet in it."""
+    """Milliseconds of CPU time for each poll. The host's time, here `parent_ms`, includes the stub of the internet."""
     worker_cores: float
-    """How many cores the workers kept busy."""
+    """The number of cores that the sandbox workers kept busy."""
     lag_p50_ms: float
     lag_p99_ms: float
     lag_most_ms: float
@@ -38,7 +38,7 @@ class Crowd:
 
 @dataclass(frozen=True)
 class Memory:
-    """All workers together, in MiB."""
+    """The memory of all sandbox workers together, in MiB."""
 
     processes: int
     resident_at_rest: float
@@ -48,7 +48,7 @@ class Memory:
 
 
 async def crowd(ours: Ours, case: Case, polls_at_once: int, seconds: float) -> Crowd:
-    """A closed loop of as many tenants: whoever's poll has ended begins the next."""
+    """Measure a closed loop of so many tenants: each begins its next poll when its last one has ended."""
     internet = Internet(case.body, FETCH_SECONDS)
     done = wrong = 0
 
@@ -85,7 +85,7 @@ async def crowd(ours: Ours, case: Case, polls_at_once: int, seconds: float) -> C
 
 
 async def _lags(seconds: float) -> "array[float]":
-    """How much later than asked the loop comes back to a task that sleeps."""
+    """Return how much later than requested the event loop comes back to a task that sleeps, in seconds."""
     lags = array("d")
     until = time.perf_counter() + seconds
     while (begin := time.perf_counter()) < until:
@@ -95,7 +95,7 @@ async def _lags(seconds: float) -> "array[float]":
 
 
 async def memory(ours: Ours, case: Case, polls_at_once: int) -> Memory:
-    """At rest, and while that many polls wait for a fetch."""
+    """Measure the memory at rest, and while so many polls wait for a fetch."""
     held = _Held(case.body, polls_at_once)
     at_rest = _sizes(ours)
     async with asyncio.TaskGroup() as group:
@@ -115,7 +115,7 @@ def _sizes(ours: Ours) -> tuple[float, float | None]:
 
 
 class _Held(Internet):
-    """Answers when it is told to."""
+    """An internet that answers only after `answers` is set."""
 
     def __init__(self, body: bytes, expected: int) -> None:
         super().__init__(body)

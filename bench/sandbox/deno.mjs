@@ -1,5 +1,5 @@
 // One poll in a process of its own, with the platform's real classes. Only the network is a stub: a request goes to the
-// host as a line, its answer comes back as a line and as many bytes as that says.
+// host as a line, and its answer comes back as a line and as many bytes as this line says.
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 let held = new Uint8Array(0);

@@ -1,5 +1,5 @@
-// Our own environment in an engine of others: what its hooks ask for is answered here, in the shape of shim.js.
-// Encoding is cheaper here than it can be: the text of a response comes along with bytes that say nothing.
+// Our own environment in another engine. The hooks of the environment are defined here, with the interface of shim.js.
+// Decoding costs less here than it could in truth: the text of a response is handed over with bytes that are all zero.
 const [start, take, respond] = ((environment, names) => {
   "use strict";
   const messages = [];
@@ -15,7 +15,7 @@ const [start, take, respond] = ((environment, names) => {
   const entries = environment(...names.map((name) => hooks[name] ?? (() => undefined)));
   return [
     (job) => entries.start(job),
-    () => [messages.shift() ?? ""].join(""), // its host cannot read the ropes that long templates make
+    () => [messages.shift() ?? ""].join(""), // long templates make ropes, which the host cannot read
     (number, head, body) => {
       text = body;
       entries.respond(number, head, new Uint8Array(body.length));

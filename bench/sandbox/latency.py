@@ -1,4 +1,4 @@
-"""How long one poll takes on a service that has nothing else to do."""
+"""Measure how long one poll takes on a service that has nothing else to do."""
 
 import asyncio
 import time
@@ -8,13 +8,13 @@ from statistics import quantiles
 from bench.sandbox.cases import Case
 from bench.sandbox.ours import Internet, Ours
 
-PAUSE = 0.003  # seconds, in which the worker falls asleep
+PAUSE = 0.003  # seconds; the sandbox worker falls asleep meanwhile
 WARM_UP = 20
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Wall time, in milliseconds."""
+    """The wall times of polls, in milliseconds."""
 
     case: str
     polls: int

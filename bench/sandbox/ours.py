@@ -1,4 +1,4 @@
-"""Our sandbox through its public interface, and what its processes cost."""
+"""Our sandbox, used through its public interface, and the cost of its processes."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ _AT_REST = 0.005
 
 @dataclass(frozen=True)
 class Cost:
-    """CPU time so far."""
+    """CPU seconds so far: of the sandbox workers, and of their host, here `parent`."""
 
     worker: float
     parent: float
@@ -31,12 +31,12 @@ class Cost:
 
 @dataclass
 class Internet:
-    """Answers every request alike, after a while."""
+    """A stub that gives every request the same answer, after `seconds`."""
 
     body: bytes
     seconds: float = 0
     requests: list[Mapping[str, Any]] = field(default_factory=list)
-    """Those that differ."""
+    """The different requests that were made."""
 
     def __post_init__(self) -> None:
         headers = tuple((name, value) for name, value in ANSWER_HEADERS)
@@ -59,7 +59,7 @@ class Ours:
     @classmethod
     @asynccontextmanager
     async def started(cls, workers: int = 1) -> AsyncIterator["Ours"]:
-        """Every child that this process has afterwards, besides those it had before, counts as one of the sandbox."""
+        """Start the sandbox. Every descendant that this process did not have before counts as one of the sandbox."""
         others = descendants(os.getpid())
         async with Sandbox.start(workers=workers) as sandbox:
             ours = cls(sandbox, frozenset(others))
@@ -67,7 +67,7 @@ class Ours:
             yield ours
 
     async def _settle(self) -> None:
-        """Until the spare worker has started."""
+        """Wait until the spare worker has started, which is when the workers use hardly any more CPU time."""
         before = -1.0
         while (now := self.cost().worker) > before + _AT_REST:
             before = now
@@ -75,11 +75,11 @@ class Ours:
 
     @property
     def workers(self) -> tuple[int, ...]:
-        """The processes that polls run in."""
+        """Return the ids of the processes in which polls run."""
         return self.sandbox.workers
 
     def cost(self) -> Cost:
-        """Spare workers count too, and those that were replaced meanwhile."""
+        """Return the CPU time so far, with that of spare workers and of replaced ones."""
         ended = resource.getrusage(resource.RUSAGE_CHILDREN)
         living = sum(cpu_seconds(worker) for worker in descendants(os.getpid()) - self._others)
         return Cost(living + ended.ru_utime + ended.ru_stime, time.process_time())

@@ -1,4 +1,4 @@
-"""Where a poll's CPU time goes in a worker that is locked in and serves as always, but times its own parts."""
+"""Profile a poll in a sandbox worker that is locked in and serves as always, but times its own parts."""
 
 import cProfile
 from collections.abc import Iterator, Sequence
@@ -72,7 +72,7 @@ async def _stages(ours: Ours, case: Case, heads: list[Any]) -> str:
 
 
 async def _steps(ours: Ours, case: Case) -> str:
-    """Of the same answer. They take turns."""
+    """Return the cost of polls that do more and more with the same answer. They are measured by turns."""
     polls = _polls(case) // ROUNDS
     internet = Internet(case.body)
     codes = {step: f"{code} return []" for step, code in STEPS.items()} | {"all of it": case.code}
@@ -87,7 +87,7 @@ async def _steps(ours: Ours, case: Case) -> str:
 
 
 async def _functions(ours: Ours, case: Case) -> str:
-    """Of the service's process, where the profiler's own cost comes on top."""
+    """Return the times of the functions in the service's process. They include the profiler's own cost."""
     polls, internet, profiler = _polls(case), Internet(case.body), cProfile.Profile()
     await ours.run(case, internet)
     before = ours.cost()
@@ -124,7 +124,7 @@ def _per_poll(now: dict[str, int], before: dict[str, int], unit: int) -> dict[st
 
 @contextmanager
 def _told() -> Iterator[list[Any]]:
-    """What the heads of DONE frames were."""
+    """Yield a list that collects the heads of all DONE frames."""
     heads: list[Any] = []
     receive = LivePoll.receive
 

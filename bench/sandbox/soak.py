@@ -1,4 +1,4 @@
-"""Whether the memory of the workers stays flat over very many polls."""
+"""Measure whether the memory of the sandbox workers stays flat over very many polls."""
 
 import asyncio
 import os
@@ -20,17 +20,17 @@ AT_ONCE = 20
 TENANTS = 200
 FLAT = 10.0  # KB for 1,000 polls: 1 MB over the whole
 NEVER = 1_000_000_000
-SETTLED = 2  # samples before the slope counts: the first polls fill what is kept
+SETTLED = 2  # samples that do not count for the slope: the first polls fill memory that workers keep
 
 
 @dataclass(frozen=True)
 class Sample:
     polls: int
     workers: dict[int, int]
-    """Resident bytes of each process."""
+    """The resident bytes of each sandbox worker, by process id."""
     parent: int
     cpu: float
-    """Seconds of the workers so far."""
+    """CPU seconds of the sandbox workers so far."""
 
 
 @dataclass
@@ -40,11 +40,11 @@ class Soak:
 
     @property
     def replaced(self) -> int:
-        """Workers that are gone between two samples."""
+        """Return how many sandbox workers ended between two samples."""
         return sum(len(one.workers.keys() - other.workers.keys()) for one, other in pairwise(self.samples))
 
     def slopes(self) -> dict[str, float]:
-        """KB for 1,000 polls, of each worker that lived long enough, and of the parent."""
+        """Return the growth in KB for 1,000 polls, of each worker that lived long enough and of the parent."""
         settled = self.samples[SETTLED:]
         series = {
             str(worker): [(sample.polls, sample.workers[worker]) for sample in settled if worker in sample.workers]
@@ -79,7 +79,7 @@ def _slope(points: list[tuple[int, int]]) -> float:
 
 
 async def soak(ours: Ours, case: Case, polls: int, report: Callable[[str], None]) -> Soak:
-    """No worker is replaced only because it has run many polls: that would hide what it keeps."""
+    """Run polls and take samples. No worker is replaced for its number of polls: that would hide what it keeps."""
     internet = Internet(case.body)
     soaked = Soak()
     every = min(EVERY, max(1, polls // 10))

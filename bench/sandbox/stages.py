@@ -1,6 +1,7 @@
-"""Where the CPU time of a worker goes: runs in a worker, in place of its own start, and tells in every DONE frame.
+"""Time the stages of a sandbox worker. This program starts in place of the worker's own and times its functions.
 
-The functions named here are private to the sandbox. One that is gone is left out, and its time is its caller's.
+Every DONE frame reports the CPU time of each stage so far. The functions named here are private to the sandbox. If a
+function is gone, its stage is left out, and its time counts as its caller's.
 """
 
 import importlib
@@ -32,7 +33,7 @@ STAGES = {
 
 
 class Stages:
-    """Time belongs to the innermost stage that is under way."""
+    """The CPU time of each stage. Time counts for the innermost stage that is under way."""
 
     def __init__(self) -> None:
         self.nanoseconds: Counter[str] = Counter()

@@ -209,7 +209,7 @@ def _settings(*, demo: bool = False, **overrides: Any) -> Settings:
 
 
 def _for_demo(settings: Settings) -> Settings:
-    """The demo may reach this machine, so it has data of its own: its freedom must not be a real installation's."""
+    """Let the demo reach this machine. It gets data of its own, so that a real installation never has this freedom."""
     loopback = [ip_network("127.0.0.0/8")]
     return settings.model_copy(
         update={"data_dir": settings.data_dir / "demo", "egress_allow": loopback, "least_polling_seconds": 2}
@@ -226,19 +226,19 @@ def _leaves(group: ExceptionGroup[Exception]) -> list[HairtriggerError]:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Before anything else is started, so that a port in use is the first thing to be said."""
+    """Open the socket before anything else starts, so that a port in use is reported first."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=2048)
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # for what it accepts: asyncio leaves it off
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio leaves it off; accepted sockets inherit it
     return listener
 
 
 def _client(*, demo: bool) -> "httpx2.Client":
-    """With the credentials of the service that runs with this data directory."""
+    """Return a client with the credentials of the service that runs with this data directory."""
     credentials = Credentials.load(_settings(demo=demo).data_dir)
     if not credentials:
         _fail("No service has run with this data directory yet. Start one:  hairtrigger serve" + " --demo" * demo)
-    import httpx2  # noqa: PLC0415 a fifth of a second that --help need not wait
+    import httpx2  # noqa: PLC0415 it takes a fifth of a second, and --help need not wait
 
     headers = {"Authorization": f"Bearer {credentials.api_key}"}
     return httpx2.Client(base_url=credentials.url, headers=headers, trust_env=False)

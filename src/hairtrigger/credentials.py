@@ -1,4 +1,4 @@
-"""What the command line needs to speak to a running service."""
+"""The credentials with which the command line calls a running service."""
 
 import json
 import os
@@ -11,15 +11,15 @@ _FILE = "command-line.json"
 
 @dataclass(frozen=True)
 class Credentials:
-    """Kept in the data directory, readable for its owner only."""
+    """The address and an API key of a service, kept in a file of the data directory that only its owner can read."""
 
     url: str
     api_key: str = field(repr=False)
 
     def save(self, data_dir: Path) -> None:
-        """Overwrites what an earlier start left, whole or not at all: the address may have changed."""
+        """Replace the file of an earlier start, completely or not at all: the address may have changed."""
         data_dir.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".command-line-", dir=data_dir)  # readable for its owner only
+        handle, name = tempfile.mkstemp(prefix=".command-line-", dir=data_dir)  # mkstemp lets only the owner read it
         with os.fdopen(handle, "w") as file:
             json.dump(vars(self), file)
             file.flush()

@@ -1,7 +1,7 @@
-"""`serve --demo`: a project whose triggers fire by themselves, with no network but this machine's own.
+"""`serve --demo`: a project whose triggers fire by themselves, without any network outside this machine.
 
-The other side of each trigger is played here, under `/demo`: a JSON feed with a new issue every few seconds, GitHub's
-API, and the workflow that is started. The triggers themselves are set up through the public APIs, as a user would.
+This module also plays the other side of each trigger, under `/demo`: a JSON feed with a new issue every few seconds,
+GitHub's API, and the workflow that is started. It sets up the triggers through the public APIs, as a user would.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ _REPOSITORY = {"id": 4210, "full_name": "demo/hello", "permissions": {"admin": T
 _EVERY = timedelta(seconds=7)  # how often something happens in the other apps
 _STARTED = datetime.now(UTC)
 
-# What a user would write: every issue created since the last poll.
+# A user would write the same code: it returns every issue created since the last poll.
 _POLLING_CODE = """
 const response = await fetch(inputs.feedUrl + '?since=' + encodeURIComponent(lastPollTime), {
   headers: { 'Authorization': 'Bearer ' + secrets.api_token }
@@ -45,7 +45,7 @@ return issues.map(issue => ({ id: issue.id, title: issue.title, createdAt: issue
 
 
 def prepared(settings: Settings) -> Settings:
-    """With a GitHub app of our own, played by ourselves."""
+    """Return the settings with a GitHub app of our own, whose GitHub is this service."""
     return settings.model_copy(
         update={
             "app_secrets": {"github": [SecretStr(secrets.token_urlsafe(24))]},
@@ -67,7 +67,7 @@ def route() -> BaseRoute:
 
 @asynccontextmanager
 async def playing(app: Application) -> AsyncIterator[None]:
-    """Sets the triggers up, unless an earlier start did, and lets GitHub deliver, while the body runs."""
+    """Set up the triggers, unless an earlier start did, and send GitHub's requests, while the body runs."""
     play = asyncio.create_task(_play(app.settings))
     try:
         yield
@@ -81,8 +81,8 @@ async def _play(settings: Settings) -> None:
     async with httpx2.AsyncClient(base_url=settings.url, trust_env=False, timeout=30) as client:
         try:
             await _set_up(client, settings)
-        except httpx2.HTTPError as error:  # also when the service is stopped meanwhile
-            log.error("the demo could not be set up", reason=repr(error))  # noqa: TRY400 its trace says no more
+        except httpx2.HTTPError as error:  # this also happens when the service stops meanwhile
+            log.error("the demo could not be set up", reason=repr(error))  # noqa: TRY400 its trace would say no more
             return
         await _deliver(client, settings)
 
@@ -95,7 +95,7 @@ async def _set_up(client: httpx2.AsyncClient, settings: Settings) -> None:
     for project in (await _ask(client, "GET", "/v1/projects"))["data"]:
         if project["name"] == "Demo" and project["target"]["url"] == target["url"]:
             return
-        if project["name"] == "Demo":  # of a start at another address
+        if project["name"] == "Demo":  # made by a start at another address
             await _take_down(client, project["id"])
     project = await _ask(client, "POST", "/v1/projects", {"name": "Demo", "target": target})
     triggers = f"/projects/{project['id']}/triggers"
@@ -167,7 +167,7 @@ async def _ask(client: httpx2.AsyncClient, method: str, path: str, body: Any = N
 
 
 async def _deliver(client: httpx2.AsyncClient, settings: Settings) -> None:
-    """GitHub's part: an issue is opened every few seconds, signed with the app's secret."""
+    """Play GitHub: every few seconds, send a request that an issue was opened, signed with the app's secret."""
     secret = settings.app_secrets["github"][0].get_secret_value().encode()
     while True:
         await asyncio.sleep(_EVERY.total_seconds())
@@ -204,7 +204,7 @@ async def _target(request: Request) -> Response:
 
 
 def _number(at: datetime) -> int:
-    """Issues are numbered by when they were made."""
+    """Return the number of the newest issue at a time. Issues are numbered by the time at which they were made."""
     return int(at.timestamp() // _EVERY.total_seconds())
 
 

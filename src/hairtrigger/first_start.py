@@ -1,4 +1,4 @@
-"""What the first start leaves behind, so that something can be tried at once: a user, an API key, a webhook."""
+"""The first start, which makes a user, an API key and a webhook, so that the service can be tried at once."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ _PROJECT = "First steps"
 
 @dataclass(frozen=True)
 class Welcome:
-    """Shown once."""
+    """The log-in, API key and webhook of the first start, which are shown once."""
 
     email: str
     password: str = field(repr=False)
@@ -42,9 +42,9 @@ class Welcome:
 
 @asynccontextmanager
 async def first_login(app: Application) -> AsyncIterator[Welcome | None]:
-    """To be shown within the block; a start that is cut off there leaves it to the next, which makes it anew.
+    """Yield the first log-in, to be shown within the block, or None if a process has shown it or is showing it.
 
-    None where it was shown before, or another process is at it.
+    If the start is cut off within the block, the next start makes everything anew.
     """
     await app.accounts.create_first("My organisation", EMAIL)
     async with app.accounts.showing_first_login() as operator:
@@ -55,7 +55,7 @@ async def _welcome(app: Application, caller: Caller) -> Welcome:
     password = secrets.token_urlsafe(12)
     await app.accounts.set_password(caller, password)
     for left in await app.accounts.keys(caller.org_id):
-        if left.name in _KEYS:  # of a start that was cut off: nobody has their values
+        if left.name in _KEYS:  # left by a start that was cut off: their values were not shown
             await app.accounts.remove_key(caller.org_id, left.id)
     shown, kept = [(await app.accounts.create_key(caller, name, [INTEGRATION_API, TRIGGER_API]))[1] for name in _KEYS]
     webhook_url, secret = await _webhook(app, caller)

@@ -82,19 +82,19 @@ class Application:
     projects: Projects
     triggers: Triggers
     flush: Callable[[], Awaitable[None]]
-    """Writes down what was only counted so far."""
+    """Store the outcomes that have only been counted so far."""
     leave: Callable[[], Awaitable[None]]
-    """Says no at /readyz, starts nothing more, and finishes what is under way or leaves it to somebody else."""
+    """Answer no at /readyz, start nothing more, and finish what is under way or give it back for other processes."""
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What has to be opened, and closed again."""
+    """The parts that must be opened and closed again."""
 
     store: Store
     statements: Statements
     direct: Store
-    """Past a pooler, for what needs a connection of its own."""
+    """The same database without a pooler between, for work that needs a connection of its own."""
     vault: Vault
     egress: Egress
     sandbox: Sandbox
@@ -104,7 +104,7 @@ class Resources:
 
 @dataclass(frozen=True)
 class Parts:
-    """What both roles are made of."""
+    """The parts that both roles use."""
 
     settings: Settings
     clock: Clock
@@ -131,7 +131,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class RoleShare:
-    """One role's share: what runs all the time, and how to end it."""
+    """The share of one role: the loops that run all the time, and how to drain them."""
 
     loops: Sequence[Loop] = ()
     drain: Callable[[timedelta], Awaitable[None]] = _nothing
@@ -139,7 +139,7 @@ class RoleShare:
 
 @asynccontextmanager
 async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Application]:
-    """Opens what the service needs, brings the schema up to date and starts its loops; at the end drains and closes."""
+    """Open the service's resources, update the schema and start the loops. At the end, drain and close them."""
     clock = clock or SystemClock()
     async with _resources(settings, clock) as resources:
         application, loops = _built(settings, clock, resources)
@@ -151,7 +151,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
 @asynccontextmanager
 async def _resources(settings: Settings, clock: Clock) -> AsyncIterator[Resources]:
     async with AsyncExitStack() as stack:
-        compiled = asyncio.create_task(Sandbox.compiled())  # beside the database's start
+        compiled = asyncio.create_task(Sandbox.compiled())  # while the database starts
         stack.callback(compiled.cancel)
         url, direct_url, watches = await stack.enter_async_context(_database(settings))
         without = settings.database_without
@@ -161,7 +161,7 @@ async def _resources(settings: Settings, clock: Clock) -> AsyncIterator[Resource
         connections = settings.database_connections - COMMITTERS
         store = await stack.enter_async_context(open_store(url, connections=connections, without=without))
         await store.check()
-        with suppress(Unavailable):  # somebody is at them; the loop will be back
+        with suppress(Unavailable):  # other transactions hold the tables; the retention loop tries again
             async with store.transaction() as tx:
                 await partitions.make_ahead(tx, clock.now().date())
         workers = Sandbox.start(
@@ -183,7 +183,7 @@ async def _resources(settings: Settings, clock: Clock) -> AsyncIterator[Resource
 
 
 def _vault(settings: Settings) -> Vault:
-    """One process makes its own key file; several must have been given the same."""
+    """Open the vault. The role `all` makes a missing key file; other roles need a file, and all need the same."""
     path = settings.vault_path
     if settings.role != "all" and not path.exists():
         raise HairtriggerError(
@@ -218,7 +218,7 @@ def _built(settings: Settings, clock: Clock, resources: Resources) -> tuple[Appl
 
 def _parts(settings: Settings, clock: Clock, resources: Resources) -> Parts:
     store, vault, egress = resources.store, resources.vault, resources.egress
-    work = Wake() if settings.database_url else Wake(TOLD)  # nobody else uses an embedded database
+    work = Wake() if settings.database_url else Wake(TOLD)  # no other process uses an embedded database
     secrets = Secrets(vault)
     user_triggers = UserTriggers(resources.sandbox, egress)
     catalogue = catalogue_of(CATALOGUE, user_triggers.providers, settings.provider_urls)
@@ -282,7 +282,7 @@ def _parts(settings: Settings, clock: Clock, resources: Resources) -> Parts:
 
 
 def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tuple[RoleShare, Router]:
-    """The role `api`: the three APIs and the webhooks."""
+    """Build the role `api`: the three APIs and the webhooks."""
     settings, clock, store = parts.settings, parts.clock, parts.store
     recorder = Recorder(
         resources.statements,
@@ -363,7 +363,7 @@ def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tupl
 
 
 def _working(parts: Parts, direct: Store) -> RoleShare:
-    """The role `worker`: polls, schedules, deliveries, and what keeps the store in order."""
+    """Build the role `worker`: polls, schedules, deliveries and upkeep."""
     settings, clock, store, work = parts.settings, parts.clock, parts.store, parts.work
     target_of = target_maker(parts.egress, clock, parts.secrets)
     dispatcher = Dispatcher(
@@ -398,7 +398,10 @@ def _working(parts: Parts, direct: Store) -> RoleShare:
 
 
 def _signals(settings: Settings, direct: Store, work: Wake) -> Sequence[Loop]:
-    """Who delivers nothing tells of work, who delivers listens; with a database of our own there is nobody else."""
+    """Return the loop for wake-ups: the role `api` sends them, the other roles listen.
+
+    No loop is needed with the embedded database, because no other process uses it.
+    """
     notifications = Notifications(direct, work)
     if settings.role == "api":
         return (notifications.tell,)
@@ -407,7 +410,7 @@ def _signals(settings: Settings, direct: Store, work: Wake) -> Sequence[Loop]:
 
 @asynccontextmanager
 async def _database(settings: Settings) -> AsyncIterator[tuple[str, str, Sequence[Loop]]]:
-    """Its address, that past a pooler, and what to watch it by."""
+    """Yield the database's address, its address without a pooler, and the loops that watch it."""
     if settings.database_url:
         direct = settings.database_direct_url or settings.database_url
         yield settings.database_url.get_secret_value(), direct.get_secret_value(), ()
@@ -418,7 +421,7 @@ async def _database(settings: Settings) -> AsyncIterator[tuple[str, str, Sequenc
 
 @asynccontextmanager
 async def _background(loops: Sequence[Loop]) -> AsyncIterator[None]:
-    """Runs the loops beside the body. A loop that ends by an error ends the body with it: half a service is worse."""
+    """Run the loops beside the body. If a loop fails, the body ends too: half a service would be worse than none."""
     async with asyncio.TaskGroup() as tasks:
         started = [tasks.create_task(loop()) for loop in loops]
         try:

@@ -1,4 +1,4 @@
-"""Serves the application until told to stop, and then drains it."""
+"""Serve the application until a signal stops it, and then drain it."""
 
 import asyncio
 import gc
@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 
 def loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where there is one: on Windows there is none."""
+    """Return what makes uvloop's event loop, or None where uvloop cannot be installed, as on Windows."""
     try:
         import uvloop  # noqa: PLC0415
     except ImportError:
@@ -52,10 +52,10 @@ async def run(settings: Settings, listener: socket.socket, *, demo: bool) -> Non
             settled()
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             serving.add_done_callback(lambda _: stopping.set())
-            while not server.started and not serving.done():  # noqa: ASYNC110 uvicorn tells nobody when it has started
+            while not server.started and not serving.done():  # noqa: ASYNC110 uvicorn has no event for its start
                 await asyncio.sleep(0.01)
             running_at = f"hairtrigger is running at {settings.url}   (stop with Ctrl-C)"
-            typer.echo(f"{running_at}\n{first.text()}" if first else running_at)  # in one piece, for who waits for it
+            typer.echo(f"{running_at}\n{first.text()}" if first else running_at)  # one write: programs wait for it
         if demo:
             await stack.enter_async_context(demonstration.playing(app))
         await stopping.wait()
@@ -72,21 +72,21 @@ async def _first_login(app: Application) -> AsyncIterator[Welcome | None]:
 
 
 def settled() -> None:
-    """What was built until now stays: the collector of garbage need not look at it again, nor look so often."""
+    """Exempt all objects made so far from garbage collection, because they stay, and collect garbage less often."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
 
 
 async def _close(server: HttpServer, serving: asyncio.Task[None], unready_seconds: int) -> None:
-    """Answers what load balancers still send until they have noticed, then what is under way, and hangs up."""
+    """Accept requests until load balancers have noticed the stop, then answer those under way and close."""
     await asyncio.sleep(unready_seconds)
     server.should_exit = True
     await serving
 
 
 def _stop_signals() -> asyncio.Event:
-    """Until here there is nothing to drain, and a signal ends the process as it ends any other."""
+    """Return an event that SIGINT and SIGTERM set. Before this call nothing needs a drain, and they end the process."""
     stopping = asyncio.Event()
 
     def stop() -> None:

@@ -20,11 +20,11 @@ Role = Literal["all", "api", "worker"]
 PREFIX = "HAIRTRIGGER_"
 _DAY, _YEAR = 86_400, 365 * 86_400  # seconds
 _CENTURY = 36_500  # days
-_LARGEST_PART = 32 * MEBIBYTE  # of what a worker of the sandbox sends or receives at once
+_LARGEST_PART = 32 * MEBIBYTE  # that a sandbox worker sends or receives at once
 
 
 def _data_dir() -> Path:
-    """Root's files must be reachable for the database's own user, so they don't lie in root's home."""
+    """Return the default folder. For root it is not in root's home, because the database's own user must reach it."""
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         return Path("/var/lib/hairtrigger")
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "hairtrigger"
@@ -96,7 +96,7 @@ class Settings(BaseSettings):
     lease_seconds: int = Field(
         30,
         ge=5,
-        le=60,  # the watchdog waits a minute before it calls a trigger overdue
+        le=60,  # the stall watchdog waits a minute before it calls a trigger overdue
         description="How long a delivery is left to a process that died or stands still before another takes it over; "
         "a poll, so long after its deadline.",
     )
@@ -290,7 +290,7 @@ class Settings(BaseSettings):
 
     @property
     def retention(self) -> tuple[timedelta, timedelta, timedelta]:
-        """Of events, of the ledger, and of keys."""
+        """Return how long events, the rest of the ledger, and event keys are kept."""
         return timedelta(days=self.event_days), timedelta(days=self.ledger_days), timedelta(days=self.key_days)
 
     @property
@@ -303,7 +303,7 @@ class Settings(BaseSettings):
 
     @property
     def room(self) -> int:
-        """In bytes, for requests that are being received or answered."""
+        """Return how many bytes the requests that are being received or answered may take together."""
         return max(self.max_receiving_bytes, 2 * self.max_body_bytes)
 
     @property
@@ -320,7 +320,7 @@ class Settings(BaseSettings):
 
 
 class _FromFiles(EnvSettingsSource):
-    """`HAIRTRIGGER_DATABASE_URL_FILE=/run/secrets/db`: how orchestrators hand over secrets."""
+    """Take settings from files, as orchestrators hand over secrets: `HAIRTRIGGER_DATABASE_URL_FILE=/run/secrets/db`."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         path = os.environ.get(f"{PREFIX}{field_name.upper()}_FILE")
@@ -334,7 +334,7 @@ def _place(text: str) -> tuple[str, int]:
 
 
 def table() -> str:
-    """The settings as a Markdown table: what the documentation shows."""
+    """Return the settings as a Markdown table, which the documentation shows."""
     lines = ["| variable | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default = "" if field.default_factory or field.default is None else f"`{field.default}`"

@@ -1,4 +1,4 @@
-"""The whole service, running, with its loops and a database of its own; each test is an organisation of its own."""
+"""The whole service runs with its loops on its own database, and each test has its own organisation."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -26,7 +26,7 @@ PASSWORD = "correct horse battery"
 
 @dataclass(frozen=True)
 class Tenant:
-    """An organisation, and a client that speaks for it."""
+    """An organisation, and a client that sends requests in its name."""
 
     org_id: str
     email: str
@@ -56,7 +56,7 @@ class Tenant:
         return str(made["project_trigger_id"])
 
     async def webhook(self, project_id: str, params: dict[str, Any] | None = None) -> tuple[str, str]:
-        """An enabled generic webhook and its secret."""
+        """Make and enable a generic webhook trigger; return its id and its secret."""
         id_ = await self.trigger(project_id, "webhook", "on_request", params or {})
         secret = (await self.ask("POST", f"/v1/project-triggers/{id_}/secret", {}))["secret"]
         await self.ask("POST", f"/triggers/{id_}/enable")
@@ -75,7 +75,7 @@ class Tenant:
 
 @pytest.fixture(scope="session", autouse=True)
 def quick_passwords() -> Iterator[None]:
-    """Each test makes users, and a good hash takes a fifth of a second."""
+    """Hash passwords cheaply, because each test makes users and a strong hash takes a fifth of a second."""
     with pytest.MonkeyPatch.context() as patch:
         hasher = Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1)
         patch.setattr("hairtrigger.services.accounts._passwords", PasswordHash((hasher,)))
@@ -112,7 +112,7 @@ async def tenant(service: Application) -> AsyncIterator[Tenant]:
 
 @pytest.fixture
 async def stranger(service: Application) -> AsyncIterator[Tenant]:
-    """Somebody of another organisation."""
+    """Make a second organisation, which owns nothing of `tenant`."""
     async with _tenant(service) as made:
         yield made
 
@@ -125,7 +125,7 @@ async def target() -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def anybody(service: Application) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client without credentials."""
+    """Provide a client without credentials."""
     async with _client(service) as client:
         yield client
 

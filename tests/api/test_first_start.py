@@ -1,4 +1,4 @@
-"""Whatever the first start is cut off at, the next one shows a login that works. Real kills are in `tests/e2e`."""
+"""A first start may be cut off anywhere: the next one shows a login that works. Real kills are in `tests/e2e`."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -105,7 +105,7 @@ async def started(app: Application, end: BaseException | None = None) -> Welcome
 
 
 def mortal(app: Application, commit: int) -> Application:
-    """It dies with this commit."""
+    """Return the application with a store whose process dies at this commit."""
     store = dying(app.store, at=commit)
     return replace(
         app,

@@ -1,6 +1,6 @@
-"""Every operation of the three OpenAPI documents, asked with what fits its schema and with what does not.
+"""Every operation of the three OpenAPI documents answers requests that fit its schema, and requests that do not.
 
-No answer is a 5xx but where the document says so, and each is one that the document describes.
+Each answer is one that the document describes. It is a 5xx only where the document says so, and never a 500 or 503.
 """
 
 import asyncio
@@ -35,22 +35,22 @@ from hairtrigger.settings import Settings
 from tests.support.documents import integrations_document, own_document, projects_document
 from tests.support.waiting import PATIENCE
 
-EXAMPLES = 15  # of each operation
+EXAMPLES = 15  # for each operation
 CHECKS = [status_code_conformance, content_type_conformance, response_schema_conformance]
 PROJECTS, INTEGRATIONS, OWN = "", "/integrations/v1", "/v1"
-NOWHERE = "http://127.0.0.1:1/"  # this service may not call private addresses
+NOWHERE = "http://127.0.0.1:1/"  # a private address, which this service may not call
 DOCUMENTS = {PROJECTS: projects_document, INTEGRATIONS: integrations_document, OWN: own_document}
 
 Operation = APIOperation[Any, Any, Any, Any]
 Known = Sequence[Mapping[str, Any]]
-"""Values that belong together and lead somewhere, by the names of parameters and of fields in bodies."""
+"""Values of things that exist and belong together, by the names of parameters and of fields in bodies."""
 
 
 @dataclass(frozen=True)
 class Served:
     url: str
     session: requests.Session
-    known: Mapping[str, Known]  # in each API
+    known: Mapping[str, Known]  # by the prefix of an API
 
 
 def _operations() -> Iterator[Any]:
@@ -63,7 +63,7 @@ def _operations() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def served(folder: Path) -> Iterator[Served]:
-    """The service, in a thread and a loop of its own: schemathesis blocks."""
+    """Run the service in its own thread and event loop, because schemathesis blocks."""
     with (
         start_blocking_portal() as portal,
         portal.wrap_async_context_manager(_serving(folder / "fuzz")) as (url, token, known),
@@ -76,7 +76,7 @@ def served(folder: Path) -> Iterator[Served]:
 
 @pytest.mark.parametrize(("prefix", "operation"), list(_operations()))
 def test_an_operation_answers_anything_as_its_document_says(prefix: str, operation: Operation, served: Served) -> None:
-    known = [] if operation.method == "delete" else served.known[prefix]  # what is gone leads nowhere
+    known = [] if operation.method == "delete" else served.known[prefix]  # so it deletes nothing that others use
 
     @settings(
         max_examples=EXAMPLES,
@@ -90,7 +90,7 @@ def test_an_operation_answers_anything_as_its_document_says(prefix: str, operati
         for part in (case.path_parameters, case.query, case.body):
             if isinstance(part, dict):
                 part.update({name: value for name, value in values.items() if name in part})
-        assume("%0A" not in case.formatted_path)  # no route matches a line break, so none of the three is asked
+        assume("%0A" not in case.formatted_path)  # no route matches a line break, so no API is reached
         answer = case.call_and_validate(served.url + prefix, served.session, checks=CHECKS)
         assert answer.status_code not in {500, 503}, "the service broke, and its document can't excuse that"
 
@@ -123,8 +123,8 @@ async def _serving(folder: Path) -> AsyncIterator[tuple[str, str, Mapping[str, K
 
 
 async def _filled(app: Application, url: str) -> tuple[str, Mapping[str, Known]]:
-    """Makes some of everything, so that not every id leads nowhere. Returns a credential too."""
-    email = f"{uuid4()}@example.com"  # the tests may be begun again in the same folder
+    """Make things of each kind, so that some ids exist; return an API key and the known values of each API."""
+    email = f"{uuid4()}@example.com"  # the tests may run again in the same folder
     organization, user = await app.accounts.create_organization("Org", email, "correct horse battery")
     _, key = await app.accounts.create_key(Caller(organization.id, user.id, frozenset(SCOPES)), "Key", SCOPES)
     async with httpx2.AsyncClient(base_url=url, headers={"authorization": f"Bearer {key}"}, timeout=PATIENCE) as client:

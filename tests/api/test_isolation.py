@@ -1,4 +1,4 @@
-"""An organisation sees, changes and uses nothing of another's: for it, those things do not exist."""
+"""An organisation can see, change and use nothing of another one: to it, those things do not exist."""
 
 import json
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.anyio
 
 Operation = tuple[str, str]  # method and path
-Ids = Mapping[str, str]  # by the names of parameters
+Ids = Mapping[str, str]  # by the names of path parameters
 
 DOCUMENTS = {"": projects_document, "/integrations/v1": integrations_document, "/v1": own_document}
 OPERATIONS: list[Operation] = [
@@ -24,10 +24,10 @@ OPERATIONS: list[Operation] = [
     for path, item in json.loads(document())["paths"].items()
     for method in item
 ]
-WEBHOOK = ("POST", "/v1/webhooks/{webhook_id}")  # for whoever knows its secret
+WEBHOOK = ("POST", "/v1/webhooks/{webhook_id}")  # open to all senders that know its secret
 WITH_IDS = sorted(
     (one for one in OPERATIONS if "{" in one[1] and one != WEBHOOK),
-    key=lambda one: one[0] == "DELETE",  # at the end
+    key=lambda one: one[0] == "DELETE",  # deletions come last
 )
 LISTS = [path for method, path in OPERATIONS if method == "GET" and "{" not in path]
 ICON = b"\x89PNG\r\n\x1a\npixels"
@@ -44,7 +44,7 @@ async def theirs(stranger: Tenant) -> Ids:
 
 
 async def test_with_its_own_ids_every_route_finds_something(tenant: Tenant, mine: Ids) -> None:
-    """What is not found below is not found because of whose it is."""
+    """Prove that the tests below get a 404 only because the ids are another organisation's."""
     statuses = {(method, path): (await _ask(tenant, method, path, mine)).status_code for method, path in WITH_IDS}
     assert {operation for operation, status in statuses.items() if status not in {200, 201, 204, 400, 409}} == set()
 
@@ -66,7 +66,7 @@ async def test_with_ids_of_another_organisation_every_route_is_404_and_changes_n
 async def test_a_thing_of_another_organisation_is_not_reached_through_ones_own(
     tenant: Tenant, mine: Ids, theirs: Ids
 ) -> None:
-    """Where a path has several ids, each of them is checked."""
+    """Each id of a path that has several is checked."""
     several = [(method, path) for method, path in WITH_IDS if path.count("{") > 1 and "{provider_id}" not in path]
     assert several
     for method, path in several:
@@ -123,7 +123,7 @@ async def test_an_idempotency_key_is_an_organisations_own(tenant: Tenant, strang
 
 
 async def _everything(tenant: Tenant) -> Ids:
-    """One of each thing. From now on the tenant's client comes with a key, which every API takes."""
+    """Make one of each thing and return the ids. The tenant's client then has an API key, which every API takes."""
     key = await tenant.key(*SCOPES)
     tenant.client.headers["authorization"] = f"Bearer {key}"
     project = (await tenant.ask("POST", "/v1/projects", {"name": "P", "target": {"kind": "log"}}, status=201))["id"]
@@ -156,7 +156,7 @@ async def _everything(tenant: Tenant) -> Ids:
 
 
 async def _ended_replay(tenant: Tenant) -> str:
-    """One that changes by itself no longer."""
+    """Make a replay job and wait for its end, after which it does not change by itself."""
     id_ = (await tenant.ask("POST", "/v1/replays", {"event_type": "none"}, status=201))["id"]
 
     async def ended() -> bool:
@@ -173,7 +173,7 @@ async def _new_key(tenant: Tenant) -> dict[str, Any]:
 
 
 async def _ask(tenant: Tenant, method: str, path: str, ids: Ids) -> httpx2.Response:
-    """With a body that is valid, so that only whose the ids are decides."""
+    """Send a request with a valid body, so that only the owner of the ids decides the answer."""
     if path.startswith("/providers/"):
         ids = {**ids, "trigger_id": ids["slug"]}
     url = path.format_map(ids)
@@ -196,5 +196,5 @@ async def _ask(tenant: Tenant, method: str, path: str, ids: Ids) -> httpx2.Respo
 
 
 async def _lists(tenant: Tenant) -> dict[str, str]:
-    """All that the organisation has, as it is shown to it."""
+    """Return every list of the APIs as the organisation sees it."""
     return {path: (await tenant.client.get(path)).text for path in LISTS}

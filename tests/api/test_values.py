@@ -1,4 +1,4 @@
-"""Times near the ends of the calendar, through the whole service."""
+"""Times near the ends of the calendar pass through the whole service."""
 
 import json
 from typing import Any
@@ -49,7 +49,7 @@ async def test_a_key_may_last_until_the_end_of_the_calendar(tenant: Tenant) -> N
 
 
 async def test_feed_items_of_any_date_are_delivered_in_their_order(tenant: Tenant, target: Server) -> None:
-    """An ordered project goes on behind an item that is dated by Go's and .NET's zero time."""
+    """An ordered project goes on after an item with the zero time of Go and .NET, 1 January of the year 1."""
     items: list[str] = []
 
     async def feed(_: Any, writer: Any) -> None:
@@ -81,7 +81,10 @@ async def test_feed_items_of_any_date_are_delivered_in_their_order(tenant: Tenan
 
 
 async def _polled(tenant: Tenant, id_: str, count: int) -> int:
-    """The service may be polling by itself at this moment."""
+    """Ask for a poll, and return the number of events once there are `count`, or 0.
+
+    The poll may be refused, because the service may be polling by itself at this moment.
+    """
     await tenant.client.post(f"/v1/project-triggers/{id_}/poll")
     found = len((await tenant.ask("GET", f"/v1/events?project_trigger_id={id_}"))["data"])
     return found if found >= count else 0

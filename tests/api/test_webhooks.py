@@ -1,4 +1,4 @@
-"""The hot path over real sockets, when all is well and when it is not."""
+"""Requests to webhooks over real sockets, also while the service is short of room or without its database."""
 
 import asyncio
 import gzip
@@ -31,7 +31,7 @@ LIMIT = 1_100_000
 
 @dataclass
 class Door:
-    """A service of its own, on a database of its own, with one webhook."""
+    """A service that only this module uses, on its own database, with one webhook."""
 
     app: Application
     database: AsyncExitStack
@@ -51,7 +51,7 @@ class Door:
 
 @pytest.fixture(scope="module")
 async def door() -> AsyncIterator[Door]:
-    """In a task of its own: a service that ends by itself ends the task it runs in, and that is pytest's otherwise."""
+    """Run the service in its own task: if it ends by itself, it ends its task, which must not be that of pytest."""
     opened: asyncio.Future[Door] = asyncio.get_running_loop().create_future()
     enough = asyncio.Event()
     with pytest.MonkeyPatch.context() as patch:
@@ -101,7 +101,7 @@ async def _served(app: Application, settings: Settings) -> AsyncIterator[str]:
 
 
 async def test_a_body_in_chunks_is_refused_as_soon_as_it_is_too_large(door: Door) -> None:
-    """Its end never comes, and need not."""
+    """The end of the body never comes, and the refusal does not need it."""
     reader, writer = await asyncio.open_connection(door.client.base_url.host, door.client.base_url.port)
     writer.write(f"POST {door.path} HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
     writer.write(b"%x\r\n%b\r\n" % (LIMIT + 1, bytes(LIMIT + 1)))
@@ -120,7 +120,7 @@ async def test_a_compressed_body_is_kept_as_it_came(door: Door) -> None:
 
 @pytest.mark.parametrize(("count", "size"), [(20, 2), (10, 1_000_000)])
 async def test_what_does_not_fit_among_what_waits_is_refused_at_once(door: Door, count: int, size: int) -> None:
-    """Five requests of two megabytes in all may wait, while two statements wait for a lock: for as long as it takes."""
+    """Five requests with two megabytes in all may wait, for any time, while two statements wait for a lock."""
     async with door.app.store.transaction() as tx:
         await tx.connection.execute(text("LOCK TABLE event_key"))
         under_way = []

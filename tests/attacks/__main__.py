@@ -1,4 +1,4 @@
-"""Attacks the service as strangers and organisations can, and says what it cost and what a neighbour noticed."""
+"""Attack the service as strangers and organisations can; report its cost and the harm to another organisation."""
 
 import argparse
 import asyncio
@@ -13,7 +13,7 @@ from tests.attacks.corpus import ATTACKS
 from tests.attacks.corpus.calm import WARMING_UP
 from tests.attacks.stage import Verdict, staged
 
-_CASE = 2  # characters of a case
+_CASE = 2  # the longest name of a case, in characters
 
 
 def main() -> int:
@@ -32,7 +32,7 @@ def main() -> int:
     if given.list:
         print(*(f"{one.case:4} {one.name}{' (short form)' if one.short else ''}" for one in chosen), sep="\n")
         return 0
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # nothing is left running then, too
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # no process is left running
     verdicts = asyncio.run(_struck(chosen, given.where))
     if given.json:
         figures = {one.attack.name: one.figures() for one in verdicts}
@@ -43,7 +43,7 @@ def main() -> int:
 
 
 async def _struck(attacks: Sequence[Attack], where: Path | None = None) -> list[Verdict]:
-    """The verdict of each, printed when it is there."""
+    """Run the attacks and return their verdicts; print each verdict as soon as it is known."""
     verdicts = []
     async with staged(where) as stage:
         print((await stage.strike(WARMING_UP)).line(), flush=True)

@@ -1,4 +1,4 @@
-"""What an attack is, and the limits that the service must stay within while it happens."""
+"""An attack, and the limits that the service must keep while the attack happens."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -10,27 +10,28 @@ MEBIBYTE = 1024 * 1024
 
 @dataclass(frozen=True)
 class Limits:
-    """What an attack may cost. Memory is counted in bytes above what the service had before the attack."""
+    """The limits of what an attack may cost. Memory is counted in bytes above its amount before the attack."""
 
     pause: float = 0.05
-    """Seconds that the event loop may stand still at once."""
+    """The longest time that the event loop may stand still at once, in seconds."""
     peak: int = 160 * MEBIBYTE
-    """Resident memory of the service's own process, at its highest."""
+    """The highest resident memory of the service's own process during the attack."""
     lasting: int = 40 * MEBIBYTE
-    """The same, after the attack."""
+    """The resident memory of the same process after the attack."""
 
 
 @dataclass(frozen=True)
 class Attack:
-    """Strangers' input, and how it is brought to the service.
+    """Hostile input, and the way it is brought to the service.
 
-    `run` returns when the service has dealt with all of it, and raises `AssertionError` when it dealt with it wrongly.
+    `run` returns when the service has dealt with all of the input, and raises `AssertionError` if the service dealt
+    with it wrongly.
     """
 
     name: str
     case: str
-    """The number of the case that it belongs to, in the list of what failed in the field."""
+    """The number of the case that the attack belongs to, in the list of failures that were seen in the field."""
     run: Callable[[Attacker], Awaitable[None]]
     limits: Limits = Limits()
     short: bool = False
-    """Whether it belongs to the short form, too."""
+    """True if the attack also belongs to the short form."""

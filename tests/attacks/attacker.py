@@ -1,4 +1,4 @@
-"""The hostile organisation: its servers, its raw connections, and its ways to the service."""
+"""The hostile organisation: its server, its raw connections, and the ways in which it reaches the service."""
 
 import asyncio
 import contextlib
@@ -16,13 +16,13 @@ from tests.support.servers import Answer, Seen, Server, response, serving
 
 _SECRET = "the attacker's webhook secret"
 _PATIENCE = 300.0  # seconds, as a safety net
-_LONGEST_HEAD = 2**23  # bytes of a request that the service makes
+_LONGEST_HEAD = 2**23  # bytes of the head of a request from the service
 _ENDED = {"delivered", "dead", "suspended"}
 
 
 @dataclass
 class Attacker:
-    """`beside_a_poll` is a context in which a poll of the victim's is under way in the sandbox."""
+    """The hostile organisation. In the context `beside_a_poll`, a poll of the victim is under way in the sandbox."""
 
     organisation: Organisation
     port: int
@@ -31,17 +31,15 @@ class Attacker:
     answers: dict[str, Answer] = field(default_factory=dict)
     calls: dict[str, int] = field(default_factory=dict)
 
-    # What the attacker's server answers.
-
     def serve(self, answer: Answer) -> str:
-        """The address of a page of the attacker's that answers so."""
+        """Return the address of a new page of the attacker's server, which gives this answer."""
         path = f"/{uuid4().hex}"
         self.answers[path] = answer
         self.calls[path] = 0
         return f"{self.server.url}{path}"
 
     def called(self, url: str) -> int:
-        """How often the service called this address."""
+        """Return how often the service called this address."""
         return self.calls[_page(urlsplit(url).path)]
 
     async def answer(self, seen: Seen, writer: asyncio.StreamWriter) -> None:
@@ -53,10 +51,11 @@ class Attacker:
         else:
             writer.write(response(404))
 
-    # Ways to the service.
-
     async def poll_feed(self, answer: Answer) -> dict[str, Any]:
-        """How a poll of a feed with this answer ended. It was a harmless feed when the trigger was enabled."""
+        """Poll a feed with this answer, and return how the poll ended.
+
+        The first request for the feed gets a harmless answer, so that the trigger can be enabled.
+        """
 
         async def first_harmless(seen: Seen, writer: asyncio.StreamWriter) -> None:
             await (answer if self.called(url) > 1 else _harmless)(seen, writer)
@@ -70,11 +69,11 @@ class Attacker:
             await self.organisation.delete_trigger(trigger)
 
     async def run(self, code: str, **more: Any) -> dict[str, Any]:
-        """The report of a dry run of polling code."""
+        """Run polling code as a dry run, and return the report."""
         return await self.organisation.dry_run(code, **more)
 
     async def poll_code(self, code: str, address: str = "") -> dict[str, Any]:
-        """How a poll of a trigger with this code ended. The trigger is deleted after it."""
+        """Poll a trigger with this code, and return how the poll ended. The trigger is deleted afterwards."""
         integration, slug = await self.organisation.create_integration(code, "Address")
         params = {"address": address or self.server.url, "polling_frequency": 86_400}
         trigger = await self.organisation.create_trigger(integration, slug, params)
@@ -84,13 +83,13 @@ class Attacker:
             await self.organisation.delete_trigger(trigger)
 
     async def webhook(self, **params: Any) -> "Webhook":
-        """A webhook trigger of the attacker's, whose deliveries only appear in the service's log."""
+        """Create a webhook trigger of the attacker, whose deliveries only appear in the service's log."""
         await self.organisation.create_project({"kind": "log"})
         id_ = await self.organisation.create_trigger("webhook", "on_request", params, secret=_SECRET)
         return Webhook(self, id_)
 
     async def deliver(self, target: Mapping[str, Any]) -> dict[str, Any]:
-        """The delivery of one event to this target, after its first attempt."""
+        """Send one event to this target, and return its delivery after the first attempt."""
         organisation = self.organisation
         project = await organisation.create_project(dict(target))
         id_ = await organisation.create_trigger("webhook", "on_request", {}, secret=_SECRET)
@@ -106,7 +105,11 @@ class Attacker:
         return dict(found[0])
 
     async def ask(self, method: str, path: str, *, status: Sequence[int] = (), **options: Any) -> httpx2.Response:
-        """The answer, which is one of these, or at least no failure of the service."""
+        """Send a request to the service, and return the answer if its status is acceptable.
+
+        Acceptable is each of `status`. If `status` is empty, everything except a failure of the service (5xx other than
+        503) is acceptable.
+        """
         answer = await self.organisation.client.send(method, path, **options)
         expected = answer.status_code in status if status else answer.status_code < 500 or answer.status_code == 503
         assert expected, f"{method} {path[:80]} was answered with {answer.status_code}: {answer.text[:300]}"
@@ -114,7 +117,7 @@ class Attacker:
 
     @asynccontextmanager
     async def connected(self, count: int = 1) -> AsyncIterator[list["Wire"]]:
-        """Raw connections to the service."""
+        """Open raw connections to the service."""
         wires: list[Wire] = []
         try:
             while len(wires) < count:
@@ -126,7 +129,7 @@ class Attacker:
 
 
 def _page(path: str) -> str:
-    """Its first part: what stands behind that is the attack's own."""
+    """Return the first segment of the path, which names the page. An attack may add anything behind it."""
     return "/".join(path.split("/", 2)[:2])
 
 
@@ -145,7 +148,7 @@ class Webhook:
 
     @property
     def head(self) -> bytes:
-        """The first lines of a request with the right secret."""
+        """Return the first lines of a request with the right secret."""
         return f"POST {self.path} HTTP/1.1\r\nHost: service\r\nX-Webhook-Secret: {_SECRET}\r\n".encode()
 
     async def send(self, body: bytes, headers: Mapping[str, str] = {}) -> httpx2.Response:
@@ -156,7 +159,10 @@ class Webhook:
 
 @dataclass(frozen=True)
 class Wire:
-    """A connection to the service that says what it likes. What fails on it is the attacker's own trouble."""
+    """A raw connection to the service, on which any bytes can be sent.
+
+    Errors on the connection are ignored, because they harm only the attacker.
+    """
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -168,7 +174,7 @@ class Wire:
                 await self.writer.drain()
 
     async def status(self) -> int | None:
-        """Of the next answer; none when the service hung up."""
+        """Return the status of the next answer, or None if the service sends no readable one."""
         with suppress(OSError, EOFError, ValueError, asyncio.LimitOverrunError):
             async with asyncio.timeout(_PATIENCE):
                 head = await self.reader.readuntil(b"\r\n\r\n")
@@ -176,7 +182,7 @@ class Wire:
         return None
 
     async def rest(self) -> int:
-        """How many bytes come until the service hangs up."""
+        """Return how many bytes arrive until the service closes the connection."""
         count = 0
         with suppress(OSError):
             async with asyncio.timeout(_PATIENCE):

@@ -1,9 +1,10 @@
 """A meter of the event loop's pauses, which runs inside the service's own process.
 
-A pause is what passes between two ticks of the loop: the smaller of the wall time and the CPU time of the process.
-The time in which the loop's thread was ready to run and the kernel gave it no core is taken off the wall time. What
-other processes of the machine do is therefore no pause, and a thread that holds the interpreter is one. A full
-collection of garbage is left out, because it comes when it comes, whatever is done at that moment; it is told beside.
+A pause is the time between two ticks of the loop: the smaller of the wall time and the CPU time of the process. The
+meter subtracts from the wall time the time in which the loop's thread was ready to run and the kernel gave it no core.
+Therefore the work of other processes on the machine makes no pause, but a thread that holds the interpreter lock does.
+A full garbage collection is not part of a pause, because it can happen at any moment, whatever the service does. Its
+time is reported in a field of its own.
 """
 
 import asyncio
@@ -19,21 +20,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 EVERY = 0.005  # seconds between two ticks
-_KEPT = 20  # pauses of a reading that are worth a line each
+_KEPT = 20  # pauses of a reading that are kept: the longest ones
 _WORTH_TELLING = 0.02  # seconds
-_FULL = 2  # the oldest generation
-_STUCK = 0.1  # seconds after which the code that holds the loop is written down, where that is asked for
+_FULL = 2  # the oldest generation: its collection is a full one
+_STUCK = 0.1  # seconds that the loop must stand still before the stacks of all threads are written to `where`
 
 
 @dataclass
 class Meter:
-    """Ticks until the loop ends, and writes what it found to the open `file` whenever SIGUSR1 comes."""
+    """A meter that ticks until the loop ends, and writes a reading to the open `file` at each SIGUSR1."""
 
     file: int
     where: int | None = None
-    """Takes the stacks of all threads whenever the loop does not turn, after the first reading.
+    """The open file that gets the stacks of all threads whenever the loop stands still, from the first reading on.
 
-    They are read without holding the interpreter, which can end the process: this is for looking by hand.
+    The stacks are read without the interpreter lock, which can crash the process. Use this only by hand.
     """
     _wall: float = 0.0
     _cpu: float = 0.0
@@ -76,7 +77,7 @@ class Meter:
             faulthandler.dump_traceback_later(_STUCK, file=self.where)
 
     def collection(self, phase: str, about: dict[str, int]) -> None:
-        """Whichever thread collects, the others stand still."""
+        """Add up the time of full collections. A collection stops all threads, whichever thread runs it."""
         if about["generation"] == _FULL:
             now = time.process_time()
             if phase == "start":
@@ -85,7 +86,10 @@ class Meter:
                 self._collected += now - self._collecting
 
     def _report(self) -> None:
-        """The time since the last tick counts too. Memory that is free goes back, so that what is left is in use."""
+        """Write a reading, which includes the time since the last tick.
+
+        The allocator gives its free memory back to the kernel, so that the resident memory that is read next is in use.
+        """
         self._asked = True
         self._look()
         ctypes.CDLL(None).malloc_trim(0)
@@ -95,10 +99,10 @@ class Meter:
 
 
 def core_delay() -> Callable[[], float]:
-    """Return a function that tells how many seconds the calling thread was ready to run and got no core so far.
+    """Return a function that tells for how many seconds the current thread has been ready to run without a core.
 
-    It is always 0 where the kernel does not count that: then a busy machine may make a pause look longer, though no
-    longer than the CPU time that the process used.
+    The function always returns 0 if the kernel does not count this time. Then a busy machine may make a pause look
+    longer, but never longer than the CPU time that the process used.
     """
     try:
         file = os.open(f"/proc/self/task/{threading.get_native_id()}/schedstat", os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""An organisation of the service, with what it does over the public APIs."""
+"""An organisation of the service, and what it does through the public APIs."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ import httpx2
 from tests.e2e.process import Client, Service
 
 _PASSWORD = "correct horse battery staple"
-_PATIENCE = 300  # seconds for an answer: a service that stands still is told by its pause, not by this
+_PATIENCE = 300  # seconds for an answer; generous, because the meter finds a service that stands still
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Organisation:
         return self.project
 
     async def create_integration(self, code: str, *inputs: str) -> tuple[str, str]:
-        """Its id, and the slug of its one trigger."""
+        """Create an integration with one trigger; return the integration's id and the trigger's slug."""
         made = await self.client.ask("POST", "/integrations/v1/create", {"name": "Integration"}, status=201)
         id_ = made["integration"]["id"]
         fields = [{"label": one, "type": "TEXT", "required": True} for one in inputs]
@@ -40,7 +40,7 @@ class Organisation:
     async def create_trigger(
         self, provider: str, trigger: str, params: dict[str, Any], *, secret: str | None = None, enable: bool = True
     ) -> str:
-        """An enabled one of the project made last."""
+        """Create a trigger in the project that was created last, and enable it if `enable` is true."""
         body = {"provider_id": provider, "trigger_id": trigger, "trigger_config_params": params}
         made = await self.client.ask("POST", f"/projects/{self.project}/triggers", body, status=201)
         id_ = str(made["project_trigger_id"])
@@ -51,7 +51,10 @@ class Organisation:
         return id_
 
     async def poll(self, trigger: str) -> dict[str, Any]:
-        """How a poll of the trigger ended that was made now, or, if the service was at it already, that one."""
+        """Poll the trigger now, and return how the poll ended.
+
+        If the service is already polling the trigger, wait for an outcome of a poll and return that.
+        """
         answer = await self.client.send("POST", f"/v1/project-triggers/{trigger}/poll")
         if answer.status_code != httpx2.codes.CONFLICT:
             assert answer.is_success, f"a poll was answered with {answer.status_code}: {answer.text[:300]}"
@@ -63,7 +66,7 @@ class Organisation:
             await asyncio.sleep(0.1)
 
     async def dry_run(self, code: str, **more: Any) -> dict[str, Any]:
-        """The report."""
+        """Run polling code as a dry run, and return the report."""
         answer = await self.client.send("POST", "/v1/polling-code/dry-run", {"code": code, **more})
         assert answer.is_success, f"a dry run was answered with {answer.status_code}: {answer.text[:300]}"
         return dict(answer.json())
@@ -73,7 +76,7 @@ class Organisation:
 
 
 async def create(service: Service, operator: Client, name: str) -> Organisation:
-    """A new one, with an API key that may do everything."""
+    """Create an organisation, with an API key that has all scopes."""
     email = f"{uuid4()}@example.com"
     new = {"name": name, "email": email, "password": _PASSWORD}
     made = await operator.ask("POST", "/v1/organizations", new, status=201)

@@ -1,4 +1,4 @@
-"""What the attacker's server answers, beyond what `tests.support.servers` has."""
+"""Answers of the attacker's server, in addition to those of `tests.support.servers`."""
 
 import asyncio
 from contextlib import suppress
@@ -7,7 +7,7 @@ from tests.support.servers import Answer, Seen
 
 
 def raw(*pieces: bytes) -> Answer:
-    """Says these bytes and hangs up."""
+    """Send these bytes and close the connection."""
 
     async def answer(_: Seen, writer: asyncio.StreamWriter) -> None:
         for piece in pieces:
@@ -19,7 +19,7 @@ def raw(*pieces: bytes) -> Answer:
 
 
 def without_end(head: bytes, piece: bytes) -> Answer:
-    """Says `piece` again and again, until the other side hangs up."""
+    """Send `head`, then send `piece` again and again until the service closes the connection."""
 
     async def answer(_: Seen, writer: asyncio.StreamWriter) -> None:
         writer.write(head)
@@ -32,7 +32,7 @@ def without_end(head: bytes, piece: bytes) -> Answer:
 
 
 def silent(said: bytes) -> Answer:
-    """Says this much and no more, and does not hang up."""
+    """Send these bytes and no more, and keep the connection open."""
 
     async def answer(_: Seen, writer: asyncio.StreamWriter) -> None:
         writer.write(said)

@@ -1,4 +1,4 @@
-"""The service as its command line starts it, with a meter beside it: `python -m tests.attacks.service serve …`."""
+"""The service as its command line starts it, with a meter in its process: `python -m tests.attacks.service serve …`."""
 
 import asyncio
 import ctypes
@@ -10,12 +10,12 @@ from hairtrigger import cli, serving
 from tests.attacks.meter import Meter
 
 _SIGNAL_AT_PARENTS_DEATH = 1  # PR_SET_PDEATHSIG, see prctl(2)
-METER_FILE = "METER_FILE"  # takes the readings, a line each
-WHERE_FILE = "METER_WHERE_FILE"  # takes the stacks of threads while the loop stands still
+METER_FILE = "METER_FILE"  # the environment variable with the file for the readings, one a line
+WHERE_FILE = "METER_WHERE_FILE"  # the variable with the file for the stacks of threads while the loop stands still
 
 
 def main() -> None:
-    ctypes.CDLL(None).prctl(_SIGNAL_AT_PARENTS_DEATH, signal.SIGTERM)  # nothing is left running
+    ctypes.CDLL(None).prctl(_SIGNAL_AT_PARENTS_DEATH, signal.SIGTERM)  # the service ends with its parent
     made = serving.loop()
     serving.loop = lambda: _metered(made or asyncio.new_event_loop)
     cli.main()

@@ -1,4 +1,4 @@
-"""The service with a victim at work and an attacker, and what became of them in an attack."""
+"""The service with a victim at work and an attacker, and the verdict on what an attack did to them."""
 
 import asyncio
 import json
@@ -21,10 +21,10 @@ from tests.attacks.service import METER_FILE, WHERE_FILE
 from tests.attacks.victim import Victim
 from tests.e2e.process import Client, Service
 
-_PATIENCE = 600  # seconds for an attack: a service that stands still is told by its pause, not by this
+_PATIENCE = 600  # seconds for an attack; generous, because the meter finds a service that stands still
 _TRIES = 3
-_BY_CHANCE = 0.5  # seconds: a longer pause is no chance
-# Of the victim's troubles, those that a limit of time makes.
+_BY_CHANCE = 0.5  # seconds; a busy machine alone makes no longer pause
+# Failures of the victim that come from a time limit, so that a busy machine can cause them too.
 _CHANCE = re.compile("answered with 503|unavailable|cut_off|timed_out|in time|no answer|WallLimit|fetch failed")
 _SETTINGS = {
     "HAIRTRIGGER_EGRESS_ALLOW": '["127.0.0.0/8"]',
@@ -35,7 +35,7 @@ _SETTINGS = {
 
 @dataclass(frozen=True)
 class Reading:
-    """What the meter in the service measured since the reading before."""
+    """The meter's measurements since the previous reading."""
 
     pauses: list[dict[str, float]]
     ticks: int
@@ -47,11 +47,11 @@ class Reading:
 
 @dataclass(frozen=True)
 class Finding:
-    """A limit that was not kept, or harm that was done."""
+    """A limit that was exceeded, or harm that was done."""
 
     words: str
     chance: bool = False
-    """Whether a busy machine can do the same: then it counts when it comes again each time."""
+    """True if a busy machine can cause the same. Such a finding counts only if each strike has one."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Verdict:
     attack: Attack
     reading: Reading
     peak: int
-    """Bytes of memory above what there was before the attack."""
+    """The highest memory during the attack, in bytes above the memory before the attack."""
     lasting: int
     harm: list[Finding]
     seconds: float
@@ -105,10 +105,10 @@ class Stage:
     readings: Path
 
     async def strike(self, attack: Attack, *, thoroughly: bool = True) -> Verdict:
-        """What became of the service and the victim in this attack.
+        """Run the attack, and return what it did to the service and the victim.
 
-        What a busy machine does too counts when it comes in each of three strikes. Unless `thoroughly`, only a webhook
-        of the victim's is awaited afterwards.
+        Findings that a busy machine can cause too count only if they come in each of three strikes. Unless `thoroughly`
+        is true, only one webhook of the victim is awaited afterwards.
         """
         for _ in range(_TRIES - 1):
             verdict = await self._struck(attack, thoroughly=thoroughly)
@@ -135,12 +135,12 @@ class Stage:
         try:
             async with asyncio.timeout(_PATIENCE):
                 await attack.run(self.attacker)
-        except Exception as error:  # noqa: BLE001 the other attacks happen all the same
+        except Exception as error:  # noqa: BLE001 the other attacks must still run
             return [Finding(f"{type(error).__name__}: {error}")]
         return []
 
     async def _read(self) -> Reading:
-        """The meter writes a line when it is asked."""
+        """Make the meter write a reading, and return that reading."""
         lines = len(self.readings.read_text().splitlines())
         os.kill(self.service.pid, signal.SIGUSR1)
         async with asyncio.timeout(_PATIENCE):
@@ -152,10 +152,14 @@ class Stage:
 
 @asynccontextmanager
 async def staged(where: Path | None = None) -> AsyncIterator[Stage]:
-    """A service that has done a little of everything, so that what is made at first use is there."""
+    """Start the service with a victim at work and an attacker.
+
+    Strike with `WARMING_UP` first, so that the figures of later attacks do not contain what the service creates at
+    first use.
+    """
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hairtrigger-attacks-")))
-        folder.chmod(0o711)  # the database's own user must be able to enter
+        folder.chmod(0o711)  # the system user of the database must be able to enter
         readings = folder / "readings.jsonl"
         readings.touch()
         environment = {**_SETTINGS, METER_FILE: str(readings), **({WHERE_FILE: str(where)} if where else {})}
@@ -188,13 +192,13 @@ def _status(pid: int, name: str) -> int:
 
 
 def _forget_peak(pid: int) -> int:
-    """The memory that the process has now, from which on its peak is counted. See proc_pid_clear_refs(5)."""
+    """Reset the peak of the process's memory, and return the memory it has now. See proc_pid_clear_refs(5)."""
     with suppress(OSError):
         Path(f"/proc/{pid}/clear_refs").write_text("5")
     return _resident(pid)
 
 
 def _tracebacks(output: str) -> list[Finding]:
-    """Errors of the service that nothing in it expected."""
+    """Return a finding if the service logged a traceback: an error that it did not expect."""
     _, found, after = output.partition("Traceback")
     return [Finding(f"the service logged an exception: {after[-600:]}")] if found else []

@@ -15,7 +15,7 @@ pytestmark = [
 
 
 async def test_what_strangers_send_neither_stops_the_service_nor_harms_a_neighbour() -> None:
-    """All attacks meet the same service. Whether the neighbour missed anything in them is seen at the end."""
+    """All attacks hit the same service. Events that the victim misses are looked for only after the last attack."""
     async with staged() as stage:
         print((await stage.strike(WARMING_UP)).line())
         verdicts = [await stage.strike(one, thoroughly=False) for one in ATTACKS if one.short]

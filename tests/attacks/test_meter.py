@@ -1,4 +1,4 @@
-"""What the meter takes for a pause, seen in loops that stand still in each way there is."""
+"""The meter tells real pauses from other delays, in loops that stand still for different reasons."""
 
 import asyncio
 import gc
@@ -22,7 +22,7 @@ def test_work_in_the_loop_is_a_pause(tmp_path: Path) -> None:
 
 
 def test_a_thread_that_holds_the_interpreter_makes_a_pause(tmp_path: Path) -> None:
-    """A regular expression does not let go of it before its end."""
+    """A regular expression holds the interpreter lock until it ends."""
 
     async def stop() -> None:
         await asyncio.to_thread(_backtrack)
@@ -31,7 +31,7 @@ def test_a_thread_that_holds_the_interpreter_makes_a_pause(tmp_path: Path) -> No
 
 
 def test_waiting_takes_no_processor_and_is_no_pause(tmp_path: Path) -> None:
-    """As the loop does where neighbours have the cores, or a disk is slow."""
+    """The loop waits like this when other processes have the cores, or when a disk is slow."""
 
     def wait() -> None:
         select.select([], [], [], _LONG)
@@ -62,12 +62,12 @@ def _backtrack() -> None:
 
 
 def _longest(folder: Path, stop: Callable[[], Any]) -> float:
-    """The longest pause that a meter reads in a loop in which this is done."""
+    """Return the longest pause that a meter measures in a loop in which `stop` runs."""
     path = folder / "readings.jsonl"
     file = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
 
     async def measured() -> None:
-        await asyncio.sleep(0)  # the meter begins
+        await asyncio.sleep(0)  # let the meter begin
         if asyncio.iscoroutinefunction(stop):
             await stop()
         else:

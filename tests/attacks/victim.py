@@ -1,7 +1,7 @@
-"""An organisation that does ordinary things all the while: webhooks, polls, a feed, a schedule, deliveries.
+"""An organisation that does ordinary things all the time: webhooks, polls, a feed, a schedule, deliveries.
 
-What it sends, is asked for and receives is written down, so that `Victim.wrongs` can say what failed and what never
-came. Its outside world never fails, so whatever goes wrong is the service's doing.
+The victim records what it sends and receives and what its servers offered, so that `Victim.wrongs` can report failures
+and events that never arrived. Its outside world never fails, so the service causes every failure.
 """
 
 import asyncio
@@ -29,20 +29,20 @@ return await response.json();
 """
 _SECRET = "the victim's webhook secret"
 _PAUSE = 0.05  # seconds between two webhooks
-_SHOWN = 30  # items, newest first, that a poll is shown
-_HOLD = 5.0  # seconds: a fetch may take ten
-_PATIENCE = timedelta(seconds=90)  # until what was published is delivered, on a slow machine
+_SHOWN = 30  # the newest items, which every poll is shown
+_HOLD = 5.0  # seconds; a fetch may take ten
+_PATIENCE = timedelta(seconds=90)  # for the delivery of a published item, on a slow machine
 _GOOD = {"accepted", "duplicate", "empty", "baseline", "enabled", "registered", "changed", "recovered", "stalled"}
 
 
 @dataclass
 class World:
-    """What is around the victim. Each question is answered with one new item."""
+    """The world outside the victim. Each answer to a poll of the service has one new item."""
 
     items: list[str] = field(default_factory=list)
     entries: list[str] = field(default_factory=list)
     received: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """How often each event was delivered, by trigger and key."""
+    """The number of deliveries of each event, by trigger and key."""
     held: asyncio.Event = field(default_factory=asyncio.Event)
     let_go: asyncio.Event | None = None
 
@@ -82,22 +82,22 @@ class Victim:
     sent: list[str] = field(default_factory=list)
     """The keys of the webhooks that were acknowledged."""
     failed: list[str] = field(default_factory=list)
-    """What went wrong, in words."""
+    """One sentence for each failure."""
     _outcomes: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     _judged: set[tuple[str, str]] = field(default_factory=set)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     async def work(self) -> None:
-        """Until cancelled."""
+        """Send webhooks and read outcomes until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._send())
             tasks.create_task(self._look())
 
     @asynccontextmanager
     async def polled(self) -> AsyncIterator[None]:
-        """A poll of the victim's is under way in the sandbox while the body runs, for up to five seconds of it.
+        """Keep a poll of the victim under way in the sandbox while the body runs, but for at most five seconds.
 
-        How it ended is known afterwards.
+        The outcome of the poll has been read when the context ends.
         """
         self.world.held.clear()
         let_go = self.world.let_go = asyncio.Event()
@@ -121,9 +121,9 @@ class Victim:
         )
 
     async def is_served(self, *, thoroughly: bool) -> None:
-        """Returns when a webhook that is sent now is delivered, and adds to `failed` what does not arrive.
+        """Return when a webhook that is sent now is delivered; add to `failed` what does not arrive.
 
-        With `thoroughly`, the same of a poll, an entry of the feed and a firing that begin after the call.
+        If `thoroughly` is true, wait also for a poll, an entry of the feed and a firing that begin after the call.
         """
         webhook = await self._post()
         item, entry = len(self.world.items), len(self.world.entries)
@@ -141,9 +141,9 @@ class Victim:
                 self.failed.append(f"{what} of afterwards did not arrive")
 
     async def wrongs(self, *, thoroughly: bool) -> list[str]:
-        """What went wrong since the last time: failures, bad ends of polls and firings, and events that came twice.
+        """Return what went wrong since the last call: failures, bad ends of polls and firings, events delivered twice.
 
-        With `thoroughly`, events that do not come are awaited, and told.
+        If `thoroughly` is true, wait for events that have not arrived yet, and report those that never arrive.
         """
         missing = await self._missing() if thoroughly else []
         await self._read_outcomes()
@@ -151,14 +151,14 @@ class Victim:
         wrongs += [f"a {one['kind']} ended as {one['code']}: {one['detail']}" for one in self._new_outcomes()]
         twice = [key for key, count in self.world.received.items() if count > 1]
         for key in twice:
-            self.world.received[key] = 1  # each is told once
+            self.world.received[key] = 1  # each is reported once
         return wrongs + missing + [f"delivered twice: {trigger} {key}" for trigger, key in twice]
 
     async def _missing(self) -> list[str]:
         expected = [
             *((self.webhook, key) for key in list(self.sent)),
-            *((self.polling, key) for key in self.world.items[:-2]),  # the last one's poll may be under way
-            *((self.feed, key) for key in self.world.entries[1:-2]),  # what the first poll found was there before
+            *((self.polling, key) for key in self.world.items[:-2]),  # the last poll may be under way
+            *((self.feed, key) for key in self.world.entries[1:-2]),  # the baseline makes no event
         ]
         await _within(_PATIENCE, lambda: all(map(self.world.received.__contains__, expected)))
         missing = [(trigger, key) for trigger, key in expected if not self._came(trigger, key)]
@@ -197,7 +197,7 @@ class Victim:
         return key
 
     async def _look(self) -> None:
-        """Before the service shows only newer ones."""
+        """Fetch the outcomes every five seconds, because the service shows only the newest ones."""
         while True:
             await asyncio.sleep(5)
             await self._read_outcomes()
@@ -225,7 +225,7 @@ class Victim:
 
 @asynccontextmanager
 async def working(organisation: Organisation) -> AsyncIterator[Victim]:
-    """A victim at work."""
+    """Run a victim at work while the body runs."""
     world = World()
     async with AsyncExitStack() as stack:
         answers = (world.answer_poll, world.answer_feed, world.take)
@@ -242,7 +242,7 @@ async def working(organisation: Organisation) -> AsyncIterator[Victim]:
 
 
 async def _within(patience: timedelta, true: Callable[[], bool]) -> bool:
-    """Whether it becomes true in time."""
+    """Return whether the condition becomes true in time."""
     with suppress(TimeoutError):
         async with asyncio.timeout(patience.total_seconds()):
             while not true():

@@ -1,7 +1,6 @@
-"""What the real tools say of `deploy/`: Helm's own engine and the Compose specification, in a place of their own.
+"""Check `deploy/` with the real tools: Helm's own engine and the Compose specification, in their own environment.
 
-`./dev poe check-deploy`. They weigh 250 MB, so the tests have a rendering of their own and this is run when `deploy/`
-changes.
+Run `./dev poe check-deploy` when `deploy/` changes. The tools weigh 250 MB, so the tests render the chart themselves.
 """
 
 import json

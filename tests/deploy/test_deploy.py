@@ -1,4 +1,4 @@
-"""What is in `deploy/` says what the code says: settings by their names, ports, times that fit."""
+"""The files in `deploy/` agree with the code: names of settings, ports, and times that fit."""
 
 import json
 import re
@@ -22,7 +22,7 @@ PORT = str(Settings.model_fields["port"].default)
 
 
 def rendered() -> list[dict[str, Any]]:
-    """The chart, by as much of Helm as it uses: values, one loop, and `quote` and `toJson`."""
+    """Return the chart, rendered with as much of Helm as it uses: values, one loop, and `quote` and `toJson`."""
     values = yaml.safe_load((CHART / "values.yaml").read_text())
 
     def insert(found: re.Match[str]) -> str:
@@ -147,7 +147,7 @@ def test_a_unit_gives_the_service_time_and_stops_only_the_service_itself(unit: P
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd")
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_systemd_understands_a_unit(unit: Path, tmp_path: Path) -> None:
-    here = tmp_path / unit.name  # with a program that exists
+    here = tmp_path / unit.name  # a copy whose program exists
     here.write_text(re.sub(r"/opt/hairtrigger/bin/hairtrigger", "/bin/true", unit.read_text()))
     said = subprocess.run(["systemd-analyze", "verify", here], capture_output=True, text=True, check=False)
     assert (said.returncode, said.stderr) == (0, "")

@@ -25,7 +25,7 @@ lengths = st.timedeltas()
 
 
 def near(value: datetime) -> list[datetime]:
-    """The ends of the calendar as every zone's clocks show them."""
+    """Return a time, such as an end of the calendar, as the local time of several zones."""
     return [value.replace(tzinfo=zone) for zone in _ZONES]
 
 
@@ -50,7 +50,7 @@ def test_every_time_is_brought_into_the_calendar(value: datetime) -> None:
     assert FIRST <= found <= LAST
     try:
         expected = (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
-    except OverflowError:  # less than a day beyond the end that is nearest
+    except OverflowError:  # beyond an end of the calendar, by less than a day
         assert found == (FIRST if value.year == 1 else LAST)
     else:
         assert found == expected

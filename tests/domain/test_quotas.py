@@ -1,4 +1,4 @@
-"""What providers say about when to ask again, as they say it."""
+"""Providers say in their own ways when to ask again, and each of these ways is understood."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -25,13 +25,13 @@ EPOCH = int(NOW.timestamp())
         (200, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(EPOCH + 600)}, 600),
         (200, {"x-ratelimit-remaining": "1", "x-ratelimit-reset": str(EPOCH + 600)}, None),
         (403, {"x-ratelimit-remaining": "59", "x-ratelimit-reset": str(EPOCH + 600)}, None),
-        # the drafts
+        # the drafts of RateLimit header fields
         (200, {"ratelimit-limit": "10", "ratelimit-remaining": "0", "ratelimit-reset": "7"}, 7),
         (429, {"ratelimit-reset": "7"}, 7),
         (200, {"ratelimit": '"default";r=0;t=30'}, 30),
         (200, {"ratelimit": '"burst";r=5;t=2, "day";r=0;t=3600'}, 3600),
         (200, {"ratelimit": '"burst";r=5;t=2'}, None),
-        # in milliseconds, and with a fraction, as some do
+        # some providers send milliseconds or a fraction
         (429, {"x-rate-limit-reset": str((EPOCH + 5) * 1000)}, 5),
         (429, {"x-ratelimit-reset": "1.5"}, 1.5),
         (429, {"retry-after": "soon", "x-ratelimit-reset": "9"}, 9),

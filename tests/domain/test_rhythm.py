@@ -1,4 +1,4 @@
-"""Beats: spread, fixed, and without drift."""
+"""Beats are spread over the interval, stay fixed and do not drift."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta

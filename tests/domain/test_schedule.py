@@ -14,15 +14,15 @@ from hairtrigger.domain.errors import Invalid
 from hairtrigger.domain.schedule import Cron, Interval, Missed, Once, Schedule, due, parse, upcoming
 
 BERLIN = ZoneInfo("Europe/Berlin")
-LORD_HOWE = ZoneInfo("Australia/Lord_Howe")  # goes forward and back by half an hour
-APIA = ZoneInfo("Pacific/Apia")  # has no 30 December 2011
-SAO_PAULO = ZoneInfo("America/Sao_Paulo")  # 4 November 2018 began at 01:00
+LORD_HOWE = ZoneInfo("Australia/Lord_Howe")  # its clocks change by half an hour
+APIA = ZoneInfo("Pacific/Apia")  # 30 December 2011 did not exist there
+SAO_PAULO = ZoneInfo("America/Sao_Paulo")  # 4 November 2018 began at 01:00 there
 ANCHOR = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
 def shown(expression: str, zone: ZoneInfo, after: str, count: int) -> list[str]:
-    """What the clocks show when it fires, from a time on them."""
+    """Return the local times of the next `count` firings after a local time."""
     start = datetime.fromisoformat(after).replace(tzinfo=zone)
     return [fire.astimezone(zone).isoformat(" ", "minutes") for fire in upcoming(Cron(expression, zone), start, count)]
 
@@ -211,7 +211,7 @@ EXPRESSIONS = st.tuples(TIMES, DAYS).map(" ".join)
 
 @cache
 def changes(zone: ZoneInfo) -> list[datetime]:
-    """When the offset of a zone changed, from 1990 to 2037, to the second."""
+    """Return the times, to the second, at which the offset of a zone changed from 1990 to 2037."""
     found = []
     step, moment, end = timedelta(days=10), datetime(1990, 1, 1, tzinfo=UTC), datetime(2038, 1, 1, tzinfo=UTC)
     while moment < end:
@@ -234,7 +234,7 @@ def offset(moment: datetime, zone: ZoneInfo) -> timedelta:
 
 @st.composite
 def zoned_instants(draw: st.DrawFn) -> tuple[ZoneInfo, datetime]:
-    """Any zone, and an instant that is often near a change of its clocks."""
+    """Draw any zone, and an instant that is often near a change of the zone's clocks."""
     zone = ZoneInfo(draw(st.sampled_from(ZONES) | st.sampled_from([BERLIN.key, LORD_HOWE.key, APIA.key])))
     anywhere = st.datetimes(datetime(1990, 1, 1), datetime(2037, 1, 1), timezones=st.just(UTC))
     if not (known := changes(zone)):
@@ -291,7 +291,7 @@ def test_the_next_fire_is_what_reading_the_clocks_minute_by_minute_finds(
 
 
 def numbers(text: str, end: int) -> set[int]:
-    """A cron field, read by other code than the one under test."""
+    """Return the numbers of a cron field, without the code under test."""
     if text.startswith("*"):
         return set(range(0, end, int(text[2:] or 1)))
     if "-" in text:
@@ -530,7 +530,7 @@ def test_times_of_other_zones_are_understood() -> None:
 
 def test_times_of_one_zone_are_compared_as_instants_and_not_as_its_clocks_show_them() -> None:
     first_pass = datetime(2026, 10, 25, 2, 50, tzinfo=BERLIN)
-    second_pass = datetime(2026, 10, 25, 2, 20, fold=1, tzinfo=BERLIN)  # half an hour later
+    second_pass = datetime(2026, 10, 25, 2, 20, fold=1, tzinfo=BERLIN)  # half an hour after `first_pass`
 
     assert Once(second_pass).next_after(first_pass) == second_pass.astimezone(UTC)
     assert len(due(EVERY_MINUTE, first_pass, second_pass, Missed.ALL, 100)) == 30

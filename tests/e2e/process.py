@@ -1,4 +1,4 @@
-"""The real service, as its own process, started the way a user starts it."""
+"""The real service as a process of its own, started the way a user starts it."""
 
 import asyncio
 import os
@@ -22,12 +22,12 @@ _PROGRAM = ("-c", "from hairtrigger.cli import main; main()")
 
 
 class EndedEarly(Exception):
-    """The service ended before it said where it runs. This is what it said instead."""
+    """The service ended before it printed its address. The message has what it printed instead."""
 
 
 @dataclass
 class Service:
-    """Its data lie in `folder`; what it prints is kept in `output`."""
+    """A service whose data lie in `folder`. `output` keeps what the service prints."""
 
     folder: Path
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class Service:
     _reading: asyncio.Task[None] | None = None
 
     async def start(self, *arguments: str) -> None:
-        """Returns when it says where it runs."""
+        """Start the service, and return when it has printed its address."""
         before = time.monotonic()
         seen = len(self.output)
         self._process = await asyncio.create_subprocess_exec(
@@ -67,11 +67,11 @@ class Service:
         self.started_in = time.monotonic() - before
 
     async def kill(self) -> None:
-        """As a power cut would, as far as the process goes; its database notices and ends too."""
+        """Kill the process, as a power cut would. Its embedded database notices this and ends too."""
         await self._end(signal.SIGKILL)
 
     async def stop(self) -> None:
-        """As an orchestrator would: what is under way is finished."""
+        """Stop the service as an orchestrator would: the service finishes what is under way."""
         await self._end(signal.SIGTERM)
 
     async def _end(self, how: signal.Signals) -> None:
@@ -83,7 +83,7 @@ class Service:
             await self._reading
 
     async def wait(self) -> None:
-        """Until it has ended, whatever the cause."""
+        """Return when the process has ended, whatever the cause."""
         if self._process:
             self.exit_code = await self._process.wait()
 
@@ -126,7 +126,7 @@ class Service:
 
 
 class Client:
-    """Asks the service, and says what it answered when that is not what was expected."""
+    """A client of the service, which shows the answer in the error if the status is not the expected one."""
 
     def __init__(self, service: Service, token: str | None = None, patience: float = PATIENCE) -> None:
         headers = {"authorization": f"Bearer {token}"} if token else {}

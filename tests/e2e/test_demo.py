@@ -1,4 +1,4 @@
-"""`serve --demo` shows every kind of trigger within a minute, and `events tail` shows what they start."""
+"""`serve --demo` fires every kind of trigger within a minute, and `events tail` shows the deliveries."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""The first start of processes that are killed, or start together. Each step of it is cut in `tests/api`."""
+"""First starts that are killed, or that happen at once. `tests/api` interrupts each step of a first start."""
 
 import asyncio
 import tempfile
@@ -45,7 +45,7 @@ async def test_a_first_start_that_is_killed_before_it_showed_its_login_leaves_it
         killed, next_ = service(folder, running, "killed"), service(folder, running, "next")
         connection = await asyncpg.connect(running.url)
         async with connection.transaction():
-            await connection.execute("LOCK TABLE project")  # it gets as far as its first project
+            await connection.execute("LOCK TABLE project")  # the start stops at its first project
             starting = asyncio.create_task(killed.start())
             await until(lambda: has_a_user(running))
             await killed.kill()
@@ -53,7 +53,7 @@ async def test_a_first_start_that_is_killed_before_it_showed_its_login_leaves_it
                 await starting
         await connection.close()
         assert "Log in" not in killed.output
-        await next_.start()  # on another machine, with a data directory of its own
+        await next_.start()  # as on another machine, with its own data directory
         await logs_in(next_)
         await next_.stop()
 

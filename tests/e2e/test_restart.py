@@ -1,4 +1,4 @@
-"""Stopped and started again, the service is the same. What becomes of it under kills is in `tests/faults`."""
+"""A service that is stopped and started again is the same as before. `tests/faults` shows what kills do to it."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Several processes on one PostgreSQL: who does what, and what a restart of one of them costs."""
+"""Several processes on one PostgreSQL: what each role does, and what a restart of one process costs."""
 
 import asyncio
 import json
@@ -72,7 +72,7 @@ async def target() -> AsyncIterator[Server]:
 
 
 async def webhook(client: Client, target: Server) -> tuple[str, dict[str, str]]:
-    """The address of an enabled trigger whose events go to the target, and the header that opens it."""
+    """Return the webhook of a new trigger whose events go to the target, and the header that requests need."""
     body = {"name": "Roles", "target": {"kind": "workflow", "url": target.url}, "max_inflight": 100}
     project = await client.ask("POST", "/v1/projects", body, status=201)
     body = {"provider_id": "webhook", "trigger_id": "on_request"}
@@ -89,7 +89,7 @@ async def is_ready(service: Service) -> int:
 
 
 class Senders:
-    """Send events at a steady rate, each with the time of its sending; what got no answer is not counted."""
+    """Senders of events at a steady rate. Each acknowledged event is noted with the time of its acknowledgement."""
 
     def __init__(self, service: Service, path: str, headers: dict[str, str], per_second: int) -> None:
         self._service, self._path, self._headers, self._pause = service, path, headers, 1 / per_second
@@ -100,7 +100,7 @@ class Senders:
 
     async def run(self) -> None:
         due = time.monotonic()
-        limits = httpx2.Limits(max_keepalive_connections=0)  # the service closes them at a time of its own
+        limits = httpx2.Limits(max_keepalive_connections=0)  # the service closes idle connections at any time
         async with (
             httpx2.AsyncClient(trust_env=False, timeout=PATIENCE, limits=limits) as http,
             asyncio.TaskGroup() as tasks,
@@ -228,7 +228,7 @@ async def test_a_standby_takes_no_events_until_it_is_promoted_and_then_everythin
     sending = asyncio.create_task(senders.run())
     await until(lambda: _seen(target, 10))
 
-    primary.stop()  # it waits until the standby has everything
+    primary.stop()  # the stop waits until the standby has everything
     await until(lambda: _true(len(senders.refused) > 20))
     assert await is_ready(service) == 503
     await asyncio.to_thread(standby.promote)

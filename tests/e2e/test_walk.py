@@ -1,7 +1,8 @@
 """A walk through the product as its users take it: the real process, real payloads, signers we did not write.
 
-What the service talks to is on this machine: GitHub, Slack, Stripe and Typeform are small programs with their APIs, the
-host of the polling code is a TLS server that the service is told to connect to in its place.
+Everything that the service talks to is on this machine. GitHub, Slack, Stripe and Typeform are small programs with the
+APIs of these providers. The host that the polling code asks is a TLS server, and the service is told to connect to that
+server instead.
 """
 
 import asyncio
@@ -44,7 +45,7 @@ from tests.targets.aimock import running_aimock
 
 pytestmark = pytest.mark.anyio
 
-REPOSITORY = 186853002  # of the payloads in @octokit/webhooks-examples
+REPOSITORY = 186853002  # the repository of the payloads in @octokit/webhooks-examples
 GITHUB_SECRET = "the app's webhook secret"
 SLACK_SECRET = "the app's signing secret"
 PASSWORD = "correct horse battery staple"
@@ -119,7 +120,7 @@ async def service(world: World) -> AsyncIterator[Service]:
 
 @dataclass
 class User:
-    """Somebody of a new organisation, with a project and its target."""
+    """A user of a new organisation, with a project and its target."""
 
     client: Client
     project: str
@@ -127,11 +128,11 @@ class User:
     target: Server
 
     async def started(self, count: int) -> list[Seen]:
-        """What the target received, once it is so much."""
+        """Return what the target received, when it has received at least `count` requests."""
         return await until(lambda: _true(self.target.seen if len(self.target.seen) >= count else []))
 
     async def enabled(self, provider: str, trigger: str, params: dict[str, Any], secrets: dict[str, str]) -> str:
-        """A trigger over the Triggers API, with a connection where secrets are given."""
+        """Make and enable a trigger over the Triggers API, with a connection if secrets are given; return its id."""
         connection = None
         if secrets:
             held = {"provider_id": provider, "secrets": secrets}
@@ -167,7 +168,7 @@ async def user(service: Service) -> AsyncIterator[User]:
 
 
 async def test_the_printed_curl_makes_something_happen(service: Service) -> None:
-    """As curl would read it: not every machine has one."""
+    """The test reads the command as curl would, because not every machine has curl."""
     command, option, data, header, value, url = shlex.split(service.curl.replace("\\\n", " "))
     assert (command, option, header) == ("curl", "-d", "-H")
     name, _, secret = value.partition(": ")
@@ -352,9 +353,6 @@ async def test_an_event_opens_a_conversation_with_an_agent(user: User, service: 
     ]
 
 
-# -- steps
-
-
 async def _token(service: Service, email: str, password: str) -> str:
     async with httpx2.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
         answer = await client.post(f"{service.url}/token", data={"username": email, "password": password})
@@ -368,7 +366,7 @@ async def _api_key(user: User) -> str:
 
 
 def _signed_by_octokit() -> list[dict[str, Any]]:
-    """Every payload GitHub's own collection has, signed by GitHub's own library."""
+    """Return every payload of GitHub's own collection, signed by GitHub's own library."""
     folder = node.installed("@octokit/webhooks-examples@7.6.1", "@octokit/webhooks-methods@6.0.0")
     script = """
         import { createRequire } from "node:module";
@@ -407,7 +405,7 @@ async def _deliver(anybody: Client, delivery: dict[str, Any], *, status: int = 2
 
 
 def _data_of(body: bytes) -> str:
-    """What stands behind `"data":`, as it was sent."""
+    """Return the value of `"data":` as it was sent."""
     text = body.decode()
     start = text.index('"data":') + len('"data":')
     _, end = json.JSONDecoder().raw_decode(text, start)

@@ -1,4 +1,4 @@
-"""Strikes the service with faults for minutes, and says what it lost, doubled and repeated."""
+"""Strike the service with faults for minutes, and report which events it lost, doubled and repeated."""
 
 import argparse
 import asyncio
@@ -26,7 +26,7 @@ def main() -> int:
     given = parser.parse_args()
     if unknown := set(given.scenarios) - set(names):
         parser.error(f"there is no scenario {', '.join(sorted(unknown))}")
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # nothing is left running then, too
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # no process is left running
     seed = random.randrange(1_000_000) if given.seed is None else given.seed
     plan = Plan(seed, given.rounds, given.events, given.per_second)
     chosen = [scenario for scenario in SCENARIOS if scenario.__name__ in (given.scenarios or names)]
@@ -44,7 +44,7 @@ def _run(scenario: Scenario, plan: Plan) -> dict[str, object]:
     except Impossible as reason:
         print(f"{scenario.__name__}: skipped, {reason}", flush=True)
         return {"skipped": str(reason)}
-    except Exception as broken:  # noqa: BLE001 the others are run all the same
+    except Exception as broken:  # noqa: BLE001 the other scenarios must still run
         message = _message(broken)
         print(f"{scenario.__name__}: BROKEN, {message}", flush=True)
         return {"broken": message}
@@ -54,7 +54,7 @@ def _run(scenario: Scenario, plan: Plan) -> dict[str, object]:
 
 
 def _message(error: BaseException) -> str:
-    """Of what is inside, where it came out of a task group."""
+    """Return the text of the error, or of the first error inside an exception group."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return f"{type(error).__name__}: {error}"

@@ -1,4 +1,4 @@
-"""A clock that jumps, for every process that is started with its environment: https://github.com/wolfcw/libfaketime"""
+"""A clock that can jump, for each process that gets its environment: https://github.com/wolfcw/libfaketime"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class JumpingClock:
         return datetime.now(UTC) + self.offset
 
     def environment(self) -> Mapping[str, str]:
-        """Raises `Impossible` where the library is not installed."""
+        """Return the variables that give a process this clock. Raise `Impossible` if the library is not installed."""
         found = [path for pattern in _LIBRARIES for path in Path("/").glob(pattern.removeprefix("/"))]
         if not found:
             raise Impossible("libfaketime is not installed")

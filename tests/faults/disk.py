@@ -16,7 +16,7 @@ _MEBIBYTE = 1024 * 1024
 
 @contextmanager
 def small_disk(mebibytes: int) -> Iterator[Path]:
-    """Raises `Impossible` where we may not mount one."""
+    """Mount a small disk while the body runs, and yield its path. Raise `Impossible` if we may not mount one."""
     if os.geteuid() != 0:
         raise Impossible("only root may mount a small disk")
     with tempfile.TemporaryDirectory(prefix="hairtrigger-disk-") as made:
@@ -32,7 +32,7 @@ def small_disk(mebibytes: int) -> Iterator[Path]:
 
 @contextmanager
 def filled(disk: Path) -> Iterator[None]:
-    """Full while the body runs."""
+    """Keep the disk full while the body runs."""
     ballast = disk / "ballast"
     try:
         with ballast.open("wb", buffering=0) as file:
@@ -49,7 +49,7 @@ def filled(disk: Path) -> Iterator[None]:
 
 @contextmanager
 def limited(pids: Sequence[int]) -> Iterator[None]:
-    """No file of these processes, and of those they start, gets any larger while the body runs."""
+    """Let no file of these processes, and of those they start, grow while the body runs."""
     _limit(pids, 0)
     try:
         yield
@@ -58,7 +58,7 @@ def limited(pids: Sequence[int]) -> Iterator[None]:
 
 
 def must_be_limitable(pid: int) -> None:
-    """Raises `Impossible` where we may not limit this process of another user."""
+    """Raise `Impossible` if we may not limit this process of another user."""
     try:
         _limit([pid], None)
     except PermissionError as error:

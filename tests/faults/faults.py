@@ -1,6 +1,6 @@
-"""Faults. Each strikes something that the dice choose, and returns when nothing is in the way of a recovery any more.
+"""Faults. Each strikes something that the dice choose, and returns when nothing prevents a recovery any more.
 
-Its name is what the figures call it.
+The figures show a fault under the name of its function.
 """
 
 import asyncio
@@ -22,12 +22,16 @@ Fault = Callable[[World], Awaitable[None]]
 
 
 async def service_killed(world: World) -> None:
-    """Its embedded database notices, and ends as well."""
+    """Kill a service. Its embedded database notices this, and ends as well."""
     await processes.killed([world.dice.choice(world.services).pid])
 
 
 async def service_restarted(world: World) -> None:
-    """As a rolling update does: what is under way is finished, and the next one waits until this one runs again."""
+    """Restart a service as a rolling update does.
+
+    The service finishes what is under way. The fault is over when the service runs again, so that no two services are
+    away at once.
+    """
     service = world.dice.choice(world.services)
     started = service.output.count("running at")
     processes.kill([service.pid], signal.SIGTERM)
@@ -37,7 +41,7 @@ async def service_restarted(world: World) -> None:
 
 
 async def postmaster_killed(world: World) -> None:
-    """The service of an embedded database ends with it."""
+    """Kill the postmaster. A service with an embedded database ends with it."""
     pids = [_postmaster(world)] if world.database else [_postmaster(world), world.services[0].pid]
     processes.kill(pids[:1])
     await processes.ended(pids)
@@ -45,7 +49,7 @@ async def postmaster_killed(world: World) -> None:
 
 
 async def server_process_killed(world: World) -> None:
-    """A session, the checkpointer, the writer of the log, …: PostgreSQL ends all the others and recovers."""
+    """Kill a session, the checkpointer or another process: PostgreSQL ends all the others and recovers."""
     await _crash(world, processes.children(_postmaster(world)))
 
 
@@ -66,7 +70,7 @@ async def sandbox_worker_killed(world: World) -> None:
 
 
 async def everything_killed(world: World) -> None:
-    """All processes at once, as a power cut would, as far as processes go."""
+    """Kill all processes at once, which is as near to a power cut as signals can come."""
     roots = [service.pid for service in world.services] + ([world.database.pid] if world.database else [])
     await processes.killed([pid for root in roots for pid in processes.family(root)])
     await _brought_back(world)
@@ -79,7 +83,7 @@ async def database_restarted(world: World) -> None:
 
 
 async def database_away(world: World) -> None:
-    """Killed, and not there for a while."""
+    """Kill the database, and start it again after one to three seconds."""
     assert world.database
     await world.database.kill()
     await world.pause(1, 3)
@@ -87,7 +91,7 @@ async def database_away(world: World) -> None:
 
 
 async def service_frozen(world: World) -> None:
-    """Stands still for longer than its leases, and then goes on as though nothing had happened."""
+    """Freeze a service for longer than its leases; then let it go on as if nothing had happened."""
     service = world.dice.choice(world.services)
     processes.kill([service.pid], signal.SIGSTOP)
     try:
@@ -97,7 +101,7 @@ async def service_frozen(world: World) -> None:
 
 
 def process_killed_at_sync(tracer: str, number: int) -> Fault:
-    """Each process of PostgreSQL dies at the sync that is its `number`th, those of the recovery too."""
+    """Return a fault that kills each process of PostgreSQL at its `number`th sync, also during the recovery."""
     inject = f"inject=fsync,fdatasync:signal=KILL:when={number}"
 
     async def killed_at_sync(world: World) -> None:
@@ -138,7 +142,11 @@ def clock_jumped(clock: JumpingClock, by: timedelta) -> Fault:
 
 def bad_weather(weather: Weather) -> Fault:
     async def network(world: World) -> None:
-        """Then fine for as long as what failed needs for its second attempt; the third would come after minutes."""
+        """Make the network bad for two seconds, and then fine.
+
+        It stays fine for as long as a failed attempt needs until its second attempt. A third attempt would come only
+        after minutes.
+        """
         for one in world.networks:
             one.weather = weather
         await asyncio.sleep(2)
@@ -151,7 +159,7 @@ def bad_weather(weather: Weather) -> Fault:
 
 
 async def _without_room(world: World, full: AbstractContextManager[None]) -> None:
-    """Until the service refuses events, and a moment longer."""
+    """Leave the database without room until the service refuses events, and one to three seconds longer."""
     assert world.database
     before = world.ledger.refused.total()
     with full:
@@ -165,14 +173,17 @@ async def _without_room(world: World, full: AbstractContextManager[None]) -> Non
 
 
 async def _brought_back(world: World) -> None:
-    """A database of its own is the service's business."""
+    """Start the operator's database again. A service with an embedded database starts that itself."""
     if world.database:
         await world.database.kill()
         await world.database.restart()
 
 
 async def _crash(world: World, candidates: Sequence[int]) -> None:
-    """Returns when the postmaster has ended all the other processes too, and an operator's database has recovered."""
+    """Kill one of the candidates, which makes the postmaster end all its other processes.
+
+    Return when those have ended and, if the database is an operator's, when it has recovered.
+    """
     if candidates:
         others = processes.children(_postmaster(world))
         processes.kill([world.dice.choice(sorted(candidates))])

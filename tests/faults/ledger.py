@@ -1,7 +1,7 @@
-"""What was promised, what arrived, and what one says about the other.
+"""The promised events, the attempts that arrived, and the verdict that compares them.
 
-An event is a number with a key: `(trigger, key)`. What was promised is noted by whoever heard the promise; what arrived
-is what the target wrote down. The verdict compares them.
+An event is identified by `(trigger, key)`. A sender notes the promise when it gets the acknowledgement of a request;
+the world notes the promises of polls and firings. The attempts that arrived are in a file that the target writes.
 """
 
 import json
@@ -16,7 +16,7 @@ Key = tuple[str, str]  # a trigger's id and an event's key
 
 @dataclass(frozen=True)
 class Request:
-    """One request that the target received."""
+    """One attempt, as the target received it."""
 
     at: float
     delivery: str
@@ -31,8 +31,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Strike:
-    """A fault: when it began, when nothing was in the way of a recovery any more, and when an event sent after that
-    had been acknowledged."""
+    """A fault, and when it began and ended.
+
+    The fault began at `at`. From `over` on, nothing prevented a recovery. At `recovered`, an event that was sent after
+    `over` had been acknowledged.
+    """
 
     name: str
     at: float
@@ -42,15 +45,15 @@ class Strike:
 
 @dataclass
 class Ledger:
-    """`file` is the target's. Times are of the machine's monotonic clock."""
+    """The records of one run. The target writes `file`. All times are of the machine's monotonic clock."""
 
     file: Path
     promised: dict[Key, float] = field(default_factory=dict)
-    """When each event was acknowledged, or shown by its provider."""
+    """The time at which each event was acknowledged or, for polls and firings, at which the load had ended."""
     acknowledged: list[tuple[float, float]] = field(default_factory=list)
-    """When each request that was acknowledged had been sent, and when it was answered."""
+    """The times at which each acknowledged request was sent and answered."""
     refused: Counter[str] = field(default_factory=Counter)
-    """Other answers, by their status; and requests without one."""
+    """The number of other answers, by status, and of requests without an answer, by error."""
     strikes: list[Strike] = field(default_factory=list)
     _requests: list[Request] = field(default_factory=list)
     _read: int = 0
@@ -60,7 +63,7 @@ class Ledger:
         self.acknowledged.append((sent, answered))
 
     def requests(self) -> Sequence[Request]:
-        """All that the target has received so far."""
+        """Return all attempts that the target has received so far."""
         if self.file.exists():
             with self.file.open("rb") as file:
                 file.seek(self._read)
@@ -96,7 +99,7 @@ class Ledger:
         )
 
     def _slowest(self) -> float:
-        """The longest way of an event from the promise to the target."""
+        """Return the longest time between the promise of an event and its arrival at the target, in seconds."""
         first: dict[Key, float] = {}
         for request in self.requests():
             first.setdefault(request.event, request.at)
@@ -107,18 +110,18 @@ class Ledger:
 class Verdict:
     promised: int
     delivered: int
-    """Events that the target received, those included whose sender heard no answer."""
+    """The number of events that the target received, including events whose sender got no answer."""
     lost: Sequence[Key]
     doubled: Sequence[Key]
-    """Events that were started under two delivery ids: a target can't tell that they are one."""
+    """Events that arrived under two delivery ids: a target cannot tell that they are the same event."""
     repeated: int
-    """Attempts that the target saw more than once, each with one delivery id: their workers died under them."""
+    """The number of attempts that arrived again under the same delivery id, because their worker had died."""
     most_repeated: int
-    """Of these, how many one fault explains."""
+    """The largest number of these that one fault explains."""
     retried: int
-    """Second and later attempts, because the one before failed."""
+    """The number of second and later attempts, each made because the attempt before it failed."""
     unexplained: Sequence[Key]
-    """Repeated, though no fault lay between the two."""
+    """Events that were repeated although no fault lay between the two attempts."""
     strikes: dict[str, int]
     recoveries: Sequence[float]
     slowest: float
@@ -129,10 +132,11 @@ class Verdict:
         return self.repeated / self.delivered if self.delivered else 0.0
 
     def check(self, *, under_way: int, repeats: float | None) -> None:
-        """Raises `AssertionError` when a promise was broken.
+        """Raise `AssertionError` if a promise was broken.
 
-        A fault repeats at most what was on its way when it struck, and that is no more than `under_way`. `repeats` is
-        the share of all attempts that may be repeated; None where there are too few between two faults for a share.
+        A fault repeats at most what was under way when the fault struck, which is no more than `under_way`. `repeats`
+        is the share of all attempts that may be repeated. It is None if the attempts between two faults are too few for
+        a share.
         """
         assert self.promised, "nothing was acknowledged, so nothing was shown"
         assert not self.lost, f"{len(self.lost)} events were lost, such as {self.lost[:3]}"
@@ -172,9 +176,10 @@ class Verdict:
 
 
 def _explained(requests: Iterable[Request], strikes: Sequence[Strike]) -> tuple[Counter[Strike], list[Key]]:
-    """How many repeats there are by each fault, the first that struck between the two, and those by none.
+    """Count the repeats that each fault explains, and list the events of the repeats that no fault explains.
 
-    One that had struck before, but was not recovered from, explains a repeat as well where there is no better reason.
+    A repeat is explained by the first fault that struck before it and was not over before the original attempt. If
+    there is none, a fault explains the repeat that was over by then, but not yet recovered from.
     """
     latest: dict[tuple[str, int], Request] = {}
     by_fault: Counter[Strike] = Counter()

@@ -17,7 +17,7 @@ def children(pid: int) -> list[int]:
 
 
 def family(pid: int) -> list[int]:
-    """The process and everything it has started, itself first."""
+    """Return the process and everything that it has started, the process itself first."""
     found = [pid]
     for one in found:
         found += children(one)
@@ -25,7 +25,7 @@ def family(pid: int) -> list[int]:
 
 
 def command(pid: int) -> str:
-    """Empty for one that has ended."""
+    """Return the command line of a process, or an empty text if the process has ended."""
     with suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
     return ""
@@ -43,7 +43,7 @@ async def killed(pids: Sequence[int]) -> None:
 
 
 async def ended(pids: Iterable[int]) -> None:
-    """Returns when they have ended; whether their parents have noticed is their business."""
+    """Return when the processes have ended. Their parents need not have noticed it yet."""
     async with asyncio.timeout(30):
         while any(map(command, pids)):
             await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""A provider whose items are numbered: listed by pages, several with the same time, and some visible late."""
+"""A provider of numbered items, which it lists by pages. Several items share a time, and some are visible late."""
 
 import asyncio
 import json
@@ -13,9 +13,10 @@ from tests.support.servers import Seen, response, serving
 EVERY = timedelta(milliseconds=200)
 TIES = 4  # items that share a time
 PAGE = 100
-LATE = timedelta(seconds=2)  # every seventh item is seen so much later
+LATE = timedelta(seconds=2)  # every seventh item is visible only after this time
 
-# What a user would write: all pages since the last poll, and a little before, because items may turn up late.
+# Code that a user would write. It asks for all pages since the last poll and for ten seconds more, because items may
+# turn up late.
 POLLING_CODE = """
 const since = new Date(Date.parse(lastPollTime) - 10000).toISOString();
 const found = [];
@@ -50,7 +51,7 @@ class Provider:
     asked: int = 0
 
     async def publish(self) -> None:
-        """Makes items until cancelled."""
+        """Make items until cancelled."""
         number = 0
         while True:
             number += 1

@@ -1,4 +1,4 @@
-"""A network between two programs: bytes pass through it, or what happens to them in real ones happens."""
+"""A network between two programs, which passes bytes on or shows a fault of real networks."""
 
 import asyncio
 import socket
@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from enum import Enum
 
-_RESET = struct.pack("ii", 1, 0)  # SO_LINGER without patience: closing sends RST
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER of zero seconds: closing sends RST
 _CHUNK = 65_536
 
 
@@ -15,7 +15,7 @@ class Weather(Enum):
     FINE = "fine"
     SLOW = "slow"  # each chunk takes a quarter of a second
     TRICKLING = "trickling"  # answers come byte by byte
-    CUT = "cut"  # answers end in their middle
+    CUT = "cut"  # each answer ends in its middle
     RESET = "reset"  # connections are reset when they are used
     SILENT = "silent"  # connections are made, and nothing passes
 
@@ -48,7 +48,7 @@ class Proxy:
         *,
         answers: bool = False,
     ) -> None:
-        """Returns when the connection is over."""
+        """Pass bytes on until the connection is over."""
         while chunk := await source.read(_CHUNK):
             match self.weather:
                 case Weather.FINE:
@@ -76,7 +76,7 @@ class Proxy:
 
 @asynccontextmanager
 async def proxying(url: str) -> AsyncIterator[Proxy]:
-    """Another address for what answers at `url`."""
+    """Run a proxy for the server at `url`."""
     proxy = Proxy(int(url.rpartition(":")[2]))
     tasks: set[asyncio.Task[None]] = set()
 

@@ -1,4 +1,4 @@
-"""What is done to the service, and what must be true afterwards."""
+"""The scenarios: the faults that strike the service, and what must be true afterwards."""
 
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -19,22 +19,23 @@ MANY = 4000  # events between two faults
 
 @dataclass(frozen=True)
 class Plan:
-    """How long it goes on: so many rounds of faults, with so many events before each."""
+    """The length of a run: the number of rounds of faults, and the number of events before each fault."""
 
     seed: int
     rounds: int = 2
     events: int = MANY
     per_second: float = 400
     kinds: int = 10
-    """Of a round: no more than so many kinds of faults, which the dice choose."""
+    """The most kinds of faults in a round. The dice choose which."""
     lease: timedelta = timedelta(seconds=30)
-    """Of what a service was doing that is killed, or loses its database, where there is no other beside it."""
+    """The lease for the work of a service that is killed or loses its database, in scenarios with a single service."""
 
     @property
     def repeats(self) -> float | None:
-        """The share of attempts that may be repeated where the process that makes them is killed.
+        """The share of attempts that may be repeated if the process that makes them is killed.
 
-        A kill repeats what is on its way, however few events came before it: of few that may be any share.
+        A kill repeats what is under way, however few events came before it. If there were few, that may be any share,
+        so then there is no limit.
         """
         return 0.005 if self.events >= MANY else None
 
@@ -43,7 +44,7 @@ Scenario = Callable[[Plan], Coroutine[None, None, Verdict]]
 
 
 async def killed(plan: Plan) -> Verdict:
-    """The service with a database of its own: each of its processes is killed, then all of them at once."""
+    """Kill each process of a service with an embedded database, and all of its processes at once."""
     kinds = (
         faults.service_killed,
         faults.postmaster_killed,
@@ -58,7 +59,7 @@ async def killed(plan: Plan) -> Verdict:
 
 
 async def two_services(plan: Plan) -> Verdict:
-    """Two on one database race for the same triggers, and are restarted in turn: nothing is even repeated."""
+    """Restart two services that race for the same triggers of one database: nothing is even repeated."""
     settings = Settings(plan.seed, services=((), ()), per_second=plan.per_second)
     async with external() as database, running(settings, database) as world:
         async with world.load():
@@ -67,7 +68,7 @@ async def two_services(plan: Plan) -> Verdict:
 
 
 async def one_of_two_killed(plan: Plan) -> Verdict:
-    """Two on one database; one is killed, or stands still until the other has taken over."""
+    """Run two services on one database; kill one, or freeze it until the other has taken over."""
     settings = Settings(plan.seed, services=((), ()), per_second=plan.per_second)
     kinds = (faults.service_killed, faults.service_frozen, faults.session_killed, faults.sandbox_worker_killed)
     async with external() as database, running(settings, database) as world:
@@ -77,7 +78,7 @@ async def one_of_two_killed(plan: Plan) -> Verdict:
 
 
 async def roles(plan: Plan) -> Verdict:
-    """One process answers and two work, all on one database: each is killed, and restarted as an update does."""
+    """Run one `api` and two `worker` processes on one database; kill them, and restart them as an update does."""
     services = (("--role", "api"), ("--role", "worker"), ("--role", "worker"))
     settings = Settings(plan.seed, services=services, per_second=plan.per_second)
     kinds = (faults.service_killed, faults.service_restarted, faults.session_killed)
@@ -88,7 +89,7 @@ async def roles(plan: Plan) -> Verdict:
 
 
 async def database_gone(plan: Plan) -> Verdict:
-    """The database is restarted and killed under a service that goes on: 503 until it is back, then within 5 s."""
+    """Restart and kill the database under a service that goes on: 503 until the database is back, then within 5 s."""
     kinds = (
         faults.database_restarted,
         faults.database_away,
@@ -107,7 +108,7 @@ async def database_gone(plan: Plan) -> Verdict:
 
 
 async def every_sync(plan: Plan) -> Verdict:
-    """PostgreSQL's processes are killed at their first sync, at their second, and so on."""
+    """Kill PostgreSQL's processes at their first sync, at their second, and so on."""
     tracer = working_tracer()
     settings = Settings(plan.seed, per_second=plan.per_second)
     async with external() as database, running(settings, database) as world:
@@ -119,7 +120,7 @@ async def every_sync(plan: Plan) -> Verdict:
 
 
 async def disk_full(plan: Plan) -> Verdict:
-    """The database's disk is full, and then has room again."""
+    """Fill the database's disk, and then make room again."""
     settings = Settings(plan.seed, per_second=plan.per_second)
     with small_disk(400) as disk:
         async with (
@@ -132,7 +133,7 @@ async def disk_full(plan: Plan) -> Verdict:
 
 
 async def quota_reached(plan: Plan) -> Verdict:
-    """The database's files may grow no more, and then they may again."""
+    """Forbid the database's files to grow, and then allow it again."""
     settings = Settings(plan.seed, per_second=plan.per_second)
     async with external() as database:
         must_be_limitable(database.pid)
@@ -143,7 +144,7 @@ async def quota_reached(plan: Plan) -> Verdict:
 
 
 async def clock_jumping(plan: Plan) -> Verdict:
-    """The machine's clock jumps ahead and back, and each second that is planned still fires once."""
+    """Let the machine's clock jump ahead and back: each planned second still fires once."""
     with TemporaryDirectory(prefix="hairtrigger-clock-") as made:
         Path(made).chmod(0o755)
         clock = JumpingClock(Path(made, "offset"))
@@ -152,7 +153,7 @@ async def clock_jumping(plan: Plan) -> Verdict:
         under = ("env", *(f"{name}={value}" for name, value in environment.items()))
         settings = Settings(plan.seed, environment=environment, per_second=plan.per_second, polls=False)
         async with external() as database:
-            await database.stop()  # its programs are where its user may run them
+            await database.stop()  # the start has put the programs where the server's user may run them
             database.under = under
             await database.restart()
             async with running(settings, database) as world:
@@ -167,7 +168,7 @@ async def clock_jumping(plan: Plan) -> Verdict:
 
 
 async def bad_network(plan: Plan) -> Verdict:
-    """The network to target and provider: slow, cut, reset, silent. What failed is tried again under the same id."""
+    """Make the network to target and provider slow, cut, reset or silent: a failed attempt is retried under its id."""
     patience = timedelta(seconds=1)
     settings = Settings(plan.seed, per_second=plan.per_second / 4, weather=True, target_timeout=patience)
     kinds = [faults.bad_weather(weather) for weather in Weather if weather is not Weather.FINE]
@@ -194,7 +195,7 @@ SCENARIOS: tuple[Scenario, ...] = (
 
 
 async def _struck(world: World, plan: Plan, kinds: Sequence[faults.Fault], rounds: int | None = None) -> None:
-    """Each fault once a round, in an order of the dice's, with so many events before each."""
+    """Strike with each fault once a round, in an order of the dice, with `plan.events` events before each."""
     for _ in range(plan.rounds if rounds is None else rounds):
         for fault in world.dice.sample(kinds, min(len(kinds), plan.kinds)):
             await world.acknowledged(plan.events)

@@ -1,4 +1,4 @@
-"""Senders of webhooks: each sends its next number until it is acknowledged, whatever happens meanwhile."""
+"""Senders of requests: each repeats its number until it is acknowledged, whatever happens meanwhile."""
 
 import asyncio
 import itertools
@@ -11,7 +11,7 @@ from typing import Protocol
 from tests.faults.ledger import Ledger
 
 _PATIENCE = 10  # seconds for an answer
-_PAUSE = 0.05  # before it is tried again
+_PAUSE = 0.05  # seconds before a request is sent again
 
 
 class Place(Protocol):
@@ -21,7 +21,7 @@ class Place(Protocol):
 
 @dataclass
 class Senders:
-    """`count` connections, each to one of the places, and to the next one when that does not answer."""
+    """Senders on `count` connections, each to one of the places, or to the next place if that does not answer."""
 
     ledger: Ledger
     places: Sequence[Place]
@@ -33,7 +33,7 @@ class Senders:
     _stopped: bool = False
 
     async def run(self) -> None:
-        """Until stopped; then what is under way is brought to an acknowledgement."""
+        """Send until stopped, and then until all requests under way are acknowledged."""
         async with asyncio.TaskGroup() as tasks:
             for place in range(self.count):
                 tasks.create_task(self._send(place))
@@ -87,7 +87,7 @@ class _Connection:
     writer: asyncio.StreamWriter
 
     async def post(self, request: bytes) -> int:
-        """The answer's status. An answer that is cut off is none."""
+        """Send a request, and return the status of the answer. An answer that is cut off raises an error."""
         async with asyncio.timeout(_PATIENCE):
             self.writer.write(request)
             head = (await self.reader.readuntil(b"\r\n\r\n")).lower()

@@ -1,6 +1,6 @@
-"""A workflow that writes down each request before it answers: `python -m tests.faults.target FD FILE`.
+"""A workflow that writes down each attempt before it answers: `python -m tests.faults.target FD FILE`.
 
-A process of its own, which no fault touches, so that what it wrote is the truth about what was started.
+It is a process of its own that no fault strikes, so that its file holds every attempt that arrived.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ class Workflow(asyncio.Protocol):
     def _write_down(self, body: bytes) -> None:
         event = json.loads(body)
         kept = {
-            "at": time.monotonic(),  # the same clock for every process of a machine
+            "at": time.monotonic(),  # all processes of a machine share this clock
             "delivery": event["deliveryid"],
             "trigger": event["projecttriggerid"],
             "key": event["eventkey"],
@@ -46,7 +46,7 @@ class Workflow(asyncio.Protocol):
 
 
 async def serve(listener: socket.socket, file: int) -> None:
-    """Until whoever started it has gone: its standard input ends."""
+    """Serve until the process that started this one has ended, which ends the standard input."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Workflow(file), sock=listener)
     gone = asyncio.Event()

@@ -1,4 +1,4 @@
-"""The books are only worth something if they notice."""
+"""The ledger notices events that were lost, doubled or repeated."""
 
 import json
 from pathlib import Path

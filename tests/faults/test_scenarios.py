@@ -1,4 +1,4 @@
-"""A short run of what `./dev poe faults` does for minutes."""
+"""A short run of scenarios that `./dev poe faults` runs for minutes."""
 
 import random
 import sys
@@ -18,6 +18,6 @@ pytestmark = [
 async def test_nothing_is_lost_and_nothing_doubled(scenario: Scenario, kinds: int) -> None:
     seed = random.randrange(1_000_000)
     print(f"seed {seed}; to see more of it:  ./dev poe faults --seed {seed} {scenario.__name__}")
-    short = timedelta(seconds=5)  # its successor is there sooner, and nobody else would take over what still runs
+    short = timedelta(seconds=5)  # a restarted service takes over sooner, and no other one can claim running work
     verdict = await scenario(Plan(seed, rounds=1, events=60, per_second=100, kinds=kinds, lease=short))
     print(verdict.line())

@@ -1,4 +1,4 @@
-"""The service with everything around it: a target, a provider, senders, a clock; and the books kept about them."""
+"""The service and everything around it: a target, a provider, senders, a clock, and the ledger about them."""
 
 import asyncio
 import itertools
@@ -26,15 +26,16 @@ from tests.faults.proxy import Proxy, proxying
 from tests.faults.senders import Senders
 from tests.support.waiting import until
 
-# Deliveries at a time, as the project allows: the target sees no others before their attempts are stored, so one kill
-# repeats no more. Three that do among five faults are then below half a percent of what comes between by default.
+# The most deliveries under way that the project allows. The target sees no others before their attempts are stored, so
+# one kill repeats no more than these. Three of five faults repeat deliveries; by default, that is less than half a
+# percent of the events between the faults.
 UNDER_WAY = 30
-_TICK = timedelta(seconds=1)  # of the schedule
-_PATIENCE = timedelta(seconds=150)  # until a lease has run out on a slow machine, with all that waits behind it
+_TICK = timedelta(seconds=1)  # the interval of the schedule
+_PATIENCE = timedelta(seconds=150)  # for a lease to run out on a slow machine, and for the work that waits behind it
 _SETTINGS = {
     "HAIRTRIGGER_EGRESS_ALLOW": '["127.0.0.0/8"]',
     "HAIRTRIGGER_LEAST_POLLING_SECONDS": "1",
-    # A poll that was under way at a kill is begun again when its lease has run out, so long after the deadline.
+    # A poll that a kill interrupts begins again when its lease runs out, HAIRTRIGGER_LEASE_SECONDS after this deadline.
     "HAIRTRIGGER_POLL_DEADLINE_SECONDS": "10",
     "HAIRTRIGGER_SANDBOX_WALL_SECONDS": "8",
 }
@@ -42,25 +43,25 @@ _SETTINGS = {
 
 @dataclass(frozen=True)
 class Settings:
-    """What a scenario wants: how many services, on whose database, and how much there is to do for them."""
+    """The needs of a scenario: how many services, on which database, and how much work they get."""
 
     seed: int
     services: tuple[tuple[str, ...], ...] = ((),)
-    """The arguments of each."""
+    """The arguments of each service."""
     environment: Mapping[str, str] = field(default_factory=dict)
     senders: int = 8
     per_second: float = 200
     target_timeout: timedelta = timedelta(seconds=30)
     lease: timedelta = timedelta(seconds=30)
-    """Of what a process that dies was doing: so long nobody else does it."""
+    """The lease of the work of a process that dies: for this long, no other process takes the work."""
     polls: bool = True
     weather: bool = False
-    """Whether there is a network to target and provider that can have faults."""
+    """True if a network that can have faults lies between the service and the target and provider."""
 
 
 @dataclass
 class World:
-    """Everything that happens in it by chance comes from `dice`."""
+    """The world of a scenario. Everything that happens in it by chance comes from `dice`."""
 
     folder: Path
     settings: Settings
@@ -72,7 +73,7 @@ class World:
     networks: Sequence[Proxy] = ()
     services: list[Service] = field(default_factory=list)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    """By the service's clock."""
+    """The time by the service's clock."""
     webhook: str = ""
     secret: str = ""
     polling: str = ""
@@ -80,7 +81,7 @@ class World:
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[None]:
-        """Events of every kind come while the body runs. Afterwards everything that was promised has had its time."""
+        """Make events of every kind while the body runs. Then give all promised events time to arrive."""
         answering = [service for service, arguments in self._started if "worker" not in arguments]
         sending = Senders(
             self.ledger, answering, self.webhook, self.secret, self.settings.senders, self.settings.per_second
@@ -98,7 +99,7 @@ class World:
         await self._settle()
 
     async def strike(self, fault: Callable[["World"], Awaitable[None]]) -> None:
-        """Returns when an event that was sent after the fault has been acknowledged."""
+        """Let a fault strike, and return when an event that was sent after the fault has been acknowledged."""
         name = fault.__name__.replace("_", " ")
         at = time.monotonic()
         await fault(self)
@@ -107,7 +108,7 @@ class World:
         self.ledger.strikes.append(Strike(name, at, over, answered))
 
     async def acknowledged(self, count: int) -> None:
-        """Returns after so many more."""
+        """Return after `count` more acknowledgements."""
         enough = len(self.ledger.acknowledged) + count
         await until(lambda: _true(len(self.ledger.acknowledged) >= enough))
 
@@ -147,7 +148,7 @@ class World:
             await client.ask("POST", f"/triggers/{trigger}/enable")
 
     async def _settle(self) -> None:
-        """Waits, but not for ever: the verdict says what never came."""
+        """Note the promises of polls and firings, and wait for all events, but not for ever: the verdict reports the rest."""
         over = self.now()
         for item in self.provider.items if self.polling else ():
             self.ledger.promised[self.polling, item.key] = time.monotonic()
@@ -165,7 +166,7 @@ class World:
         await client.close()
 
     def _fired(self) -> list[datetime]:
-        """The planned times, which are the keys."""
+        """Return the planned times that have fired, which are the event keys."""
         keys = (request.key for request in self.ledger.requests() if request.trigger == self.schedule)
         return [datetime.fromisoformat(key) for key in keys]
 
@@ -174,7 +175,7 @@ class World:
         return [first + _TICK * count for count in range(int((until - first) / _TICK) + 1)]
 
     def check_schedule(self) -> None:
-        """Raises `AssertionError` when it fired at a time that was not planned."""
+        """Raise `AssertionError` if the schedule fired at a time that was not planned."""
         fired = self._fired()
         assert fired
         unplanned = set(fired) - set(self._planned(until=max(fired)))
@@ -183,7 +184,7 @@ class World:
 
 @asynccontextmanager
 async def running(settings: Settings, database: Database | None = None) -> AsyncIterator[World]:
-    """Services that are started again whenever they end. Nothing of it is left at the end."""
+    """Run services that are started again whenever they end. Nothing of them is left at the end."""
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(_folder())
         ledger = Ledger(folder / "received.jsonl")
@@ -200,7 +201,7 @@ async def running(settings: Settings, database: Database | None = None) -> Async
         if database:
             environment["HAIRTRIGGER_DATABASE_URL"] = database.url
             (folder / "data").mkdir()
-            Vault.open(folder / "data" / "vault.json")  # which several processes must have been given
+            Vault.open(folder / "data" / "vault.json")  # several processes need the same key file
         for arguments in settings.services:
             service = Service(folder, environment)
             await service.start(*arguments)
@@ -220,7 +221,7 @@ async def running(settings: Settings, database: Database | None = None) -> Async
 
 @asynccontextmanager
 async def external(disk: Path | None = None, settings: Mapping[str, str] = {}) -> AsyncIterator[Database]:
-    """A database of the operator's."""
+    """Run a database that an operator provides."""
     with _folder() as folder:
         database = Database(disk or folder, settings)
         await database.start()
@@ -231,7 +232,7 @@ async def external(disk: Path | None = None, settings: Mapping[str, str] = {}) -
 
 
 async def _keep(service: Service, arguments: tuple[str, ...]) -> None:
-    """Starts it again whenever it has ended, as systemd does."""
+    """Start the service again whenever it has ended, as systemd does."""
     while True:
         await service.wait()
         try:
@@ -242,7 +243,7 @@ async def _keep(service: Service, arguments: tuple[str, ...]) -> None:
 
 @contextmanager
 def _folder() -> Any:
-    """A database's own user must be able to enter."""
+    """Make a temporary folder that the database's own user may enter."""
     with tempfile.TemporaryDirectory(prefix="hairtrigger-faults-", ignore_cleanup_errors=True) as made:
         path = Path(made)
         path.chmod(0o711)
@@ -282,7 +283,10 @@ async def _trigger(client: Client, project: str, provider: str, trigger: str, pa
 
 
 async def _at_rest(client: Client) -> bool:
-    """Whether no delivery is on its way, after a lease that somebody took with him perhaps."""
+    """Return whether no delivery is under way.
+
+    A killed process may have left a delivery under its lease, which must run out first.
+    """
     try:
         pages = [
             await client.ask("GET", f"/v1/deliveries?limit=1&status={status}")

@@ -21,7 +21,7 @@ class Answer:
 
 @dataclass
 class Provider:
-    """Answers everything alike, and remembers what it was asked."""
+    """A provider that gives the same answer to every request, and remembers the last request."""
 
     answer: Answer = field(default_factory=Answer)
     asked: dict[str, Any] = field(default_factory=dict)

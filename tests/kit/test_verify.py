@@ -46,7 +46,7 @@ def delivery(
 
 
 def accepts(verifier: Verifier, request: Request, *secrets: str) -> bool:
-    """False only for `Rejected`, whose message must not give anything away."""
+    """Return False only for `Rejected`, and check that its message shows no secret."""
     try:
         verifier(request, secrets)
     except Rejected as rejection:
@@ -62,7 +62,7 @@ def epoch(moment: datetime) -> int:
 
 
 class Theirs:
-    """Somebody else's implementation of a scheme: it signs, where it can, and verifies."""
+    """A scheme as an independent library implements it: it verifies, and signs if the library can."""
 
     def sign(self, body: bytes, secret: str, at: datetime) -> dict[str, str]:
         raise NotImplementedError
@@ -112,7 +112,7 @@ class SlackTheirs(Theirs):
 
 
 class GithubTheirs(Theirs):
-    """gidgethub only verifies, so what it is given was signed by us."""
+    """gidgethub can only verify, so the code under test signs the requests that gidgethub verifies."""
 
     def sign(self, body: bytes, secret: str, at: datetime) -> dict[str, str]:
         return signed_by_us(GITHUB, body, secret, at)
@@ -131,7 +131,7 @@ class AnyTime(Timestamp):
 
 
 def signed_by_us(verifier: Hmac, body: bytes, secret: str, at: datetime, time: str | None = None) -> dict[str, str]:
-    """A delivery made of the verifier's own parts, whatever it says the time is."""
+    """Return the headers of a request, signed with the verifier's own parts; `time` may be any text."""
     time, clock = str(epoch(at)) if time is None else time, verifier.timestamp
     headers = {verifier.header: f"{clock.prefix}{time}{verifier.separator}" if clock and not clock.header else ""}
     if clock and clock.header:
@@ -167,7 +167,7 @@ each_timed_peer = pytest.mark.parametrize("peer", [PEERS[name] for name in TIMED
 def test_what_they_sign_we_accept_and_what_we_sign_they_accept(peer: Peer, body: bytes, secret: bytes) -> None:
     text = "whsec_" + base64.b64encode(secret).decode()
 
-    now = datetime.now(UTC).replace(microsecond=0)  # which the others read themselves
+    now = datetime.now(UTC).replace(microsecond=0)  # the other libraries read the real clock themselves
     assert accepts(peer.ours, delivery(peer.theirs.sign(body, text, now), body, at=now), text)
     assert peer.theirs.accepts(body, signed_by_us(peer.ours, body, text, now), text)
 
@@ -393,7 +393,7 @@ def test_the_vector_of_the_standard_webhooks_specification() -> None:
     assert accepts(STANDARD_WEBHOOKS, request, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 
 
-# Every kind of scheme the grammar has to express, checked against vectors.json: other code, other language.
+# All kinds of schemes that the grammar must express. Other code, in another language, made their vectors.json.
 SCHEMES: dict[str, Verifier] = {
     "github": GITHUB,
     "stripe": STRIPE,
@@ -594,7 +594,7 @@ MISTAKES: Sequence[dict[str, Any]] = [
     {"message": "{timestamp}.{body}", "timestamp": Timestamp()},
     {"message": "{timestamp}.{body}", "timestamp": Timestamp(prefix="t=")},
     {"message": "{timestamp}.{body}", "timestamp": Timestamp(), "separator": ","},
-    {"message": "{body}" * 2},  # of a megabyte each, as often as somebody writes it
+    {"message": "{body}" * 2},  # each {body} would copy up to a megabyte
     {"message": "{url}{body}{url}"},
 ]
 
@@ -653,7 +653,7 @@ def test_whatever_arrives_is_rejected_and_never_breaks(
         verifier(request, secrets)
     except Rejected:
         return
-    assert isinstance(verifier, Token)  # the one scheme that can be guessed: both sides drew the same text
+    assert isinstance(verifier, Token)  # only a token can be guessed: it was drawn for both the request and the secrets
 
 
 @given(position=st.integers(0), junk=st.binary(min_size=1, max_size=3), vector=st.sampled_from(SIGNED))

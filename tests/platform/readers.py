@@ -1,4 +1,4 @@
-"""Parsers as strangers' bytes or a fault of a library might make them, for the processes of `platform/parsers`."""
+"""Parsers that misbehave as after hostile bytes or a fault of a library, for the processes of `platform/parsers`."""
 
 import os
 import resource
@@ -31,7 +31,7 @@ def asleep(data: bytes) -> Iterator[Any]:
 
 
 def greedy(data: bytes) -> Iterator[Any]:
-    """Asks for what it will not get, without touching what it gets."""
+    """Ask for more memory than a parse may have, and use none of it."""
     yield len([bytearray(1 << 20) for _ in range(1 << 20)])
 
 
@@ -67,13 +67,13 @@ def crashing(data: bytes) -> Iterator[Any]:
 
 
 def leaving(data: bytes) -> Iterator[Any]:
-    """Leaves something behind, should the next parse have the same memory."""
+    """Leave something in memory, and count what earlier parses left there."""
     _left.append(data)
     yield len(_left)
 
 
 def unlimited_and_endless(data: bytes) -> Iterator[Any]:
-    """As one that was taken over."""
+    """Remove the time limits and never end, as an attacker's code would."""
     _take_off_the_timers()
     yield from endless(data)
 
@@ -89,7 +89,7 @@ def _take_off_the_timers() -> None:
 
 
 def surroundings(data: bytes) -> Iterator[Any]:
-    """What a parse can do to the system, should it be taken over: an error each."""
+    """Try what an attacker's code might do to the system, and return the error of each attempt."""
     attempts = {
         "read a file": lambda: Path("/proc/self/status").read_bytes(),
         "write a file": lambda: Path("/tmp/hairtrigger-was-here").write_bytes(b"x"),
@@ -105,7 +105,7 @@ def surroundings(data: bytes) -> Iterator[Any]:
             yield [what, type(error).__name__]
         else:
             yield [what, "done"]
-    yield ["environment", [name for name in os.environ if name != "LC_CTYPE"]]  # which Python sets by itself
+    yield ["environment", [name for name in os.environ if name != "LC_CTYPE"]]  # Python sets this one by itself
     yield ["descriptors", sorted(_open())]
     yield ["root", os.geteuid() == 0]
 

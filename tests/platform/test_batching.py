@@ -11,12 +11,12 @@ pytestmark = pytest.mark.anyio
 
 
 class Shelf:
-    """Takes batches, and refuses some."""
+    """A store for batches that refuses chosen items."""
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
         self.refused: dict[str, Exception] = {}
-        self.away = 0  # so many flushes fail
+        self.away = 0  # how many of the next flushes fail
         self.begun = asyncio.Event()
         self.open = asyncio.Event()
         self.open.set()
@@ -34,7 +34,7 @@ class Shelf:
         return [item.upper() for item in items]
 
     def close(self) -> None:
-        """Flushes begin and do not end."""
+        """Let flushes begin and not end."""
         self.begun.clear()
         self.open.clear()
 
@@ -53,7 +53,7 @@ async def running(batcher: Batcher[str, str]) -> AsyncIterator[Batcher[str, str]
 
 
 async def submitted(batcher: Batcher[str, str], *items: str) -> "list[asyncio.Task[str]]":
-    """Callers that have all handed in their item and wait."""
+    """Submit the items, and return the tasks of the callers, which wait."""
     tasks = [asyncio.create_task(batcher.submit(item)) for item in items]
     await asyncio.sleep(0)
     return tasks
@@ -209,7 +209,7 @@ async def test_no_batch_is_larger_than_its_bound_of_bytes(shelf: Shelf) -> None:
     assert shelf.batches == [["aa", "bb"], ["cc"], ["larger"], ["d"]]
 
 
-async def test_of_what_nobody_waits_for_any_more_no_room_is_taken(shelf: Shelf) -> None:
+async def test_an_item_whose_caller_has_gone_takes_no_room(shelf: Shelf) -> None:
     batcher = Batcher(shelf.flush, size=len, max_batch_bytes=5, max_waiting_bytes=8)
     gone, stays = await submitted(batcher, "gone", "stays"[:4])
     gone.cancel()

@@ -43,7 +43,7 @@ async def failure(egress: Egress, url: str, **options: object) -> Reason:
     return failed.value.reason
 
 
-# What may be reached
+# Addresses that may be called
 
 SPELLINGS = [
     *("127.0.0.1", "localhost", "0.0.0.0", "2130706433", "0x7f000001", "0x7f.1", "017700000001", "127.1"),
@@ -64,7 +64,7 @@ async def test_no_spelling_of_loopback_is_reached(host: str) -> None:
 
 @pytest.mark.parametrize("host", SPELLINGS)
 async def test_every_spelling_of_loopback_is_reached_where_an_operator_allows_it(host: str, egress: Egress) -> None:
-    """So the canaries of the test above do sing."""
+    """Prove that the servers of the test above would notice a connection."""
     async with serving(answering()) as v4, serving(answering(), host="::1", port=v4.port) as v6:
         reply = await egress.send("GET", f"http://{host}:{v4.port}/")
 
@@ -208,7 +208,7 @@ async def test_an_unknown_name_a_closed_port_and_a_blocked_address_are_told_alik
     assert messages == {"The address could not be reached."}
 
 
-# What is sent
+# Requests
 
 
 async def test_a_request_arrives_as_given(egress: Egress) -> None:
@@ -283,7 +283,7 @@ async def test_methods_that_are_no_requests_are_refused(method: str, egress: Egr
     assert failed.value.reason == Reason.BAD_REQUEST
 
 
-# What comes back
+# Answers
 
 
 @pytest.mark.parametrize("status", [204, 304])
@@ -307,7 +307,7 @@ async def test_a_compressed_answer_is_decompressed(egress: Egress) -> None:
 
 
 def bare(data: bytes) -> bytes:
-    """Deflated without zlib's frame, as some servers send it."""
+    """Deflate without zlib's frame, as some servers do."""
     packer = zlib.compressobj(wbits=-15)
     return packer.compress(data) + packer.flush()
 
@@ -351,7 +351,7 @@ async def test_a_coding_that_is_not_undone_is_left_to_the_caller(coding: str, eg
 
 
 async def turns_while(call: Awaitable[Reply]) -> tuple[EgressFailed | Reply, int]:
-    """What comes of a call, and how often others had a turn of the loop meanwhile."""
+    """Return the result of a call, and how many turns of the loop other tasks had meanwhile."""
     task, turns = asyncio.ensure_future(call), 0
     while not task.done():
         turns += 1
@@ -369,7 +369,7 @@ def empty_blocks(count: int) -> bytes:
     return packer.compress(b"") + packer.flush(zlib.Z_FULL_FLUSH) * count + packer.flush()
 
 
-# A body, its coding, and how many steps it takes at least. Sixteen fit between two turns of the loop.
+# A body, its coding, and the least number of steps to decode it. At most 16 steps fit between two turns of the loop.
 COSTLY: dict[str, tuple[bytes, str, int]] = {
     "empty members": (EMPTY * (MIB // len(EMPTY)), "gzip", 2 * MIB // 300),
     "tiny members": (gzip.compress(b"x", mtime=0) * 40_000, "gzip", 2 * MIB // 300),
@@ -447,7 +447,7 @@ async def test_an_ordinary_answer_costs_what_it_is_large(egress: Egress) -> None
 
 
 async def test_one_who_reads_slowly_is_sent_no_more_than_it_takes(egress: Egress) -> None:
-    """What comes is left to the system while there is enough to parse."""
+    """Received bytes stay in the system's buffers while there is enough to parse."""
     written = 0
 
     async def fast(_: Seen, writer: asyncio.StreamWriter) -> None:
@@ -464,7 +464,7 @@ async def test_one_who_reads_slowly_is_sent_no_more_than_it_takes(egress: Egress
         reply = await egress.send("GET", server.url, max_bytes=MIB, cut=True)
 
     assert len(reply.body) == MIB
-    assert written < 32 * MIB  # what the system's buffers take, and not ours
+    assert written < 32 * MIB  # the buffers of the system take so much, and ours do not
 
 
 async def test_a_long_url_or_name_is_not_remembered() -> None:
@@ -503,7 +503,7 @@ async def endless(_: Seen, writer: asyncio.StreamWriter) -> None:
 
 
 async def endless_nothing(_: Seen, writer: asyncio.StreamWriter) -> None:
-    """Members of a gzip stream, all of them empty."""
+    """Send a gzip stream of empty members without end."""
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n")
     while True:
         writer.write(gzip.compress(b"") * 1000)
@@ -547,7 +547,7 @@ async def test_endless_headers_are_left(egress: Egress) -> None:
     async with serving(endless_headers) as server:
         assert await failure(egress, server.url) == Reason.MALFORMED
 
-    assert written < 16 * MIB  # what the system's buffers take, and not ours
+    assert written < 16 * MIB  # the buffers of the system take so much, and ours do not
 
 
 async def test_the_beginning_of_a_large_answer_is_enough_for_those_who_say_so(egress: Egress) -> None:
@@ -556,7 +556,7 @@ async def test_the_beginning_of_a_large_answer_is_enough_for_those_who_say_so(eg
 
         assert (reply.status, reply.body) == (200, bytes(1000))
         await egress.send("GET", server.url, max_bytes=1000, cut=True)
-        assert server.connections == 2  # the rest is not waited for
+        assert server.connections == 2  # a new connection, because the rest of the first answer is not read
 
 
 async def test_an_answer_of_exactly_the_largest_size_is_accepted(egress: Egress) -> None:
@@ -597,7 +597,7 @@ async def test_what_is_not_an_http_answer_is_an_error(raw: bytes, egress: Egress
         assert await failure(egress, server.url) == Reason.MALFORMED
 
 
-DEADLINE = timedelta(hours=1)  # which the servers let pass
+DEADLINE = timedelta(hours=1)  # the servers below let this time pass
 
 
 async def silent(_: Seen, __: asyncio.StreamWriter) -> None:
@@ -747,7 +747,7 @@ async def test_words_said_between_requests_end_a_connection(egress: Egress) -> N
         writer.write(response(200, b"x"))
         await answered.wait()
         writer.write(response(408, b"You were too slow."))
-        await reader.read()  # until the other side has closed it
+        await reader.read()  # until the client has closed the connection
         writer.close()
         let_go.set()
 
@@ -768,7 +768,7 @@ async def test_a_connection_the_server_closed_is_replaced(egress: Egress) -> Non
         await reader.readuntil(b"\r\n\r\n")
         writer.write(response(200, b"x"))
         writer.write_eof()
-        await reader.read()  # until the other side has closed it too
+        await reader.read()  # until the client has closed the connection too
         writer.close()
         let_go.set()
 
@@ -827,7 +827,7 @@ async def test_an_answer_that_comes_before_the_body_was_read_is_taken(egress: Eg
         for _ in range(2):
             reply = await egress.send("POST", f"http://127.0.0.1:{port}/", body=bytes(20 * MIB))
             assert (reply.status, reply.body) == (413, b"too large")
-        assert len(connections) == 2  # the first one still had the body to send
+        assert len(connections) == 2  # the first connection still had a body to send
         done.set()
 
 
@@ -836,7 +836,7 @@ async def test_an_answer_that_comes_before_the_body_was_read_is_taken(egress: Eg
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A key and a certificate for localhost that only its own maker trusts."""
+    """Make a key and a self-signed certificate for localhost, and return their file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Answers are read as h11 reads them, which did so until llhttp took its place, however they come in."""
+"""The parser reads an answer as h11, an independent parser, does, in whatever pieces the answer comes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from hairtrigger.platform.http1 import Answer, Malformed, Unsendable, head_of
 
 @dataclass(frozen=True)
 class Read:
-    """How an answer was understood."""
+    """An answer as one of the two parsers understood it."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -39,7 +39,7 @@ def read_by_h11(method: str, raw: bytes) -> Read | type[Exception]:
     connection = h11.Connection(h11.CLIENT)
     connection.send(h11.Request(method=method, target="/", headers=[("host", "x"), ("content-length", "0")]))
     connection.send(h11.EndOfMessage())
-    if raw:  # nothing would be the end
+    if raw:  # h11 takes empty data for the end of the connection
         connection.receive_data(raw)
     try:
         events = list(_events(connection))
@@ -91,7 +91,7 @@ values = st.text(st.characters(min_codepoint=0x21, max_codepoint=0xFF, exclude_c
 
 @st.composite
 def answers(draw: st.DrawFn) -> bytes:
-    """Of every kind of length, whole or cut short, with and without other words around them."""
+    """Draw an answer with any kind of length, whole or cut short, with or without hints before it and extra headers."""
     hint = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n" * draw(st.integers(0, 2))
     end = draw(st.sampled_from(["\r\n", "\n"]))
     status = draw(st.sampled_from([200, 201, 204, 205, 304, 404, 500]))
@@ -107,7 +107,7 @@ def answers(draw: st.DrawFn) -> bytes:
             extension, trailer = draw(st.sampled_from(["", ";a=b"])), draw(st.sampled_from(["", "X-Sum: 1\r\n"]))
             body = chunked(body, draw(st.integers(1, 100)), extension, trailer)
     if draw(st.booleans()):
-        keeps = [] if lines[0].startswith("HTTP/1.0") else ["keep-alive"]  # that h11 does not hear of HTTP/1.0
+        keeps = [] if lines[0].startswith("HTTP/1.0") else ["keep-alive"]  # h11 ignores it in HTTP/1.0
         lines.append(f"Connection: {draw(st.sampled_from(['close', 'Close', *keeps]))}")
     raw = hint + end.join([*lines, "", ""]).encode("latin-1") + body
     return raw[: draw(st.integers(0, len(raw)))] if draw(st.booleans()) else raw

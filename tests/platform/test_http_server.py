@@ -1,4 +1,4 @@
-"""Slow clients, on real sockets: what they hold is taken back, and nobody else is."""
+"""Slow clients on real sockets lose their connections, and other clients keep theirs."""
 
 import asyncio
 import math
@@ -26,10 +26,10 @@ PIECE = bytes(1024 * 1024)
 
 @dataclass
 class Application:
-    """Answers "ok" when it has read the body; at other paths with more than any buffer holds, later, or without it."""
+    """Answer "ok" after the body; /large sends more than any buffer holds, /later waits, /refused reads no body."""
 
     bodies: list[bytes] = field(default_factory=list)
-    received: int = 0  # bytes
+    received: int = 0  # in bytes
     disconnected: asyncio.Event = field(default_factory=asyncio.Event)
     let_go: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -76,13 +76,13 @@ class Served:
     server: HttpServer
 
     async def look(self, after: timedelta) -> None:
-        """What the server does by itself, when so much time has passed."""
+        """Let time pass, and run the check that the server makes by itself at each tick."""
         pass_time(after + SECOND)
         await self.server.on_tick(0)
 
     @property
     def connection(self) -> Any:
-        """The only one."""
+        """Return the only connection of the server."""
         [found] = self.server.server_state.connections
         return found
 
@@ -111,7 +111,7 @@ async def serving(app: Application, patience: Patience) -> AsyncIterator[Served]
 
 
 async def _end(reader: asyncio.StreamReader) -> bytes:
-    """What still comes before the connection ends."""
+    """Return what still arrives before the connection ends."""
     try:
         return await reader.read()
     except ConnectionResetError:
@@ -130,7 +130,7 @@ async def test_a_head_that_comes_drop_by_drop_is_cut() -> None:
     async with serving(app, Patience(SHORT, LONG, LONG)) as served:
         reader, writer = await served.connect()
         writer.write(HEAD)
-        await until_true(lambda: served.connection.headers is not None)  # it has begun
+        await until_true(lambda: served.connection.headers is not None)  # the head has begun
         await served.look(SHORT * 0.6)
         writer.write(b"X-More: again\r\n" * 2)
         await until_true(lambda: len(served.connection.headers) > 0)
@@ -171,13 +171,13 @@ async def test_a_client_that_does_not_read_its_answer_is_cut() -> None:
         _, writer = await served.connect()
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         writer.write(HEAD.replace(b"/ ", b"/large ", 1) + b"Content-Length: 0\r\n\r\n")
-        await until_true(lambda: served.connection._read_by < math.inf)  # no buffer takes any more
+        await until_true(lambda: served.connection._read_by < math.inf)  # all buffers are full
         await served.look(SHORT)
         await app.disconnected.wait()
 
 
 async def test_a_client_that_reads_slowly_gets_all_of_its_answer() -> None:
-    """As long as it reads on, however long all of it takes."""
+    """The client may take any time for the whole answer, as long as it reads on."""
     async with serving(Application(), Patience(SHORT, SHORT, LONG)) as served:
         reader, writer = await served.connect()
         writer.write(HEAD.replace(b"/ ", b"/large ", 1) + b"Content-Length: 0\r\nConnection: close\r\n\r\n")
@@ -221,4 +221,4 @@ async def test_an_answer_that_has_a_length_and_no_body_is_sent() -> None:
     async with serving(Application(), Patience(LONG, LONG, LONG)) as served:
         reader, writer = await served.connect()
         writer.write(HEAD.replace(b"POST", b"HEAD", 1) + b"\r\n")
-        assert b"content-length: 2" in await reader.readuntil(b"\r\n\r\n")  # the connection is not at its end yet
+        assert b"content-length: 2" in await reader.readuntil(b"\r\n\r\n")  # before the connection ends

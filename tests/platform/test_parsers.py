@@ -1,4 +1,4 @@
-"""Parses that end well, and those that are ended: each ends alone."""
+"""A parse ends well or is ended, and in both cases no other parse ends with it."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="processes are looked at in /proc"),
 ]
 
-NONE = Limits(cpu=3600, wall=3600)  # for parses that are to go on until the test ends them
+NONE = Limits(cpu=3600, wall=3600)  # for parses that run until the test ends them
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ async def test_a_parse_has_nothing_but_what_it_is_given(parsers: Parsers) -> Non
 
 
 async def test_a_parse_without_end_costs_this_process_nothing() -> None:
-    """And so the event loop no pause: it may be that of a regular expression, which lets no other thread run."""
+    """The event loop is not held up, even by a regular expression, which would let no other thread run."""
     async with Parsers(2, Limits(cpu=1, wall=3600)) as parsers:
         await parsed(parsers, readers.lines)
         before = cpu(resource.RUSAGE_SELF)
@@ -166,7 +166,7 @@ async def test_nothing_is_left_at_the_end() -> None:
         processes = parsers.processes
         await cancelled(parses)
 
-    assert [process for process in processes if Path(f"/proc/{process}").exists()] == []  # no zombie either
+    assert [process for process in processes if Path(f"/proc/{process}").exists()] == []  # a zombie would be found too
     await gone(running)
 
 
@@ -201,7 +201,7 @@ async def test_processes_end_with_a_service_that_is_killed() -> None:
 
 
 async def a_parse_runs(parsers: Parsers, count: int = 1) -> list[int]:
-    """The processes that parse, once there are so many."""
+    """Wait until `count` processes parse, and return them."""
     async with asyncio.timeout(120):
         while len(running := [child for process in parsers.processes for child in children(process)]) < count:
             await asyncio.sleep(0.01)
@@ -239,7 +239,7 @@ def parent(process: int) -> int:
 
 
 def alive(process: int) -> bool:
-    """A zombie that waits for an init process which reaps late is not."""
+    """Return whether a process runs. A zombie does not: the init process may reap it late."""
     try:
         return stat(process)[0] != "Z"
     except FileNotFoundError:
@@ -247,7 +247,7 @@ def alive(process: int) -> bool:
 
 
 def stat(process: int) -> list[str]:
-    """The fields behind the name."""
+    """Return the fields of the process's `stat` file that follow its name."""
     return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
 
 

@@ -1,4 +1,4 @@
-# nothing else runs in this loop
+# Calls that block are harmless here: nothing else runs in the event loop of these tests.
 import ctypes
 import os
 import re
@@ -47,7 +47,7 @@ asyncio.run(main(sys.argv[1], int(sys.argv[2])))
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """Not `tmp_path`, which only its owner may enter."""
+    """Make a folder that other users may enter; only its owner may enter pytest's `tmp_path`."""
     with tempfile.TemporaryDirectory(prefix="hairtrigger-test-") as name:
         Path(name).chmod(0o711)
         yield Path(name)
@@ -55,7 +55,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 async def directory(anyio_backend: str) -> AsyncIterator[Path]:
-    """Of a server that has run before."""
+    """Return the directory of a server that has run before."""
     with tempfile.TemporaryDirectory(prefix="hairtrigger-test-") as name:
         Path(name).chmod(0o711)
         async with embedded(Path(name, "postgres")):
@@ -147,14 +147,14 @@ async def test_lock_files_that_mean_nobody_any_more_are_no_obstacle(directory: P
 
 
 async def test_a_killed_server_that_nothing_has_reaped_is_no_obstacle(directory: Path) -> None:
-    """As in a container whose first process reaps nothing: here that is the test."""
+    """The test plays the first process of a container, which may reap no ended processes."""
     with inheriting_orphans(), child(directory) as parent:
         assert parent.stdout
         pid = int(parent.stdout.readline())
         os.kill(pid, signal.SIGKILL)
         parent.kill()
         parent.wait()
-        await to_thread.run_sync(os.waitid, os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # it has ended, and stays a zombie
+        await to_thread.run_sync(os.waitid, os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # it has ended, and is a zombie
         assert (directory / "cluster" / "postmaster.pid").read_text().split()[0] == str(pid)
         try:
             async with embedded(directory) as server:
@@ -167,7 +167,7 @@ async def test_a_killed_server_that_nothing_has_reaped_is_no_obstacle(directory:
 
 @contextmanager
 def inheriting_orphans() -> Iterator[None]:
-    """Processes whose parent has ended become this one's."""
+    """Make this process the parent of processes whose parent has ended."""
     become_subreaper = 36
     ctypes.CDLL(None).prctl(become_subreaper, 1)
     try:
@@ -194,7 +194,7 @@ async def test_a_server_shuts_down_when_its_parent_is_killed_with_9(directory: P
         pid = int(parent.stdout.readline())
         parent.kill()
 
-    async with embedded(directory) as server:  # waits for the other to end
+    async with embedded(directory) as server:  # waits until the other server has ended
         assert server.pid != pid
         assert "database system was shut down at" in (directory / "server.log").read_text()
 

@@ -1,4 +1,4 @@
-"""Bodies that are being received, on real sockets: all fit into the room, and one sender can't have all of it."""
+"""Bodies under way on real sockets fit into the room together, and one sender can't have all of the room."""
 
 import asyncio
 import socket
@@ -26,7 +26,7 @@ THIS_MACHINE = (ip_network("127.0.0.0/8"),)
 
 @dataclass
 class Application:
-    """Reads each body and answers with its size; at /refused without reading, at /later when it is let go."""
+    """Take each body and answer with its size; /refused answers without reading, /later waits until it is let go."""
 
     holds: int = 0
     most: int = 0
@@ -86,7 +86,7 @@ class Place:
         return reader, writer
 
     async def empty(self) -> None:
-        """Returns when nothing is held any more."""
+        """Wait until the room holds nothing."""
         while self.room.requests or self.room.bytes:
             await asyncio.sleep(0.01)
 
@@ -130,7 +130,7 @@ def head(*more: str, path: str = "/", length: int | None = None, sender: str = "
 
 
 async def status(reader: asyncio.StreamReader) -> int:
-    """Of the next answer, which is read to its end."""
+    """Return the status of the next answer, and read that answer to its end."""
     lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:])}
     code = int(lines[0].split()[1])
@@ -144,7 +144,7 @@ async def status(reader: asyncio.StreamReader) -> int:
 
 
 async def filled(place: Place, sender: str = "") -> list[Connection]:
-    """The room, by bodies that are never finished."""
+    """Fill the room with bodies that are never finished."""
     count = ROOM // LARGE
     bodies = [await place.send(head(length=LARGE + 1, sender=sender), bytes(LARGE)) for _ in range(count)]
     await place.app.until(lambda: place.app.holds == count * LARGE)
@@ -199,7 +199,7 @@ async def test_a_sender_that_holds_most_gets_no_more(place: Place) -> None:
     assert await status(reader) == 503, "and not 100"
     reader, writer = await place.send(head(length=LARGE, sender="198.51.100.1"))
     assert await status(reader) == 503, "before anything of the body has come"
-    for _, writer in held:  # and what was there before is received
+    for _, writer in held:  # earlier bodies are still received
         writer.write(b"x")
     assert [await status(reader) for reader, _ in held] == [200] * len(held)
 
@@ -334,16 +334,16 @@ async def test_a_client_that_goes_on_sending_can_read_why_it_was_refused(place: 
     assert await status(reader) == 503
 
 
-# -- who sends
+# -- the address of a sender
 
 
 @pytest.mark.parametrize(
     ("peer", "forwarded", "sender"),
     [
-        ("198.51.100.1", "203.0.113.9", "198.51.100.1"),  # no proxy of ours: not believed
+        ("198.51.100.1", "203.0.113.9", "198.51.100.1"),  # not from a known proxy, so it is not believed
         ("127.0.0.1", "", ""),
         ("127.0.0.1", "203.0.113.9", "203.0.113.9"),
-        ("127.0.0.1", "6.6.6.6, 203.0.113.9", "203.0.113.9"),  # the first is whatever the client says
+        ("127.0.0.1", "6.6.6.6, 203.0.113.9", "203.0.113.9"),  # the client may write anything in front
         ("127.0.0.1", "203.0.113.9, 127.0.0.2", "203.0.113.9"),
         ("127.0.0.1", "203.0.113.9:4711", "203.0.113.9"),
         ("::ffff:127.0.0.1", "[2001:db8:1:2:3::4]:4711", "2001:db8:1:2::/64"),

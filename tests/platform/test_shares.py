@@ -9,7 +9,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Crowd:
-    """Tenants that enter when they may and stay until they are told to leave."""
+    """Calls of tenants, which enter when they may and stay until they are told to leave."""
 
     def __init__(self, shares: Shares) -> None:
         self.shares = shares
@@ -18,7 +18,7 @@ class Crowd:
         self.tasks: dict[str, Task[None]] = {}
 
     async def come(self, *names: str) -> None:
-        """`a1`, `a2` are of the tenant `a`."""
+        """Let calls ask for a place; `a1` and `a2` are calls of the tenant `a`."""
         for name in names:
             self._leave[name] = Event()
             self.tasks[name] = asyncio.ensure_future(self._stay(name))

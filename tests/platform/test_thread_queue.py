@@ -1,4 +1,4 @@
-"""Costly work: few at a time, few that wait, and not for long."""
+"""Few calls of costly work run at a time, and few calls wait, but not for long."""
 
 import asyncio
 import threading
@@ -15,7 +15,7 @@ LONG = timedelta(minutes=5)
 
 
 class Work:
-    """Goes on until it is let go, and counts how much of it is done at once."""
+    """Work that goes on until it is let go, and counts how many calls run at once."""
 
     def __init__(self) -> None:
         self.begun = threading.Semaphore(0)

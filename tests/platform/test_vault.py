@@ -82,7 +82,7 @@ def test_after_a_rotation_new_secrets_use_the_new_key_and_old_ones_still_open(pa
     vault.rotate()
 
     after = vault.seal(b"new", "row")
-    assert before[:5] != after[:5]  # the id of the key
+    assert before[:5] != after[:5]  # these bytes are the id of the key
     assert [vault.unseal(before, "row"), vault.unseal(after, "row")] == [b"old", b"new"]
     assert Vault.open(path).unseal(before, "row") == b"old"
 

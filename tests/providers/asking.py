@@ -1,4 +1,4 @@
-"""What provider files are given: deliveries as they arrive, and questions to a fake."""
+"""Inputs of provider files: requests as they arrive, and questions that a fake answers."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ def trigger(provider_id: str, trigger_id: str) -> Any:
 
 
 async def parsed_here(parser: Parser[T], data: bytes, **hints: str) -> AsyncIterator[T]:
-    """For providers whose answers are JSON, and where a test asks many times: a parse without a process of its own."""
+    """Parse in this process, for providers whose answers are JSON and for tests that parse many times."""
     for record in parser.read(data, **hints):
         yield parser.shape.validate_json(to_json(record))
 
@@ -48,7 +48,7 @@ def asking(
     host: str | None = None,
     parse: Parse = parsed_here,
 ) -> Question[Any]:
-    """A question as the engine asks it. The fake answers at the provider's own address unless `host` says another."""
+    """Return a question as the engine asks it. The fake answers at the provider's own address or at `host`."""
     asked = provider(provider_id)
     address = host or "/".join(asked.base_url.split("/")[:3])
     held = secrets or {}

@@ -1,4 +1,4 @@
-"""Deliveries as their providers' documentation shows them, and the events they are."""
+"""Requests as their providers' documentation shows them, and the events that they must become."""
 
 import base64
 import hashlib
@@ -26,7 +26,7 @@ Sign = Callable[[bytes, str], Mapping[str, str]]
 
 @dataclass(frozen=True)
 class Recorded:
-    """A delivery to one trigger, how its sender signs, and the events that it must become."""
+    """A request for one trigger, the way in which its sender signs, and the events that it must become."""
 
     provider: str
     trigger: str
@@ -34,7 +34,7 @@ class Recorded:
     sign: Sign
     expected: tuple[Draft, ...]
     config: Mapping[str, Any] = field(default_factory=dict)
-    timed: bool = False  # whether the time is signed
+    timed: bool = False  # whether the signature covers the time
     signs_body: bool = True
     secret: str = _SECRET
     other_secret: str = _OTHER

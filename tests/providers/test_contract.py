@@ -1,4 +1,4 @@
-"""What every provider file is held to."""
+"""Rules that every provider file must keep."""
 
 import ast
 import json

@@ -14,6 +14,6 @@ def vault(tmp_path_factory: pytest.TempPathFactory) -> Vault:
 
 @pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:
-    """Tests that break things on purpose need no tracebacks, which take longer than the tests."""
+    """Log nothing: tests that break things on purpose need no tracebacks, which take longer than the tests."""
     with capture_logs():
         yield

@@ -1,4 +1,4 @@
-"""A world in which things happen and are asked about: requests, polls, firings and deliveries, at times a test sets."""
+"""A world in which requests, polls, firings and deliveries happen at times that a test sets, and are explained."""
 
 import asyncio
 import json
@@ -44,7 +44,7 @@ class Scene:
     refusals: RefusalCounter
     watchdog: StallWatchdog
     explainer: Explainer
-    answers: list[Sent] = field(default_factory=lambda: [DELIVERED])  # the target's; the last again and again
+    answers: list[Sent] = field(default_factory=lambda: [DELIVERED])  # the target's; the last one is repeated
 
     @property
     def clock(self) -> ManualClock:
@@ -54,14 +54,14 @@ class Scene:
         self.clock.advance(timedelta(**time))
 
     async def webhook(self) -> tuple[UUID, str]:
-        """An enabled trigger and its secret; requests with the same `id` are the same event."""
+        """Make and enable a trigger; return its id and secret. Requests with the same `id` are the same event."""
         id_ = await self.world.create("webhook", "on_request", {"event_id": "/id"})
         secret = await self.world.triggers.rotate_secret(self.world.caller, id_)
         await self.world.triggers.enable(self.world.caller, id_)
         return id_, secret
 
     async def request(self, id_: UUID | str, secret: str, key: str | None = None) -> None:
-        """However it ends."""
+        """Send a request; a refusal is counted and not raised."""
         body = json.dumps({"id": key} if key else {}).encode()
         headers = Headers([("x-webhook-secret", secret), ("content-type", "application/json")])
         try:
@@ -75,7 +75,7 @@ class Scene:
         await self.world.poll_due()
 
     async def deliver(self) -> None:
-        """A worker that does all there is to do."""
+        """Run a worker until it has done all its work."""
         async with self.world.store.transaction() as tx:
             await deliveries.requeue_due(tx, self.clock.now(), 100)
         dispatcher = Dispatcher(
@@ -92,13 +92,13 @@ class Scene:
         await dispatcher.drain(timedelta(hours=1))
         while not loop.done():
             loop.cancel()
-            await asyncio.wait([loop], timeout=0.1)  # one of its parts may be at its end, and not hear it
+            await asyncio.wait([loop], timeout=0.1)  # a part that is just ending can miss the cancellation
 
     async def send(self, outgoing: Outgoing) -> Sent:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
     async def why(self, id_: UUID, **question: Any) -> Explanation:
-        """Without a question: where the trigger stands."""
+        """Return the explanation for a question; without a question, that of the trigger's health."""
         caller = self.world.caller
         match question:
             case {"at": at}:
@@ -127,7 +127,7 @@ class Scene:
 async def a_scene(
     store: Store, clock: ManualClock, vault: Vault, *providers: Provider, **outside: Any
 ) -> AsyncIterator[Scene]:
-    """`outside` is what `a_world` takes by name."""
+    """Provide a scene; `outside` is passed to `a_world` by name."""
     world = await a_world(store, clock, vault, *providers, **outside)
     catalogue = catalogue_of(providers, no_integrations)
     diagnosis = Diagnosis(clock=clock, catalogue=catalogue, poll_deadline=DEADLINE, schedule_grace=timedelta(minutes=1))

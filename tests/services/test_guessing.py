@@ -1,4 +1,4 @@
-"""How many wrong passwords are looked at, and whom that keeps from logging in."""
+"""Limits for wrong passwords: how many are checked, and which users they keep from logging in."""
 
 from contextlib import suppress
 from datetime import timedelta
@@ -18,7 +18,7 @@ class Door:
         self.guessing = Guessing()
 
     def wrong(self, place: str, account: str = OWNER) -> bool:
-        """Whether the password was looked at."""
+        """Give a wrong password, and return whether it was checked at all."""
         try:
             guess = self.guessing.begin(account, place, self.clock.now())
         except RateLimited:
@@ -28,7 +28,7 @@ class Door:
         return True
 
     def right(self, place: str, account: str = OWNER) -> bool:
-        """Whether it was taken."""
+        """Give the right password, and return whether it was accepted."""
         try:
             guess = self.guessing.begin(account, place, self.clock.now())
         except RateLimited:

@@ -1,4 +1,4 @@
-"""A poll whose workers die, as its user sees it."""
+"""A poll whose sandbox workers die, as its user sees it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def user_triggers() -> AsyncIterator[UserTriggers]:
-    """Where a fetch of deadly.example ends the worker that asked for it."""
+    """Provide user triggers; a fetch of deadly.example kills the sandbox worker that asked for it."""
 
     async def kill(_: Seen, writer: asyncio.StreamWriter) -> None:
         for worker in (*sandbox._serving.values(), *sandbox._apart):

@@ -1,4 +1,4 @@
-"""Feeds that were made to cost much: their poll ends, is told and backs off, and no other organisation notices."""
+"""The poll of a feed that was made to cost much ends, says so and backs off; no other organisation notices."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.anyio
 
 EVERY = timedelta(minutes=5)
 URL = {"url": "https://feed.example.com/feed"}
-PATIENT = timedelta(hours=1)  # of a poll: how fast this machine is decides nothing
+PATIENT = timedelta(hours=1)  # a poll's deadline; the speed of the machine decides nothing
 
 
 def of(site: Site) -> Internet:
@@ -114,7 +114,7 @@ async def test_another_organisation_s_feed_is_read_while_one_takes_for_ever(
 
 
 class Ticks:
-    """The turns that the event loop gives to others."""
+    """Count the turns that the event loop gives to other tasks."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -142,7 +142,7 @@ async def parse() -> AsyncIterator[Parsing]:
 
 
 async def test_the_loop_has_its_turn_between_records(parse: Parsing) -> None:
-    """However many there are, and however short."""
+    """The number and the length of the records do not matter."""
     longest = since = seen = 0
     async with Ticks() as ticks:
         async for _ in parse(Parser(readers.lines, ANYTHING), b"x\n" * 10_000):
@@ -153,7 +153,7 @@ async def test_the_loop_has_its_turn_between_records(parse: Parsing) -> None:
 
 
 async def test_a_record_of_another_shape_than_agreed_is_refused(parse: Parsing) -> None:
-    """As a process that was taken over might send it."""
+    """A parser's process that an attacker controls might send such a record."""
     with pytest.raises(ProviderFailed, match="could not be read"):
         async for _ in parse(Parser(readers.lines, TypeAdapter(list[int])), b"x"):
             pass

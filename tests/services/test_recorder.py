@@ -1,4 +1,4 @@
-"""What requests leave behind: one commit for many of them, and a word about each."""
+"""One commit stores the events and outcomes of many requests, and each request gets its own result."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Counted(Statements):
-    """Statements that are counted, to a database that may be away."""
+    """Statements that count their commits, to a database that may be away."""
 
     def __init__(self, store: Store) -> None:
         super().__init__(store)
@@ -48,7 +48,7 @@ class Counted(Statements):
 
 
 class Desk:
-    """A recorder at work, and triggers to write for."""
+    """A recorder, and triggers whose events it stores."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -68,7 +68,7 @@ class Desk:
         return an_event(self.world.caller.org_id, self.world.project_id, trigger, key, self.world.clock.now(), body)
 
     async def write(self, *events: Event) -> Sequence[Event] | None:
-        """Of triggers as they were made."""
+        """Store events, with the versions that the triggers had when they were made."""
         return await self.recorder.write(Write(events, [self.versions[one.project_trigger_id] for one in events]))
 
     async def queued(self) -> int:
@@ -175,7 +175,7 @@ async def test_what_was_made_of_a_trigger_that_has_changed_since_is_not_stored_a
 async def test_two_statements_with_the_same_keys_never_wait_for_each_other(
     store: Store, world: World, desk: Desk
 ) -> None:
-    """As two processes may write them. Both come to wait for a third, and what they hold by then is what counts."""
+    """Two processes may write the same keys. Both wait for a third here, and may hold no lock that the other needs."""
     trigger = await desk.trigger()
 
     def writing(*keys: str) -> "asyncio.Task[Any]":
@@ -222,7 +222,7 @@ async def test_events_keep_the_order_of_their_page(world: World) -> None:
 
 
 async def test_an_error_of_the_database_shows_nothing_of_what_was_to_be_stored(store: Store) -> None:
-    """It ends in a log."""
+    """The text of the error ends in a log."""
     with pytest.raises(DBAPIError) as refused:
         async with store.transaction() as tx:
             await tx.connection.execute(

@@ -1,4 +1,4 @@
-"""Times and texts from outside that are odd, and faults of ours in a request: each has an event or an outcome."""
+"""Odd times and texts from outside, and faults of this service in a request, end in an event or an outcome."""
 
 import json
 from collections.abc import AsyncIterator, Iterable
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.anyio
 
 
 def odd(delivery: Incoming[Empty]) -> Iterable[Draft]:
-    """A provider's file with a fault, which some requests meet."""
+    """Return the drafts of a provider file that has a fault, which only some requests meet."""
     told = delivery.json()
     if told.get("fault"):
         raise KeyError("a fault of ours")
@@ -61,7 +61,7 @@ def request(scene: Scene, body: bytes, **headers: str) -> Request:
 
 
 async def a_form(scene: Scene) -> tuple[UUID, str]:
-    """An enabled trigger, and what its submissions are signed with."""
+    """Make an enabled Typeform trigger; return its id and the signing secret of its submissions."""
     account, world = Typeform(), scene.world
     calls = ProviderCalls(
         http=Internet({"https://api.typeform.com": app(account)}),
@@ -95,7 +95,7 @@ def submission(submitted_at: object, event_id: str = "1") -> bytes:
 async def test_a_signed_submission_is_an_event_however_it_is_dated(
     scene: Scene, submitted_at: str, occurred_at: datetime
 ) -> None:
-    """Twice: as the first request of a trigger, and as one of a trigger that is remembered."""
+    """Send two submissions: the first finds a trigger that is not remembered yet, the second one that is."""
     id_, secret = await a_form(scene)
     for event_id in "12":
         scene.passes(seconds=1)
@@ -120,7 +120,7 @@ async def test_a_signed_submission_without_a_date_is_refused_with_an_outcome(
     assert "submitted_at" in outcome.detail
 
 
-# -- texts, and faults of ours
+# -- texts, and faults of this service
 
 
 async def an_odd_one(scene: Scene) -> UUID:
@@ -145,7 +145,7 @@ async def test_texts_that_the_database_refuses_are_made_such_as_it_takes(scene: 
 
 
 async def test_a_fault_of_ours_in_a_request_has_an_outcome_and_is_told_as_ours(scene: Scene) -> None:
-    """The sender is told to send it again, which stores it once the fault is mended."""
+    """The sender is told to send the request again, and that stores the event once the fault is mended."""
     id_ = await an_odd_one(scene)
     await send(scene, id_, key="remembered")
     scene.passes(seconds=1)
@@ -159,7 +159,7 @@ async def test_a_fault_of_ours_in_a_request_has_an_outcome_and_is_told_as_ours(s
 
 
 async def test_a_request_that_names_an_account_which_can_not_be_stored_is_unrouted(scene: Scene) -> None:
-    """The request does not reach the account whose name is the same but for what can't be stored."""
+    """The request does not reach the account whose name differs only in the characters that can't be stored."""
     ingest = replace(scene.ingest, app_secrets={"slack": ["s3cret"]})
     told = {"type": "event_callback", "team_id": "T1\0", "event_id": "E1", "event_time": 1, "event": {"type": "x"}}
     body = json.dumps(told).encode()

@@ -1,4 +1,4 @@
-"""The use cases as `main.py` builds them, on a real store, with a manual clock and providers a test makes up."""
+"""The services as `main.py` builds them, on a real store, with a manual clock and providers that a test defines."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -45,7 +45,7 @@ DEADLINE = timedelta(seconds=10)
 
 
 class Offline:
-    """For providers that are programs of the test and call nobody."""
+    """An HTTP client that refuses every call, for providers that are functions of a test."""
 
     async def send(
         self,
@@ -65,7 +65,7 @@ async def no_integrations(tx: Transaction, wanted: Collection[Owned]) -> dict[Ow
 
 @dataclass(frozen=True)
 class World:
-    """One organisation with one project."""
+    """One organisation with one project, and the services that it uses."""
 
     store: Store
     clock: ManualClock
@@ -100,7 +100,7 @@ class World:
         return [await self.poller.run(claimed) for claimed in (await self.poller.claim(100)).mine]
 
     def poller_on(self, store: Store) -> Poller:
-        """A worker that sees the database so."""
+        """Return the poller of a worker that uses this store."""
         leases = replace(self.poller.leases, store=store)
         return replace(self.poller, store=store, leases=leases, settle=settling_alone(store))
 
@@ -114,7 +114,7 @@ class World:
         return found
 
     async def events(self, id_: UUID) -> list[Event]:
-        """In the order they came."""
+        """Return the trigger's events in the order in which they came."""
         async with self.store.transaction() as tx:
             return (await events.page(tx, self.caller.org_id, limit=10_000, project_trigger_id=id_))[::-1]
 
@@ -125,7 +125,7 @@ class World:
         return [from_json(event.body) for event in await self.events(id_)]
 
     async def outcomes(self, id_: UUID, kind: Kind) -> list[Outcome]:
-        """Oldest first, as far as the clock has moved between them."""
+        """Return the trigger's outcomes of one kind, oldest first if the clock has moved between them."""
         async with self.store.transaction() as tx:
             found = await outcomes.of_trigger(tx, id_, limit=1000)
         return [one for one in found[::-1] if one.kind is kind]
@@ -134,7 +134,7 @@ class World:
         return [one.code for one in await self.outcomes(id_, kind)]
 
     async def set_config(self, id_: UUID, config: Mapping[str, Any]) -> None:
-        """As an earlier version may have stored it: nothing is checked."""
+        """Store a configuration without a check, as an earlier version may have done."""
         found = await self.trigger(id_)
         async with self.store.transaction() as tx:
             changed = {**vars(found), "config": dict(config), "generation": found.generation + 1}
@@ -154,7 +154,7 @@ async def a_world(
     catalogue = catalogue_of(providers, user_providers)
     calls = ProviderCalls(
         http=http or Offline(), clock=clock, secrets=secrets, parsers=parsers or Parsers()
-    )  # which start no process until they parse
+    )  # parsers start no process until they parse
     work = Wake()
     webhook_removals = WebhookRemovals(
         store=store, clock=clock, catalogue=catalogue, calls=calls, secrets=secrets, public_url="https://hooks.test"
@@ -198,7 +198,7 @@ async def a_world(
 
 
 def settling_alone(store: Store) -> Callable[[PollStep], Awaitable[StoredPoll]]:
-    """Each result in a group of its own, at once."""
+    """Return a function that stores each result at once, in its own group."""
 
     async def settle(step: PollStep) -> StoredPoll:
         [stored] = await PollResults(store).settle([step])
@@ -213,7 +213,7 @@ async def _nothing(_: int) -> None:
 
 @dataclass(frozen=True)
 class Meddled(Store):
-    """The database as one process sees it, to whose transactions, counted from 1, something happens at a bad moment."""
+    """The database as one process sees it; a test can interfere with its transactions, which are counted from 1."""
 
     before_begin: Callable[[int], Awaitable[None]] = _nothing
     before_commit: Callable[[int], Awaitable[None]] = _nothing
@@ -229,11 +229,11 @@ class Meddled(Store):
 
 
 class Killed(BaseException):
-    """The process ends here: nothing that it would have done afterwards is done."""
+    """The process ends here, and does nothing that it would have done afterwards."""
 
 
 def dying(store: Store, *, at: int) -> Meddled:
-    """Its process dies with the commit of this transaction."""
+    """Return a store whose process dies before the commit of this transaction."""
 
     async def die(number: int) -> None:
         if number == at:

@@ -1,4 +1,4 @@
-"""Many seeds, one after the other: `./dev poe simulate --seeds 1000`, or `--seed N` for one that failed."""
+"""Run many seeds one after the other: `./dev poe simulate --seeds 1000`, or `--seed N` for one that failed."""
 
 import argparse
 import asyncio
@@ -18,7 +18,7 @@ from tests.simulation.simulation import Broken, simulate
 
 
 async def run(folder: Path, first: int, count: int) -> int:
-    """How many seeds broke a promise."""
+    """Run `count` seeds from `first` on, and return how many of them broke a promise."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     vault = Vault.open(folder / "keys.json")
     broken, begin = 0, time.monotonic()
@@ -43,7 +43,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="hairtrigger-simulation-") as made:
         folder = Path(made)
-        folder.chmod(0o711)  # as root, the database runs as another user, who must get through
+        folder.chmod(0o711)  # for root, the database runs as another user, who must be able to enter
         first, count = (arguments.seed, 1) if arguments.seed is not None else (arguments.first, arguments.seeds)
         sys.exit(1 if asyncio.run(run(folder, first, count)) else 0)
 

@@ -1,4 +1,4 @@
-"""A provider on which things have equal dates, appear late and vanish again, and which answers when it is told to."""
+"""A provider whose items have equal dates, appear late and vanish again, and which answers only when it is told to."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,9 +10,9 @@ from hairtrigger.kit.auth import Bearer
 from hairtrigger.kit.cursor import LookBack
 from hairtrigger.kit.trigger import Page, Polling, PollingConfig, Provider, Question
 
-TICK = timedelta(seconds=10)  # how coarse its dates are
-LATEST = timedelta(seconds=40)  # after its date, a thing appears
-CLOCKS = timedelta(seconds=40)  # by which the service's clock may be wrong
+TICK = timedelta(seconds=10)  # dates are rounded down to a multiple of this
+LATEST = timedelta(seconds=40)  # a new item appears after at most this time
+CLOCKS = timedelta(seconds=40)  # the service's clock is wrong by at most this time
 PAGE = 2
 _LATE = LookBack(TICK + LATEST + 2 * CLOCKS)
 
@@ -30,7 +30,7 @@ class Feed(PollingConfig):
 
 @dataclass
 class Asked:
-    """A question under way, until `answer` is set: to None for what there is, or to what goes wrong."""
+    """A question under way. It ends when `answer` is set: to None for the items there are, or to an error."""
 
     question: Question[Feed]
     answer: "asyncio.Future[Exception | None]" = field(

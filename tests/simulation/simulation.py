@@ -1,8 +1,9 @@
 """Scheduler, poller and cursor on the real store, while everything around them goes wrong as a seed decides.
 
-Time is a number here. Workers run until their provider is asked, and what happens next is drawn: an answer, an error,
-a worker's death with a commit or just after it, a lease that ends, a clock that jumps, an edit. Whatever it was, in the
-end every thing is one event, no planned time is missing, and nobody is asked by more than may ask.
+Time is a number here. Each worker runs until it asks its provider. Then the seed draws what happens next: an answer, an
+error, a worker's death before a commit or just after it, a lease that ends, a clock that jumps, an edit. Whatever
+happens, in the end each item is one event, no planned time is missing, and no connection was asked by more polls at
+once than it has places.
 """
 
 import asyncio
@@ -39,12 +40,12 @@ LONGEST_PAUSE = timedelta(minutes=5)
 
 
 class Broken(AssertionError):
-    """A promise, and the seed that breaks it."""
+    """A promise that was broken, with the seed that breaks it."""
 
 
 @dataclass
 class Worker:
-    """A poll under way in some process."""
+    """A poll under way in a process."""
 
     claimed: Claimed
     until: datetime
@@ -55,7 +56,7 @@ class Worker:
 
 @dataclass(frozen=True)
 class Mortal(Store):
-    """The database as a process sees it that dies with its next commit, or after it, when that is so decided."""
+    """The database as a process sees it. If `fate` says so, the process dies before its next commit or after it."""
 
     fate: list[str] = field(default_factory=list)
 
@@ -76,11 +77,11 @@ class Simulation:
         self.random = random.Random(seed)
         self.workers: list[Worker] = []
         self.true_time = START
-        self.polling: dict[UUID, str] = {}  # with the name of their feed
+        self.polling: dict[UUID, str] = {}  # the name of each trigger's feed
         self.schedules: dict[UUID, timedelta] = {}
         self.enabled_at: dict[UUID, datetime] = {}
         self.connections: list[UUID] = []
-        self.newest: dict[UUID, str] = {}  # of the cursors
+        self.newest: dict[UUID, str] = {}  # the newest value of each cursor
         self.made = 0
         self.told: list[str] = []
         feeds.true_time = lambda: self.true_time
@@ -102,8 +103,6 @@ class Simulation:
                 worker.task.cancel()
             await asyncio.gather(*(worker.task for worker in self.workers), return_exceptions=True)
 
-    # -- what happens
-
     async def _set_up(self) -> None:
         for number in range(2):
             made = await self.world.connections.create(self.world.caller, "feeds", "C", {"token": str(number)})
@@ -120,7 +119,7 @@ class Simulation:
             self.enabled_at[id_] = self.world.clock.now()
 
     async def _add(self, provider: str, trigger: str, config: dict[str, Any], connection: UUID | None) -> UUID:
-        """With an id that the seed decides, as its beats follow from it."""
+        """Add an enabled trigger. The seed decides its id, because its beats follow from the id."""
         now, caller = self.world.clock.now(), self.world.caller
         id_ = UUID(int=new_id(now).int >> 64 << 64 | 0b10 << 62 | self.random.getrandbits(62))
         new = ProjectTrigger(
@@ -260,8 +259,6 @@ class Simulation:
                 await self.world.connections.update(self.world.caller, trigger.connection_id, None, {"token": "new"})
         return f"a user {what} {self.polling[id_]}"
 
-    # -- how it goes on
-
     def _pass(self, by: timedelta) -> None:
         self.true_time += by
         self.world.clock.advance(by)
@@ -273,7 +270,7 @@ class Simulation:
         self.feeds.at_once = False
 
     async def _answered(self, worker: Worker, answer: Exception | None) -> Result | str | None:
-        """None: its process died."""
+        """Answer a poll. Return its result, a text if it has another question, or None if its process died."""
         id_ = worker.claimed.trigger.id
         before = len(await self.world.keys(id_))
         self.feeds.asked.pop(worker.task).answer.set_result(answer)
@@ -289,7 +286,7 @@ class Simulation:
         return result
 
     async def _settled(self, worker: Worker) -> None:
-        """Until it asks its provider, or has ended."""
+        """Return when the worker asks its provider, or has ended."""
         while not worker.task.done() and worker.task not in self.feeds.asked:
             await asyncio.sleep(0)
 
@@ -298,7 +295,7 @@ class Simulation:
             worker.expired = worker.expired or worker.until <= self.world.clock.now()
 
     async def _quiet_down(self) -> None:
-        """Nothing goes wrong any more, and every trigger is enabled."""
+        """Let nothing go wrong any more, enable every trigger, and run all that is due."""
         await self._clock_is_right()
         for id_ in self.polling:
             await self._enable(id_)
@@ -327,14 +324,12 @@ class Simulation:
             self._pass(timedelta(seconds=0.2))
         raise AssertionError("There is always more due.")
 
-    # -- what must hold
-
     def _check_places(self) -> None:
         asking = Counter(one.claimed.trigger.connection_id for one in self.workers if not one.expired)
         assert all(count <= PLACES for count in asking.values()), f"too many ask at once: {asking}"
 
     async def _check_clockwork(self) -> None:
-        """Whoever is enabled is polled again within a bound, also when the worker that has it dies."""
+        """Check that each enabled trigger is polled again within a bound, also if the worker that polls it dies."""
         bound = self.world.clock.now() + LONGEST_BACK_OFF + LONGEST_PAUSE + 2 * CLOCKS
         for id_, feed in self.polling.items():
             found = await self.world.clockwork(id_)
@@ -369,7 +364,7 @@ class Simulation:
 
 
 async def simulate(store: Store, vault: Vault, seed: int) -> None:
-    """Raises `Broken`."""
+    """Run one seed. Raise `Broken` if a promise is broken."""
     async with store.transaction() as tx:
         await partitions.make_ahead(tx, START.date(), days=2)
     clock = ManualClock(START)

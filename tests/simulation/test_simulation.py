@@ -1,4 +1,4 @@
-"""A few seeds on every run; `./dev poe simulate --seeds 1000` for many, and `--seed N` for one again."""
+"""A few seeds on every run. `./dev poe simulate --seeds 1000` runs many, and `--seed N` repeats one."""
 
 import os
 

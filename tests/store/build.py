@@ -1,4 +1,4 @@
-"""Rows to test with."""
+"""Rows for tests."""
 
 from datetime import datetime
 from uuid import UUID, uuid4

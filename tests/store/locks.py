@@ -1,4 +1,4 @@
-"""What waits for a lock in the database."""
+"""Sessions of the database that wait for a lock."""
 
 from sqlalchemy import text
 
@@ -8,6 +8,6 @@ _WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_databa
 
 
 async def waiting(store: Store) -> int:
-    """Return how many sessions do."""
+    """Return how many sessions wait for a lock."""
     async with store.transaction() as tx:
         return int((await tx.connection.execute(text(_WAITING))).scalar_one())

@@ -1,4 +1,4 @@
-"""What goes wrong between the database and us is told apart from what is wrong with a value."""
+"""Faults between the service and its database are told apart from faults of a value."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -78,7 +78,7 @@ async def test_a_database_without_room_is_away_like_one_that_stops(store: Store,
 async def test_a_session_that_was_ended_behind_an_open_connection_is_away_and_the_next_one_is_not(
     database_url: str, store: Store
 ) -> None:
-    """As a server does for a moment when it stops, and what stands between does for longer."""
+    """A server that stops is in this state for a moment, and a pooler before it may be for longer."""
     said, gone = asyncio.Event(), asyncio.Event()
     async with _holding_on(database_url, said, gone) as url, open_store(url, connections=1) as behind:
         async with behind.transaction() as tx:
@@ -92,7 +92,7 @@ async def test_a_session_that_was_ended_behind_an_open_connection_is_away_and_th
             assert (await tx.connection.execute(text("SELECT 1"))).scalar_one() == 1
 
 
-async def test_the_same_is_so_for_single_statements(database_url: str, store: Store) -> None:
+async def test_single_statements_find_an_ended_session_away_only_once(database_url: str, store: Store) -> None:
     said, gone = asyncio.Event(), asyncio.Event()
     async with (
         _holding_on(database_url, said, gone) as url,
@@ -108,18 +108,18 @@ async def test_the_same_is_so_for_single_statements(database_url: str, store: St
 
 
 async def _end_session(store: Store, pid: int, said: asyncio.Event) -> None:
-    """Until the server's last words have come."""
+    """End a session, and wait until the server's last words to it have come."""
     async with store.transaction() as tx:
         await tx.connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
         await said.wait()
-        await tx.connection.execute(text("SELECT 1"))  # meanwhile they are read
+        await tx.connection.execute(text("SELECT 1"))  # meanwhile those words are read
 
 
 @asynccontextmanager
 async def _holding_on(url: str, said: asyncio.Event, gone: asyncio.Event) -> AsyncIterator[str]:
-    """Another address of the database, where one does not hear that the server has closed a connection until `gone`.
+    """Provide another address of the database, where a client does not notice a closed connection until `gone` is set.
 
-    `said` is set when the server has closed one.
+    `said` is set when the server has closed a connection.
     """
     given = make_url(url)
 

@@ -1,4 +1,4 @@
-"""Migrations run while the service runs: none may hold a lock that it has to wait for."""
+"""Migrations run while the service runs, so no migration may hold a lock for which the service must wait."""
 
 import asyncio
 import hashlib
@@ -21,17 +21,18 @@ from hairtrigger.store.delivery import queue_engine
 pytestmark = pytest.mark.anyio
 
 _HOT = "event|event_key|attempt|outcome|q_dispatch"
-# One transaction each, and tried again (rerunning); `Store.migrate` sets the time-out; small tables have small indexes.
+# These rules do not apply: each migration is one transaction that is tried again, `Store.migrate` sets the time-out,
+# and the indexes of small tables are small.
 _NOT_ASKED = (
     *("prefer-robust-stmts", "require-lock-timeout", "require-statement-timeout", "require-timeout-settings"),
     *("require-concurrent-index-creation", "require-concurrent-index-deletion", "require-enum-value-ordering"),
     *("prefer-bigint-over-int", "prefer-bigint-over-smallint", "prefer-identity", "require-table-schema"),
-    "adding-foreign-key-constraint",  # of tables that are made here
+    "adding-foreign-key-constraint",  # on tables that the migration makes itself
 )
 
 
 def scripts() -> dict[str, str]:
-    """Each migration after the first, as SQL."""
+    """Return the SQL of each migration after the first, by its name."""
     found = {}
     for script in ScriptDirectory.from_config(alembic_config()).walk_revisions():
         if script.down_revision:
@@ -72,7 +73,7 @@ def test_the_check_knows_what_is_not_safe(tmp_path: Path) -> None:
 
 
 def test_another_version_of_the_queue_engine_comes_with_a_migration() -> None:
-    """One that calls `store/delivery/queue_engine.py`'s `rebuild`. Then this digest is the new one's."""
+    """The migration calls `rebuild` of `store/delivery/queue_engine.py`; afterwards the new digest goes in here."""
     assert hashlib.sha256(queue_engine.engine().encode()).hexdigest()[:16] == "bf7e66c75ed771df"
 
 
@@ -114,13 +115,13 @@ async def test_a_process_of_the_version_before_starts_on_a_newer_schema(unmigrat
 
 
 async def test_a_migration_that_does_not_get_a_lock_lets_others_pass_and_tries_again(unmigrated: Store) -> None:
-    async with unmigrated.transaction() as tx:  # as it was before the last migration
+    async with unmigrated.transaction() as tx:  # the database before the last migration
         await tx.connection.execute(text("CREATE TABLE alembic_version (version_num TEXT PRIMARY KEY)"))
         await tx.connection.execute(text("LOCK TABLE alembic_version"))
         migrating = asyncio.create_task(unmigrated.migrate())
         while not await _waits_for_a_lock(unmigrated):
             await asyncio.sleep(0.01)
-        while await _waits_for_a_lock(unmigrated):  # it gives up by itself
+        while await _waits_for_a_lock(unmigrated):  # until it gives up by itself
             await asyncio.sleep(0.01)
         assert not migrating.done()
     await migrating

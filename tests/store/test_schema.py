@@ -23,5 +23,5 @@ async def test_migrating_twice_changes_nothing(store: Store) -> None:
 
 
 def _ours(name: str | None, kind: str, _: object) -> bool:
-    """Not the partitions, which are made by the day, and not Alembic's own table."""
+    """Leave out the partitions, which are made for each day, and Alembic's own table."""
     return kind != "table" or name in metadata.tables

@@ -1,4 +1,4 @@
-"""However the operator's server, database, role or pooler are configured: 2xx is on disk and results are right."""
+"""Under any settings of the operator's server, database, role or pooler, 2xx is on disk and results are right."""
 
 import asyncio
 import struct
@@ -51,7 +51,7 @@ WHERE = ["ROLE hairtrigger", "DATABASE hairtrigger", "SYSTEM"]
 
 @pytest.fixture
 async def url() -> AsyncIterator[str]:
-    """Of a server of the test's own."""
+    """Run a server for one test, and provide its address."""
     with TemporaryDirectory(prefix="hairtrigger-") as folder:
         Path(folder).chmod(0o711)
         async with embedded(Path(folder, "postgres")) as server:
@@ -59,7 +59,7 @@ async def url() -> AsyncIterator[str]:
 
 
 async def tell(url: str, *statements: str) -> None:
-    """As the operator would."""
+    """Run statements as the operator of the server would."""
     connection = await asyncpg.connect(url.replace("+asyncpg", ""), server_settings={"transaction_timeout": "0"})
     try:
         for statement in statements:
@@ -76,7 +76,7 @@ async def migrate(url: str) -> None:
 
 
 async def offered(store: Store) -> tuple[Event, Write]:
-    """An event that a request brings, with the version of its trigger."""
+    """Return the event of a request, and the write of it with the version of its trigger."""
     now = datetime.now(UTC)
     async with store.transaction() as tx:
         await partitions.make_ahead(tx, now.date())
@@ -232,7 +232,7 @@ async def test_tables_that_a_crash_would_empty_are_refused(url: str) -> None:
         await store.check()
 
 
-# -- poolers, which may keep from the server what a session asks for
+# -- poolers, which may keep the settings of a session from the server
 
 
 async def test_a_pooler_that_swallows_settings_is_refused_when_they_are_needed(url: str) -> None:
@@ -293,7 +293,7 @@ async def test_a_pooler_that_refuses_settings_is_told_which_to_let_pass(url: str
             await store.check()
 
 
-# -- what can't be used says why
+# -- databases that can't be used
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
@@ -336,7 +336,7 @@ def refuse(_: dict[str, str], client: asyncio.StreamWriter) -> None:
 
 @asynccontextmanager
 async def passing(url: str, startup: Startup) -> AsyncIterator[str]:
-    """The address of what stands before the server and decides about the parameters of new sessions."""
+    """Run a proxy before the server that decides about the parameters of new sessions, and provide its address."""
     given = make_url(url)
 
     async def connected(client: asyncio.StreamReader, answers: asyncio.StreamWriter) -> None:

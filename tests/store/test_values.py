@@ -1,4 +1,4 @@
-"""A stored value comes back equal, over the whole range of what may come from outside."""
+"""A stored value comes back equal, for every value that may come from outside."""
 
 import json
 from collections.abc import AsyncIterator
@@ -36,8 +36,8 @@ in_utc = st.datetimes(timezones=st.just(UTC))
 anywhere = st.datetimes(
     timezones=st.one_of(st.none(), st.just(UTC), st.timedeltas(timedelta(hours=-23), timedelta(hours=23)).map(timezone))
 )
-texts = st.text(st.characters(), max_size=700)  # with NUL and half surrogates
-numbers = st.one_of(st.integers(), st.floats(-1e15, 1e15))  # a larger one comes back as the integer it is written as
+texts = st.text(st.characters(), max_size=700)  # also with NUL and half surrogates
+numbers = st.one_of(st.integers(), st.floats(-1e15, 1e15))  # JSON writes larger floats as integers
 values = st.recursive(
     st.one_of(st.none(), st.booleans(), numbers, texts),
     lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(texts, inner, max_size=4)),
@@ -62,7 +62,7 @@ async def trigger(store: Store) -> ProjectTrigger:
         org_id = await an_organization(tx, NOW)
         made = await a_trigger(tx, org_id, await a_project(tx, org_id, NOW, max_inflight=10_000), NOW)
         await polls.start(tx, made.id, "poll", NOW, timedelta(minutes=1))
-        return (await by_ids(tx, [made.id]))[made.id]  # with its version
+        return (await by_ids(tx, [made.id]))[made.id]  # read again with its version
 
 
 def same(found: datetime, expected: datetime) -> bool:
@@ -75,7 +75,7 @@ def same(found: datetime, expected: datetime) -> bool:
 async def test_every_instant_comes_back_equal_and_aware(
     store: Store, statements: Statements, given_: list[datetime]
 ) -> None:
-    """The two ways to the database agree: as values, arrays, columns of a table and filters."""
+    """The two ways to the database, transactions and statements, agree for values, arrays, columns and filters."""
     rows: list[dict[str, Any]] = [{"task": str(uuid4()), "next_at": one, "state": {}} for one in given_]
     async with store.transaction() as tx:
         await tx.connection.execute(insert(upkeep), rows)
@@ -117,7 +117,7 @@ def drafts() -> st.SearchStrategy[Draft]:
 async def test_every_draft_becomes_an_event_that_every_reader_finds_as_it_was_stored(
     store: Store, statements: Statements, trigger: ProjectTrigger, draft: Draft
 ) -> None:
-    """Polls and requests store it alike, and the delivery that is made of it holds the same event."""
+    """Polls and requests store a draft alike, and the delivery that is made of it holds the same event."""
     polled = event_from(trigger, draft, NOW)
     async with store.transaction() as tx:
         assert await events.append(tx, [polled]) == {polled.id}
@@ -181,7 +181,7 @@ async def test_any_cursor_and_any_error_of_a_poll_is_stored(
 
 
 def _plain(value: Any) -> bool:
-    """Return whether it is JSON without half surrogates."""
+    """Return whether a value is JSON without half surrogates."""
     try:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except ValueError:
@@ -202,7 +202,7 @@ async def test_any_sentence_of_an_outcome_is_stored(store: Store, trigger: Proje
 
 @pytest.mark.parametrize("deep", ["[" * 50_000 + "]" * 50_000])
 async def test_what_is_beyond_a_limit_of_the_database_is_told_as_the_value_s_fault(store: Store, deep: str) -> None:
-    """It is no fault of ours, and nothing to try again."""
+    """Such an error is no fault of this service, and another try would not help."""
     with pytest.raises(Invalid, match="too deeply nested"):
         async with store.transaction() as tx:
             await tx.connection.execute(text("SELECT CAST(CAST(:deep AS text) AS jsonb)"), {"deep": deep})

@@ -1,4 +1,4 @@
-"""Certificates that only their own maker trusts."""
+"""Self-signed certificates."""
 
 import ssl
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 
 def certificate_for(host: str, folder: Path) -> Path:
-    """A file with a key and its certificate; the same file, as an authority's, makes a client trust it."""
+    """Write a key and its certificate to a file, and return the path.
+
+    A client trusts the certificate if the same file is its file of certificate authorities.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
     now = datetime.now(UTC)

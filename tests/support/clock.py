@@ -18,9 +18,9 @@ class ManualClock:
 def pass_time(by: timedelta) -> None:
     """Set the clock of the running event loop forward.
 
-    Every sleep and every deadline of this process that ends within that time ends now. What is long enough never to
-    end by itself in a test ends when the test says so, on a slow machine as on a fast one. The clock is not set back:
-    what was put on it meanwhile would be late.
+    Every sleep and every deadline of this process that ends within that time ends now. A limit that is too long to end
+    by itself in a test ends when the test decides so, on a slow machine as on a fast one. The clock is not set back,
+    because what was scheduled on it meanwhile would then be late.
     """
     loop = asyncio.get_running_loop()
     before = loop.time

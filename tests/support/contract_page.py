@@ -1,6 +1,6 @@
-"""What the public "Create Trigger" page prints."""
+"""The example of the public "Create Trigger" page."""
 
-# Its example call, character for character.
+# The example call of the page, character for character.
 PAGE = """\
     async function createTrigger(integrationId) {
       const response = await axios.post(

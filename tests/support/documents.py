@@ -1,4 +1,4 @@
-"""The documents the code describes itself with."""
+"""The documents in which the code describes itself."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from hairtrigger.api.v1.app import v1_app
 from hairtrigger.domain.outcome import FAILURE, MEANING, STANDING
 from hairtrigger.settings import table
 
-_NONE = cast("Any", None)  # describing an API asks nothing of its services
+_NONE = cast("Any", None)  # the description of an API calls none of its services
 
 
 def projects_document() -> str:
@@ -40,7 +40,7 @@ def _openapi(app: FastAPI) -> str:
 
 
 def outcomes_document() -> str:
-    """What every code of the closed lists says."""
+    """Return the document with every code of the closed lists and its meaning."""
     return f"""# Outcomes
 
 How requests, polls, firings, deliveries and attempts end. These lists are closed: every end is one of them, a code is

@@ -1,4 +1,4 @@
-"""The way from `kit.http` to the fakes, without sockets."""
+"""A transport from `kit.http` to the fakes, without sockets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Reply:
 
 
 class Internet:
-    """Hosts by their addresses, such as `https://api.stripe.com`. `asked` is what was sent to them, in order."""
+    """Hosts by their addresses, such as `https://api.stripe.com`. `asked` lists the requests to them, in order."""
 
     def __init__(self, hosts: Mapping[str, ASGIApp]) -> None:
         self._hosts = _Hosts({address: httpx2.ASGITransport(app) for address, app in hosts.items()})

@@ -1,4 +1,4 @@
-"""Other people's JavaScript, run with the Node of the development dependencies."""
+"""JavaScript of other projects, run with the Node of the development dependencies."""
 
 import json
 import os
@@ -15,9 +15,9 @@ _NPM = str(Path(executable.ROOT_DIR, "lib", "node_modules", "npm", "bin", "npm-c
 
 
 def installed(*packages: str) -> Path:
-    """A folder whose `node_modules` has these packages, each given as name@version.
+    """Return a folder whose `node_modules` has these packages, each given as name@version.
 
-    Installed once for each user, whole or not at all, also when tests run side by side.
+    The packages are installed once for each user, completely or not at all, also when tests run side by side.
     """
     name = re.sub(r"[^a-z0-9.]+", "-", " ".join(packages)).strip("-")
     place = Path(tempfile.gettempdir(), f"hairtrigger-tests-{os.getuid()}", name)
@@ -35,7 +35,7 @@ def installed(*packages: str) -> Path:
 
 
 def run(folder: Path, script: str, *arguments: str) -> Any:
-    """What an ES module in that folder prints, read as JSON."""
+    """Run an ES module in that folder, and return what it prints, parsed as JSON."""
     with tempfile.NamedTemporaryFile("w", suffix=".mjs", dir=folder, delete=False) as written:
         written.write(script)
     file = Path(written.name)
@@ -47,5 +47,5 @@ def run(folder: Path, script: str, *arguments: str) -> Any:
 
 
 def _environment() -> dict[str, str]:
-    """npm's own scripts look for `node` on the path."""
+    """Return the environment with Node on the path, because npm's own scripts look for `node` there."""
     return {**os.environ, "PATH": f"{Path(NODE).parent}{os.pathsep}{os.environ.get('PATH', '')}"}

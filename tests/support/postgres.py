@@ -20,7 +20,7 @@ _NAME = "hairtrigger"
 
 @dataclass
 class Server:
-    """Reached over a socket in a directory of its own: it trusts whoever may enter that."""
+    """A server on a socket in a directory of its own. The server trusts every user that may enter the directory."""
 
     cluster: Path
     binaries: Path
@@ -33,7 +33,7 @@ class Server:
         return f"postgresql://{_NAME}@/{_NAME}?host={self.sockets}"
 
     def start(self) -> None:
-        """Returns when it answers, be it only that it can't be written to."""
+        """Start the server, and return when it accepts connections, even if only for reading."""
         self.sockets.mkdir(mode=0o700, exist_ok=True)
         if os.geteuid() == 0:
             shutil.chown(self.sockets, self.user.pw_uid)
@@ -42,7 +42,7 @@ class Server:
         while subprocess.call([self.binaries / "pg_isready", "-q", "-h", self.sockets]) != 0:
             assert time.monotonic() < patience, self._log.read_text()[-3000:]
             if self._process and self._process.poll() is not None:
-                self._launch()  # children of a killed one still held its shared memory
+                self._launch()  # children of a killed server still held its shared memory
             time.sleep(0.02)
 
     def _launch(self) -> None:
@@ -66,7 +66,7 @@ class Server:
         self._end(how)
 
     def kill(self) -> None:
-        """Its postmaster, at once; its children notice by themselves, and a new one starts when they have."""
+        """Kill the postmaster at once. Its children notice by themselves; `start` waits until they have ended."""
         self._end(signal.SIGKILL)
 
     def _end(self, how: signal.Signals) -> None:
@@ -75,7 +75,7 @@ class Server:
             self._process.wait()
 
     def standby(self) -> "Server":
-        """A copy that follows this one."""
+        """Make a copy that follows this server."""
         copy = self.cluster.with_name(f"{self.cluster.name}-standby")
         self._run("pg_basebackup", "-h", self.sockets, "-U", _NAME, "-D", copy, "-R", "-c", "fast")
         return Server(copy, self.binaries, self.user, self.settings)
@@ -90,14 +90,14 @@ class Server:
 
 @asynccontextmanager
 async def server(folder: Path, *settings: str) -> AsyncIterator[Server]:
-    """Started, and with our database. The folder must be one that the server's own user may enter."""
+    """Run a server with our database. The server's own user must be able to enter the folder."""
     async with embedded(folder / "postgres"):
         pass
     cluster = folder / "postgres" / "cluster"
     user = _server_user(cluster)
     with _private(folder / "postgres" / "lock") as lock:
         binaries = _prepared(cluster, None, user, lock)
-    home = folder / "servers"  # where the server's user may make more
+    home = folder / "servers"  # the server's user may make more clusters here
     home.mkdir()
     if os.geteuid() == 0:
         shutil.chown(home, user.pw_uid)

@@ -1,4 +1,4 @@
-"""A small HTTP/1.1 server that says exactly what a test wants said, byte by byte."""
+"""A small HTTP/1.1 server that answers exactly as a test wants, byte by byte."""
 
 import asyncio
 import ssl
@@ -38,7 +38,7 @@ def answering(status: int = 200, body: bytes = b"", *headers: tuple[str, str]) -
 
 
 def saying(raw: bytes) -> Answer:
-    """Says these bytes and hangs up."""
+    """Answer with these bytes and close the connection."""
 
     async def answer(_: Seen, writer: asyncio.StreamWriter) -> None:
         writer.write(raw)

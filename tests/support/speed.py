@@ -1,4 +1,4 @@
-"""A machine of another speed, as far as polling code can tell: its CPU limits are so many times as long.
+"""A machine of another speed, as far as polling code can tell: its CPU limits are multiplied by `SPEED`.
 
 `./dev poe any-machine` sets the variable; nothing outside the tests reads it.
 """
@@ -19,11 +19,11 @@ _FIRST = "from hairtrigger.sandbox.worker import main as worker\n"
 
 
 def scaled(program: str, speed: float) -> str:
-    """Return the program of a sandbox's worker with other CPU limits than it is told."""
+    """Return the program of a sandbox worker, changed to multiply each CPU limit by `speed`."""
     assert _FIRST in program
     return program.replace(_FIRST, _FASTER.format(speed=speed) + _FIRST)
 
 
 def settings(speed: float) -> dict[str, str]:
-    """Return what the environment of a whole service says of the same."""
+    """Return the environment variables that set the same CPU limit in a whole service."""
     return {} if speed == 1 else {"HAIRTRIGGER_SANDBOX_CPU_MILLISECONDS": str(round(250 * speed))}

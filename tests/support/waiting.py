@@ -1,7 +1,7 @@
-"""Waiting for what happens by itself, in another task or another process.
+"""Helpers that wait for what happens by itself, in another task or another process.
 
-The patience is a net: it ends a test that would hang, and is no measure of how fast anything is. It is real time, which
-`pass_time` does not use up.
+`PATIENCE` is a safety net: it ends a test that would hang, and does not measure how fast anything is. It is real time,
+which `pass_time` does not use up.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ _PAUSE = 0.005
 
 
 async def until(what: Callable[[], Awaitable[T | None]]) -> T:
-    """Return the first true answer."""
+    """Call `what` again and again, and return its first true answer."""
     over = time.monotonic() + PATIENCE
     while not (answer := await what()):
         if time.monotonic() > over:

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @asynccontextmanager
 async def mounted(apps: Mapping[str, ASGIApp]) -> AsyncIterator[str]:
-    """The address under which each app answers at its path."""
+    """Serve each app at its path, and yield the address of all."""
     root = Starlette(routes=[Mount(path, app) for path, app in apps.items()])
     server = uvicorn.Server(uvicorn.Config(root, log_config=None, lifespan="off"))
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -210,7 +210,7 @@ async def test_an_agent_that_ran_does_not_run_again_because_of_what_it_said(
     assert result.failure is None
 
 
-async def test_of_an_answer_that_breaks_off_the_beginning_of_the_message_is_kept(
+async def test_the_beginning_of_a_message_is_kept_when_the_answer_breaks_off(
     egress: Egress, outgoing: Outgoing
 ) -> None:
     body = b'{"choices": [{"message": {"role": "assistant", "content": "It was a dark and'
@@ -299,7 +299,7 @@ async def test_an_agent_that_is_not_there_is_a_failure(egress: Egress, outgoing:
     assert "sk-1" not in repr(agent)
 
 
-# Against someone else's server
+# Against an independent server
 
 
 @pytest.fixture(scope="module")

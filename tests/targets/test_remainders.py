@@ -1,4 +1,4 @@
-"""What answered 2xx has run. Whatever follows the status, it is delivered and never run again."""
+"""A target that answered 2xx has run: whatever follows the status, the event is delivered and never sent again."""
 
 import asyncio
 import gzip
@@ -55,7 +55,7 @@ ENDED_EARLY = "the answer ended before it was complete"
 NOT_HTTP = "the rest of the answer is not valid HTTP"
 NOT_COMPRESSED = "the answer is not compressed as it says, or in a way that can't be read here"
 
-# Whether the whole completion can be read of it, what is odd about it, and the bytes.
+# Whether the whole completion can be read from the answer, what is odd about the answer, and its bytes.
 REMAINDERS: dict[str, tuple[bool, str, bytes]] = {
     "length too large": (True, ENDED_EARLY, framed("Content-Length: 999", body=COMPLETION)),
     "no body at all": (False, ENDED_EARLY, framed("Content-Length: 999")),
@@ -137,7 +137,7 @@ async def test_a_connection_that_is_reset_in_the_body_is_no_failure(
 
     result = await sent(kind, resets, egress, outgoing)
 
-    # The system may throw away what was not yet read of a connection that is reset. Then there was no answer.
+    # The system may throw away unread bytes of a connection that is reset. In that case there was no answer.
     assert begun.is_set()
     assert result.status == "delivered" or result.response_status is None
     if result.status == "delivered":
@@ -153,7 +153,7 @@ def stalling(raw: bytes) -> Answer:
 
 
 async def hurried(call: Awaitable[Sent], egress: Egress) -> Sent:
-    """What comes of a call whose time is over as soon as the status is known."""
+    """Return the result of a call whose time is over as soon as the status is known."""
     task = asyncio.ensure_future(call)
     while not task.done():
         egress.hurry()
@@ -334,7 +334,7 @@ async def test_no_bytes_make_a_failure_of_a_2xx(
 
 
 def assert_message(result: Sent) -> None:
-    """Where there is a conversation, its last message says something."""
+    """Check that the last message of a conversation, if there is one, says something."""
     if result.conversation is not None:
         last: dict[str, Any] = result.conversation[-1]
         assert isinstance(last["role"], str)

@@ -37,7 +37,7 @@ def event(outgoing: Outgoing) -> Outgoing:
         ("{{data.items}}", '[{"sku": "a"}, {"sku": "b"}]'),
         ("{{data.deep.er.est}}", "7"),
         ("{{data.with space}}", "ok"),
-        ("{{data.name}}", "Zoë {{type}}"),  # what an event says is not read as a template
+        ("{{data.name}}", "Zoë {{type}}"),  # the text of an event is not read as a template
         ("<{{data.nothing}}{{data.nope}}{{data.items.9}}{{data.items.x}}{{data.id.x}}{{data.}}{{nope}}{{}}>", "<>"),
         ("{{data.__class__}}{{event.__class__}}{{data.items.__len__}}{{type.upper}}{{data.items.-1}}", ""),
         ("{{7*7}}{{''.join}}{% for %}", "{% for %}"),
@@ -76,7 +76,7 @@ def of(outgoing: Outgoing, body: bytes) -> Outgoing:
     return replace(outgoing, body=body, content_type="application/json")
 
 
-NESTED = b"[" * 190 + b"1," * 500_000 + b"1" + b"]" * 190  # 190 MB with a line for each part
+NESTED = b"[" * 190 + b"1," * 500_000 + b"1" + b"]" * 190  # it takes 190 MB if each part has its own line
 
 
 @pytest.mark.parametrize("body", [NESTED, b"[" + b"[]," * 300_000 + b"[]]"], ids=["deep", "many"])
@@ -95,5 +95,5 @@ def test_a_template_that_makes_too_much_of_an_event_is_refused(outgoing: Outgoin
 
 
 def test_a_place_in_a_list_that_is_no_number_leaves_nothing(outgoing: Outgoing) -> None:
-    for step in ("1" * 90_000, "\u0661", "-1"):  # more digits than int() takes; a digit that JSON does not know
+    for step in ("1" * 90_000, "\u0661", "-1"):  # more digits than int() takes; a digit that is not ASCII
         assert rendered(f"<{{{{data.{step}}}}}>", of(outgoing, b"[1, 2]")) == "<>"

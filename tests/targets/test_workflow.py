@@ -38,7 +38,7 @@ def read_by_someone_else(body: bytes) -> BaseCloudEvent:
     return from_structured_event(HTTPMessage({"content-type": "application/cloudevents+json"}, body))
 
 
-# What goes out
+# Requests to the workflow
 
 
 async def test_a_delivery_is_a_signed_cloud_event(egress: Egress, outgoing: Outgoing) -> None:
@@ -196,7 +196,7 @@ def test_any_text_of_a_provider_makes_a_valid_event(subject: str | None, key: st
         assert not isinstance(value, str) or not set(value) & {chr(code) for code in (*range(32), *range(127, 160))}
 
 
-# What comes back
+# Answers of the workflow
 
 
 @pytest.mark.parametrize("status", [200, 201, 204, 299])

@@ -1,4 +1,4 @@
-"""Runs the Web Platform Tests in our sandbox and counts them."""
+"""Run the Web Platform Tests in our sandbox and count them."""
 
 import argparse
 import asyncio

@@ -1,4 +1,4 @@
-"""The tests that fail and may, each with its reason: `expected.json` has their names, page by page."""
+"""The tests that are allowed to fail, each with its reason: `expected.json` has their names, page by page."""
 
 import json
 import re
@@ -16,7 +16,7 @@ STANDIN = "our page.js wraps it, so that addresses may be relative"
 OLDER = "what the standard says has changed since"
 LATER = "open"
 
-REASONS = (  # of a page and a test, both as patterns
+REASONS = (  # a pattern for pages, a pattern for tests, and the reason
     ("fetch/api/request/request-headers.any.js", "filtering", PAGES_ONLY),
     ("encoding/encodeInto.any.js", "detached", ABSENT),
     ("encoding/streams/encode-bad-chunks.any.js", "", LATER),
@@ -26,7 +26,7 @@ REASONS = (  # of a page and a test, both as patterns
         PAGES_ONLY,
     ),
     ("fetch/api/*", "manual", PAGES_ONLY),  # the answer to a redirect that is not followed is readable
-    ("fetch/api/basic/request-headers.any.js", "", PAGES_ONLY),  # the host adds such headers, where no code sees them
+    ("fetch/api/basic/request-headers.any.js", "", PAGES_ONLY),  # the host adds such headers, and no code sees them
     ("fetch/api/basic/request-headers-case.any.js", "", SERVER),
     ("fetch/api/basic/accept-header.any.js", "", SERVER),
     ("fetch/api/basic/conditional-get.any.js", "", SERVER),
@@ -49,14 +49,14 @@ REASONS = (  # of a page and a test, both as patterns
     ("FileAPI/blob/*", "document|iframe|<|frozen array|page", PAGES_ONLY),
     ("WebCryptoAPI/historical.any.js", "", PAGES_ONLY),
     ("WebCryptoAPI/idlharness*", "", SERVER),
-    ("WebCryptoAPI/sign_verify/hmac*", "wrong key|wrong algorithm", ABSENT),  # only HMAC's keys are made
+    ("WebCryptoAPI/sign_verify/hmac*", "wrong key|wrong algorithm", ABSENT),  # only keys for HMAC can be made
     ("*", "[Ss]hared|non-transferable", NO_SHARING),
     ("encoding/streams/decode-utf8.any.js", "page", NO_SHARING),
-    ("compression/compression-output-length*", "", SERVER),  # a file of the server is not there
+    ("compression/compression-output-length*", "", SERVER),  # a file of the server is missing
     ("console/*", "", LATER),
     ("hr-time/*", "", LATER),
     ("dom/events/EventTarget-removeEventListener.any.js", "", PAGES_ONLY),
-    ("encoding/*-decoder*", "", ABSENT),  # of encodings, utf-8, utf-16 and those of one byte
+    ("encoding/*-decoder*", "", ABSENT),  # only utf-8, utf-16 and encodings of one byte are there
     ("encoding/streams/decode-non-utf8.any.js", "", ABSENT),
     ("encoding/text??coder-*", "supported|=>|Encoding argument", ABSENT),
     ("encoding/replacement-encodings*", "", ABSENT),
@@ -85,7 +85,7 @@ def expected() -> Mapping[str, list[str]]:
 
 
 def write(failed: Mapping[str, Iterable[str]]) -> None:
-    """The pages that ran replace themselves, the others stay."""
+    """Write the failures of the pages that ran; the other pages keep theirs."""
     pages = {**(expected() if FILE.exists() else {}), **{page: sorted(names) for page, names in failed.items()}}
     kept = {page: pages[page] for page in sorted(pages) if pages[page]}
     FILE.write_text(json.dumps(kept, indent=1) + "\n", "utf-8")

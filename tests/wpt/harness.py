@@ -1,4 +1,4 @@
-"""Runs pages of the Web Platform Tests as polls: each in a fresh guest, in the environment that polling code finds."""
+"""Run pages of the Web Platform Tests as polls: each in a fresh guest, in the environment of polling code."""
 
 import asyncio
 import re
@@ -19,7 +19,7 @@ FOLDERS = (
     "streams", "encoding", "compression", "html/webappapis", "WebCryptoAPI", "hr-time", "console",
 )  # fmt: skip
 
-SKIPPED = {  # pages that could say nothing about polling code, and why
+SKIPPED = {  # pages that cannot test anything that polling code has, and why
     "*.h2.any.js*": "needs a server that speaks HTTP/2",
     "*idlharness*shadowrealm*": "there are no shadow realms",
     "FileAPI/fileReader*": "FileReader is for pages",
@@ -75,11 +75,11 @@ class Page:
 @dataclass
 class Results:
     passed: list[str] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)  # with what they say
+    failed: dict[str, str] = field(default_factory=dict)  # with their messages
 
 
 class Checkout:
-    """Folders with files of the Web Platform Tests, the first that has a file counts."""
+    """Folders with files of the Web Platform Tests. A file comes from the first folder that has it."""
 
     def __init__(self, folders: Iterable[Path]) -> None:
         self.folders = list(folders)
@@ -104,7 +104,7 @@ class Checkout:
         ]
 
     def scripts(self, page: Page) -> list[str]:
-        """The official harness, the scripts that the page asks for, and the page."""
+        """Return the official harness, the scripts that the page asks for, and the page."""
         text = self.text(page.path)
         asked = [value for key, value in _META.findall(text) if key == "script"]
         names = [path.lstrip("/") if path.startswith("/") else _beside(page.path, path) for path in asked]

@@ -1,4 +1,4 @@
-"""Stands in for the server of the Web Platform Tests: files of a checkout, and the few handlers our tests ask for."""
+"""A stand-in for the server of the Web Platform Tests: files of a checkout, and the few handlers our tests ask for."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ class Server:
         self._stash: dict[str, str] = {}
 
     async def fetch(self, request: HttpRequest) -> HttpResponse:
-        """What the host's fetch does, redirects included."""
+        """Do what the host's fetch does, redirects included."""
         url, method, body = request.url, request.method, request.body
         headers = {name.lower(): value for name, value in request.headers}
         for count in range(MOST_REDIRECTS + 1):
@@ -86,7 +86,7 @@ class Server:
                 kind = [] if "notype" in query else [PLAIN]
                 return 200, kind, b"TEST_TRICKLE\n" * int(query.get("count", "50"))
             case "infinite-slow-response.py":
-                await asyncio.sleep(3600)  # until it is aborted
+                await asyncio.sleep(3600)  # the test aborts it before
                 return 200, [], b""
             case "stash-put.py":
                 self._stash[query.get("key", "")] = query.get("value", "")
@@ -111,7 +111,7 @@ class Server:
 
 
 def substituted(file: Path) -> str:
-    """A `.sub.` file with the names and ports of the server in it."""
+    """Return a `.sub.` file with the names and ports of the server filled in."""
     text = file.read_text("utf-8")
     text = re.sub(r"\{\{ports\[(\w+)\]\[(\d)\]\}\}", lambda match: PORTS[match[1]][int(match[2])], text)
     text = re.sub(r"\{\{(?:domains|hosts\[\w*\])\[(\w*)\]\}\}", lambda match: f"{match[1]}.{HOST}".lstrip("."), text)

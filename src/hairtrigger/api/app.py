@@ -1,4 +1,4 @@
-"""The three APIs under one roof, the webhook route before it, and the health of it all."""
+"""The applications that a process serves: the webhook route, the three APIs and the health endpoints."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -28,7 +28,11 @@ def service_app(
     leaving: Callable[[], bool] = lambda: False,
     proxies: Sequence[str] = ("127.0.0.1",),
 ) -> Router:
-    """A webhook is matched first and passes through no middleware: it says itself what the others are told to say."""
+    """Return the application of a process that serves the APIs.
+
+    The webhook route is matched first and passes through no middleware. It sets the headers itself that `EveryAnswer`
+    sets for all others.
+    """
     roof = Starlette(
         routes=[
             *_health(writable, leaving),
@@ -42,19 +46,22 @@ def service_app(
     )
     heard = cast(
         "ASGIApp", ProxyHeadersMiddleware(cast("Any", roof), list(proxies))
-    )  # types that say the same in other words
+    )  # both libraries describe ASGI, each with types of its own
     return Router([Route(WEBHOOK_PATH, webhooks, methods=["POST"]), Mount("/", heard)])
 
 
 def worker_app(*, writable: Callable[[], Awaitable[bool]], leaving: Callable[[], bool]) -> Router:
-    """Of a process that serves nobody: how it is."""
+    """Return the health endpoints, for a worker process that serves no API."""
     roof = Starlette(routes=_health(writable, leaving), middleware=[Middleware(EveryAnswer, leaving=leaving)])
     return Router([Mount("/", roof)])
 
 
 class EveryAnswer:
-    """Tells browsers to take every answer for what it says it is, and clients of a service that is leaving to ask on a
-    new connection next time."""
+    """Add headers to every answer.
+
+    `nosniff` stops browsers from guessing another content type. While the service is stopping, `Connection: close`
+    makes clients send their next request on a new connection.
+    """
 
     def __init__(self, app: ASGIApp, leaving: Callable[[], bool]) -> None:
         self._app = app
@@ -73,7 +80,7 @@ class EveryAnswer:
 
 
 async def _nowhere(_: Request, error: Exception) -> Response:
-    """A path that none of the APIs gets to see, because it has a line break."""
+    """Answer a path with a line break. No route matches such a path, so it reaches none of the APIs."""
     assert isinstance(error, HTTPException)
     return JSONResponse({"detail": error.detail}, error.status_code)
 
@@ -89,7 +96,7 @@ async def _livez(_: Request) -> Response:
 def _readyz(
     writable: Callable[[], Awaitable[bool]], leaving: Callable[[], bool]
 ) -> Callable[[Request], Awaitable[Response]]:
-    """Ready means: an event that comes now would be stored, and one that comes in a second, too."""
+    """Return the endpoint of /readyz. A process is ready if events can be stored now and it is not stopping."""
 
     async def readyz(_: Request) -> Response:
         if leaving():

@@ -1,4 +1,4 @@
-"""Who may call: one bearer credential, checked in one place and before anything of a body is read."""
+"""Authentication: one bearer credential, checked in one place and before any part of a body is read."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -18,7 +18,7 @@ oauth2 = OAuth2PasswordBearer(tokenUrl="token", auto_error=False, scheme_name="O
 
 
 def bearer_value(request: Request) -> str:
-    """The credential of `Authorization: Bearer …`."""
+    """Return the credential of `Authorization: Bearer …`, or raise `Unauthenticated`."""
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not value.strip():
         raise Unauthenticated("Not authenticated")
@@ -27,7 +27,7 @@ def bearer_value(request: Request) -> str:
 
 @dataclass(frozen=True)
 class Authenticator:
-    """A dependency: the caller of a request, who must have one of `scopes`. A request is asked for it once."""
+    """Find the caller of a request, once for each request, and require one of `scopes`."""
 
     accounts: Accounts
     scopes: tuple[str, ...] = (TRIGGER_API,)
@@ -41,7 +41,7 @@ class Authenticator:
 
 
 def authenticated_route(authenticate: Authenticator) -> type[APIRoute]:
-    """Routes that read nothing of a body before its sender is known, and then no more than there is use for."""
+    """Return a class of routes that authenticate before they read a body, and read only a body of bounded size."""
 
     class AuthenticatedRoute(APIRoute):
         def get_route_handler(self) -> Handler:

@@ -1,4 +1,4 @@
-"""What is read of a body: no more than there is use for, and only JSON that whatever comes behind can store."""
+"""Request bodies, read only up to a limit, and parsed only if the database can store what they contain."""
 
 import json
 from collections.abc import Callable, Coroutine
@@ -10,18 +10,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive
 
-MAX_BODY = 2 * 1024 * 1024  # the longest texts there may be, with every character escaped, and as much again
-_MOST_PARTS = 50_000  # of JSON: 2 MiB of empty lists take 0.2 s to read, and are read before anything of the caller is
+MAX_BODY = 2 * 1024 * 1024  # twice the longest texts that are allowed, with every character escaped
+_MOST_PARTS = 50_000  # of JSON: 2 MiB of empty lists take 0.2 s to parse, before the route is called
 _LONGEST_TYPE = 1000  # characters of a form's Content-Type: python-multipart takes 2 µs for each of them
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class BoundedRequest(Request):
-    """Answers 413 to a body longer than `limit` while it is read, and to one of very many parts, and 422 to what is not
-    strictly JSON.
+    """Refuse a body that is too large, or not strictly JSON.
 
-    Python's own parser takes half surrogates and NaN, of which neither the database nor an answer can be made.
+    The status is 413 for a body longer than `limit`, which is refused while it is read, and for a body of very many
+    parts. It is 422 for a body that is not strictly JSON. Python's own parser accepts half surrogate pairs and NaN, but
+    the database cannot store them and an answer cannot contain them.
     """
 
     def __init__(self, request: Request, limit: int = MAX_BODY) -> None:

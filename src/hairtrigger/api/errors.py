@@ -1,6 +1,7 @@
-"""How the three APIs say the same thing: `{"detail"}`, `{"message"}` and problem+json.
+"""Errors as answers of the three APIs: `{"detail"}`, `{"message"}` and problem+json.
 
-The inside raises meanings; the one table below gives each its status, and each dialect its words.
+Services raise an error class for each meaning. The one table below gives each class its status, and each API has a
+dialect that writes the body.
 """
 
 from collections.abc import Callable, Mapping
@@ -70,7 +71,7 @@ Dialect = Callable[[int, str, HairtriggerError | None], tuple[str, Any]]
 
 
 def detail(status: int, text: str, error: HairtriggerError | None) -> tuple[str, Any]:
-    """Stack AI: `{"detail": text}`, and for 422 FastAPI's list of `{loc, msg, type}`."""
+    """Return a body of Stack AI's API: `{"detail": text}`, or for 422 FastAPI's list of `{loc, msg, type}`."""
     if status != HTTPStatus.UNPROCESSABLE_ENTITY:
         return "application/json", {"detail": text}
     issues = _issues(error) or (Issue((), text),)
@@ -81,7 +82,7 @@ def detail(status: int, text: str, error: HairtriggerError | None) -> tuple[str,
 
 
 def message(status: int, text: str, error: HairtriggerError | None) -> tuple[str, Any]:  # noqa: ARG001
-    """Odeus: `{"message": text}`, or a list of issues for a body that breaks the rules."""
+    """Return a body of Odeus's API: `{"message": text}`, or a list of issues if the request's body breaks the rules."""
     issues = _in_body(error)
     if not issues:
         return "application/json", {"message": text}
@@ -91,7 +92,7 @@ def message(status: int, text: str, error: HairtriggerError | None) -> tuple[str
 
 
 def problem(status: int, text: str, error: HairtriggerError | None) -> tuple[str, Any]:
-    """Our own routes: RFC 9457."""
+    """Return a body of our own routes, which follow RFC 9457."""
     body: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": text}
     if issues := _issues(error):
         body["errors"] = [{"path": list(issue.path), "message": issue.message, "code": issue.code} for issue in issues]
@@ -99,7 +100,7 @@ def problem(status: int, text: str, error: HairtriggerError | None) -> tuple[str
 
 
 def _in_body(error: HairtriggerError | None) -> tuple[Issue, ...]:
-    """Issues of the body, without the word "body"; none where something else of the request is wrong."""
+    """Return the issues of the body, with paths inside it, or none if another part of the request is wrong."""
     match error:
         case InvalidRequest(issues=issues):
             inside = tuple(Issue(i.path[1:], i.message, i.code) for i in issues if i.path[:1] == ("body",))
@@ -127,7 +128,7 @@ def _camel(path: tuple[str | int, ...]) -> tuple[str | int, ...]:
 
 
 def install(app: FastAPI, dialect: Dialect, *, invalid_body: int = 422) -> None:
-    """Gives an app its dialect. `invalid_body` is the status of a request that its schema refuses."""
+    """Make an app answer errors in a dialect. `invalid_body` is the status of every `Invalid`."""
 
     def answer(status: int, text: str, error: HairtriggerError | None, headers: Mapping[str, str]) -> Response:
         media_type, body = dialect(status, text, error)

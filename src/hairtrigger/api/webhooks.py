@@ -1,4 +1,4 @@
-"""`POST /v1/webhooks/{webhook_id}`: the hot path, with a router before it and nothing else."""
+"""`POST /v1/webhooks/{webhook_id}`: the hot path, with nothing in front of it but a router."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,19 +20,19 @@ _NO_MORE: Mapping[str, str] = {}
 
 @dataclass(frozen=True)
 class WebhookEndpoint:
-    """An ASGI application, and not a function that Starlette would wrap in one: that costs as much as all it does."""
+    """The route as an ASGI application: Starlette would wrap a function, which costs as much as the route itself."""
 
     ingest: Ingest
     public_url: str
     max_body: int
-    leaving: Callable[[], bool] = lambda: False  # then clients are told to ask on a new connection next time
+    leaving: Callable[[], bool] = lambda: False  # if so, answers tell clients to use a new connection next time
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         webhook_id = scope["path_params"]["webhook_id"]
         try:
             request = await read_request(scope, receive, self.public_url, self.max_body)
             answer = await self.ingest.receive(webhook_id, request)
-        except ClientDisconnect:  # nothing more is sent: the client is gone, or has its answer
+        except ClientDisconnect:  # no answer is sent: the client is gone or has its answer already
             no_room = Unavailable("Too much was being received.") if NO_ROOM in scope.get("state", ()) else None
             self.ingest.refusals.turned_away(webhook_id, no_room)
         except HairtriggerError as error:
@@ -56,7 +56,7 @@ class WebhookEndpoint:
 
 
 async def read_request(scope: Scope, receive: Receive, public_url: str, max_body: int) -> Request:
-    """The request as its sender made it, at the address the sender knows."""
+    """Return the request as its sender made it, with the address that the sender knows."""
     path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
     headers = Headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
     return Request(
@@ -69,7 +69,7 @@ async def read_request(scope: Scope, receive: Receive, public_url: str, max_body
 
 
 async def _read(receive: Receive, declared: str, limit: int) -> bytes:
-    """The body, refused while it is read and not after."""
+    """Return the body. Raise `TooLarge` as soon as it exceeds the limit, before the rest of it is read."""
     if declared.isdigit() and int(declared) > limit:
         raise TooLarge(f"The body is larger than {limit} bytes.")
     chunks, size, more = [], 0, True

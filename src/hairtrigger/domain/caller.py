@@ -1,4 +1,4 @@
-"""The caller of a request, and what its credentials allow."""
+"""The caller of an API request, and the scopes of its credentials."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -13,7 +13,7 @@ SCOPES = (INTEGRATION_API, ASSISTANT_API, TRIGGER_API)
 
 @dataclass(frozen=True)
 class Caller:
-    """The organisation and the user or API key that a request comes from. A user has every scope."""
+    """The organisation and the user or API key that an API request speaks for. A user has every scope."""
 
     org_id: UUID
     id: UUID

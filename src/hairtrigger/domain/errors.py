@@ -1,6 +1,6 @@
-"""What the inside can refuse, one class per meaning a caller can act on.
+"""The errors that the service raises: one class for each meaning that a caller can act on.
 
-The docstring is the message where none is given. No class knows a status code: `api/errors.py` does.
+The class's docstring is the message if no other is given. No class knows an HTTP status: `api/errors.py` maps them.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from datetime import timedelta
 
 @dataclass(frozen=True)
 class Issue:
-    """One thing wrong with what a caller sent. `path` leads to it: `("secrets", "api_key")`."""
+    """One fault in what a caller sent. `path` leads to the place: `("secrets", "api_key")`."""
 
     path: tuple[str | int, ...]
     message: str
@@ -128,4 +128,4 @@ class PollFailed(HairtriggerError):
     def __init__(self, message: str | None = None, console: tuple[str, ...] = (), kind: str | None = None) -> None:
         super().__init__(message)
         self.console = console
-        self.kind = kind  # of a user's code: which limit it met, or that it threw
+        self.kind = kind  # for polling code: the limit that it reached, or that it threw an error

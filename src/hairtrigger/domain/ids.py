@@ -1,4 +1,4 @@
-"""Ids are uuid v7: they sort by time to the microsecond, and the day inside them names their partition."""
+"""Ids are UUIDs of version 7: they sort by time to the microsecond, and the day in an id names its row's partition."""
 
 import secrets
 from datetime import UTC, date, datetime, timedelta
@@ -11,8 +11,11 @@ _VARIANT = 0b10 << 62
 
 
 def new_id(at: datetime) -> UUID:
-    """RFC 9562, 5.7, with the fraction of the millisecond in the next 12 bits (6.2, method 3), which no library does:
-    events of one page are a microsecond apart and must keep their order."""
+    """Return a UUID of version 7 (RFC 9562, 5.7) for this time.
+
+    The next 12 bits hold the fraction of the millisecond (6.2, method 3), which no library does: events of one page are
+    a microsecond apart and must keep their order.
+    """
     return UUID(int=_lowest(at) | secrets.randbits(62))
 
 
@@ -25,7 +28,7 @@ def parsed_id(text: str) -> UUID | None:
 
 
 def first_id(at: datetime) -> UUID:
-    """The lowest there can be of this microsecond: what happened since then has this id or a higher one."""
+    """Return the lowest possible id of this microsecond. Events since then have this id or a higher one."""
     return UUID(int=_lowest(at))
 
 
@@ -36,12 +39,12 @@ def _lowest(at: datetime) -> int:
 
 
 def first_of(day: date) -> UUID:
-    """No id of the day, or of any later one, is less."""
+    """Return an id that is not greater than any id of this day or of a later day."""
     return UUID(int=(datetime(day.year, day.month, day.day, tzinfo=UTC) - _EPOCH) // _MICROSECOND // 1000 << 80)
 
 
 def day_of(id_: UUID) -> date:
-    """Of an id that isn't ours some day comes out too: one on which nothing is found."""
+    """Return the day in an id. An id that isn't ours gives a day, too, but nothing is found on it."""
     try:
         return datetime.fromtimestamp((id_.int >> 80) / 1000, UTC).date()
     except (OverflowError, ValueError):

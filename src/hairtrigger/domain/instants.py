@@ -1,9 +1,9 @@
-"""Instants: the one calendar into which every time from outside is brought first.
+"""Instants: every time from outside is first converted into one calendar.
 
-The calendar runs from the first to the last microsecond of the years 1 to 9999 in UTC. A time in a message
-from outside never makes us refuse the message: where UTC's calendar lacks it, its nearest end stands for it. A time
-that a caller asks of us (`run_at`, `expires_at`, `since`) is refused with a sentence there, because doing something at
-another time would not be what was asked.
+The calendar runs from the first to the last microsecond of the years 1 to 9999 in UTC. A message from outside is never
+refused because of a time in it: the nearest end of the calendar replaces a time that the calendar lacks. A time that a
+caller asks for (`run_at`, `expires_at`, `since`) is then refused with a sentence, because an action at another time
+would not be what the caller asked for.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def instant(value: datetime) -> datetime:
-    """Return the instant in UTC, or the end of the calendar that is nearest to it. Without an offset it is UTC's."""
+    """Return the instant in UTC, or the nearest end of the calendar. A time without an offset is taken as UTC."""
     if value.utcoffset() is None:
         return value.replace(tzinfo=UTC)
     try:
@@ -24,7 +24,7 @@ def instant(value: datetime) -> datetime:
 
 
 def shifted(at: datetime, by: timedelta) -> datetime:
-    """Return `at + by`, or the end of the calendar where that lies beyond it. `at` is aware."""
+    """Return `at + by`, or the end of the calendar if the sum lies beyond it. `at` is aware."""
     try:
         return at + by
     except OverflowError:
@@ -32,7 +32,7 @@ def shifted(at: datetime, by: timedelta) -> datetime:
 
 
 def from_epoch(seconds: float) -> datetime:
-    """Return the instant so many seconds after 1970, or the nearest end of the calendar.
+    """Return the instant this many seconds after the start of 1970, or the nearest end of the calendar.
 
     Raises `ValueError` for NaN.
     """

@@ -1,4 +1,4 @@
-"""What users define in an integration: what to fill in, and how to authenticate."""
+"""The parts of an integration that users define: fields to fill in, and authentication."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -35,10 +35,10 @@ class AuthField(Field):
 
 @dataclass(frozen=True, kw_only=True)
 class InputField(Field):
-    """A setting of a trigger: `inputs.<slug>` in polling code."""
+    """An input of a trigger: `inputs.<slug>` in polling code."""
 
     type: FieldType = "TEXT"
-    options: tuple[Option, ...] | None = None  # of a SELECT
+    options: tuple[Option, ...] | None = None  # for a SELECT only
     allow_multi_select: bool | None = None
 
 
@@ -53,7 +53,7 @@ class ActionField(Field):
 
 @dataclass(frozen=True, kw_only=True)
 class OAuthClient:
-    """Without its secret, which is kept sealed and never shown."""
+    """An OAuth client without its secret, which is kept sealed and never shown."""
 
     scopes: str | None = None
     auth_url: str | None = None

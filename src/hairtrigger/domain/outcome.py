@@ -1,5 +1,7 @@
-"""The closed lists of how things end: requests, polls, firings and changes by `Code`, deliveries by `Standing`,
-attempts by `Failure`. `docs/outcomes.md` is made from them, and a test sees that every one can be explained.
+"""Three closed lists: how requests, polls, firings and changes end (`Code`), the status of deliveries (`Standing`), and
+why attempts fail (`Failure`).
+
+`docs/outcomes.md` is generated from these lists, and a test checks that every entry can be explained.
 """
 
 from collections.abc import Mapping
@@ -56,7 +58,7 @@ class Code(StrEnum):
     RECOVERED = "recovered"
 
 
-# What follows the words "the request", "the poll", "the schedule" …; the detail of an outcome says the rest.
+# The words that follow "the request", "the poll", "the schedule" …; an outcome's detail adds the rest.
 MEANING: Mapping[Code, str] = {
     Code.ACCEPTED: "brought something new",
     Code.DUPLICATE: "brought only what was already stored",
@@ -95,7 +97,7 @@ MEANING: Mapping[Code, str] = {
 
 
 class Standing(StrEnum):
-    """Where a delivery is."""
+    """The status of a delivery."""
 
     PENDING = "pending"
     WAITING = "waiting"
@@ -126,7 +128,7 @@ class Failure(StrEnum):
     TOO_LONG = "too_long"
     BROKEN = "broken"
     UNREACHABLE = "unreachable"
-    # These three are told to users as `unreachable`: whoever chose the URL must not map our network by them.
+    # Users see these three as `unreachable`: the user that chose the URL must not be able to map our network.
     DNS = "dns"
     REFUSED_ADDRESS = "refused_address"
     CONNECT = "connect"

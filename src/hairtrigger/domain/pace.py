@@ -1,7 +1,8 @@
-"""How fast one connection is asked, whoever asks: so many polls at a time, and none before its provider allows.
+"""The pace of one connection: how many polls may be under way at a time, and when its provider allows the next one.
 
-A poll that finds no place waits in a queue that is nothing but times: each is told when to come again, one a moment
-after the other, so that a connection with a thousand triggers that are due never crowds out the others.
+The pace holds for all processes together. A poll that finds no place gets a time at which it is due again, a moment
+after the poll before it. The queue consists of these times only, so a connection with a thousand due triggers never
+crowds out the other connections.
 """
 
 from collections.abc import Collection, Mapping
@@ -10,14 +11,14 @@ from datetime import datetime, timedelta
 from typing import Self
 from uuid import UUID
 
-_TURN = timedelta(milliseconds=200)  # a place is looked for so often
+_TURN = timedelta(milliseconds=200)  # for each place, one queued poll is due again this often
 
 
 @dataclass(frozen=True)
 class Pace:
     connection_id: UUID
     running: Mapping[UUID, datetime] = field(default_factory=dict)
-    """The leases of polls under way, and when each ends at the latest: a dead worker's place comes back by itself."""
+    """The leases of polls under way, each with its latest end, so that the place of a dead worker becomes free."""
     queued_until: datetime | None = None
     paused_until: datetime | None = None
 
@@ -32,16 +33,16 @@ class Pace:
         return replace(self, running={**still, lease: until})
 
     def queued(self, now: datetime, places: int) -> tuple[Self, datetime]:
-        """With one more in the queue, and when it is to come again."""
+        """Return the pace with one more poll in the queue, and when that poll is due again."""
         turn = max(now, self.paused_until or now, self.queued_until or now) + _TURN / places
         return replace(self, queued_until=turn), turn
 
     def left(self, leases: Collection[UUID], paused_until: datetime | None = None) -> Self:
-        """A pause only ever grows: what one answer says, a later one of an earlier poll does not take back."""
+        """Return the pace without these leases. No answer shortens a pause, because an earlier poll may end later."""
         pauses = [at for at in (self.paused_until, paused_until) if at]
         running = {one: end for one, end in self.running.items() if one not in leases}
         return replace(self, running=running, paused_until=max(pauses, default=None))
 
     def fresh(self) -> Self:
-        """As of a connection whose credentials are new: what was said to the old ones does not bind them."""
+        """Return the pace for new credentials: limits that the provider set for the old ones do not apply to them."""
         return replace(self, queued_until=None, paused_until=None)

@@ -1,4 +1,4 @@
-"""What providers say in headers about when to ask again. Each has its own dialect; the common ones are read.
+"""Rate limits in response headers: how long to wait before the next request. The common forms are read.
 
 https://www.rfc-editor.org/rfc/rfc9110#name-retry-after
 https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/ (`RateLimit`, and before it `RateLimit-Reset`)
@@ -15,15 +15,15 @@ from hairtrigger.domain.retry import parse_retry_after
 _PREFIXES = ("ratelimit", "x-ratelimit", "x-rate-limit")
 _TOO_MANY = 429
 _ERROR = 400
-_EPOCH_SECONDS = 10**9  # a number from here on is a moment, below it a length
+_EPOCH_SECONDS = 10**9  # this number and above are a time since 1970, below it a length of time
 _EPOCH_MILLISECONDS = 10**12
 _PARTS = re.compile(r";\s*([rt])\s*=\s*(\d{1,10})")
 
 
 def wait(status: int, headers: Mapping[str, str], now: datetime) -> timedelta | None:
-    """How long the provider asks us to wait; none where it does not. Header names are lower case.
+    """Return how long the provider asks us to wait, or None if it does not ask. Header names are lower case.
 
-    A `Retry-After` counts with any error. A reset counts when nothing is left of the quota, whatever the status.
+    A `Retry-After` counts with any error. A reset counts with any status, if nothing is left of the rate limit.
     """
     after = headers.get("retry-after")
     asked = parse_retry_after(after, now) if after and status >= _ERROR else None
@@ -39,7 +39,7 @@ def _until_reset(status: int, headers: Mapping[str, str], now: datetime) -> time
 
 
 def _of_fields(value: str) -> timedelta | None:
-    """`"default";r=0;t=30`, one or several: the longest of those of which nothing is left."""
+    """Return the longest time of the limits with nothing left. The value is one or several `"default";r=0;t=30`."""
     quotas = [dict(_PARTS.findall(one)) for one in value.split(",")]
     spent = [timedelta(seconds=int(one["t"])) for one in quotas if one.get("r") == "0" and "t" in one]
     return max(spent, default=None)

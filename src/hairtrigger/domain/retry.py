@@ -1,4 +1,4 @@
-"""When a delivery that failed is tried again: the schedule Standard Webhooks recommends.
+"""The times of a delivery's attempts: the schedule that Standard Webhooks recommends.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md#deliverability-and-reliability
 """
@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 
 from hairtrigger.domain.instants import instant
 
-# Before the first attempt, the second, and so on: ten of them in about 75 hours.
+# The waits before the first attempt, the second, and so on: ten attempts in about 75 hours.
 DELAYS = (
     timedelta(0),
     timedelta(seconds=5),
@@ -26,17 +26,17 @@ DELAYS = (
 ATTEMPTS = len(DELAYS)
 SPREAD = 0.2
 LONGEST_RETRY_AFTER = timedelta(hours=24)
-# After attempt 1, 2, … that broke inside the service before the target was called.
+# The waits after attempt 1, 2, … if it broke inside the service before the target was called.
 AFTER_OUR_FAULT = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30))
 
 
 def delay_before(
     attempt: int, *, jitter: Callable[[], float], retry_after: timedelta | None = None
 ) -> timedelta | None:
-    """How long to wait before attempt 1, 2, …; none when no attempt is left, and the delivery is a dead letter.
+    """Return how long to wait before attempt 1, 2, …, or None if no attempt is left: the delivery is a dead letter.
 
-    `jitter` gives 0 to 1, which moves the wait by up to a fifth either way, so that what failed together does not come
-    back together. It is never shorter than `retry_after`, of which a day at most is honoured.
+    `jitter` returns 0 to 1, which moves the wait by up to a fifth either way, so that deliveries that failed together
+    are not attempted together again. The wait is never shorter than `retry_after`, which counts for at most a day.
     """
     if attempt < 1:
         raise ValueError("Attempts are counted from 1.")
@@ -47,15 +47,18 @@ def delay_before(
 
 
 def delay_after_our_fault(attempt: int) -> timedelta | None:
-    """Return how long to wait after this attempt, which broke inside the service before the target was called.
+    """Return how long to wait after this attempt, or None if no attempt is left.
 
-    None: no attempt is left. The target's own schedule has no part in it.
+    The attempt broke inside the service before the target was called, so `DELAYS` does not apply.
     """
     return AFTER_OUR_FAULT[attempt - 1] if attempt <= len(AFTER_OUR_FAULT) else None
 
 
 def parse_retry_after(value: str, now: datetime) -> timedelta | None:
-    """Seconds or an HTTP date (RFC 9110, 10.2.3), none for anything else. A date that has passed is no wait."""
+    """Return the wait that a number of seconds or an HTTP date asks for (RFC 9110, 10.2.3), or None for other values.
+
+    A date that has passed means a wait of zero.
+    """
     text = value.strip()
     if re.fullmatch("[0-9]{1,10}", text):
         return timedelta(seconds=int(text))

@@ -1,16 +1,19 @@
-"""When a polling trigger is asked: at a fixed rate, each trigger out of step with the others, later after failures.
+"""The due times of polls: a fixed rate, a phase for each trigger, and longer waits after failures.
 
-A beat is a multiple of the interval plus a share of the interval that the trigger's id decides. So triggers that were
-enabled together spread over their interval and stay spread, and nothing drifts however late a poll begins or ends.
+A beat is a multiple of the interval plus the trigger's phase, a share of the interval that follows from the trigger's
+id. So triggers that were enabled together are spread over their interval and stay spread, and their beats do not drift,
+however late a poll begins or ends.
 """
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 LONGEST_BACK_OFF = timedelta(hours=1)
-AFTER_A_REFUSAL = timedelta(hours=1)  # of credentials: only a user can mend that, and then it is polled at once
-AFTER_A_LOSS = timedelta(minutes=5)  # of two workers: each costs its neighbours' polls a second run
-LONGEST_WAIT = timedelta(days=1)  # that a provider may ask for
+AFTER_A_REFUSAL = timedelta(
+    hours=1
+)  # of credentials: only a user can renew them, and the trigger is then polled at once
+AFTER_A_LOSS = timedelta(minutes=5)  # of two sandbox workers: each loss makes the other polls of that worker run again
+LONGEST_WAIT = timedelta(days=1)  # the longest that a provider may ask for
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -22,20 +25,23 @@ def next_beat(trigger_id: UUID, every: timedelta, after: datetime) -> datetime:
 
 
 def beats_between(trigger_id: UUID, every: timedelta, begin: datetime, end: datetime) -> int:
-    """How many there are after `begin`, up to `end`."""
+    """Return how many beats there are after `begin` and up to `end`."""
     return max(0, _last_beat(trigger_id, every, end) - _last_beat(trigger_id, every, begin))
 
 
 def back_off(every: timedelta, failures: int) -> timedelta:
-    """After so many failures in a row before this one: twice as long each time, up to an hour or the interval."""
+    """Return the wait after a failure that follows `failures` others in a row.
+
+    It doubles each time, up to an hour, or up to the interval if that is longer.
+    """
     return min(every * (1 << min(failures, 16)), max(every, LONGEST_BACK_OFF))
 
 
 def _last_beat(trigger_id: UUID, every: timedelta, at: datetime) -> int:
-    """Its number, counted from 1970."""
+    """Return the number of the last beat, counted from 1970."""
     return (at - _EPOCH - _phase(trigger_id, every)) // every
 
 
 def _phase(trigger_id: UUID, every: timedelta) -> timedelta:
-    """From the end of the id, which is chance."""
+    """Return the trigger's phase, made from the random bits at the end of its id."""
     return _MICROSECOND * ((every // _MICROSECOND) * (trigger_id.int % _SHARES) // _SHARES)

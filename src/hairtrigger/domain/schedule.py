@@ -1,13 +1,13 @@
-"""When something is to happen: by the calendar, at an interval, or once. Instants are aware; answers are in UTC.
+"""Schedules: times by the calendar, at an interval, or once. Instants are aware; answers are in UTC.
 
-What a cron expression means when clocks change:
+A cron expression has this meaning when clocks change:
 - With fixed times (neither the minute nor the hour begins with `*`) it fires once for each time on the clock. A time
-  that comes twice in autumn fires at the first. Times that are skipped in spring fire together, once, at the end of
-  the gap: `30 2 * * *` in Berlin at 03:00. A skipped day (Apia, 2011-12-30) is such a gap.
-- With `*` it fires whenever the clock shows a matching time: `*/30 2 * * *` in Berlin not at all on the night in
-  spring, and four times on the one in autumn; `* * * * *` every real minute. What a gap swallows at midnight, of an
-  expression that names the day, fires once at its end.
-An interval knows no clocks: its day is 24 hours.
+  that comes twice in autumn fires the first time only. Times that are skipped in spring fire together, once, at the
+  end of the gap: `30 2 * * *` in Berlin fires at 03:00. A skipped day (Apia, 2011-12-30) is such a gap.
+- With `*` it fires whenever the clock shows a matching time. `*/30 2 * * *` in Berlin does not fire on the night of the
+  change in spring, and fires four times on the night of the change in autumn; `* * * * *` fires every real minute. If
+  the expression names the day and a gap at midnight skips matching times, it fires once, at the end of the gap.
+An interval does not depend on clocks: its day is 24 hours.
 """
 
 import re
@@ -48,7 +48,7 @@ _UNITS = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "day
 
 @dataclass(frozen=True)
 class Cron:
-    """Five fields, minute to day of the week, or an alias such as `@daily`, read on the clocks of a zone."""
+    """Five fields, from minute to day of the week, or an alias such as `@daily`; and the time zone of the clocks."""
 
     expression: str
     zone: ZoneInfo
@@ -69,23 +69,24 @@ class Cron:
     def next_after(self, instant: datetime) -> datetime | None:
         try:
             return _next_after(self, instant.astimezone(UTC))
-        except OverflowError:  # the end of the calendar
+        except OverflowError:  # beyond the end of the calendar
             return None
 
     def reckoned(self, instant: datetime) -> datetime | None:
-        """`next_after` as it is worked out, which takes a hundred times as long as to remember it."""
+        """Compute `next_after`, which takes a hundred times as long as reading it from the cache."""
         fire = self._first_after(instant)
         return fire if fire is None or self._fires_at_fixed_times else self._or_earlier(fire, instant)
 
     def _first_after(self, instant: datetime) -> datetime | None:
-        # In the second pass of an autumn hour a fixed time of the first may come up again.
+        # In the second pass of a repeated autumn hour, cronsim may return a fixed time of the first pass.
         fires = (moment.astimezone(UTC) for moment in self._from(instant.astimezone(self.zone)))
         return next((fire for fire in fires if fire > instant), None)
 
     def _or_earlier(self, fire: datetime, instant: datetime) -> datetime:
-        """Where clocks go back by less than an hour, cronsim jumps over matching times just after that.
+        """Return an earlier matching time that cronsim jumped over, or `fire`.
 
-        It does not when it reckons with one fixed offset; so it does that too, with the offset there is at `fire`.
+        If clocks go back by less than an hour, cronsim jumps over matching times just after the change. With one fixed
+        offset it does not, so the times are computed again with the offset that is valid at `fire`.
         """
         offset = fire.astimezone(self.zone).utcoffset() or timedelta()
         for moment in self._from(instant.astimezone(timezone(offset))):
@@ -110,16 +111,16 @@ class Cron:
 
 @lru_cache(maxsize=20_000)
 def _next_after(cron: Cron, instant: datetime) -> datetime | None:
-    """Remembered, because very many schedules say the same and are looked at together."""
+    """Cache the result, because very many schedules are equal and are evaluated together."""
     return cron.reckoned(instant)
 
 
-_cron = lru_cache(maxsize=20_000)(Cron)  # found valid once
+_cron = lru_cache(maxsize=20_000)(Cron)  # each expression is checked only once
 
 
 @dataclass(frozen=True)
 class Interval:
-    """At the anchor and every so often after it, whatever happened in between: late work moves no later fire."""
+    """The anchor, and every multiple of `every` after it. Late work does not move a later firing."""
 
     every: timedelta
     anchor: datetime
@@ -129,7 +130,7 @@ class Interval:
             raise _invalid("interval", "An interval is at least one second.")
 
     def next_after(self, instant: datetime) -> datetime | None:
-        # In UTC, because Python takes two times of one zone for what its clocks show, without their changes.
+        # In UTC, because Python subtracts two times of one zone as its clocks show them and ignores clock changes.
         anchor = self.anchor.astimezone(UTC)
         passed = max((instant.astimezone(UTC) - anchor) // self.every + 1, 0)
         try:
@@ -151,10 +152,10 @@ Schedule = Cron | Interval | Once
 
 
 def parse(config: Mapping[str, Any], *, anchor: datetime) -> Schedule:
-    """One of `{cron, timezone}`, `{interval}` and `{run_at}`; raises `Invalid`, naming the key.
+    """Return the schedule of `{cron, timezone}`, `{interval}` or `{run_at}`. Raises `Invalid`, which names the key.
 
-    The zone is an IANA name, UTC where there is none. An interval is seconds, or `"30s"`, `"5m"`, `"1h"`, `"1d"`, and
-    counts from `anchor`. `run_at` is ISO 8601 with an offset, or a time on the clocks of `timezone`.
+    The zone is an IANA name; without one, cron is in UTC. An interval is seconds, or `"30s"`, `"5m"`, `"1h"`, `"1d"`,
+    and counts from `anchor`. `run_at` is ISO 8601 with an offset, or a time on the clocks of `timezone`.
     """
     given = {key: config[key] for key in ("cron", "interval", "run_at") if config.get(key) is not None}
     if len(given) != 1:
@@ -197,10 +198,10 @@ def due(
     *,
     grace: timedelta = timedelta(minutes=1),
 ) -> list[datetime]:
-    """The planned fires to make now, oldest first: of those after `previous` (the last one made, or when enabled).
+    """Return the planned times that fire now, oldest first. `previous` is the last one that fired, or when enabled.
 
-    `SKIP` makes those planned less than `grace` ago, `LATEST` the newest, `ALL` every one. When there are more than
-    `limit`, it is the oldest, and the rest is due at the next call.
+    `SKIP` fires the times planned less than `grace` ago, `LATEST` the newest time, `ALL` every time. If there are more
+    than `limit`, the oldest ones are returned, and the rest is due at the next call.
     """
     previous, now = previous.astimezone(UTC), now.astimezone(UTC)
     match missed:
@@ -224,7 +225,7 @@ def _fires(schedule: Schedule, after: datetime) -> Iterator[datetime]:
 
 
 def _newest(schedule: Schedule, after: datetime, until: datetime) -> datetime | None:
-    """By halving: a year of missed minutes is found in some fifty steps."""
+    """Return the newest planned time up to `until`. Bisection takes some fifty steps for a year of missed minutes."""
     newest: datetime | None = None
     early, late = after, until
     while (fire := schedule.next_after(early)) and fire <= until:

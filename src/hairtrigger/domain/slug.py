@@ -1,4 +1,4 @@
-"""Names for machines, made from names for people."""
+"""Identifiers made from the names that users chose."""
 
 import re
 import unicodedata
@@ -7,35 +7,35 @@ from itertools import count
 
 
 def kebab(text: str, fallback: str = "trigger") -> str:
-    """`New Issue Created` is `new-issue-created`. Only ASCII; `fallback` where nothing of it is left."""
+    """Return `new-issue-created` for `New Issue Created`: only ASCII, or `fallback` if nothing is left."""
     return "-".join(re.findall("[a-z0-9]+", _folded(text))) or fallback
 
 
 def camel(label: str, fallback: str = "field") -> str:
-    """`Project ID` is `projectId`. Letters of other scripts stay, or two labels in one of them would be the same."""
+    """Return `projectId` for `Project ID`. Letters of other scripts stay, so that labels in them stay different."""
     first, *others = _words(label) or [fallback]
     return first + "".join(word.capitalize() for word in others)
 
 
 def snake(label: str, fallback: str = "field") -> str:
-    """`Project ID` is `project_id`."""
+    """Return `project_id` for `Project ID`."""
     return "_".join(_words(label)) or fallback
 
 
 def unused(slug: str, used: Container[str]) -> str:
-    """The slug itself, or `slug-2`, `slug-3` and so on: the first that is free."""
+    """Return the first unused one of `slug`, `slug-2`, `slug-3` and so on."""
     if slug not in used:
         return slug
     return next(numbered for n in count(2) if (numbered := f"{slug}-{n}") not in used)
 
 
 def utf16_length(text: str) -> int:
-    """The length as JavaScript counts it: most characters are one unit, an emoji is two or more."""
+    """Return the length as JavaScript counts it: most characters are one unit, an emoji is two or more."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _words(text: str) -> list[str]:
-    """In lower case. Marks belong to their letters: without them words of many scripts would fall apart."""
+    """Return the words in lower case. Marks stay with their letters, or words of many scripts would fall apart."""
     kept = "".join(c if c.isalnum() or _is_mark(c) else " " for c in unicodedata.normalize("NFKC", text.lower()))
     return [word for word in kept.split() if not all(map(_is_mark, word))]
 
@@ -45,5 +45,5 @@ def _is_mark(character: str) -> bool:
 
 
 def _folded(text: str) -> str:
-    """Lower case, without accents: what is left of `É` is `e`."""
+    """Return the text in lower case and without accents: `É` becomes `e`."""
     return "".join(c for c in unicodedata.normalize("NFKD", text.lower()) if not unicodedata.combining(c))

@@ -1,4 +1,4 @@
-"""Where a project runs and how an event gets there: a workflow behind HTTP, or an agent conversation."""
+"""Targets, and the attempts to deliver events to them: a workflow behind HTTP, an agent's conversation, or the log."""
 
 import re
 from dataclasses import dataclass, field
@@ -14,14 +14,14 @@ from hairtrigger.domain.outcome import Failure
 DEFAULT_TEMPLATE = "{{type}} happened at {{time}}.\n\n{{event}}"
 
 
-# Ours to set, or credentials, which belong in the vault.
+# Headers that this service sets itself, or that hold credentials, which belong in the vault.
 _TAKEN = {"authorization", "content-length", "content-type", "cookie", "host", "proxy-authorization", "traceparent"}
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
 _HEADER_VALUE = re.compile(r"[\t -~]*")
 
 
 def _callable(url: str) -> str:
-    """The text itself: what is shown, stored and called is what was typed."""
+    """Return the URL unchanged: it is shown, stored and called as the user typed it."""
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
         raise ValueError("A target's URL begins with http:// or https:// and names a host.")
@@ -81,16 +81,16 @@ TargetConfig = Annotated[WorkflowTarget | AgentTarget | LogTarget, Field(discrim
 
 @dataclass(frozen=True)
 class Outgoing:
-    """One attempt to deliver one event. `delivery_id` stays the same over attempts, so a target can tell repeats."""
+    """One attempt to deliver one event. All attempts have the same `delivery_id`, so a target can recognise repeats."""
 
     delivery_id: UUID
     event_id: UUID
     attempt: int
-    """1 for the first."""
+    """The number of the attempt, from 1."""
     source: str
     """A URI reference, such as `/project-triggers/<uuid>`."""
     type: str
-    """Such as `stripe.on_customer_created`."""
+    """The event's type, such as `stripe.on_customer_created`."""
     subject: str | None
     time: datetime
     content_type: str
@@ -107,24 +107,24 @@ class Outgoing:
 
 @dataclass(frozen=True)
 class Sent:
-    """What came of an attempt."""
+    """The result of an attempt."""
 
     status: Literal["delivered", "failed", "gone"]
     """`gone`: the target asked never to be called again."""
     response_status: int | None
     detail: str
-    """A short sentence for whoever owns the trigger; holds no secret."""
+    """A short sentence for the users of the trigger. It holds no secret."""
     retry_after: timedelta | None = None
-    """How long the target asked to be left alone."""
+    """How long the target asked not to be called."""
     response: bytes = field(default=b"", repr=False)
-    """The beginning of its answer."""
+    """The beginning of the target's answer."""
     failure: Failure | None = None
-    """Of a failed attempt: what went wrong, more closely."""
+    """Why a failed attempt failed."""
     conversation: list[dict[str, Any]] | None = field(default=None, repr=False)
-    """An agent's: the messages so far, the last one its own."""
+    """The messages exchanged with an agent so far; the last one is the agent's."""
 
 
 class Target(Protocol):
     async def send(self, outgoing: Outgoing) -> Sent:
-        """Never raises for what the target or the network does."""
+        """Make the attempt. It never raises because of what the target or the network does."""
         ...

@@ -1,4 +1,4 @@
-"""The door of the kit: a provider file says `from hairtrigger import kit` and imports nothing else of ours."""
+"""All names for provider files. They say `from hairtrigger import kit` and import nothing else of this service."""
 
 from hairtrigger.domain.errors import (
     CredentialsRefused,

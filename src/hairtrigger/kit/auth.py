@@ -1,4 +1,4 @@
-"""The credentials of a connection to a provider, and the headers that they become."""
+"""The credentials of a connection, and the request headers that are made from them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,11 +6,11 @@ from typing import Protocol
 
 
 class Auth(Protocol):
-    """The credentials of a connection, and the headers that they become on a request."""
+    """A way to make request headers from the credentials of a connection."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The names of the values a connection must have."""
+        """The names of the secrets that a connection must have."""
         ...
 
     def headers(self, secrets: Mapping[str, str]) -> Mapping[str, str]: ...
@@ -26,7 +26,7 @@ class NoAuth:
 
 @dataclass(frozen=True)
 class Bearer:
-    """`Authorization: Bearer …`, from the connection's secret of this name. `also` goes along on every request."""
+    """`Authorization: Bearer …` with the connection's secret of this name. Every request has `also`, too."""
 
     secret: str = "api_key"
     also: Mapping[str, str] = field(default_factory=dict)

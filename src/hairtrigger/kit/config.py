@@ -1,4 +1,4 @@
-"""What a user fills in for a trigger, and the provider's own JSON, both as pydantic models."""
+"""The configuration of a trigger and the JSON of a provider, both as pydantic models."""
 
 from typing import Annotated, Any, Self
 
@@ -8,7 +8,7 @@ from hairtrigger.domain.errors import Malformed
 from hairtrigger.domain.instants import from_epoch, instant
 
 Key = Annotated[str, Field(min_length=1)]
-"""An event's id at its provider. An empty one would make one event of all."""
+"""An event's id at its provider. It is not empty, because all events with an empty id would count as one."""
 
 
 def _seconds(value: Any) -> Any:
@@ -18,11 +18,11 @@ def _seconds(value: Any) -> Any:
 Instant = Annotated[AwareDatetime, AfterValidator(instant)]
 """A time in a provider's JSON, in UTC."""
 EpochSeconds = Annotated[AwareDatetime, BeforeValidator(_seconds), AfterValidator(instant)]
-"""The same as a number of seconds since 1970, however large: pydantic would take a large one for milliseconds."""
+"""The same from a number of seconds since 1970. Without this, pydantic takes a large number for milliseconds."""
 
 
 class Config(BaseModel):
-    """A trigger's `trigger_config`. Unknown keys are refused, so that a typing error never becomes silence."""
+    """A trigger's `trigger_config`. Unknown keys are refused, so that a mistyped key is reported, not ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -32,13 +32,13 @@ class Empty(Config):
 
 
 class Payload(BaseModel):
-    """The part of a provider's JSON that we read. What we don't read is ignored here and kept in the event."""
+    """The part of a provider's JSON that is read here. The event keeps the rest, too."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
     @classmethod
     def of(cls, body: bytes) -> Self:
-        """Raises `Malformed` for what is not this JSON."""
+        """Return the body as a payload. Raises `Malformed` if it is not JSON of this shape."""
         try:
             return cls.model_validate_json(body)
         except ValidationError as error:

@@ -1,7 +1,7 @@
-"""How far a poll has come, where a provider has nothing better than lists and dates.
+"""Cursors for providers that offer nothing better than lists and dates.
 
-A date is no cursor: two things may have the same, and some appear later than they are dated. So a poll looks back, and
-what it has seen before it knows by its marks; a key that was stored is not stored twice in any case.
+A date is no cursor: two things may have the same date, and some appear later than they are dated. So a poll looks back
+in time, and recognises by their marks the things it has seen before. A key is never stored twice in any case.
 """
 
 import hashlib
@@ -18,14 +18,15 @@ _MOST_SEEN = 2000
 
 
 def mark(key: str) -> str:
-    """What of a key is kept in a cursor."""
+    """Return the short form of a key that a cursor keeps."""
     return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
 def still_seen(listed: Sequence[str], seen: Collection[str]) -> list[str]:
-    """The marks of what is listed now, and, because things come back, of what went lately: the latest first.
+    """Return the marks of the things listed now, followed by the marks of things that left the list, the latest first.
 
-    It never gets shorter, so that a list which is empty for once does not make everything new again.
+    The second part is kept because things come back. The result is never shorter than `seen`, so that a list that is
+    empty for once does not make everything new again.
     """
     known = list(dict.fromkeys([*listed, *seen]))
     return known[: max(2 * len(listed) + 500, len(seen))]
@@ -33,13 +34,13 @@ def still_seen(listed: Sequence[str], seen: Collection[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class LookBack:
-    """For providers that list what is dated since a moment. A provider file says how late things may appear, and
+    """The cursor for lists of things dated since a given time. A provider file says how late things may appear, and
 
         look = LATE.look(question)
         answer = await question.api.get("things", {"since": look.since.isoformat(), "page": look.token})
         return look.page([...], answer["next_page"])
 
-    `late` also covers by how much the provider's clock may be behind ours. Use it with `baseline`, as is the default.
+    `late` also covers how far the provider's clock may be behind ours. Keep `baseline` on, which is the default.
     """
 
     late: timedelta
@@ -54,21 +55,21 @@ class LookBack:
 
 @dataclass(frozen=True)
 class Look:
-    """One question, over all its pages: ask for what is dated `since` then or later, going on from `token`."""
+    """One poll with all its pages: ask for things dated `since` or later, and go on from `token`."""
 
     since: datetime
     token: Any
     newest: datetime
-    seen: Mapping[str, str]  # marks of what is dated since then, with their dates
+    seen: Mapping[str, str]  # marks of the things dated since then, with their dates
     late: timedelta
     begun: datetime
 
     def page(self, things: Sequence[Draft], following: Any = None) -> Page:
-        """Things have a date (`occurred_at`) each; `following` leads to the next page of this look."""
+        """Return the page of these things. Each has a date (`occurred_at`); `following` is the next page's token."""
         new = [one for one in things if mark(one.key) not in self.seen]
         seen = dict(self.seen) | {mark(one.key): _text(_dated(one)) for one in things}
-        # Where we have read already, something may have appeared since we began; and what is dated tomorrow must not
-        # make us miss what comes today.
+        # On pages that are already read, a thing may have appeared since the poll began. And a thing that is dated
+        # tomorrow must not make later polls miss the things of today.
         newest = max([self.newest, *(min(_dated(one), self.begun) for one in things)])
         if following is not None:
             places = {"newest": _text(newest), "since": _text(self.since), "begun": _text(self.begun)}
@@ -84,7 +85,7 @@ def _dated(thing: Draft) -> datetime:
 
 
 def _text(moment: datetime) -> str:
-    """In one form, which sorts."""
+    """Return the time in the one form that sorts as text."""
     return instant(moment).isoformat(timespec="microseconds")
 
 

@@ -1,7 +1,7 @@
-"""The questions providers ask before, or between, deliveries, and our answers to them.
+"""Handshakes: the questions that providers ask a webhook, and the answers to them.
 
-Each function returns the answer, or none when the request is an ordinary delivery. What a sender wrote comes back as
-plain text only, never as a page, and never more than 4 KiB of it.
+Each function returns the answer, or None if the request is an ordinary one. Text of the sender is sent back only as
+plain text, never as a page, and at most 4 KiB of it.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _TEXT = "text/plain; charset=utf-8"
 
 
 class Answer(NamedTuple):
-    """What to answer in place of taking in events. `headers` are part of it: they keep browsers from guessing."""
+    """The answer to a handshake. Its `headers` keep browsers from guessing the content type."""
 
     status: int = 200
     content_type: str = _TEXT
@@ -28,23 +28,23 @@ class Answer(NamedTuple):
 
 
 def slack_url_verification(request: Request) -> Answer | None:
-    """Signed like every delivery, so ask only after `SLACK` has returned.
+    """Answer Slack's question, which is signed like every request: call this only after `SLACK` has returned.
 
     https://docs.slack.dev/reference/events/url_verification
     """
-    if b"url_verification" not in request.body:  # most deliveries are then parsed once, not twice
+    if b"url_verification" not in request.body:  # so most requests are parsed once, not twice
         return None
     try:
         message = read_json(request.body)
     except ValueError:
-        return None  # its parser will say what is wrong with it
+        return None  # the provider's parser reports the fault
     if not isinstance(message, dict) or message.get("type") != "url_verification":
         return None
     return _echo(message.get("challenge"))
 
 
 def github_ping(request: Request) -> Answer | None:
-    """The first delivery of a new webhook, signed; it is no event of any trigger.
+    """Answer the first request of a new webhook, which is signed and is no event of any trigger.
 
     https://docs.github.com/en/webhooks/webhook-events-and-payloads#ping
     """
@@ -52,7 +52,7 @@ def github_ping(request: Request) -> Answer | None:
 
 
 def graph_validation(request: Request) -> Answer | None:
-    """Never signed, so ask before verifying; it carries no events.
+    """Answer a question that is never signed and carries no events: call this before the signature is checked.
 
     https://learn.microsoft.com/en-us/graph/change-notifications-delivery-webhooks
     """

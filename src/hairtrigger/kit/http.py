@@ -1,4 +1,4 @@
-"""How a provider file calls its provider: one object, bound to a base address and credentials."""
+"""The object with which a provider file calls its provider, bound to a base address and credentials."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ P = TypeVar("P", bound=Payload)
 
 
 class Reply(Protocol):
-    """An answer from outside, read whole. Header names are lower case."""
+    """An answer from outside, read completely. Header names are lower case."""
 
     @property
     def status(self) -> int: ...
@@ -29,7 +29,7 @@ class Reply(Protocol):
 
 
 class Http(Protocol):
-    """The one door to the outside. Raises `EgressFailed` when no answer came."""
+    """The egress, the only door for outgoing HTTP. Raises `EgressFailed` if no answer came."""
 
     async def send(
         self,
@@ -44,12 +44,12 @@ class Http(Protocol):
 
 @dataclass
 class Quota:
-    """How long a provider asked not to be asked again, by any of the answers to one question."""
+    """The longest wait that a provider asked for in its answers to one `Question`."""
 
     wait: timedelta | None = None
 
     def note(self, status: int, headers: Sequence[tuple[str, str]]) -> timedelta | None:
-        """What this answer asked for."""
+        """Record and return the wait that this answer asks for."""
         asked = quotas.wait(status, dict(headers), datetime.now(UTC))
         self.wait = max(filter(None, (self.wait, asked)), default=None)
         return asked
@@ -57,12 +57,12 @@ class Quota:
 
 @dataclass(frozen=True)
 class Api:
-    """The provider's API as one connection sees it.
+    """The provider's API, called with the credentials of one connection.
 
-    Answers outside 2xx raise: 401 and 403 `CredentialsRefused`, 404 `MissingAtProvider`, everything else
-    `ProviderFailed` with `retry_after` where the provider named one; a 403 that names one is no refusal either. 304 is
-    returned as it is. Redirects of a GET are followed: feeds move, and repositories are renamed. Whatever a provider
-    says of its quota, with an error or without, is kept to by the engine.
+    Answers outside 2xx raise errors: 401 and 403 `CredentialsRefused`, 404 `MissingAtProvider`, everything else
+    `ProviderFailed`, with `retry_after` if the provider named a wait. A 401 or 403 that names a wait is no refusal and
+    raises `ProviderFailed`, too. 304 is returned as it is. Redirects of a GET are followed, because feeds move and
+    repositories are renamed. The service keeps to every rate limit that a provider states, with an error or without.
     """
 
     http: Http
@@ -102,7 +102,7 @@ class Api:
 
 
 def read(payload: type[P], answer: Any) -> P:
-    """Raises `ProviderFailed` for an answer of another shape."""
+    """Return the answer as this payload. Raises `ProviderFailed` if the answer has another shape."""
     try:
         return payload.model_validate(answer)
     except ValidationError as error:

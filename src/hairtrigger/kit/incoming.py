@@ -1,4 +1,4 @@
-"""A request as its sender made it, and a verified one with the configuration of its trigger."""
+"""A request as its sender made it, and a verified request with the configuration of its trigger."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,14 +15,14 @@ P = TypeVar("P", bound=Payload)
 
 
 class Headers(Mapping[str, str]):
-    """Header fields by name, whatever its case; the values of a repeated field are joined with ", " (RFC 9110, 5.2).
+    """Header fields by name, in any case of letters. Values of a repeated field are joined with ", " (RFC 9110, 5.2).
 
-    Values are text as servers hand it over: Latin-1, one character per byte that arrived.
+    Values are text as servers pass it on: Latin-1, one character for each byte that arrived.
     """
 
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
         self._values: dict[str, str] = {}
-        repeated: dict[str, list[str]] = {}  # joined at the end: one by one would take time in the square of them
+        repeated: dict[str, list[str]] = {}  # joined at the end: joining one by one takes quadratic time
         for name, value in fields:
             key = name.lower()
             if key in self._values:
@@ -47,9 +47,10 @@ class Headers(Mapping[str, str]):
 
 @dataclass(frozen=True)
 class Request:
-    """A request as its sender made it. Only the method and the time are shown: the rest may hold secrets.
+    """A request as its sender made it.
 
-    `url` is the public one, with its query, as the sender knows it; `received_at` is aware.
+    `repr` shows only the method, the names of the headers and the time: the rest may hold secrets. `url` is the public
+    URL with its query, as the sender knows it; `received_at` is aware.
     """
 
     method: str
@@ -59,7 +60,7 @@ class Request:
     received_at: datetime
 
     def query(self, name: str) -> list[str]:
-        """Every value of a query parameter, decoded."""
+        """Return every value of a query parameter, decoded."""
         query = self.url.partition("#")[0].partition("?")[2]
         return [value for key, value in parse_qsl(query, keep_blank_values=True) if key == name]
 

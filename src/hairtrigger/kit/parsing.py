@@ -1,4 +1,4 @@
-"""How a provider file reads what strangers wrote: in a process that may be ended, behind a wall."""
+"""Parsing of bytes from strangers, in a locked process that may be ended."""
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Parser(Generic[T]):
-    """What turns bytes into records.
+    """A function that turns bytes into records, and the shape of the records.
 
     `read` is called as `read(data, **hints)` in a process of its own, so it is a function of a module, not a closure.
-    It yields JSON, which is checked against `shape` on this side of the wall, and may raise `ProviderFailed`.
+    It yields JSON, which the service's process checks against `shape`, and may raise `ProviderFailed`.
     """
 
     read: Callable[..., Iterable[Any]]
@@ -22,8 +22,10 @@ class Parser(Generic[T]):
 
 
 class Parse(Protocol):
-    """The way to the process that parses. Raises `ProviderFailed` for what cannot be read, and `ParseKilled` for what
-    costs too much to be read. The event loop gets its turn between records.
+    """A call of the process that parses.
+
+    Raises `ProviderFailed` for bytes that cannot be read, and `ParseKilled` for bytes that cost too much to read. The
+    event loop can run other tasks between two records.
     """
 
     def __call__(self, parser: Parser[T], data: bytes, **hints: str) -> AsyncIterator[T]: ...

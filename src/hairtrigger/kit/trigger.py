@@ -1,7 +1,7 @@
-"""What a provider file declares. The engine owns when, how often, secrets, cursors, retries and repeats.
+"""The declarations of a provider file. The service decides on due times, secrets, cursors, retries and repeats.
 
-Four kinds of trigger: a `Webhook` of its own URL, an `AppWebhook` fanned out from the one URL all accounts of an app
-share, a `Polling` question asked again and again, and a `Scheduled` one that only looks at the clock.
+There are four kinds of trigger. A `Webhook` has a URL of its own. An `AppWebhook` gets its events from the one URL that
+all accounts of an app share. A `Polling` asks its provider again and again. A `Scheduled` depends only on the clock.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -31,7 +31,7 @@ TriggerType = Literal["WEBHOOK", "POLLING", "SCHEDULED"]
 
 @dataclass(frozen=True)
 class Question(Generic[C]):
-    """One call to the provider for one project trigger."""
+    """The data for the calls to the provider for one project trigger."""
 
     config: C
     api: Api
@@ -39,46 +39,48 @@ class Question(Generic[C]):
     cursor: Cursor | None  # None at the first poll
     enabled_at: datetime
     asked_at: datetime
-    parse: Parse = field(repr=False)  # for what is not JSON: nothing else reads foreign bytes at a bounded cost
+    parse: Parse = field(
+        repr=False
+    )  # for bodies that are not JSON: only this reads bytes from outside at a bounded cost
 
 
 @dataclass(frozen=True)
 class Page:
-    """A poll's answer, oldest event first. Events and cursor are stored together or not at all.
+    """A page of a poll's answer, oldest event first. Its events and its cursor are stored together or not at all.
 
-    `more` asks for the next page at once, from this cursor.
+    If `more` is set, the next page is asked for at once, from this cursor.
     """
 
     events: Sequence[Draft]
     cursor: Cursor
     more: bool = False
     note: str = ""  # a sentence for the user about this poll
-    console: tuple[str, ...] = ()  # what a user's code printed
+    console: tuple[str, ...] = ()  # the lines that polling code printed
 
 
 @dataclass(frozen=True)
 class Registration:
-    """A webhook as it now stands at the provider. `remote` is shown to users as `webhook_data`: never a secret."""
+    """A webhook as it stands at the provider. Users see `remote` as `webhook_data`, so it holds no secret."""
 
     remote: Mapping[str, Any]
-    secret: str = field(repr=False)  # what the provider will sign with
+    secret: str = field(repr=False)  # the secret with which the provider will sign
 
 
 class Subscription(Protocol[C]):
-    """How a webhook is registered at its provider."""
+    """The calls that make and remove a webhook at its provider."""
 
     async def create(self, question: Question[C], url: str, secret: str) -> Registration:
-        """Registers `url` once: called twice it leaves one webhook. `secret` is for providers that take ours."""
+        """Register `url`. A second call leaves one webhook, not two. `secret` is for providers that take ours."""
         ...
 
     async def remove(self, question: Question[C], url: str) -> None:
-        """Removes what delivers to `url`. Nothing there is success."""
+        """Remove the webhooks that send to `url`. It is no error if there is none."""
         ...
 
 
 @dataclass(frozen=True)
 class ByConfig(Generic[C]):
-    """A verification scheme the user chooses."""
+    """A verifier that the configuration chooses."""
 
     choose: Callable[[C], Verifier]
 
@@ -95,19 +97,19 @@ class Definition(Generic[C]):
     instructions: str | None = None
     tags: tuple[str, ...] = ()
     version: str = "1.0.0"
-    samples: Samples[C] | None = None  # example events, live from the provider; never moves the cursor
-    needs_connection: bool = True  # where the provider has credentials at all
+    samples: Samples[C] | None = None  # fetches example events from the provider; never moves the cursor
+    needs_connection: bool = True  # has no effect if the provider needs no credentials
 
 
 @dataclass(frozen=True, kw_only=True)
 class Webhook(Definition[C]):
-    """Delivered to a URL of its own. Without a subscription the user pastes the URL into the provider."""
+    """A trigger with a URL of its own. Without a subscription, the user enters the URL at the provider."""
 
     verify: Verifier | ByConfig[C]
     events: Callable[[Incoming[C]], Iterable[Draft]]
     subscription: Subscription[C] | None = None
     requires_verification: bool = False
-    handshake: Callable[[Request], Answer | None] = lambda _: None  # asked once the signature has been checked
+    handshake: Callable[[Request], Answer | None] = lambda _: None  # called after the signature has been checked
 
     def verifier(self, config: C) -> Verifier:
         return self.verify.choose(config) if isinstance(self.verify, ByConfig) else self.verify
@@ -115,8 +117,11 @@ class Webhook(Definition[C]):
 
 @dataclass(frozen=True, kw_only=True)
 class AppWebhook(Definition[C]):
-    """Delivered through the app's one URL. `accounts` asks the provider which accounts the connection really has:
-    never the user, who could name somebody else's."""
+    """A trigger that gets its events from the app's one URL.
+
+    `accounts` asks the provider which accounts the connection really has. The user is never asked, because the user
+    could name a foreign account.
+    """
 
     accounts: Callable[[Question[C]], Awaitable[Sequence[str]]]
     events: Callable[[Incoming[C]], Iterable[Draft]]
@@ -125,7 +130,7 @@ class AppWebhook(Definition[C]):
 
 @dataclass(frozen=True, kw_only=True)
 class Polling(Definition[C]):
-    """Asked again and again. The first answer only sets the cursor, unless `baseline` is off."""
+    """A trigger that asks its provider again and again. The first poll only sets the cursor if `baseline` is on."""
 
     poll: Callable[[Question[C]], Awaitable[Page]]
     every: timedelta = timedelta(minutes=1)
@@ -134,7 +139,10 @@ class Polling(Definition[C]):
 
 @dataclass(frozen=True, kw_only=True)
 class Scheduled(Definition[C]):
-    """Fires by the clock. `anchor`, the time it was enabled, is where intervals count from."""
+    """A trigger that fires by the clock.
+
+    `schedule` also gets the anchor from which intervals count: the time at which the trigger was enabled.
+    """
 
     schedule: Callable[[C, datetime], Schedule]
     missed: Callable[[C], Missed]
@@ -144,7 +152,7 @@ Trigger = Webhook[Any] | AppWebhook[Any] | Polling[Any] | Scheduled[Any]
 
 
 class PollingConfig(Config):
-    """The fields every polling trigger has."""
+    """The configuration fields that every polling trigger has."""
 
     polling_frequency: int | None = Field(
         default=None, ge=1, le=_YEAR, title="Polling frequency", description="Seconds between two polls."
@@ -153,19 +161,19 @@ class PollingConfig(Config):
 
 @dataclass(frozen=True)
 class App:
-    """The webhook all accounts of one provider app share: `POST /v1/webhooks/{provider}`.
+    """The webhook that all accounts of a provider's app share: `POST /v1/webhooks/{provider}`.
 
-    Its secrets are the operator's: they belong to the app, not to an account.
+    Its secrets are set by the operator, because they belong to the app and not to an account.
     """
 
     verify: Verifier
-    accounts: Callable[[Request], Sequence[str]]  # whose delivery it is; what `AppWebhook.accounts` may have returned
+    accounts: Callable[[Request], Sequence[str]]  # those a request is for, in the form of `AppWebhook.accounts`
     handshake: Callable[[Request], Answer | None] = lambda _: None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Provider:
-    """A provider file ends in one of these."""
+    """A provider with its triggers. Each provider file ends with one."""
 
     id: str
     name: str

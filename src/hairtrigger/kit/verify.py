@@ -1,9 +1,9 @@
-"""Did the provider send this? One grammar for the signature schemes of about fifty providers.
+"""Verifiers check that a provider sent a request. One grammar covers the signature schemes of about fifty providers.
 
-A verifier is a value. Called with the raw request and the live secrets it returns, or raises `Rejected`, and nothing
-else whatever arrives. Absence refuses: no header, no secret, an empty secret, no time where a time is signed. Any of
-several signatures and any of several live secrets may vouch. Nothing in a request chooses how it is checked, and no
-message shows a secret, a signature or a body.
+A verifier is a value. It is called with the raw request and the live secrets, and returns or raises `Rejected`; it does
+nothing else, whatever arrives. A missing part means refusal: no header, no secret, an empty secret, or no time where a
+time is signed. A request is accepted if any of its signatures matches any of the live secrets. Nothing in a request
+chooses how the request is checked, and no message shows a secret, a signature or a body.
 """
 
 import base64
@@ -23,16 +23,17 @@ _PLACEHOLDER = re.compile(rb"{(\w+)}")
 
 
 class Verifier(Protocol):
-    """Returns when one of the live secrets vouches for the request, and raises `Rejected` otherwise."""
+    """A check that returns if one of the live secrets matches the request, and raises `Rejected` otherwise."""
 
     def __call__(self, request: Request, secrets: Sequence[str]) -> None: ...
 
 
 @dataclass(frozen=True)
 class Timestamp:
-    """When the sender signed, and how far from now that may be, before or after.
+    """The time at which the sender signed, and how far from now it may be, before or after.
 
-    It follows `prefix` in a header of its own, or, where `header` is none, in an element of the signature's (`t=`).
+    The time follows `prefix` in a header of its own or, if `header` is None, in an element of the signature's header
+    (`t=`).
     """
 
     header: str | None = None
@@ -42,14 +43,14 @@ class Timestamp:
     tolerance: timedelta = timedelta(minutes=5)
 
     def within(self, text: str, now: datetime) -> bool:
-        """Raises `ValueError` for what is no time."""
+        """Return whether the time is within the tolerance. Raises `ValueError` if the text is no time."""
         return abs(self._seconds(text) - now.timestamp()) <= self.tolerance.total_seconds()
 
     def _seconds(self, text: str) -> float:
         if self.unit == "iso":
             moment = datetime.fromisoformat(text)
             return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-        if not re.fullmatch("[0-9]{1,15}", text):  # int() takes more than digits, and is slow on very many of them
+        if not re.fullmatch("[0-9]{1,15}", text):  # int() accepts more than digits, and is slow for very many digits
             raise ValueError
         return int(text) / (1000 if self.unit == "ms" else 1)
 
@@ -58,10 +59,10 @@ class Timestamp:
 class Hmac:
     """A keyed digest of a message: the body and, in most schemes, a time, an id, the URL.
 
-    `prefix` stands before each signature and names its version: elements of the header that begin otherwise are not
-    looked at. `separator` divides the elements of a header that holds several; without one the header is one element.
-    `message` holds `{body}` and may hold `{timestamp}`, `{id}`, `{url}` and `{method}`. `key` says how a secret is
-    written, `key_prefix` what of its beginning is not part of the key.
+    `prefix` stands before each signature and names its version: elements of the header that begin otherwise are
+    ignored. `separator` divides the elements of a header that holds several; without a separator the header is one
+    element. `message` holds `{body}` and may hold `{timestamp}`, `{id}`, `{url}` and `{method}`. `key` names the
+    encoding of the secret, and `key_prefix` the beginning of the secret that is not part of the key.
     """
 
     header: str
@@ -83,7 +84,7 @@ class Hmac:
         read |= {"id"} if self.id_header else set()
         if not {"body", *read} <= signed <= {"body", "url", "method", *read}:
             raise ValueError("A message signs the body and all that is read beside it, and nothing that is not read.")
-        if len(named) > len(signed):  # a body may be a megabyte, and a message may be configured by a stranger
+        if len(named) > len(signed):  # a body may be a megabyte, and a stranger may configure the message
             raise ValueError("A message signs each thing once.")
         if self.timestamp and not self.timestamp.header and not (self.separator and self.timestamp.prefix):
             raise ValueError("A time within the signature's header needs a separator and a prefix.")
@@ -113,7 +114,7 @@ class Hmac:
         return [value] if self.separator is None else [element.strip() for element in value.split(self.separator)]
 
     def _given(self, signature: str) -> bytes:
-        # Text is compared, not decoded digests: decoders accept several spellings of the same bytes.
+        # Texts are compared, not decoded digests: decoders accept several spellings of the same bytes.
         return _octets(signature.lower() if self.encoding == "hex" else signature, self.header)
 
     def _signed_message(self, request: Request, elements: Sequence[str]) -> bytes:
@@ -130,7 +131,7 @@ class Hmac:
         return _PLACEHOLDER.sub(part, self.message.encode())
 
     def _sent_at(self, timestamp: Timestamp, request: Request, elements: Sequence[str]) -> str:
-        """The time as it was written: that, and not our reading of it, was signed."""
+        """Return the time exactly as the sender wrote it, because the sender signed that text."""
         header = timestamp.header or self.header
         texts = _after(timestamp.prefix, [_header(request, timestamp.header)] if timestamp.header else elements)
         try:
@@ -149,7 +150,7 @@ class Hmac:
 
 @dataclass(frozen=True)
 class Token:
-    """The secret itself, in a header after `prefix`, or in a parameter of the URL's query."""
+    """The secret itself, sent in a header after `prefix` or in a parameter of the URL's query."""
 
     header: str | None = None
     _: KW_ONLY
@@ -189,7 +190,7 @@ class Basic:
 
 
 def _live(secrets: Sequence[str], header: str) -> Sequence[str]:
-    # A string is a sequence of strings too: one letter would then be a secret.
+    # A string is a sequence of strings, too: each of its letters would then count as a secret.
     if isinstance(secrets, str) or not secrets or not all(secret.strip() for secret in secrets):
         raise Rejected(f"There is no secret to check {header} with, or an empty one.")
     return secrets
@@ -213,12 +214,12 @@ def _header(request: Request, name: str) -> str:
 
 
 def _after(prefix: str, elements: Sequence[str]) -> Sequence[str]:
-    """What follows the prefix, of the elements that have it and something after it."""
+    """Return the text after the prefix, for each element that begins with the prefix and does not end there."""
     return [element[len(prefix) :] for element in elements if element.startswith(prefix) and element != prefix]
 
 
 def _octets(text: str, name: str) -> bytes:
-    """The bytes that arrived."""
+    """Return the bytes that arrived. Servers pass them on as Latin-1."""
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError:
@@ -242,14 +243,14 @@ STANDARD_WEBHOOKS = Hmac(
     timestamp=Timestamp("webhook-timestamp"),
 )
 
-# The names Standard Webhooks had before it was one: Svix, Clerk, Resend.
+# The names of these headers before Standard Webhooks was a standard: Svix, Clerk and Resend use them.
 # https://docs.svix.com/receiving/verifying-payloads/how-manual
 SVIX = replace(STANDARD_WEBHOOKS, header="svix-signature", id_header="svix-id", timestamp=Timestamp("svix-timestamp"))
 
 # https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
 GITHUB = Hmac("X-Hub-Signature-256", prefix="sha256=")
 
-# While a secret is rolled there are several v1. https://docs.stripe.com/webhooks#verify-manually
+# There are several v1 while a secret is being replaced. https://docs.stripe.com/webhooks#verify-manually
 STRIPE = Hmac(
     "Stripe-Signature",
     prefix="v1=",
@@ -269,5 +270,5 @@ SLACK = Hmac(
 # https://www.typeform.com/developers/webhooks/secure-your-webhooks/
 TYPEFORM = Hmac("Typeform-Signature", encoding="base64", prefix="sha256=")
 
-# The secret is the app's. https://shopify.dev/docs/apps/build/webhooks/subscribe/https
+# The secret belongs to the app. https://shopify.dev/docs/apps/build/webhooks/subscribe/https
 SHOPIFY = Hmac("X-Shopify-Hmac-Sha256", encoding="base64")

@@ -1,4 +1,4 @@
-"""What can be listened to without writing code. A new provider is a file here and its line below."""
+"""The providers that can be used without writing code. A new provider is a file here and a line below."""
 
 from hairtrigger import kit
 from hairtrigger.providers import github, rss, schedule, slack, stripe, typeform, webhook

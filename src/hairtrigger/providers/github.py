@@ -63,7 +63,7 @@ class PullRequest(Thing):
 
 
 class Happening(kit.Payload):
-    """What deliveries hold, whatever they are about."""
+    """The parts of a request's body that are read, whatever the event is."""
 
     action: str | None = None
     installation: Thing | None = None
@@ -79,14 +79,14 @@ class Happening(kit.Payload):
 
 
 def _accounts(request: kit.Request) -> Sequence[str]:
-    """By number: a name can be given up and taken by somebody else."""
+    """Return the accounts by number, because an account can give up its name and another can take it."""
     happening = Happening.of(_payload(request))
     named = {"installation": happening.installation, "repository": happening.repository}
     return [f"{kind}:{thing.id}" for kind, thing in named.items() if thing]
 
 
 def _payload(request: kit.Request) -> bytes:
-    """The JSON, which is a form's field where the webhook's content type is set so."""
+    """Return the JSON. It is a field of a form if the webhook's content type is set so."""
     if not request.headers.get("content-type", "").lower().startswith("application/x-www-form-urlencoded"):
         return request.body
     try:
@@ -96,7 +96,7 @@ def _payload(request: kit.Request) -> bytes:
     return payload.encode()
 
 
-# -- which accounts a connection may listen to
+# -- the accounts that a connection may listen to
 
 
 class Permissions(kit.Payload):
@@ -141,7 +141,10 @@ async def _own_account(question: kit.Question[Source]) -> Sequence[str]:
 
 
 async def _own_repository(api: kit.Api, name: str) -> int:
-    """Anybody can read a public repository. Who may push is told of everything in it."""
+    """Return the repository's id if the connection may push to it.
+
+    Every account can read a public repository, but only an account that may push learns of everything in it.
+    """
     repository = kit.read(OwnRepository, await api.get(f"repos/{name}"))
     if not (repository.permissions.admin or repository.permissions.push):
         raise _foreign("repository", f"The connection may not push to {name}, so its events are not for it.")
@@ -149,7 +152,11 @@ async def _own_repository(api: kit.Api, name: str) -> int:
 
 
 async def _own_installation(api: kit.Api, id_: int) -> int:
-    """It is listed for everybody who can read one of its repositories, but delivers the events of all."""
+    """Return the installation's id if the connection administers its account.
+
+    An installation is listed for every account that can read one of its repositories, but it delivers the events of all
+    its repositories.
+    """
     installation = await _installation(api, id_)
     if not (installation and installation.account and await _administers(api, installation.account)):
         raise _foreign("installation_id", f"The connection does not administer the account of installation {id_}.")
@@ -197,8 +204,11 @@ def _on(
     wanted: Callable[[Happening, Any], bool],
     config: type[Source] = Source,
 ) -> kit.AppWebhook[Any]:
-    """`wanted` looks for the thing itself: the header that names the event is not signed, and neither is the id of
-    the delivery, so that the body has to be the key."""
+    """Return a trigger for one kind of event.
+
+    The header that names the event is not signed, so `wanted` looks for the thing itself in the body. The header with
+    the request's id is not signed either, so the digest of the body is the event key.
+    """
 
     def events(incoming: kit.Incoming[Any]) -> Iterable[kit.Draft]:
         if incoming.request.headers.get("x-github-event") != event:

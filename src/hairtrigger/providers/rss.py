@@ -1,10 +1,10 @@
-"""RSS and Atom feeds, as they are found.
+"""RSS and Atom feeds, also those that are not well-formed.
 
 https://www.rssboard.org/rss-specification, https://www.rfc-editor.org/rfc/rfc4287
 """
 
 import re
-import xml.sax.expatreader  # noqa: F401 feedparser asks for it late, and a parse loads no modules
+import xml.sax.expatreader  # noqa: F401 feedparser imports it late, and the process that parses cannot load modules
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -32,7 +32,7 @@ class Enclosure(kit.Payload):
 
 
 class Entry(kit.Payload):
-    """An entry as it is told to the target."""
+    """An entry in the form that the target receives."""
 
     id: str | None
     title: str | None
@@ -59,7 +59,7 @@ class Found(kit.Payload):
 
 
 async def _poll(question: kit.Question[Feed]) -> kit.Page:
-    """Return what was never seen. Dates are only good for the order: people back-date entries."""
+    """Return the entries that were never seen. Dates only give the order, because authors back-date entries."""
     cursor = question.cursor or {}
     url = str(question.config.url)
     reply = await question.api.send("GET", url, headers=_conditions(cursor))
@@ -76,7 +76,7 @@ async def _poll(question: kit.Question[Feed]) -> kit.Page:
         if marked not in seen:
             new[marked] = (
                 new.pop(marked) if marked in new else found.draft()
-            )  # the first one's words in the last one's place
+            )  # keep the first one's content, in the last one's place
     return kit.Page(
         events=_oldest_first([*new.values()][::-1]),
         cursor={
@@ -88,40 +88,40 @@ async def _poll(question: kit.Question[Feed]) -> kit.Page:
 
 
 def _conditions(cursor: kit.Cursor) -> dict[str, str]:
-    """https://www.rfc-editor.org/rfc/rfc9110#name-conditional-requests"""
+    """Return the headers of a conditional request: https://www.rfc-editor.org/rfc/rfc9110#name-conditional-requests"""
     conditions = {"if-none-match": cursor.get("etag"), "if-modified-since": cursor.get("modified")}
     return {name: value for name, value in conditions.items() if value}
 
 
 def _oldest_first(drafts: Sequence[kit.Draft]) -> Sequence[kit.Draft]:
-    """Sort by date where all have one; else leave the order of the feed, turned round: it begins with the newest."""
+    """Sort by date if all entries have one. Else keep the order given: the feed's, which begins with the newest, reversed."""
     if all(draft.occurred_at for draft in drafts):
         return sorted(drafts, key=lambda draft: draft.occurred_at or datetime.max.replace(tzinfo=UTC))
     return drafts
 
 
 def entries(data: bytes, url: str, content_type: str) -> Iterator[Mapping[str, Any]]:
-    """Yield what `Found` describes, in the order of the feed.
+    """Yield the entries in the form of `Found`, in the order of the feed.
 
-    A megabyte takes three seconds of CPU time, and much more if it was made to: feedparser's regular expressions are
-    quadratic in places.
+    A megabyte takes three seconds of CPU time. A hostile feed takes much more, because some of feedparser's regular
+    expressions are quadratic.
     """
     headers = {"content-location": url, "content-type": content_type}
     try:
-        # Not the bytes themselves, which feedparser would take for the name of a file.
+        # Bytes are not passed directly, because feedparser would take them for the name of a file.
         feed = feedparser.parse(BytesIO(data), response_headers=headers)
-    except (ValueError, OverflowError) as error:  # from references to characters that there are not
+    except (ValueError, OverflowError) as error:  # references to characters that do not exist
         raise kit.ProviderFailed("The feed is too broken to be read.") from error
-    if not feed.get("version"):  # that it is not well-formed, many good feeds are not
+    if not feed.get("version"):  # many good feeds are not well-formed, so that is not required
         raise kit.ProviderFailed("What is at this address is not an RSS or Atom feed.")
     for found in feed.entries:
         entry, dated = _entry(found)
-        if any(entry.values()):  # where a feed is cut off, there is an empty one
+        if any(entry.values()):  # a feed that is cut off has an empty one at its end
             yield {"entry": entry, "dated": dated}
 
 
 def _entry(found: Mapping[str, Any]) -> tuple[Mapping[str, Any], datetime | None]:
-    fields: dict[str, Any] = dict(found)  # feedparser's own dict answers for missing keys with others
+    fields: dict[str, Any] = dict(found)  # feedparser's own dict returns other keys' values for missing keys
     published, updated = _moment(fields.get("published_parsed")), _moment(fields.get("updated_parsed"))
     links = fields.get("links", ())
     entry = _clean(
@@ -146,15 +146,15 @@ def _entry(found: Mapping[str, Any]) -> tuple[Mapping[str, Any], datetime | None
 
 
 def _moment(parsed: struct_time | None) -> datetime | None:
-    """In UTC already. Years of which Python has no dates are none."""
+    """Return the time, which is in UTC already. None for a year that Python's dates do not have."""
     try:
-        return datetime(*parsed[:5], min(parsed[5], 59), tzinfo=UTC) if parsed else None  # a leap second may be 60
+        return datetime(*parsed[:5], min(parsed[5], 59), tzinfo=UTC) if parsed else None  # a leap second is 60
     except (ValueError, OverflowError):
         return None
 
 
 def _clean(value: Any) -> Any:
-    """Without what is no text in JSON or in a database."""
+    """Return the value without characters that are not allowed in JSON or in a database."""
     match value:
         case str():
             return _NEVER_TEXT.sub("", value)

@@ -1,4 +1,4 @@
-"""The clock as a provider: at times of the calendar, at an interval, or once."""
+"""The clock as a provider: it fires at times of the calendar, at an interval, or once."""
 
 from datetime import UTC, datetime
 from typing import Self
@@ -12,7 +12,7 @@ _ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class Timed(kit.Config):
-    """What makes no schedule is refused at the field that is to blame."""
+    """A configuration that makes a schedule. If it does not, the error names the field that is at fault."""
 
     def schedule(self, anchor: datetime) -> kit.Schedule:
         return kit.parse_schedule(dict(self), anchor=anchor)
@@ -90,7 +90,7 @@ provider = kit.Provider(
             description="Once, at a date and time. The trigger disables itself afterwards.",
             config=Once,
             schedule=Once.schedule,
-            missed=lambda _: kit.Missed.LATEST,  # late is better than never
+            missed=lambda _: kit.Missed.LATEST,  # a missed firing is made late
         ),
     ),
 )

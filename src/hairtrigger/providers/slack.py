@@ -1,6 +1,6 @@
 """Slack: one Events API address for all workspaces that have installed the operator's app.
 
-A delivery that Slack tries again (X-Slack-Retry-Num) is read like the first: the one before may never have been stored.
+A request that Slack repeats (X-Slack-Retry-Num) is read like the first one, which may never have been stored.
 https://docs.slack.dev/apis/events-api/
 """
 
@@ -16,13 +16,13 @@ _INSTRUCTIONS = (
     "Connect with its bot token, which begins with xoxb."
 )
 
-# Errors of which Slack says that the token is the cause. https://docs.slack.dev/reference/methods/auth.test#errors
+# The errors that Slack says are caused by the token. https://docs.slack.dev/reference/methods/auth.test#errors
 _REFUSED = frozenset(
     {"access_denied", "account_inactive", "invalid_auth", "no_permission", "not_authed", "org_login_required"}
     | {"token_expired", "token_revoked", "two_factor_setup_required", "missing_scope", "not_allowed_token_type"}
 )
 
-# The subtypes that are what somebody wrote; all others tell of edits, of people who joined, and the like.
+# The subtypes of written messages; all others report edits, new members of a channel, and the like.
 # https://docs.slack.dev/reference/events/message#subtypes
 _WRITTEN = frozenset({None, "file_share", "me_message", "thread_broadcast"})
 
@@ -47,7 +47,7 @@ class Authorization(kit.Payload):
 
 
 class Envelope(kit.Payload):
-    """What every delivery has."""
+    """The fields that every request has."""
 
     type: str
     team_id: str | None = None
@@ -64,7 +64,7 @@ class Callback(kit.Payload):
 
 
 class Status(kit.Payload):
-    """Of every answer. https://docs.slack.dev/apis/web-api/#responses"""
+    """The fields that every answer has. https://docs.slack.dev/apis/web-api/#responses"""
 
     ok: bool
     error: str = ""
@@ -79,10 +79,10 @@ class Identity(kit.Payload):
 
 
 def _workspaces(request: kit.Request) -> Sequence[str]:
-    """The workspaces that a delivery names.
+    """Return the workspaces that a request names.
 
-    In a channel shared over Slack Connect something may happen in one workspace (`team_id`) and be heard because the
-    app is in another (`context_team_id`, `authorizations`). It is delivered once, with one authorization of several.
+    In a channel that is shared over Slack Connect, an event may happen in one workspace (`team_id`) and be sent because
+    the app is in another (`context_team_id`, `authorizations`). Slack sends it once, with one authorization of several.
     """
     envelope = Envelope.of(request.body)
     named = (envelope.team_id, envelope.context_team_id, *(one.team_id for one in envelope.authorizations or ()))
@@ -90,10 +90,10 @@ def _workspaces(request: kit.Request) -> Sequence[str]:
 
 
 async def _workspace(question: kit.Question[Any]) -> Sequence[str]:
-    """The one the token was made for: Slack says which, not the user."""
+    """Return the workspace that the token was made for. Slack names it, not the user."""
     answer = await question.api.post("auth.test", {})
     status = kit.read(Status, answer)
-    if not status.ok:  # and yet the HTTP status is 200
+    if not status.ok:  # the HTTP status is 200 all the same
         failure = kit.CredentialsRefused if status.error in _REFUSED else kit.ProviderFailed
         raise failure(f"Slack answered '{status.error}'.")
     identity = kit.read(Identity, answer)
@@ -114,7 +114,7 @@ def _on(
     config: type[kit.Config] = kit.Empty,
 ) -> kit.AppWebhook[Any]:
     def events(incoming: kit.Incoming[Any]) -> Iterable[kit.Draft]:
-        if incoming.parse(Envelope).type != "event_callback":  # app_rate_limited, for one
+        if incoming.parse(Envelope).type != "event_callback":  # for example app_rate_limited
             return
         callback = incoming.parse(Callback)
         if wanted(callback.event, incoming.config):

@@ -57,7 +57,7 @@ class EndpointFor:
     event_type: str
 
     async def create(self, question: kit.Question[kit.Empty], url: str, secret: str) -> kit.Registration:  # noqa: ARG002
-        await self.remove(question, url)  # one from before is of no use: Stripe tells its secret only once
+        await self.remove(question, url)  # an earlier endpoint is of no use: Stripe tells its secret only once
         form = [("url", url), ("enabled_events[]", self.event_type), ("metadata[created_by]", "hairtrigger")]
         created = kit.read(Created, await question.api.post_form("v1/webhook_endpoints", form))
         return kit.Registration({"webhook_endpoint_id": created.id}, created.secret)
@@ -70,7 +70,7 @@ class EndpointFor:
 
 
 async def _endpoints(api: kit.Api) -> Sequence[Endpoint]:
-    """https://docs.stripe.com/api/pagination"""
+    """Return all webhook endpoints. https://docs.stripe.com/api/pagination"""
     found: list[Endpoint] = []
     more = True
     while more:
@@ -93,7 +93,7 @@ def _on(event_type: str, id_: str, name: str, description: str) -> kit.Webhook[k
             )
 
     async def samples(question: kit.Question[kit.Empty]) -> Sequence[Any]:
-        """https://docs.stripe.com/api/events/list"""
+        """Return the latest events. https://docs.stripe.com/api/events/list"""
         return kit.read(Events, await question.api.get("v1/events", {"type": event_type, "limit": 3})).data
 
     return kit.Webhook(

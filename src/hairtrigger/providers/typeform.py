@@ -56,7 +56,7 @@ def _path(question: kit.Question[Form], url: str) -> str:
 
 
 def _tag(url: str) -> str:
-    """Ours, and the same for the same URL: to put it twice is to put it once."""
+    """Return a tag that is the same for the same URL, so that a second PUT changes the same webhook."""
     return f"hairtrigger-{url.rpartition('/')[2]}"
 
 
@@ -72,7 +72,7 @@ def _submitted(incoming: kit.Incoming[Form]) -> Iterable[kit.Draft]:
 
 
 async def _samples(question: kit.Question[Form]) -> Sequence[Any]:
-    """Responses in the shape of their deliveries. https://www.typeform.com/developers/responses/"""
+    """Return responses in the shape of webhook requests. https://www.typeform.com/developers/responses/"""
     form_id = question.config.form_id
     answer = await question.api.get(f"forms/{form_id}/responses", {"page_size": 3})
     return [

@@ -1,4 +1,4 @@
-"""A webhook of anybody's: whoever can send a request and prove to know a secret."""
+"""A webhook for every sender that can send a request and prove that it knows a secret."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from hairtrigger import kit
 
-_NAME = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # of a header, https://www.rfc-editor.org/rfc/rfc9110#name-tokens
+_NAME = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # the name of a header, https://www.rfc-editor.org/rfc/rfc9110#name-tokens
 _HEADER = "header:"
 _OF_HMAC = ("algorithm", "encoding", "timestamp_header", "timestamp_unit", "tolerance", "signed")
 _WITHOUT = {"token": {*_OF_HMAC}, "standard_webhooks": {"header", "prefix", *_OF_HMAC}}
@@ -18,7 +18,7 @@ _WITHOUT = {"token": {*_OF_HMAC}, "standard_webhooks": {"header", "prefix", *_OF
 class Sender(kit.Config):
     """How the sender proves itself, and how its events are told apart."""
 
-    model_config = ConfigDict(str_max_length=1000)  # it is read for each request
+    model_config = ConfigDict(str_max_length=1000)  # the configuration is read for each request
 
     scheme: Literal["token", "hmac", "standard_webhooks"] = Field(
         default="token",
@@ -66,7 +66,7 @@ class Sender(kit.Config):
     @field_validator("header", "prefix", *_OF_HMAC)
     @classmethod
     def _means_something(cls, value: Any, given: ValidationInfo) -> Any:
-        """A form may send what nobody filled in; anything else would be silently without effect."""
+        """Refuse a setting that would have no effect. Defaults pass, because a form also sends fields that are left empty."""
         name, scheme = str(given.field_name), given.data.get("scheme")
         if value != cls.model_fields[name].default and scheme in _WITHOUT and name in _WITHOUT[scheme]:
             raise ValueError(f"The scheme {scheme} has no such setting.")
@@ -106,7 +106,7 @@ def _verifier(sender: Sender) -> kit.Verifier:
 
 
 def _hmac(given: Mapping[str, Any]) -> kit.Hmac:
-    """Raises `ValueError` for a text that leaves out what is to be signed."""
+    """Return the verifier. Raises `ValueError` if the signed text leaves out a part that must be signed."""
     header = given["timestamp_header"]
     tolerance = timedelta(seconds=given["tolerance"])
     return kit.Hmac(
@@ -149,7 +149,7 @@ def _event_id(incoming: kit.Incoming[Sender], where: str) -> str:
 
 
 def _at(value: Any, pointer: str) -> Any:
-    """https://www.rfc-editor.org/rfc/rfc6901; none where the pointer leads nowhere."""
+    """Return the value at a JSON pointer (https://www.rfc-editor.org/rfc/rfc6901), or None if there is none."""
     for part in pointer.split("/")[1:]:
         name = part.replace("~1", "/").replace("~0", "~")
         match value:

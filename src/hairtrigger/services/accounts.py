@@ -1,4 +1,4 @@
-"""Who is calling: organisations, users who log in with a password, and API keys for programs."""
+"""Manage organisations, users with a password and API keys for programs, and find the caller of an API request."""
 
 import hashlib
 import re
@@ -30,12 +30,12 @@ from hairtrigger.store.upkeep import periodic_tasks
 TOKEN_LIFE = timedelta(hours=12)
 _KEY_PREFIX = "htk_"
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
-_FIRST_LOGIN = "first login"  # as long as it was not shown
+_FIRST_LOGIN = "first login"  # a task that is stored until the first login has been shown
 _passwords = PasswordHash.recommended()
 
 
 def _turns() -> ThreadQueue:
-    """For hashes of passwords, which need 64 MiB each."""
+    """Return a queue for password hashes. It runs two at a time, because each hash needs 64 MiB of memory."""
     return ThreadQueue(2, waiting=16, patience=timedelta(seconds=10), refusal="Too many log in at once. Try again.")
 
 
@@ -50,7 +50,7 @@ class Accounts:
     async def create_organization(
         self, name: str, email: str, password: str, *, operator: bool = False, first: bool = False
     ) -> tuple[Organization, User]:
-        """Raises `Conflict` when the e-mail address is taken."""
+        """Create an organisation and a user of it. Raise `Conflict` when the e-mail address is taken."""
         email = email.strip().lower()
         if not _EMAIL.fullmatch(email):
             raise Invalid(None, Issue(("email",), "This is not an e-mail address."))
@@ -68,7 +68,7 @@ class Accounts:
         return organization, user
 
     async def create_first(self, name: str, email: str) -> None:
-        """With an operator whose password nobody knows yet, unless there is any user."""
+        """Create an organisation with an operator if there is no user yet. The operator's random password is lost."""
         async with self.store.transaction() as tx:
             if await accounts.any_user(tx):
                 return
@@ -77,7 +77,10 @@ class Accounts:
 
     @asynccontextmanager
     async def showing_first_login(self) -> AsyncIterator[Caller | None]:
-        """Its operator, for one process at a time and only until a block has ended without an error."""
+        """Yield the operator whose first login is to be shown; None if it was shown before, or is being shown elsewhere.
+
+        The login counts as shown when the block of this context manager has ended without an error.
+        """
         async with self.store.transaction() as tx:
             left = await periodic_tasks.take(tx, _FIRST_LOGIN)
             scopes = frozenset(SCOPES)
@@ -96,9 +99,10 @@ class Accounts:
         return found
 
     async def log_in(self, email: str, password: str, place: str = "") -> str:
-        """Return an access token for `TOKEN_LIFE`.
+        """Return an access token that is valid for `TOKEN_LIFE`.
 
-        `place` is where it is asked for, if that can be told. Raises `RateLimited` when too many passwords were wrong.
+        `place` is where the login comes from; it is empty if that is unknown. Raise `RateLimited` when too many
+        passwords were wrong.
         """
         email = email.strip().lower()
         guess = self.guessing.begin(email, place, self.clock.now())
@@ -135,13 +139,13 @@ class Accounts:
         return Caller(key.org_id, key.id, frozenset(key.scopes))
 
     async def by_bearer(self, value: str) -> Caller:
-        """Either kind of credential: both travel as `Authorization: Bearer …`."""
+        """Return the caller of an API key or of an access token: both are sent as `Authorization: Bearer …`."""
         return await (self.by_key(value) if value.startswith(_KEY_PREFIX) else self.by_token(value))
 
     async def create_key(
         self, caller: Caller, name: str, scopes: Iterable[str], expires_at: datetime | None = None
     ) -> tuple[ApiKey, str]:
-        """The key's value is returned here and never again. A caller can't hand out scopes it lacks."""
+        """Return the new key and its value, which can't be read later. Raise `Forbidden` for a scope the caller lacks."""
         scopes = list(dict.fromkeys(scopes))
         if not caller.scopes.issuperset(scopes):
             raise Forbidden("An API key can't have a scope that its creator lacks.")
@@ -187,7 +191,7 @@ class Accounts:
 
 
 def _matches(password: str, hashed: str | None) -> bool:
-    """Takes as long for an unknown e-mail address as for a known one."""
+    """Take as long for an unknown e-mail address as for a known one: the time must not show which addresses exist."""
     instead = _nobodys_hash()
     return _passwords.verify(password, hashed or instead) and hashed is not None
 
@@ -203,7 +207,7 @@ def _new_key() -> str:
 
 
 def _is_key(value: str) -> bool:
-    """Recognises a mistyped key, and tells a secret scanner a real one from noise, without asking the database."""
+    """Check the checksum: it refuses a mistyped key without a query, and lets a secret scanner recognise real keys."""
     body, checksum = value[len(_KEY_PREFIX) : -8], value[-8:]
     return value.startswith(_KEY_PREFIX) and value.isascii() and _checksum(body) == checksum
 

@@ -1,4 +1,4 @@
-"""Which providers and triggers there are: the native ones, and those an organisation defined itself."""
+"""The catalogue holds the native providers and the integrations of organisations, with their triggers."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from hairtrigger.kit.trigger import Provider, Trigger
 from hairtrigger.store.setup.triggers import ProjectTrigger
 from hairtrigger.store.transaction import Transaction
 
-Owned = tuple[UUID, UUID]  # an organisation, and an integration that may be its own
+Owned = tuple[UUID, UUID]  # ids of an organisation and of an integration that may belong to it
 UserProviders = Callable[[Transaction, Collection[Owned]], Awaitable[Mapping[Owned, Provider]]]
 
 
@@ -31,7 +31,7 @@ class Catalogue:
         return provider.trigger(trigger_id) if provider else None
 
     async def provider(self, tx: Transaction, org_id: UUID | None, provider_id: str) -> Provider:
-        """Raises `NotFound`; another organisation's integration is not found either."""
+        """Return the provider. Raise `NotFound` also for the integration of another organisation."""
         found = self.native(provider_id)
         if found is None and org_id is not None and (integration_id := parsed_id(provider_id)):
             owned = org_id, integration_id
@@ -50,7 +50,7 @@ class Catalogue:
         return provider, trigger
 
     async def providers_of(self, tx: Transaction, triggers: Sequence[ProjectTrigger]) -> dict[UUID, Provider | None]:
-        """By trigger; None where it is gone."""
+        """Return the provider of each trigger by the trigger's id, None where the provider no longer exists."""
         found: dict[UUID, Provider | None] = {one.id: self.native(one.provider_id) for one in triggers}
         owned = {
             one.id: (one.org_id, id_)
@@ -64,13 +64,13 @@ class Catalogue:
 def catalogue_of(
     providers: Sequence[Provider], user_providers: UserProviders, base_urls: Mapping[str, str] | None = None
 ) -> Catalogue:
-    """`base_urls` points a provider at another address: an enterprise server, or a double in a test."""
+    """Make a catalogue. `base_urls` gives providers another address: an enterprise server, or a fake in a test."""
     moved = base_urls or {}
     return Catalogue({p.id: replace(p, base_url=moved.get(p.id, p.base_url)) for p in providers}, user_providers)
 
 
 def validated(definition: Trigger, params: Mapping[str, Any]) -> Config:
-    """Raises `InvalidConfig` with a path to each wrong parameter."""
+    """Return the configuration as an object. Raise `InvalidConfig` with a path to each wrong value."""
     try:
         config: Config = definition.config.model_validate(params)
     except ValidationError as error:
@@ -84,7 +84,7 @@ def config_of(definition: Trigger, trigger: ProjectTrigger) -> Any:
 
 
 def secret_params(definition: Trigger) -> set[str]:
-    """Under which names a configuration may hold a secret."""
+    """Return all names, aliases included, under which a configuration may hold a secret."""
     names: set[str] = set()
     for name, field in definition.config.model_fields.items():
         if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("writeOnly"):

@@ -1,8 +1,9 @@
-"""Guessing passwords is slowed down, without locking out whoever knows the password.
+"""Slow down the guessing of passwords, without locking out a user who knows the password.
 
-Only wrong passwords count, for the account and for the place they come from. Each place from which an account's
-password was given before has an allowance of its own; all other places share one. So a stranger's guesses use up
-none of the owner's. What is remembered is bounded, and lost when the process ends.
+An *account* is here a user's e-mail address, and a *place* is where a login comes from. Only wrong passwords count, for
+the account and for the place. Each place from which the account's right password came before has an allowance of its
+own; all other places share one. So a stranger's guesses use up nothing of the user's own allowance. The memory for
+this is bounded, and it is lost when the process ends.
 """
 
 import hashlib
@@ -17,12 +18,12 @@ _Value = TypeVar("_Value")
 
 _REFUSAL = "Too many wrong passwords. Wait a moment."
 _MOST_REMEMBERED = 20_000
-_EASY = 10  # wrong passwords, before answers to more of them ask to wait
+_EASY = 10  # so many wrong passwords are answered without a request to wait
 
 
 @dataclass(frozen=True)
 class _Allowance:
-    """So many wrong passwords at once, and one more each `every`."""
+    """The right to `at_once` wrong passwords, and to one more after each `every`. `of` is the digest of its owner."""
 
     of: bytes
     at_once: int
@@ -31,7 +32,7 @@ class _Allowance:
 
 @dataclass(frozen=True)
 class Guess:
-    """One attempt to log in: it counts as wrong until it is said to be none."""
+    """One login with a password. It counts as wrong until `was_right` or `was_none` takes it back."""
 
     known: bytes
     at: datetime
@@ -40,13 +41,13 @@ class Guess:
 
 @dataclass(frozen=True, eq=False)
 class Guessing:
-    """`spent` is when each allowance will be whole again; `known` are places of accounts that knew the password."""
+    """`spent` is when each allowance is whole again; `known` are the places where an account's right password came from."""
 
     spent: OrderedDict[bytes, datetime] = field(default_factory=OrderedDict)
     known: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
 
     def begin(self, account: str, place: str, now: datetime) -> Guess:
-        """Raises `RateLimited` when too many were wrong. `place` is empty where it can't be told."""
+        """Count a guess as wrong for now. Raise `RateLimited` when too many were wrong. An unknown `place` is empty."""
         pair = _digest("pair", account, place)
         if pair in self.known:
             guess = Guess(pair, now, (_Allowance(pair, 100, timedelta(minutes=1)),))
@@ -65,11 +66,11 @@ class Guessing:
         _remember(self.known, guess.known, None)
 
     def was_none(self, guess: Guess) -> None:
-        """It ended before the password was looked at."""
+        """Take back a guess that ended before its password was checked."""
         self._count(guess, -1)
 
     def was_wrong(self, guess: Guess) -> None:
-        """Raises `RateLimited` after the first few. A right password is still taken then, until none is looked at."""
+        """Raise `RateLimited` after the first few. A right password is still accepted, until `begin` refuses all."""
         of_account = guess.allowances[0]
         if self._used(of_account, guess.at) > _EASY:
             raise RateLimited(_REFUSAL, retry_after=of_account.every)

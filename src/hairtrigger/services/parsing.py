@@ -1,4 +1,4 @@
-"""Foreign bytes become records behind a wall, for one organisation."""
+"""Parse foreign bytes into records, for one organisation. The parser runs in a separate, limited process."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -14,9 +14,9 @@ from hairtrigger.platform.parsers import Parsers
 T = TypeVar("T")
 
 _MEBIBYTE = 1024 * 1024
-_LONGEST = 4 * _MEBIBYTE  # of a record: reading one is not interrupted
-_SLICE = 64 * 1024  # of records, until the event loop gets its turn
-_RECORD = 256  # what a record costs as if it were bytes, however short it is
+_LONGEST = 4 * _MEBIBYTE  # bytes of the largest record: the event loop waits while one is read
+_SLICE = 64 * 1024  # bytes of records that are read before the event loop may go on
+_RECORD = 256  # added to the bytes of each record, because a short one takes time as well
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A question to a provider, with everything it needs: configuration, credentials, cursor and the way out."""
+"""Prepare questions to providers with all that they need: configuration, secrets, cursor and HTTP client."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class ProviderCalls:
         *,
         look_back: bool = False,
     ) -> Question[Any]:
-        """`look_back` asks as if for the first time, about what happened lately: for samples."""
+        """Return a question. For samples, `look_back` makes it a first question, about the time since `_LATELY` ago."""
         missing = [name for name in provider.auth.secrets if not secrets.get(name)]
         if missing and definition.needs_connection:
             raise CredentialsRefused(f"The connection lacks {', '.join(missing)}.")
@@ -54,7 +54,7 @@ class ProviderCalls:
         )
 
     async def secrets_of(self, tx: Transaction, trigger: ProjectTrigger) -> dict[str, str]:
-        """The secrets of the trigger's connection; none where it has no connection."""
+        """Return the secrets of the trigger's connection; they are empty where the trigger has no connection."""
         if trigger.connection_id is None:
             return {}
         return self.secrets_in(await connections.get(tx, trigger.org_id, trigger.connection_id))

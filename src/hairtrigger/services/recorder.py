@@ -1,4 +1,4 @@
-"""The one way events and outcomes reach the disk from requests: many of them in each commit."""
+"""Store the events of webhook requests, and outcomes with them: each commit holds those of many requests."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,13 +16,13 @@ from hairtrigger.store.setup.triggers import ProjectTrigger
 from hairtrigger.store.statements import Statements
 from hairtrigger.store.text import storable
 
-COMMITTERS = 2  # statements under way at a time, each on a connection of its own
+COMMITTERS = 2  # statements under way at a time, each on a database connection of its own
 
 
 class Recorder:
-    """Answers a write once it is on disk, with those of its events that were new.
+    """Stores writes, and answers each when it is on disk: with those of its events that were new.
 
-    The answer is none, and nothing was stored, when a trigger has changed since the version that the write names.
+    The answer is None if a trigger has changed since the version that the write names: no event was stored then.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Recorder:
 
 
 def event_from(trigger: ProjectTrigger, draft: Draft, received_at: datetime) -> Event:
-    """Return the event as it is stored: whatever a draft holds passes here, and nothing of it can be refused later."""
+    """Return the draft as an event that the database accepts: it can't refuse any text of the draft later."""
     return Event(
         id=new_id(received_at),
         org_id=trigger.org_id,

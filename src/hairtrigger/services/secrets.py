@@ -1,4 +1,4 @@
-"""What is sealed in the database, and to which row each secret is bound."""
+"""Seal secrets for the database, and open them. Each sealed secret is bound to its row."""
 
 import base64
 from collections.abc import Collection, Mapping, Sequence
@@ -14,7 +14,7 @@ from hairtrigger.store.setup.connections import Connection
 from hairtrigger.store.setup.projects import Project
 from hairtrigger.store.setup.triggers import ProjectTrigger, Removal
 
-SEALED = "sealed"  # the one key of what stands in a stored configuration for a secret
+SEALED = "sealed"  # a stored configuration holds an object with this one key in place of a secret
 
 
 def is_sealed(value: Any) -> bool:
@@ -23,14 +23,14 @@ def is_sealed(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class LiveSecret:
-    """A signing secret. During a rotation the one before stays valid `until` then."""
+    """A signing secret. After a rotation the previous secret stays valid until `until`; None means without end."""
 
     value: str = field(repr=False)
     until: datetime | None = None
 
 
 def live(secrets: Sequence[LiveSecret], now: datetime) -> list[str]:
-    """What a delivery may be signed with now."""
+    """Return the secrets with which a request may be signed now."""
     return [one.value for one in secrets if one.until is None or one.until > now]
 
 
@@ -53,7 +53,7 @@ class Secrets:
         return self._seal([{"value": s.value, "until": s.until} for s in secrets], f"trigger/{trigger_id}")
 
     def rotated(self, trigger: ProjectTrigger, value: str, now: datetime, overlap: timedelta) -> bytes:
-        """`value` signs from now on; what was valid stays valid for `overlap`."""
+        """Seal `value` as the new signing secret. The secrets valid now stay valid for `overlap` at most."""
         kept = [
             LiveSecret(old, min(now + overlap, until) if until else now + overlap)
             for old, until in ((s.value, s.until) for s in self.of_trigger(trigger))
@@ -62,7 +62,7 @@ class Secrets:
         return self.seal_for_trigger(trigger.id, [LiveSecret(value), *kept])
 
     def sealed_params(self, trigger_id: UUID, params: Mapping[str, Any], secret: Collection[str]) -> dict[str, Any]:
-        """A configuration as it is stored: what is `secret` of it only as what the vault makes of it."""
+        """Return a configuration as it is stored: the values with the names in `secret` are sealed."""
         bound_to = f"trigger/{trigger_id}/config"
         return {
             name: {SEALED: base64.b64encode(self._seal(value, bound_to)).decode()} if name in secret else value
@@ -70,7 +70,7 @@ class Secrets:
         }
 
     def params(self, trigger: ProjectTrigger) -> dict[str, Any]:
-        """A trigger's configuration as its user gave it."""
+        """Return a trigger's configuration as its user gave it, with its secrets opened."""
         bound_to = f"trigger/{trigger.id}/config"
         return {
             name: self._unseal(base64.b64decode(value[SEALED]), bound_to) if is_sealed(value) else value

@@ -1,4 +1,4 @@
-"""An agent behind an API like OpenAI's: each event opens a conversation, and the agent's answer is its second message.
+"""An agent behind an API like OpenAI's: each event opens a conversation, to which the agent's answer is added.
 
 https://platform.openai.com/docs/api-reference/chat/create
 """
@@ -46,7 +46,7 @@ class Agent:
         return await self._conversed(messages, reply)
 
     async def _conversed(self, messages: list[dict[str, Any]], reply: Reply) -> Sent:
-        """The agent has run, so it is never run again because of what it said."""
+        """Return the result of a successful call. The agent has run, so no answer of the agent makes it run again."""
         kept, wrong = reply.body[:KEPT], oddity(reply)
         try:
             message = await message_in(reply, self.egress.turns.take)

@@ -1,4 +1,4 @@
-"""What a target's answer means, whichever kind of target it is."""
+"""The meaning of a target's answer, for every kind of target."""
 
 from datetime import datetime
 from http import HTTPStatus
@@ -10,7 +10,7 @@ from hairtrigger.domain.target import Outgoing, Sent
 from hairtrigger.platform.egress import EgressFailed, Reason, Reply
 
 KEPT = 16 * 1024
-"""So many bytes of an answer are kept for whoever looks at the delivery."""
+"""The number of bytes of an answer that are kept for users who look at the delivery."""
 
 _FAILURES = {
     Reason.BLOCKED_ADDRESS: Failure.REFUSED_ADDRESS,
@@ -22,7 +22,7 @@ _FAILURES = {
     Reason.BAD_REQUEST: Failure.UNSENDABLE,
 }
 
-# What follows "The target answered 200, but".
+# The words that follow "The target answered 200, but".
 _ODDITIES = {
     Reason.TIMEOUT: "the rest of the answer did not come in time",
     Reason.TRUNCATED: "the answer ended before it was complete",
@@ -33,7 +33,7 @@ _ODDITIES = {
 
 
 def json_of(outgoing: Outgoing) -> object:
-    """The event's data. Raises `ValueError` when it is not JSON, or is called something else."""
+    """Return the event's data. Raises `ValueError` if it is not JSON, or if its content type says so."""
     kind, _, subtype = outgoing.content_type.partition(";")[0].strip().lower().partition("/")
     if kind and subtype != "json" and not subtype.endswith("+json"):
         raise ValueError
@@ -42,7 +42,7 @@ def json_of(outgoing: Outgoing) -> object:
 
 
 def unsuccessful(reply: Reply, now: datetime) -> Sent:
-    """An answer other than 2xx."""
+    """Return the result of an attempt with an answer other than 2xx."""
     asked = reply.header("retry-after")
     return Sent(
         status="gone" if reply.status == HTTPStatus.GONE else "failed",
@@ -55,7 +55,7 @@ def unsuccessful(reply: Reply, now: datetime) -> Sent:
 
 
 def oddity(reply: Reply) -> str | None:
-    """What was wrong with an answer after its status, where something was."""
+    """Return what was wrong with an answer after its status, or None."""
     return _ODDITIES.get(reply.flaw, "the rest of the answer can't be read") if reply.flaw else None
 
 

@@ -1,4 +1,4 @@
-"""What a chat completion says: the agent's message, out of whatever bytes an agent answers with.
+"""Chat completions: reads the agent's message from whatever bytes the agent answers with.
 
 https://platform.openai.com/docs/api-reference/chat/object
 https://platform.openai.com/docs/api-reference/chat-streaming/streaming
@@ -16,28 +16,28 @@ from pydantic_core import from_json
 
 from hairtrigger.platform.egress import Reply
 
-_MOST_PARTS = 50_000  # of a JSON text: more would take too long to read
+_MOST_PARTS = 50_000  # in a JSON text: more would take too long to read
 _MOST_ESCAPES = 20_000  # in a JSON text that has to be mended
 _SLICE = 4 * 1024
-_MOST_EVENTS = 20_000  # of a stream
-_EVENT = 64  # an event costs as much as so many bytes at least
+_MOST_EVENTS = 20_000  # in a stream
+_EVENT = 64  # an event costs at least as much as this many bytes
 
 _DATA = "\ndata:"
-_FIELDS = ("data:", "event:", "id:", "retry:", ":")  # what a line of an event stream begins with
+_FIELDS = ("data:", "event:", "id:", "retry:", ":")  # the beginnings of lines in an event stream
 _HALF_PAIR = re.compile(
     r"\\(?:([^u]|u(?![dD][89a-fA-F])|u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F])|u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
 
 Pause = Callable[[int], Awaitable[None]]
-"""Returns when work that costs as much as reading so many bytes may be done."""
+"""A function that returns when there is time for work that costs as much as reading this many bytes."""
 
 
 class Unreadable(Exception):
-    """No message can be read, for a reason that follows "because"."""
+    """No message can be read. The text is the reason, worded to follow "because"."""
 
 
 async def message_in(reply: Reply, pause: Pause) -> dict[str, Any]:
-    """Return the agent's message, as a conversation holds it. Raises `Unreadable`."""
+    """Return the agent's message in the form of a conversation. Raises `Unreadable`."""
     if not reply.body or reply.body.isspace():
         raise Unreadable("the answer is empty")
     text = await _text(reply.body, pause)
@@ -47,7 +47,7 @@ async def message_in(reply: Reply, pause: Pause) -> dict[str, Any]:
         await pause(len(text))
         return _message(_json(text, cut=reply.flaw is not None))
     finally:
-        await pause(len(text))  # to give large texts back takes a moment, too
+        await pause(len(text))  # freeing large texts takes a moment, too
 
 
 def _is_stream(reply: Reply, text: str) -> bool:
@@ -56,9 +56,9 @@ def _is_stream(reply: Reply, text: str) -> bool:
 
 
 async def _text(body: bytes, pause: Pause) -> str:
-    """In slices, because bytes that are no text take long to decode."""
+    """Decode the body in slices, because bytes that are not text take long to decode."""
     encoding = json.detect_encoding(body)
-    errors = "replace" if encoding.startswith("utf-8") else "strict"  # the others are very slow at replacing
+    errors = "replace" if encoding.startswith("utf-8") else "strict"  # replacing is very slow in the others
     decoder = codecs.getincrementaldecoder(encoding)(errors)
     parts = []
     try:
@@ -72,7 +72,7 @@ async def _text(body: bytes, pause: Pause) -> str:
 
 
 def _json(text: str, *, cut: bool = False) -> Any:
-    """The value, or the beginning of one that is `cut`. Raises `Unreadable`."""
+    """Return the value of the text, which may be only the beginning if `cut` is set. Raises `Unreadable`."""
     if sum(map(text.count, ",[{")) > _MOST_PARTS:
         raise Unreadable("the answer has too many parts")
     partial: Literal["trailing-strings", "off"] = "trailing-strings" if cut else "off"
@@ -86,7 +86,7 @@ def _json(text: str, *, cut: bool = False) -> Any:
 
 
 def _without_half_pairs(text: str) -> str:
-    """Half of a surrogate pair is no text, but some write it as an escape."""
+    """Replace escapes of lone surrogates, which some agents write although they are not valid text."""
     if text.count("\\") > _MOST_ESCAPES:
         return text
     return _HALF_PAIR.sub(lambda found: "\\" + (found[1] or "ufffd"), text)
@@ -106,7 +106,7 @@ def _message(answer: Any) -> dict[str, Any]:
 
 
 def _kept(said: dict[str, Any]) -> dict[str, Any] | None:
-    """What a conversation keeps of a message; none of one that says nothing."""
+    """Return the parts of a message that a conversation keeps, or None if the message is empty."""
     role, content = said.get("role"), said.get("content")
     calls = {name: said[name] for name in ("tool_calls", "function_call") if said.get(name)}
     if content is None:
@@ -166,7 +166,7 @@ class _Parts:
 
 
 async def _streamed(text: str, pause: Pause) -> dict[str, Any]:
-    """Put together what server-sent events bring. What can't be read of them is passed over."""
+    """Put the message together from server-sent events. Events that can't be read are skipped."""
     await pause(len(text))
     parts = _Parts()
     for number, data in enumerate(_data_of("\n" + text.replace("\r\n", "\n").replace("\r", "\n"))):

@@ -1,4 +1,4 @@
-"""The service's own log as a target: what would be sent, seen before there is anything to send it to."""
+"""The service's own log as a target. It shows what would be sent, before there is a real target."""
 
 import structlog
 

@@ -1,4 +1,4 @@
-"""Which target a project's configuration means, with the secrets it is called with."""
+"""The target that a project's configuration describes, with the secrets for calling it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,12 +30,14 @@ class _Made:
     target: Target
     project: Project
     until: datetime | None
-    """Then a signing secret ends."""
+    """The time at which a signing secret ends."""
 
 
 def target_maker(egress: Egress, clock: Clock, secrets: Secrets) -> Callable[[Project], Target]:
-    """Each project's target is made once for as long as the project stays as it is: opening its secrets and reading its
-    configuration takes longer than using them.
+    """Return a function that returns the target of a project.
+
+    A target is made once and kept until its project changes or a signing secret ends, because opening the secrets and
+    reading the configuration takes longer than using them.
     """
     remembered: Remembered[str, _Made] = Remembered(_MOST_REMEMBERED)
 
@@ -64,12 +66,12 @@ def target_maker(egress: Egress, clock: Clock, secrets: Secrets) -> Callable[[Pr
 
 
 def _size(project: Project) -> int:
-    """With the target made of it, about: what is configured is held twice."""
+    """Return about how many bytes a project and its target take. The configuration is held twice."""
     return 4096 + 2 * len(to_json(project.target)) + len(project.secrets)
 
 
 def _signing(held: dict[str, str], now: datetime) -> tuple[list[str], datetime | None]:
-    """The current secret, and during a rotation also the one before, until when that lasts."""
+    """Return the signing secrets, and when the earlier one ends. There are two during a rotation, else one."""
     before = held.get(SIGNING_BEFORE)
     until = datetime.fromisoformat(held[SIGNING_BEFORE_UNTIL]) if before else None
     if before and until and until > now:

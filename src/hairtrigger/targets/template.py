@@ -1,4 +1,4 @@
-"""The first message of an agent conversation, made from an event. Templates are users' text, so they hold no code."""
+"""The first message of an agent conversation, made from an event. Users write the templates, so these hold no code."""
 
 import json
 import re
@@ -8,8 +8,8 @@ from pydantic_core import to_json
 from hairtrigger.domain.target import Outgoing
 from hairtrigger.targets.answers import json_of
 
-LONGEST = 4 * 1024 * 1024  # characters that a template may make of an event
-_MOST_LINES = 10_000  # of an event that is shown with a line for each part
+LONGEST = 4 * 1024 * 1024  # characters in a message that a template makes of an event
+_MOST_LINES = 10_000  # an event with more lines than this is not indented
 
 _PLACEHOLDER = re.compile(r"\{\{([^{}]*)\}\}")
 
@@ -21,9 +21,9 @@ class TooLong(Exception):
 
 
 def rendered(template: str, outgoing: Outgoing) -> str:
-    """Fill in `{{event}}`, `{{type}}`, `{{time}}`, `{{data.path.to.0.field}}`; what isn't there leaves nothing.
+    """Fill in `{{event}}`, `{{type}}`, `{{time}}`, `{{data.path.to.0.field}}`; a missing value leaves nothing.
 
-    Raises `TooLong` before more than `LONGEST` characters are made: a template may name the event many times.
+    Raises `TooLong` before more than `LONGEST` characters are made, because a template may name the event many times.
     """
     text = outgoing.body.decode(errors="replace")
     try:
@@ -47,9 +47,9 @@ def rendered(template: str, outgoing: Outgoing) -> str:
 
 
 def _lines(body: bytes) -> int:
-    """Return how many lines JSON has at most with one for each part.
+    """Return how many lines the JSON has at most if each part has its own line.
 
-    They are indented: a megabyte of lists inside each other would become 200 megabytes.
+    The lines are indented, so a megabyte of nested lists would become 200 megabytes.
     """
     return body.count(b",") + 2 * (body.count(b"[") + body.count(b"{"))
 

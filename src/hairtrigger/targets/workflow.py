@@ -18,7 +18,7 @@ from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.egress import Egress, EgressFailed, Reason
 from hairtrigger.targets.answers import KEPT, json_of, oddity, unreachable, unsuccessful
 
-# What CloudEvents keeps out of its strings.
+# The characters that CloudEvents forbids in its strings.
 _NOT_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 
 
@@ -28,7 +28,7 @@ class Workflow:
     egress: Egress
     clock: Clock
     signing_secrets: Sequence[str] = field(repr=False)
-    """Each as `whsec_…`; several while one replaces another."""
+    """Each begins with `whsec_`. There are several while one replaces another."""
     api_key: str | None = field(default=None, repr=False)
 
     _keys: Sequence[bytes] = field(init=False, repr=False)
@@ -56,7 +56,7 @@ class Workflow:
             return unreachable(failure)
         if reply.status not in range(200, 300):
             return unsuccessful(reply, now)
-        wrong = None if reply.flaw is Reason.TOO_LARGE else oddity(reply)  # the beginning is enough
+        wrong = None if reply.flaw is Reason.TOO_LARGE else oddity(reply)  # the beginning of a large answer is enough
         detail = f"The target answered {reply.status}{f', but {wrong}' if wrong else ''}."
         return Sent("delivered", reply.status, detail, response=reply.body)
 
@@ -79,7 +79,7 @@ def _signature(key: bytes, signed: bytes) -> str:
 
 
 def cloud_event(outgoing: Outgoing) -> bytes:
-    """The event in CloudEvents' JSON format. JSON data stands in it byte for byte: 1.0 stays 1.0."""
+    """Return the event in CloudEvents' JSON format. JSON data is copied byte for byte: 1.0 stays 1.0."""
     attributes = {
         "specversion": "1.0",
         "id": str(outgoing.event_id),

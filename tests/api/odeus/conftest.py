@@ -1,6 +1,7 @@
-"""The Integrations API as it is mounted, on a real database, and a client for each of two organisations.
+"""The Integrations API as the service mounts it, on a real database, with a client for each of two organisations.
 
-Everything is made once: each test has organisations of its own, and the one clock only goes forward.
+The application is made once. Each test has its own organisations, and the clock that all tests share only goes
+forward.
 """
 
 from collections.abc import AsyncIterator
@@ -30,7 +31,7 @@ BASE = "http://hairtrigger.test/integrations/v1"
 
 
 async def balanced(code: str) -> None:
-    """A parser of one rule."""
+    """Refuse code whose braces are not balanced, in place of the JavaScript parser."""
     if code.count("{") != code.count("}"):
         raise Invalid(None, Issue(("polling_code",), "Unexpected end of input (line 1, column 8)", "syntax"))
 
@@ -48,7 +49,7 @@ async def client_of(app: Starlette, key: str | None) -> AsyncIterator[httpx2.Asy
 
 
 async def an_owner(store: Store, clock: ManualClock) -> Caller:
-    """Somebody of a new organisation who may do everything."""
+    """Make an organisation, and return a caller with all scopes in it."""
     organization = Organization(uuid4(), "Org", clock.now())
     async with store.transaction() as tx:
         await rows.add_organization(tx, organization)
@@ -101,7 +102,7 @@ async def acme(app: Starlette, accounts: Accounts, owner: Caller) -> AsyncIterat
 async def rival(
     app: Starlette, accounts: Accounts, store: Store, clock: ManualClock
 ) -> AsyncIterator[httpx2.AsyncClient]:
-    """Of another organisation."""
+    """Provide a client of another organisation than `acme`'s."""
     _, key = await accounts.create_key(await an_owner(store, clock), "Key", [INTEGRATION_API])
     async with client_of(app, key) as client:
         yield client
@@ -109,7 +110,7 @@ async def rival(
 
 @pytest.fixture
 async def tracker(acme: httpx2.AsyncClient) -> str:
-    """The id of an integration of acme."""
+    """Make an integration of `acme`, and return its id."""
     made = await acme.post("/create", json={"name": "Tracker"})
     assert made.status_code == 201, made.text
     return str(made.json()["integration"]["id"])

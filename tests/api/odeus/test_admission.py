@@ -1,4 +1,4 @@
-"""Who is let in: keys, scopes, rate limit, and no browsers."""
+"""The Integrations API checks keys, scopes and the rate limit, and refuses browsers."""
 
 from datetime import timedelta
 from itertools import product
@@ -194,7 +194,7 @@ async def test_five_hundred_requests_a_minute_are_allowed(acme: httpx2.AsyncClie
     assert statuses == [*[400] * 500, 429]
 
 
-# -- what there is not
+# -- routes that do not exist, and bugs
 
 
 @pytest.mark.parametrize("path", ["/", "/get/", f"/{ID}/", "/a/b", "//triggers/create", f"/{ID}/triggers/"])

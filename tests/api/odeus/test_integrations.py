@@ -1,4 +1,4 @@
-"""List, create, get, change, authentication."""
+"""Routes that list, create, get and change integrations, and set their authentication."""
 
 from datetime import datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""A PASSWORD input of a user's trigger: seen by its code and by nobody else."""
+"""Only the polling code of a user's trigger sees the value of its PASSWORD input."""
 
 import pytest
 from sqlalchemy import text

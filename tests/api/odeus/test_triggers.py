@@ -28,7 +28,7 @@ pytestmark = pytest.mark.anyio
 
 EMOJI = "😀"
 
-# The example of the published page, word for word.
+# This is the example of the published page, word for word.
 EXAMPLE: dict[str, Any] = {
     "name": "New Issue Created",
     "description": "Triggers when a new issue is created in the project tracker",

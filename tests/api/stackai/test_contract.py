@@ -1,4 +1,4 @@
-"""The Triggers API as it is published: its routes, fields, types, defaults, statuses and errors."""
+"""The Triggers API keeps what is published: its routes, fields, types, defaults, statuses and errors."""
 
 import asyncio
 import hashlib
@@ -35,7 +35,7 @@ OPERATIONS = [(method.upper(), path) for path, item in DOCUMENT["paths"].items()
 PROTECTED = [(method, path) for method, path in OPERATIONS if "security" in DOCUMENT["paths"][path][method.lower()]]
 WITH_TRIGGER = [(method, path) for method, path in OPERATIONS if "{project_trigger_id}" in path]
 
-# In this order, as in the published example.
+# The fields stand in the order of the published example.
 FIELDS = {
     "project_trigger_id": str,
     "project_id": str,
@@ -63,7 +63,7 @@ DEFINITION = {
     "version": str,
     "webhook_requires_verification": bool,
     "can_get_test_samples": bool,
-    "config_schema": dict,  # ours
+    "config_schema": dict,  # a field of this service, which the published API lacks
 }
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")  # 2025-11-28T01:31:30.449Z
 FEED = b"""<rss version="2.0"><channel><title>News</title>
@@ -72,14 +72,14 @@ FEED = b"""<rss version="2.0"><channel><title>News</title>
 
 @pytest.fixture
 async def project(tenant: Tenant) -> str:
-    """The id of a project whose events end in the log."""
+    """Make a project whose deliveries go to the log, and return its id."""
     made = await tenant.ask("POST", "/v1/projects", {"name": "Project", "target": {"kind": "log"}}, status=201)
     return str(made["id"])
 
 
 @pytest.fixture
 async def schedule(tenant: Tenant, project: str) -> str:
-    """The id of a trigger that is disabled and fires once an hour when it is not."""
+    """Make a disabled trigger with a schedule of once an hour, and return its id."""
     return await tenant.trigger(project, "schedule", "on_schedule", {"interval": "1h"})
 
 
@@ -718,7 +718,7 @@ async def test_a_key_in_a_path_is_never_logged(
     *,
     as_json: bool,
 ) -> None:
-    monkeypatch.setattr(logging.getLogger("uvicorn.access"), "propagate", True)  # a server without this log ends it
+    monkeypatch.setattr(logging.getLogger("uvicorn.access"), "propagate", True)  # some servers end this
     id_, _ = await tenant.webhook(project)
     key = await tenant.key(TRIGGER_API)
     telemetry.configure(json=as_json, level="DEBUG")
@@ -759,7 +759,7 @@ def _by_key(tenant: Tenant, trigger_id: str, kind: str, key: str) -> str:
 
 
 async def _has_polled(tenant: Tenant, trigger_id: str) -> bool:
-    """Whether its first poll, due at once, is over."""
+    """Return whether the trigger's first poll, which is due at once, has ended."""
     return (await tenant.ask("GET", f"/v1/project-triggers/{trigger_id}"))["last_at"] is not None
 
 
@@ -776,7 +776,7 @@ def _is_detail(body: Any) -> None:
 
 
 def _issues(body: Any) -> list[dict[str, Any]]:
-    """Of FastAPI's `HTTPValidationError`."""
+    """Check that a body is FastAPI's `HTTPValidationError`, and return its issues."""
     assert list(body) == ["detail"]
     for issue in body["detail"]:
         _holds(issue, {"loc": list, "msg": str, "type": str})

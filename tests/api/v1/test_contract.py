@@ -1,4 +1,4 @@
-"""Our own routes under /v1: what they take, what they show, and what they never show again."""
+"""This service's own routes under /v1: what they accept, what they return, and which secrets they show only once."""
 
 import asyncio
 import json
@@ -423,7 +423,7 @@ async def test_logins_beyond_those_that_can_wait_are_429(
 
 
 class _Counting(Argon2Hasher):
-    """Counts the passwords that are looked at, in all and at a time. The first two of them meet."""
+    """Count the passwords that are checked, in all and at a time. Without `let_go`, two checks wait for each other."""
 
     def __init__(self, let_go: threading.Event | None = None) -> None:
         super().__init__(time_cost=1, memory_cost=8, parallelism=1)
@@ -455,7 +455,7 @@ async def test_right_passwords_do_not_count(tenant: Tenant, anybody: httpx2.Asyn
 async def test_an_answer_is_not_handed_to_a_caller_with_other_rights(
     tenant: Tenant, anybody: httpx2.AsyncClient
 ) -> None:
-    """Neither under the same key nor by telling that the key was used."""
+    """A caller with fewer scopes gets neither the stored answer nor a hint that the idempotency key was used."""
     body = {"name": "More", "scopes": [TRIGGER_API, INTEGRATION_API]}
     first = await tenant.client.post("/v1/api-keys", json=body, headers={"idempotency-key": "once"})
     assert first.status_code == 201
@@ -697,12 +697,12 @@ async def test_the_secret_of_a_trigger_that_its_provider_signs_can_not_be_set(te
     _is_problem(await tenant.client.post(f"/v1/project-triggers/{id_}/secret", json={}), 422)
 
 
-# -- what every route has in common
+# -- all routes
 
 
 @pytest.mark.parametrize(("method", "path"), WITH_BODY)
 async def test_a_key_that_nobody_reads_is_refused(tenant: Tenant, method: str, path: str) -> None:
-    """It is a typing error, and what was meant would silently not happen."""
+    """An unknown field is a typing error, and ignoring it would silently drop what the caller meant."""
     answer = await tenant.client.request(method, _filled(path), json={**_valid(path), "naem": "x"})
     problem = _is_problem(answer, 422)
     assert [(error["path"], error["code"]) for error in problem["errors"]] == [(["body", "naem"], "extra_forbidden")]
@@ -779,7 +779,7 @@ async def test_a_body_that_is_too_large_is_413(tenant: Tenant, path: str) -> Non
 
 @pytest.mark.parametrize("part", [b"[],", b'{"":0},'])
 async def test_json_of_very_many_parts_is_413(tenant: Tenant, part: bytes) -> None:
-    """It is no larger than other bodies, and takes many times as long to read."""
+    """Such a body is no larger than others, but takes many times as long to read."""
     body = b'{"name": [' + part * 200_000 + b"[]]}"
     for path in ("/v1/projects", "/projects/proj_none/triggers"):
         answer = await tenant.client.post(path, content=body, headers={"content-type": "application/json"})
@@ -855,7 +855,7 @@ async def test_no_secret_can_be_read_in_the_database(service: Application, tenan
 
 
 async def _dump(service: Application) -> str:
-    """Every row of every table, as text; bytes in hexadecimal digits."""
+    """Return every row of every table as text, with bytes in hexadecimal digits."""
     tables = "SELECT schemaname, tablename FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
     async with service.store.transaction() as tx:
         names = [f'"{schema}"."{table}"' for schema, table in await tx.connection.execute(text(tables))]
@@ -864,7 +864,7 @@ async def _dump(service: Application) -> str:
 
 
 async def _send(client: httpx2.AsyncClient, id_: str, secret: str, body: bytes) -> str:
-    """The id of the event that a request has become."""
+    """Send a request, and return the id of the event that it became."""
     answer = await client.post(f"/v1/webhooks/{id_}", content=body, headers={"x-webhook-secret": secret})
     assert answer.status_code == 200, answer.text
     return str(answer.json()["events"][0])
@@ -875,12 +875,12 @@ def _as(client: httpx2.AsyncClient, key: str, path: str) -> Awaitable[httpx2.Res
 
 
 async def _has_polled(tenant: Tenant, trigger_id: str) -> bool:
-    """Whether its first poll, due at once, is over."""
+    """Return whether the trigger's first poll, which is due at once, has ended."""
     return (await tenant.ask("GET", f"/v1/project-triggers/{trigger_id}"))["last_at"] is not None
 
 
 def _filled(path: str) -> str:
-    """With ids of nothing."""
+    """Fill the path's parameters with an id that does not exist."""
     return "/v1" + re.sub("{.*?}", str(UUID(int=1)), path)
 
 
@@ -901,7 +901,7 @@ def _holds(found: Mapping[str, Any], fields: Mapping[str, Any]) -> None:
 
 
 def _is_problem(answer: httpx2.Response, status: int) -> Any:
-    """RFC 9457."""
+    """Check that an answer is a problem document (RFC 9457), and return it."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     problem = answer.json()

@@ -1,4 +1,4 @@
-"""From a webhook request to what the target received, and everything that can be asked about it."""
+"""A webhook request becomes an event that the target receives, and the history shows each step."""
 
 import asyncio
 import json
@@ -112,7 +112,7 @@ async def test_a_target_that_hangs_delays_nobody_else(
         slow_id, slow_secret = await tenant.webhook(slow["id"])
         quick = await stranger.project(target.url)
         quick_id, quick_secret = await stranger.webhook(quick["id"])
-        for _ in range(300):  # more than there are slots
+        for _ in range(300):  # more than a worker has places
             await _send(anybody, slow_id, slow_secret, b"{}")
         await _send(anybody, quick_id, quick_secret, b"{}")
 

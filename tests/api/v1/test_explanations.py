@@ -1,4 +1,4 @@
-"""Why it did or did not fire, asked of the running service."""
+"""The running service explains why a trigger did or did not fire."""
 
 from datetime import datetime
 from typing import Any
@@ -84,7 +84,7 @@ async def test_one_thing_is_asked_about_at_a_time(tenant: Tenant) -> None:
         ({"at": "9999-12-31T23:59:59Z"}, 200),
     ],
 )
-async def test_odd_questions(tenant: Tenant, question: dict[str, str], status: int) -> None:
+async def test_odd_questions_are_answered_or_refused(tenant: Tenant, question: dict[str, str], status: int) -> None:
     project = await tenant.project("https://target.test")
     id_, _ = await tenant.webhook(project["id"])
     await explain(tenant, id_, status, **question)

@@ -1,4 +1,4 @@
-"""Pausing, resuming, releasing and discarding; replays as jobs; order by key: through the public routes."""
+"""Public routes pause, resume, release and discard, start replay jobs, and order deliveries by key."""
 
 import asyncio
 import json

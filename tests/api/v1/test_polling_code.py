@@ -1,4 +1,4 @@
-"""What the authors of polling code ask: a dry run, types for their editor, where a mistake is."""
+"""Routes for the authors of polling code: a dry run, types for their editor, and the place of a mistake."""
 
 import asyncio
 from typing import Any
@@ -17,7 +17,7 @@ PATH = "/v1/polling-code/dry-run"
 
 
 async def written(tenant: Tenant, trigger: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """An integration with this trigger: its id, and the trigger as it was made."""
+    """Make an integration with this trigger; return the integration's id and the trigger as it was made."""
     key = {"authorization": f"Bearer {await tenant.key()}"}
     made = await tenant.client.post("/integrations/v1/create", json={"name": "Tracker"}, headers=key)
     integration = str(made.json()["integration"]["id"])
@@ -116,7 +116,7 @@ async def test_writing_code_needs_the_scope_for_it(tenant: Tenant, anybody: http
 
 
 async def test_an_idempotency_key_keeps_nothing_of_a_dry_run(tenant: Tenant) -> None:
-    """Its answer would be stored."""
+    """A kept answer would store what the dry run found, and a dry run must store nothing."""
     body = {"code": "return [crypto.randomUUID()]"}
     headers = {"idempotency-key": "same"}
 

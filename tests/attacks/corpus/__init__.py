@@ -1,4 +1,4 @@
-"""All attacks. An entry in one of these modules is an attack more."""
+"""All attacks. To add an attack, add an entry to one of these modules."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Answers to fetches of polling code: what is compressed, in crumbs, without an end, or no answer at all."""
+"""Answers to fetches of polling code: compressed, in tiny pieces, without an end, or not HTTP at all."""
 
 import asyncio
 import gzip
@@ -14,7 +14,7 @@ from tests.support.servers import Answer, Seen, answering, response
 _GZIP = ("Content-Encoding", "gzip")
 _EMPTY_MEMBER = gzip.compress(b"", mtime=0)
 _LARGEST = 2 * MEBIBYTE - 64  # bytes of an answer
-_ROUNDS = 16  # dry runs that add to what is remembered
+_ROUNDS = 16  # dry runs, each with names or addresses that the service has not seen
 _FLAT = Limits(lasting=24 * MEBIBYTE)
 _READ = "const r = await fetch(inputs.address); try { await r.arrayBuffer(); } catch {} return [];"
 _READ_48 = """
@@ -24,7 +24,7 @@ return [];
 
 
 def _fetched(name: str, answer: Answer, *, case: str = "H3", code: str = _READ, short: bool = False) -> Attack:
-    """Polling code that fetches a page with this answer. The fetch may fail, or the code."""
+    """Run polling code that fetches a page with this answer. The fetch may fail, and the code may fail."""
 
     async def run(attacker: Attacker) -> None:
         await attacker.run(code, inputs={"address": attacker.serve(answer)})
@@ -42,13 +42,13 @@ def _members(inside: bytes) -> bytes:
 
 
 def _stored_blocks() -> bytes:
-    """A gzip member of empty blocks, which give nothing."""
+    """Return a gzip member of empty blocks, which decompress to nothing."""
     head = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
     return head + b"\0\0\0\xff\xff" * ((_LARGEST - 30) // 5) + b"\1\0\0\xff\xff" + struct.pack("<II", 0, 0)
 
 
 def _bomb() -> bytes:
-    """As many zeros as 2 MiB can hold: about 2 GiB. The checksum at its end is missing."""
+    """Return as many zeros as 2 MiB of gzip can hold: about 2 GiB. The checksum at the end is missing."""
     press = zlib.compressobj(9, wbits=31)
     head = press.compress(b"") + press.flush(zlib.Z_FULL_FLUSH)
     block = press.compress(bytes(MEBIBYTE)) + press.flush(zlib.Z_FULL_FLUSH)
@@ -79,7 +79,7 @@ async def _redirected(attacker: Attacker) -> None:
 
 
 async def _names_of_headers(attacker: Attacker) -> None:
-    """Each is new, so that nothing is gained by remembering it."""
+    """Each name is new, so that the service gains nothing if it remembers the name."""
     url = attacker.serve(answering())
     code = """
     const name = inputs.round + 'x'.repeat(2e5);

@@ -1,6 +1,6 @@
-"""Nothing happens but the victim's own work, and the attacker does what anyone does.
+"""Attacks without harm: only the victim works, or the attacker does ordinary things.
 
-It comes first: what the service makes at first use is made then, and the limits are seen to be kept without an attack.
+They come first. The service creates then what it needs at first use, and the limits are seen to hold without an attack.
 """
 
 from tests.attacks.attack import Attack, Limits

@@ -1,4 +1,4 @@
-"""Connections that hold what they have sent, send in crumbs, or do not read what they are answered."""
+"""Connections that do not finish their request, send it in tiny pieces, or do not read the answers."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.attacks.attack import Attack
 from tests.attacks.attacker import Attacker, Wire
 
-_STILL = 50  # looks at an unchanged queue
+_STILL = 50  # times that the queue must be seen unchanged
 _MANY = 300
 _BODY = 1_000_000
 _TOKEN = b"POST /token HTTP/1.1\r\nHost: service\r\nContent-Type: application/x-www-form-urlencoded\r\n"
@@ -20,7 +20,7 @@ _PROJECTS = b"POST /v1/projects HTTP/1.1\r\nHost: service\r\nContent-Type: appli
 
 
 def _holding(name: str, start: bytes, *, short: bool = False) -> Attack:
-    """Many connections, each with a body of which the last byte is missing until all have sent the rest."""
+    """Open many connections, each with a body whose last byte is sent only after all have sent the rest."""
 
     async def run(attacker: Attacker) -> None:
         async with attacker.connected(_MANY) as wires:
@@ -33,7 +33,7 @@ def _holding(name: str, start: bytes, *, short: bool = False) -> Attack:
 def _sent(
     name: str, count: int, pieces: Callable[[], Iterable[bytes]], *, answers: bool = True, short: bool = False
 ) -> Attack:
-    """So many connections send these pieces, and hang up when they have an answer."""
+    """Send these pieces on `count` connections. If `answers` is true, close them only after each has its answer."""
 
     async def run(attacker: Attacker) -> None:
         async with attacker.connected(count) as wires:
@@ -52,7 +52,7 @@ async def _held(attacker: Attacker, wires: list[Wire], head: bytes) -> None:
 
 
 async def _taken(port: int) -> None:
-    """Returns when the service has read what came, or reads no more of it for now."""
+    """Return when the service has read all that came, or reads no more of it for now."""
     waiting, unchanged = _waiting(port), 0
     while waiting and unchanged < _STILL:
         await asyncio.sleep(0.02)
@@ -61,7 +61,7 @@ async def _taken(port: int) -> None:
 
 
 def _waiting(port: int) -> int:
-    """Bytes in the kernel that a process has yet to read on connections to this port. See proc_pid_net(5)."""
+    """Return how many bytes wait in the kernel for a process to read them, on this port. See proc_pid_net(5)."""
     lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return sum(int(line[4].split(":")[1], 16) for line in lines if line[1].endswith(f":{port:04X}"))
 
@@ -73,7 +73,7 @@ async def _together(wires: list[Wire], *pieces: bytes) -> None:
 
 
 async def _answered(wires: list[Wire]) -> None:
-    """Each is answered, or the service hangs up: which of both is its choice."""
+    """Wait until each connection has an answer or is closed by the service; the service may do either."""
     async with asyncio.TaskGroup() as tasks:
         for wire in wires:
             tasks.create_task(wire.status())
@@ -86,17 +86,17 @@ async def _own_webhook_held(attacker: Attacker) -> None:
 
 
 async def _not_read(attacker: Attacker) -> None:
-    """Requests one behind the other, of whose answers nothing is read."""
+    """Send requests one behind the other, and read none of the answers."""
     question = b"GET /v1/openapi.json HTTP/1.1\r\nHost: service\r\n\r\n"
     async with attacker.connected(20) as wires, asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         sending = [tasks.create_task(wire.send(*[question * 100] * 50)) for wire in wires]
-        await asyncio.wait(sending, timeout=5)  # the service may stop reading: then this ends here
+        await asyncio.wait(sending, timeout=5)  # the service may stop reading, and then sending never ends
         for one in sending:
             one.cancel()
 
 
 async def _tiny(attacker: Attacker) -> None:
-    """10,000 requests that are answered, 100 at a time on each of ten connections."""
+    """Send 10,000 requests and read the answers, 100 at a time on each of ten connections."""
     question = b"GET /livez HTTP/1.1\r\nHost: service\r\n\r\n"
     async with attacker.connected(10) as wires:
         for _ in range(10):
@@ -115,7 +115,7 @@ async def _opened_and_closed(attacker: Attacker) -> None:
 
 
 def _crumbs(head: bytes, count: int) -> list[bytes]:
-    """Chunks of a byte, a thousand in a piece."""
+    """Return `head` and a body in chunks of one byte, with a thousand chunks in each piece."""
     return [head + b"Transfer-Encoding: chunked\r\n\r\n", *[b"1\r\nx\r\n" * 1000] * (count // 1000), b"0\r\n\r\n"]
 
 

@@ -1,4 +1,4 @@
-"""Feeds that take a parser more than linear time, and other shapes that no feed has."""
+"""Feeds that take a parser more than linear time, and other shapes that no real feed has."""
 
 import gzip
 
@@ -14,7 +14,7 @@ _XML = b'<?xml version="1.0"?>'
 def _feed(
     name: str, body: bytes, *, media_type: str = "application/rss+xml", encoding: str = "", short: bool = False
 ) -> Attack:
-    """A poll of a feed with this body. How it ends is the service's choice, so long as it ends."""
+    """Poll a feed with this body. The poll may end in any way, but it must end."""
     headers = [("Content-Type", media_type), *([("Content-Encoding", encoding)] if encoding else [])]
 
     async def run(attacker: Attacker) -> None:
@@ -32,14 +32,14 @@ def _html(inside: bytes) -> bytes:
 
 
 def _laughs() -> bytes:
-    """Entities that hold ten of the one before each."""
+    """Return a feed of nested entities, each of which holds the previous one ten times."""
     names = b"abcdefghij"
     grown = b"".join(b'<!ENTITY %c "%s">' % (name, b"&%c;" % names[at] * 10) for at, name in enumerate(names[1:]))
     return _XML + b'<!DOCTYPE l [<!ENTITY a "ha">' + grown + b"]>" + _item(b"<title>&j;</title>")
 
 
 async def _enabling(attacker: Attacker) -> None:
-    """The first look at a feed happens when a trigger is enabled. The answer may be a refusal."""
+    """Enable a trigger, which makes the first request for the feed. The service may refuse."""
     url = attacker.serve(answering(200, _html(b'<p style="' + b"a" * 20_000 + b'">')))
     trigger = await attacker.organisation.create_trigger("rss", "on_item_published", {"url": url}, enable=False)
     await attacker.ask("POST", f"/triggers/{trigger}/enable", status=(200, 400, 409, 422, 502, 503))

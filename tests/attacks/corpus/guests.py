@@ -1,7 +1,7 @@
-"""Polling code that lies to the sandbox's own code, floods the host with messages, or returns what is hard to read.
+"""Polling code that deceives the sandbox's own code, floods the host with messages, or returns what is hard to read.
 
-Each piece runs beside a poll of the victim's, in the same worker process. It may fail, and ends alone: no message of
-polling code ends the worker.
+Each piece of code runs beside a poll of the victim, in the same sandbox worker. The code may fail, but nothing else may
+fail with it: no message from polling code may end the sandbox worker.
 """
 
 from tests.attacks.attack import Attack
@@ -10,7 +10,7 @@ from tests.attacks.attacker import Attacker
 _LOST = ("sandbox_fault", "worker_lost")
 _SLOW = "await new Promise((done) => setTimeout(done, 100));"
 
-# Every function that a built-in method is handed is kept, and called again and again.
+# This code keeps every function that is passed to a built-in method, and calls each again and again.
 _EVERYTHING_REPLACED = """
 const kept = [];
 for (const C of [Set, Map, WeakMap, WeakSet, Array, Promise, String, RegExp, Date, Uint8Array, ArrayBuffer, Object])
@@ -34,7 +34,7 @@ return [];
 
 
 def _code(name: str, code: str, case: str, *, short: bool = False, polled: bool = False) -> Attack:
-    """Polling code, in a dry run or, where `polled`, in a poll of a trigger."""
+    """Run polling code as a dry run or, if `polled` is true, as a poll of a trigger."""
 
     async def run(attacker: Attacker) -> None:
         async with attacker.beside_a_poll():
@@ -49,7 +49,7 @@ def _code(name: str, code: str, case: str, *, short: bool = False, polled: bool 
 
 
 def _replaced(what: str) -> str:
-    """Code that keeps every function which `what` is handed first, and calls those 2,000 times each."""
+    """Return code that keeps every function that is passed to `what`, and then calls each 2,000 times."""
     return f"""
     const original = {what}, kept = [];
     {what} = function (...a) {{

@@ -12,7 +12,7 @@ _REFUSED = (400, 401, 413, 422, 429, 503)
 
 
 def _logging_in(name: str, count: int, length: int, password: int, *, short: bool = False) -> Attack:
-    """So many at once, with made-up names and passwords of these lengths."""
+    """Log in `count` times at once, with made-up names and passwords of these lengths."""
 
     async def run(attacker: Attacker) -> None:
         async def log_in() -> None:

@@ -84,7 +84,7 @@ _TIMES = (
 
 
 def _sent(name: str, body: bytes) -> Attack:
-    """To a webhook whose events have their id in the body, and to each of the three APIs."""
+    """Send the body to a webhook whose events have their id in the body, and to each of the three APIs."""
 
     async def run(attacker: Attacker) -> None:
         webhook = await attacker.webhook(event_id="/id")
@@ -111,7 +111,7 @@ def _asked(name: str, *asked: tuple[str, str, Mapping[str, Any]], short: bool = 
 
 
 def _configured(name: str, provider: str, trigger: str, *params: Mapping[str, Any]) -> Attack:
-    """Triggers with these parameters, each enabled where it was accepted, shown, and deleted."""
+    """Create a trigger with each of these configurations; enable, show and delete those that are accepted."""
 
     async def run(attacker: Attacker) -> None:
         for one in params:
@@ -149,7 +149,7 @@ async def _odd_types(attacker: Attacker) -> None:
 
 
 async def _keys(attacker: Attacker) -> None:
-    """Keys of idempotency, of which each would be remembered."""
+    """Send long and odd idempotency keys, each of which the service would have to remember."""
     for key in ("k" * 255, "k" * 256, "k" * 50_000, "\t", "%00"):
         await attacker.ask("POST", "/v1/connections", content=b"{}", headers={**_JSON, "idempotency-key": key})
     webhook = await attacker.webhook()
@@ -159,7 +159,7 @@ async def _keys(attacker: Attacker) -> None:
 
 
 async def _parts(attacker: Attacker) -> None:
-    """A form of a hundred thousand tiny parts."""
+    """Send forms of tens of thousands of tiny parts."""
     part = b'--b\r\nContent-Disposition: form-data; name="username"\r\n\r\nx\r\n'
     multipart = {"content-type": "multipart/form-data; boundary=b"}
     for path in ("/token",):
@@ -188,7 +188,7 @@ async def _icons(attacker: Attacker) -> None:
 
 
 async def _large_events(attacker: Attacker) -> None:
-    """Forty events of 1 MB at once, and what is asked about them."""
+    """Send forty events of 1 MB at once, then ask for the events and their explanation."""
     webhook = await attacker.webhook()
     body = b'{"text": "' + b"x" * (_MOST - 20) + b'"}'
     async with asyncio.TaskGroup() as tasks:
@@ -201,7 +201,7 @@ async def _large_events(attacker: Attacker) -> None:
 
 
 async def _templates(attacker: Attacker) -> None:
-    """An agent's template that names the event ten thousand times."""
+    """Deliver an event to an agent whose template names the event ten thousand times."""
     url = attacker.server.url
     target = {"kind": "agent", "base_url": url, "model": "m", "template": "{{event}}" * 10_000, "timeout_seconds": 5}
     await attacker.organisation.create_project(target)

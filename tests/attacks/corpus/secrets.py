@@ -1,4 +1,4 @@
-"""Dry runs whose secrets make hiding them in what is shown expensive."""
+"""Dry runs whose secrets make the redaction of the report expensive."""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""Targets that answer 2xx and say what cannot be read. What ran once is not run again: each is called once."""
+"""Targets that answer 2xx with content that cannot be read.
+
+A 2xx means that the work was done and must not be done again, so each target is called once.
+"""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""GitHub: repositories and installations as one person sees them, and an app's webhook.
+"""GitHub: repositories and installations as one user sees them, and an app's webhook.
 https://docs.github.com/en/rest"""
 
 import hmac
@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 @dataclass
 class GitHub:
-    """What the owner of `token` sees, and the app whose webhook is at `webhook_url`."""
+    """The GitHub that the owner of `token` sees, with an app whose webhook is at `webhook_url`."""
 
     token: str = "ghu_right"
     user: dict[str, Any] = field(default_factory=lambda: {"id": 1, "login": "octocat", "type": "User"})
@@ -90,7 +90,7 @@ def signed(body: bytes, secret: str, event: str) -> dict[str, str]:
 async def deliver(
     state: GitHub, client: httpx2.AsyncClient, event: str, payload: dict[str, Any], *, form: bool = False
 ) -> httpx2.Response:
-    """Tells the app's webhook. The same payload once more is a redelivery: only its id differs, which is unsigned."""
+    """Send an event to the app's webhook. A repeated payload differs only in its id, which is not signed."""
     body = json.dumps(payload).encode()
     if form:
         body = urlencode({"payload": body}).encode()

@@ -14,7 +14,7 @@ from starlette.routing import Route
 class Item:
     guid: str
     title: str = ""
-    published: str | None = None  # as RFC 822 has it
+    published: str | None = None  # in the format of RFC 822
 
     def xml(self) -> str:
         published = f"<pubDate>{self.published}</pubDate>" if self.published else ""
@@ -24,7 +24,7 @@ class Item:
 
 @dataclass
 class Site:
-    """`items` as the feed lists them; `raw` is answered in their place. `full` counts answers with a body."""
+    """A site whose feed lists `items`, or answers `raw` in their place. `full` counts the answers with a body."""
 
     items: list[Item] = field(default_factory=list)
     raw: bytes | None = None

@@ -1,6 +1,6 @@
-"""Feeds that cost more to read than their size, each as it was found: what a feed of so many bytes looks like.
+"""Feeds that cost more to read than their size suggests, each as a function of its size in bytes.
 
-Each was seen to take at least three times as long at twice the size, on feedparser 6.0.14.
+Each was measured to take at least three times as long at twice the size, with feedparser 6.0.14.
 """
 
 from collections.abc import Callable, Mapping
@@ -36,7 +36,7 @@ def _entities(size: int) -> bytes:
 
 
 def _bases(size: int) -> bytes:
-    """Grows in memory too: each of many links is made absolute by the same long base."""
+    """Return a feed that grows in memory too: each of many links is made absolute with the same long base."""
     links = escape("<a href=x>") * (size // 26)
     namespace = 'xmlns:content="http://purl.org/rss/1.0/modules/content/"'
     base = f"http://x/{'a' * (size // 2)}/"

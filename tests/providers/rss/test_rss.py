@@ -153,7 +153,7 @@ async def test_what_is_remembered_is_bounded_and_the_latest() -> None:
 
 @dataclass
 class Engine:
-    """What the engine does with pages: events and cursor are stored together or not at all."""
+    """The engine's part for pages: it stores the events and the cursor together or not at all."""
 
     cursor: Cursor | None = None
     stored: list[str] = field(default_factory=list)
@@ -344,7 +344,7 @@ def test_a_feed_has_an_address_on_the_web(url: str) -> None:
         PUBLISHED.config.model_validate({"url": url})
 
 
-# -- behind the wall
+# -- behind the wall: in a locked process
 
 DATES = (
     "Fri, 01 May 2026 10:00:00 +0200",
@@ -377,7 +377,7 @@ async def parse() -> AsyncIterator[Parse]:
 
 @pytest.mark.parametrize("raw", ODD.values(), ids=ODD)
 async def test_behind_the_wall_a_feed_is_read_as_it_would_be_here(parse: Parse, raw: bytes) -> None:
-    """Although nothing is loaded there any more, which feedparser does late."""
+    """The locked process can load nothing any more, although feedparser loads some of its parts late."""
     content_type = "application/json" if raw.startswith(b"{") else "application/rss+xml"
 
     async def read(parse: Parse) -> Page | str:
@@ -394,7 +394,7 @@ async def test_behind_the_wall_a_feed_is_read_as_it_would_be_here(parse: Parse, 
 
 @pytest.mark.parametrize("feed", COSTLY.values(), ids=COSTLY)
 async def test_a_feed_that_costs_too_much_to_read_ends_its_own_poll(feed: Callable[[int], bytes]) -> None:
-    """A megabyte of each takes minutes to hours."""
+    """A megabyte of each of these feeds takes minutes to hours."""
     async with Parsers(2, Limits(cpu=0.5, wall=3600)) as parsers:
         site = Site(raw=feed(1_000_000))
         question = asking(

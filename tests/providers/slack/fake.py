@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 @dataclass
 class Slack:
-    """`tokens` with what auth.test says of them. Its address is `…/api/`; the app's events go to `request_url`."""
+    """A Slack with `tokens` and the answers of auth.test for them, at `…/api/`; events go to `request_url`."""
 
     tokens: dict[str, dict[str, Any]] = field(default_factory=dict)
     request_url: str = "https://hooks.example.com/v1/webhooks/slack"
@@ -54,14 +54,14 @@ def signed(body: bytes, secret: str, at: datetime) -> dict[str, str]:
 
 
 async def verify_url(state: Slack, client: httpx2.AsyncClient, challenge: str) -> httpx2.Response:
-    """What Slack asks when somebody types in the app's request URL."""
+    """Ask the question that Slack asks when a user enters the app's request URL."""
     return await _post(state, client, {"type": "url_verification", "challenge": challenge})
 
 
 async def happen(
     state: Slack, client: httpx2.AsyncClient, team_id: str, event: dict[str, Any]
 ) -> tuple[httpx2.Response, dict[str, Any]]:
-    """The app hears something in a workspace. The envelope comes back too, to be delivered again."""
+    """Send the app an event of a workspace; return the envelope too, so that it can be sent again."""
     number = next(state.numbers)
     envelope = {
         "type": "event_callback",
@@ -77,7 +77,7 @@ async def happen(
 
 
 async def retry(state: Slack, client: httpx2.AsyncClient, envelope: dict[str, Any]) -> httpx2.Response:
-    """As after no answer within three seconds."""
+    """Send an envelope again, as Slack does after three seconds without an answer."""
     return await _post(state, client, envelope, {"x-slack-retry-num": "1", "x-slack-retry-reason": "http_timeout"})
 
 

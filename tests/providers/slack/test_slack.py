@@ -38,7 +38,7 @@ async def accounts(state: Slack, token: str) -> list[str]:
 
 
 async def received(*sent: Any) -> list[Request]:
-    """What the app's address is sent, in order."""
+    """Return the requests that the app's address receives, in order."""
     requests: list[Request] = []
 
     def receive(request: httpx2.Request) -> httpx2.Response:

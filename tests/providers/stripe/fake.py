@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 @dataclass
 class Stripe:
-    """An account. `endpoints` and `events` are as the API shows them, oldest first; `page` is the most it lists."""
+    """An account. `endpoints` and `events` are as the API shows them, oldest first; a list has at most `page`."""
 
     api_key: str = "sk_test_right"
     page: int = 100
@@ -45,7 +45,7 @@ def app(state: Stripe) -> Starlette:
         return request.headers.get("authorization") == f"Bearer {state.api_key}"
 
     def listed(request: Request, things: list[dict[str, Any]]) -> Response:
-        """Newest first, after `starting_after`."""
+        """Return the page of things that follows `starting_after`, newest first."""
         newest = things[::-1]
         ids = [thing["id"] for thing in newest]
         start = ids.index(after) + 1 if (after := request.query_params.get("starting_after")) else 0
@@ -94,7 +94,7 @@ def signed(body: bytes, secret: str, at: datetime) -> dict[str, str]:
 
 
 async def happen(state: Stripe, client: httpx2.AsyncClient, event_type: str, **thing: Any) -> list[httpx2.Response]:
-    """Something happens in the account, and every endpoint that wants to know is told."""
+    """Make an event of the account, and send it to every endpoint that asked for its type."""
     now = datetime.now(UTC)
     event = {
         "id": f"evt_{next(state.numbers)}",
@@ -108,7 +108,7 @@ async def happen(state: Stripe, client: httpx2.AsyncClient, event_type: str, **t
 
 
 async def deliver(state: Stripe, client: httpx2.AsyncClient, event: dict[str, Any]) -> list[httpx2.Response]:
-    """Also for the second time, as after an answer that got lost."""
+    """Send an event to its endpoints. A test may send it twice, as Stripe does after a lost answer."""
     body = json.dumps(event, indent=2).encode()
     return [
         await client.post(endpoint["url"], content=body, headers=signed(body, endpoint["secret"], datetime.now(UTC)))

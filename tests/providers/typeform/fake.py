@@ -69,7 +69,7 @@ def signed(body: bytes, secret: str) -> dict[str, str]:
 async def submit(
     state: Typeform, client: httpx2.AsyncClient, form_id: str, answers: list[dict[str, Any]]
 ) -> list[httpx2.Response]:
-    """Somebody fills in a form, and every webhook of it is told."""
+    """Submit a response to a form, and send it to every webhook of the form."""
     token, now = f"token{next(state.numbers)}", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     response = {"token": token, "landed_at": now, "submitted_at": now, "answers": answers}
     state.responses.setdefault(form_id, []).insert(0, response)
@@ -82,7 +82,7 @@ async def submit(
 
 
 async def deliver(state: Typeform, client: httpx2.AsyncClient, event: dict[str, Any]) -> list[httpx2.Response]:
-    """Also for the second time, as after an answer that got lost."""
+    """Send an event to its webhooks. A test may send it twice, as Typeform does after a lost answer."""
     body = json.dumps(event).encode()
     return [
         await client.post(webhook["url"], content=body, headers=signed(body, webhook["secret"]))

@@ -1,4 +1,4 @@
-"""Deliveries on the real store and queue, to targets that fail, hang and say what they like."""
+"""Deliveries on the real store and queue, to targets that fail, hang and answer anything."""
 
 import asyncio
 from collections import defaultdict
@@ -41,7 +41,7 @@ LONG = timedelta(hours=1)
 
 @dataclass
 class Endpoint:
-    """A target that answers what a test tells it to; the last answer again and again."""
+    """A target that gives the answers of a test in turn, and then repeats the last one."""
 
     answers: list[Sent | Exception] = field(default_factory=lambda: [DELIVERED])
     received: list[Outgoing] = field(default_factory=list)
@@ -86,7 +86,7 @@ async def happen(world: World, trigger: UUID, *keys: str, project: str | None = 
 def a_dispatcher(
     world: World, target: Target | Callable[[Project], Target], store: Store | None = None, slots: int = 20
 ) -> Dispatcher:
-    """Without spread in its waits."""
+    """Return a dispatcher whose waits have no random part."""
     target_of = target if callable(target) else lambda _: target
     return Dispatcher(
         store=store or world.store,
@@ -101,18 +101,18 @@ def a_dispatcher(
 
 @asynccontextmanager
 async def running(dispatcher: Dispatcher) -> AsyncIterator[Dispatcher]:
-    """A worker; at the end it dies, with whatever it is doing."""
+    """Run a worker; at the end it dies with all its work under way."""
     loop = asyncio.create_task(dispatcher.run())
     try:
         yield dispatcher
     finally:
         while not loop.done():
             loop.cancel()
-            await asyncio.wait([loop], timeout=0.1)  # one of its parts may be at its end, and not hear it
+            await asyncio.wait([loop], timeout=0.1)  # a part that is just ending can miss the cancellation
 
 
 async def work(world: World, target: Endpoint) -> None:
-    """A worker that does all there is to do, and at least one thing."""
+    """Run a worker until it has done all its work, and at least one delivery."""
     target.called.clear()
     async with running(a_dispatcher(world, target)) as dispatcher:
         await target.called.wait()
@@ -136,7 +136,7 @@ async def requeue(world: World) -> int:
 
 
 async def end_leases(world: World) -> None:
-    """As if so much time had passed."""
+    """End all leases now, as if their time had passed."""
     async with world.store.transaction() as tx:
         ids = [row.msg_id for row in await tx.connection.execute(text("SELECT msg_id FROM pgmq.q_dispatch"))]
         await deliveries.extend(tx, ids, timedelta())
@@ -245,7 +245,7 @@ async def test_a_target_that_is_gone_gets_nothing_more(world: World, trigger: UU
 async def test_a_fault_of_ours_during_a_call_is_told_as_ours_and_the_target_is_not_called_again(
     world: World, trigger: UUID, target: Endpoint
 ) -> None:
-    """The target may have taken the event. Nothing is lost: a replay delivers it, and the next one is not held up."""
+    """The target may have taken the event. A replay can deliver it, and the next delivery of the key is not held up."""
     await world.projects.update(world.caller, world.project_id, None, None, 5, None, "trigger")
     [event] = await happen(world, trigger, "a")
     world.clock.advance(timedelta(seconds=1))
@@ -365,7 +365,7 @@ async def test_odd_values_in_a_conversation_are_recorded_all_the_same(
 async def test_a_target_is_not_called_again_because_its_answer_can_not_be_stored(
     world: World, trigger: UUID, target: Endpoint
 ) -> None:
-    """No target of ours answers so; but a fault of ours must not be one of the target's either."""
+    """No target of this service gives such an answer, but a fault of the service must not count as the target's."""
     [bad, good] = await happen(world, trigger, "a", "b")
     unstorable = Sent("delivered", 200, "ok", response=b"x", conversation=[{"role": "assistant", "content": 10**5000}])
     target.answers = [unstorable, DELIVERED]
@@ -389,7 +389,7 @@ async def test_what_a_worker_ends_after_its_lease_went_to_another_changes_nothin
 ) -> None:
     [event] = await happen(world, trigger, "a")
     slow = Endpoint(answers=[FAILED])
-    async with running(a_dispatcher(world, slow, slots=1)) as late:  # its place is taken: it does not claim it again
+    async with running(a_dispatcher(world, slow, slots=1)) as late:  # its place is taken, so it claims nothing more
         await slow.called.wait()
         await end_leases(world)
         await work(world, target)
@@ -459,7 +459,7 @@ async def _count(endpoint: Endpoint, number: int) -> bool:
     return len(endpoint.received) == number
 
 
-# -- what can't be delivered
+# -- events that can't be delivered
 
 
 async def test_a_deleted_projects_deliveries_are_dropped_with_a_reason(
@@ -503,7 +503,7 @@ async def test_a_stop_waits_for_what_is_under_way_and_claims_nothing_more(
         await until_true(lambda: dispatcher._stopping)
         [other] = await happen(world, trigger, "b")
         dispatcher.work.set()
-        pass_time(LONG / 2)  # whatever it would look for it would have looked for
+        pass_time(LONG / 2)  # long enough for every look that is still due
         await happen(world, trigger, "c")
         assert not draining.done()
         target.released.set()
@@ -548,7 +548,7 @@ async def test_a_stop_waits_no_longer_than_it_may(world: World, trigger: UUID, t
 
 
 async def drained_no_longer_than(at_most: timedelta, dispatcher: Dispatcher) -> None:
-    """It waits as long as that, and ends."""
+    """Drain, and check that the drain waits as long as it may and then ends."""
     draining = asyncio.create_task(dispatcher.drain(at_most))
     await until_true(lambda: dispatcher._stopping)
     pass_time(at_most / 2)
@@ -567,7 +567,7 @@ async def test_a_worker_told_to_stop_in_the_moment_in_which_work_comes_stops(ste
     work.set()
     for _ in range(steps):
         await asyncio.sleep(0)
-    if waiting.cancel():  # it was not done yet, and must hear it
+    if waiting.cancel():  # the wait had not ended, so it must be cancelled
         with pytest.raises(asyncio.CancelledError):
             await waiting
 
@@ -592,7 +592,7 @@ async def test_what_a_stop_can_not_wait_for_is_given_to_another_at_once(
 
 async def test_a_delivery_that_outlasts_its_lease_is_sent_once(world: World, trigger: UUID, target: Endpoint) -> None:
     [event] = await happen(world, trigger, "a")
-    """Its lease is made longer in time, as often as need be, so that it does not end while the target takes long."""
+    """The worker extends the lease in time, as often as needed, so that it does not end before the target answers."""
     target.released.clear()
     async with running(a_dispatcher(world, target)) as dispatcher, running(a_dispatcher(world, target)):
         await target.called.wait()
@@ -618,13 +618,13 @@ async def is_longer(world: World, before: datetime) -> bool:
 
 
 async def test_workers_that_race_and_die_keep_the_order_of_each_key(world: World, trigger: UUID) -> None:
-    """Three workers, of which one after the other dies with what it is doing, and is replaced."""
+    """Two of three workers run on; the third dies with its work under way and is replaced, eight times."""
     await world.projects.update(world.caller, world.project_id, None, None, 50, None, "subject")
     received: dict[str | None, list[UUID]] = defaultdict(list)
 
     class Recording:
         async def send(self, outgoing: Outgoing) -> Sent:
-            if outgoing.delivery_id not in received[outgoing.subject]:  # what a dead worker had sent comes again
+            if outgoing.delivery_id not in received[outgoing.subject]:  # a dead worker's deliveries come again
                 received[outgoing.subject].append(outgoing.delivery_id)
             await asyncio.sleep(0)
             return DELIVERED
@@ -654,7 +654,7 @@ async def _came(received: dict[str | None, list[UUID]], count: int) -> bool:
 
 
 async def _is_idle(world: World) -> bool:
-    """No place in a lane is taken, no turn, and nothing waits."""
+    """Return whether no place in a lane and no turn is taken, and no delivery waits."""
     async with world.store.transaction() as tx:
         query = "SELECT (SELECT sum(inflight) FROM lane) + (SELECT count(*) FROM turn) + (SELECT count(*) FROM waiting)"
         left = (await tx.connection.execute(text(query))).scalar_one()
@@ -662,7 +662,7 @@ async def _is_idle(world: World) -> bool:
 
 
 async def test_a_stop_does_not_give_up_what_is_known_to_be_delivered(world: World, trigger: UUID) -> None:
-    """A target that has answered 2xx and not ended its answer: the rest is waited for no longer."""
+    """A target has answered 2xx but not ended its answer; the worker stops waiting for the rest."""
     [answered, silent] = await happen(world, trigger, "a", "b")
     target = Endpoint()
     read_on = {answered.id: asyncio.Event(), silent.id: asyncio.Event()}

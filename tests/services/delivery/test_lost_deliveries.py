@@ -1,4 +1,4 @@
-"""What gets lost from the queue is sent again, and nothing else is."""
+"""Deliveries that get lost from the queue are sent again, and no others."""
 
 import asyncio
 from datetime import timedelta
@@ -52,7 +52,7 @@ async def happen(world: World, trigger: UUID, *keys: str) -> list[Event]:
 
 
 async def queued(world: World) -> list[tuple[str, int]]:
-    """Each message's delivery and attempt."""
+    """Return the delivery and the attempt of each message on the queue."""
     async with world.store.transaction() as tx:
         rows = await tx.connection.execute(
             text("SELECT message->>'delivery' AS id, (message->>'attempt')::int AS n FROM pgmq.q_dispatch ORDER BY 1")
@@ -83,7 +83,7 @@ async def end(world: World, claimed: Claimed, *, retry_after: timedelta | None =
 
 
 def lost_deliveries(world: World) -> LostDeliveries:
-    """A moment later."""
+    """Advance the clock by a moment, and return the finder of lost deliveries."""
     world.clock.advance(timedelta(milliseconds=1))
     return LostDeliveries(store=world.store, clock=world.clock, work=Wake())
 
@@ -187,7 +187,7 @@ async def test_a_walk_under_way_is_stored_and_nobody_else_takes_a_step_before_it
     await happen(world, trigger, "a")
     await lose_the_queue(world)
     await lost_deliveries(world)._walk()
-    assert await queued(world) == []  # it is fresh
+    assert await queued(world) == []  # the lost delivery is too fresh for the walk
 
     world.clock.advance(LATER)
     await lost_deliveries(world)._walk()

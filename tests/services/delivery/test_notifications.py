@@ -1,4 +1,4 @@
-"""Word of new work, from a process where it comes in to one where it is done."""
+"""A process that receives new work wakes the processes that do it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,19 +16,19 @@ from tests.support.waiting import until_true
 
 pytestmark = pytest.mark.anyio
 
-LONG = timedelta(days=1)  # it would not look by itself before
+LONG = timedelta(days=1)  # a worker would not look by itself before
 
 
 @asynccontextmanager
 async def told(store: Store) -> AsyncIterator[tuple[Wake, Wake]]:
-    """What is set where work comes in, and what waits where it is done."""
+    """Provide two wake-ups: the one that is set where work comes in, and the one that waits where work is done."""
     here, there = Wake(), Wake()
     async with asyncio.TaskGroup() as tasks:
         loops = [
             tasks.create_task(Notifications(store, here).tell()),
             tasks.create_task(Notifications(store, there).listen()),
         ]
-        await there.wait(LONG)  # it has begun to listen
+        await there.wait(LONG)  # until it has begun to listen
         yield here, there
         for loop in loops:
             loop.cancel()
@@ -45,7 +45,7 @@ async def test_a_worker_hears_of_work_that_comes_in_elsewhere_and_need_not_look_
 async def test_a_worker_that_hears_nothing_any_more_looks_often_and_listens_again(store: Store) -> None:
     async with told(store) as (here, there):
         async with store.transaction() as tx:
-            last = "query = 'SELECT pg_backend_pid()'"  # what the one that listens has asked
+            last = "query = 'SELECT pg_backend_pid()'"  # the last query of the listening session
             await tx.connection.execute(text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {last}"))
         await until_true(lambda: there.patience == UNTOLD)
         pass_time(timedelta(seconds=1))

@@ -1,4 +1,4 @@
-"""Replay jobs on the real store: at their rate, carried on by anybody, each event once."""
+"""Replay jobs on the real store keep their rate, can be continued by any process, and replay each event once."""
 
 import asyncio
 from datetime import timedelta
@@ -41,7 +41,7 @@ def replays(world: World, store: Store | None = None) -> Replays:
 
 
 async def happen(world: World, trigger: UUID, count: int) -> list[Event]:
-    """Events that are delivered already."""
+    """Make events and deliver them, and return the events."""
     made = []
     for _ in range(count):
         world.clock.advance(timedelta(milliseconds=1))
@@ -54,7 +54,7 @@ async def happen(world: World, trigger: UUID, count: int) -> list[Event]:
 
 
 async def deliver(world: World, *, dead: tuple[UUID, ...] = ()) -> list[tuple[UUID, str]]:
-    """Everything that is on the queue; the events, and the projects they went to."""
+    """Deliver everything on the queue, and return each event with the project that it went to."""
     done: list[tuple[UUID, str]] = []
     now = world.clock.now()
     while True:
@@ -89,7 +89,7 @@ async def start(world: World, per_second: int = 1000, to: str | None = None, **q
 
 
 async def finished(world: World, job: Job) -> list[UUID]:
-    """The events that came of it, in the order in which they were delivered."""
+    """Run a job to its end, and return its events in the order of their deliveries."""
     for _ in range(100):
         await replays(world).run_due()
         if (await replays(world).get(world.caller, job.id)).ended_at:
@@ -112,7 +112,7 @@ async def test_it_keeps_to_its_rate(world: World, trigger: UUID) -> None:
     await happen(world, trigger, 30)
     job = await start(world, per_second=10)
     replayed = []
-    for _ in range(16):  # three seconds and a bit, looked at five times a second
+    for _ in range(16):  # a little more than three seconds, in steps of a fifth of a second
         await replays(world).run_due()
         replayed.append((await replays(world).get(world.caller, job.id)).replayed)
         world.clock.advance(seconds(0.2))
@@ -139,7 +139,7 @@ async def test_after_a_long_stop_it_goes_on_at_its_rate_and_makes_up_for_nothing
 
 async def test_a_process_that_dies_in_the_middle_leaves_no_gap_and_no_repeat(world: World, trigger: UUID) -> None:
     made = await happen(world, trigger, 25)
-    job = await start(world, per_second=25)  # five in a portion
+    job = await start(world, per_second=25)  # five events in each portion
     for step in (1, 2, 3):
         with pytest.raises(Killed):
             await replays(world, dying(world.store, at=step)).run_due()
@@ -190,7 +190,7 @@ async def test_an_event_with_several_deliveries_is_replayed_once(world: World, t
 
 async def test_it_says_how_many_events_there_were_to_replay(world: World, trigger: UUID) -> None:
     made = await happen(world, trigger, 9)
-    await finished(world, await start(world, until=made[4].received_at))  # from here on these four have two deliveries
+    await finished(world, await start(world, until=made[4].received_at))  # these four have two deliveries now
     queries: list[tuple[int, dict[str, Any]]] = [
         (9, {}),
         (9, {"status": "delivered"}),

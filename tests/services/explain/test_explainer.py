@@ -1,4 +1,4 @@
-"""Why it did or did not fire: stories from beginning to end, and what is said of them."""
+"""Explanations of why a trigger did or did not fire, for whole stories from beginning to end."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -36,7 +36,7 @@ def source(clock: ManualClock) -> Source:
 
 @pytest.fixture
 async def scene(store: Store, clock: ManualClock, vault: Vault, source: Source) -> AsyncIterator[Scene]:
-    """It is noon, so that no story goes over midnight."""
+    """Start the scene at noon, so that no story passes midnight."""
     clock.advance(clock.now().replace(hour=12, minute=0, second=0) - clock.now())
     async with a_scene(store, clock, vault, source.provider(), *NATIVE) as scene:
         yield scene
@@ -383,7 +383,7 @@ async def test_a_delivery_that_no_worker_takes(scene: Scene) -> None:
     )
 
 
-# -- where it stands, and what there is not
+# -- the health of a trigger, and things that do not exist
 
 
 async def test_a_trigger_that_no_worker_polls(scene: Scene) -> None:

@@ -1,4 +1,4 @@
-"""Every code of the closed lists can be told: whoever adds one has to say what it means."""
+"""Every code of the closed lists has a sentence, so that a new code without one is noticed."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -117,7 +117,7 @@ def test_a_time_of_another_day_is_told_with_its_date() -> None:
     assert TELLER.time(NOON - timedelta(days=1)) == "2026-05-03 12:00:00 UTC"
 
 
-def test_of_a_time_before_what_is_kept_nothing_is_claimed() -> None:
+def test_nothing_is_claimed_about_a_time_before_the_stored_days() -> None:
     old = replace(CONDITION, created_at=NOON - timedelta(days=90))
     long_ago = NOON - timedelta(days=40)
     silence = Silence(old, long_ago - MINUTE, long_ago, (), (), (), (), date(2026, 4, 4))

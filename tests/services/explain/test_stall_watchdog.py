@@ -1,4 +1,4 @@
-"""Nothing enabled is silent for long without somebody saying so, once, and again when it is over."""
+"""A stall of an enabled trigger is reported once when it begins, and once more when it is over."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -181,7 +181,7 @@ async def test_a_list_of_how_triggers_are_has_each_in_its_place(scene: Scene, so
 
 
 async def test_looking_on_is_cheap_when_all_is_well(scene: Scene) -> None:
-    """The overdue are read off one end of the index by due time, however many triggers there are."""
+    """The query reads overdue triggers from one end of the index by due time, so their total number does not matter."""
     expected = scene.watchdog.diagnosis.expectations()
     parameters = {**expected.parameters(), "limit": 1000, "kind": "poll"}
     async with scene.world.store.transaction() as tx:

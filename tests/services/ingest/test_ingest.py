@@ -1,4 +1,4 @@
-"""What a webhook's trigger is remembered as does not outlive what it is: none is answered by that of yesterday."""
+"""A remembered receiver is never used after its trigger has changed, even if another process changed it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -32,7 +32,7 @@ SECRET = "s3cret"
 
 
 class Watched(Statements):
-    """Statements before which something may happen elsewhere."""
+    """Statements that first let a test do something in another process."""
 
     def __init__(self, store: Store) -> None:
         super().__init__(store)
@@ -48,7 +48,7 @@ class Watched(Statements):
 
 @dataclass(frozen=True)
 class Door:
-    """A process that takes webhooks in. Whatever else a test does happens in another one, as far as this one knows."""
+    """A process that receives requests. To it, everything else that a test does happens in another process."""
 
     world: World
     ingest: Ingest

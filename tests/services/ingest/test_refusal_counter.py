@@ -1,4 +1,4 @@
-"""A flood of refused requests is told in full and written down in few rows."""
+"""A flood of refused requests is counted in full and stored in few rows."""
 
 from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
@@ -49,7 +49,7 @@ async def test_what_is_known_of_a_trigger_is_told_of_it(scene: Scene) -> None:
     for error, times in ((TooLarge(), 2), (None, 3), (Unavailable(), 4)):
         for _ in range(times):
             scene.refusals.turned_away(str(id_), error)
-    scene.refusals.turned_away(str(id_), Malformed())  # the desk has recorded that itself
+    scene.refusals.turned_away(str(id_), Malformed())  # the ingest records that one itself
     await scene.refusals.flush()
     assert await rows(scene) == [(id_, Code.TOO_LARGE, 2), (id_, Code.INCOMPLETE, 3), (id_, Code.UNAVAILABLE, 4)]
 

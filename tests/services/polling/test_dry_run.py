@@ -1,4 +1,4 @@
-"""What an author sees of a dry run, and that it leaves nothing behind."""
+"""A dry run shows its author what the code did, and leaves nothing behind."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -73,7 +73,7 @@ def dry_runs(world: World, user_triggers: UserTriggers) -> DryRuns:
 
 
 async def rows(store: Store) -> dict[str, list[Any]]:
-    """Everything that there is in the database."""
+    """Return every row of the database."""
     names = [*(table.name for table in metadata.sorted_tables), "pgmq.q_dispatch"]
     async with store.transaction() as tx:
         return {
@@ -90,7 +90,7 @@ async def nothing_stored(store: Store) -> AsyncIterator[None]:
 
 
 class Author:
-    """With an integration whose one trigger runs this code, and a connection to it."""
+    """A user with an integration of one trigger, and with connections to the integration."""
 
     def __init__(self, world: World, vault: Vault) -> None:
         self.world = world
@@ -217,7 +217,7 @@ async def test_every_exchange_is_shown_without_credentials(world: World, dry_run
     assert SECRET not in repr(report)
 
 
-async def test_of_long_urls_and_many_headers_the_beginning_is_shown(world: World, dry_runs: DryRuns) -> None:
+async def test_only_the_beginning_of_long_urls_and_many_headers_is_shown(world: World, dry_runs: DryRuns) -> None:
     code = """
         const headers = {};
         for (let i = 0; i < 12; i++) headers['x-' + i + 'n'.repeat(300)] = secrets.token + 'v'.repeat(1500);
@@ -236,7 +236,7 @@ async def test_of_long_urls_and_many_headers_the_beginning_is_shown(world: World
 async def test_a_long_secret_and_very_many_texts_are_redacted_in_many_slices(
     world: World, dry_runs: DryRuns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The loop goes on after every piece: it turns so often, whatever the machine."""
+    """The loop has a turn after every piece, so the number of turns does not depend on the machine."""
     monkeypatch.setattr("hairtrigger.sandbox.service.slices._SECONDS", 0)
     code = "return Array.from({length: 100}, (_, i) => ({i, texts: Array(490).fill(0).map((_, n) => 't' + i + n)}))"
     turns = 0

@@ -1,4 +1,4 @@
-"""How often and how fast providers are asked: at a fixed rate, as they allow, few at a time for each connection."""
+"""Providers are asked at a fixed rate, as often as they allow, and by few polls at a time for each connection."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -30,10 +30,10 @@ PLACES = 4
 
 @dataclass
 class Shop:
-    """A provider whose answers a test decides; it counts who asks at the same time."""
+    """A provider whose answers a test decides; it records the token of each poll."""
 
     answer: Callable[[Question[Any]], Awaitable[Page]] | None = None
-    asked: list[str] = field(default_factory=list)  # with which token
+    asked: list[str] = field(default_factory=list)  # the token of each poll
 
     async def poll(self, question: Question[Any]) -> Page:
         self.asked.append(question.secrets.get("token", ""))
@@ -63,7 +63,7 @@ async def world(store: Store, clock: ManualClock, vault: Vault, shop: Shop) -> W
 
 
 async def connected(world: World, count: int = 1, **params: Any) -> tuple[UUID, list[UUID]]:
-    """A connection, and enabled triggers that use it."""
+    """Make a connection and enabled triggers that use it, and return their ids."""
     connection = await world.connections.create(world.caller, "shop", "Mine", {"token": "first"})
     ids = [await world.create("shop", "on_sale", params, connection.id) for _ in range(count)]
     for id_ in ids:
@@ -136,7 +136,7 @@ async def test_a_poll_whose_worker_died_is_picked_up_when_its_lease_ends_not_a_d
     assert (await world.clockwork(id_)).next_at == next_beat(id_, timedelta(days=1), world.clock.now())
 
 
-# -- as the provider allows
+# -- the waits that a provider asks for
 
 
 async def test_a_provider_that_wants_to_be_left_alone_is_for_the_whole_connection(world: World, shop: Shop) -> None:
@@ -194,7 +194,7 @@ async def test_a_provider_is_obeyed_for_a_day_at_most(world: World, shop: Shop) 
     assert (await world.clockwork(id_)).next_at == world.clock.now() + timedelta(days=1)
 
 
-# -- few at a time
+# -- few polls of a connection at a time
 
 
 async def test_a_connection_is_asked_by_few_at_a_time_however_many_workers_there_are(world: World, shop: Shop) -> None:
@@ -270,7 +270,7 @@ async def test_what_was_said_to_the_old_credentials_does_not_bind_the_new(world:
 async def test_a_poll_begun_with_credentials_that_were_replaced_meanwhile_stores_nothing(
     world: World, shop: Shop
 ) -> None:
-    """They may be another account's."""
+    """The replaced credentials may be those of another account."""
     connection, [id_] = await connected(world)
 
     async def meanwhile(_: Question[Any]) -> Page:

@@ -1,4 +1,4 @@
-"""Results of polls in groups: one transaction, and nobody the worse for another's."""
+"""Results of polls are stored in groups: one transaction for all, and a bad result harms no other."""
 
 import asyncio
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ class Named(PollingConfig):
 
 
 async def poll(question: Question[Named]) -> Page:
-    """Return one thing for each trigger. One of them has a cursor that cannot be written down."""
+    """Return one draft for each trigger. The trigger "bad" has a cursor that cannot be stored."""
     name: Any = question.config.name
     return Page([Draft(key=name, data=to_json({"name": name}))], {"name": 10**5000 if name == "bad" else name})
 
@@ -46,7 +46,7 @@ async def enabled(world: World, *names: str) -> dict[str, UUID]:
 
 
 async def polled_together(world: World, poller: Poller, poll_results: PollResults) -> list[Code]:
-    """As the service does it: all at once, and their results as they come."""
+    """Run all due polls at once and store their results as they come, as the service does; return the outcome codes."""
     sizes: list[int] = []
 
     async def flush(steps: Sequence[PollStep]) -> Sequence[StoredPoll]:
@@ -82,7 +82,7 @@ async def test_many_polls_that_end_together_are_claimed_and_stored_by_a_few_tran
         assert await world.codes(id_, Kind.POLL) == [Code.ACCEPTED]
 
 
-async def test_a_result_that_cannot_be_stored_fails_nobody_elses(world: World) -> None:
+async def test_a_result_that_cannot_be_stored_fails_no_other_result(world: World) -> None:
     ids = await enabled(world, "a", "bad", "b")
 
     codes = await polled_together(world, world.poller, PollResults(world.store))
@@ -94,7 +94,7 @@ async def test_a_result_that_cannot_be_stored_fails_nobody_elses(world: World) -
     assert (await world.clockwork(ids["bad"])).lease is None
 
 
-async def test_a_stale_result_fails_nobody_elses(world: World) -> None:
+async def test_a_stale_result_fails_no_other_result(world: World) -> None:
     ids = await enabled(world, "a", "stale", "b")
     claims = await world.poller.claim(100)
     await world.triggers.disable(world.caller, ids["stale"])

@@ -1,4 +1,4 @@
-"""Polls on the real store: what a provider says once is stored once, whatever breaks in between."""
+"""Polls on the real store: each item of a provider is stored once, whatever breaks in between."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -45,9 +45,9 @@ from tests.support.waiting import until_true
 
 pytestmark = pytest.mark.anyio
 
-EVERY = timedelta(minutes=1)  # longer than a lease is held
+EVERY = timedelta(minutes=1)  # longer than a lease
 HOUR = timedelta(hours=1)
-MOMENT = timedelta(milliseconds=1)  # that an answer takes
+MOMENT = timedelta(milliseconds=1)  # the time that an answer takes
 
 
 def page(*keys: str, more: bool = False, **cursor: Any) -> Page:
@@ -56,7 +56,7 @@ def page(*keys: str, more: bool = False, **cursor: Any) -> Page:
 
 @dataclass
 class Source:
-    """A provider that says what a test tells it to, one answer after the other and the last one again and again."""
+    """A provider that gives the answers of a test in turn, and then repeats the last one."""
 
     clock: ManualClock
     answers: list[Page | Exception | Callable[[], Awaitable[Page]]] = field(default_factory=lambda: [page()])
@@ -104,7 +104,7 @@ async def world(store: Store, clock: ManualClock, vault: Vault, source: Source) 
 
 @pytest.fixture
 async def item(world: World) -> UUID:
-    """An enabled trigger that is due."""
+    """Make an enabled trigger that is due, and return its id."""
     return await world.enabled("source", "on_item")
 
 
@@ -113,7 +113,7 @@ async def cursor(world: World, id_: UUID) -> Any:
 
 
 async def polled(world: World) -> Result:
-    """The one poll that is due."""
+    """Run the one poll that is due, and return its result."""
     [result] = await world.poll_due()
     return result
 
@@ -247,7 +247,7 @@ async def test_a_missing_secret_is_told_and_nobody_is_asked(world: World, source
     await polled(world)
     assert source.asked[-1].api.headers == {"authorization": "Bearer other"}
 
-    sealed = world.secrets.seal_for_connection(connection.id, {})  # as after another version asked for less
+    sealed = world.secrets.seal_for_connection(connection.id, {})  # as if an earlier version needed no token
     async with world.store.transaction() as tx:
         await connections.save(tx, replace(connection, secrets=sealed))
     world.clock.advance(EVERY)
@@ -336,14 +336,14 @@ async def test_a_poll_over_its_deadline_fails(world: World, source: Source, item
 
 
 async def hang(world: World) -> Page:
-    """No answer before the deadline."""
+    """Let the deadline pass without an answer."""
     pass_time(world.poller.deadline)
     await asyncio.Event().wait()
     raise AssertionError
 
 
 async def test_a_hung_poll_gives_its_slot_to_the_next(world: World, source: Source, item: UUID) -> None:
-    """With the loops as they run, and one slot for two triggers that are due."""
+    """Run the real loops, with one place for two triggers that are due."""
     other = await world.enabled("source", "on_item")
     second = asyncio.Event()
 
@@ -475,7 +475,7 @@ async def test_a_poll_whose_process_died_between_two_pages_goes_on_from_the_seco
 async def test_very_many_events_are_stored_in_parts_and_the_cursor_with_the_last(
     world: World, source: Source, item: UUID
 ) -> None:
-    """So that the loop has its turn; a process that dies in between loses nothing, and nothing comes twice."""
+    """The event loop has a turn between parts; a process that dies there loses nothing and repeats nothing."""
     many = [f"{number:04}" for number in range(1200)]
     source.says(page(*many, seen=1))
     [claimed] = (await world.poller.claim(10)).mine
@@ -534,7 +534,7 @@ async def test_a_worker_whose_lease_has_gone_to_another_stores_nothing(
     assert await cursor(world, item) == {"seen": 2}
 
 
-# -- asked for by hand
+# -- polls by hand
 
 
 async def test_a_poll_by_hand_tells_what_it_found(world: World, source: Source, item: UUID) -> None:
@@ -575,7 +575,7 @@ async def test_only_an_enabled_polling_trigger_of_ones_own_can_be_polled_by_hand
         await world.poller.poll_now(world.caller, uuid4())
 
 
-# -- where it starts
+# -- the first poll
 
 
 async def test_what_was_there_when_a_trigger_was_enabled_is_not_news(
@@ -596,7 +596,7 @@ async def test_what_was_there_when_a_trigger_was_enabled_is_not_news(
 async def test_a_trigger_that_has_no_cursor_yet_starts_with_a_silent_look_even_if_its_first_one_breaks_off(
     store: Store, clock: ManualClock, vault: Vault, world: World, source: Source, item: UUID
 ) -> None:
-    """As one enabled by a version whose provider had no such look."""
+    """An earlier version, whose provider had no baseline, may have enabled the trigger."""
     later = await a_world(store, clock, vault, source.provider(baseline=True))
     source.says(page("old", more=True, seen=1), ProviderFailed("500"))
     assert (await polled(later)).code == Code.FAILED
@@ -641,20 +641,20 @@ async def test_a_trigger_whose_first_answer_fails_is_not_enabled(
     assert await world.poll_due() == []
 
 
-# -- a provider with coarse timestamps, on which things appear late and vanish again
+# -- a provider with coarse timestamps, whose items appear late and vanish again
 
-LATEST = 3  # ticks: so late a thing may appear, and so far a poll looks back
+LATEST = 3  # in ticks: an item may appear so late, and a poll looks back so far
 PAGE = 2
 
 
 @dataclass
 class Timeline:
-    """Items by the tick they are dated, of which several may have the same."""
+    """A provider whose items are dated by ticks; several items may have the same tick."""
 
     clock: ManualClock
     now: int = 0
     visible: dict[str, int] = field(default_factory=dict)
-    coming: dict[str, tuple[int, int]] = field(default_factory=dict)  # when it is dated, when it appears
+    coming: dict[str, tuple[int, int]] = field(default_factory=dict)  # the tick of its date, and of its appearance
     made: int = 0
     failures: int = 0
     began: datetime = field(init=False)
@@ -679,7 +679,7 @@ class Timeline:
             del self.visible[max(self.visible, key=lambda name: (self.visible[name], name))]
 
     async def poll(self, question: Question[Empty]) -> Page:
-        """One tick is a second; a page after the name at which the one before it ended."""
+        """Return the page that begins after the last item of the page before; a tick is a second."""
         self.clock.advance(MOMENT)
         if self.failures:
             self.failures -= 1
@@ -712,7 +712,7 @@ steps = st.lists(
     st.one_of(
         st.tuples(st.just("make"), st.integers(0, LATEST)),
         st.tuples(st.sampled_from(["tick", "delete newest", "poll"]), st.just(0)),
-        st.tuples(st.just("die"), st.integers(1, 5)),  # with this transaction, if a poll has so many
+        st.tuples(st.just("die"), st.integers(1, 5)),  # the number of a transaction, if the poll has so many
         st.tuples(st.just("fail"), st.integers(1, 2)),
     ),
     max_size=20,
@@ -728,7 +728,7 @@ async def test_late_equal_and_deleted_things_through_failures_and_deaths_are_eac
 ) -> None:
     vars(timeline).update(vars(Timeline(watchdog.clock)))
     id_ = await watchdog.enabled("timeline", "on_item")
-    there: set[str] = set()  # in a whole look that worked
+    there: set[str] = set()  # items seen by a whole look that worked
     for step, number in [*happened, *[("tick", 0)] * LATEST, ("poll", 0), ("poll", 0), ("poll", 0)]:
         match step:
             case "make":
@@ -746,7 +746,7 @@ async def test_late_equal_and_deleted_things_through_failures_and_deaths_are_eac
                     await dead.poll_now(watchdog.caller, id_)
             case _:
                 watchdog.clock.advance(EVERY)
-                whole = "token" not in (await cursor(watchdog, id_) or {})  # not the rest of an earlier look
+                whole = "token" not in (await cursor(watchdog, id_) or {})  # it is no rest of an earlier look
                 result = await watchdog.poller.poll_now(watchdog.caller, id_)
                 there |= timeline.visible.keys() if whole and result.code is not Code.FAILED else set()
     stored = await watchdog.keys(id_)
@@ -769,7 +769,7 @@ async def test_deleting_the_newest_thing_makes_no_other_new_again(watchdog: Worl
     assert await watchdog.keys(id_) == [f"item {n}" for n in range(4)]
 
 
-async def test_a_poll_that_a_stop_can_not_wait_for_is_anybody_elses_at_once(
+async def test_a_poll_that_a_stop_can_not_wait_for_is_given_back_at_once(
     world: World, source: Source, item: UUID
 ) -> None:
     begun = asyncio.Event()

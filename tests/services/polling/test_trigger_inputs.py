@@ -1,4 +1,4 @@
-"""What a project trigger of a user's integration takes as configuration, and what its polling code sees of it."""
+"""A project trigger of a user's integration takes inputs as its configuration, and its polling code sees them."""
 
 from typing import Any
 
@@ -99,7 +99,7 @@ def test_a_field_that_is_called_like_it_does_not_get_in_its_way() -> None:
 
 
 def test_a_slug_is_never_another_fields_name_too() -> None:
-    fields = [_field("aB"), _field("a b")]  # the slugs are ab and aB
+    fields = [_field("aB"), _field("a b")]  # their slugs are ab and aB
 
     assert _inputs(fields, {"aB": "second"}) == {"aB": "second", "a b": "second", "a_b": "second"}
     assert _inputs(fields, {"ab": "first"}) == {"ab": "first"}

@@ -1,4 +1,4 @@
-"""Polling code of users, in the real sandbox, as triggers like any other."""
+"""Triggers with polling code of users work in the real sandbox like any other trigger."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -43,7 +43,7 @@ async def world(store: Store, clock: ManualClock, vault: Vault, user_triggers: U
 
 
 class Author:
-    """Somebody who writes an integration and uses it."""
+    """A user who writes an integration and uses it."""
 
     def __init__(self, world: World, vault: Vault) -> None:
         self.world = world
@@ -51,7 +51,7 @@ class Author:
         self.id = UUID(int=0)
 
     async def enabled(self, code: str | None, *fields: InputField, **params: Any) -> UUID:
-        """A trigger with this code, enabled with these parameters."""
+        """Make a trigger with this code, enable it with these parameters, and return its id."""
         self.id = (await self.integrations.create(self.world.caller, "Tracker", "")).id
         made = await self.integrations.create_trigger(
             self.world.caller, self.id, TriggerDraft("New Ticket", "", code, fields)
@@ -122,7 +122,9 @@ async def test_an_event_said_twice_is_one(world: World, author: Author, element:
 
 
 @pytest.mark.parametrize("id_", ['""', "null", "undefined", "1.5", "{}", "false", "true"])
-async def test_what_is_no_id_tells_no_two_events_apart(world: World, author: Author, id_: str) -> None:
+async def test_events_with_an_unusable_id_are_told_apart_by_their_content(
+    world: World, author: Author, id_: str
+) -> None:
     trigger = await author.enabled(f"return [{{id: {id_}, n: 1}}, {{id: {id_}, n: 2}}]")
     await author.poll()
     assert [body["n"] for body in await world.bodies(trigger)] == [1, 2]
@@ -153,7 +155,7 @@ async def test_no_element_is_too_odd_to_be_an_event(world: World, author: Author
 
 
 async def test_the_code_is_told_since_when_it_should_look(world: World, author: Author) -> None:
-    """When it was enabled; after that the start of the last poll that worked, also through a pause."""
+    """The code gets the time of enabling, later the start of the last poll that worked, also after a time disabled."""
     id_ = await author.enabled("if (inputs.fails) throw new Error('no'); return [lastPollTime]", FAILS, fails=False)
     enabled_at = world.clock.now()
     await author.poll()
@@ -243,7 +245,7 @@ async def _with_a_connection(author: Author) -> list[Any]:
     return await world.bodies(id_)
 
 
-async def test_an_integration_is_nobody_elses(
+async def test_an_integration_can_not_be_used_by_another_organisation(
     store: Store, clock: ManualClock, vault: Vault, world: World, author: Author, user_triggers: UserTriggers
 ) -> None:
     await author.enabled("return []")

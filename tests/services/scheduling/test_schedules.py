@@ -1,4 +1,4 @@
-"""Schedules on the real store: each planned time is one event, whoever looks at the clock and whenever."""
+"""Schedules on the real store: each due time is one event, at whatever time any number of tickers look for it."""
 
 import asyncio
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ async def once(world: World, after: timedelta) -> UUID:
 
 @contextmanager
 def statements(store: Store) -> Iterator[list[str]]:
-    """What the database is asked meanwhile."""
+    """Record the statements that the database gets meanwhile."""
     made: list[str] = []
 
     def seen(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
@@ -221,7 +221,7 @@ async def test_a_one_off_missed_by_hours_still_fires(world: World) -> None:
 
 
 async def test_a_one_off_can_be_disabled_while_it_fires(world: World) -> None:
-    """Neither waits for the other in a circle: the firing comes first, then the trigger is as disabled as it was."""
+    """The two do not wait for each other in a circle: the firing comes first, and then the trigger is disabled."""
     id_ = await once(world, MINUTE)
     world.clock.advance(MINUTE)
     disabling: list[asyncio.Task[Any]] = []
@@ -240,7 +240,7 @@ async def test_a_one_off_can_be_disabled_while_it_fires(world: World) -> None:
 
 
 async def test_a_trigger_somebody_is_disabling_is_not_waited_for(world: World) -> None:
-    """Who waited for it would hold its poll, which the other wants next, and all the others that are due."""
+    """A ticker that waited would hold all due triggers, and the poll of this one, which the disabling needs next."""
     id_, other = await once(world, MINUTE), await every_minute(world)
     world.clock.advance(MINUTE)
     async with world.store.transaction() as tx:
@@ -276,7 +276,7 @@ async def test_a_trigger_whose_stored_schedule_makes_no_sense_says_so_and_stops_
 
 @dataclass
 class Broken:
-    """A schedule with a fault of our own."""
+    """A provider whose schedule has a fault of this service once it is armed."""
 
     armed: list[bool] = field(default_factory=list)
 

@@ -1,4 +1,4 @@
-"""The life of a project trigger, against providers that refuse, go down and are asked at bad moments."""
+"""The life of a project trigger, with providers that refuse, go down and are asked at bad moments."""
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
@@ -57,11 +57,11 @@ class Hold:
 
 @dataclass
 class Remote:
-    """A provider's side: which webhooks there are, with what each signs, and how it feels today."""
+    """The provider's side: the webhooks that exist with their signing secrets, and how the next calls end."""
 
     hooks: dict[str, str] = field(default_factory=dict)
-    failure: Exception | None = None  # of the next answers
-    holds: list["Hold"] = field(default_factory=list)  # of the next answers, one each
+    failure: Exception | None = None  # how the next calls fail
+    holds: list["Hold"] = field(default_factory=list)  # each of the next calls waits for one
     calls: list[str] = field(default_factory=list)
     made: int = 0
     accounts: tuple[str, ...] = ("team:1", "team:2")
@@ -69,7 +69,7 @@ class Remote:
     async def create(self, question: Question[Branch], url: str, secret: str) -> Registration:
         await self._call("create", question)
         self.made += 1
-        self.hooks[url] = f"secret {self.made}"  # told once, and another each time
+        self.hooks[url] = f"secret {self.made}"  # shown once, and different each time
         return Registration({"hook_id": self.made, "branch": question.config.branch}, self.hooks[url])
 
     async def remove(self, question: Question[Branch], url: str) -> None:
@@ -89,7 +89,7 @@ class Remote:
             raise self.failure
 
     def hold(self) -> "Hold":
-        """The next answer waits until it is released."""
+        """Make the next answer wait until it is released."""
         self.holds.append(Hold())
         return self.holds[-1]
 
@@ -131,7 +131,7 @@ async def world(store: Store, clock: ManualClock, vault: Vault, remote: Remote) 
 
 @pytest.fixture
 async def push(world: World) -> UUID:
-    """A trigger that needs a webhook at the provider, not enabled yet."""
+    """Make a trigger that needs a webhook at its provider and is not enabled yet; return its id."""
     return await connected(world, "on_push")
 
 
@@ -232,7 +232,7 @@ async def test_a_connection_without_its_secret_is_told(world: World, remote: Rem
 async def test_a_process_that_dies_before_the_commit_leaves_no_webhook_behind(
     world: World, remote: Remote, push: UUID
 ) -> None:
-    """The third transaction is the commit: before it came the look at the trigger and the plan to clean up."""
+    """The third transaction commits the enabling; the first reads the trigger, the second plans a removal."""
     with pytest.raises(Killed):
         await replace(world.triggers, store=dying(world.store, at=3)).enable(world.caller, push)
     assert list(remote.hooks) == [url(push)]
@@ -286,7 +286,7 @@ async def test_of_two_that_enable_at_once_one_wins_and_its_webhook_stays(
 async def test_who_enables_what_another_has_just_enabled_touches_nothing(
     world: World, remote: Remote, push: UUID
 ) -> None:
-    """It read "disabled", and then the other was done before it came to ask the provider."""
+    """The slower call read "disabled", and the other call ended before the slower one asked the provider."""
 
     async def other_is_quicker(number: int) -> None:
         if number == 2:
@@ -307,7 +307,7 @@ async def test_who_enables_what_another_has_just_enabled_touches_nothing(
 async def test_an_enabling_that_takes_too_long_does_not_leave_a_trigger_enabled_without_its_webhook(
     world: World, remote: Remote, push: UUID
 ) -> None:
-    """Its webhook is taken down after five minutes, and then it must not say "enabled"."""
+    """The webhook is removed after five minutes, and then the trigger must not say "enabled"."""
 
     async def late(number: int) -> None:
         if number == 3:
@@ -377,7 +377,7 @@ async def test_disabling_works_while_the_provider_is_down_and_the_webhook_goes_l
 
 
 async def until_tried(world: World, remote: Remote) -> timedelta:
-    """How long it was before the provider was asked again."""
+    """Advance the clock until the provider is asked again, and return the time that passed."""
     asked, waited = len(remote.calls), timedelta()
     while len(remote.calls) == asked:
         world.clock.advance(MINUTE)
@@ -411,7 +411,7 @@ async def test_a_removal_that_breaks_holds_up_no_other(world: World, remote: Rem
     remote.failure = ProviderFailed("500")
     for id_ in ids[:11]:
         await disable(world, id_)
-    strange = Secrets(Vault.open(tmp_path / "another.json"))  # it opens nothing of what the removals hold
+    strange = Secrets(Vault.open(tmp_path / "another.json"))  # it opens no secret of the removals
     another = replace(world.webhook_removals, secrets=strange)
     remote.failure = None
     world.clock.advance(timedelta(hours=1))
@@ -456,7 +456,7 @@ async def test_a_removal_that_waits_for_others_takes_down_no_webhook_made_meanwh
     slow = remote.hold()
     webhook_removals = asyncio.create_task(world.webhook_removals.run_due())
     await slow.begun.wait()
-    world.clock.advance(MINUTE * 3)  # longer than a removal is held
+    world.clock.advance(MINUTE * 3)  # longer than the lease of a removal
 
     await enable(world, second)
     slow.release.set()
@@ -603,7 +603,7 @@ async def test_a_schedule_with_no_time_left_is_not_enabled(world: World) -> None
     assert not (await world.trigger(id_)).enabled
 
 
-# -- secrets of triggers whose URL a user pastes somewhere
+# -- secrets of triggers whose URL a user enters at the sender
 
 
 async def test_a_webhook_without_a_secret_is_not_enabled(world: World) -> None:

@@ -1,4 +1,4 @@
-"""The clock's loops as they run, several of them on one database, and one that is killed."""
+"""The loops of due work as they really run: several on one database, and one in a process that is killed."""
 
 import asyncio
 import sys
@@ -55,7 +55,7 @@ class Feeds:
 async def due_work(
     world: World, url: str, settle: Callable[[PollStep], Awaitable[StoredPoll]] | None = None
 ) -> AsyncIterator[None]:
-    """The loops of another process: it has connections of its own."""
+    """Run the loops of another process, which has its own database connections."""
     async with open_store(url, connections=4) as store:
         schedules = replace(world.schedules, store=store)
         webhook_removals = replace(world.webhook_removals, store=store)
@@ -164,7 +164,7 @@ async def test_a_poll_whose_result_met_no_database_is_due_at_once_when_it_is_bac
         await until(told)
 
     assert feeds.asked == [7, 7]
-    assert sorted(await world.codes(id_, Kind.POLL)) == [Code.CUT_OFF, Code.EMPTY]  # both at once, as the clock stands
+    assert sorted(await world.codes(id_, Kind.POLL)) == [Code.CUT_OFF, Code.EMPTY]  # both at one time: the clock stands
 
 
 VICTIM = """

@@ -1,4 +1,4 @@
-"""What is old is forgotten, what is still needed is not, and nobody waits for it."""
+"""Old rows are dropped, rows that are still needed are kept, and no other work waits for the dropping."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -41,7 +41,7 @@ DAY = timedelta(days=1)
 
 @pytest.fixture
 async def store(database_url: str) -> AsyncIterator[Store]:
-    """A database of its own: partitions that are dropped here would be missing elsewhere."""
+    """Provide a store on its own database: other tests would miss the partitions that are dropped here."""
     name = "retaining"
     async with open_store(database_url, connections=1) as admin, admin.session() as session:
         await session.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
@@ -247,8 +247,8 @@ async def test_a_reader_that_takes_long_holds_up_the_dropping_and_no_event(
         pass_time(timedelta(seconds=partitions._DETACH_SECONDS))
         await dropping
         async with world.store.transaction() as tx:
-            await partitions.make(tx.connection, [world.clock.now().date() + 100 * DAY])  # nor a new partition
-        assert old.day - DAY not in await days(world, EVENT)  # it is hidden already
+            await partitions.make(tx.connection, [world.clock.now().date() + 100 * DAY])  # no new partition waits
+        assert old.day - DAY not in await days(world, EVENT)  # this day is hidden already
         assert old.day in await days(world, EVENT)
 
     await retaining.forget()
@@ -259,7 +259,7 @@ async def test_a_reader_that_takes_long_holds_up_the_dropping_and_no_event(
 
 @asynccontextmanager
 async def _reading(store: Store) -> AsyncIterator[None]:
-    """A transaction that has read all events and does not end."""
+    """Keep a transaction open that has read all events and attempts."""
     async with store.transaction() as tx:
         await tx.connection.execute(text("SELECT count(*) FROM event"))
         await tx.connection.execute(text("SELECT count(*) FROM attempt"))

@@ -48,7 +48,7 @@ class Line:
             return (await deliveries.finish(tx, attempts))[0]
 
     async def deliver(self, limit: int = 100) -> list[str]:
-        """One round of a worker for which everything succeeds; the keys, in the order they were claimed."""
+        """Run one round of a worker whose deliveries all succeed; return the keys in the order of the claim."""
         claimed = await self.claim(limit)
         await self.finish(*(self.delivered(one) for one in claimed))
         return [one.event.key for one in claimed if one.event]
@@ -76,14 +76,14 @@ async def test_an_event_is_stored_and_delivered_once_per_key(line: Line) -> None
     assert await line.statuses() == ["delivered", "delivered"]
 
 
-async def test_a_claimed_delivery_is_nobody_elses(line: Line) -> None:
+async def test_a_claimed_delivery_is_not_claimed_again(line: Line) -> None:
     project = await line.project()
     await line.append(project, "a")
     assert len(await line.claim()) == 1
     assert await line.claim() == []
 
 
-async def test_a_full_lane_holds_its_own_deliveries_back_and_nobody_elses(line: Line) -> None:
+async def test_a_full_lane_holds_back_only_its_own_deliveries(line: Line) -> None:
     slow, quick = await line.project(max_inflight=2), await line.project()
     await line.append(slow, *(f"slow {n}" for n in range(10)))
     await line.append(quick, "quick")
@@ -109,7 +109,7 @@ async def test_a_dead_workers_deliveries_keep_their_place_in_the_lane(line: Line
     project = await line.project(max_inflight=2)
     await line.append(project, "a", "b", "c")
     first = await line.claim()
-    async with store.transaction() as tx:  # the worker dies: its leases run out
+    async with store.transaction() as tx:  # the worker dies, and its leases run out
         await deliveries.extend(tx, [one.message.msg_id for one in first], timedelta())
 
     again = await line.claim()
@@ -170,7 +170,7 @@ async def test_lanes_are_counted_again_and_left_behind_deliveries_let_in(line: L
     async with store.transaction() as tx:
         found = await projects.get(tx, line.org_id, project)
         assert found
-        await projects.save(tx, replace(found, max_inflight=3))  # a raised limit wakes nobody by itself
+        await projects.save(tx, replace(found, max_inflight=3))  # a raised limit alone lets no delivery in
         await lanes.let_in_left_behind(tx)
     assert len(await line.claim()) == 2
     await line.finish(line.delivered(only))

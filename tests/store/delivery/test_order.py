@@ -1,4 +1,4 @@
-"""Order by key: one after the other, in the order of their events, whatever happens to them."""
+"""Deliveries of an order key go one after the other, in the order of their events, whatever happens to them."""
 
 import asyncio
 from collections import defaultdict
@@ -30,7 +30,7 @@ HOLD = timedelta(seconds=30)
 
 
 class Ordered:
-    """A project that keeps an order, and workers that claim and finish as a test says."""
+    """A project with ordered delivery, and workers that claim and finish as a test says."""
 
     def __init__(self, store: Store, clock: ManualClock) -> None:
         self.store = store
@@ -51,7 +51,7 @@ class Ordered:
             await projects.save(tx, replace(found, order_by=order_by))
 
     async def append(self, *subjects: str | None, trigger: str = "A") -> list[UUID]:
-        """Each a microsecond after the one before, as events of one page are."""
+        """Append events, each a microsecond after the one before, like the events of one page."""
         made = []
         for subject in subjects:
             self.clock.advance(timedelta(microseconds=1))
@@ -84,7 +84,7 @@ class Ordered:
             await deliveries.requeue_due(tx, self.clock.now(), 100)
 
     async def left(self) -> tuple[int, int, int]:
-        """Deliveries under way as the lane counts them, turns that are taken, and deliveries that wait."""
+        """Count the deliveries under way by the lanes, the turns that are taken, and the deliveries that wait."""
         async with self.store.transaction() as tx:
             row = await tx.connection.execute(
                 text(
@@ -215,11 +215,11 @@ async def test_without_an_order_nothing_asks_whose_a_delivery_is(line: Ordered) 
     assert (await line.left())[1:] == (0, 0)
 
 
-# -- any number of workers, any of them dying at any time
+# -- any number of workers, each of which may die at any time
 
 
 async def test_what_two_workers_read_side_by_side_goes_in_order(line: Ordered) -> None:
-    """The first has read the earlier delivery, and waits for another project's lane when the second comes."""
+    """The first worker has read the earlier delivery and waits for another project's lane when the second one comes."""
     await line.project()
     async with line.store.transaction() as tx:
         other = await a_project(tx, line.org_id, line.clock.now())
@@ -240,7 +240,7 @@ async def test_what_two_workers_read_side_by_side_goes_in_order(line: Ordered) -
 
 @pytest.mark.parametrize("seed", range(6))
 async def test_workers_that_race_and_die_break_no_order_and_leak_no_place(line: Ordered, seed: int) -> None:
-    """Each step is a transaction of some worker, or its death; a failing seed fails again."""
+    """Each step is a transaction of one worker, or its death; a seed that fails once fails every time."""
     chance = Random(seed)
     await line.project(chance.choice(["subject", "trigger"]), max_inflight=chance.choice([1, 3, 10]))
     sent: dict[str, list[UUID]] = defaultdict(list)

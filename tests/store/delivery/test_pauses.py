@@ -1,4 +1,4 @@
-"""Pauses on the real store: what is held, released, discarded, and what a crash leaves."""
+"""Pauses on the real store: deliveries are suspended, released and discarded, also after a crash."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -84,7 +84,7 @@ class Held:
             return await pauses.discard(tx, what, limit, ids, self.org_id, "Discarded.", self.clock.now())
 
     async def of_status(self, status: history.Status) -> list[Delivery]:
-        """Oldest first."""
+        """Return the deliveries of a status, oldest first."""
         async with self.store.transaction() as tx:
             return (await history.deliveries(tx, self.org_id, limit=5000, status=status))[::-1]
 
@@ -224,7 +224,7 @@ async def test_pausing_twice_is_pausing_once(held: Held) -> None:
 async def test_what_is_too_much_for_one_transaction_is_freed_by_the_clock(
     held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As after a crash between portions: nothing else remembers that the project was resumed."""
+    """A crash between portions leaves the same state: nothing else remembers that the project was resumed."""
     monkeypatch.setattr(pauses, "PORTION", 3)
     await held.pause(held.whole)
     made = await held.append(held.a, 10)
@@ -262,6 +262,6 @@ async def test_what_a_deleted_project_held_is_claimed_to_be_dropped(held: Held) 
 
 async def test_a_pause_whose_transaction_breaks_holds_nothing(held: Held) -> None:
     async with held.store.engine.connect() as connection:
-        await pauses.pause(Transaction(connection), held.whole)  # it is never committed
+        await pauses.pause(Transaction(connection), held.whole)  # this is never committed
     made = await held.append(held.a)
     assert await held.deliver_all() == made

@@ -30,7 +30,7 @@ async def trigger_id(store: Store, clock: ManualClock) -> UUID:
 
 
 async def _claim(store: Store, clock: ManualClock, limit: int = 10) -> list[Due]:
-    """As one worker does it: what is due is due again in a minute."""
+    """Claim the due polls as one worker does, and make them due again in a minute."""
     now = clock.now()
     async with store.transaction() as tx:
         rows = await polls.due(tx, now, limit)

@@ -1,4 +1,4 @@
-"""The clock's table with a hundred thousand triggers: what is due is found at once, and nothing swells."""
+"""The table of polls with a hundred thousand triggers: due polls are found at once, and no index grows."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -29,7 +29,7 @@ _TRIGGERS = text(
     FROM generate_series(1, :many)
     """
 )
-# Of which some, here and there, are due, and a tenth is disabled.
+# Some polls, all over the table, are due; a tenth has no due time, as if disabled.
 _POLLS = text(
     """
     INSERT INTO poll (project_trigger_id, kind, next_at, every_seconds, failures)
@@ -98,7 +98,7 @@ def _ended(id_: UUID, lease: UUID | None, now: datetime) -> Progress:
 
 
 async def _updates(tx: Transaction) -> tuple[int, int]:
-    """Of this transaction: all, and those that left the indexes alone."""
+    """Count this transaction's updates of polls: all of them, and those that left the indexes alone."""
     statement = text("SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE relname = 'poll'")
     found = (await tx.connection.execute(statement)).one()
     return found.n_tup_upd, found.n_tup_hot_upd

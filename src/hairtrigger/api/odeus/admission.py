@@ -1,4 +1,4 @@
-"""Who gets in: a program and not a web page, with a key of the right scope, not too often."""
+"""Admission to the Integrations API: no web pages, only keys with the right scope, and not too many requests."""
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -27,10 +27,10 @@ _NO_BROWSERS = "Browsers may not call this API: everybody could read your API ke
 
 @dataclass(frozen=True)
 class NoBrowsers:
-    """Refuses what a web page sends, preflights too: an API key in a page is everybody's API key.
+    """Refuse every request that a web page sends, preflights too: each visitor can read an API key in a page.
 
-    A browser names the page in `Origin` or `Sec-Fetch-Site`, and no script can take these off; other clients send
-    neither.
+    A browser names the page in `Origin` or `Sec-Fetch-Site`, and no script can remove these headers. Other clients send
+    neither of them.
     """
 
     app: ASGIApp
@@ -49,10 +49,10 @@ def _names_a_page(header: bytes, value: bytes) -> bool:
 
 @dataclass(frozen=True)
 class Admission:
-    """Refusals come in this order: 401 for the key, 403 for its scope, 429."""
+    """Admit callers. A request is refused with 401 for its key, then 403 for the key's scope, then 429 for the rate."""
 
     accounts: Accounts
-    limit: RateLimitItem  # of an organisation
+    limit: RateLimitItem  # for all keys of an organisation together
     limiter: FixedWindowRateLimiter = field(default_factory=lambda: FixedWindowRateLimiter(MemoryStorage()))
 
     async def caller(self, request: Request, *any_of: str) -> Caller:
@@ -69,7 +69,7 @@ class Admission:
 
 
 def admitting(admission: Admission, *any_of: str, max_body: int) -> type[APIRoute]:
-    """Routes that read nothing of a body before its sender is admitted, and no more of it than `max_body` bytes."""
+    """Return a class of routes that admit a caller before they read a body, and read at most `max_body` bytes of it."""
 
     class Admitting(APIRoute):
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

@@ -1,4 +1,7 @@
-"""Odeus's Integrations API: the paths, fields and answers of its published reference, without their prefix."""
+"""Odeus's Integrations API, with the paths, fields and answers of its published reference.
+
+Paths have no prefix here: `api/app.py` adds it.
+"""
 
 from typing import Any
 
@@ -19,7 +22,7 @@ _bearer = HTTPBearer(scheme_name="ApiKey", description="An API key with the scop
 
 class _Api(FastAPI):
     def openapi(self) -> dict[str, Any]:
-        """Without the 422 that FastAPI documents by itself: here it is a 400."""
+        """Return the document without the 422 that FastAPI adds by itself: this API answers 400 instead."""
         document = super().openapi()
         for path in document["paths"].values():
             for operation in path.values():
@@ -32,7 +35,7 @@ class _Api(FastAPI):
 def odeus_app(
     service: Integrations, accounts: Accounts, *, requests_per_minute: int = 500, block_browsers: bool = True
 ) -> FastAPI:
-    """`requests_per_minute` is what all keys of an organisation may make together."""
+    """Return the API. `requests_per_minute` is the limit for all keys of an organisation together."""
     app = _Api(
         title="Integrations API",
         version="1.0.0",

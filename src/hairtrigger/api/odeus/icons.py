@@ -1,4 +1,4 @@
-"""An integration's icon: a URL somewhere, or an image uploaded here."""
+"""Icons of integrations. An icon is the URL of an image elsewhere, or an image that was uploaded here."""
 
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from hairtrigger.domain.errors import TooLarge
 from hairtrigger.services.setup.integrations import Integrations
 
 MAX_ICON = 20 * 1024 * 1024
-MAX_UPLOAD = MAX_ICON + 64 * 1024  # with what multipart puts around it
+MAX_UPLOAD = MAX_ICON + 64 * 1024  # multipart adds its own lines around the image
 
 _IMAGES = ("image/png", "image/jpeg", "image/webp")
 _BINARY: dict[str, object] = {"type": "string", "format": "binary"}
@@ -54,5 +54,5 @@ def router(integrations: Integrations, route_class: type[APIRoute]) -> APIRouter
 
 
 def _image_url(request: Request) -> str:
-    """Below the icon's own URL, so that it has the prefix and host that the client uses."""
+    """Return the image's address below the icon's own URL, with the prefix and host that the client uses."""
     return str(request.url.replace(path=f"{request.url.path}/image", query=""))

@@ -1,6 +1,6 @@
-"""The Integrations API's shapes, field for field as it is published. Lengths are counted as JavaScript counts them.
+"""The Integrations API's shapes, field for field as published. Lengths are counted in UTF-16 units, as in JavaScript.
 
-Where a request may say null, it means the same as leaving the field out.
+Where a request may contain null, null means the same as leaving the field out.
 """
 
 import re
@@ -38,7 +38,7 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # PostgreSQL takes neither NUL no
 
 @dataclass(frozen=True)
 class Utf16:
-    """Text of at most so many UTF-16 units, the length of a JavaScript string."""
+    """Limit a text to so many UTF-16 units, in which JavaScript counts the length of a string."""
 
     maximum: int
 

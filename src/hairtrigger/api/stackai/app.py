@@ -1,4 +1,4 @@
-"""Stack AI's Triggers API: the paths, fields and answers of its published reference."""
+"""Stack AI's Triggers API, with the paths, fields and answers of its published reference."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,7 @@ from hairtrigger.store.database import Store
 
 @dataclass(frozen=True)
 class Services:
-    """What this API is a face of."""
+    """The services that this API calls."""
 
     accounts: Accounts
     store: Store
@@ -35,7 +35,7 @@ class Services:
 
 class _Api(FastAPI):
     def openapi(self) -> dict[str, Any]:
-        """With the route that is served before this app is asked, and without the 422 that logging in never answers."""
+        """Return the document with the webhook route, which another app serves, and without /token's unused 422."""
         document = super().openapi()
         document["paths"]["/token"]["post"]["responses"].pop("422", None)
         document["paths"][WEBHOOK_PATH] = {"post": webhooks.OPERATION}
@@ -43,7 +43,7 @@ class _Api(FastAPI):
 
 
 def stackai_app(services: Services, public_url: str, max_body_bytes: int, proxies: Proxies | None = None) -> FastAPI:
-    """Return the API; `proxies` are those between it and its clients, which is of interest where one logs in."""
+    """Return the API. `proxies` are those between it and its clients; /token needs them to tell clients apart."""
     app = _Api(
         title="Triggers API",
         version="1.0.0",

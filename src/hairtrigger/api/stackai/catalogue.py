@@ -1,4 +1,4 @@
-"""What can be triggered by: public for native providers, with credentials also an organisation's own integrations."""
+"""The catalogue: native providers for every caller, and with credentials also the organisation's own integrations."""
 
 from uuid import UUID
 

@@ -1,4 +1,7 @@
-"""The routes with an API key in their path. They work, say that they will end, and their paths are masked in logs."""
+"""The routes with an API key in their path.
+
+They still work, their headers announce the date on which they end, and logs mask the key.
+"""
 
 from typing import Any
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""`POST /token`: OAuth2's password flow (RFC 6749, 4.3), with its errors (5.2) beside this API's `detail`."""
+"""`POST /token`: OAuth2's password flow (RFC 6749, 4.3). Errors have its fields (5.2) and this API's `detail`."""
 
 from typing import Annotated
 
@@ -30,7 +30,7 @@ _MEANING = {
 
 def router(accounts: Accounts, proxies: Proxies) -> APIRouter:
     routes = APIRouter(tags=["login"], route_class=_TokenRoute)
-    refusals = problems(422)  # else FastAPI describes one by itself; see `_Api.openapi`
+    refusals = problems(422)  # without it FastAPI describes a 422 by itself; see `_Api.openapi`
     refusals |= {status: {"description": text, "model": TokenError} for status, text in _MEANING.items()}
 
     @routes.post("/token", responses=refusals)
@@ -44,7 +44,7 @@ def router(accounts: Accounts, proxies: Proxies) -> APIRouter:
 
 
 class _TokenRoute(APIRoute):
-    """Clients of OAuth2 look for `error`, whatever else the answer holds, and take one without it for a token."""
+    """Give every refusal the field `error`: OAuth2's clients take an answer without this field for a token."""
 
     def get_route_handler(self) -> Handler:
         handle = super().get_route_handler()

@@ -1,4 +1,4 @@
-"""The Triggers API's shapes, field for field as it is published."""
+"""The Triggers API's shapes, field for field as published."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal

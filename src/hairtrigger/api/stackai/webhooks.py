@@ -1,4 +1,4 @@
-"""The one published route that is served without FastAPI, by `api/webhooks.py`: its part of the OpenAPI document."""
+"""The webhook route in the OpenAPI document. `api/webhooks.py` serves this route, without FastAPI."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,7 @@
-"""What both public APIs need and neither publishes: organisations, keys, projects, connections, events, deliveries."""
+"""Our own API, for what both public APIs need and neither of them publishes.
+
+That is: organisations, API keys, projects, connections, events and deliveries.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -40,7 +43,7 @@ from hairtrigger.store.database import Store
 
 @dataclass(frozen=True)
 class Services:
-    """What this API is a face of."""
+    """The services that this API calls."""
 
     store: Store
     vault: Vault
@@ -97,7 +100,7 @@ def v1_app(services: Services) -> FastAPI:
         history.router(routes("history"), services.history),
         replays.router(routes("replays"), services.replays),
         pauses.router(routes("pauses"), services.pauses),
-        # Nothing of a dry run is kept, not even for an Idempotency-Key.
+        # Nothing of a dry run is kept, not even its answer for an Idempotency-Key.
         polling_code.router(routes("polling code", authenticated_route(authenticate)), services.dry_runs),
     ):
         app.include_router(router)
@@ -106,7 +109,7 @@ def v1_app(services: Services) -> FastAPI:
 
 
 def _describe_problems(app: FastAPI) -> None:
-    """FastAPI knows no other media type than JSON for a model, so the schema of problems is added by hand."""
+    """Add the schema of problems to the document. FastAPI adds models only where the media type is JSON."""
     made = app.openapi
 
     def openapi() -> dict[str, Any]:

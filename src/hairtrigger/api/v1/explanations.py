@@ -1,4 +1,4 @@
-"""How triggers are, and why something did or did not fire."""
+"""The health of triggers, and explanations of why something did or did not fire."""
 
 from datetime import timedelta
 from typing import Annotated

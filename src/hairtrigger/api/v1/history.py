@@ -1,4 +1,4 @@
-"""Events and deliveries: list, filter, read, repeat."""
+"""Events and deliveries: list, filter, read, replay."""
 
 from uuid import UUID
 

@@ -1,9 +1,10 @@
-"""`Idempotency-Key` on POST: the same request again gets the first one's answer and is not carried out twice.
+"""`Idempotency-Key` on POST: a request that is sent again gets the first one's answer and is not carried out twice.
 
-The same request is one with the same rights: an answer never reaches a caller that could not have asked for it.
+It must come with the same rights as the first one, so no caller gets an answer that it could not have asked for.
 
-After the IETF draft draft-ietf-httpapi-idempotency-key-header-07: 409 while the first is under way, 422 when the key
-comes back with another request. Kept for a day. Answers are sealed: some of them show a new secret.
+As the IETF draft draft-ietf-httpapi-idempotency-key-header-07 says, the answer is 409 while the first request is under
+way, and 422 when the key comes back with another request. Answers are kept for a day. They are sealed, because some of
+them show a new secret.
 """
 
 import hashlib
@@ -59,7 +60,7 @@ def idempotent_route(authenticate: Authenticator, store: Store, vault: Vault, cl
         return Response(again, first.status, {"Idempotent-Replayed": "true"}, media_type="application/json")
 
     async def _carry_out(request: Request, key: str, caller: Caller, handle: Handler, bound_to: str) -> Response:
-        """What failed may be tried again under the same key: only an answer that stands is kept."""
+        """Carry out the request and keep its answer. A failure is not kept, so the same key may be tried again."""
         kept = False
         try:
             response = await handle(request)
@@ -77,6 +78,6 @@ def idempotent_route(authenticate: Authenticator, store: Store, vault: Vault, cl
             async with store.transaction() as tx:
                 await idempotency.abandon(tx, caller.org_id, key)
         except Unavailable:
-            return  # it counts as abandoned after five minutes anyway
+            return  # the key counts as abandoned after five minutes anyway
 
     return IdempotentRoute

@@ -1,4 +1,4 @@
-"""Pausing a project or one of its triggers, and what is held meanwhile."""
+"""Pauses of a project or of one of its triggers, and the deliveries that are suspended meanwhile."""
 
 from uuid import UUID
 

@@ -1,4 +1,4 @@
-"""For the authors of polling code: run it without any effect, and the types of what it finds around it."""
+"""Tools for authors of polling code: dry runs, and TypeScript declarations of the environment."""
 
 from datetime import datetime, timedelta
 from importlib import resources

@@ -1,4 +1,4 @@
-"""The shapes of our own routes. Secrets go in and never come out, except once when they are made."""
+"""The shapes of our own routes. No answer contains a secret, except the one answer that announces a new secret."""
 
 import base64
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 def _in_utc(at: datetime) -> datetime:
-    """The first hours of all time and the last are in no other zone's calendar."""
+    """Return a time in UTC. Conversion may fail within a day of the first or last moment of the calendar."""
     try:
         return at.astimezone(UTC)
     except OverflowError as error:
@@ -47,13 +47,13 @@ Overlap = Annotated[int, Field(ge=0, le=30 * 86_400, description="Seconds for wh
 
 
 class Body(BaseModel):
-    """What a caller sends. A key nobody reads is refused: it is a typing error."""
+    """The body of a request. An unknown key is refused, because it is a typing error."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class Page(BaseModel, Generic[T]):
-    """`next_cursor` leads to the next page; null: this was the last."""
+    """A page of a list. `next_cursor` leads to the next page, and is null on the last one."""
 
     data: list[T]
     next_cursor: str | None = None

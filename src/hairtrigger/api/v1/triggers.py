@@ -1,4 +1,4 @@
-"""What a project trigger needs beyond the public API: where it stands, its signing secret, a poll at once."""
+"""Routes for project triggers that the public API lacks: when they are due, signing secrets, polls at once."""
 
 from datetime import timedelta
 from uuid import UUID

@@ -1,9 +1,9 @@
-"""The walls around a worker: what its process may ask of the system, should guest code ever break out of WebAssembly.
+"""The walls around a sandbox worker: they limit what its process may do if guest code breaks out of WebAssembly.
 
-They are raised in two steps. `enclose` comes before the first thread and before the guest's code is loaded: what it
-does belongs to a thread and to those that the thread starts. `seal` comes when everything is loaded, and before
-anything of a user: from then on no file is opened and no code loaded. Everything is done as far as the machine allows,
-and reported; `Walls.missing` says whether that is enough.
+The walls are raised in two steps. `enclose` comes before the first thread starts and before the guest's code is loaded,
+because most of its walls hold only for the calling thread and for the threads that it starts. `seal` comes when
+everything is loaded, and before any code or data of a user: from then on no file is opened and no code is loaded. Each
+wall is raised as far as the machine allows, and the result is reported; `Walls.missing` says whether that is enough.
 """
 
 import os
@@ -22,11 +22,11 @@ _MOST_DESCRIPTORS = 1 << 20
 
 
 def enclose(descriptors: Collection[int]) -> Walls:
-    """Keeps the given descriptors open, and the standard streams on /dev/null."""
+    """Raise the first walls. Close all descriptors but the given ones, and put the standard streams on /dev/null."""
     if sys.platform != "linux":
         _close_all_but(descriptors)
         return Walls()
-    alone = len([*Path("/proc/self/task").glob("*")]) <= 1  # nothing, where there is no /proc
+    alone = len([*Path("/proc/self/task").glob("*")]) <= 1  # without /proc the list is empty
     _close_all_but(descriptors)
     names = namespaces.separate()
     emptied = bool(names) and namespaces.empty_the_root()
@@ -42,13 +42,13 @@ def enclose(descriptors: Collection[int]) -> Walls:
         privileges.end_with_parent,
     ):
         _done(wall)
-    # Threads that there are already would not be held, and could undo what they share with this one.
+    # Landlock would not hold threads that exist already, and they could undo what they share with this thread.
     version = landlock.version() if alone and _done(landlock.allow_nothing) else 0
     return Walls(uid=uid, namespaces=names, empty_root=emptied, landlock=version)
 
 
 def seal(walls: Walls) -> Walls:
-    """Holds for every thread that there is."""
+    """Raise the last walls, which hold for every thread of the process, and test all of them."""
     if sys.platform != "linux":
         return walls
     done = replace(

@@ -1,4 +1,4 @@
-"""Landlock: no file, no TCP, no abstract socket and no signal out of the process, as far as the kernel has it.
+"""Landlock: it forbids files, TCP, abstract sockets and signals to other processes, as far as the kernel supports it.
 
 https://docs.kernel.org/userspace-api/landlock.html
 """
@@ -10,10 +10,10 @@ from typing import ClassVar
 from hairtrigger.sandbox.lockdown.syscalls import call
 
 _TELL_VERSION = 1
-_FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 5: 16}  # how many bits there are from which version on
-_BIND_AND_CONNECT_TCP = 0b11  # from 4
-_ABSTRACT_SOCKETS_AND_SIGNALS = 0b11  # from 6
-_SIZES = {1: 8, 4: 16, 6: 24}  # of the attributes
+_FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 5: 16}  # version: the number of access rights, from that version on
+_BIND_AND_CONNECT_TCP = 0b11  # from version 4
+_ABSTRACT_SOCKETS_AND_SIGNALS = 0b11  # from version 6
+_SIZES = {1: 8, 4: 16, 6: 24}  # version: bytes of the ruleset's attributes, from that version on
 
 
 class _Ruleset(ctypes.Structure):
@@ -21,12 +21,15 @@ class _Ruleset(ctypes.Structure):
 
 
 def version() -> int:
-    """Raises OSError where the kernel has no Landlock."""
+    """Return the version of Landlock. Raise OSError if the kernel has none."""
     return call("landlock_create_ruleset", None, 0, _TELL_VERSION)
 
 
 def allow_nothing() -> int:
-    """For this thread and those it starts, for good. Returns the version. Raises OSError. Needs no_new_privs."""
+    """Restrict this thread and the threads it starts for good, and return the version.
+
+    It needs no_new_privs. Raise OSError if the kernel refuses.
+    """
     abi = version()
     files = (1 << _newest(_FILE_RIGHTS, abi)) - 1
     ruleset = _Ruleset(files, _BIND_AND_CONNECT_TCP, _ABSTRACT_SOCKETS_AND_SIGNALS)

@@ -1,11 +1,11 @@
-"""How much of the system's a worker may have."""
+"""The limits on the system resources of a sandbox worker."""
 
 import resource
 
 DATA_BYTES = 2 * 1024**3
 OPEN_FILES = 64
 
-# Not RLIMIT_AS: every guest reserves 4 GB of addresses.
+# RLIMIT_AS is not limited: every guest reserves 4 GB of addresses.
 _LIMITS = {
     resource.RLIMIT_CORE: 0,
     resource.RLIMIT_FSIZE: 0,
@@ -16,7 +16,7 @@ _LIMITS = {
 
 
 def limit_resources() -> None:
-    """Of the whole process, for good. It starts no thread from now on, unless it is root's."""
+    """Limit the whole process for good. From now on it can start no thread, unless it runs as root."""
     for limit, most in _LIMITS.items():
         _, hard = resource.getrlimit(limit)
         value = most if hard == resource.RLIM_INFINITY else min(most, hard)

@@ -1,4 +1,4 @@
-"""Namespaces of a worker's own: no network interface, and an empty folder that cannot be written as its root."""
+"""The namespaces of a sandbox worker: it has no network interface, and its root is an empty read-only folder."""
 
 import os
 from contextlib import suppress
@@ -15,12 +15,15 @@ NOBODY = 65534
 
 
 def separate() -> tuple[str, ...]:
-    """Those that could be had, which takes privileges. Of this thread and those it starts."""
+    """Give this thread and the threads it starts new namespaces, and return their names, or none without privileges."""
     return _had(0, "")
 
 
 def separate_as_a_user() -> tuple[str, ...]:
-    """The same for one without privileges, where users may have namespaces. The process has one thread."""
+    """Do the same without privileges, if the system gives namespaces to ordinary users.
+
+    The process must have only one thread.
+    """
     uid, gid = os.getuid(), os.getgid()
     if names := _had(_USER, "user"):
         with suppress(OSError):
@@ -39,8 +42,8 @@ def _had(flag: int, name: str) -> tuple[str, ...]:
 
 
 def empty_the_root() -> bool:
-    """In a mount namespace of its own."""
-    place = os.fsencode(Path(__file__).parent)  # any folder that is there
+    """Make an empty folder the root, and return whether that worked. The thread must have its own mount namespace."""
+    place = os.fsencode(Path(__file__).parent)  # any folder that exists
     try:
         call("mount", None, b"/", None, _RECURSIVE | _PRIVATE, None)
         call("mount", b"none", place, b"tmpfs", _READ_ONLY | _NO_SUID | _NO_DEVICES | _NO_EXEC, b"mode=555")

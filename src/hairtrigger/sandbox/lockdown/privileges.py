@@ -1,4 +1,4 @@
-"""What a process is allowed because of who it is."""
+"""The privileges of a process, and how it gives them up."""
 
 import ctypes
 import os
@@ -14,7 +14,7 @@ _CAPABILITIES_VERSION = 0x2008_0522
 
 
 def become_nobody() -> None:
-    """If this is root and may. Of every thread."""
+    """Become the user "nobody" in every thread, if this process runs as root and may change its user."""
     if os.geteuid() == 0:
         with suppress(OSError):
             os.setgroups([])
@@ -24,35 +24,38 @@ def become_nobody() -> None:
 
 
 def bound_capabilities() -> None:
-    """Of this thread and those it starts, for good: no program gives any. Only root may."""
+    """Make sure that no program gives capabilities to this thread and the threads it starts, for good.
+
+    Only root may do that; for other users this does nothing.
+    """
     for capability in range(_CAPABILITIES):
-        with suppress(OSError):  # there is no such one, or this is not root
+        with suppress(OSError):  # the kernel has no such capability, or this is not root
             _control(_BOUNDING_DROP, capability)
 
 
 def drop_capabilities() -> None:
-    """Of this thread and those it starts, for good."""
+    """Drop all capabilities of this thread and of the threads it starts, for good."""
     header = (ctypes.c_uint32 * 2)(_CAPABILITIES_VERSION, 0)
     call("capset", ctypes.byref(header), ctypes.byref((ctypes.c_uint32 * 6)()))
 
 
 def gain_no_privileges() -> None:
-    """By running a program. Of this thread and those it starts, for good."""
+    """Make sure that this thread and the threads it starts gain no privileges by running a program, for good."""
     _control(_NO_NEW_PRIVILEGES, 1)
 
 
 def hide_memory() -> None:
-    """From other processes of the same user, and from core files."""
+    """Keep the memory out of core files, and out of reach of other processes of the same user."""
     _control(_DUMPABLE, 0)
 
 
 def end_with_parent() -> None:
-    """With the thread that started this process, whatever the end of that is."""
+    """Have this process killed when the thread that started it ends, however that thread ends."""
     _control(_DEATH_SIGNAL, signal.SIGKILL)
 
 
 def gain_no_executable_memory() -> None:
-    """Of the whole process, for good. Raises OSError on kernels before 6.3."""
+    """Forbid new executable memory in the whole process, for good. Raise OSError on kernels before 6.3."""
     _control(_NO_EXEC_GAIN, 1)
 
 

@@ -1,6 +1,6 @@
-"""The list of system calls that a locked worker may make. Everything else is refused with EPERM.
+"""The list of system calls that a locked sandbox worker may make. All others are refused with EPERM.
 
-The program is classic BPF as `seccomp(2)` takes it, written here so that no machine needs libseccomp.
+The filter is a program in classic BPF, as `seccomp(2)` takes it. It is written here so that no machine needs libseccomp.
 """
 
 import ctypes
@@ -11,7 +11,7 @@ from typing import ClassVar, NamedTuple
 
 from hairtrigger.sandbox.lockdown.syscalls import NUMBERS, Architecture, architecture, call
 
-# Python's and wasmtime's: the socket, memory, clocks, locks, random bytes, the signals that guests trap with.
+# Python and wasmtime need these: for the socket, memory, clocks, locks, random bytes, and the signals of guests' traps.
 ALLOWED = (
     *("futex", "clock_gettime", "recvfrom", "sendto", "select", "pselect6", "poll", "ppoll", "clock_nanosleep"),
     *("munmap", "madvise", "mremap", "brk", "getrandom", "rt_sigprocmask", "rt_sigreturn", "sigaltstack"),
@@ -21,13 +21,17 @@ ALLOWED = (
 NEVER_EXECUTABLE = ("mmap", "mprotect")  # allowed without PROT_EXEC
 
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_NUMBER, _ARCHITECTURE, _PROTECTION = 0, 4, 32  # offsets in struct seccomp_data; the low half of the third argument
+_NUMBER, _ARCHITECTURE, _PROTECTION = (
+    0,
+    4,
+    32,
+)  # offsets in struct seccomp_data; the last is the low half of the third argument
 _ALLOW, _KILL, _REFUSE = 0x7FFF_0000, 0x8000_0000, 0x0005_0000 | errno.EPERM
 _SET_MODE_FILTER, _ALL_THREADS = 1, 1
 
 
 class Step(NamedTuple):
-    """`struct sock_filter`."""
+    """One instruction of the filter, with the fields of `struct sock_filter`."""
 
     code: int
     if_true: int
@@ -74,7 +78,7 @@ def _steps(machine: Architecture) -> Iterator[Step]:
 
 
 def filter_system_calls() -> None:
-    """Of every thread, for good. Raises OSError. Needs no_new_privs."""
+    """Install the filter in every thread, for good. It needs no_new_privs. Raise OSError if the kernel refuses."""
     steps = program(architecture())
     filters = (_Filter * len(steps))(*(_Filter(*step) for step in steps))
     call("seccomp", _SET_MODE_FILTER, _ALL_THREADS, ctypes.byref(_Program(len(steps), filters)))

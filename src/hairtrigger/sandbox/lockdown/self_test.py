@@ -1,4 +1,4 @@
-"""Tries from inside what the walls must refuse."""
+"""The self-test: it tries from inside the walls to do what they must refuse."""
 
 import errno
 import mmap
@@ -14,7 +14,7 @@ _INTERNET, _STREAM = 2, 1
 _PRIVATE_ANONYMOUS = 0x22
 _PEEK = 2
 _PAGE = 4096
-_PARENT = os.getppid()  # is no longer told later
+_PARENT = os.getppid()  # read at import: the kernel does not tell it later
 _REFUSED = (errno.EPERM, errno.EACCES)
 
 
@@ -45,7 +45,7 @@ def _make_memory_executable() -> None:
     call("mprotect", page, _PAGE, mmap.PROT_READ | mmap.PROT_EXEC)
 
 
-# Each does no harm where it is allowed.
+# Each attempt does no harm if it is allowed.
 _ATTEMPTS: dict[str, Callable[[], object]] = {
     "open a folder": partial(call, "openat", _HERE, b"/", 0, 0),
     "read /proc": partial(call, "openat", _HERE, b"/proc/self/status", 0, 0),

@@ -1,6 +1,6 @@
-"""System calls by number, for what Python has no function for and for what the filter allows.
+"""System calls by number: those for which Python has no function, and those that the filter allows.
 
-The numbers are the kernel's: `arch/x86/entry/syscalls/syscall_64.tbl` and `include/uapi/asm-generic/unistd.h`.
+The numbers come from the kernel: `arch/x86/entry/syscalls/syscall_64.tbl` and `include/uapi/asm-generic/unistd.h`.
 """
 
 import ctypes
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Architecture:
-    """What the kernel calls the machine in `audit.h`, and which column of the table is its own."""
+    """A kind of machine: `audit` is its number in the kernel's `audit.h`, `column` is its column in the table below."""
 
     audit: int
     column: int
-    foreign: int | None = None  # from here on calls are another ABI's
+    foreign: int | None = None  # numbers from here on belong to another ABI
 
 
 ARCHITECTURES = {
@@ -25,7 +25,7 @@ ARCHITECTURES = {
 }
 
 NUMBERS: dict[str, tuple[int | None, int | None]] = {
-    # what a worker needs
+    # A sandbox worker needs these.
     "brk": (12, 214),
     "clock_getres": (229, 114),
     "clock_gettime": (228, 113),
@@ -59,7 +59,7 @@ NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "sendto": (44, 206),
     "sigaltstack": (131, 132),
     "write": (1, 64),
-    # what builds the walls
+    # These raise the walls.
     "capset": (126, 91),
     "landlock_create_ruleset": (444, 444),
     "landlock_restrict_self": (446, 446),
@@ -69,7 +69,7 @@ NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "seccomp": (317, 277),
     "umount2": (166, 39),
     "unshare": (272, 97),
-    # what the self-test tries
+    # The self-test tries these.
     "clone": (56, 220),
     "connect": (42, 203),
     "execve": (59, 221),
@@ -92,7 +92,7 @@ def architecture() -> Architecture:
 
 
 def call(name: str, *arguments: object) -> int:
-    """Raises OSError. A number goes as a C long, anything else as ctypes passes it."""
+    """Make a system call, and raise OSError if it fails. A number is passed as a C long, other values as ctypes does."""
     number = NUMBERS[name][architecture().column]
     libc = ctypes.CDLL(None, use_errno=True)
     libc.syscall.restype = ctypes.c_long

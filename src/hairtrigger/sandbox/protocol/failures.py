@@ -1,4 +1,4 @@
-"""What a poll's failures are called, and what is said of them."""
+"""The names of the failures of a poll, and the sentences about them."""
 
 from datetime import timedelta
 from typing import Literal
@@ -14,7 +14,7 @@ FetchLimit = Literal[
 
 HEAD_TOO_LARGE = f"fetch failed: the URL and the headers are larger than {HEAD_BYTES} bytes"
 
-# As engines call them.
+# The names and messages of errors that JavaScript engines throw.
 _OF_ENGINES = {
     ("InternalError", "out of memory"): PollErrorKind.MEMORY_LIMIT,
     ("InternalError", "out of memory in regexp execution"): PollErrorKind.MEMORY_LIMIT,
@@ -22,7 +22,7 @@ _OF_ENGINES = {
     ("InternalError", "stack overflow"): PollErrorKind.STACK_LIMIT,
 }
 
-THROWN = {  # what code threw and may have caught, so it has a name, a message and a line of its own
+THROWN = {  # errors that the engine or `fetch` throws in the code, so each has a name, a message and a line
     PollErrorKind.JS_ERROR,
     PollErrorKind.STACK_LIMIT,
     PollErrorKind.TOO_MANY_FETCHES,
@@ -33,14 +33,14 @@ THROWN = {  # what code threw and may have caught, so it has a name, a message a
 
 
 def kind_of(name: str, message: str, limits: Limits) -> PollErrorKind:
-    """Of what code threw and did not catch. It can forge every kind, but only for itself."""
+    """Return the kind of an error that code threw and did not catch. Code can forge every kind, but only for itself."""
     if name == "TypeError" and message.startswith("fetch failed: "):
         return next((kind for kind, text in _refusals(limits).items() if text == message), PollErrorKind.JS_ERROR)
     return _OF_ENGINES.get((name, message), PollErrorKind.JS_ERROR)
 
 
 def refusal(kind: FetchLimit, limits: Limits) -> str:
-    """The message of the `TypeError` that code gets from `fetch`."""
+    """Return the message of the `TypeError` that code gets from `fetch`."""
     return _refusals(limits)[kind]
 
 
@@ -56,7 +56,7 @@ def _refusals(limits: Limits) -> dict[PollErrorKind, str]:
 
 
 def title(kind: PollErrorKind) -> str:
-    """`CpuLimit`: the name where the code gave none."""
+    """Return the name of a failure to which the code gave none, for example `CpuLimit`."""
     return "".join(word.capitalize() for word in kind.split("_"))
 
 
@@ -99,7 +99,7 @@ def explanation(kind: PollErrorKind, limits: Limits) -> str:
 
 
 def console_dropped(limits: Limits) -> str:
-    """The console's last line where more was written."""
+    """Return the last line of a console to which more lines were written than it keeps."""
     return f"The console keeps {limits.console_lines} lines. What came after them was dropped."
 
 

@@ -1,6 +1,6 @@
-"""The messages between the service and a worker: a header of 13 bytes, a head of JSON, a body of bytes.
+"""The frames between the service and a sandbox worker: a header of 13 bytes, a head of JSON, a body of bytes.
 
-A worker is trusted no further than the code it runs: whatever it sends is checked where it is used.
+A sandbox worker is trusted no more than the code that it runs: everything it sends is checked where it is used.
 """
 
 import json
@@ -16,29 +16,29 @@ _in_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Kind(IntEnum):
-    # to the worker
-    HELLO = 1  # head: limits, unlocked; body: the compiled guest, or nothing for one that is to compile it
+    # To the sandbox worker.
+    HELLO = 1  # head: limits, unlocked; body: the compiled guest, or empty to have the guest compiled
     RUN = 2  # body: the job as JSON, for the guest's `start`
     CHECK = 3  # body: code as JSON, for the guest's `check`
-    RESPONSE = 4  # head: fetch, answer (JSON, for the guest's `respond`); body: the response's
+    RESPONSE = 4  # head: fetch, answer (JSON, for the guest's `respond`); body: that of the response
     CANCEL = 5
     PING = 13
-    REPLAY = 16  # head: at, fetch, answer, or nothing: there is no more; body: the response's
-    # from the worker
-    READY = 6  # head: the walls; body: the compiled guest if HELLO brought none
-    REFUSED = 15  # instead of READY; head: why
+    REPLAY = 16  # head: at, fetch, answer, or null after the last entry; body: that of the response
+    # From the sandbox worker.
+    READY = 6  # head: the walls; or body: the compiled guest, if HELLO brought none
+    REFUSED = 15  # instead of READY; head: the reason
     LOG = 7  # head: a line
-    FETCH = 8  # head: fetch, request (JSON, as the guest wrote it), has_body; body: the request's
+    FETCH = 8  # head: fetch, request (JSON, as the guest wrote it), has_body; body: that of the request
     ABORT = 9  # head: fetch
-    DONE = 10  # head: cpu, in seconds; body: the result as JSON
-    FAILED = 11  # head: kind, name, message, stack, cpu
+    DONE = 10  # head: cpu (seconds), memory (bytes); body: the result as JSON
+    FAILED = 11  # head: kind, name, message, stack, cpu, memory
     GONE = 12  # the answer to CANCEL
-    ENTERED = 17  # for a recording; head: at, fetch
+    ENTERED = 17  # an entry for a recording; head: at, fetch
     PONG = 14
 
 
 class Malformed(Exception):
-    """What arrived is not a frame that the other side may send."""
+    """The bytes that arrived are not a frame that the other side may send."""
 
 
 class Frame(NamedTuple):
@@ -82,7 +82,7 @@ class Header(NamedTuple):
 
 
 class Incoming:
-    """The frames that come out of a socket, which is read no more often than need be."""
+    """Takes frames from a socket, and reads the socket no more often than necessary."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -90,11 +90,11 @@ class Incoming:
 
     @property
     def waits(self) -> bool:
-        """Whether something was read that has not been taken."""
+        """Return whether bytes were read that have not been taken yet."""
         return bool(self._data)
 
     def take(self) -> Frame | None:
-        """The next frame, for which it waits, or None when the other side is gone."""
+        """Wait for the next frame and return it, or None if the other side is gone."""
         if not self._has(HEADER.size):
             return None
         header = Header.parsed(self._data[: HEADER.size])

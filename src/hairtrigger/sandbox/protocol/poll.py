@@ -1,4 +1,4 @@
-"""What goes into a poll of a user's JavaScript and what comes out."""
+"""The values that go into a poll of polling code, and those that come out."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -7,13 +7,13 @@ from enum import StrEnum
 from typing import Any, Literal
 
 MEBIBYTE = 1024 * 1024
-MOST_ENTRIES = 100_000  # of a recording: each costs CPU time, so no poll within its limit has more
+MOST_ENTRIES = 100_000  # of a recording: each entry costs CPU time, so no poll within its CPU limit has more
 HEAD_BYTES = 128 * 1024  # of a request's URL and headers together, as JSON
 
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """What polling code asked `fetch` for. It is not checked against any policy yet."""
+    """A request that polling code gave to `fetch`. It is not checked against any policy yet."""
 
     method: str
     url: str = field(repr=False)
@@ -24,7 +24,7 @@ class HttpRequest:
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """The final answer, its body decoded from any content coding. `url` is the one that gave it."""
+    """The final answer to a request. Its body is decoded from any content coding, and `url` is the URL that answered."""
 
     status: int
     status_text: str
@@ -33,13 +33,13 @@ class HttpResponse:
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     body: bytes = field(repr=False)
     cost: int = 0
-    """It counts as so many bytes, if its body has fewer: what is compressed or comes in crumbs may be costly."""
+    """The bytes that the answer counts as, if its body has fewer: compressed data and tiny pieces are costly to read."""
 
 
 class FetchFailed(Exception):
     """The request got no answer. Code sees `TypeError: fetch failed`; the reason is for the operator only.
 
-    `cost` is the bytes that were read in vain.
+    `cost` is the number of bytes that were read before the request failed.
     """
 
     def __init__(self, reason: str = "", cost: int = 0) -> None:
@@ -56,25 +56,28 @@ Fetch = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 @dataclass(frozen=True)
 class Program:
-    """Polling code and what it reads. `last_poll_time` is aware; code sees it as an ISO 8601 string in UTC."""
+    """Polling code and the values it reads. `last_poll_time` is aware; code sees it as an ISO 8601 string in UTC."""
 
     code: str
     inputs: Mapping[str, Any] = field(repr=False)
     secrets: Mapping[str, str] = field(repr=False)
     last_poll_time: datetime
     hidden: tuple[str, ...] = field(default=(), repr=False)
-    """What else must not be shown: inputs that are passwords."""
+    """Further values that must not be shown: inputs that are passwords."""
     seed: bytes | None = field(default=None, repr=False)
-    """16 bytes, from which all its randomness comes. None: new ones for every poll."""
+    """The 16 bytes from which all randomness of the program comes, or None for new ones in every poll."""
     start: datetime | None = None
-    """What its clock shows at the start. None: what ours shows."""
+    """The time that the program's clock shows at the start, or None for the current time."""
     tenant: str = ""
-    """Programs of one share a worker process; programs of different ones seldom do."""
+    """Programs of one tenant share a sandbox worker; other programs on it may belong to other tenants."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """The code went on at `at`, in milliseconds since 1970: for the answer to a fetch, or for the timers then due."""
+    """A time at which the code went on: with the answer to a fetch, or else with the timers that were due.
+
+    `at` is in milliseconds since 1970.
+    """
 
     at: int
     fetch: str | None = None
@@ -84,22 +87,23 @@ class Entry:
 
 @dataclass(frozen=True)
 class Recording:
-    """All that a poll was given. The same code does the same with it, whenever it runs again.
+    """All that a poll was given. Whenever it is replayed, the same code does the same.
 
-    What depends on the machine is not in it: a poll that ended at its CPU limit may get further the next time.
+    A recording does not hold what depends on the machine: a poll that ended at its CPU limit may get further the next
+    time.
     """
 
     program: Program
     entries: tuple[Entry, ...]
     heard: int
-    """Lines of its console: one that was given up may have been about to say more."""
+    """How many console lines the poll had. A replay keeps no more, for a poll may have been given up before it wrote more."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one poll may use. `cpu` counts its own JavaScript only, however long it waits or shares a processor.
+    """The limits of one poll. `cpu` counts only the poll's own JavaScript, however long the poll waits.
 
-    What the service has to do to read the answers is counted in `total_bytes`: bytes that are costly count as more.
+    The work of the service to read the answers is counted in `total_bytes`: costly bytes count as more than one.
     """
 
     cpu: timedelta = timedelta(milliseconds=250)
@@ -128,12 +132,12 @@ class Usage:
     fetches: int
     response_bytes: int
     memory_bytes: int = 0
-    """At its peak, in the poll's own memory. 0 where it is not known."""
+    """The peak of the poll's own memory, or 0 if it is not known."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A poll that returned an array: its events as JSON, and what it wrote to the console."""
+    """The outcome of a poll that returned an array: its events as JSON, and the lines that it wrote to the console."""
 
     value: list[Any]
     console: tuple[str, ...]
@@ -164,8 +168,8 @@ class PollErrorKind(StrEnum):
 class PollError(Exception):
     """Polling code did not return events.
 
-    `line` and `column` are the user's own, counted from 1, the column in UTF-16 units as editors count; None where
-    they are not known. No secret is in any text.
+    `line` and `column` are positions in the user's own code. They count from 1, and the column in UTF-16 units, as in
+    editors; they are None if they are not known. No text holds a secret.
     """
 
     def __init__(
@@ -202,7 +206,7 @@ class SyntaxProblem(Exception):
 
 
 def place(line: int | None, column: int | None) -> str:
-    """` (line 2, column 5)`, as far as that is known: what follows a message."""
+    """Return the position to put after a message, such as ` (line 2, column 5)`, as far as it is known."""
     if line is None:
         return ""
     return f" (line {line})" if column is None else f" (line {line}, column {column})"

@@ -1,4 +1,7 @@
-"""What a worker is at, in a few bytes that it shares with the service: read when it no longer answers."""
+"""The progress of a sandbox worker, in a few bytes that it shares with the service.
+
+The service reads them to see whether a sandbox worker that sends nothing still makes progress.
+"""
 
 import mmap
 import os
@@ -14,14 +17,14 @@ _WRAP = 1 << 32
 
 
 class Progress(NamedTuple):
-    """`poll` is the one whose guest runs, 0 between two; `slices` counts how often one has been entered."""
+    """`poll` is the number of the poll whose guest runs, or 0 between two; `slices` counts how often a guest was entered."""
 
     poll: int = 0
     slices: int = 0
 
 
 class ProgressFile:
-    """The service's side. It reads a file, and maps no memory that a worker could take away."""
+    """The service's side. It reads a file and maps no memory, because a sandbox worker could take mapped memory away."""
 
     def __init__(self) -> None:
         self.descriptor = unnamed_file()
@@ -35,7 +38,7 @@ class ProgressFile:
 
 
 class ProgressMemory:
-    """The worker's side: its descriptor may be closed."""
+    """The sandbox worker's side. The descriptor may be closed after the start."""
 
     def __init__(self, descriptor: int) -> None:
         self._memory = mmap.mmap(descriptor, _PARTS.size)

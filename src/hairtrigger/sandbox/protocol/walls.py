@@ -1,4 +1,4 @@
-"""Which walls stand around a worker."""
+"""The report on the walls that stand around a sandbox worker."""
 
 import sys
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ UNLOCKED = "HAIRTRIGGER_SANDBOX_UNLOCKED=true"
 
 @dataclass(frozen=True)
 class Walls:
-    """Those around guest code that has broken out of WebAssembly. The memory of its guest is not among them."""
+    """The walls that hold guest code which has broken out of WebAssembly. The memory of its guest is not one of them."""
 
     platform: str = sys.platform
     seccomp: bool = False
@@ -24,7 +24,7 @@ class Walls:
 
     @classmethod
     def of(cls, told: dict[str, Any]) -> "Walls":
-        """As a worker told them."""
+        """Return the walls that a sandbox worker reported."""
         parts: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in told.items()
         }
@@ -32,7 +32,7 @@ class Walls:
 
     @property
     def missing(self) -> str | None:
-        """Why no user's code may run behind them, if it may not."""
+        """Return why users' code may not run behind these walls, or None if it may."""
         if not self.seccomp:
             return "seccomp"
         if not self.tested or self.holes:

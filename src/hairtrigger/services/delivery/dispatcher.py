@@ -1,4 +1,4 @@
-"""Brings deliveries to their targets: claimed under a lease, attempted, and finished many to a transaction."""
+"""Claim deliveries under a lease, send them to their targets, and store many attempts in one transaction."""
 
 import asyncio
 import random
@@ -30,10 +30,10 @@ from hairtrigger.store.text import storable_json
 
 log = structlog.get_logger()
 
-_SHORTEST = timedelta(milliseconds=10)  # between two looks that find less than there is room for; then twice that ...
-_MORE = timedelta(milliseconds=20)  # for slots to become free
+_SHORTEST = timedelta(milliseconds=10)  # after a claim that found too little; doubles while claims find nothing
+_MORE = timedelta(milliseconds=20)  # the longest wait for more places to become free before a claim
 _MOST_CLAIMED = 200
-_LAST = timedelta(seconds=5)  # of a stop: for what has been answered and is not stored
+_LAST = timedelta(seconds=5)  # the end of a drain, in which answers that have come are stored
 _NOT_STORED = "The target's answer can't be stored, so nothing of it is kept."
 _OUR_FAULT = "The fault is the service's, not the target's; the service's log says more."
 _NOT_CALLED = f"The delivery broke inside the service before the target was called. {_OUR_FAULT}"
@@ -46,10 +46,10 @@ _NOBODY = UUID(int=0)
 
 @dataclass(kw_only=True)
 class Dispatcher:
-    """`slots` deliveries are sent at a time. Each project has its own limit in the database, so a slow target fills its
-    lane and never the slots of others.
+    """Sends up to `slots` deliveries at a time. Each project has its own limit in the database, so a slow target fills
+    its own lane and never the places of others.
 
-    Claiming, sending and finishing go on side by side: a slot is free again when its target has answered.
+    Claiming, sending and finishing run side by side: a place is free again when the target has answered.
     """
 
     store: Store
@@ -58,7 +58,7 @@ class Dispatcher:
     target_of: Callable[[Project], Target]
     triggers: Triggers
     slots: int = 200
-    lease: timedelta = timedelta(seconds=30)  # a delivery whose worker died is given to another after this long
+    lease: timedelta = timedelta(seconds=30)  # after it another worker gets the deliveries of a dead one
     jitter: Callable[[], float] = random.random
     hurry: Callable[[], None] = lambda: None  # ends the reading of answers whose status is known
     _under_way: dict[int, asyncio.Task[None]] = field(default_factory=dict, init=False)
@@ -72,7 +72,7 @@ class Dispatcher:
         self._finisher: Batcher[Attempt, None] = Batcher(self._finish, size=lambda attempt: attempt.size, concurrency=1)
 
     async def run(self) -> None:
-        """Until cancelled. Deliveries under way then are given up; their leases run out and another takes over."""
+        """Run until cancelled. Deliveries under way are then cut off; other workers claim them when their leases end."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._finisher.run())
             tasks.create_task(self._keep_leases())
@@ -85,13 +85,13 @@ class Dispatcher:
                 except Exception:
                     log.exception("a claim broke, deliveries wait")
                     await asyncio.sleep(1)
-            await asyncio.Event().wait()  # until cancelled; what is under way goes on
+            await asyncio.Event().wait()  # deliveries under way go on until this is cancelled
 
     async def drain(self, at_most: timedelta) -> None:
-        """Claims nothing more and waits for what is under way, before a stop.
+        """Claim no more deliveries, and wait for those under way, before a stop.
 
-        At the end the rest of an answer whose status is known is waited for no longer. What has no answer by then is
-        given up, and is anybody else's at once.
+        Near the end, the rest of an answer whose status is known is not read any more. Deliveries that have not ended
+        by then are given back, so that another worker has them at once.
         """
         self._stopping = True
         last = min(at_most, _LAST)
@@ -102,7 +102,7 @@ class Dispatcher:
 
     async def _idle(self, at_most: timedelta) -> None:
         with suppress(TimeoutError):
-            # What is just being claimed is under way, too.
+            # Deliveries that are just being claimed are under way, too: the lock waits for them.
             async with asyncio.timeout(at_most.total_seconds()), self._claiming:
                 if self._under_way:
                     await asyncio.wait(list(self._under_way.values()))
@@ -117,7 +117,10 @@ class Dispatcher:
                     await deliveries.extend(tx, list(unfinished), timedelta())
 
     async def _go_on(self, tasks: asyncio.TaskGroup) -> None:
-        """Claims once, when enough slots are free that it is worth a transaction, and waits when there was no more."""
+        """Claim once, and wait if the queue held no more.
+
+        The claim waits shortly for enough free places to be worth a transaction.
+        """
         if self._free() < self._worth_it:
             await self._freed.wait(_MORE)
         wanted = min(self._free(), _MOST_CLAIMED)
@@ -131,7 +134,10 @@ class Dispatcher:
         return max(1, min(self.slots // 2, _MOST_CLAIMED))
 
     def _free(self) -> int:
-        """Nor is more claimed than can be finished: the database sets the pace."""
+        """Return how many deliveries may be claimed now.
+
+        The limit on attempts that wait to be stored keeps claims from being faster than the database.
+        """
         sending = len(self._under_way) - self._finishing
         return max(0, min(self.slots - sending, 4 * self.slots - self._finishing))
 
@@ -141,7 +147,7 @@ class Dispatcher:
                 read, claimed = await deliveries.claim(tx, limit, self.lease)
             for one in claimed:
                 if one.message.msg_id in self._under_way:
-                    continue  # this process stood still until its lease ran out; now it has a new one
+                    continue  # this process stood still until the lease ran out, and has claimed it again
                 self._under_way[one.message.msg_id] = tasks.create_task(self._deliver(one))
         return read
 
@@ -174,11 +180,11 @@ class Dispatcher:
             self._freed.set()
 
     async def _sent(self, claimed: Claimed, project: Project) -> Sent:
-        """Call the target. A fault of ours is a failed attempt as well: repeated without end, it would never be told.
+        """Call the target. A fault of the service is a failed attempt too: only repeated, no user would ever see it.
 
-        It does not follow the target's schedule, because the target has no part in it. Before the target was called the
-        delivery is safe to repeat, so it is, a few times. From then on the target may have taken the event, so the
-        delivery is a dead letter at once, which can be replayed.
+        Such an attempt does not follow the retry schedule for targets, because the target did not cause the fault. As
+        long as the target was not called, the delivery is safe to repeat, so it is retried a few times. After that the
+        target may have taken the event, so the delivery is a dead letter at once, which a user can replay.
         """
         try:
             target, outgoing = self.target_of(project), _outgoing(claimed)
@@ -193,9 +199,9 @@ class Dispatcher:
             return Sent("failed", None, _MAYBE_CALLED, failure=Failure.BROKEN)
 
     async def _finished(self, claimed: Claimed, sent: Sent, started: datetime) -> None:
-        """While the database is away the outcome waits for it: given up, the target would be called once more.
+        """Store the attempt, and wait while the database is away: without the attempt the target would be called again.
 
-        Nor is it called once more because the database refuses what it said.
+        For the same reason an attempt whose answer the database refuses is stored without the answer.
         """
         self._finishing += 1
         self._tell_when_free()
@@ -258,7 +264,7 @@ class Dispatcher:
         return [None] * len(attempts)
 
     async def _disable(self, attempt: Attempt) -> None:
-        """Standard Webhooks: a target that answers 410 wants nothing more."""
+        """Disable the trigger: in Standard Webhooks, a target that answers 410 Gone wants no more deliveries."""
         now = self.clock.now()
         async with self.store.transaction() as tx:
             trigger_id = await deliveries.trigger_of(tx, attempt.message)

@@ -1,6 +1,6 @@
-"""Events and deliveries as users see them, and delivering again.
+"""Read events and deliveries as users see them, and replay single events.
 
-A replay has a delivery id of its own, so that a target that remembers ids runs it once more.
+A replay has a delivery id of its own, so that a target that remembers ids runs the event again.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class History:
     work: Wake
 
     async def replay(self, caller: Caller, event_id: UUID) -> UUID:
-        """The id of the new delivery."""
+        """Deliver an event again, and return the id of the new delivery."""
         async with self.store.transaction() as tx:
             event = await events.get(tx, caller.org_id, event_id)
             if not event:

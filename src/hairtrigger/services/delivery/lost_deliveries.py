@@ -1,4 +1,4 @@
-"""Sends again what got lost from the queue. Nothing should; but if something did, nobody would ever hear of it."""
+"""Find lost deliveries and send them again. None should be lost, but without this search no user would notice one."""
 
 import time
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ from hairtrigger.store.upkeep import periodic_tasks
 log = structlog.get_logger()
 
 _TASK = "reconciling"
-_FRESH = timedelta(minutes=2)  # these are under way, nearly always; looking at them would be work for nothing
+_FRESH = timedelta(minutes=2)  # younger deliveries are left out: nearly all of them are under way
 _BETWEEN_LAPS = timedelta(minutes=2)
 _MOST_AT_ONCE = 20_000
-_REST = 20  # times as long as a step took: the walk uses a twentieth of one connection
+_REST = 20  # the pause is so many times as long as a step: the walk uses a twentieth of one connection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class LostDeliveries:
         await repeat("reconciling", self._walk)
 
     async def lap(self) -> int:
-        """Looks at everything that has not ended for certain, at once. Returns how many were sent again."""
+        """Look at once at all deliveries that may not have ended, and return how many were sent again."""
         step = await self._step(timedelta(), timedelta(), anew=True)
         sent = step.sent if step else 0
         while step and not step.over:
@@ -50,7 +50,10 @@ class LostDeliveries:
         return timedelta(seconds=_REST * (time.monotonic() - begun))
 
     async def _step(self, fresh: timedelta, between_laps: timedelta, *, anew: bool = False) -> WalkStep | None:
-        """None while it is not time yet. The claim is held until the step is stored, so that none is sent twice."""
+        """Do the next step of the walk, or return None if it is not due yet.
+
+        The claim lasts until the step is stored, so that no delivery is sent twice.
+        """
         now = self.clock.now()
         async with self.store.transaction() as tx:
             state = await periodic_tasks.claim(tx, _TASK, now + _BETWEEN_LAPS if anew else now, timedelta())

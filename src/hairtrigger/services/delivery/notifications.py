@@ -1,7 +1,7 @@
-"""Tells workers on other machines that there is work: NOTIFY where events come in, LISTEN where they are delivered.
+"""Wake workers on other machines when there is work: NOTIFY where events come in, LISTEN where they are delivered.
 
-It only saves time. A worker that hears nothing, because its connection broke or because a pooler swallows it, finds the
-same work when it looks by itself.
+A wake-up only saves time. A worker that gets none, because its database connection broke or because a pooler does not
+pass wake-ups on, finds the same work when it looks for work itself.
 """
 
 import asyncio
@@ -20,7 +20,8 @@ from hairtrigger.store.transaction import Session
 log = structlog.get_logger()
 
 _CHANNEL = "hairtrigger_work"
-# In a transaction of its own: a NOTIFY makes its transaction wait for all others that notify. And not worth a flush.
+# It runs in a transaction of its own, because a transaction with NOTIFY waits for all others that notify. The commit
+# does not wait for the disk, because a wake-up may be lost.
 _NOTIFY = f"SET LOCAL synchronous_commit = off; NOTIFY {_CHANNEL}"
 _LEAST_BETWEEN = timedelta(milliseconds=10)
 _HEARTBEAT = timedelta(seconds=10)
@@ -33,7 +34,7 @@ class Notifications:
     work: Wake
 
     async def tell(self) -> None:
-        """For a process that delivers nothing itself: says so when there is work, at most once in ten milliseconds."""
+        """Notify workers when there is work, at most once in ten milliseconds, in a process that delivers nothing."""
 
         async def once() -> timedelta:
             await self.work.wait(timedelta(days=1))
@@ -44,7 +45,7 @@ class Notifications:
         await repeat("notify", once)
 
     async def listen(self) -> None:
-        """For a process that delivers: hears of work for as long as its connection lives, and connects again."""
+        """Listen for wake-ups in a process that delivers, and connect again when the database connection has ended."""
         while True:
             lost = Wake()
             try:
@@ -53,7 +54,7 @@ class Notifications:
                     await session.add_listener(_CHANNEL, self._heard)
                     if await _is_direct(session):
                         self.work.patience = TOLD
-                    self.work.set()  # what came before was not heard
+                    self.work.set()  # earlier wake-ups were not heard
                     while True:
                         await lost.wait(_HEARTBEAT)
                         await session.execute("SELECT 1")
@@ -68,5 +69,8 @@ class Notifications:
 
 
 async def _is_direct(session: Session) -> bool:
-    """A pooler makes up the number of the server's process, and passes no notifications on."""
+    """Return whether the session is connected without a pooler, which would pass no wake-ups on.
+
+    A pooler is recognised by the number of the server's process: it tells its clients an invented one.
+    """
     return bool(session.get_server_pid() == await session.fetchval("SELECT pg_backend_pid()"))

@@ -1,4 +1,4 @@
-"""Pausing a project or a trigger: what happens meanwhile is kept and held until it is released or discarded."""
+"""Pause projects and triggers. Their deliveries are suspended until a user resumes, releases or discards them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from hairtrigger.store.transaction import Transaction
 
 @dataclass(frozen=True, kw_only=True)
 class Pauses:
-    """`which` is a project's id, or a project trigger's."""
+    """`which` is the id of a project, which is a `str`, or of a project trigger, which is a `UUID`."""
 
     store: Store
     clock: Clock
@@ -27,7 +27,10 @@ class Pauses:
             return await pauses.is_paused(tx, await _own(tx, caller, which))
 
     async def pause(self, caller: Caller, which: str | UUID) -> None:
-        """Deliveries under way finish; webhooks, polls and schedules go on, and what they bring is held."""
+        """Suspend all deliveries that are not under way yet. Those under way finish.
+
+        Webhooks, polls and schedules go on; the deliveries of their events are suspended.
+        """
         async with self.store.transaction() as tx:
             await pauses.pause(tx, await _own(tx, caller, which))
 
@@ -39,7 +42,10 @@ class Pauses:
     async def release(
         self, caller: Caller, which: str | UUID, limit: int, delivery_ids: Sequence[UUID] | None = None
     ) -> int:
-        """Delivers the oldest `limit` of what is held, of these ids if they are given; the pause goes on."""
+        """Release the oldest `limit` suspended deliveries, and return how many there were. The pause goes on.
+
+        If `delivery_ids` are given, only these are released.
+        """
         async with self.store.transaction() as tx:
             count = await pauses.release(tx, await _own(tx, caller, which), limit, delivery_ids)
         self.work.set()
@@ -48,7 +54,10 @@ class Pauses:
     async def discard(
         self, caller: Caller, which: str | UUID, limit: int, delivery_ids: Sequence[UUID] | None = None
     ) -> int:
-        """Ends the oldest `limit` of what is held, of these ids if they are given. Their events can be replayed."""
+        """End the oldest `limit` suspended deliveries, and return how many there were. Their events can be replayed.
+
+        If `delivery_ids` are given, only these are ended.
+        """
         reason = f"Discarded by {caller.id} while it was suspended."
         async with self.store.transaction() as tx:
             what = await _own(tx, caller, which)
@@ -57,7 +66,10 @@ class Pauses:
         return count
 
     async def settle(self) -> None:
-        """The clock's part: whoever resumed much, or deleted it, was not made to wait for all of it."""
+        """Release the deliveries still suspended after a pause has ended, and end those of deleted triggers.
+
+        This runs in the background, so that a user who resumes or deletes does not wait for many deliveries to move.
+        """
         moved = pauses.PORTION
         while moved >= pauses.PORTION:
             async with self.store.transaction() as tx:

@@ -1,7 +1,7 @@
-"""Replays of many events: a job that any worker carries on, at the rate its user asked for.
+"""Run replay jobs, which replay many events. Any worker continues a job, at the rate that its user asked for.
 
-A portion and how far it came commit together, so that a job goes on after a crash where it stopped, and repeats nothing
-twice. Events stay as they are: a replay is a new delivery, under an id of its own.
+The deliveries of a portion and the position of its job commit together. So after a crash a job goes on where it
+stopped, and replays no event twice. Events do not change: a replay is a new delivery with an id of its own.
 """
 
 from dataclasses import dataclass, replace
@@ -22,15 +22,15 @@ from hairtrigger.store.events import events
 from hairtrigger.store.setup import projects, triggers
 from hairtrigger.store.transaction import Transaction
 
-_LOOKED_AT = 500  # deliveries in one transaction, however few of them match
+_LOOKED_AT = 500  # deliveries that one transaction reads, however few of them match
 _PORTION = timedelta(milliseconds=200)
-_COUNTING = timedelta(milliseconds=500)  # a total that takes longer is not worth it
-_CATCH_UP = timedelta(seconds=1)  # what a job that was held up makes good; the rest of its delay stays
+_COUNTING = timedelta(milliseconds=500)  # if counting takes longer, the job has no total
+_CATCH_UP = timedelta(seconds=1)  # a job makes up for so much of a delay; the rest of the delay stays
 
 
 @dataclass(frozen=True)
 class ReplayQuery:
-    """Which deliveries to repeat: those for which all that is given holds."""
+    """The deliveries to replay: those that match all fields that are given."""
 
     status: Status | None = None
     project_id: str | None = None
@@ -63,7 +63,7 @@ class Replays:
     work: Wake
 
     async def start(self, caller: Caller, query: ReplayQuery, per_second: int, to_project_id: str | None) -> Job:
-        """Of what there is now: deliveries made later are none of it, those of the job itself least of all."""
+        """Start a job. It replays only deliveries that exist now, never those that the job itself makes."""
         now = self.clock.now()
         id_ = new_id(now)
         job = Job(
@@ -94,7 +94,7 @@ class Replays:
             return await replays.jobs(tx, caller.org_id, limit=limit, before=before)
 
     async def cancel(self, caller: Caller, job_id: UUID) -> Job:
-        """What it has replayed so far stays replayed."""
+        """End a job early. The deliveries that it has made so far stay."""
         async with self.store.transaction() as tx:
             job = await self._own(tx, caller, job_id, for_update=True)
             if job.ended_at and not job.cancelled:
@@ -105,7 +105,7 @@ class Replays:
         return job
 
     async def run_due(self) -> None:
-        """One portion of each job that is due. Any number of processes may do this: a job is one's at a time."""
+        """Run one portion of each due job. Any number of processes may do this: only one works on a job at a time."""
         due = True
         while due:
             async with self.store.transaction() as tx:

@@ -1,4 +1,4 @@
-"""Why something did or did not fire: walks what is recorded of a trigger, and says it in a sentence and in steps.
+"""Explain why something did or did not fire, in a sentence and in steps, from the recorded history of a trigger.
 
 Each question reads a few short ranges of indexes by time, so that it costs the same with a million events stored.
 """
@@ -25,14 +25,14 @@ from hairtrigger.store.explain.event_traces import EventTrace
 from hairtrigger.store.explain.trigger_health import Condition
 from hairtrigger.store.transaction import Transaction
 
-_MOST_STEPS = 200  # of a window: half of them before the moment that was asked about, half after
-_MOST_STORIES = 3  # events of a window whose deliveries are told, too
+_MOST_STEPS = 200  # events, and outcomes, of a window: half of them before the moment asked about, half after
+_MOST_STORIES = 3  # events of a window whose deliveries are described as well
 _MOST_DELIVERIES = 20  # of an event
 _LATEST = 50
-_EARLIEST, _LAST = datetime(1970, 1, 2, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)  # that ids can have
+_EARLIEST, _LAST = datetime(1970, 1, 2, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)  # times that an id can hold
 _MOST_ALIKE = 1000
 
-# What ended otherwise than by an event, and is worth telling.
+# Outcomes that brought no event, and that are worth a sentence.
 _WORTH_A_STEP = frozenset(Code) - {
     *(Code.ACCEPTED, Code.EMPTY, Code.BASELINE, Code.HANDSHAKE),
     *(Code.REGISTERED, Code.REMOVED, Code.ENABLED, Code.DISABLED, Code.CHANGED, Code.RECOVERED),
@@ -48,7 +48,7 @@ class Explanation:
 
 @dataclass(frozen=True)
 class _Seen:
-    """A trigger as it is now, which every explanation begins with."""
+    """A trigger as it is now: every explanation begins with this."""
 
     condition: Condition
     health: Health
@@ -63,7 +63,7 @@ class Explainer:
     diagnosis: Diagnosis
 
     async def state(self, caller: Caller, trigger_id: UUID) -> Explanation:
-        """What happened last, what is expected next, and what stands in the way."""
+        """Explain what happened last, what is expected next, and what prevents it."""
         async with self.store.transaction() as tx:
             seen = await self._seen(tx, caller, trigger_id)
             last = await event_traces.before(tx, trigger_id, self.clock.now(), limit=1)
@@ -73,7 +73,7 @@ class Explainer:
         return Explanation(summary, seen.health, _in_time(steps))
 
     async def moment(self, caller: Caller, trigger_id: UUID, at: datetime, within: timedelta) -> Explanation:
-        """What happened around a time, as far as `within` of it; if nothing did, why."""
+        """Explain what happened at most `within` before or after a time, or why nothing happened then."""
         at = min(max(at, _EARLIEST), _LAST)
         since, until = at - within, at + within
         half = _MOST_STEPS // 2
@@ -137,7 +137,7 @@ class Explainer:
         return Story(event, condition.kind, with_attempts, repeats)
 
     async def _ended(self, tx: Transaction, seen: _Seen, one: Outcome) -> str:
-        """What came instead of an event."""
+        """Describe an outcome that came instead of an event."""
         said = [seen.teller.outcome(one)]
         if one.kind is Kind.WEBHOOK:
             since, until = one.at - timedelta(hours=1), one.at + timedelta(milliseconds=1)
@@ -169,7 +169,7 @@ class Explainer:
     async def _refused_by_app(
         self, tx: Transaction, condition: Condition, since: datetime, until: datetime
     ) -> list[Outcome]:
-        """Newest first. What they were could not be read, so they are nobody's yet."""
+        """Return the refused requests at the app webhook, newest first. Their accounts are unknown, so they have no trigger."""
         if not condition.of_app:
             return []
         found = await outcomes.before(tx, None, until, since=since, limit=_MOST_ALIKE)

@@ -1,4 +1,4 @@
-"""How a trigger is: healthy, failing, stalled or disabled, since when and why, and by when it should be heard of."""
+"""Diagnose a trigger: healthy, failing, stalled or disabled, since when and why, and when its next outcome is expected."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class Health:
     reason: str
     since: datetime | None
     next_at: datetime | None
-    expected_by: datetime | None  # None where nothing can be expected by a time
+    expected_by: datetime | None  # None where no time can be told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class Diagnosis:
     schedule_grace: timedelta
 
     def expectations(self) -> Expectations:
-        """What is overdue now: expected by a time that passed some grace ago."""
+        """Return what counts as overdue now: work that may not take longer, and has not ended after some grace either."""
         now = self.clock.now()
         webhooks = [
             (provider.id, trigger.id, isinstance(trigger, AppWebhook))
@@ -64,7 +64,10 @@ class Diagnosis:
         return Expectations(now, polls, schedules, webhooks)
 
     def expected_by(self, condition: Condition) -> datetime | None:
-        """Of a poll or a firing: when it is due, and as long as it may take. A webhook comes when something happens."""
+        """Return when the next poll or firing must have ended: its due time, and the time that it may take.
+
+        It is None for a disabled trigger, and for a webhook, whose requests come when something happens.
+        """
         if condition.next_at is None or not condition.enabled:
             return None
         under_way = condition.leased_until and condition.leased_until > self.clock.now()
@@ -73,7 +76,7 @@ class Diagnosis:
         return shifted(condition.next_at, self.poll_deadline if condition.kind == "poll" else self.schedule_grace)
 
     def health(self, condition: Condition, latest: Sequence[Outcome] = ()) -> Health:
-        """`latest` outcomes, newest first, say the reason more closely."""
+        """Return the trigger's health. `latest` outcomes, newest first, make its reason more exact."""
         since, reason = self._why(condition, latest)
         return Health(condition.status, reason, since, condition.next_at, self.expected_by(condition))
 
@@ -101,13 +104,13 @@ def _nothing_wrong(condition: Condition) -> str:
 
 
 def _in_a_row(latest: Sequence[Outcome]) -> list[Outcome]:
-    """The failures since the last success, newest first. What was cut off is neither."""
+    """Return the failed polls since the last success, newest first. A poll that was cut off counts as neither."""
     polls = (one for one in latest if one.kind is Kind.POLL and one.code is not Code.CUT_OFF)
     return list(takewhile(lambda one: one.code in FAILURES, polls))
 
 
 def _disabled(condition: Condition, latest: Sequence[Outcome]) -> tuple[datetime, str]:
-    """Since when and why, and what came of enabling it again."""
+    """Return since when and why the trigger is disabled, and why enabling it again failed, if it did."""
     off = next((one for one in latest if one.code in SWITCHED_OFF), None)
     if off:
         since, reason = off.at, off.detail or f"It {MEANING[off.code]}."

@@ -1,4 +1,4 @@
-"""What is said when somebody asks why something did or did not fire: every sentence is made here."""
+"""Make the sentences and steps of an explanation of why something did or did not fire."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,19 +23,19 @@ _SUBJECT = {
 }
 _WAYS = {"poll": "with a poll", "schedule": "from its schedule", None: "as a request"}
 WORK = frozenset({Kind.WEBHOOK, Kind.POLL, Kind.SCHEDULE})
-# Of these the detail says the same in other words.
+# The detail of these outcomes says the same as their meaning, in other words.
 _MEANING_SAYS_ALL = frozenset(
     {Code.DUPLICATE, Code.IGNORED_DISABLED, Code.IGNORED_EVENT, Code.HANDSHAKE, Code.MISSED, Code.BROKEN}
 )
-_SOON = timedelta(minutes=1)  # by when a worker has taken a delivery that nothing holds back
+_SOON = timedelta(minutes=1)  # within it a worker claims a delivery that nothing holds back
 
 
 @dataclass(frozen=True)
 class RecordedStep:
-    """One thing that is recorded."""
+    """One recorded step: an outcome, an event, a delivery or an attempt."""
 
     at: datetime
-    what: str  # the kind of an outcome, or event, delivery, attempt
+    what: str  # the kind of an outcome, or "event", "delivery" or "attempt"
     code: str
     detail: str
     count: int = 1
@@ -45,11 +45,11 @@ class RecordedStep:
 
 @dataclass(frozen=True)
 class Story:
-    """An event and all that became of it."""
+    """An event with its deliveries, their attempts, and its repeats."""
 
     event: EventTrace
-    came: str | None  # the kind of clock it came by; None: a request
-    deliveries: Sequence[tuple[Delivery, Sequence[AttemptRecord]]]  # the first one first
+    came: str | None  # "poll" or "schedule"; None for an event from a request
+    deliveries: Sequence[tuple[Delivery, Sequence[AttemptRecord]]]  # oldest first
     repeats: Sequence[Outcome]
 
     def steps(self) -> list[RecordedStep]:
@@ -63,7 +63,7 @@ class Story:
 
 
 class Teller:
-    """Says times as they read at `now`: those of another day with their date."""
+    """Makes sentences to be read at the time `now`: times of another day are written with their date."""
 
     def __init__(self, now: datetime) -> None:
         self.now = now
@@ -74,7 +74,7 @@ class Teller:
         return format(at, pattern)
 
     def outcome(self, one: Outcome) -> str:
-        """As a sentence of its own."""
+        """Describe an outcome in a full sentence, with its detail."""
         if one.kind not in WORK:
             return _joined(f"At {self.time(one.at)} the {_SUBJECT[one.kind]} {_meaning(one)}.", _detail(one))
         more = f", the last of {one.count}," if one.count > 1 else ""
@@ -118,7 +118,7 @@ class Teller:
                 return f"{failed}It {STANDING[standing]}."
 
     def state(self, condition: Condition, health: Health, latest: Sequence[Outcome], last: Story | None) -> str:
-        """Where a trigger stands: what happened last, what comes next, and what stands in the way."""
+        """Describe a trigger's health, what happened to the trigger last, and what comes next."""
         since = f" since {self.time(health.since)}" if health.since else ""
         parts = [f"The trigger is {health.status}{since}. {health.reason}".strip()]
         if work := next((one for one in latest if one.kind in WORK), None):
@@ -128,7 +128,7 @@ class Teller:
         return " ".join(part for part in parts if part)
 
     def next(self, condition: Condition) -> str:
-        """What comes next by the clock."""
+        """Say when the next poll or firing is due; return an empty text where none is planned."""
         if not condition.enabled or not condition.next_at:
             return ""
         what = "poll" if condition.kind == "poll" else "firing"
@@ -136,13 +136,13 @@ class Teller:
         return f"The next {what} {verb} due at {self.time(condition.next_at)}."
 
     def happened(self, story: Story, others: int, since: datetime, until: datetime) -> str:
-        """The event nearest to the time that was asked about, and that there were others."""
+        """Describe the event nearest to the time asked about, and say how many other events arrived."""
         more = {0: "", 1: " One other event arrived"}.get(others, f" {others} other events arrived")
         window = f" between {self.time(since)} and {self.time(until)}." if others else ""
         return f"{self.story(story)}{more}{window}"
 
     def others(self, count: int) -> str:
-        """Of requests: whether it was one of many."""
+        """Say how many such requests came in an hour, if there was more than one."""
         return f"{count} such requests came in the hour until then." if count > 1 else ""
 
     def unstored(self, key: str, *, remembered: bool) -> str:
@@ -207,7 +207,7 @@ def _attempt_step(delivery: Delivery, one: AttemptRecord) -> RecordedStep:
 
 
 def _joined(sentence: str, detail: str) -> str:
-    """With the detail behind it, unless that says the same."""
+    """Return the sentence with the detail after it, unless the sentence contains the detail already."""
     detail = detail.strip()
     return f"{sentence} {detail}" if detail and detail.rstrip(".") not in sentence else sentence
 

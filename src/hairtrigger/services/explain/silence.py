@@ -1,4 +1,4 @@
-"""Why nothing happened in a while: the trigger was off, nothing was due, nobody worked, or there was nothing new."""
+"""Explain a silence: the trigger was disabled, nothing was due, no worker was running, or there was nothing new."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,23 +14,23 @@ _OF_A_DISABLED_TRIGGER = SWITCHED_OFF | {Code.IGNORED_DISABLED}
 _OF_ANY_TRIGGER = frozenset(
     {Code.STALE, Code.REMOVED, Code.CHANGED, Code.UNKNOWN_ADDRESS, Code.TOO_LARGE, Code.INCOMPLETE}
 )
-_OF_ANY_TRIGGER |= {Code.UNAVAILABLE}  # and they are counted before anybody looks at the trigger
+_OF_ANY_TRIGGER |= {Code.UNAVAILABLE}  # these are counted before the trigger is read
 _LONGEST_BACK_OFF = timedelta(hours=1)
-_LONGEST_WAIT = timedelta(days=1)  # that a provider may ask for
-_ON_TIME = timedelta(minutes=2)  # a poll that comes this much after it was due is late, and no gap
+_LONGEST_WAIT = timedelta(days=1)  # the longest wait that a provider may ask for
+_ON_TIME = timedelta(minutes=2)  # a poll up to so long after its due time is late, and does not count as missing
 
 
 @dataclass(frozen=True)
 class Silence:
-    """A while without events, and what is recorded nearest to it."""
+    """A time without events, and the outcomes recorded nearest to it."""
 
     condition: Condition
     since: datetime
     until: datetime
-    within: Sequence[Outcome]  # in the order of time
+    within: Sequence[Outcome]  # oldest first
     earlier: Sequence[Outcome]  # newest first
     later: Sequence[Outcome]  # oldest first
-    refused_by_app: Sequence[Outcome]  # at the address the provider's app shares, whoever they were for
+    refused_by_app: Sequence[Outcome]  # at the app webhook, for any account
     kept_since: date | None
 
     def sentence(self, teller: Teller) -> str:
@@ -57,7 +57,7 @@ class Silence:
                 return f"The trigger was enabled, and no request reached its address. {self._request(teller)}".strip()
 
     def _enabled(self) -> bool:
-        """What was recorded last says so, because a disabled trigger leaves none of most outcomes."""
+        """Return whether the trigger was enabled. The last outcome shows it: a disabled trigger leaves few kinds of outcomes."""
         for one in (*reversed(self.within), *self.earlier):
             if _speaks(one):
                 return one.code not in _OF_A_DISABLED_TRIGGER
@@ -67,7 +67,7 @@ class Silence:
         return following is not None and following.code in SWITCHED_OFF
 
     def off(self, teller: Teller) -> str:
-        """By what, and until when."""
+        """Say since when, until when and why the trigger was disabled, as far as that is recorded."""
         off = next((one for one in (*reversed(self.within), *self.earlier) if one.code in SWITCHED_OFF), None)
         on = next((one for one in self.later if one.code is Code.ENABLED), None)
         if off and on:
@@ -108,7 +108,7 @@ class Silence:
         known = [f"the last firing before was at {teller.time(before.at)}"] if before else []
         known += [f"the next at {teller.time(after.at)}"] if after else []
         said = "its schedule did not fire then" + (f": {', '.join(known)}." if known else ".")
-        # What was late, or came to nothing, says what became of the times before it.
+        # The outcome of a late or missed firing says what became of the due times before it.
         return f"{said} {teller.outcome(after)}" if after and (after.detail or after.code is Code.MISSED) else said
 
     def _app(self, teller: Teller) -> str:
@@ -123,10 +123,10 @@ class Silence:
 
 
 def _after_a_failure(failed: Outcome, every: timedelta) -> timedelta:
-    """The longest wait there is."""
+    """Return the longest wait that may follow such a failure."""
     return _LONGEST_WAIT if failed.code is Code.RATE_LIMITED else max(every, _LONGEST_BACK_OFF)
 
 
 def _speaks(one: Outcome) -> bool:
-    """Whether it tells if the trigger was enabled."""
+    """Return whether an outcome shows if the trigger was enabled."""
     return one.code not in _OF_ANY_TRIGGER and not (one.kind is Kind.REGISTRATION and one.code is Code.FAILED)

@@ -1,7 +1,8 @@
-"""The watchdog: finds enabled triggers that should have been heard of and were not.
+"""Find stalls: enabled triggers that are overdue, or that can never fire as they are.
 
-Any number of processes may run it: a finding is a row, and whoever writes it tells it. It looks at what is due and
-never at memory, so it also sees what no loop of any process works on.
+Any number of processes may run the stall watchdog: each stall is a row, and the process that inserts the row reports
+it. The watchdog reads what is due from the database, never from memory, so it also finds triggers that no loop of any
+process works on.
 """
 
 from collections.abc import Sequence
@@ -26,8 +27,8 @@ from hairtrigger.store.explain.trigger_health import Condition, Finding, Status
 log = structlog.get_logger()
 
 _EVERY = timedelta(seconds=15)
-_ALL_EVERY = 20  # rounds: five minutes
-_MOST = 1000  # findings in one go; the next round finds the next
+_ALL_EVERY = 20  # rounds, which are five minutes
+_MOST = 1000  # findings in one round; the next round finds more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,14 +38,15 @@ class StallWatchdog:
     diagnosis: Diagnosis
 
     async def run(self) -> None:
-        """Look for ever, at first after a pause, in which what a stop has left overdue is caught up with."""
+        """Look for stalls, again and again. In the pause before the first look, workers do what a stop has left overdue."""
         rounds = count()
         await every(_EVERY, "watchdog", lambda: self.look(at_all=next(rounds) % _ALL_EVERY == 0), at_once=False)
 
     async def look(self, *, at_all: bool = True) -> int:
-        """Tells what has begun to be stalled, and what has ceased to; how many they are.
+        """Report the stalls that have begun and those that have ended, and return how many there are.
 
-        What is overdue stands at one end of an index. Only `at_all` reads every trigger, for those that have no clock.
+        Overdue triggers stand at one end of an index. Only `at_all` reads every trigger, to find stalls of triggers
+        that have no due time.
         """
         expected = self.diagnosis.expectations()
         async with self.store.transaction() as tx:
@@ -61,7 +63,7 @@ class StallWatchdog:
         return len(begun) + len(over)
 
     async def health_of(self, caller: Caller, trigger_id: UUID, latest: Sequence[Outcome]) -> Health:
-        """`latest` outcomes, newest first, say the reason more closely."""
+        """Return a trigger's health. `latest` outcomes, newest first, make its reason more exact."""
         async with self.store.transaction() as tx:
             condition = await trigger_health.of_trigger(tx, caller.org_id, self.diagnosis.expectations(), trigger_id)
         return self.diagnosis.health(condition, latest)
@@ -69,7 +71,7 @@ class StallWatchdog:
     async def health(
         self, caller: Caller, *, limit: int, after: UUID | None = None, status: Status | None = None
     ) -> list[tuple[Condition, Health]]:
-        """Of the organisation's triggers, oldest first; `after` is the one to go on from."""
+        """Return the health of the organisation's triggers, oldest first, from the one after the id `after`."""
         expected = self.diagnosis.expectations()
         async with self.store.transaction() as tx:
             found = await trigger_health.of_organization(

@@ -1,7 +1,7 @@
-"""Webhook requests become events: verified as bytes, parsed, stored, and only then answered.
+"""Turn webhook requests into events. A request is verified as bytes, parsed, stored, and only then answered.
 
-Nothing here calls out. A request ends in a handshake answered, events stored, a repeat acknowledged, a known reason
-to ignore it, or a refusal; whatever did not become an event leaves an outcome that says why.
+Nothing here makes outgoing calls. A request ends with an answered handshake, stored events, an acknowledged repeat, a
+known reason to ignore it, or a refusal. A request that does not become an event leaves an outcome that says why.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -33,7 +33,7 @@ from hairtrigger.store.text import storable
 
 log = structlog.get_logger()
 
-_TRIES = 3  # of a request whose trigger changes meanwhile
+_TRIES = 3  # of one request, if its trigger changes meanwhile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +47,10 @@ class Ingest:
     app_secrets: Mapping[str, Sequence[str]] = field(repr=False)
 
     async def receive(self, webhook_id: str, request: Request) -> Answer:
-        """What it returns is on disk.
+        """Return the answer to a request, after the request's events are on disk.
 
-        Raises `NotFound` for an address nobody has, `Rejected` for a bad signature, `Malformed` for a body that is not
-        the provider's, and `Unavailable` when nothing could be stored.
+        Raise `NotFound` for an address that no trigger has, `Rejected` for a bad signature, `Malformed` for a body that
+        is not in the provider's format, and `Unavailable` when nothing could be stored.
         """
         provider = self.catalogue.native(webhook_id)
         if provider and (app := provider.app):
@@ -68,7 +68,7 @@ class Ingest:
         provider_id: str | None = None,
         definition_id: str | None = None,
     ) -> Answer:
-        """A delivery vouched for by an API key of the trigger's organisation instead of a signature."""
+        """Receive a request that is authenticated by an API key of the trigger's organisation instead of a signature."""
 
         async def received() -> Answer | None:
             trigger = await self.receivers.look_up(trigger_id)
@@ -87,13 +87,17 @@ class Ingest:
         return await _unchanged(received)
 
     async def _from_memory(self, webhook_id: str, request: Request) -> Answer | None:
-        """None for all but an authentic request with events of a trigger that is still as it is remembered."""
+        """Store the request's events with the remembered receiver, and return the answer.
+
+        Return None if nothing could be stored in this way: there is no receiver, the request is not authentic, it has
+        no events, or the trigger has changed since it was remembered.
+        """
         receiver = self.receivers.remembered(webhook_id)
         if receiver is None:
             return None
         try:
             read = receiver.read(request, self.clock.now())
-        except Exception:  # noqa: BLE001 it is read again below, where what is wrong leaves an outcome
+        except Exception:  # noqa: BLE001 the request is read again later, and then a fault leaves an outcome
             return None
         return None if isinstance(read, Answer) or not read else await self._stored([(receiver.trigger, read)], request)
 
@@ -126,7 +130,7 @@ class Ingest:
             app.verify(request, self.app_secrets.get(provider.id, ()))
             if challenge := app.handshake(request):
                 return challenge
-            # Text that the database refuses is the name of no account.
+            # A text that the database refuses can't be the name of an account.
             accounts = [account for account in app.accounts(request) if storable(account) == account]
             async with self.store.transaction() as tx:
                 listening = await triggers.listening_to(tx, provider.id, accounts)
@@ -143,7 +147,7 @@ class Ingest:
         return await self._stored(heard, request)
 
     async def _drafts(self, provider: Provider, trigger: ProjectTrigger, request: Request) -> tuple[Draft, ...]:
-        """One trigger that can't read its own configuration must not keep the delivery from the others."""
+        """Return a trigger's events: none if its configuration is not valid any more, so that the other triggers get theirs."""
         definition = provider.trigger(trigger.trigger_id)
         if not isinstance(definition, AppWebhook):
             return ()
@@ -154,7 +158,7 @@ class Ingest:
             return ()
 
     async def _stored(self, heard: Sequence[tuple[ProjectTrigger, Sequence[Draft]]], request: Request) -> Answer | None:
-        """None when a trigger has changed since it was read: nothing was stored."""
+        """Store the events and return the answer, or store nothing and return None if a trigger has changed since it was read."""
         events = [event_from(trigger, draft, request.received_at) for trigger, drafts in heard for draft in drafts]
         if not events:
             return await self._ignored(
@@ -177,7 +181,7 @@ class Ingest:
         return _answer("ignored", reason=code.removeprefix("ignored_"), detail=reason)
 
     async def _broken(self, error: Exception, what: str, *told: ProjectTrigger) -> Broken:
-        """Record a fault of ours and return what to answer with: the sender sends the request again."""
+        """Record a fault of the service and return the error to answer with, so that the sender sends the request again."""
         log.error("a request broke", exc_info=error, project_trigger_ids=[str(trigger.id) for trigger in told])
         await self._note(Code.BROKEN, f"{what}. The fault is the service's; its log says more.", *told)
         return Broken(f"{what}. The fault is the service's.")
@@ -191,7 +195,7 @@ class Ingest:
 
 
 async def _unchanged(attempt: Callable[[], Awaitable[Answer | None]]) -> Answer:
-    """The first answer of an attempt during which no trigger changed."""
+    """Try until no trigger changes meanwhile, and return the answer. Raise `Unavailable` after a few tries."""
     for _ in range(_TRIES):
         if answer := await attempt():
             return answer
@@ -205,7 +209,7 @@ def _code(error: Rejected | Malformed | Invalid) -> Code:
         case Malformed():
             return Code.MALFORMED
         case Invalid():
-            return Code.FAILED  # it was configured when less was asked of a configuration
+            return Code.FAILED  # the configuration was stored before today's rules for it
 
 
 def _answer(status: str, **more: object) -> Answer:

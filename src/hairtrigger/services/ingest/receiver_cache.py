@@ -1,8 +1,8 @@
-"""The triggers that webhooks come in for, remembered with what was made of them: what is slow is done once.
+"""Keep receivers in memory: enabled triggers with a webhook, with their verifiers and opened secrets, made only once.
 
-What is remembered may be out of date, so it is good for one thing only: making events of a request, which are stored
-only if the row of the trigger still is the one that was read (`store/events/request_batches.py`). Whatever else there
-is to answer is answered by a trigger that was looked up for it.
+A remembered receiver may be out of date, so it is used for one thing only: making the events of a request. They are
+stored only if the row of the trigger is still the one that was read (`store/events/request_batches.py`). For any other
+answer, the trigger is loaded from the database.
 """
 
 from collections.abc import Sequence
@@ -38,9 +38,9 @@ class Receiver:
     secrets: Sequence[LiveSecret] = field(repr=False)
 
     def read(self, request: Request, now: datetime, *, signed: bool = True) -> Answer | tuple[Draft, ...]:
-        """What the request says happened, or the answer to its handshake.
+        """Return the events of a request, or the answer to a handshake.
 
-        Raises `Rejected` for a bad signature, and `Malformed` for a body that is not the provider's.
+        Raise `Rejected` for a bad signature, and `Malformed` for a body that is not in the provider's format.
         """
         if signed:
             self.verify(request, live(self.secrets, now))
@@ -48,7 +48,7 @@ class Receiver:
 
 
 class ReceiverCache:
-    """Remembers at most `most` receivers: those that were asked for last."""
+    """Remembers at most `most` receivers: those that were used last."""
 
     def __init__(self, store: Store, secrets: Secrets, *, most: int = 10_000) -> None:
         self._store = store
@@ -60,16 +60,16 @@ class ReceiverCache:
         await self._look_ups.run()
 
     def remembered(self, webhook_id: str) -> Receiver | None:
-        """By the trigger's id as it stands in its URL: parsing that would take longer than this."""
+        """Return the receiver of a trigger, by the id as it stands in the URL: to parse the id would take longer than this."""
         return self._remembered.get(webhook_id)
 
     async def look_up(self, trigger_id: UUID) -> ProjectTrigger | None:
-        """As it is now, whatever is remembered; that is forgotten."""
+        """Load the trigger from the database, and drop its receiver from memory."""
         self._remembered.forget(str(trigger_id))
         return await self._look_ups.submit(trigger_id)
 
     def of(self, trigger: ProjectTrigger, definition: Webhook[Any]) -> Receiver:
-        """Remembered from now on. Raises `Invalid` for a configuration that was valid when less was asked of it."""
+        """Make and remember a receiver. Raise `Invalid` for a configuration that was stored before today's rules for it."""
         config = config_of(definition, trigger)
         receiver = Receiver(trigger, definition, config, definition.verifier(config), self._secrets.of_trigger(trigger))
         self._remembered.keep(str(trigger.id), receiver, _size(trigger))
@@ -82,5 +82,5 @@ class ReceiverCache:
 
 
 def _size(trigger: ProjectTrigger) -> int:
-    """With what is made of it, about: its configuration is held twice."""
+    """Return about how many bytes a receiver takes. It holds the configuration twice: as stored, and as an object."""
     return 4096 + 2 * len(to_json([trigger.config, trigger.webhook_data, trigger.cursor])) + len(trigger.secrets or b"")

@@ -1,8 +1,9 @@
-"""What was turned away, so that it can be told and a flood of it never fills the disk.
+"""Count the requests that were refused or ignored: users see how many there were, and a flood never fills the disk.
 
-Of requests alike (the same code of the same trigger) the first of a minute are recorded one by one; the others are
-counted and become one row at its end. What can't be stored at once, because the database is away or nobody has looked
-whose address it is, is only counted. What is counted when a process is killed is lost: it was never acknowledged.
+Requests with the same code and trigger are alike. The first of them in a minute are recorded one by one; the others are
+counted, and become one row at the end of the minute. A request that can't be recorded at once, because the database is
+away or the owner of its address has not been looked up, is only counted. If the process is killed the counts are lost:
+no event of these requests was acknowledged.
 """
 
 from collections import Counter
@@ -27,23 +28,23 @@ from hairtrigger.store.transaction import Transaction
 log = structlog.get_logger()
 
 _EVERY = timedelta(minutes=1)
-_ONE_BY_ONE = 10  # rows of one code and trigger in a minute
-_MOST_ADDRESSES = 1000  # told apart in a minute, of those nobody has looked up; the others are counted together
+_ONE_BY_ONE = 10  # rows for one code and trigger in a minute
+_MOST_ADDRESSES = 1000  # counted apart in a minute, before they are looked up; the rest are counted together
 
-Alike = tuple[UUID | None, Code]  # the trigger or address, and how it ended
+Alike = tuple[UUID | None, Code]  # the id of the trigger or in the address, and the code of the outcome
 
 
 class RefusalCounter:
-    """One for each process."""
+    """Counts for one process."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._recorded: Counter[Alike] = Counter()  # one by one, in this minute
-        self._counted: dict[Alike, Outcome] = {}  # the last of each, with how many they are
+        self._recorded: Counter[Alike] = Counter()  # outcomes offered to `admit` in this minute
+        self._counted: dict[Alike, Outcome] = {}  # the last one of those alike, with their number
 
     def admit(self, outcome: Outcome) -> bool:
-        """Whether to record what a trigger refused by itself; otherwise it has been counted."""
+        """Return whether to record an outcome of a trigger now. If not, the outcome has been counted."""
         alike = (outcome.project_trigger_id, outcome.code)
         self._recorded[alike] += 1
         if self._recorded[alike] <= _ONE_BY_ONE:
@@ -52,7 +53,7 @@ class RefusalCounter:
         return False
 
     def turned_away(self, webhook_id: str, error: HairtriggerError | None) -> None:
-        """Counts a request of which nothing else is left; without an error it ended before it was complete."""
+        """Count a request that leaves no outcome otherwise. Without an error, it ended before it was complete."""
         if code := _code(error):
             address = parsed_id(webhook_id) if len(self._counted) < _MOST_ADDRESSES else None
             detail = error.message if error else ""
@@ -60,11 +61,11 @@ class RefusalCounter:
             _add(self._counted, outcome)
 
     async def run(self) -> None:
-        """Flush for ever. While the database is away refusals are counted on."""
+        """Flush every minute. While the database is away, counting goes on."""
         await every(_EVERY, "refusals", self.flush, at_once=False)
 
     async def flush(self) -> None:
-        """Records what has been counted and begins a new minute. What can't be stored now is kept for the next."""
+        """Record the counts and begin a new minute. Counts that can't be stored now are kept for the next minute."""
         counted, self._counted = list(self._counted.values()), {}
         self._recorded.clear()
         try:
@@ -79,7 +80,10 @@ class RefusalCounter:
             log.info("requests refused", code=one.code, count=one.count, project_trigger_id=one.project_trigger_id)
 
     async def _addressed(self, tx: Transaction, counted: Sequence[Outcome]) -> list[Outcome]:
-        """What came to addresses that nobody has becomes one for each code: anybody can make up addresses."""
+        """Add the organisations of the triggers.
+
+        Addresses without a trigger become one outcome for each code, because a sender can invent any number of them.
+        """
         found = await triggers.by_ids(tx, [one.project_trigger_id for one in counted if one.project_trigger_id])
         told: dict[Alike, Outcome] = {}
         for one in counted:
@@ -90,14 +94,14 @@ class RefusalCounter:
 
 
 def _add(counted: dict[Alike, Outcome], one: Outcome) -> None:
-    """To those alike. The last stands for all."""
+    """Add an outcome to those alike. The last one represents all of them."""
     alike = (one.project_trigger_id, one.code)
     before = counted[alike].count if alike in counted else 0
     counted[alike] = replace(one, count=before + one.count)
 
 
 def _code(error: HairtriggerError | None) -> Code | None:
-    """None for what `Ingest` has recorded by itself."""
+    """Return the code to count, or None for an error that `Ingest` has recorded itself."""
     match error:
         case None:
             return Code.INCOMPLETE

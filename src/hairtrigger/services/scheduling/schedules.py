@@ -1,4 +1,4 @@
-"""The clock's own events: due times become events in the transaction that sets the next one."""
+"""Turn the due times of schedules into events, in the transaction that sets the next due time."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -28,13 +28,13 @@ from hairtrigger.store.setup.triggers import ProjectTrigger
 
 log = structlog.get_logger()
 
-_MOST_AT_ONCE = 100  # made-up firings of one trigger in one go
+_MOST_AT_ONCE = 100  # firings of one trigger in one run, where missed firings are made after all
 _AFTER_A_FAULT = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
 class Ticked:
-    """What a due trigger leaves behind."""
+    """The result of a due trigger: its next due time, its events, and an outcome."""
 
     fired: Fired
     events: list[Event]
@@ -47,10 +47,10 @@ class Schedules:
     clock: Clock
     catalogue: Catalogue
     work: Wake
-    grace: timedelta  # later than this, a firing counts as missed
+    grace: timedelta  # a firing that is later than this counts as missed
 
     async def run_due(self, limit: int = 1000) -> int:
-        """How many were due, up to the limit. However many they are, it takes the same few statements."""
+        """Fire up to `limit` due triggers, and return how many were due. Any number takes the same few statements."""
         now = self.clock.now()
         async with self.store.transaction() as tx:
             rows = await polls.due_schedules(tx, now, limit)
@@ -58,7 +58,7 @@ class Schedules:
             made = [self._ticked(found[row.project_trigger_id], row, now) for row in rows]
             await polls.fired(tx, [one.fired for one in made])
             await events.append(tx, [event for one in made for event in one.events])
-            # A one-off has fired, or a schedule has no more times: "enabled" would be a lie.
+            # These schedules have no more times, a single time included: their triggers must not stay "enabled".
             over = [one for one in made if one.fired.next_at is None]
             await triggers.switch_off(tx, [one.fired.project_trigger_id for one in over], now)
             await outcomes.record(tx, *(one.outcome for one in made), *(_over(one.outcome) for one in over))
@@ -67,7 +67,7 @@ class Schedules:
         return len(rows)
 
     async def fire_now(self, caller: Caller, trigger_id: UUID) -> UUID:
-        """Fires a scheduled trigger out of turn; its schedule stays as it is."""
+        """Fire a scheduled trigger now, outside its schedule. The schedule does not change."""
         now = self.clock.now()
         async with self.store.transaction() as tx:
             trigger = await triggers.existing(tx, caller.org_id, trigger_id)
@@ -83,7 +83,7 @@ class Schedules:
         return event.id
 
     def upcoming(self, trigger: ProjectTrigger, count: int = 10) -> list[datetime]:
-        """The next times an enabled scheduled trigger fires, as seen from now."""
+        """Return the next times at which an enabled scheduled trigger fires; none for any other trigger."""
         definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)
         if not isinstance(definition, Scheduled) or not trigger.enabled or not trigger.enabled_at:
             return []
@@ -91,12 +91,12 @@ class Schedules:
         return upcoming(schedule, self.clock.now(), count)
 
     def _ticked(self, trigger: ProjectTrigger, row: Poll, now: datetime) -> Ticked:
-        """One trigger whose schedule can't be read must not stop the others: it comes off the clock and says so."""
+        """Fire one trigger. If its schedule can't be read, it gets a failed outcome and no next time; the others go on."""
         try:
             return self._due(trigger, row, now)
         except HairtriggerError as error:
             return Ticked(Fired(trigger.id, now, None), [], self._outcome(trigger, Code.FAILED, now, error.message))
-        except Exception:  # the fault is ours, so the trigger stays enabled, and no time of it is given up
+        except Exception:  # the fault is the service's: the trigger stays enabled, and loses no firing
             log.exception("schedule broke", project_trigger_id=str(trigger.id))
             outcome = self._outcome(trigger, Code.BROKEN, now, "The schedule broke inside the service; see its log.")
             again = Fired(trigger.id, row.last_at or trigger.enabled_at or now, now + _AFTER_A_FAULT)
@@ -112,7 +112,7 @@ class Schedules:
         previous = max(row.last_at, trigger.enabled_at) if row.last_at else trigger.enabled_at
         policy: Missed = definition.missed(config)
         times = due(schedule, previous, now, policy, _MOST_AT_ONCE, grace=self.grace)
-        reached = times[-1] if len(times) == _MOST_AT_ONCE else now  # the rest comes with the next tick
+        reached = times[-1] if len(times) == _MOST_AT_ONCE else now  # the next run makes the rest
         made = [event_from(trigger, _tick(at), now + timedelta(microseconds=n)) for n, at in enumerate(times)]
         outcome = (
             self._outcome(trigger, Code.ACCEPTED, now, _skipped(schedule, previous, times[0]), len(made))
@@ -134,7 +134,7 @@ def _over(last: Outcome) -> Outcome:
 
 
 def _skipped(schedule: Schedule, previous: datetime, first: datetime) -> str:
-    """Of the times before the first that fires: why they do not."""
+    """Explain why due times before the first one that fires were skipped; return an empty text if there were none."""
     planned = schedule.next_after(previous)
     if planned is None or planned >= first:
         return ""
@@ -143,6 +143,6 @@ def _skipped(schedule: Schedule, previous: datetime, first: datetime) -> str:
 
 
 def _tick(at: datetime) -> Draft:
-    """The planned time is the event's key: however late or often it is looked at, it fires once."""
+    """Return a firing as an event. Its key is the planned time, so that a time fires once, however late or often it is due."""
     planned = at.isoformat()
     return Draft(key=planned, data=to_json({"scheduled_for": planned}), occurred_at=at)

@@ -1,4 +1,4 @@
-"""The clock's loops. Any number of processes may run them: each claims its own share of what is due."""
+"""Run the loops that do due work. Any number of processes may run them: each claims its own share of the work."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -25,8 +25,8 @@ from hairtrigger.store.upkeep import due_times
 log = structlog.get_logger()
 
 _TICK = timedelta(milliseconds=100)
-_LONGEST = timedelta(seconds=1)  # a trigger that another process enables waits no longer
-_GATHER = timedelta(milliseconds=20)  # meanwhile several places become free, and one claim fills them all
+_LONGEST = timedelta(seconds=1)  # the longest sleep: a trigger that another process enables waits no longer
+_GATHER = timedelta(milliseconds=20)  # a pause in which several places become free, so that one claim fills them all
 _MOST_RETRIES = 500
 _MOST_SCHEDULES = 1000
 
@@ -44,13 +44,13 @@ class DueWork:
     concurrent_polls: int
     _polling: dict[asyncio.Task[None], Claimed] = field(default_factory=dict, init=False)
     _cut_off: list[Claimed] = field(default_factory=list, init=False)
-    _left: Wake = field(default_factory=Wake, init=False)  # a poll has ended
+    _left: Wake = field(default_factory=Wake, init=False)  # set when a poll has ended
     _due: dict[str, Wake] = field(default_factory=lambda: {kind: Wake() for kind in due_times.KINDS}, init=False)
     _stopping: bool = field(default=False, init=False)
     _claiming: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     async def run(self) -> None:
-        """Until it is cancelled; what it polls at that moment is due at once, for another."""
+        """Run until cancelled. Polls under way are then given back, so that another process has them at once."""
         try:
             await self._loops()
         finally:
@@ -69,10 +69,10 @@ class DueWork:
             tasks.create_task(every(timedelta(minutes=1), "counts of lanes", self._recount))
 
     async def drain(self, at_most: timedelta) -> None:
-        """Starts nothing more and waits for the polls under way. Those that take longer are given to somebody else."""
+        """Start no more work, and wait for the polls under way. Polls that take longer than `at_most` are given back."""
         self._stopping = True
         with suppress(TimeoutError):
-            # What is just being claimed is under way, too.
+            # Polls that are just being claimed are under way, too: the lock waits for them.
             async with asyncio.timeout(at_most.total_seconds()), self._claiming:
                 if self._polling:
                     await asyncio.wait(list(self._polling))
@@ -90,7 +90,7 @@ class DueWork:
                 await self.poller.leases.give_back(cut_off)
 
     async def _look(self) -> timedelta:
-        """Asks once for all loops what is due, and sleeps until the next of it."""
+        """Ask what is due, once for all loops, and return the pause until the next due time."""
         async with self.store.transaction() as tx:
             times = await due_times.next_times(tx)
         await self._give_back()
@@ -111,7 +111,7 @@ class DueWork:
         await repeat(kind, once)
 
     async def _start_polls(self, tasks: asyncio.TaskGroup) -> None:
-        """Until nothing more is due."""
+        """Claim and start polls until no more are due."""
         while not self._stopping:
             if not self._free:
                 await self._left.wait(_TICK)
@@ -142,7 +142,7 @@ class DueWork:
             await self.poller.run(claimed)
         except Unavailable:
             log.warning("database away, poll will be repeated", project_trigger_id=str(claimed.trigger.id))
-            self._cut_off.append(claimed)  # given back when the database is there again
+            self._cut_off.append(claimed)  # it is given back when the database is back
 
     async def _fire(self) -> None:
         fired = _MOST_SCHEDULES

@@ -1,8 +1,9 @@
-"""Forgets what is older than it has to be remembered, without anybody having to wait for that.
+"""Drop rows that are older than their retention, without making other work wait.
 
-Payloads go by the day, and their deliveries with them: never while one of that day is still on its way. The ledger of
-attempts and outcomes goes by the day as well, later, and never before the events it tells of. Keys go one by one, and
-so do replays of many that have ended, with the ledger.
+Events are dropped by the day, and their deliveries with them, but never while a delivery of that day is on its way.
+Attempts and outcomes are dropped by the day as well. They are kept at least as long as events, and an attempt is never
+dropped before the events of its day. Event keys are deleted row by row, and so are ended replay jobs, which are kept as
+long as outcomes.
 """
 
 import asyncio
@@ -26,15 +27,15 @@ log = structlog.get_logger()
 _LOOK = timedelta(minutes=5)
 _HOURLY = timedelta(hours=1)
 _DAILY = timedelta(days=1)
-_BETWEEN_BATCHES = timedelta(milliseconds=100)  # between two batches
-_SKEW = timedelta(seconds=5)  # between two clocks that matters to leases and due times
+_BETWEEN_BATCHES = timedelta(milliseconds=100)
+_SKEW = timedelta(seconds=5)  # a larger difference between two clocks matters to leases and due times
 
 
 @dataclass(frozen=True, kw_only=True)
 class Retention:
     store: Store
     direct: Store
-    """Past a pooler: a partition is detached outside any transaction."""
+    """Connects without a pooler, because a partition is detached outside any transaction."""
     clock: Clock
     events: timedelta
     ledger: timedelta
@@ -47,7 +48,7 @@ class Retention:
             tasks.create_task(repeat("keys", lambda: self._when_due("keys", _DAILY, self.forget_keys)))
 
     async def prepare(self) -> None:
-        """Makes partitions ahead of need, and compares the clocks."""
+        """Make partitions ahead of need, and compare the clocks of the database and of this machine."""
         async with self.store.transaction() as tx:
             await partitions.make_ahead(tx, self.clock.now().date())
             ahead = await retention.clock_difference(tx, self.clock.now())
@@ -55,7 +56,7 @@ class Retention:
             log.warning("the clocks of the database and of this machine differ", database_ahead_seconds=round(ahead, 1))
 
     async def forget(self) -> None:
-        """All but the keys."""
+        """Drop all that is older than its retention, except event keys."""
         today = self.clock.now().date()
         async with self.store.transaction() as tx:
             expired = [day for day in await partitions.days_of(tx, EVENT) if day < today - self.events]
@@ -66,7 +67,7 @@ class Retention:
         async with self.store.transaction() as tx:
             oldest = min(await partitions.days_of(tx, EVENT), default=today)
             attempts, outcomes = [await partitions.days_of(tx, table) for table in (ATTEMPT, OUTCOME)]
-        # An attempt is what tells that an event was delivered: it stays as long as the event.
+        # Only an attempt shows that an event was delivered, so it stays as long as the event.
         await self._drop(ATTEMPT, [day for day in attempts if day < min(today - self.ledger, oldest)])
         await self._drop(OUTCOME, [day for day in outcomes if day < today - self.ledger])
         await self._in_batches(lambda tx: retention.forget_deliveries(tx, oldest))
@@ -84,7 +85,10 @@ class Retention:
                 await asyncio.sleep(_BETWEEN_BATCHES.total_seconds() if more else 0)
 
     async def _drop(self, table: str, days: Sequence[date]) -> None:
-        """And what an earlier try took out of its table only. What somebody still reads is left for the next time."""
+        """Drop these days, and the partitions that an earlier run detached from their table but did not drop.
+
+        A partition that is being read is left for the next run.
+        """
         async with self.store.transaction() as tx:
             left = await partitions.detached(tx, table)
         try:
