@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 _MOST = 32 * 1024  # about three milliseconds of the costliest bytes
 
@@ -28,6 +29,16 @@ class Turns:
             return False
         self._spend(cost)
         return True
+
+    def call(self, cost: int, callback: Callable[[], None]) -> None:
+        """Call `callback`, which does work of this cost, in one of the next turns of the event loop."""
+        loop = asyncio.get_running_loop()
+        if self.taken(cost):
+            loop.call_soon(callback)
+        else:
+            turn = loop.create_future()
+            turn.add_done_callback(lambda _: callback())
+            self._waiting.append((cost, turn))
 
     async def _turn(self, cost: int) -> None:
         turn = asyncio.get_running_loop().create_future()
