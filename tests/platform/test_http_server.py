@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import pkgutil
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -10,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hairtrigger.platform.http_server import HttpServer, Patience
 from tests.support.clock import pass_time
@@ -88,7 +89,7 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(app: Application, patience: Patience) -> AsyncIterator[Served]:
+async def serving(app: ASGIApp, patience: Patience) -> AsyncIterator[Served]:
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     server = HttpServer(app, patience, stop_within=timedelta(seconds=1))
@@ -222,3 +223,108 @@ async def test_an_answer_that_has_a_length_and_no_body_is_sent() -> None:
         reader, writer = await served.connect()
         writer.write(HEAD.replace(b"POST", b"HEAD", 1) + b"\r\n")
         assert b"content-length: 2" in await reader.readuntil(b"\r\n\r\n")  # before the connection ends
+
+
+# -- many at once share the event loop
+
+
+@dataclass
+class Turns:
+    """Count what happens in each turn of the event loop."""
+
+    counts: list[int] = field(default_factory=lambda: [0])
+
+    def count(self) -> None:
+        self.counts[-1] += 1
+
+    async def run(self) -> None:
+        while True:
+            self.counts.append(0)
+            await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def counting(turns: Turns) -> AsyncIterator[None]:
+    running = asyncio.create_task(turns.run())
+    yield
+    running.cancel()
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, method: str, turns: Turns) -> None:
+    connection = f"{HttpServer.__module__}._Connection.{method}"
+    call = pkgutil.resolve_name(connection)
+
+    def count(*arguments: Any) -> None:
+        turns.count()
+        call(*arguments)
+
+    monkeypatch.setattr(connection, count)
+
+
+async def test_requests_that_come_at_the_same_time_are_begun_in_several_turns() -> None:
+    begun, app = Turns(), Application()
+
+    async def begin(scope: Scope, receive: Receive, send: Send) -> None:
+        begun.count()
+        await app(scope, receive, send)
+
+    async with serving(begin, Patience(LONG, LONG, LONG)) as served, counting(begun):
+        connected = [await served.connect() for _ in range(100)]
+        for _, writer in connected:
+            writer.write(HEAD + b"Content-Length: 2\r\n\r\nhi")
+        for reader, _ in connected:
+            assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200 OK\r\n")
+    assert sum(begun.counts) == 100
+    assert max(begun.counts) <= 16
+
+
+@pytest.mark.parametrize(
+    ("method", "data", "at_most"),
+    [
+        ("on_message_begin", (HEAD + b"Content-Length: 2\r\n\r\nhi") * 5000, 128),
+        ("on_body", HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 50_000 + b"0\r\n\r\n", 1500),
+    ],
+)
+async def test_what_is_small_and_very_many_is_parsed_in_several_turns(
+    monkeypatch: pytest.MonkeyPatch, method: str, data: bytes, at_most: int
+) -> None:
+    parsed, app = Turns(), Application()
+    counted(monkeypatch, method, parsed)
+    async with serving(app, Patience(LONG, LONG, LONG)) as served, counting(parsed):
+        reader, writer = await served.connect()
+        writer.write(data)
+        for _ in range(data.count(HEAD)):
+            assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200 OK\r\n")
+    assert sum(parsed.counts) >= 5000
+    assert max(parsed.counts) <= at_most
+
+
+async def test_no_more_is_read_while_requests_wait_for_those_before_them() -> None:
+    app = Application()
+    async with serving(app, Patience(LONG, LONG, LONG)) as served:
+        reader, writer = await served.connect()
+        writer.write(HEAD + b"Content-Length: 0\r\n\r\n")
+        await reader.readuntil(b"ok")
+        connection, waiting = served.connection, []
+        writer.write((HEAD + b"Content-Length: 0\r\n\r\n") * 5000)
+        for _ in range(5000):
+            await reader.readuntil(b"ok")
+            waiting.append(len(connection.pipeline))
+    assert 0 < max(waiting) <= 500, "the requests of two reads"
+
+
+async def test_a_body_that_has_come_before_its_connection_had_a_turn_is_received() -> None:
+    app = Application()
+    async with serving(app, Patience(LONG, LONG, LONG)) as served:
+        body = bytes(range(256)) * 1000
+        _, writer = await served.connect()
+        clients = [socket.create_connection(writer.get_extra_info("peername")) for _ in range(100)]
+        for client in clients:
+            client.send(HEAD + b"Content-Length: %d\r\n\r\n" % len(body))
+            client.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await asyncio.gather(*(loop.sock_sendall(client, body) for client in clients))
+        for client in clients:
+            assert (await loop.sock_recv(client, 1000)).startswith(b"HTTP/1.1 200 OK\r\n")
+            client.close()
+    assert app.bodies == [body] * 100

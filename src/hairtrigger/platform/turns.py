@@ -30,6 +30,10 @@ class Turns:
         self._spend(cost)
         return True
 
+    def charge(self, cost: int) -> None:
+        """Count work that was done, and cost more than it had been thought to."""
+        self._spend(cost)
+
     def call(self, cost: int, callback: Callable[[], None]) -> None:
         """Call `callback`, which does work of this cost, in one of the next turns of the event loop."""
         loop = asyncio.get_running_loop()

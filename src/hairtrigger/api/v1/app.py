@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 
 from hairtrigger.api import errors
 from hairtrigger.api.auth import Authenticator, authenticated_route, oauth2
+from hairtrigger.api.documents import render_once
 from hairtrigger.api.v1 import (
     accounts,
     connections,
@@ -105,6 +106,7 @@ def v1_app(services: Services) -> FastAPI:
     ):
         app.include_router(router)
     _describe_problems(app)
+    render_once(app)
     return app
 
 
