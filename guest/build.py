@@ -1,8 +1,8 @@
-"""Makes `guest.wasm`: QuickJS-NG and guest.c, compiled for WebAssembly by the clang of the `ziglang` package.
+"""The build of `guest.wasm`: the clang of the `ziglang` package compiles QuickJS-NG and guest.c for WebAssembly.
 
-The engine's sources are those of the `quickjs-ng` source package on PyPI; the mathematics and four string functions are
-the C library's that `ziglang` carries. Only those files are compiled, without a system below them: the whole C library
-would take three times as long as the engine.
+The engine's sources come from the `quickjs-ng` source package on PyPI. The mathematics and four string functions come
+from the C library in `ziglang`. Only the needed files of that library are compiled, because the whole library would
+take three times as long as the engine. There is no operating system below them.
 """
 
 import hashlib
@@ -21,9 +21,12 @@ HERE = Path(__file__).parent
 GUEST = HERE.parent / "src/hairtrigger/sandbox/guest.wasm"
 STACK_BYTES = 1024 * 1024
 
-# Once each, in quickjs.c. Its allocator fills arenas with objects of one size. The image's objects are laid out one by
-# one instead, and the arenas of a poll are small, as most polls need few objects of each size. Its JSON.stringify looks
-# at each character by itself; what needs no escape is copied at once instead (json.c).
+# Each of these replacements fits exactly one place in quickjs.c. They have three purposes:
+# - The engine's allocator fills arenas with objects of one size. The image has no such arenas: its objects are laid out
+#   one by one. The arenas of a poll are small, because most polls need few objects of each size.
+# - References to objects of the image are not counted (guest.c).
+# - The engine's JSON.stringify looks at each character separately. Now it copies runs of characters that need no escape
+#   in one step (json.c).
 _QUOTED = "static JSValue JS_ToQuotedString(JSContext *ctx, JSValueConst val1)\n{"
 _EACH_CHARACTER = "        c = string_getc(p, &i);\n        switch(c) {\n        case '\\t':"
 PATCHES = (
@@ -53,13 +56,13 @@ FLAGS = (
     *("-c", "-O2", "--target=wasm32-wasi", "-msimd128", "-mnontrapping-fptoint", "-msign-ext"),
     *("-mno-bulk-memory", "-mno-reference-types"),  # see `configuration` in sandbox/worker/quickjs.py
     *("-DNDEBUG", "-D_GNU_SOURCE", "-fno-sanitize=undefined", "-w"),
-    *("-Dhidden=", "-Dweak_alias(a,b)="),  # what the C library's own build would define
+    *("-Dhidden=", "-Dweak_alias(a,b)="),  # macros that the C library's own build would define
 )
 LINK = ("--no-entry", "--stack-first", "-z", f"stack-size={STACK_BYTES}", "-s", "--export=__stack_pointer")
 
 
 def build(environment: Mapping[str, str]) -> Path:
-    """The guest, which is only made if what it is made of has changed."""
+    """Return the path of the guest. It is built only if its sources have changed since the last build."""
     made_from = GUEST.with_suffix(".made-from")
     wanted = made_of()
     if GUEST.exists() and made_from.exists() and made_from.read_text() == wanted:
@@ -102,7 +105,7 @@ def _patch(file: Path) -> None:
 
 
 def _of_pip(environment: Mapping[str, str]) -> dict[str, str]:
-    """uv may have been told where packages are, and pip has not."""
+    """Return the environment for pip, with the package index of uv: it may be configured for uv only."""
     index = {"PIP_INDEX_URL": environment["UV_DEFAULT_INDEX"]} if "UV_DEFAULT_INDEX" in environment else {}
     return {**index, **environment}
 
@@ -118,7 +121,7 @@ def _compiled(engine: Path, folder: Path) -> list[Path]:
         return file if file.exists() else musl / "src" / kind / f"{name}.c"
 
     files = [
-        HERE / "guest.c",  # the longest first
+        HERE / "guest.c",  # first, because it takes the longest
         *(engine / f"{name}.c" for name in ENGINE),
         HERE / "libc.c",
         HERE / "malloc.c",

@@ -1,15 +1,15 @@
-/* The guest of the sandbox: QuickJS-NG with one door.
+/* The guest of the sandbox: QuickJS-NG with a single import.
  *
- * One translation unit with the engine, whose sources come from the `quickjs-ng` package (build.py). There is no WASI
- * and no system: the single import is `host.call`, and time is a number that the host writes into `host`.
+ * It is one translation unit with the engine, whose sources come from the `quickjs-ng` package (build.py). There is no
+ * WASI and no operating system. The only import is `host.call`, and the host writes the time into `host`.
  *
- * Values pass through `buffer`, one after the other: a byte for the kind, a 32-bit length, the bytes.
+ * Values pass through `buffer`, one after another: a byte for the kind, a 32-bit length, and the bytes.
  */
 
 #include <stddef.h>
 
-/* What the image has when it is taken is never freed, so it need not be counted: counts of references would be written to
- * all over it, and each page that is written to is copied. Until then there is no image. See PATCHES in build.py. */
+/* Objects of the image are never freed, so references to them are not counted: counting would write to pages all over
+ * the image, and each written page must be copied. `image_end` is NULL before. See PATCHES in build.py. */
 extern char *image_end;
 static int uncounted = 1 << 30;
 
@@ -37,7 +37,7 @@ static uint8_t scratch[SCRATCH];
 static uint8_t *buffer = scratch;
 static uint32_t capacity = SCRATCH;
 
-/* A buffer of at least `length` bytes, or 0. It holds until the next call and keeps nothing. */
+/* Returns a buffer of at least `length` bytes, or NULL. It is valid until the next call, which drops its contents. */
 uint8_t *EXPORT(reserve)(uint32_t length)
 {
     if (length <= capacity)
@@ -89,7 +89,7 @@ static JSValue taken(const uint8_t **at)
     }
 }
 
-/* What a value is for the host. The string, if it is one, is for the taker to free. */
+/* Returns the kind of a value for the host, and its bytes. The caller must free the bytes of a string. */
 static uint8_t given(JSValueConst value, const uint8_t **data, size_t *length)
 {
     if (JS_IsString(value)) {
@@ -98,7 +98,7 @@ static uint8_t given(JSValueConst value, const uint8_t **data, size_t *length)
     }
     if (JS_IsObject(value) && (*data = JS_GetUint8Array(ctx, length, value)))
         return BYTES;
-    if (JS_IsObject(value)) /* else an exception would wait for the next call */
+    if (JS_IsObject(value)) /* so that no exception stays for the next call */
         JS_FreeValue(ctx, JS_GetException(ctx));
     *data = NULL;
     *length = 0;
@@ -134,14 +134,14 @@ static JSValue call_host(JSContext *c, JSValueConst this, int count, JSValueCons
     }
     if (!at)
         return JS_ThrowOutOfMemory(ctx);
-    host_call(hook, buffer, total); /* which may `reserve` more for its answer */
+    host_call(hook, buffer, total); /* the host may call `reserve` for its answer, which moves `buffer` */
     const uint8_t *answer = buffer;
     JSValue value = taken(&answer);
     release();
     return value;
 }
 
-/* encode(text): its UTF-8. */
+/* encode(text): Returns the text in UTF-8. */
 static JSValue encode(JSContext *c, JSValueConst this, int count, JSValueConst *values)
 {
     size_t length;
@@ -153,8 +153,8 @@ static JSValue encode(JSContext *c, JSValueConst this, int count, JSValueConst *
     return bytes;
 }
 
-/* How many bytes the character at `p` has, or minus how many of them are one error:
- * "maximal subparts", as the Encoding Standard's decoder replaces them. */
+/* Returns the number of bytes of the character at `p`. If they are not UTF-8, returns minus the number of bytes that
+ * count as one error: a "maximal subpart", as in the decoder of the Encoding Standard. */
 static int character(const uint8_t *p, const uint8_t *end)
 {
     int length = *p < 0x80 ? 1 : *p < 0xc2 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : *p < 0xf5 ? 4 : 0;
@@ -186,7 +186,8 @@ static int is_utf8(const uint8_t *p, const uint8_t *end)
     return 1;
 }
 
-/* decode(bytes, "strict" | anything): the text; undefined for bad UTF-8 if strict, else with U+FFFD for each error. */
+/* decode(bytes, "strict"): Returns the text, or undefined if the bytes are not UTF-8. Without the second argument,
+ * U+FFFD replaces each error. */
 static JSValue decode(JSContext *c, JSValueConst this, int count, JSValueConst *values)
 {
     size_t length;
@@ -222,7 +223,7 @@ static JSValue decode(JSContext *c, JSValueConst this, int count, JSValueConst *
 
 #include "json.c"
 
-/* parseJson(bytes): what JSON.parse gives of their text; undefined if they are no UTF-8. */
+/* parseJson(bytes): Returns the result of JSON.parse for their text, or undefined if the bytes are not UTF-8. */
 static JSValue parse_json(JSContext *c, JSValueConst this, int count, JSValueConst *values)
 {
     size_t length;
@@ -240,7 +241,7 @@ static JSValue parse_json(JSContext *c, JSValueConst this, int count, JSValueCon
     JS_FreeValue(ctx, JS_GetException(ctx));
     if (!is_utf8(data, data + length))
         return JS_UNDEFINED;
-    char *text = js_malloc(ctx, length + 1); /* the engine's parser looks one further */
+    char *text = js_malloc(ctx, length + 1); /* the engine's parser reads one byte behind the text */
     if (!text)
         return JS_EXCEPTION;
     memcpy(text, data, length);
@@ -252,8 +253,8 @@ static JSValue parse_json(JSContext *c, JSValueConst this, int count, JSValueCon
 
 /* Exports. */
 
-/* What the host writes before it enters: the microseconds since 1970, all the time there is; and once in a poll where
- * Math.random begins. */
+/* The host writes these before it calls `enter`. `now` is the time in microseconds since 1970, the guest's only clock.
+ * `seed` is the seed of Math.random, which the host writes once in each poll. */
 struct {
     uint64_t now, seed;
 } host;
@@ -270,8 +271,8 @@ void EXPORT(init)(void)
     ctx = JS_NewContext(rt);
 }
 
-/* Runs the prelude in the buffer: `(function (hooks...) { ... return [entries] })`. Three of the hooks, which they are by
- * number, are answered here. */
+/* Runs the prelude in the buffer: `(function (hooks...) { ... return [entries] })`. The guest itself answers three
+ * hooks: the last three arguments are their numbers. */
 int EXPORT(prepare)(uint32_t length, int hooks, int encode_hook, int decode_hook, int parse_hook)
 {
     JSValue functions[64];
@@ -295,7 +296,7 @@ int EXPORT(prepare)(uint32_t length, int hooks, int encode_hook, int decode_hook
     return status;
 }
 
-/* The last exception as text in the buffer, its length as the result. For who writes the prelude. */
+/* Writes the last exception as text into the buffer and returns its length. It helps developers of the prelude. */
 uint32_t EXPORT(exception)(void)
 {
     JSValue error = JS_GetException(ctx), stack = JS_GetPropertyStr(ctx, error, "stack");
@@ -303,8 +304,8 @@ uint32_t EXPORT(exception)(void)
     return snprintf((char *)buffer, SCRATCH, "%s\n%s", text ? text : "", trace ? trace : "");
 }
 
-/* What the image is taken of: nothing to be collected, and no collection before `more` bytes have come.
- * The end of the blocks that there are by now. */
+/* Prepares the memory for the image: collects garbage, and sets the next collection after `more` further bytes.
+ * Returns the end of the image's blocks. */
 char *EXPORT(seal)(uint32_t more)
 {
     JS_RunGC(rt);
@@ -312,7 +313,7 @@ char *EXPORT(seal)(uint32_t more)
     return end_image();
 }
 
-/* For the layout of the image (malloc.c). */
+/* The host uses the next two for the layout of the image (malloc.c). */
 uint8_t *EXPORT(plan_at)(void)
 {
     return plan_of_blocks();
@@ -323,7 +324,7 @@ char *EXPORT(blocks_at)(void)
     return first_block();
 }
 
-/* Calls an entry with the `count` values in the buffer, and everything that is to run after it. */
+/* Calls an entry with the `count` values in the buffer, and then runs all pending jobs. */
 int EXPORT(enter)(int entry, int count)
 {
     JSValue values[8];

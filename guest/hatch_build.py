@@ -1,4 +1,4 @@
-"""Builds the guest before a wheel is made, or before a clone is installed."""
+"""A build hook that builds the guest before a wheel is made or a clone is installed."""
 
 import os
 import sys

@@ -1,15 +1,15 @@
-/* JSON, from the UTF-8 that a server sent straight to values.
+/* A JSON parser that makes values directly from the UTF-8 that a server sent.
  *
- * The engine's parser takes a text, makes a token of each part of it and objects property by property. Here names are
- * looked up once, and objects with the names of an earlier one take over its shape. Whatever is wrong, or nested deeply,
- * is left to the engine, so that its errors are the same.
+ * The engine's own parser needs a text, makes a token of each part, and builds objects property by property. This one
+ * looks up each name once, and an object with the same names as an earlier object takes over its shape. Invalid or
+ * deeply nested JSON is left to the engine, so that the errors are the engine's.
  */
 
 enum { NAMES_KNOWN = 64, SHAPES_KNOWN = 8, LEVELS = 100, LONGEST_NUMBER = 63 };
 
 struct json {
     const uint8_t *at, *end;
-    int is_left; /* to the engine */
+    int is_left; /* true if the engine must parse the text */
     struct {
         const uint8_t *text;
         uint32_t length;
@@ -17,8 +17,8 @@ struct json {
     } names[NAMES_KNOWN];
     JSShape *shapes[SHAPES_KNOWN];
     uint32_t next_shape;
-    JSValue *values; /* of the arrays and objects that are open, each behind the other */
-    JSAtom *atoms;   /* the names of those values; none in arrays */
+    JSValue *values; /* the values of all open arrays and objects, one behind another */
+    JSAtom *atoms;   /* the names of those values; JS_ATOM_NULL in arrays */
     uint32_t count, room;
 };
 
@@ -30,7 +30,7 @@ static JSValue json_left(struct json *json)
     return JS_EXCEPTION;
 }
 
-/* The next byte that is not white space, or 0. */
+/* Skips white space and returns the next byte, or 0 at the end. */
 static uint8_t json_next(struct json *json)
 {
     const uint8_t *at = json->at;
@@ -40,7 +40,7 @@ static uint8_t json_next(struct json *json)
     return at < json->end ? *at : 0;
 }
 
-/* Keeps a value, and its name, until the array or object that it is in ends. */
+/* Keeps a value and its name until the array or object around it ends. */
 static int json_keep(struct json *json, JSAtom name, JSValue value)
 {
     if (json->count == json->room) {
@@ -62,7 +62,7 @@ static int json_keep(struct json *json, JSAtom name, JSValue value)
     return 1;
 }
 
-/* Strings. `at` is behind the first quotation mark, and then behind the last one. */
+/* Strings. A function begins with `at` behind the opening quotation mark and ends with it behind the closing one. */
 
 static const uint8_t *plain_end(const uint8_t *at, const uint8_t *end)
 {
@@ -143,7 +143,7 @@ static JSValue json_string(struct json *json)
     return is_utf8(from, to) ? JS_NewStringLen(ctx, (const char *)from, to - from) : json_left(json);
 }
 
-/* The name in front of a colon, and what is between them. Each is looked up once. */
+/* Parses a name up to its closing quotation mark. A name that comes again is usually found in `names`. */
 static JSAtom json_name(struct json *json)
 {
     const uint8_t *from = json->at, *to = plain_end(from, json->end);
@@ -213,7 +213,7 @@ static JSValue json_number(struct json *json)
     return js_float64(strtod(text, NULL));
 }
 
-/* Arrays and objects, of the values kept since `first`. */
+/* Arrays and objects are made of the values that were kept from `first` on. */
 
 static JSValue json_array(struct json *json, uint32_t first)
 {
@@ -277,7 +277,7 @@ static JSValue json_object(struct json *json, uint32_t first)
         return value;
     for (uint32_t j = 0; j < count; j++) {
         JSValue one = values[j];
-        values[j] = JS_UNDEFINED; /* it is taken, also by what fails */
+        values[j] = JS_UNDEFINED; /* the call below takes the value over, even if it fails */
         if (JS_DefinePropertyValue(ctx, value, names[j], one, JS_PROP_C_W_E) < 0) {
             JS_FreeValue(ctx, value);
             return JS_EXCEPTION;
@@ -292,7 +292,7 @@ static JSValue json_object(struct json *json, uint32_t first)
     return value;
 }
 
-/* What is between two brackets. */
+/* Parses an array or object, from behind its opening bracket. */
 static JSValue json_members(struct json *json, int level, int is_object)
 {
     uint32_t first = json->count;
@@ -369,7 +369,7 @@ static JSValue json_value(struct json *json, int level)
     }
 }
 
-/* The value, or an exception; `*is_left` says that there is none, and that the engine has to look. */
+/* Returns the value or an exception. If `*is_left` is set, there is no value, and the engine must parse the text. */
 static JSValue json_parsed(const uint8_t *text, uint32_t length, int *is_left)
 {
     struct json json = { .at = text, .end = text + length };
@@ -395,7 +395,7 @@ static JSValue json_parsed(const uint8_t *text, uint32_t length, int *is_left)
     return value;
 }
 
-/* Writing. `b` gets what stands for itself in JSON from `*i` on; `*i` is where that ends. */
+/* Writes to `b` the characters from `*i` on that need no escape in JSON, and moves `*i` behind them. */
 static int json_put_plain(StringBuffer *b, JSString *p, int *i)
 {
     int from = *i, to = from, length = p->len;

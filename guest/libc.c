@@ -1,6 +1,6 @@
-/* What the engine asks of a C library and a WebAssembly module without a system does not have.
+/* The functions of a C library that the engine needs, for a WebAssembly module without an operating system.
  *
- * The mathematics and some of the strings are a C library's own sources (build.py). */
+ * The mathematics and some of the string functions come from the sources of a C library (build.py). */
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,11 +37,11 @@ int clock_gettime(clockid_t clock, struct timespec *time)
 
 struct tm *localtime_r(const time_t *restrict time, struct tm *restrict local)
 {
-    *local = (struct tm){0}; /* the engine asks for the offset alone: it is UTC */
+    *local = (struct tm){0}; /* the engine reads only the offset, which is that of UTC */
     return local;
 }
 
-/* printf, as far as the engine's messages use it: flags 0 and -, width, precision, and d i u x X o c s p z l ll j t. */
+/* The parts of printf that the engine's messages use: flags 0 and -, width, precision, d i u x X o c s p z l ll j t. */
 
 struct output {
     char *at, *end;
@@ -154,13 +154,13 @@ int snprintf(char *restrict buffer, size_t size, const char *restrict format, ..
     return length;
 }
 
-/* The engine's dumps, which nothing calls. */
+/* Only the engine's dumps print, and no code calls them. */
 int printf(const char *restrict format, ...)
 {
     return 0;
 }
 
-/* One number literal in the engine is read with strtod: its own reader gives the same. */
+/* The engine reads one kind of number literal with strtod. Its own reader gives the same value. */
 double strtod(const char *restrict text, char **restrict end)
 {
     JSATODTempMem memory;
@@ -171,8 +171,8 @@ double strtod(const char *restrict text, char **restrict end)
     return value;
 }
 
-/* Copies are made here and not by WebAssembly's own instructions, which wasmtime carries out in code of its own: there
- * the memory may not be taken away (sandbox/worker/watchdog.py). Most of them are short. */
+/* Bytes are copied here and not by WebAssembly's own instructions. Wasmtime carries those out in its own code, during
+ * which the guest watchdog must not take the memory away (sandbox/worker/watchdog.py). Most copies are short. */
 
 typedef uint16_t half __attribute__((aligned(1), may_alias));
 typedef uint32_t word __attribute__((aligned(1), may_alias));
@@ -180,9 +180,9 @@ typedef uint64_t twice __attribute__((aligned(1), may_alias));
 typedef uint8_t vector __attribute__((vector_size(16), aligned(1), may_alias));
 
 #define AT(type, place) (*(type *)(place))
-#define PLAIN __attribute__((no_builtin)) /* not made into a call of itself */
+#define PLAIN __attribute__((no_builtin)) /* or the compiler would turn the function into a call of itself */
 
-/* Up to 16 bytes, all of which are read before one is written. */
+/* Copies up to 16 bytes. It reads all of them before it writes the first. */
 static inline PLAIN void move_few(char *to, const char *from, size_t length)
 {
     if (length >= 8) {

@@ -1,13 +1,13 @@
-/* The allocator: made for memories that live for one poll and begin as a copy of the image.
+/* The allocator, for memories that live for one poll and begin as a copy of the image.
  *
- * Freed blocks wait in lists by size and are never split or joined. What matters is which pages a poll touches, each of
- * which costs a fault and a copy:
- * - After `end_image` nothing of the image's free space is used again, so that all that a poll allocates lies side by
- *   side behind it.
- * - What a poll writes to and reads of the image is spread over all of it. So the host bakes twice: it says in `plan`, by
- *   the order of their allocation, what a poll did with each block of the first image. In the second one those that were
- *   written to lie side by side, and so do those that were read. Both times the engine asks for the same blocks in the
- *   same order.
+ * Freed blocks are kept in lists by size. They are never split or joined. The number of pages that a poll touches must
+ * be small, because each of them costs a page fault and a copy:
+ * - After `end_image`, the free space inside the image is never used. So all blocks that a poll allocates lie side by
+ *   side behind the image.
+ * - The blocks of the image that a poll reads or writes are spread over the whole image. So the host makes the image
+ *   twice. After the first time, it writes into `plan` what a poll did with each block, in the order of allocation. In
+ *   the second image, the written blocks lie side by side, and so do the blocks that were only read. Both times, the
+ *   engine asks for the same blocks in the same order.
  */
 
 #include <stddef.h>
@@ -15,30 +15,30 @@
 #include <string.h>
 
 #define PAGE 65536u
-#define GROW (4 * PAGE) /* at least, at a time */
+#define GROW (4 * PAGE) /* the memory grows by at least this much at a time, if it can */
 #define LARGEST 0x7fffff00u
 #define CLASSES 128
-#define PLANNED (1u << 21) /* calls that a plan can speak of */
+#define PLANNED (1u << 21) /* the number of calls that a plan can cover */
 
 struct block {
-    uint32_t size; /* with this header, in bytes: a multiple of 16 */
+    uint32_t size; /* bytes, including this header; a multiple of 16 */
     uint32_t class : 8;
-    uint32_t order : 24; /* the call that it was given for */
-    struct block *next; /* where the payload is, while it is free */
+    uint32_t order : 24; /* the number of the call that allocated it */
+    struct block *next; /* only in a free block, in the place of the payload */
 };
 #define HEADER 8u
 
 static struct block *free_blocks[CLASSES];
-static char *top, *end; /* the space never used, or given back, behind all blocks */
-static char *used;      /* as far as `top` has ever come: behind it all is zero */
+static char *top, *end; /* the free space behind all blocks */
+static char *used;      /* the highest value that `top` has had: all bytes behind it are zero */
 static uint32_t calls;
-static uint8_t plan[PLANNED / 4]; /* two bits for each call: 0, or in which of `rooms` its block is to be, from 1 */
+static uint8_t plan[PLANNED / 4]; /* two bits for each call: 0, or the number of its room in `rooms`, from 1 */
 static struct room {
     char *at, *end;
     uint32_t size;
 } rooms[] = {{.size = PAGE}, {.size = 16 * PAGE}};
 extern char __heap_base;
-char *image_end; /* none yet */
+char *image_end; /* NULL until the image ends */
 
 static char *heap_start(void)
 {
@@ -50,14 +50,15 @@ uint8_t *plan_of_blocks(void)
     return plan;
 }
 
-/* Where the block of this call belongs, if anywhere. */
+/* Returns the room for the block of this call, or NULL if the plan names none. */
 static struct room *planned(void)
 {
     uint32_t number = calls < PLANNED ? plan[calls / 4] >> calls % 4 * 2 & 3 : 0;
     return number == 1 || number == 2 ? &rooms[number - 1] : NULL;
 }
 
-/* The class whose blocks are all at least `size` bytes: 16 apart up to 512 bytes, then 4 in each doubling. */
+/* Returns the smallest class whose blocks have at least `size` bytes. Up to 512 bytes, classes are 16 bytes apart;
+ * above, there are four classes in each doubling. */
 static uint32_t class_above(uint32_t size)
 {
     if (size <= 512)
@@ -86,7 +87,7 @@ static int grown(uint32_t by)
     return 1;
 }
 
-/* A new block behind the others. */
+/* Makes a new block behind all others. */
 static struct block *fresh(uint32_t size)
 {
     if (!top) {
@@ -101,7 +102,7 @@ static struct block *fresh(uint32_t size)
     return block;
 }
 
-/* A new block in a room, which is itself a large one of the others. */
+/* Makes a new block in a room. The room itself is one large block. */
 static struct block *fresh_in(struct room *room, uint32_t size)
 {
     if ((uint32_t)(room->end - room->at) < size) {
@@ -179,7 +180,7 @@ void free(void *payload)
     free_blocks[block->class] = block;
 }
 
-/* Whether the last block of all could grow where it is. */
+/* Makes the last block larger in its place. Returns 0 if there is no memory. */
 static int extended(struct block *block, size_t wanted)
 {
     uint32_t class = class_above(wanted + HEADER), more = size_of_class(class) - block->size;
@@ -215,8 +216,8 @@ void *realloc(void *payload, size_t wanted)
     return moved;
 }
 
-/* From here on, memory comes from behind the image alone: from its next page of 4 KiB, in spare room that is not in it.
- * What ends there are the blocks, side by side. */
+/* Ends the image: from now on, blocks are allocated only behind it, from the next page of 4 KiB on.
+ * Returns the end of the image's blocks, which lie side by side. */
 char *end_image(void)
 {
     char *blocks_end = top;

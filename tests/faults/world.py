@@ -148,7 +148,7 @@ class World:
             await client.ask("POST", f"/triggers/{trigger}/enable")
 
     async def _settle(self) -> None:
-        """Note the promises of polls and firings, and wait for all events, but not for ever: the verdict reports the rest."""
+        """Note the promises of polls and firings, and wait some time for all events: the verdict reports the rest."""
         over = self.now()
         for item in self.provider.items if self.polling else ():
             self.ledger.promised[self.polling, item.key] = time.monotonic()

@@ -1,4 +1,4 @@
-"""The beats by which the service sees whether its workers live. They come when a test says so."""
+"""The beats at which the service checks whether its sandbox workers live. A test decides when they come."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -21,7 +21,7 @@ class Beats:
         self._next = asyncio.Event()
 
     async def until(self, true: Callable[[], bool]) -> None:
-        """Beat until something is true."""
+        """Beat until `true` returns True."""
 
         def beaten() -> bool:
             self.beat()
@@ -46,7 +46,7 @@ class Beats:
 
 @pytest.fixture
 async def beats(monkeypatch: pytest.MonkeyPatch) -> Beats:
-    """Workers that are begun from now on hear these."""
+    """Return the beats of all sandbox workers that start from now on."""
     made = Beats()
     monkeypatch.setattr("hairtrigger.sandbox.service.worker_process._beat", made.wait)
     return made

@@ -1,4 +1,4 @@
-"""Runs Python inside the walls of a worker, or inside some of them, and tells what it found."""
+"""A way to run Python inside all or some of the walls of a sandbox worker, and to get its results."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from typing import Any
 
 _SOURCES = Path(__file__).parents[2] / "src"
 
-# `out` is the way back: the walls put the standard streams on /dev/null.
+# Results come back through `out`, because the walls put the standard streams on /dev/null.
 _PREAMBLE = f"""
 import ctypes, encodings.idna, errno, json, mmap, os, platform, resource, signal, socket, sys, threading, time
 sys.path.insert(0, {str(_SOURCES)!r})
@@ -59,7 +59,10 @@ def forbid(**answers):
 
 
 def inside(script: str, *, uid: int | None = None, first: str = "") -> Any:
-    """What `script` told. With a `uid`, from a process of that user without any privileges, once `first` is done."""
+    """Run a script and return what it told.
+
+    `first` runs before it. With a `uid`, the script itself runs as that user, without any privileges.
+    """
     identity = "" if uid is None else f"os.setgroups([]); os.setgid({uid}); os.setuid({uid})\n"
     command = [sys.executable, "-I", "-c", _PREAMBLE + first + identity + script]
     done = subprocess.run(command, capture_output=True, check=False, timeout=60)

@@ -1,4 +1,4 @@
-"""Polling code for tests, and what answers its fetches."""
+"""Polling code for tests, and answers to its fetches."""
 
 import json
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ def answer(body: Any, status: int = 200, **headers: str) -> HttpResponse:
 
 
 class Internet:
-    """Answers every request alike, and remembers them."""
+    """Gives every request the same answer, and remembers the requests."""
 
     def __init__(self, response: HttpResponse) -> None:
         self._response = response

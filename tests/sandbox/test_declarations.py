@@ -1,4 +1,4 @@
-"""The TypeScript declarations for editors say what is really there, and let through what really runs."""
+"""The TypeScript declarations for editors match the real environment: they accept the code that runs."""
 
 import json
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from tests.support.node import installed, run
 
 pytestmark = pytest.mark.anyio
 
-# https://tc39.es/ecma262/#sec-global-object, with what is about to come, Annex B, and what this engine adds.
+# https://tc39.es/ecma262/#sec-global-object, with Annex B, coming additions, and those of this engine.
 JAVASCRIPT = """
     globalThis Infinity NaN undefined eval isFinite isNaN parseFloat parseInt decodeURI
     decodeURIComponent encodeURI encodeURIComponent escape unescape AggregateError Array ArrayBuffer
@@ -100,7 +100,7 @@ WRONG = {
 
 @pytest.fixture(scope="module")
 def checked(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """What the real compiler says."""
+    """Return the complaints of the real compiler."""
     asked = tmp_path_factory.mktemp("types") / "asked.json"
     asked.write_text(json.dumps({"declarations": declarations(), "codes": [*FINE.values(), *WRONG.values()]}))
     return run(installed("typescript@5.9.3"), PROGRAM, str(asked))

@@ -1,4 +1,4 @@
-"""Code that tries to use more than its share, and what becomes of it."""
+"""Code that tries to use more than its share, and the limits that end it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -68,7 +68,7 @@ async def test_cpu_time_is_the_sum_of_all_slices(compiled: bytes) -> None:
     assert len(internet.requests) > 1
 
 
-# Of each kind of place that a guest can be at when it has to end: hooks, growing memory, copies, collections.
+# Programs for each kind of place where a guest may have to end: hooks, growing memory, copies, collections.
 ENDLESS = {
     "hooks": "for (;;) crypto.getRandomValues(new Uint8Array(16))",
     "long hooks": "for (;;) crypto.getRandomValues(new Uint8Array(60000))",
@@ -83,7 +83,7 @@ ENDLESS = {
 
 
 async def test_code_ends_wherever_it_is_and_its_worker_goes_on(compiled: bytes) -> None:
-    """With a limit that many starts of a poll would fit in: each is at its place when it has to end."""
+    """The limit is many times longer than the start of a poll, so each program is at its place when it must end."""
     limits = Limits(cpu=timedelta(milliseconds=30))
     async with Sandbox.start(workers=1, limits=limits, compiled=compiled) as sandbox:
         workers = sandbox.workers
@@ -94,7 +94,7 @@ async def test_code_ends_wherever_it_is_and_its_worker_goes_on(compiled: bytes) 
 
 
 def test_a_guest_that_copies_in_wasmtimes_own_code_is_refused() -> None:
-    """There, memory that is taken away would end the process."""
+    """The process would end if memory were taken away while wasmtime's own code copies it."""
     wasm = wasmtime.Engine(configuration())
 
     for instruction in ("memory.copy", "memory.fill"):
@@ -113,7 +113,7 @@ MEMORY_ATTACKS = {
 
 @pytest.fixture(scope="session")
 async def patient_sandbox(compiled: bytes) -> AsyncIterator[Sandbox]:
-    """One in which everything else runs out before time does, on a slow machine too."""
+    """Start a sandbox in which every other limit is reached before the time limits, also on a slow machine."""
     limits = Limits(cpu=timedelta(hours=1), wall=timedelta(hours=1))
     async with Sandbox.start(workers=1, limits=limits, compiled=compiled) as started:
         yield started
@@ -265,12 +265,12 @@ async def test_at_most_six_fetches_of_a_poll_are_under_way(sandbox: Sandbox) -> 
 
 
 def _asked_for(sandbox: Sandbox) -> int:
-    """How many fetches the polls under way have asked for, whether they are begun or wait."""
+    """Return how many fetches the polls under way have asked for, also those that have not begun."""
     return sum(live._fetches for worker in sandbox._serving.values() for live in worker._polls.values())
 
 
 async def too_late(limits: Limits) -> HttpResponse:
-    """No answer before the limit."""
+    """Let the time limit pass, and never answer."""
     pass_time(limits.wall)
     await asyncio.Event().wait()
     raise AssertionError
@@ -296,7 +296,7 @@ async def test_a_response_whose_receiver_gave_up_is_too_large_too(sandbox: Sandb
 
 
 async def test_responses_that_are_costly_to_read_count_as_larger_ones(sandbox: Sandbox) -> None:
-    """Such as many members of gzip that are all empty."""
+    """An example is a gzip body of many empty members."""
     internet = Internet(replace(answer(b""), cost=2 * 1024 * 1024))
     code = """
         let errors = 0;
@@ -307,7 +307,7 @@ async def test_responses_that_are_costly_to_read_count_as_larger_ones(sandbox: S
     outcome = await sandbox.run(program(code), internet.fetch)
 
     assert outcome.value == [15]
-    assert len(internet.requests) == 6  # those after the one that was too much are not made
+    assert len(internet.requests) == 6  # after the response that exceeded the limit, no request is made
     assert outcome.usage.response_bytes == 12 * 1024 * 1024
 
 

@@ -1,12 +1,12 @@
-"""A reader of JSON that strangers wrote: what would hold up the event loop is not read."""
+"""A reader of JSON from strangers. It refuses JSON that would hold up the event loop."""
 
 from typing import Any
 
 from pydantic_core import from_json
 
 MOST_PARTS = 300_000
-"""Reading so many takes about 45 ms. JSON of 2 MB has fewer where its members have 28 bytes or more, as is usual."""
-_MEMBER = 4  # parts: a name has to be made and looked up
+"""It takes about 45 ms to read this many parts. JSON of 2 MB usually has fewer: members of 28 bytes or more."""
+_MEMBER = 4  # the parts that a member counts as: its name must be made and looked up
 
 
 class TooManyParts(ValueError):
@@ -17,13 +17,13 @@ class TooManyParts(ValueError):
 
 
 def read_json(body: bytes, *, allow_inf_nan: bool = True) -> Any:
-    """Return the value that the bytes say. Raise `TooManyParts`, or `ValueError` for bytes that are not JSON."""
+    """Return the value that the bytes encode. Raises `TooManyParts`, or `ValueError` for bytes that are not JSON."""
     if len(body) > MOST_PARTS // _MEMBER and _parts(body) > MOST_PARTS:
         raise TooManyParts
     return from_json(body, allow_inf_nan=allow_inf_nan)
 
 
 def _parts(body: bytes) -> int:
-    """Return how many parts there are at most. A text that has a colon may count as a member."""
+    """Return an upper limit of the number of parts: a text with a colon may count as a member."""
     members = min(body.count(b":"), body.count(b'"') // 2)
     return body.count(b"[") + body.count(b"{") + _MEMBER * members

@@ -9,9 +9,8 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 LONGEST_BACK_OFF = timedelta(hours=1)
-AFTER_A_REFUSAL = timedelta(
-    hours=1
-)  # of credentials: only a user can renew them, and the trigger is then polled at once
+# A user must renew refused credentials. The trigger is then polled at once, whatever is left of this wait.
+AFTER_A_REFUSAL = timedelta(hours=1)
 AFTER_A_LOSS = timedelta(minutes=5)  # of two sandbox workers: each loss makes the other polls of that worker run again
 LONGEST_WAIT = timedelta(days=1)  # the longest that a provider may ask for
 

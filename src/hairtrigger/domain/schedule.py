@@ -182,7 +182,7 @@ def upcoming(schedule: Schedule, after: datetime, count: int) -> list[datetime]:
 
 
 class Missed(StrEnum):
-    """What becomes of the fires of a time in which nobody was there to make them."""
+    """The choice of which missed firings are made late: times that passed while no process could see them."""
 
     SKIP = "skip"
     LATEST = "latest"

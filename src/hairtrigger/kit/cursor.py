@@ -34,7 +34,7 @@ def still_seen(listed: Sequence[str], seen: Collection[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class LookBack:
-    """The cursor for lists of things dated since a given time. A provider file says how late things may appear, and
+    """The cursor for lists of things dated since a given time. A provider file says how late things may appear:
 
         look = LATE.look(question)
         answer = await question.api.get("things", {"since": look.since.isoformat(), "page": look.token})

@@ -39,9 +39,8 @@ class Question(Generic[C]):
     cursor: Cursor | None  # None at the first poll
     enabled_at: datetime
     asked_at: datetime
-    parse: Parse = field(
-        repr=False
-    )  # for bodies that are not JSON: only this reads bytes from outside at a bounded cost
+    # For bodies that are not JSON: only this function parses bytes from outside at a bounded cost.
+    parse: Parse = field(repr=False)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Which addresses outgoing connections may reach."""
+"""The policy that decides which IP addresses outgoing TCP connections may reach."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ Network = IPv4Network | IPv6Network
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")
 
-# Named here although `is_global` refuses most of them, because its answer differs between releases of Python.
+# `is_global` refuses most of these networks, but its answer differs between releases of Python.
 _NEVER: tuple[Network, ...] = tuple(
     ip_network(network)
     for network in (
@@ -42,10 +42,10 @@ Place = tuple[str, int]
 
 @dataclass(frozen=True)
 class EgressPolicy:
-    """Public addresses may be reached, and those an operator allows.
+    """A policy that permits public addresses, and the networks that the operator allows.
 
-    `connect_to` names another place for a host and port, as curl's `--connect-to` does: the address there is checked
-    instead, and a certificate must still be the host's own.
+    `connect_to` replaces a host and port by another host and port, as curl's `--connect-to` does. The address of the
+    replacement is then checked, and the TLS certificate must still be that of the original host.
     """
 
     allow: tuple[Network, ...] = ()
@@ -58,7 +58,7 @@ class EgressPolicy:
 
 
 def _reached(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """Where packets for this address end up: two forms of IPv6 address lead to the IPv4 one inside them."""
+    """Return the address that packets reach: two forms of IPv6 address lead to the IPv4 address that they contain."""
     if isinstance(address, IPv6Address):
         if address in _NAT64:
             return IPv4Address(int(address) & 0xFFFF_FFFF)
@@ -69,6 +69,6 @@ def _reached(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
 def _public(address: IPv4Address | IPv6Address) -> bool:
     return (
         address.is_global
-        and (address.version == 4 or address in _GLOBAL_UNICAST)  # or IPv6 not given out to anyone
+        and (address.version == 4 or address in _GLOBAL_UNICAST)  # the rest of IPv6 is not assigned
         and not any(address in network for network in _NEVER)
     )

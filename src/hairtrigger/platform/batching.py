@@ -1,4 +1,4 @@
-"""Many callers, one transaction: what arrives while a batch is being written makes the next batch."""
+"""Batches of items from many callers: items that arrive while one batch is written form the next batch."""
 
 import asyncio
 from collections import deque
@@ -20,12 +20,13 @@ class _Waiting(NamedTuple, Generic[T, R]):
 
 
 class Batcher(Generic[T, R]):
-    """Collects items and hands them to `flush` together; each caller gets its own item's result after the flush.
+    """Collects items and passes them to `flush` in batches. Each caller gets the result of its own item.
 
-    At most `max_waiting` items of `max_waiting_bytes` wait, or a single larger one; beyond that `submit` raises
-    `Unavailable` at once. When a flush of several items fails its halves are flushed apart, and so on, so that one bad
-    item never fails the others. When nothing can be stored at all, everybody who waits hears it. `run` does the work
-    until it is cancelled; `concurrency` flushes may be under way at a time.
+    At most `max_waiting` items with `max_waiting_bytes` in all may wait, or a single larger item. `submit` raises
+    `Unavailable` at once if there is no room for an item. If the flush of several items fails, each half of the batch
+    is flushed again by itself, and so on, so that one bad item never makes the others fail. If `flush` raises
+    `Unavailable`, nothing can be stored, and all callers that wait get that error. `run` does the work until it is
+    cancelled; up to `concurrency` flushes run at the same time.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Batcher(Generic[T, R]):
         self._max_waiting_bytes = max_waiting_bytes
         self._concurrency = concurrency
         self._waiting: deque[_Waiting[T, R]] = deque()
-        self._bytes = 0  # of what is waiting
+        self._bytes = 0  # the size of all waiting items
         self._something = asyncio.Event()
 
     async def submit(self, item: T) -> R:
@@ -71,7 +72,7 @@ class Batcher(Generic[T, R]):
             await self._settle(self._next())
 
     def _next(self) -> list[_Waiting[T, R]]:
-        """What goes together: at least one item, however large, of those whose callers still wait."""
+        """Return the next batch, without items whose callers have gone. One item may be larger than the limit."""
         batch: list[_Waiting[T, R]] = []
         room = self._max_batch_bytes
         while self._waiting and len(batch) < self._max_batch and (not batch or self._waiting[0].size <= room):
@@ -95,7 +96,7 @@ class Batcher(Generic[T, R]):
             raise
         except Unavailable as error:
             self._refuse([*batch, *self._everything()], error)
-        except Exception as error:  # noqa: BLE001 it belongs to the callers
+        except Exception as error:  # noqa: BLE001 the callers handle it
             await self._blame(batch, error)
         else:
             for one, result in zip(batch, results, strict=True):
@@ -103,7 +104,7 @@ class Batcher(Generic[T, R]):
                     one.result.set_result(result)
 
     async def _blame(self, batch: Sequence[_Waiting[T, R]], error: Exception) -> None:
-        """The one item that failed hears it. Of several each half goes again."""
+        """Pass the error to the caller of a single item, or flush each half of a larger batch again."""
         if len(batch) == 1:
             self._refuse(batch, error)
             return
@@ -125,5 +126,5 @@ class Batcher(Generic[T, R]):
 
 
 def _own(error: Exception) -> Exception:
-    """One exception raised to several callers would collect all their tracebacks."""
+    """Return a copy for one caller: an exception raised to several callers would collect the tracebacks of all."""
     return type(error)(error.message) if isinstance(error, HairtriggerError) else error

@@ -1,4 +1,4 @@
-"""What time it is, so that a test can decide it."""
+"""The clock. It is passed to all code that needs the time, so that a test can set the time."""
 
 from datetime import UTC, datetime
 from typing import Protocol
@@ -6,7 +6,7 @@ from typing import Protocol
 
 class Clock(Protocol):
     def now(self) -> datetime:
-        """An aware moment in UTC."""
+        """Return the current time as an aware datetime in UTC."""
         ...
 
 

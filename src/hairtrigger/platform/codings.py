@@ -1,23 +1,23 @@
-"""Content codings undone (RFC 9110, section 8.4), in steps of bounded work.
+"""Decompression of HTTP bodies (content codings: RFC 9110, section 8.4), in steps of bounded work.
 
-What a server sends decides how much there is to do for each byte, so every call of zlib takes and gives little, and
-what goes in, and each member of a gzip stream, is counted.
+A server can choose bytes that take much work to decompress. So each call of zlib reads and returns little, and both the
+bytes read and the members of a gzip stream are counted.
 """
 
 import zlib
 from collections.abc import Iterator, Sequence
 
-_MOST = 3  # one upon the other
-_WINDOW = 1024  # zlib copies what it does not use of what it is given
+_MOST = 3  # codings of one body, applied one after another
+_WINDOW = 1024  # bytes for one call of zlib, which copies the part of its input that it does not use
 _LARGEST = 16 * 1024
-_MEMBER = 256  # to begin another member takes as long as to read so many bytes
+_MEMBER = 256  # the start of another member takes as long as reading this many bytes
 
 STEP = 2 * _WINDOW
-"""What one step costs at most, in bytes that are parsed."""
+"""The highest cost of one step, in parsed bytes."""
 
 
 class Coding:
-    """One coding, undone as its bytes come in. Several members may follow each other."""
+    """A decompressor for one coding, fed as bytes arrive. Compressed members may follow one another."""
 
     def __init__(self, name: str) -> None:
         self._is_gzip = name != "deflate"
@@ -27,16 +27,16 @@ class Coding:
 
     @property
     def cost(self) -> int:
-        """The bytes that came in, or as many as would take as long."""
+        """The number of bytes received, plus a charge for each further member, because starting one takes time."""
         return self._received + _MEMBER * max(self._members - 1, 0)
 
     @property
     def ended(self) -> bool:
-        """Whether it could end here, or has not begun."""
+        """True if no compressed member is open, so that the body may end here."""
         return self._member is None
 
     def steps(self, data: bytes) -> Iterator[bytes]:
-        """What each step gives, which may be nothing. Raises `zlib.error`."""
+        """Yield the decompressed bytes of each step, which may be empty. Raises `zlib.error`."""
         self._received += len(data)
         for start in range(0, len(data), _WINDOW):
             yield from self._undone(data[start : start + _WINDOW])
@@ -57,12 +57,12 @@ class Coding:
     def _wbits(self, data: bytes) -> int:
         if self._is_gzip:
             return 16 + zlib.MAX_WBITS
-        wrapped = data[0] & 0x0F == zlib.DEFLATED  # "deflate" means in zlib's format, but some send it bare
+        wrapped = data[0] & 0x0F == zlib.DEFLATED  # some servers send deflate without zlib's header
         return zlib.MAX_WBITS if wrapped else -zlib.MAX_WBITS
 
 
 def codings_of(headers: Sequence[tuple[str, str]]) -> list[Coding] | None:
-    """What has to be undone, the last coding first; none when one is unknown, or there are too many."""
+    """Return the codings to undo, the one applied last first. None if one is unknown, or if there are too many."""
     values = [value for name, value in headers if name == "content-encoding"]
     if not values:
         return []
@@ -74,7 +74,7 @@ def codings_of(headers: Sequence[tuple[str, str]]) -> list[Coding] | None:
 
 
 def undone(codings: Sequence[Coding], data: bytes) -> Iterator[bytes]:
-    """What `data` holds, step by step."""
+    """Yield the contents of `data` without its codings, in steps of bounded work."""
     if not codings:
         yield data
         return

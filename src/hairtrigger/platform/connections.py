@@ -1,8 +1,8 @@
-"""HTTP/1.1 connections to addresses that the policy permits, kept for the next request to the same place.
+"""HTTP/1.1 connections over TCP to permitted addresses, kept for the next request to the same host and port.
 
-Sockets and the keeping are ours: the address that was checked must be the one connected to, and a request must not cost
-more where there are many targets. httpcore's pool looks at every connection at every request, so that 500 idle ones
-leave it a hundred requests a second.
+This code opens and keeps its TCP connections itself, for two reasons. The address that is connected to must be the one
+that was checked. And a request must not cost more if there are many targets: httpcore's pool looks at every connection
+for every request, so that with 500 idle connections it manages only a hundred requests a second.
 """
 
 import asyncio
@@ -21,15 +21,15 @@ from hairtrigger.platform.addresses import EgressPolicy
 from hairtrigger.platform.http1 import Answer, Malformed
 from hairtrigger.platform.turns import Turns
 
-_MOST = 500  # in use; as many again may rest
-_KEEP_ALIVE = timedelta(seconds=4)  # shorter than what servers use (5 s and more), so that they seldom hang up first
-_ATTEMPT = timedelta(seconds=3)  # for one address, when there are others to try
+_MOST = 500  # TCP connections in use; the same number may be idle as well
+_KEEP_ALIVE = timedelta(seconds=4)  # shorter than the time of servers (5 s and more), so that they seldom close first
+_ATTEMPT = timedelta(seconds=3)  # for one address, if there are other addresses to try
 _RESOLVERS = 32
-_SLICE = 4 * 1024  # so many bytes of an answer are parsed at once
-_MOST_UNREAD = 64 * 1024  # then the other side has to wait
+_SLICE = 4 * 1024  # bytes of an answer that are parsed at once
+_MOST_UNREAD = 64 * 1024  # bytes; above this, reading pauses and the server has to wait
 
 Resolve = Callable[[str, int], Sequence[str]]
-"""The addresses of a host, asked in a thread."""
+"""A function that returns the addresses of a host. It is called in a thread."""
 
 
 class BlockedAddress(Exception):
@@ -43,13 +43,16 @@ class Origin(NamedTuple):
 
 
 def resolve(host: str, port: int) -> list[str]:
-    """The system's own answer; it also reads the odd spellings of IPv4, such as 2130706433 and 0x7f.1."""
+    """Return the addresses that the system finds. It also accepts unusual spellings of IPv4: 2130706433, 0x7f.1."""
     found = socket.getaddrinfo(host.encode(), port, type=socket.SOCK_STREAM)
     return [str(sockaddr[0]) for *_, sockaddr in found]
 
 
 class Connection(asyncio.Protocol):
-    """One request and its answer at a time. What comes is parsed in slices, at the pace of the task that asked."""
+    """A TCP connection that carries one request and its answer at a time.
+
+    Bytes that arrive are parsed in slices, at the speed at which the task that sent the request reads.
+    """
 
     def __init__(self, turns: Turns) -> None:
         self._loop = asyncio.get_running_loop()
@@ -63,14 +66,17 @@ class Connection(asyncio.Protocol):
         self._paused = False
 
     async def ask(self, answer: Answer, request: bytes) -> None:
-        """Send a request and read the head of its answer. Raises `Malformed`, or `EOFError` when there is none."""
+        """Send a request and read the head of its answer. Raises `Malformed`, or `EOFError` if no answer comes."""
         self._answer = answer
         self._transport.write(request)
         while answer.head is None:
             await self._more(answer)
 
     async def body(self) -> list[bytes]:
-        """What has come of the answer's body since the last time, or nothing: that was all. Raises like `ask`."""
+        """Return the parts of the body that are new since the last call, and an empty list at the end of the body.
+
+        Raises the same errors as `ask`.
+        """
         answer = self._answer
         assert answer
         while not (pieces := answer.take()) and not answer.complete:
@@ -78,7 +84,7 @@ class Connection(asyncio.Protocol):
         return pieces
 
     def rest(self) -> bool:
-        """Whether the exchange ended so that another may follow."""
+        """End the exchange. Return whether this TCP connection can carry another one."""
         answer, self._answer = self._answer, None
         if answer is None:
             return False
@@ -93,7 +99,7 @@ class Connection(asyncio.Protocol):
         return self._ended or self._loop.time() - self._resting_since > _KEEP_ALIVE.total_seconds()
 
     def close(self) -> None:
-        self._transport.abort()  # at once: closing politely waits for the other side
+        self._transport.abort()  # `close()` would wait for the server
 
     async def _more(self, answer: Answer) -> None:
         if self._malformed:
@@ -127,7 +133,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._answer is None:
-            self._ended = True  # what nobody asked for is not the next answer; some servers say 408 before they hang up
+            self._ended = True  # bytes without a request: some servers send 408 before they close an idle connection
             self.close()
             return
         self._unread += data
@@ -154,7 +160,7 @@ class Connections:
         self._policy = policy
         self._turns = turns
         self._resolve = resolve
-        self._threads = ThreadPoolExecutor(_RESOLVERS, "resolve")  # names that hang hold up nothing but other names
+        self._threads = ThreadPoolExecutor(_RESOLVERS, "resolve")  # a slow look-up of a name delays only other look-ups
         self._tls = httpx2.create_ssl_context()
         self._tls.set_alpn_protocols(["http/1.1"])
         self._places = asyncio.Semaphore(_MOST)
@@ -164,7 +170,7 @@ class Connections:
 
     @asynccontextmanager
     async def lent(self, origin: Origin) -> AsyncIterator[Connection]:
-        """A connection for one exchange. Raises `BlockedAddress`, and `OSError` when there is no connecting."""
+        """Lend a TCP connection for one exchange. Raises `BlockedAddress`, or `OSError` if connecting fails."""
         async with self._places:
             connection = self._rested(origin) or await self._connected(origin)
             try:
@@ -200,7 +206,7 @@ class Connections:
             self._sweep()
 
     def _sweep(self) -> None:
-        """Closes what nobody came back for."""
+        """Close the TCP connections that have been idle for too long."""
         resting, self._resting, self._resting_total = self._resting, defaultdict(list), 0
         for origin, connections in resting.items():
             for connection in connections:

@@ -1,7 +1,8 @@
-"""The one door for outgoing HTTP: polls, targets, providers' APIs. Nothing else of ours opens connections.
+"""The egress: all outgoing HTTP, to providers' APIs and targets, goes through it. No other code opens HTTP connections.
 
-Its callers' URLs come from users, so it trusts none: addresses are checked where they are connected to, every size and
-time has a bound, and redirects are followed here, with the same checks and without the caller's credentials.
+The URLs come from users, so the egress trusts none of them. It checks the address that it really connects to, limits
+every size and time, and follows redirects itself, with the same checks. A redirect to another origin gets no
+credentials.
 """
 
 import asyncio
@@ -30,12 +31,12 @@ __all__ = ["Egress", "EgressFailed", "EgressPolicy", "Reason", "Reply"]
 _MOST_REDIRECTS = 5
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LAST_PORT = 65535
-_LEAST_COUNTED = 64  # a piece of a body counts as so many bytes at least: millions of tiny ones would keep us busy
+_LEAST_COUNTED = 64  # bytes that even a tiny piece of a body counts as: millions of pieces take much CPU time
 _DEFAULT_HEADERS = (("user-agent", "hairtrigger"), ("accept", "*/*"))
-_SHORT_URL, _SHORT_NAME = 256, 64  # longer ones are not remembered: strangers make them, and what is kept adds up
+_SHORT_URL, _SHORT_NAME = 256, 64  # longer texts are not cached: strangers can choose them and fill the memory
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
-# https://fetch.spec.whatwg.org/#port-blocking: what listens there can be made to take HTTP for its own protocol.
+# Programs on these ports can take an HTTP request for their own protocol. https://fetch.spec.whatwg.org/#port-blocking
 _BAD_PORTS = frozenset(
     {0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109}
     | {110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530}
@@ -43,13 +44,13 @@ _BAD_PORTS = frozenset(
     | {5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080}
 )
 
-# How a request is framed is not the caller's to say.
+# The caller must not decide how a request is framed, so these headers are left out.
 _FRAMING = frozenset(
     {"accept-encoding", "connection", "content-length", "expect", "host", "keep-alive", "proxy-authorization"}
     | {"proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 )
 
-# Everything else may be a credential: providers call theirs X-Api-Key, PRIVATE-TOKEN, X-Shopify-Access-Token …
+# Every other header may hold a credential: providers use X-Api-Key, PRIVATE-TOKEN, X-Shopify-Access-Token …
 _SENT_TO_ANY_ORIGIN = frozenset(
     {"accept", "accept-language", "content-encoding", "content-language", "content-type", "if-modified-since"}
     | {"if-none-match", "range", "user-agent"}
@@ -57,7 +58,7 @@ _SENT_TO_ANY_ORIGIN = frozenset(
 
 
 class Reason(StrEnum):
-    """Why a call failed, for the operator's log."""
+    """The reason why a call failed, for the operator's log."""
 
     BLOCKED_ADDRESS = "blocked_address"
     DNS = "dns"
@@ -74,7 +75,8 @@ class Reason(StrEnum):
     BAD_REQUEST = "bad_request"
 
 
-# None for a blocked address, an unknown name, a closed port: whoever chose the URL must not map our network by them.
+# There is no message for a blocked address, an unknown name or a closed port. With such messages, the user that chose
+# the URL could map our network.
 _MESSAGES = {
     Reason.TIMEOUT: "The server did not answer in time.",
     Reason.TLS: "No secure connection: the server's certificate was not accepted, or it speaks no TLS.",
@@ -96,14 +98,14 @@ class EgressFailed(ProviderFailed):
         super().__init__(_MESSAGES.get(reason))
         self.reason = reason
         self.cost = cost
-        """As in `Reply`."""
+        """The cost of the call up to its failure, as in `Reply`."""
 
 
 class _TooLarge(Exception):
-    """More came than the caller takes."""
+    """The answer is larger than the caller accepts."""
 
 
-# In this order: the first kind that an error is.
+# The order matters: the first class that fits an error decides its reason.
 _REASONS: dict[type[Exception], Reason] = {
     BlockedAddress: Reason.BLOCKED_ADDRESS,
     socket.gaierror: Reason.DNS,
@@ -122,29 +124,29 @@ class Reply:
     status: int
     reason: str
     headers: tuple[tuple[str, str], ...] = field(repr=False)
-    """As received, with names in lower case."""
+    """The headers as received, with names in lower case."""
     body: bytes = field(repr=False)
-    """Decompressed."""
+    """The decompressed body."""
     url: str
-    """Where the answer came from, after redirects."""
+    """The URL that the answer came from, after redirects."""
     redirected: bool
     flaw: Reason | None = None
-    """Why this is not all that was to come, or not what it was called."""
+    """The reason why the body is incomplete, or is not compressed as its headers say."""
     cost: int = 0
-    """So many bytes were read of it and of the redirects before it, or more where they are costlier than others."""
+    """The bytes read, also for the redirects before, plus a charge for bytes that take more CPU time."""
 
     def header(self, name: str) -> str | None:
-        """The first header of this name, in any case."""
+        """Return the value of the first header of this name, written in any case of letters."""
         return next((value for key, value in self.headers if key == name.lower()), None)
 
 
 class Egress:
-    """One for each process, entered and left with it."""
+    """The object that makes all outgoing calls of a process, which enters it at its start and leaves it at its end."""
 
     def __init__(self, policy: EgressPolicy, resolve: Resolve = resolve) -> None:
         self.turns = Turns()
         self._connections = Connections(policy, self.turns, resolve)
-        self._readings: set[_Reading] = set()  # under way
+        self._readings: set[_Reading] = set()  # those under way
 
     async def __aenter__(self) -> Self:
         return self
@@ -153,7 +155,7 @@ class Egress:
         self._connections.close()
 
     def hurry(self) -> None:
-        """End all calls that are `cut` and know the status of their answer, as if their time were over."""
+        """End all calls with `cut` that already know the status of their answer, as if their time were over."""
         for reading in self._readings:
             if reading.is_enough and not reading.deadline.expired():
                 reading.deadline.reschedule(0)
@@ -170,12 +172,12 @@ class Egress:
         cut: bool = False,
         redirects: Literal["follow", "error", "manual"] = "manual",
     ) -> Reply:
-        """Return the answer, whatever its status. `timeout` spans the whole call, redirects and body included.
+        """Return the answer, whatever its status is. `timeout` covers the whole call with its redirects and its body.
 
-        An answer above `max_bytes`, counted before and after decompression, raises, and so does one that is cut short,
-        late or badly formed. With `cut` none of these raises once the status is known: what came until then is
-        returned, and its `flaw` says what was wrong.
-        On a redirect to another origin only headers that can't be credentials go along.
+        Raises `EgressFailed` if the answer is larger than `max_bytes` (before or after decompression), incomplete, late
+        or malformed. With `cut`, none of these faults raises once the status is known: the part of the answer that came
+        before the fault is returned, and its `flaw` names the fault.
+        After a redirect to another origin, only headers that can't hold credentials are sent.
         """
         call = _Call(method, _place(url), _headers(headers), body)
         deadline = asyncio.timeout(timeout.total_seconds())
@@ -224,14 +226,14 @@ class Egress:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a URL leads."""
+    """The parts of a URL that a call needs."""
 
     url: httpx2.URL
     origin: Origin
     netloc: str
     path: str
     address: str
-    """Without the fragment."""
+    """The URL without its fragment."""
 
     @classmethod
     def of(cls, url: httpx2.URL) -> "_Place":
@@ -260,7 +262,10 @@ class _Call:
         return head_of(self.method, self.place.path, headers) + (self.body or b"")
 
     def redirected_by(self, reply: Reply) -> "_Call | None":
-        """The next call, as https://fetch.spec.whatwg.org/#http-redirect-fetch has it."""
+        """Return the call that a redirect asks for, or None if the answer is no redirect.
+
+        https://fetch.spec.whatwg.org/#http-redirect-fetch
+        """
         location = reply.header("location")
         if reply.status not in {301, 302, 303, 307, 308} or location is None:
             return None
@@ -278,7 +283,7 @@ class _Call:
 
 
 class _Reading:
-    """An answer as far as it was read."""
+    """The answer of one call, with the part of its body that has been read so far."""
 
     def __init__(self, call: _Call, deadline: asyncio.Timeout, limit: int, *, cut: bool, cost_before: int = 0) -> None:
         self.call = call
@@ -289,7 +294,7 @@ class _Reading:
         self._cost_before = cost_before
         self._received = self._pieces = 0
         self._codings: list[Coding] = []
-        self._coded = bytearray()  # as it came, until something could be decompressed
+        self._coded = bytearray()  # the bytes as received, until the first ones are decompressed
         self._body = bytearray()
         self._flaw: Reason | None = None
 
@@ -313,7 +318,7 @@ class _Reading:
             self._codings = codings
 
     def steps(self, pieces: Sequence[bytes]) -> Iterable[None]:
-        """Read more of the body; between two steps others may work. Raises `zlib.error`."""
+        """Add pieces to the body. The caller may let other tasks run between two steps. Raises `zlib.error`."""
         piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         self._received += len(piece)
         self._pieces += len(pieces)
@@ -338,7 +343,10 @@ class _Reading:
         self._check()
 
     def _give_up_decompressing(self) -> None:
-        """Take what is not compressed at all, although it is called so, as it is."""
+        """Keep the body as received, because it is not compressed, although its headers say so.
+
+        Raises `EOFError` if a part of the body could be decompressed: that part is then the body.
+        """
         self._flaw = Reason.ENCODED
         if self._body:
             raise EOFError
@@ -349,7 +357,7 @@ class _Reading:
             raise _TooLarge
 
     def end(self) -> None:
-        """Raises `EOFError` when it ended early."""
+        """Finish the body. Raises `EOFError` if the compressed body ended too early."""
         if self._codings:
             if not all(coding.ended for coding in self._codings):
                 raise EOFError
@@ -357,11 +365,11 @@ class _Reading:
 
     @property
     def is_enough(self) -> bool:
-        """Whether the caller takes what there is."""
+        """True if the caller accepts an incomplete answer and the status is known."""
         return self._cut and self.answer.begun is not None
 
     def following(self, reply: Reply) -> _Call | None:
-        """The call that a redirect leads to."""
+        """Return the call that a redirect asks for, or None. A failure holds the cost up to now."""
         try:
             return self.call.redirected_by(reply)
         except EgressFailed as failed:
@@ -381,7 +389,7 @@ def _place(text: str) -> _Place:
 
 @lru_cache(1024)
 def _remembered_place(text: str) -> _Place:
-    """A target is called at the same URL again and again, and reading it takes longer than a look-up."""
+    """Cache the result: a target is called at the same URL again and again, and parsing takes longer than a look-up."""
     return _Place.of(_url(text))
 
 
@@ -403,7 +411,7 @@ def _headers(given: Mapping[str, str] | Sequence[Header]) -> tuple[Header, ...]:
 
 
 def _name(given: str) -> str | None:
-    """In lower case, or none if it is not the caller's to send."""
+    """Return the name in lower case, or None if the caller must not set this header."""
     return _remembered_name(given) if len(given) <= _SHORT_NAME else _known_name(given)
 
 
@@ -414,4 +422,4 @@ def _known_name(given: str) -> str | None:
     return None if name in _FRAMING else name
 
 
-_remembered_name = lru_cache(1024)(_known_name)  # the same few come again and again
+_remembered_name = lru_cache(1024)(_known_name)  # callers send the same few names again and again

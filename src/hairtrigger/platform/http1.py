@@ -1,7 +1,7 @@
-"""HTTP/1.1 as a client speaks it (RFC 9112): a request to bytes, and an answer from bytes.
+"""The client's side of HTTP/1.1 (RFC 9112): it turns a request into bytes, and bytes into an answer.
 
-llhttp, Node's parser, reads the answers, as it reads requests for uvicorn. Each answer has a parser of its own, so that
-nothing of one can be taken for the next.
+Node's parser, llhttp, reads the answers; uvicorn reads its requests with the same parser. Each answer has a parser of
+its own, so that no byte of one answer can count as part of the next one.
 """
 
 import re
@@ -14,22 +14,22 @@ Header = tuple[str, str]
 
 _LARGEST_HEAD = 100 * 1024
 _MOST_HEADERS = 1000
-_MOST_HINTS = 20  # answers before the answer, such as 100 Continue and 103 Early Hints
+_MOST_HINTS = 20  # interim answers before the final one, such as 100 Continue and 103 Early Hints
 _SWITCHING_PROTOCOLS, _FIRST_FINAL = 101, 200
 _WITHOUT_BODY = frozenset({204, 304})
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class Malformed(Exception):
-    """What came is not an HTTP answer."""
+    """The bytes received are not a valid HTTP answer."""
 
 
 class Unsendable(Exception):
-    """What can't stand in a request: a control character, or one that HTTP does not carry."""
+    """The request has a character that HTTP can't carry: a control character, or one outside Latin-1."""
 
 
 def head_of(method: str, target: str, headers: Sequence[Header]) -> bytes:
-    """The head of a request (RFC 9110, section 5.5). Raises Unsendable."""
+    """Return the head of a request (RFC 9110, section 5.5). Raises `Unsendable`."""
     lines = [f"{method} {target} HTTP/1.1", *[f"{name}: {value}" for name, value in headers]]
     if _CONTROL.search("".join(lines)):
         raise Unsendable
@@ -44,21 +44,21 @@ class Head:
     status: int
     reason: str
     headers: tuple[Header, ...] = field(repr=False)
-    """As received, with names in lower case."""
+    """The headers as received, with names in lower case."""
 
 
 class Answer:
-    """What a server answers to one request, as it comes in.
+    """A server's answer to one request, parsed as its bytes arrive.
 
-    `head` is there once it is known; hints before it are passed over. `take` gives the body, without chunks. `begun`
-    is the head as far as it was read, once the status is known: a head that breaks off or breaks the rules after its
-    status has still told how the request ended.
+    `head` is set when the final head is complete; interim answers before it are skipped. `take` returns the body, freed
+    from the chunks of its transfer coding. `begun` is the part of the head that has been read, once the status is
+    known: a head that ends early or is malformed after its status still says how the request ended.
     """
 
     def __init__(self, method: str) -> None:
         self._to_head = method == "HEAD"
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
-        # What browsers accept, too. It is dangerous where strangers' answers share a connection, which they don't here.
+        # Browsers are as lenient. That is dangerous only if several servers' answers share a TCP connection. None do.
         self._parser.set_dangerous_leniencies(
             lenient_chunked_length=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
         )
@@ -67,26 +67,26 @@ class Answer:
         self._status = 0
         self._hints = 0
         self._pieces: list[bytes] = []
-        self._without_use = 0  # bytes in a row that were neither body nor the end of a head
-        self._to_the_end = False  # of the connection: nothing else says how long the body is
+        self._without_use = 0  # bytes since the last piece of body or the end of the head
+        self._to_the_end = False  # True if only the end of the TCP connection ends the body
         self._keeps_alive = False
         self.head: Head | None = None
         self.complete = False
 
     @property
     def begun(self) -> Head | None:
-        """The head, or what came of it: its status at least."""
+        """The head, or the part of it that has been read, which has at least the status. None before the status."""
         if self.head or self._status < _FIRST_FINAL:
             return self.head
         return Head(self._status, self._reason.decode("latin-1"), tuple(self._headers))
 
     @property
     def ended_alone(self) -> bool:
-        """Whether another request may follow on its connection, as far as the answer says."""
+        """True if the answer is complete and permits another request on the same TCP connection."""
         return self.complete and self._keeps_alive
 
     def receive(self, data: bytes) -> None:
-        """Raises Malformed."""
+        """Parse more bytes of the answer. Raises `Malformed`."""
         assert self._parser
         self._without_use += len(data)
         try:
@@ -102,22 +102,22 @@ class Answer:
             raise Malformed
 
     def end(self) -> None:
-        """The connection has ended. Raises EOFError if the answer has not."""
+        """Handle the end of the TCP connection. Raises `EOFError` if the answer is not complete."""
         if self._to_the_end:
             self.complete = True
         if not self.complete:
             raise EOFError
 
     def take(self) -> list[bytes]:
-        """What has come of its body since the last time."""
+        """Return the pieces of the body that came since the last call."""
         taken, self._pieces = self._pieces, []
         return taken
 
     def close(self) -> None:
-        """It and its parser know each other, and would wait for the garbage collector."""
+        """Drop the parser: it and the answer refer to each other, so only the garbage collector would free them."""
         self._parser = None
 
-    # What the parser calls.
+    # The parser calls the methods below.
 
     def on_message_begin(self) -> None:
         self._refuse_more()
@@ -126,7 +126,7 @@ class Answer:
         self._reason += reason
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self.head is None:  # others are trailers
+        if self.head is None:  # headers after the head are trailers, which are ignored
             if len(self._headers) == _MOST_HEADERS:
                 raise Malformed
             self._headers.append((name.decode("latin-1").lower(), value.decode("latin-1").strip(" \t")))
@@ -143,7 +143,7 @@ class Answer:
         if encodings not in ([], ["chunked"]):
             raise Malformed
         self.head = Head(status, self._reason.decode("latin-1"), tuple(self._headers))
-        if self._to_head:  # the parser does not know, and would not see the beginning of a body that there must not be
+        if self._to_head:  # the parser can't see a forbidden body begin, so the TCP connection is not reused
             self.complete = True
             return
         self._keeps_alive = self._parser.should_keep_alive() and not (encodings and has_length)
@@ -164,6 +164,6 @@ class Answer:
         self.complete = self.head is not None
 
     def _refuse_more(self) -> None:
-        """Words that nobody asked for."""
+        """Raise `Malformed` if bytes follow the end of the answer, because there was no further request."""
         if self.complete:
             raise Malformed

@@ -1,4 +1,4 @@
-"""Loops that go on for ever: what goes wrong once is logged and tried again. A loop that ended would be silence."""
+"""Loops that never end: an error is logged, and the work is done again. If a loop ended, its work would stop unseen."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,7 +14,7 @@ _AFTER_AN_ERROR = timedelta(seconds=1)
 
 
 async def repeat(name: str, work: Callable[[], Awaitable[timedelta]]) -> None:
-    """Run `work` for ever, with the pauses that it returns."""
+    """Run `work` again and again. It returns the pause before its next run."""
     while True:
         try:
             pause = await work()
@@ -28,7 +28,7 @@ async def repeat(name: str, work: Callable[[], Awaitable[timedelta]]) -> None:
 
 
 async def every(interval: timedelta, name: str, work: Callable[[], Awaitable[object]], *, at_once: bool = True) -> None:
-    """Run `work` for ever, at this interval. Without `at_once` the first run comes after a pause as well."""
+    """Run `work` again and again, with this pause between runs. Without `at_once`, the first run waits as well."""
 
     async def once() -> timedelta:
         await work()

@@ -1,7 +1,8 @@
-"""The process that parses foreign bytes, as a program of its own.
+"""The program of the processes that parse bytes from strangers.
 
-It reads nothing of what it is given. For each parse it forks, and the fork parses: so every parse begins with the same
-clean memory, is limited and ended alone, and leaves nothing to the next one, which may be another organisation's.
+The process itself never interprets those bytes. It forks for each parse, and the fork parses. So each parse begins with
+the same clean memory and is limited and ended by itself. It leaves nothing in the memory of the next parse, which may
+be one of another organisation.
 """
 
 import ctypes
@@ -31,7 +32,7 @@ from hairtrigger.domain.errors import HairtriggerError
 Read = Callable[..., Iterable[Any]]
 
 REQUEST = struct.Struct(">II")  # the lengths of a head of JSON and of the bytes to parse
-ANSWER = struct.Struct(">BId")  # the ending, the length of what was said, seconds of CPU
+ANSWER = struct.Struct(">BId")  # the ending, the length of the output, seconds of CPU time
 READY = b"+"
 
 _AT_ONCE = 256 * 1024
@@ -39,13 +40,13 @@ _NOBODY = 65534
 _DEATH_SIGNAL = 1
 _OUT = 3
 _MOST_DESCRIPTORS = 1 << 20
-_MORE_CPU = 1  # seconds beyond the limit of a parse, should it have taken off the limit
+_MORE_CPU = 1  # seconds after the timer, in case the parse has switched the timer off
 _LAST_WORDS = 500
 _NICENESS = 5
 
 
 class Ending(IntEnum):
-    """How a parse ended. Those below `CPU` are what the parse itself said at its exit."""
+    """The way in which a parse ended. The fork itself reports those below `CPU`, as its exit code."""
 
     DONE = 0
     REFUSED = 1
@@ -58,11 +59,11 @@ class Ending(IntEnum):
 
 
 class Limits(NamedTuple):
-    """Of one parse."""
+    """The limits of one parse."""
 
     cpu: float = 10  # seconds
     wall: float = 30  # seconds
-    memory: int = 512 * 1024 * 1024  # bytes, beside what the process had before
+    memory: int = 512 * 1024 * 1024  # bytes, in addition to the memory that the process had before
     result: int = 32 * 1024 * 1024  # bytes of JSON
 
 
@@ -85,7 +86,7 @@ _ENDED_BY: Mapping[int, Ending] = {signal.SIGPROF: Ending.CPU, signal.SIGXCPU: E
 
 
 def main(descriptor: int, limits: Limits) -> None:
-    """Parses what comes over the connection until its other end is closed."""
+    """Carry out the parses that are asked for over this socket, until its other end is closed."""
     _stay_out_of_signals()
     _die_with_parent()
     _load_what_is_loaded_late()
@@ -102,15 +103,18 @@ def main(descriptor: int, limits: Limits) -> None:
 
 
 def _load_what_is_loaded_late() -> None:
-    """A parse opens no files, so that it finds no modules."""
+    """Import the modules that Python imports late, because a parse may not open files and so can't import them."""
     to_json({"": None})
     for module in pkgutil.iter_modules(encodings.__path__):
-        with suppress(ImportError):  # those of another operating system
+        with suppress(ImportError):  # some modules belong to another operating system
             importlib.import_module(f"encodings.{module.name}")
 
 
 def _stay_out_of_signals() -> None:
-    """A stop is told by closing the connection: a terminal and a supervisor tell every process of the service."""
+    """Ignore the signals that a terminal or a supervisor sends to every process of the service.
+
+    The service stops this process by closing the socket.
+    """
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
     for ending in _ENDED_BY:
@@ -118,7 +122,10 @@ def _stay_out_of_signals() -> None:
 
 
 def _die_with_parent() -> None:
-    """Where the system can do that; elsewhere the closed connection and the limits of a parse end the process."""
+    """Ask Linux to kill this process when its parent dies.
+
+    On other systems, the closed socket or the limits of the parse end it.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
 
@@ -141,18 +148,18 @@ def _answer(job: Job, limits: Limits) -> Answer:
 
 
 def _function(name: str) -> Read:
-    """The function of this name. Its module is loaded before the fork, so that it is loaded once."""
+    """Return the function of this name. Its module is imported before the fork, so that it is imported only once."""
     module, _, function = name.partition(":")
     if module not in sys.modules:
         importlib.import_module(module)
         gc.collect()
-        gc.freeze()  # a collection in the fork does not copy what was there before
+        gc.freeze()  # so that a collection in the fork does not copy the memory that was there before
     found: Read = getattr(sys.modules[module], function)
     return found
 
 
 def _all_of(pipe: int, most: int) -> bytes | None:
-    """What comes out of the pipe until its end, or None if that is too much."""
+    """Return all bytes up to the end of the pipe, or None if there are more than `most`."""
     said = bytearray()
     while part := os.read(pipe, _AT_ONCE):
         said += part
@@ -169,7 +176,7 @@ def _ending(status: int) -> Ending:
 
 
 def _parse(read: Read, job: Job, out: int, limits: Limits, parent: int) -> NoReturn:
-    """Parses in this process, the fork, and ends it."""
+    """Parse in this process, the fork, and end it."""
     ending = Ending.CRASHED
     try:
         _enclose(out, limits)
@@ -181,11 +188,11 @@ def _parse(read: Read, job: Job, out: int, limits: Limits, parent: int) -> NoRet
 
 
 def _enclose(out: int, limits: Limits) -> None:
-    """Leave this process what it needs to parse: no files, no network, no processes, no more code, and limits.
+    """Take from this process all that a parse does not need: files, network, new processes, imports.
 
-    The timers count from now on, and their signals end the process whatever it is doing.
+    Set its limits, too. The timers start here, and their signals end the process at any point.
     """
-    sys.meta_path[:] = [BuiltinImporter]  # else an import that finds nothing is an error of the file system
+    sys.meta_path[:] = [BuiltinImporter]  # others would raise a file system error for an unknown module
     resources = {
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_FSIZE: 0,
@@ -196,13 +203,13 @@ def _enclose(out: int, limits: Limits) -> None:
     if sys.platform == "linux":
         pages, *_ = Path("/proc/self/statm").read_text().split()
         resources[resource.RLIMIT_AS] = int(pages) * resource.getpagesize() + limits.memory
-    os.nice(_NICENESS)  # the service goes first
+    os.nice(_NICENESS)  # the service has priority
     os.dup2(1, 0)  # /dev/null
     os.dup2(1, 2)
     os.dup2(out, 3)
     os.closerange(4, _MOST_DESCRIPTORS)
     if os.geteuid() == 0:
-        with suppress(OSError):  # root of a container may not
+        with suppress(OSError):  # the root user of a container may lack the right
             os.setgroups([])
             os.setgid(_NOBODY)
             os.setuid(_NOBODY)
@@ -215,7 +222,7 @@ def _enclose(out: int, limits: Limits) -> None:
 
 
 def _say(read: Read, job: Job) -> Ending:
-    """Says a record a line, as JSON, and at last why there are no more if that is so."""
+    """Write each record as a line of JSON. After an error other than `MemoryError`, its message is the last line."""
     with open(_OUT, "wb", closefd=False) as out:
         try:
             out.writelines(to_json(record) + b"\n" for record in read(job.data, **job.hints))
@@ -224,7 +231,7 @@ def _say(read: Read, job: Job) -> Ending:
             return Ending.REFUSED
         except MemoryError:
             return Ending.MEMORY
-        except Exception as error:  # noqa: BLE001 any may come of foreign bytes
+        except Exception as error:  # noqa: BLE001 bytes from strangers may cause any error
             out.write(to_json(f"{type(error).__name__}: {error!s:.{_LAST_WORDS}}"))
             return Ending.BROKEN
     return Ending.DONE

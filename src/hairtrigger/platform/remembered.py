@@ -1,4 +1,4 @@
-"""What was made of others' texts, kept for the next time."""
+"""A cache of objects that were made from users' texts."""
 
 from collections import OrderedDict
 from collections.abc import Hashable
@@ -11,9 +11,9 @@ V = TypeVar("V")
 
 
 class Remembered(Generic[K, V]):
-    """The values that were asked for last: at most `most` of them, and of `most_bytes` in all.
+    """A cache that keeps the values used last: at most `most` values, with at most `most_bytes` in all.
 
-    How many bytes a value takes is said by its maker, about. One that takes more than a hundredth is not kept.
+    The caller of `keep` estimates the size of a value. A value larger than a hundredth of `most_bytes` is not kept.
     """
 
     def __init__(self, most: int, most_bytes: int = 64 * MEBIBYTE) -> None:

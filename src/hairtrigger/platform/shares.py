@@ -1,4 +1,4 @@
-"""Places that tenants share fairly."""
+"""A number of places that tenants share fairly."""
 
 import asyncio
 from asyncio import CancelledError, Future
@@ -8,16 +8,17 @@ from contextlib import asynccontextmanager
 
 
 class Shares:
-    """A number of places, of which one tenant has at most `of_one` at a time.
+    """A number of places. One tenant has at most `of_one` of them at a time.
 
-    Tenants that wait take turns, so that a tenant waits for others by their number and not by how much they ask for.
+    Tenants that wait take turns. So the wait of a tenant depends on the number of other tenants, not on how many places
+    each of them asks for.
     """
 
     def __init__(self, places: int, of_one: int) -> None:
         self._free = places
         self._of_one = of_one
         self._held: Counter[str] = Counter()
-        self._waiting: dict[str, deque[Future[None]]] = {}  # the tenant whose turn comes first stands first
+        self._waiting: dict[str, deque[Future[None]]] = {}  # in the order of their turns
 
     @asynccontextmanager
     async def place(self, tenant: str) -> AsyncIterator[None]:
@@ -51,7 +52,7 @@ class Shares:
         if following is not None:
             entered = self._waiting[following][0]
             self._forget(following, entered)
-            if following in self._waiting:  # its next one comes after those of all others
+            if following in self._waiting:  # its next turn comes after all other tenants' turns
                 self._waiting[following] = self._waiting.pop(following)
             self._take(following)
             entered.set_result(None)

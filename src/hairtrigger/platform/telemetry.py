@@ -1,4 +1,4 @@
-"""Logs: a line for each thing that happened, as JSON or for a terminal, with no secret in it."""
+"""The configuration of logs. Each entry is one line, as JSON or for a terminal, and holds no secret."""
 
 import logging
 import re
@@ -7,12 +7,12 @@ import sys
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-_CHATTY = ("alembic", "httpx2", "uvicorn.error")  # what they tell at INFO is told better elsewhere
+_CHATTY = ("alembic", "httpx2", "uvicorn.error")  # this service logs the same facts better than their INFO entries
 _KEY = re.compile(r"(/key/)\S+", re.IGNORECASE)
 
 
 def configure(*, json: bool, level: str = "INFO") -> None:
-    """Sends everything logged, ours and the libraries', to standard error. Run uvicorn with `log_config=None`."""
+    """Send all logs, also those of libraries, to standard error. Run uvicorn with `log_config=None`."""
     first: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -40,7 +40,7 @@ def configure(*, json: bool, level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    for name in ("uvicorn", "uvicorn.access", "uvicorn.error"):  # its own configuration may have been there first
+    for name in ("uvicorn", "uvicorn.access", "uvicorn.error"):  # uvicorn may have configured these before
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
     for library in _CHATTY:
@@ -49,13 +49,13 @@ def configure(*, json: bool, level: str = "INFO") -> None:
 
 
 def masked_path(path: str) -> str:
-    """A path as it may be logged. The deprecated routes end in an API key, and queries carry webhooks' tokens."""
+    """Return the path without its secrets: deprecated routes end in an API key, and queries hold tokens of webhooks."""
     bare, question_mark, _ = path.partition("?")
     return _KEY.sub(r"\1***", bare) + (question_mark and "?***")
 
 
 def mask_access_log(record: logging.LogRecord) -> bool:
-    """A filter for `uvicorn.access`, whose records are client, method, path with query, version, status."""
+    """Mask the path in an entry of `uvicorn.access`, whose arguments are client, method, path, version and status."""
     match record.args:
         case (client, method, str(path), version, status):
             record.args = (client, method, masked_path(path), version, status)
@@ -65,10 +65,10 @@ def mask_access_log(record: logging.LogRecord) -> bool:
 def _renderer(*, json: bool) -> Processor:
     if json:
         return structlog.processors.JSONRenderer(ensure_ascii=False)
-    # The default formatter shows local variables, and secrets among them.
+    # The default formatter shows local variables, which may hold secrets.
     return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
 
 
 def _masked(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Keys in paths, wherever a message or a traceback shows one."""
+    """Mask API keys in paths, in every message and traceback."""
     return {name: _KEY.sub(r"\1***", value) if isinstance(value, str) else value for name, value in event.items()}

@@ -1,4 +1,4 @@
-"""Costly work in threads: few at a time, and a short queue before them that is bounded in number and in time."""
+"""A queue for costly work in threads. Few functions run at a time, and few wait, for a limited time."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,9 +13,9 @@ _Result = TypeVar("_Result")
 
 
 class ThreadQueue:
-    """Runs `at_once` functions at a time.
+    """Runs at most `at_once` functions at a time in threads.
 
-    Raises `RateLimited` for what would wait behind too many, or has waited too long.
+    `run` raises `RateLimited` if `waiting` functions wait already, or if its function has waited for `patience`.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class ThreadQueue:
         try:
             await self._turn()
             try:
-                return await to_thread.run_sync(function)  # a thread can't be stopped: the turn ends when it does
+                return await to_thread.run_sync(function)  # a thread can't be stopped: its place is taken until it ends
             finally:
                 self._free.release()
         finally:

@@ -1,4 +1,4 @@
-"""Secrets at rest. The keys lie in a file outside the database, so that a stolen dump opens nothing."""
+"""The vault: it encrypts secrets at rest. Its keys are in a file outside the database, so a stolen dump is useless."""
 
 import base64
 import fcntl
@@ -22,10 +22,11 @@ class VaultError(HairtriggerError):
 
 
 class Vault:
-    """Seals with AES-256-GCM. What was sealed opens only under the same `bound_to`, which names the row it belongs to.
+    """Seals secrets with AES-256-GCM. A sealed secret opens only with the same `bound_to`, which names its row.
 
-    The key file is JSON with two Tink keysets: `sealing` (the primary key seals, every key in it unseals) and
-    `deriving` (one HKDF key, never rotated). Losing the file loses every secret: back it up, apart from the database.
+    The key file is JSON with two Tink keysets: `sealing` (its primary key seals, and all its keys unseal) and
+    `deriving` (one HKDF key, which is never rotated). If the file is lost, all secrets are lost: back it up, and keep
+    the copy apart from the database.
     """
 
     def __init__(self, path: Path) -> None:
@@ -34,7 +35,7 @@ class Vault:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """The vault whose keys are at `path`; they are made there, readable by their owner only, if there are none."""
+        """Open the vault with the key file at `path`. A missing file is created, readable by its owner only."""
         aead.register()
         prf.register()
         if not path.exists():
@@ -55,7 +56,7 @@ class Vault:
         return self._opened(sealed, bound_to)
 
     def rotate(self) -> None:
-        """Adds a key that seals from now on; older ones stay, to unseal. Other processes see it when they need it."""
+        """Add a key that seals from now on. Older keys still unseal. Other processes read it when they need it."""
         with _exclusive(self._path.parent):
             keysets = _keysets(self._path)
             keysets["sealing"] = _with_new_primary(keysets["sealing"])
@@ -63,7 +64,7 @@ class Vault:
         self._read()
 
     def derive(self, purpose: str) -> bytes:
-        """32 bytes for one purpose: the same after every restart and rotation, and unrelated to any other purpose's."""
+        """Return 32 bytes for one purpose: the same after restarts and rotations, and unrelated to other purposes."""
         derived: bytes = self._deriving.primary().compute(purpose.encode(), 32)
         return derived
 
@@ -84,17 +85,17 @@ class Vault:
             raise VaultError(f"{self._path} is not a key file.") from None
 
     def _changed(self) -> bool:
-        """Whether another process has rotated the keys."""
+        """Return whether another process has rotated the keys."""
         return self._path.exists() and _version(self._path) != self._version
 
 
 def new_secret(prefix: str = "", size: int = 32) -> str:
-    """`size` random bytes, URL-safe, after a prefix by which secret scanners know it."""
+    """Return `size` random bytes as URL-safe text, after a prefix by which secret scanners recognise the secret."""
     return prefix + secrets.token_urlsafe(size)
 
 
 def new_signing_secret() -> str:
-    """A secret as Standard Webhooks writes it: `whsec_` and 32 random bytes in base64."""
+    """Return a signing secret in the form of Standard Webhooks: `whsec_` and 32 random bytes in base64."""
     return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
@@ -135,7 +136,7 @@ def _keysets(path: Path) -> dict[str, Any]:
 
 
 def _write(keysets: dict[str, Any], path: Path) -> None:
-    """Whole or not at all, also through a crash; `mkstemp` makes it readable by its owner only."""
+    """Replace the file in one step, so that a crash leaves it whole. `mkstemp` makes it readable by its owner only."""
     handle, name = tempfile.mkstemp(prefix=".keys-", dir=path.parent)
     with os.fdopen(handle, "w") as file:
         json.dump(keysets, file, indent=2)
@@ -151,7 +152,7 @@ def _version(path: Path) -> tuple[int, int]:
 
 @contextmanager
 def _exclusive(folder: Path) -> Iterator[None]:
-    """One writer at a time: two rotations at once would lose a key, and with it what was sealed under it."""
+    """Let only one process write. Two rotations at once would lose a key and all secrets sealed with it."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""Tells a waiting loop that there is work, so that it need not wait for its next look."""
+"""A way to wake a loop that waits for its next look for work."""
 
 import asyncio
 from contextlib import suppress
@@ -9,8 +9,11 @@ TOLD = timedelta(seconds=2)
 
 
 class Wake:
-    """`patience` is how long a loop may go without a look of its own: long where it is told of everything new, short
-    where other processes make work that nobody tells it of."""
+    """Wakes a loop when there is new work.
+
+    `patience` is the longest time between two looks of the loop. It is long if every new piece of work calls `set`, and
+    short if other processes make work without calling it.
+    """
 
     def __init__(self, patience: timedelta = UNTOLD) -> None:
         self.patience = patience
@@ -20,7 +23,7 @@ class Wake:
         self._event.set()
 
     async def wait(self, at_most: timedelta) -> None:
-        """Returns when somebody has called `set` since the last wait, or after `at_most`."""
+        """Return as soon as `set` has been called since the last wait, or after `at_most`."""
         with suppress(TimeoutError):
             async with asyncio.timeout(at_most.total_seconds()):  # wait_for may swallow a cancellation before 3.12
                 await self._event.wait()

@@ -19,7 +19,7 @@ _INSTRUCTIONS = (
 
 
 class Source(kit.Config):
-    """Whose events: of one repository, or of all that an installation of the app covers."""
+    """The source of events: one repository, or all repositories that an installation of the app covers."""
 
     repository: str | None = Field(
         default=None,
@@ -94,9 +94,6 @@ def _payload(request: kit.Request) -> bytes:
     except (ValueError, KeyError):
         raise kit.Malformed("The body is a form without one payload.") from None
     return payload.encode()
-
-
-# -- the accounts that a connection may listen to
 
 
 class Permissions(kit.Payload):
@@ -191,9 +188,6 @@ async def _administers(api: kit.Api, account: Owner) -> bool:
 
 def _foreign(field: str, message: str) -> kit.InvalidConfig:
     return kit.InvalidConfig(None, kit.Issue((field,), message))
-
-
-# -- triggers
 
 
 def _on(

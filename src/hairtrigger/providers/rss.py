@@ -74,9 +74,8 @@ async def _poll(question: kit.Question[Feed]) -> kit.Page:
         marked = kit.mark(found.key)
         listed.append(marked)
         if marked not in seen:
-            new[marked] = (
-                new.pop(marked) if marked in new else found.draft()
-            )  # keep the first one's content, in the last one's place
+            # The same key may come twice: keep the content of the first entry, in the place of the last one.
+            new[marked] = new.pop(marked) if marked in new else found.draft()
     return kit.Page(
         events=_oldest_first([*new.values()][::-1]),
         cursor={
@@ -94,7 +93,10 @@ def _conditions(cursor: kit.Cursor) -> dict[str, str]:
 
 
 def _oldest_first(drafts: Sequence[kit.Draft]) -> Sequence[kit.Draft]:
-    """Sort by date if all entries have one. Else keep the order given: the feed's, which begins with the newest, reversed."""
+    """Sort by date if all entries have one. Else keep the order, which is that of the feed from its end.
+
+    Feeds begin with the newest entry.
+    """
     if all(draft.occurred_at for draft in drafts):
         return sorted(drafts, key=lambda draft: draft.occurred_at or datetime.max.replace(tzinfo=UTC))
     return drafts

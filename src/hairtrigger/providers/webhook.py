@@ -16,7 +16,7 @@ _WITHOUT = {"token": {*_OF_HMAC}, "standard_webhooks": {"header", "prefix", *_OF
 
 
 class Sender(kit.Config):
-    """How the sender proves itself, and how its events are told apart."""
+    """The proof that the sender gives with each request, and the place of its events' ids."""
 
     model_config = ConfigDict(str_max_length=1000)  # the configuration is read for each request
 
@@ -66,7 +66,7 @@ class Sender(kit.Config):
     @field_validator("header", "prefix", *_OF_HMAC)
     @classmethod
     def _means_something(cls, value: Any, given: ValidationInfo) -> Any:
-        """Refuse a setting that would have no effect. Defaults pass, because a form also sends fields that are left empty."""
+        """Refuse a setting without effect. Defaults pass, because a form also sends fields that are left empty."""
         name, scheme = str(given.field_name), given.data.get("scheme")
         if value != cls.model_fields[name].default and scheme in _WITHOUT and name in _WITHOUT[scheme]:
             raise ValueError(f"The scheme {scheme} has no such setting.")

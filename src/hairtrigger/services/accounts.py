@@ -77,7 +77,7 @@ class Accounts:
 
     @asynccontextmanager
     async def showing_first_login(self) -> AsyncIterator[Caller | None]:
-        """Yield the operator whose first login is to be shown; None if it was shown before, or is being shown elsewhere.
+        """Yield the operator whose first login is to be shown, or None if it was or is being shown by another process.
 
         The login counts as shown when the block of this context manager has ended without an error.
         """
@@ -145,7 +145,7 @@ class Accounts:
     async def create_key(
         self, caller: Caller, name: str, scopes: Iterable[str], expires_at: datetime | None = None
     ) -> tuple[ApiKey, str]:
-        """Return the new key and its value, which can't be read later. Raise `Forbidden` for a scope the caller lacks."""
+        """Return the new key and its value, which is shown only once. Raise `Forbidden` if the caller lacks a scope."""
         scopes = list(dict.fromkeys(scopes))
         if not caller.scopes.issuperset(scopes):
             raise Forbidden("An API key can't have a scope that its creator lacks.")

@@ -41,7 +41,10 @@ class Guess:
 
 @dataclass(frozen=True, eq=False)
 class Guessing:
-    """`spent` is when each allowance is whole again; `known` are the places where an account's right password came from."""
+    """The allowances for wrong passwords.
+
+    `spent` holds when each allowance is whole again. `known` holds the places that sent a user's right password.
+    """
 
     spent: OrderedDict[bytes, datetime] = field(default_factory=OrderedDict)
     known: OrderedDict[bytes, None] = field(default_factory=OrderedDict)

@@ -54,7 +54,7 @@ async def organization(tx: Transaction, org_id: UUID) -> Organization | None:
 
 
 async def add_user(tx: Transaction, user: User) -> bool:
-    """False when the e-mail address is taken."""
+    """Add the user and return True, or return False if the e-mail address is taken."""
     statement = upsert(app_user).values(vars(user)).on_conflict_do_nothing(index_elements=["email"])
     return (await tx.connection.execute(statement.returning(app_user.c.id))).first() is not None
 

@@ -28,25 +28,25 @@ from hairtrigger.store.transaction import Session, Transaction
 
 log = structlog.get_logger()
 
-_MIGRATION_TRIES = 20  # for the locks of busy tables
+_MIGRATION_TRIES = 20  # a busy table's lock may not be free at the first try
 _MIGRATION_LOCK = 7_420_317  # any number, as long as every process uses the same
-_CONNECT_SECONDS = 3  # of each host of the address: the next one may be the one that lives
-_PATIENCE = timedelta(seconds=30)  # a database that has gone without a word must not hold a request for ever
+_CONNECT_SECONDS = 3  # for each host of the address: the next one may answer
+_PATIENCE = timedelta(seconds=30)  # a database that stops answering must not hold a request for ever
 _UNSTORABLE = "A value can't be stored: text holds no NUL and no half surrogates, and numbers are finite and not huge."
 _TOO_LARGE = "A value can't be stored: it is too long for an index, or too deeply nested."
-_NO_PARTITION = re.compile(r"\(day\) = \((\d{4}-\d\d-\d\d)\)")  # in whatever language the server speaks
+_NO_PARTITION = re.compile(r"\(day\) = \((\d{4}-\d\d-\d\d)\)")  # the same in every language of the server
 _AWAY = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
-    asyncpg.InsufficientResourcesError,  # connections, memory, room on the disk
+    asyncpg.InsufficientResourcesError,  # too few connections, too little memory or disk
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.LockNotAvailableError,
     asyncpg.InvalidCachedStatementError,  # a newer version has changed the schema
     asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # of a session that was ended, or none of the address's hosts can be written to
+    asyncpg.InternalClientError,  # the session was ended, or no host can be written to
 )
 
 
@@ -72,7 +72,7 @@ class _MissingPartition(Exception):
 
 
 class Complaints:
-    """Says each reason once in a row: whatever needs the database meets it again and again."""
+    """Logs a reason only when it differs from the last one, because every use of the database meets the same reason."""
 
     def __init__(self) -> None:
         self._last = ""
@@ -87,23 +87,23 @@ class Complaints:
 class Store:
     engine: AsyncEngine
     connect: Callable[[Mapping[str, str]], Awaitable[Session]]
-    """A connection of one's own, with these settings besides."""
+    """Open a database connection outside the pool, with these settings in addition."""
     without: tuple[str, ...] = ()
-    """The safeguards of the server that the operator does without: see `store/server.py`."""
+    """The safeguards of the server that the operator does without: see `SAFEGUARDS` in `store/server.py`."""
     complaints: Complaints = field(default_factory=Complaints)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        """Commits at the end of the block, or not at all.
+        """Run the block in a transaction, which is committed at its end, or rolled back if the block raises.
 
-        Raises `Unavailable` when the database can't be reached or written, or has no room: nothing was stored.
+        Raise `Unavailable` if the database can't be reached or written to, or has no room: nothing was stored.
         """
         async with self.translated_errors(), self.engine.begin() as connection:
             yield Transaction(connection)
 
     @asynccontextmanager
     async def translated_errors(self) -> AsyncIterator[None]:
-        """What the driver raises, as what it means: `Unavailable` or `Invalid`."""
+        """Translate the driver's errors in the block to `Unavailable` or `Invalid`."""
         try:
             with _translated_errors():
                 yield
@@ -117,7 +117,7 @@ class Store:
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
-        """The driver's own connection, for what can't be part of a transaction. Each statement commits by itself."""
+        """Return the driver's connection, for statements that can't run in a transaction: each commits by itself."""
         with _translated_errors():
             async with self.engine.connect() as connection:
                 driver = (await connection.get_raw_connection()).driver_connection
@@ -125,11 +125,11 @@ class Store:
                 try:
                     yield driver
                 except BaseException:
-                    await connection.invalidate()  # it may be listening, or be broken
+                    await connection.invalidate()  # it may still listen to notifications, or be broken
                     raise
 
     async def writable(self) -> bool:
-        """Return whether a commit would be on disk. Raises `Unavailable` when the database can't be reached."""
+        """Return whether a commit would be on disk. Raise `Unavailable` if the database can't be reached."""
         async with self.transaction() as tx:
             row = (await tx.connection.execute(_WRITABLE)).one()
         return not row.standby and not server.lacking(
@@ -137,7 +137,7 @@ class Store:
         )
 
     async def check(self) -> None:
-        """Raises `DatabaseUnreachable` with what has to be changed when the database can't keep what is promised."""
+        """Raise `DatabaseUnreachable` if the database can't be used or is not safe. The message says what to change."""
         try:
             async with self.session() as session:
                 await server.check_server(session, self.without)
@@ -149,7 +149,7 @@ class Store:
             raise DatabaseUnreachable(f"The database can't be used: {_explained(away.__cause__)}") from away
 
     async def migrate(self) -> None:
-        """Brings the schema up to date. Safe to call from several processes at once: one does the work."""
+        """Bring the schema up to date. Several processes may call it at the same time: one of them does the work."""
         for tries_left in reversed(range(_MIGRATION_TRIES)):
             try:
                 with _translated_errors():
@@ -175,7 +175,7 @@ class Store:
     async def _migrate(self) -> None:
         async with self.engine.connect() as connection:
             await connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _MIGRATION_LOCK})
-            # Whoever waits for the lock of a busy table makes all behind it wait: give up early and try again.
+            # A statement that waits for a busy table's lock makes later ones wait, too: give up early and try again.
             await connection.execute(text("SET lock_timeout = '3s'"))
             await connection.commit()
             try:
@@ -206,7 +206,7 @@ def _translated_errors() -> Iterator[None]:
 
 
 def _explained(problem: BaseException | None) -> str:
-    """What went wrong at the start, with the way out where the driver's words don't name it."""
+    """Return what went wrong at the start, with the way out if the driver's message does not name it."""
     match _driver_error(problem):
         case asyncpg.TargetServerAttributeNotMatched():
             return "it can only be read: it is a standby, or default_transaction_read_only is on."
@@ -217,12 +217,12 @@ def _explained(problem: BaseException | None) -> str:
 
 
 def is_cancelled(error: DBAPIError) -> bool:
-    """Whether the statement took longer than it was allowed to."""
+    """Return whether the statement took longer than it was allowed to."""
     return isinstance(_driver_error(error), asyncpg.QueryCanceledError)
 
 
 def _driver_error(error: BaseException | None) -> BaseException | None:
-    """SQLAlchemy wraps the driver's errors in its own, twice."""
+    """Return the driver's error, which SQLAlchemy wraps twice in errors of its own."""
     if isinstance(error, asyncpg.PostgresError | OSError):
         return error
     wrapped = error.orig if isinstance(error, DBAPIError) else error
@@ -233,11 +233,11 @@ def _driver_error(error: BaseException | None) -> BaseException | None:
 async def open_store(
     url: str, *, connections: int = 20, patience: timedelta | None = _PATIENCE, without: Collection[str] = ()
 ) -> AsyncIterator[Store]:
-    """`url` is libpq's, and may name several hosts: whichever can be written to is used.
+    """Open the database at `url`.
 
-    `without` names the safeguards of the server that the operator does without: see `store/server.py`.
-
-    A statement that takes longer than `patience` fails. None is for migrations.
+    `url` has libpq's form and may name several hosts: the first that can be written to is used. `without` names the
+    safeguards of the server that the operator does without: see `SAFEGUARDS` in `store/server.py`. A statement that
+    takes longer than `patience` fails. Migrations need None, which sets no limit.
     """
     url = re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", url)
 
@@ -265,7 +265,7 @@ async def open_store(
         max_overflow=0,
         pool_timeout=5,
         pool_pre_ping=False,
-        hide_parameters=True,  # in messages of errors, and so in logs: they are others' data
+        hide_parameters=True,  # parameters are users' data and must not reach error messages or logs
     )
     event.listen(engine.sync_engine, "handle_error", _leave_a_standby)
     try:
@@ -275,7 +275,7 @@ async def open_store(
 
 
 def _leave_a_standby(context: ExceptionContext) -> None:
-    """A server that can't be written to any more is as good as gone: the next connection looks for the one that can."""
+    """Give up a server that has become a standby: the next connection looks for the server that can be written to."""
     if isinstance(_driver_error(context.original_exception), asyncpg.ReadOnlySQLTransactionError):
         context.is_disconnect = True
 
@@ -291,5 +291,5 @@ def _upgrade(connection: Connection) -> None:
     config.attributes["connection"] = connection
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     current = MigrationContext.configure(connection).get_current_revision()
-    if current is None or current in known:  # else a newer version is being rolled out, whose schema serves us, too
+    if current is None or current in known:  # otherwise a newer version is being rolled out; we can use its schema
         command.upgrade(config, "head")

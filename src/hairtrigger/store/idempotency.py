@@ -1,4 +1,7 @@
-"""First answers, kept so that a repeated request gets the same one instead of being carried out twice."""
+"""Answers to API requests with an idempotency key, kept so that a repeated request gets the first answer.
+
+Without them, the repeated request would be carried out a second time.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from hairtrigger.store.tables import idempotency
 from hairtrigger.store.transaction import Transaction
 
-_ABANDONED = timedelta(minutes=5)  # a request without an answer for so long died with its process
+_ABANDONED = timedelta(minutes=5)  # a request without an answer for this long ended with its process
 KEPT = timedelta(days=1)
 
 
@@ -22,7 +25,7 @@ class First:
 
 
 async def begin(tx: Transaction, org_id: UUID, key: str, request: bytes, now: datetime) -> First | None:
-    """None when this request is the first under its key; otherwise what the first one was."""
+    """Return None if this request is the first under its key, or else the first request with its answer."""
     where = and_(idempotency.c.org_id == org_id, idempotency.c.key == key)
     stale = and_(idempotency.c.status.is_(None), idempotency.c.created_at < now - _ABANDONED)
     await tx.connection.execute(delete(idempotency).where(where, stale | (idempotency.c.created_at < now - KEPT)))

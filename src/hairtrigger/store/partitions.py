@@ -1,8 +1,9 @@
-"""Partitions by day: made ahead of need, and dropped when their time is over. Neither makes an insert wait.
+"""Partitions by day: they are made before they are needed, and dropped when their retention is over.
 
-A new one is attached, and an old one detached, by what PostgreSQL lets run beside reads and writes. There is no default
-partition, which would forbid both. So there are always spare ones, and where one is missing all the same, because a
-clock jumped, the store makes it and asks to try again.
+Neither step makes an insert wait. A partition is attached and detached with statements that PostgreSQL runs beside
+reads and writes. A default partition would forbid both statements, so there is none. Spare partitions for the next days
+are made instead. If a partition is missing although there are spare ones, because a clock jumped, the store makes the
+partition and asks the caller to try again.
 """
 
 from collections.abc import Iterable
@@ -15,11 +16,11 @@ from hairtrigger.store.transaction import Session, Transaction
 
 EVENT, ATTEMPT, OUTCOME = TABLES = ("event", "attempt", "outcome")
 _LOCK = 7_420_318
-_DETACH_SECONDS = 60  # that readers which were there before may take; they hold up nobody else
+_DETACH_SECONDS = 60  # a detach waits so long for transactions that read already; others do not wait
 
 
 async def make_ahead(tx: Transaction, today: date, days: int = 7) -> None:
-    """From yesterday, for what was received just before midnight, to `days` from now."""
+    """Make partitions from yesterday to `days` from now: requests received just before midnight need yesterday's."""
     await make(tx.connection, [today + timedelta(days=offset) for offset in range(-1, days + 1)])
 
 
@@ -36,19 +37,22 @@ async def make(connection: AsyncConnection, days: Iterable[date]) -> None:
 
 
 async def _missing(connection: AsyncConnection, wanted: Iterable[str]) -> list[str]:
-    """Asked twice, because another process may make them while this one waits for the lock."""
+    """Return the wanted partitions that do not exist.
+
+    `make` asks twice, because another process may make the partitions while this one waits for the lock.
+    """
     known = text("SELECT relname FROM pg_class WHERE relname = ANY(:names) AND relnamespace = 'public'::regnamespace")
     found = set((await connection.execute(known, {"names": list(wanted)})).scalars())
     return [name for name in wanted if name not in found]
 
 
 async def days_of(tx: Transaction, table: str) -> list[date]:
-    """Those that have a partition, oldest first."""
+    """Return the days that have a partition, oldest first."""
     return [_day(name) for name, attached in await _of(tx, table) if attached]
 
 
 async def detached(tx: Transaction, table: str) -> list[str]:
-    """Partitions that were taken out of their table, by a process that did not come to drop them."""
+    """Return the partitions that a process detached from the table but stopped before it dropped them."""
     return [name for name, attached in await _of(tx, table) if not attached]
 
 
@@ -60,7 +64,7 @@ async def drop(session: Session, table: str, day: date) -> None:
 
 
 async def drop_detached(session: Session, table: str, name: str) -> None:
-    """Raises `Unavailable` while somebody still reads it."""
+    """Drop a detached partition, or raise `Unavailable` while a transaction still reads it."""
     if await session.fetchval("SELECT true FROM pg_inherits WHERE inhrelid = $1::text::regclass", name):
         await session.execute(f"ALTER TABLE {table} DETACH PARTITION {name} FINALIZE", timeout=_DETACH_SECONDS)
     await session.execute(f"SET lock_timeout = '1s'; DROP TABLE {name}")

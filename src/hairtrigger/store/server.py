@@ -1,22 +1,22 @@
-"""What the service needs of its PostgreSQL, whatever the server, the database and the role are configured to."""
+"""Set and check what the service needs of PostgreSQL, whatever the server, the database and the role are set to."""
 
 from collections.abc import Collection, Mapping
 
 from hairtrigger.domain.errors import Unavailable
 from hairtrigger.store.transaction import Session
 
-# Sent when a session starts, which outranks ALTER SYSTEM, ALTER DATABASE and ALTER ROLE. Timeouts are the client's.
-# `default_transaction_read_only` is left alone: some hosts set it when the disk is nearly full.
+# These are sent when a session starts and so outrank ALTER SYSTEM, ALTER DATABASE and ALTER ROLE. The client limits how
+# long a statement takes. `default_transaction_read_only` is not set: some hosts set it when the disk is nearly full.
 SESSION: Mapping[str, str] = {
     "application_name": "hairtrigger",
     "jit": "off",
-    "synchronous_commit": "on",  # a commit is on disk, and on that of a synchronous standby
+    "synchronous_commit": "on",  # a commit is on our disk, and on the disk of a synchronous standby
     "search_path": "public",
     "default_transaction_isolation": "read committed",
     "statement_timeout": "0",
     "lock_timeout": "0",
     "idle_session_timeout": "0",  # the pool keeps its connections
-    "idle_in_transaction_session_timeout": "60s",  # a process that stands still must not hold its locks for ever
+    "idle_in_transaction_session_timeout": "60s",  # a process that has stopped must not hold its locks for ever
     "standard_conforming_strings": "on",
     "DateStyle": "ISO, MDY",
     "IntervalStyle": "postgres",
@@ -25,13 +25,13 @@ SESSION: Mapping[str, str] = {
     "extra_float_digits": "1",
 }
 
-# What statements depend on: a pooler may have swallowed the parameters above.
+# Statements depend on these. A pooler may have dropped the parameters above, so they are checked.
 _ACCEPTED: Mapping[str, Collection[str]] = {
     "synchronous_commit": ("on", "remote_apply"),
     "default_transaction_isolation": ("read committed",),
     "standard_conforming_strings": ("on",),
     "DateStyle": ("ISO, MDY", "ISO, DMY", "ISO, YMD"),
-    "session_replication_role": ("origin",),  # otherwise no foreign key is kept; only superusers may set it
+    "session_replication_role": ("origin",),  # otherwise foreign keys are not enforced; only superusers may change it
 }
 _IN_FORCE = """
     SELECT array_agg(current_setting(name) ORDER BY number) AS settings, current_schema() AS schema,
@@ -55,11 +55,11 @@ class DatabaseUnfit(Unavailable):
     def __init__(self, reason: str) -> None:
         super().__init__()
         self.reason = reason
-        """For the operator. The message is for clients."""
+        """The text for the operator. The message is for clients."""
 
 
 async def check_session(session: Session) -> None:
-    """Raises `DatabaseUnfit` when the settings of a new session would change what statements do or promise."""
+    """Raise `DatabaseUnfit` if the settings of a new session would change what statements do or promise."""
     row = await session.fetchrow(_IN_FORCE, list(_ACCEPTED))
     assert row is not None
     for (name, accepted), value in zip(_ACCEPTED.items(), row["settings"], strict=True):
@@ -77,7 +77,7 @@ async def check_session(session: Session) -> None:
 
 
 async def check_server(session: Session, without: Collection[str]) -> None:
-    """Raises `DatabaseUnfit` when a commit would not be on disk, or text not be kept.
+    """Raise `DatabaseUnfit` if a commit would not be on disk, or if the database could not store every text.
 
     `without` names the safeguards that the operator does without.
     """
@@ -96,7 +96,7 @@ async def check_server(session: Session, without: Collection[str]) -> None:
 
 
 def lacking(off: Collection[str] | None, without: Collection[str]) -> str:
-    """Return why commits are not safe with these settings off, or nothing."""
+    """Return why commits are not safe with these settings off, or an empty text if they are safe."""
     missed = [name for name in off or () if name not in without]
     if not missed:
         return ""

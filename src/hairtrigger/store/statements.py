@@ -1,7 +1,7 @@
-"""Single statements, each a transaction of its own and one round trip, over connections kept for them.
+"""Single statements, each a transaction of its own and one round trip, over database connections kept for them.
 
-A unit of work costs a round trip more for its begin and one for its commit, and more of Python than what it asks. Where
-thousands of requests a second wait for one statement, that is most of the time.
+A `Transaction` needs one more round trip to begin and one more to commit, and costs more time in Python than its
+statement does. That is most of the time if thousands of requests a second wait for one statement each.
 """
 
 import asyncio
@@ -17,13 +17,14 @@ from hairtrigger.store.database import Store
 from hairtrigger.store.transaction import Session
 
 PATIENCE = timedelta(seconds=4)
-_SETTINGS = {"plan_cache_mode": "force_generic_plan"}  # arrays of a batch are planned for once, not each time
+_SETTINGS = {"plan_cache_mode": "force_generic_plan"}  # one plan for all sizes of a batch, not a new plan each time
 
 
 class Statements:
-    """Keeps as many connections as were ever in use at once; broken ones are replaced when they are needed.
+    """Run statements over database connections of their own.
 
-    `patience` is for one statement, and for the connection it may have to make.
+    As many connections are kept as were ever in use at the same time. A broken connection is replaced when a statement
+    needs one. `patience` limits one statement, together with the connection that may have to be made for it.
     """
 
     def __init__(self, store: Store, patience: timedelta = PATIENCE) -> None:
@@ -34,10 +35,10 @@ class Statements:
         self._idle: list[Session] = []
 
     async def row(self, statement: str, *arguments: Any) -> asyncpg.Record:
-        """The one row that the statement returns. It is prepared at its first use.
+        """Return the one row that the statement returns. The statement is prepared at its first use.
 
-        Raises `Invalid` for a value that can't be stored, and `Unavailable` when the database can't be reached or does
-        not answer in time: then nothing was stored, or nobody knows.
+        Raise `Invalid` for a value that can't be stored. Raise `Unavailable` if the database can't be reached or does
+        not answer in time: in that case nothing was stored, or it is unknown whether something was.
         """
         try:
             async with (
@@ -46,7 +47,7 @@ class Statements:
                 self._connection() as connection,
             ):
                 row = await connection.fetchrow(statement, *arguments)
-        except ValueError as error:  # the driver's word for a value
+        except ValueError as error:  # the driver raises it for a value that it can't encode
             raise Invalid("A value can't be stored: text holds no NUL and no half surrogates.") from error
         assert row is not None
         return row
@@ -64,9 +65,9 @@ class Statements:
             connection.terminate()  # its server has become a standby
             raise
         except (asyncpg.PostgresError, ValueError):
-            raise  # it was understood, and refused: the connection is as good as before
+            raise  # the server understood and refused the statement: the connection still works
         except BaseException:
-            connection.terminate()  # what it was asked may still be under way
+            connection.terminate()  # the statement may still be under way
             raise
         finally:
             if not connection.is_closed():
@@ -82,7 +83,7 @@ class Statements:
 
 @asynccontextmanager
 async def open_statements(store: Store, patience: timedelta = PATIENCE) -> AsyncIterator[Statements]:
-    """To the store's database. The first connection is made for the first statement."""
+    """Return `Statements` for the store's database. The first statement makes the first connection."""
     statements = Statements(store, patience)
     try:
         yield statements

@@ -1,7 +1,7 @@
-"""Every table, as the queries see it. The migrations make them; a test holds the two against each other.
+"""Define every table as the queries see it. Migrations make the tables; a test compares the result with this file.
 
-Hot tables are partitioned by day and dropped by partition: `event`, `attempt`, `outcome`. An id in them is a uuid v7
-made in Python, and `day` is the UTC date inside it, so an id alone finds its partition.
+The large tables `event`, `attempt` and `outcome` are partitioned by day, and old days are dropped as partitions. An id
+in them is a uuid v7 made in Python, and `day` is the UTC date inside it, so an id is enough to find its partition.
 """
 
 from sqlalchemy import (
@@ -65,7 +65,7 @@ api_key = Table(
     Column("id", UUID, primary_key=True),
     Column("org_id", UUID, _gone_with("org.id"), nullable=False, index=True),
     Column("name", Text, nullable=False),
-    Column("prefix", Text, nullable=False),  # what a list shows of the key
+    Column("prefix", Text, nullable=False),  # the part of the key that a list shows
     Column("hash", BYTEA, nullable=False, unique=True),
     Column("scopes", ARRAY(Text), nullable=False),
     Column("created_by", UUID, nullable=False),
@@ -74,7 +74,7 @@ api_key = Table(
     Column("expires_at", _Instant),
 )
 
-# -- what is run, and with whose credentials
+# -- projects, and connections to providers
 
 project = Table(
     "project",
@@ -93,7 +93,7 @@ connection = Table(
     metadata,
     Column("id", UUID, primary_key=True),
     Column("org_id", UUID, _gone_with("org.id"), nullable=False, index=True),
-    Column("provider_id", Text, nullable=False, index=True),  # a native provider's id, or an integration's
+    Column("provider_id", Text, nullable=False, index=True),  # the id of a native provider or of an integration
     Column("name", Text, nullable=False),
     Column("secrets", BYTEA, nullable=False),  # sealed
     Column("created_by", UUID, nullable=False),
@@ -101,7 +101,7 @@ connection = Table(
     Column("updated_at", _Instant, nullable=False),
 )
 
-# -- integrations users define
+# -- integrations that users define
 
 integration = Table(
     "integration",
@@ -173,9 +173,9 @@ project_trigger = Table(
     Column("config", JSONB, nullable=False),
     Column("enabled", Boolean, nullable=False),
     Column("enabled_at", _Instant),  # the last time it was enabled; kept when disabled
-    Column("generation", Integer, nullable=False),  # goes up with every enable and disable: work begun before is stale
+    Column("generation", Integer, nullable=False),  # rises with every enabling and disabling: earlier work is stale
     Column("webhook_data", JSONB),
-    Column("secrets", BYTEA),  # sealed: what its deliveries are signed with
+    Column("secrets", BYTEA),  # sealed: the signing secrets of the requests to its webhook
     Column("created_by", UUID, nullable=False),
     Column("created_at", _Instant, nullable=False),
     Column("updated_by", UUID),
@@ -195,30 +195,30 @@ poll = Table(
     metadata,
     Column("project_trigger_id", UUID, _gone_with("project_trigger.id"), primary_key=True),
     Column("kind", Text, nullable=False),  # poll | schedule
-    Column("next_at", _Instant),  # when it is next due; null while disabled, and after a one-off has fired
-    Column("every_seconds", Integer),  # of a poll
-    Column("lease", UUID),  # who runs it now; a result commits only under its own lease
+    Column("next_at", _Instant),  # when it is due next; null while disabled, and after a schedule's last firing
+    Column("every_seconds", Integer),  # the interval of a poll; null for a schedule
+    Column("lease", UUID),  # names the claim that runs it now; a result counts only under its lease
     Column("leased_until", _Instant),
     Column("cursor", JSONB),
-    Column("last_at", _Instant),  # start of the last successful poll, or the last planned time that fired
-    Column("failures", Integer, nullable=False),  # in a row
-    Column("error", Text),  # why the last poll failed; null when it did not
-    Column("failing_since", _Instant),  # the first of these failures
+    Column("last_at", _Instant),  # start of the last successful poll, or the last due time that fired
+    Column("failures", Integer, nullable=False),  # failed polls since the last success
+    Column("error", Text),  # why the last poll failed; null if it succeeded
+    Column("failing_since", _Instant),  # when the first of these failures happened
     Index("poll_due_idx", "kind", "next_at", postgresql_where=sql("next_at IS NOT NULL")),
     postgresql_with={"fillfactor": "50"},
 )
 
-pace = Table(  # how fast a connection is asked; made when it is first polled
+pace = Table(  # how fast a connection may be asked; its first poll makes the row
     "pace",
     metadata,
     Column("connection_id", UUID, _gone_with("connection.id"), primary_key=True),
-    Column("running", JSONB, nullable=False),  # leases of polls under way: when each ends at the latest
-    Column("queued_until", _Instant),  # when the last in the queue comes again
-    Column("paused_until", _Instant),  # the provider allows none before
+    Column("running", JSONB, nullable=False),  # the leases of polls under way, each with its latest end
+    Column("queued_until", _Instant),  # when the last poll in the queue is due again
+    Column("paused_until", _Instant),  # the provider allows no poll before this time
     postgresql_with={"fillfactor": "50"},
 )
 
-removal = Table(  # webhooks to take down at their provider; written before one is made, so that none is orphaned
+removal = Table(  # webhooks to remove at their provider; planned before a webhook is made, so that none is left over
     "removal",
     metadata,
     Column("project_trigger_id", UUID, primary_key=True),
@@ -226,9 +226,9 @@ removal = Table(  # webhooks to take down at their provider; written before one 
     Column("provider_id", Text, nullable=False),
     Column("trigger_id", Text, nullable=False),
     Column("config", JSONB, nullable=False),
-    Column("secrets", BYTEA, nullable=False),  # sealed copy of the connection's: it may be deleted first
+    Column("secrets", BYTEA, nullable=False),  # a sealed copy of the connection's: the connection may be deleted first
     Column("run_at", _Instant, nullable=False, index=True),
-    Column("leased_until", _Instant),  # somebody is making or removing this webhook now
+    Column("leased_until", _Instant),  # until then one process is making or removing this webhook
     Column("failures", Integer, nullable=False),
 )
 
@@ -260,11 +260,11 @@ event_key = Table(
     Column("project_trigger_id", UUID, primary_key=True),
     Column("key", Text, primary_key=True),
     Column("event_id", UUID, nullable=False),
-    Column("day", Date, nullable=False),  # it was last seen on, or the day before: how long it is remembered
+    Column("day", Date, nullable=False),  # the day the key was last seen, or one day earlier; retention counts from it
     postgresql_partition_by="HASH (project_trigger_id)",
 )
 
-replay = Table(  # a delivery of an event beyond its first; the first has the event's own id
+replay = Table(  # the further deliveries of an event; its first delivery has the event's own id
     "replay",
     metadata,
     Column("delivery_id", UUID, primary_key=True),
@@ -274,12 +274,12 @@ replay = Table(  # a delivery of an event beyond its first; the first has the ev
     Column("project_trigger_id", UUID, nullable=False),
     Column("requested_by", Text, nullable=False),
     Column("created_at", _Instant, nullable=False),
-    Column("project_id", Text),  # where it goes, if not to the event's own project
+    Column("project_id", Text),  # the project it goes to; null for the event's own project
     Column("replay_job_id", UUID),
     Index("replay_event_id_idx", "event_id"),
     Index("replay_org_id_delivery_id_idx", "org_id", "delivery_id"),
 )
-Index(  # a job repeats nothing twice
+Index(  # a replay job replays an event at most once
     "replay_job_event_idx",
     replay.c.replay_job_id,
     replay.c.event_id,
@@ -287,7 +287,7 @@ Index(  # a job repeats nothing twice
     postgresql_where=replay.c.replay_job_id.is_not(None),
 )
 
-replay_job = Table(  # events that match a query, delivered again at a rate
+replay_job = Table(  # replays of all events that match a query, at a given rate
     "replay_job",
     metadata,
     Column("id", UUID, primary_key=True),
@@ -298,12 +298,12 @@ replay_job = Table(  # events that match a query, delivered again at a rate
     Column("requested_by", Text, nullable=False),
     Column("created_at", _Instant, nullable=False),
     Column("position", UUID, nullable=False),  # the last delivery that was looked at
-    Column("until", UUID, nullable=False),  # none after this one: its own replays would be among them
+    Column("until", UUID, nullable=False),  # the job ends here: later deliveries may be its own replays
     Column("replayed", Integer, nullable=False),
-    Column("next_at", _Instant),  # when it goes on; null when it has ended
+    Column("next_at", _Instant),  # when the job continues; null after it has ended
     Column("ended_at", _Instant),
     Column("cancelled", Boolean, nullable=False),
-    Column("total", Integer),  # events there were to replay when it was started; null where counting them took too long
+    Column("total", Integer),  # number of events to replay at the start; null if counting took too long
     Index("replay_job_next_at_idx", "next_at"),
     Index("replay_job_org_id_id_idx", "org_id", "id"),
 )
@@ -317,7 +317,7 @@ attempt = Table(
     Column("delivery_id", UUID, nullable=False),
     Column("number", SmallInteger, nullable=False),
     Column("status", Text, nullable=False),  # delivered | failed | gone
-    Column("failure", Text),  # domain.outcome.Failure, exactly: users are told less
+    Column("failure", Text),  # the exact domain.outcome.Failure; users see its `shown` value
     Column("response_status", SmallInteger),
     Column("detail", Text, nullable=False),
     Column("response", BYTEA, nullable=False),
@@ -328,7 +328,7 @@ attempt = Table(
     postgresql_partition_by="RANGE (day)",
 )
 
-retry = Table(  # hours and days live here, not in the queue
+retry = Table(  # planned retries: waits of hours and days are kept here, not on the queue
     "retry",
     metadata,
     Column("delivery_id", UUID, primary_key=True),
@@ -336,28 +336,28 @@ retry = Table(  # hours and days live here, not in the queue
     Column("run_at", _Instant, nullable=False, index=True),
 )
 
-lane = Table(  # how many deliveries of a project are under way, and how many and which may be
+lane = Table(  # how many deliveries of a project are under way, how many may be, and which
     "lane",
     metadata,
     Column("project_id", Text, _gone_with("project.id"), primary_key=True),
     Column("max_inflight", Integer, nullable=False),
     Column("inflight", Integer, nullable=False),
-    Column("order_by", Text),  # trigger | subject: what of an event keeps deliveries in order
+    Column("order_by", Text),  # trigger | subject: makes the order key; null for no order
     Column("paused", Boolean, nullable=False, server_default=false()),
     Column("paused_triggers", ARRAY(UUID), nullable=False, server_default="{}"),
     postgresql_with={"fillfactor": "50"},
 )
 
-waiting = Table(  # deliveries of a full lane, behind others in their line, or suspended; oldest first
+waiting = Table(  # deliveries that wait for room in the lane, for their turn, or for the end of a pause
     "waiting",
     metadata,
     Column("project_id", Text, primary_key=True),
     Column("delivery_id", UUID, primary_key=True),
     Column("message", JSONB, nullable=False),
-    Column("project_trigger_id", UUID),  # known where the lane asks for it: order, pause
+    Column("project_trigger_id", UUID),  # set only if the lane has an order or a pause, which need it
     Column("order_key", Text),
-    Column("behind", Boolean, nullable=False, server_default=false()),  # of the delivery that has its key's turn
-    Column("suspended_by", Text),  # the id of what is paused: the project, or its trigger
+    Column("behind", Boolean, nullable=False, server_default=false()),  # waits for the turn of its order key
+    Column("suspended_by", Text),  # the id of the paused project or trigger
 )
 Index(
     "waiting_ready_idx",
@@ -380,7 +380,7 @@ Index(
     postgresql_where=waiting.c.suspended_by.is_not(None),
 )
 
-turn = Table(  # which delivery of a key may go; its successors wait until it has ended
+turn = Table(  # the delivery of an order key that may be attempted; later ones wait for its end
     "turn",
     metadata,
     Column("project_id", Text, _gone_with("lane.project_id"), primary_key=True),
@@ -399,29 +399,29 @@ dead = Table(
     Index("dead_org_id_delivery_id_idx", "org_id", "delivery_id"),
 )
 
-outcome = Table(  # how every request, poll and tick ended
+outcome = Table(  # how every request, poll, firing and change of a trigger ended
     "outcome",
     metadata,
     Column("day", Date, primary_key=True),
     Column("id", UUID, primary_key=True),
-    Column("org_id", UUID),  # null where a delivery could not be told whose it is
+    Column("org_id", UUID),  # null for a request whose organisation is not known
     Column("project_trigger_id", UUID),
     Column("kind", Text, nullable=False),
     Column("code", Text, nullable=False),
     Column("detail", Text, nullable=False),
     Column("events", Integer, nullable=False),
-    Column("count", Integer, nullable=False, server_default="1"),  # requests alike that the row stands for
-    Column("key", Text),  # of a repeat: the event it repeats
+    Column("count", Integer, nullable=False, server_default="1"),  # number of equal requests that the row stands for
+    Column("key", Text),  # of a repeat: the key of the event it repeats
     Column("at", _Instant, nullable=False),
     Index("outcome_project_trigger_id_id_idx", "project_trigger_id", "id"),
     postgresql_partition_by="RANGE (day)",
 )
 
-stall = Table(  # enabled triggers that are overdue, so that each is told once, whoever finds it
+stall = Table(  # enabled triggers that are overdue or can never fire; a row's insert reports the finding once
     "stall",
     metadata,
     Column("project_trigger_id", UUID, _gone_with("project_trigger.id"), primary_key=True),
-    Column("since", _Instant, nullable=False),  # the time by which it should have been seen to work
+    Column("since", _Instant, nullable=False),  # the due time that passed, or when the trigger was enabled
     Column("found_at", _Instant, nullable=False),
     Column("reason", Text, nullable=False),
 )
@@ -437,7 +437,7 @@ idempotency = Table(
     Column("created_at", _Instant, nullable=False),
 )
 
-upkeep = Table(  # what is done again and again, by whoever finds it due
+upkeep = Table(  # tasks that come round again; any process that finds one due runs it
     "upkeep",
     metadata,
     Column("task", Text, primary_key=True),

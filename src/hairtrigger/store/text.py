@@ -1,4 +1,4 @@
-"""What PostgreSQL takes as text."""
+"""Make texts and JSON values that PostgreSQL can store."""
 
 import json
 import re
@@ -8,12 +8,12 @@ _NUL = re.compile(r"(\\\\)|\\u0000")
 
 
 def storable(text: str) -> str:
-    """Without NUL and half surrogates, which others' messages may hold and the database refuses."""
+    """Return the text without NUL and half surrogates, which texts of others may hold and the database refuses."""
     return text.replace("\0", "").encode(errors="replace").decode()
 
 
 def storable_json(value: Any) -> str:
-    """Return the value as JSON text without what `jsonb` refuses. Numbers that are not finite become null."""
+    """Return the value as JSON text that `jsonb` accepts. Numbers that are not finite become null."""
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     except ValueError:

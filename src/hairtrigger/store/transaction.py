@@ -11,6 +11,6 @@ Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 @dataclass(frozen=True)
 class Transaction:
-    """A transaction under way: functions of this package read and write by it."""
+    """A transaction under way. The functions of this package read and write with it."""
 
     connection: AsyncConnection

@@ -1,4 +1,4 @@
-"""The walls around a worker: each alone, all together, and what is said where one cannot be raised."""
+"""The walls around a sandbox worker: each alone, all together, and the reports about a wall that is missing."""
 
 import errno
 import mmap
@@ -20,7 +20,7 @@ A_USER = 12345
 
 LOCKED = "walls = lockdown.seal(lockdown.enclose([out]))\n"
 
-# Each names two numbers, x86-64's and aarch64's, and what would do something where it is allowed.
+# Each attack would have an effect if it were allowed. System calls have two numbers: x86-64's and aarch64's.
 ATTACKS = {
     "read a file": "os.open('/etc/passwd', os.O_RDONLY)",
     "write a file": "os.open('/tmp/written', os.O_CREAT | os.O_WRONLY)",
@@ -103,7 +103,7 @@ def test_a_locked_worker_is_refused_to(refusals: dict[str, str], attack: str) ->
 
 
 def test_none_of_the_attacks_is_refused_by_the_machine_itself() -> None:
-    """Or the test above would show nothing."""
+    """If it refused them, the test above would show nothing."""
     harmless = ["read a file", "list a folder", "make a socket", "fork", "map executable memory", "make a pipe"]
     child = "(lambda pid: os._exit(0) if pid == 0 else os.waitpid(pid, 0))"
     attempts = [ATTACKS[name].replace("os.fork()", f"{child}(os.fork())") for name in harmless]
@@ -187,7 +187,7 @@ def test_without_seccomp_a_wall_is_missing() -> None:
     }.items(),
 )
 def test_the_self_test_finds_a_hole_in_the_filter(call: str, attempt: str) -> None:
-    unlisted = "forbid(landlock_create_ruleset=errno.ENOSYS)\n"  # which would refuse some of it too
+    unlisted = "forbid(landlock_create_ruleset=errno.ENOSYS)\n"  # Landlock would refuse some of these calls too
     walls = found_walls(f"{unlisted}seccomp.ALLOWED = (*seccomp.ALLOWED, {call!r})\n")
 
     assert attempt in walls.holes
@@ -379,11 +379,11 @@ tell([seen, walls.landlock])
     assert found == [["EPERM"], 0]
 
 
-# The filter of every machine, read by a machine of our own.
+# The filter of every machine, run by an interpreter of our own.
 
 
 def answer(steps: list[seccomp.Step], number: int, audit: int, protection: int = 0) -> str:
-    """What the kernel would do, by the rules of classic BPF."""
+    """Return what the kernel would do, by the rules of classic BPF."""
     data = {0: number, 4: audit, 32: protection}
     loaded = at = 0
     while True:
@@ -455,14 +455,14 @@ def test_the_numbers_are_the_kernels(column: int) -> None:
         assert defined.get(name) == both[column], name
 
 
-# A real worker.
+# A real sandbox worker.
 
 
 async def test_a_worker_of_the_sandbox_is_locked_in(sandbox: Sandbox) -> None:
     assert sandbox.walls.missing is None
     for worker in sandbox.workers:
         tasks = [*Path(f"/proc/{worker}/task").iterdir()]
-        assert len(tasks) == 2  # the watchdog's thread is held too
+        assert len(tasks) == 2  # the thread of the guest watchdog is held too
         for task in tasks:
             status = dict(line.split(":\t", 1) for line in (task / "status").read_text().splitlines() if ":\t" in line)
             assert (status["Seccomp"], status["NoNewPrivs"]) == ("2", "1")
@@ -560,7 +560,7 @@ def test_a_worker_of_a_user_without_privileges_is_locked_in_and_works(without: s
 
 
 def test_a_worker_in_which_code_can_not_be_ended_does_not_get_ready() -> None:
-    """As with a kernel that does not let it take memory away, or a wasmtime that makes no trap of that."""
+    """The patch stands for a kernel that refuses to take memory away, or a wasmtime that makes no trap of it."""
     patched = "quickjs.take_away = lambda *_: None\n"
     ready = "tell(bool(select.select([ours], [], [], 5)[0]))"
 

@@ -188,7 +188,7 @@ async def test_timers_run_in_order_and_can_be_cleared(sandbox: Sandbox) -> None:
     assert await returned(sandbox, code) == ["microtask", "first", "last"]
 
 
-# Each is the body of a function.
+# Each key is the body of a function, and its value is the result.
 URLS = {
     "return new URL('../c?x=a b#f', 'https://u:p@EXAMPLE.com:443/a/b/').href": "https://u:p@example.com/a/c?x=a%20b#f",
     "return new URL('https://bücher.example/ä').href": "https://xn--bcher-kva.example/%C3%A4",

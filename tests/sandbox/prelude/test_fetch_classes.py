@@ -20,7 +20,7 @@ REJECTED = "const rejected = (promise) => promise.then(() => 'nothing', (error) 
 
 
 async def value(sandbox: Sandbox, body: str, response: HttpResponse | None = None) -> Any:
-    """What the body of an async function returns."""
+    """Run the body of an async function as polling code, and return its result."""
     code = f"{THROWN} {REJECTED} return [await (async () => {{ {body} }})()]"
     (returns,) = await returned(sandbox, code, Internet(response or answer([])).fetch)
     return returns
@@ -43,7 +43,7 @@ HEADERS = {
     "return [new Headers(Object.create({ a: '1' })).get('a'), new Headers(() => 1).get('a')]": [None, None],
     "const seen = []; new Headers({ b: '2', a: '1' }).forEach(function (...all) { seen.push(all.slice(0, 2), +this) },"
     "7); return seen": [["1", "a"], 7, ["2", "b"], 7],
-    # An iterator sees what changes while it runs.
+    # An iterator sees changes that are made while it runs.
     "const h = new Headers({ a: '1', b: '2' }), seen = []; for (const [name] of h) { seen.push(name); h.delete('b') }"
     "return seen": ["a"],
     "const i = new Headers({ a: '1' }).entries(), p = Object.getPrototypeOf(i);"
@@ -102,7 +102,7 @@ REQUESTS = {
     "return [s.bodyUsed, await s.text()]": [False, "x"],
     "const r = new Request('https://a.example', { method: 'POST', body: 'x' }); await r.text();"
     "return [thrown(() => r.clone()), thrown(() => new Request(r)), await rejected(fetch(r))]": ["TypeError"] * 3,
-    # The signal of a request follows the one it was made with.
+    # The signal of a request follows the signal that the request was made with.
     "const c = new AbortController(), r = new Request('https://a.example', { signal: c.signal }); c.abort('why');"
     "return [r.signal !== c.signal, r.signal.aborted, r.signal.reason, new Request(r).signal.reason]": (
         [True, True, "why", "why"]
@@ -372,9 +372,9 @@ async def test_a_url_is_sent_as_it_is_parsed(sandbox: Sandbox, url: str, sent: s
 @pytest.mark.parametrize(
     ("integrity", "outcome"),
     [
-        ("sha256-T1PNoYwrqgwDVLtfmj7L5e0Sq02OEbqHPC8RFhICuUU=", "intact"),  # of []
+        ("sha256-T1PNoYwrqgwDVLtfmj7L5e0Sq02OEbqHPC8RFhICuUU=", "intact"),  # the hash of []
         ("md5-x sha256-AAAA sha256-T1PNoYwrqgwDVLtfmj7L5e0Sq02OEbqHPC8RFhICuUU?x", "intact"),
-        ("sha1-AAAA", "intact"),  # says nothing that counts
+        ("sha1-AAAA", "intact"),  # sha1 does not count
         ("sha256-AAAA", "TypeError"),
         ("sha256-T1PNoYwrqgwDVLtfmj7L5e0Sq02OEbqHPC8RFhICuUU= sha512-AAAA", "TypeError"),
     ],

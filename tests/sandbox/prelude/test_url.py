@@ -1,4 +1,4 @@
-"""URL and URLSearchParams beyond what the Web Platform Tests ask: the short ways give what the long ones give."""
+"""URL and URLSearchParams beyond the Web Platform Tests: shortcuts give the same results as the full parser."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 PARTS = ("href", "origin", "protocol", "username", "host", "port", "pathname", "search", "hash")
 
-# Each is near the edge between a URL that is taken as it is and one that is parsed.
+# URLs near the border between those that are taken as they are and those that are parsed.
 NEARLY_PLAIN = [
     "https://api.example.com",
     "https://api.example.com/",

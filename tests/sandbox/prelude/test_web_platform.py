@@ -477,7 +477,7 @@ async def test_code_that_gets_around_the_prelude_ends_alone(sandbox: Sandbox, co
 
 
 async def test_bytes_are_copied_and_filled_exactly(compiled: bytes) -> None:
-    """The guest's own copies: of every short length, to either side, in place and elsewhere."""
+    """Try the guest's own copy functions: every short length, in both directions, in place and between arrays."""
     code = """
         const wrong = [];
         const numbered = Uint8Array.from({ length: 400 }, (_, i) => i * 7);

@@ -1,4 +1,4 @@
-"""The messages between the service and a worker, when one side sends what it likes."""
+"""The frames between the service and a sandbox worker, when one side sends anything it likes."""
 
 import asyncio
 import json
@@ -22,8 +22,8 @@ from tests.support.waiting import until_true
 
 pytestmark = pytest.mark.anyio
 
-# Says it is ready, and then answers every poll with the bytes that its code names: `hex[,hang]`, with `number` in it
-# for the poll's own. Nothing of ours is imported.
+# This sandbox worker says that it is ready, and then answers every poll with the bytes that the poll's code names:
+# `hex[,hang]`. In the hex, `number` stands for the number of the poll. Nothing of ours is imported.
 _LIAR = """
 import json, os, socket, struct, sys, time
 connection = socket.socket(fileno=int(sys.argv[1]))
@@ -77,7 +77,7 @@ SILENT = ("nothing", "half a header", "half a frame")
 
 @pytest.fixture
 async def liars(beats: Beats, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
-    """They are killed for what they say, not for silence, as long as there are no beats."""
+    """Start sandbox workers that lie. With no beats, they are killed for their frames only, and not for silence."""
     monkeypatch.setattr("hairtrigger.sandbox.service.spawn.PROGRAM", _LIAR)
     async with Sandbox.start(workers=1, compiled=b"anything") as sandbox:
         yield sandbox
@@ -97,7 +97,7 @@ async def test_a_worker_that_speaks_as_it_should_is_believed(liars: Sandbox) -> 
     assert (outcome.value, outcome.console) == ([1, 2], ("hello",))
 
 
-# The bytes are no frames, or of no poll: what else comes out of this worker is not to be trusted.
+# The bytes are not frames, or belong to no poll: nothing more from this sandbox worker can be trusted.
 OF_WORKERS = {
     "nothing": "",
     "half a header": "0a00",
@@ -110,7 +110,7 @@ OF_WORKERS = {
     "a frame too large": f"0a{NUMBER}{LARGEST:08x}{0:08x}",
     "a frame far too large": f"0a{NUMBER}ffffffffffffffff",
 }
-# A frame says of its poll what no worker says.
+# The frame of a poll is one that no honest sandbox worker sends.
 OF_POLLS = {
     "a frame only the service sends": frame(Kind.RUN),
     "another READY": frame(Kind.READY, {}),
@@ -237,7 +237,7 @@ def test_whatever_a_worker_sends_ends_in_an_outcome_or_an_error(sent: str, then:
             async with Sandbox.start(workers=1, compiled=b"anything") as sandbox:
                 assert isinstance(await told(sandbox, sent + then), Outcome | PollError)
                 while not isinstance(await told(sandbox, done()), Outcome):
-                    pass  # it may be killed while it begins, on a slow machine: another one takes its place
+                    pass  # on a slow machine it may be killed while it starts: another one takes its place
 
     asyncio.run(believed())
 

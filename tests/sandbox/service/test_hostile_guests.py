@@ -1,4 +1,4 @@
-"""Hostile code in one worker, beside the polls of another tenant, which must not notice."""
+"""Hostile code shares a sandbox worker with the polls of another tenant, which must not notice it."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from tests.sandbox.programs import Internet, answer, failed, nowhere, program, r
 
 pytestmark = pytest.mark.anyio
 
-# Each is short enough to be a trigger's code. Most get around the prelude, or try to.
+# Each program is short enough to be the code of a trigger. Most get around the prelude, or try to.
 HOSTILE = {
     "a time-out at the end of time": "return await fetch('https://a.example/',"
     " {signal: AbortSignal.timeout(Number.MAX_SAFE_INTEGER)}).then(() => new Promise(() => {}))",
@@ -114,7 +114,7 @@ async def test_hostile_code_ends_alone_and_its_worker_goes_on(one_worker: Sandbo
         assert outcome.console == ("begun", "done https://b.example/?a=b")
         await asyncio.sleep(0)
     for poll in hostile:
-        poll.cancel()  # those that wait for what never comes
+        poll.cancel()  # some polls wait for something that never comes
     ended = await asyncio.gather(*hostile, return_exceptions=True)
 
     assert all(isinstance(one, PollError | asyncio.CancelledError) or not isinstance(one, Exception) for one in ended)
@@ -158,7 +158,7 @@ async def test_a_flood_ends_with_what_it_met(one_worker: Sandbox, name: str) -> 
 
 
 async def test_what_built_ins_are_handed_is_never_ours(one_worker: Sandbox) -> None:
-    """Every method of every built-in is replaced, as far as that is possible, by one that remembers it was called."""
+    """Replace every method of every built-in, as far as that is possible, by one that records its calls."""
     code = """
         const names = ['Array', 'ArrayBuffer', 'Function', 'Iterator', 'Map', 'Number', 'Promise', 'RegExp', 'Set',
                        'String', 'Symbol', 'Uint8Array', 'JSON', 'Reflect', 'Object'];
@@ -202,7 +202,7 @@ async def test_what_built_ins_are_handed_is_never_ours(one_worker: Sandbox) -> N
     tried, called = await returned(one_worker, code, Internet(answer({"a": 1})).fetch)
 
     assert tried > 150
-    assert set(called) <= {"Promise", "Map", "Set"}  # which the code itself made
+    assert set(called) <= {"Promise", "Map", "Set"}  # the code itself made these
 
 
 async def test_inherited_setters_and_getters_are_not_handed_what_is_ours(one_worker: Sandbox) -> None:
@@ -229,7 +229,7 @@ async def test_inherited_setters_and_getters_are_not_handed_what_is_ours(one_wor
 
 
 async def test_the_worker_drops_what_a_flood_says_beyond_its_limits(one_worker: Sandbox) -> None:
-    """Not the prelude alone: a fetch is told of no more than it may be, an abort only of what waits."""
+    """The sandbox worker itself drops fetches above the limit, and aborts of fetches that do not wait."""
     asked = 0
 
     async def count(_request: HttpRequest) -> HttpResponse:

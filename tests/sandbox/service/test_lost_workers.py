@@ -1,4 +1,4 @@
-"""When a worker dies, each poll in it is a suspect: it runs once more, alone."""
+"""When a sandbox worker dies, each of its polls may be the cause: each runs once more, alone."""
 
 import asyncio
 import os
@@ -32,7 +32,7 @@ async def compiled() -> bytes:
 
 @pytest.fixture
 async def sandbox(compiled: bytes) -> AsyncIterator[Sandbox]:
-    """With one worker: all polls are neighbours."""
+    """Start a sandbox with one sandbox worker, which all polls share."""
     async with Sandbox.start(workers=1, limits=LIMITS, compiled=compiled) as one:
         yield one
 
@@ -47,7 +47,7 @@ def worker_of(sandbox: Sandbox, code: str) -> WorkerProcess:
 
 
 class Net:
-    """Answers once as many requests as are expected have come, and counts them."""
+    """An internet that counts the requests, and tells when all that are expected have come. It answers when told to."""
 
     def __init__(self, expected: int) -> None:
         self._expected = expected

@@ -1,4 +1,4 @@
-"""A recorded poll does the same again: at once, without a network, whatever it asked chance and the clock."""
+"""A replay does the same as the recorded poll, at once and without a network, also with random numbers and times."""
 
 import asyncio
 import re
@@ -33,7 +33,7 @@ CHANCE = "[Math.random(), crypto.randomUUID(), [...crypto.getRandomValues(new Ui
 
 
 async def ended(sandbox: Sandbox, one: Program, fetch: Any) -> tuple[Any, Recording]:
-    """How a poll ended, as far as its user sees it."""
+    """Run and record a poll, and return its end, as its user sees it, with the recording."""
     said: Any
     try:
         outcome = await sandbox.run(one, fetch, record=True)
@@ -103,7 +103,7 @@ async def test_the_clock_is_ours(sandbox: Sandbox) -> None:
 
 
 async def test_a_replay_asks_nobody_and_waits_for_nothing(sandbox: Sandbox) -> None:
-    """Not even when it is a year: the recording of a short wait is made one of a long one."""
+    """Even a wait of a year takes no time. Its recording is made from the recording of a short wait."""
     internet = Internet(answer({"n": 1}))
     code = """
         await new Promise((resolve) => setTimeout(resolve, inputs.wait))
@@ -168,7 +168,7 @@ async def test_a_poll_that_was_given_up_is_given_up_again(compiled: bytes) -> No
         assert said[0] is PollErrorKind.WALL_LIMIT
         assert len(said[-1]) > 3
         assert await replayed(impatient, recording) == said
-        cut = replace(recording, heard=recording.heard - 1)  # given up between a beginning and what it said
+        cut = replace(recording, heard=recording.heard - 1)  # given up after a timer began and before its line came
         assert await replayed(impatient, cut) == (*said[:-1], said[-1][:-1])
 
 
@@ -210,7 +210,7 @@ PROLOGUE = "const seen = [], later = [], wait = (ms) => new Promise((resolve) =>
 
 
 async def chancy(request: HttpRequest) -> HttpResponse:
-    """Late by another time for each, some of them by none. Which comes before what is of no matter to the test."""
+    """Answer each URL after a different delay, some at once. The test does not depend on the order."""
     await asyncio.sleep(crc32(request.url.encode()) % 5 / 1000)
     if request.url.endswith("fails"):
         raise FetchFailed

@@ -1,4 +1,4 @@
-"""What is hidden of a secret, and what is not."""
+"""The forms of a secret that are hidden, and the texts that are not."""
 
 import base64
 import json
@@ -25,7 +25,7 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
     "in Base64 for URLs": lambda secret: base64.urlsafe_b64encode(f"a{secret}b".encode()).decode(),
     "in Base64 in a form": lambda secret: quote_plus(base64.b64encode(f"ab{secret}".encode()).decode()),
 }
-# As `new URL()` writes them; https://url.spec.whatwg.org/#percent-encoded-bytes.
+# Secrets, and their forms as `new URL()` writes them; https://url.spec.whatwg.org/#percent-encoded-bytes.
 IN_URLS = {
     "in a path": ('a|b^c{d}`e"f<g>', "a|b%5Ec%7Bd%7D%60e%22f%3Cg%3E"),
     "in a query": ("a'b\"c{d}|e^f", "a%27b%22c{d}|e^f"),
@@ -90,7 +90,7 @@ def test_a_cut_text_shows_no_secret_not_even_a_part(text: str, secrets: list[str
 
 @given(before=st.text("a\U0001f600", max_size=80), after=st.text("b\U0001f600", max_size=80))
 def test_a_text_that_its_maker_cut_shows_no_part_either(before: str, after: str) -> None:
-    """The guest cuts by UTF-16 units, and where it cuts may be the middle of a secret."""
+    """The guest cuts by UTF-16 units, and may cut in the middle of a secret."""
     redacted = Redaction(["s3cr3t"])
     units = (before + "s3cr3t" + after).encode("utf-16-le")[: 2 * (20 + redacted.longest)]
 
@@ -129,14 +129,14 @@ def test_no_secret_and_an_empty_one_hide_nothing() -> None:
 
 
 def test_a_long_secret_with_long_texts_takes_no_time() -> None:
-    """Both are a tenant's to choose, and the service has one loop."""
+    """A tenant chooses both, and the service has one event loop."""
     redacted = Redaction(["a" * 8191 + "b"])
 
     for _ in range(100):
         assert redacted("a" * 13_000, 2048) == "a" * 2048
 
 
-# What it costs is counted, for no clock tells it alike everywhere.
+# The cost is counted, because a clock would give another result on every machine.
 
 TEXT = "a" * 100_000
 HEAVY: dict[str, tuple[list[str], str]] = {

@@ -1,4 +1,4 @@
-"""What code may return and throw, and what its user is told."""
+"""Values that code returns and throws, and the messages that its user gets."""
 
 import pytest
 
@@ -136,7 +136,7 @@ async def test_code_cannot_close_the_function_that_holds_it(sandbox: Sandbox, co
 async def test_checking_finds_line_and_column_of_a_mistake(
     sandbox: Sandbox, code: str, line: int | None, column: int | None
 ) -> None:
-    """As an editor counts: from 1, in UTF-16 units. What ends too early or too late is wrong at its end."""
+    """Positions count from 1, in UTF-16 units. The mistake is at the end if code ends too early or too late."""
     with pytest.raises(SyntaxProblem) as raised:
         await sandbox.check(code)
     error = await failed(sandbox, code)

@@ -1,4 +1,4 @@
-"""Worker processes: many polls at once, and what happens when one dies."""
+"""Processes of sandbox workers: they run many polls at once, and are replaced when they die."""
 
 import asyncio
 import os
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Held:
-    """An internet that answers when it is told to."""
+    """An internet that holds its answers back until it is told to give them."""
 
     def __init__(self, expected: int) -> None:
         self._answer = asyncio.Event()
@@ -55,7 +55,7 @@ Workers = Callable[..., AbstractAsyncContextManager[Sandbox]]
 
 @pytest.fixture
 def workers(compiled: bytes) -> Workers:
-    """A sandbox with so many."""
+    """Return a function that starts a sandbox with a number of sandbox workers."""
 
     def start(count: int, limits: Limits = DEFAULT_LIMITS) -> AbstractAsyncContextManager[Sandbox]:
         return Sandbox.start(workers=count, limits=limits, compiled=compiled)
@@ -64,7 +64,7 @@ def workers(compiled: bytes) -> Workers:
 
 
 def both(first: Held, then: Held) -> Fetch:
-    """The first one's until it has been asked as often as it expects."""
+    """Return a fetch that asks `first` until it has had all the requests it expects, and `then` afterwards."""
 
     async def fetch(request: HttpRequest) -> HttpResponse:
         return await (then if first.all_asked.is_set() else first).fetch(request)
@@ -73,7 +73,10 @@ def both(first: Held, then: Held) -> Fetch:
 
 
 async def between_two_polls(sandbox: Sandbox) -> None:
-    """Nobody is to blame for what happens then: a worker tells of a fetch before it has left the guest."""
+    """Wait until no guest runs: a sandbox worker reports a fetch before it has left the guest.
+
+    No poll can be the cause of anything that happens afterwards.
+    """
     await until_true(lambda: serving(sandbox)._progress.read().poll == 0)
 
 
@@ -139,7 +142,7 @@ async def test_a_worker_that_hangs_is_killed_and_replaced(workers: Workers, beat
 
 
 async def test_a_worker_that_is_busy_with_one_poll_is_not_taken_for_dead(workers: Workers, beats: Beats) -> None:
-    """For as long as a slice of a poll may take, and two seconds more: half as many as there are beats."""
+    """It has the time of a whole slice, and two seconds more. A beat is half a second."""
     async with workers(1, Limits(cpu=timedelta(hours=1), wall=timedelta(hours=1))) as sandbox:
         before = sandbox.workers
         endless = asyncio.create_task(failed(sandbox, "while (true) {}"))
@@ -169,7 +172,7 @@ async def test_a_worker_that_does_not_read_is_not_sent_everything_and_is_replace
 
         os.kill(worker.pid, signal.SIGSTOP)
         held.answer()
-        await until_true(lambda: not any(live._tasks for live in worker._polls.values()))  # each is to be sent
+        await until_true(lambda: not any(live._tasks for live in worker._polls.values()))  # each waits to be sent
 
         assert 0 < worker._writer.transport.get_write_buffer_size() < 3 * 2**20
 
@@ -283,7 +286,7 @@ async def test_a_cancelled_poll_leaves_nothing_behind(sandbox: Sandbox) -> None:
 
 
 async def test_what_a_poll_has_not_awaited_ends_with_it(sandbox: Sandbox) -> None:
-    """It would not end before the limit, which would be an error."""
+    """If they went on, the poll would reach its time limit and fail."""
     held = Held(1)
 
     value = await returned(sandbox, "fetch('https://a.example/'); setTimeout(() => 0, 60000); return [1]", held.fetch)

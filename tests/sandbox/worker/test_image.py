@@ -1,5 +1,7 @@
-"""What the image has is not counted: it must never be freed, and never be taken for something with one owner.
-What a poll makes is counted, and so must not lie there."""
+"""Values in the image have no reference counts. They must never be freed, nor be treated as if they had one owner.
+
+Values that a poll makes have reference counts, so they must not be placed in the image.
+"""
 
 import pytest
 
@@ -44,7 +46,7 @@ async def test_objects_of_the_image_change_as_any_others(sandbox: Sandbox) -> No
 
 
 async def test_collecting_garbage_takes_nothing_of_the_image(sandbox: Sandbox) -> None:
-    """Cycles of more than a collection's threshold, held by replaced parts of the image too."""
+    """Make cycles beyond the threshold of a collection; replaced parts of the image hold some of them."""
     code = """
         const kept = globalThis.structuredClone;
         let dropped = 0;
@@ -68,7 +70,7 @@ async def test_collecting_garbage_takes_nothing_of_the_image(sandbox: Sandbox) -
 
 
 async def test_what_is_taken_from_the_image_takes_nothing_else_along(sandbox: Sandbox) -> None:
-    """Were the shared count low, so many references less would bring it to nothing."""
+    """If the shared count were low, the loss of so many references would bring it to zero."""
     code = """
         const owners = [Date.prototype, DataView.prototype, WeakMap.prototype, Date];
         let gone = 0;
@@ -81,8 +83,10 @@ async def test_what_is_taken_from_the_image_takes_nothing_else_along(sandbox: Sa
 
 
 async def test_what_a_poll_makes_is_not_laid_into_the_image(sandbox: Sandbox) -> None:
-    """There nothing is counted: a shape that seems to be shared is copied for every property that is added. The names
-    make tables of the image grow, which leaves room in it."""
+    """There nothing is counted, and a shape that seems to be shared is copied for every property that is added.
+
+    The names make tables of the image grow, which leaves free room in the image.
+    """
     code = """
         const all = {};
         for (let i = 0; i < 5000; i++) all["name" + i] = i;

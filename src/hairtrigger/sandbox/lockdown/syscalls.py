@@ -92,7 +92,7 @@ def architecture() -> Architecture:
 
 
 def call(name: str, *arguments: object) -> int:
-    """Make a system call, and raise OSError if it fails. A number is passed as a C long, other values as ctypes does."""
+    """Make a system call, and raise OSError if it fails. Numbers are passed as C longs, other values as ctypes does."""
     number = NUMBERS[name][architecture().column]
     libc = ctypes.CDLL(None, use_errno=True)
     libc.syscall.restype = ctypes.c_long

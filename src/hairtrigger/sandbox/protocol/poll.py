@@ -24,7 +24,7 @@ class HttpRequest:
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """The final answer to a request. Its body is decoded from any content coding, and `url` is the URL that answered."""
+    """The final answer to a request. Its body is decoded from all content codings; `url` is the URL that answered."""
 
     status: int
     status_text: str
@@ -33,7 +33,7 @@ class HttpResponse:
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     body: bytes = field(repr=False)
     cost: int = 0
-    """The bytes that the answer counts as, if its body has fewer: compressed data and tiny pieces are costly to read."""
+    """The bytes that the answer counts as, if its body has fewer: compressed data and tiny pieces cost more to read."""
 
 
 class FetchFailed(Exception):
@@ -96,7 +96,10 @@ class Recording:
     program: Program
     entries: tuple[Entry, ...]
     heard: int
-    """How many console lines the poll had. A replay keeps no more, for a poll may have been given up before it wrote more."""
+    """The number of the poll's console lines.
+
+    A replay keeps no more, because the poll may have been given up before it wrote more.
+    """
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,14 @@ _WRAP = 1 << 32
 
 
 class Progress(NamedTuple):
-    """`poll` is the number of the poll whose guest runs, or 0 between two; `slices` counts how often a guest was entered."""
+    """`poll` is the number of the poll whose guest runs, or 0 between two; `slices` counts the entries into guests."""
 
     poll: int = 0
     slices: int = 0
 
 
 class ProgressFile:
-    """The service's side. It reads a file and maps no memory, because a sandbox worker could take mapped memory away."""
+    """The service's side. It reads a file and maps no memory: a sandbox worker could take mapped memory away."""
 
     def __init__(self) -> None:
         self.descriptor = unnamed_file()

@@ -9,7 +9,7 @@ UNLOCKED = "HAIRTRIGGER_SANDBOX_UNLOCKED=true"
 
 @dataclass(frozen=True)
 class Walls:
-    """The walls that hold guest code which has broken out of WebAssembly. The memory of its guest is not one of them."""
+    """The walls that hold guest code which has broken out of WebAssembly. The guest's own memory is not one of them."""
 
     platform: str = sys.platform
     seccomp: bool = False

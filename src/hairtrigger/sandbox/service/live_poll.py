@@ -1,4 +1,4 @@
-"""A poll as the service sees it: its fetches are performed here, and what it says is checked here."""
+"""A poll on the side of the service, which performs its fetches and checks its frames."""
 
 import asyncio
 import json
@@ -41,12 +41,12 @@ _NAME_CHARS = 100
 _MESSAGE_CHARS = 2048
 _SEED_BYTES = 16
 _LATEST = 2**53  # milliseconds since 1970
-_MOST_COMPARED = 100_000  # of one poll's texts with its secrets: below 0.3 seconds of CPU time
+_MOST_COMPARED = 100_000  # comparisons of one poll's texts with its secrets: below 0.3 seconds of CPU time
 
 
 @dataclass(frozen=True)
 class Tape:
-    """Whether a poll is recorded, and what it is replayed from. Then nothing is fetched and nothing waited for."""
+    """Says whether a poll is recorded, or replayed from `entries`. A replay fetches nothing and waits for nothing."""
 
     recorded: bool = False
     entries: Sequence[Entry] | None = None
@@ -54,13 +54,13 @@ class Tape:
 
     @property
     def most(self) -> int:
-        """How many entries the poll may have."""
+        """Return how many entries the poll may have."""
         return MOST_ENTRIES if self.recorded else 0
 
 
 @dataclass(frozen=True)
 class Returned:
-    """The code returned this, as JSON."""
+    """The end of a poll whose code returned a value: `body` is the value as JSON."""
 
     usage: Usage
     body: bytes
@@ -68,7 +68,7 @@ class Returned:
 
 @dataclass(frozen=True)
 class Failed:
-    """The code did not return. Nothing in it is redacted yet."""
+    """The end of a poll whose code did not return. Its texts are not redacted yet."""
 
     kind: PollErrorKind
     name: str = ""
@@ -82,7 +82,7 @@ LOST = Failed(PollErrorKind.WORKER_LOST)
 
 
 class LivePoll:
-    """One poll from its start to its end. `number` is what its worker calls it."""
+    """One poll from its start to its end. `number` names it in the frames to and from its sandbox worker."""
 
     def __init__(
         self,
@@ -106,15 +106,15 @@ class LivePoll:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._turn = asyncio.Semaphore(limits.concurrent_fetches)
         self._fetches = 0
-        self._asked: set[str] = set()  # fetches, by what the code calls them
+        self._asked: set[str] = set()  # the numbers of the fetches that the guest has asked for
         self._response_bytes = 0
         self._replayed = tape.entries
         self._hears = tape.heard
         self._entries: list[Entry] | None = [] if tape.recorded else None
-        self._answers: dict[str, tuple[str, bytes]] = {}  # to fetches, for the recording
+        self._answers: dict[str, tuple[str, bytes]] = {}  # by fetch, until they are recorded
 
     def opening(self, kind: Literal[Kind.RUN, Kind.CHECK]) -> Iterator[Frame]:
-        """What the worker is told first."""
+        """Return the frames that begin the poll, with the whole recording if it is a replay."""
         assert self._program.seed is not None
         assert self._program.start is not None
         course = {
@@ -133,11 +133,11 @@ class LivePoll:
 
     @property
     def _line(self) -> int:
-        """So much of a line, in UTF-16 units, is enough to show what may be shown of it."""
+        """Return the UTF-16 units of a line that the sandbox worker must send, so that enough of it can be shown."""
         return max(self._limits.console_line_chars, _MESSAGE_CHARS) + self._redaction.longest
 
     def _job(self) -> bytes:
-        """What the guest's `start` reads."""
+        """Return the job that the guest's `start` reads."""
         last_poll_time = self._program.last_poll_time.astimezone(UTC).isoformat(timespec="milliseconds")
         job = {
             "code": self._program.code,
@@ -145,7 +145,7 @@ class LivePoll:
             "secrets": dict(self._program.secrets),
             "lastPollTime": last_poll_time.replace("+00:00", "Z"),
             "limits": {
-                "lines": self._limits.console_lines + 1,  # the last one tells that there were more
+                "lines": self._limits.console_lines + 1,  # the last one shows that there were more
                 "line": self._line,
                 "results": self._limits.result_count,
                 "request": self._limits.request_bytes,
@@ -154,7 +154,7 @@ class LivePoll:
         return _json(job)
 
     async def ended(self) -> Ended:
-        """Perform the fetches until the poll ends, and return how."""
+        """Perform the fetches until the poll ends, and return its end."""
         async with self._group:
             end = await self._end
             for task in self._tasks.values():
@@ -162,13 +162,13 @@ class LivePoll:
         return end
 
     def gave_up(self, kind: PollErrorKind) -> Failed:
-        """End the poll from here."""
+        """End the poll on the side of the service, and return the failure."""
         end = Failed(kind)
         self._settle(end)
         return end
 
     async def outcome(self, end: Ended) -> Outcome:
-        """Return what came of it, or raise PollError. The loop goes on meanwhile, however much there is to read."""
+        """Return the outcome of the poll, or raise PollError. Other tasks run meanwhile, even for a large result."""
         console = [await self._redacted(line, self._limits.console_line_chars) for line in self._console]
         if len(self._console) > self._limits.console_lines:
             console[-1] = failures.console_dropped(self._limits)
@@ -182,8 +182,11 @@ class LivePoll:
         return Outcome(value, tuple(console), end.usage, self._recording())
 
     def receive(self, frame: Frame) -> None:
-        """Take what the worker says of this poll. What it may not say raises Malformed, or what its value raises."""
-        if self._end.done():  # or given up: what it still asks for is not begun
+        """Take a frame about this poll.
+
+        Raise Malformed for a frame that a sandbox worker may not send, or the error that one of its values raises.
+        """
+        if self._end.done():  # or the service gave the poll up: its further fetches are not begun
             return
         match frame:
             case Frame(Kind.LOG, head=str(line)):
@@ -203,13 +206,13 @@ class LivePoll:
                 raise Malformed(f"{frame.kind.name} with what it may not have")
 
     def break_off(self, reason: str) -> None:
-        """End a poll of which the worker says what it may not say."""
+        """End a poll about which the sandbox worker sent a frame that it may not send."""
         if not self._end.done():
             _log.error("a poll of the sandbox was broken off", reason=reason)
             self._settle(Failed(PollErrorKind.SANDBOX_FAULT))
 
     def lost(self) -> None:
-        """The worker is gone, and the poll with it."""
+        """End the poll because its sandbox worker is gone."""
         self._settle(LOST)
 
     # The end.
@@ -282,7 +285,7 @@ class LivePoll:
         )
 
     def _log(self, line: str) -> None:
-        """One line more than there may be is kept, in place of all that follow."""
+        """Keep a line. One line beyond the limit is kept too: `outcome` replaces it by a note about dropped lines."""
         if len(self._console) != self._hears and len(self._console) <= self._limits.console_lines:
             self._console.append(line)
 
@@ -354,7 +357,7 @@ class LivePoll:
 
 
 def fixed(program: Program) -> Program:
-    """Return it with all that running it again will need."""
+    """Return the program with a seed and a start, so that a second run gives the same numbers and times."""
     if program.seed is not None and program.start is not None:
         return program
     return replace(
@@ -363,7 +366,7 @@ def fixed(program: Program) -> Program:
 
 
 def _request(text: str, body: bytes | None) -> HttpRequest:
-    """The request as code made it. Its classes check it, but code can break those."""
+    """Return the request that code made. It is checked here again, because code can break the prelude's classes."""
     try:
         match json.loads(text):
             case {
@@ -384,7 +387,7 @@ def _json(value: Any) -> bytes:
 
 
 def _depth(value: Any) -> int:
-    """How many levels of arrays and objects there are, without recursion: it is as deep as its author likes."""
+    """Return how many levels of arrays and objects a value has. Recursion might fail: a value can be of any depth."""
     depth, level = 0, [value]
     while level := [one for one in level if isinstance(one, list | dict)]:
         depth += 1

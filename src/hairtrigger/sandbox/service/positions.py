@@ -1,9 +1,12 @@
-"""Where in a user's code an error is: the engine says it of the function it makes of the code, and in UTF-8."""
+"""The position of an error in a user's code.
+
+The engine reports it for the function that it makes of the code, with the column in bytes of UTF-8.
+"""
 
 import re
 from dataclasses import dataclass
 
-_LINES_BEFORE_CODE = 2  # of the function that the engine makes of it
+_LINES_BEFORE_CODE = 2  # in the function that the engine makes of the code
 _LINE_END = re.compile("\r\n|[\n\r\u2028\u2029]")
 _THROWN = re.compile(r"\(<input>:(\d{1,6}):(\d{1,6})\)")
 _UNPARSABLE = re.compile(r"at <input>:(\d{1,6}):(\d{1,6})")
@@ -11,7 +14,7 @@ _UNPARSABLE = re.compile(r"at <input>:(\d{1,6}):(\d{1,6})")
 
 @dataclass(frozen=True)
 class Position:
-    """Counted from 1, the column in UTF-16 units."""
+    """A line and a column. Both count from 1, and the column counts UTF-16 units."""
 
     line: int | None
     column: int | None
@@ -21,7 +24,7 @@ UNKNOWN = Position(None, None)
 
 
 def thrown_at(stack: str, code: str) -> Position:
-    """The first place of the user's in a stack."""
+    """Return the first position of a stack that is in the user's code."""
     return _position(_THROWN, stack, code)
 
 
@@ -30,7 +33,7 @@ def unparsable_at(stack: str, code: str) -> Position:
 
 
 def _position(pattern: re.Pattern[str], stack: str, code: str) -> Position:
-    """An error at the end of the code is on its last line."""
+    """Return the first position in the user's code. An error behind the code is put at the end of its last line."""
     places = ((int(match[1]) - _LINES_BEFORE_CODE, int(match[2])) for match in pattern.finditer(stack))
     line, column = next((place for place in places if place[0] > 0), (0, 0))
     if line == 0:

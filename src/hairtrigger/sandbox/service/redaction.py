@@ -1,14 +1,14 @@
-"""Puts `***` where a secret stands in a text, also in the forms that code gives it on its way into a request.
+"""Redaction: it replaces secrets in texts by `***`, also in the forms that code gives them in requests.
 
 A secret is found as it is, inside JSON, percent-encoded, as `URL` writes it into each part of a URL, as in a form, and
-in Base64, also in the middle of something longer (`btoa("user:" + secret)`). One of up to three characters would be
-found in every other word, so it is hidden only where it stands alone, between characters that are no letters, digits or
-underscores: that is where headers, URLs and JSON have it. What else code makes of a secret (a hash, its letters
-backwards) is not recognised.
+in Base64, also in the middle of something longer (`btoa("user:" + secret)`). A secret of up to three characters would
+be found in every other word. So it is hidden only where it stands alone, as in headers, URLs and JSON: no letter, digit
+or underscore is next to it. Other things that code makes of a secret (a hash, its letters backwards) are not
+recognised.
 
-Texts and secrets are a tenant's to choose, and the service has one event loop. So the work is linear in the text: where
-the beginning of no form stands, nothing is compared. What is compared is counted, and once there was too much of it for
-one poll, all of its further texts are hidden as a whole. All work can be done in slices (`slices`).
+A tenant chooses the texts and the secrets, and the service has one event loop. So the time of the work grows only
+linearly with the text: at a place where no form begins, nothing is compared. The comparisons are counted. When one poll
+has needed too many of them, all of its further texts are hidden as a whole. All work can be done in slices (`slices`).
 """
 
 import base64
@@ -25,19 +25,19 @@ from hairtrigger.sandbox.service.slices import Work, at_once
 MARK = "***"
 SHORT = 3  # characters
 MOST_COMPARED = 1_000_000  # by default
-_HEAD = 4  # characters of a form that are looked for
-_FEW = 64  # heads that are looked for one by one
-_WINDOW = 4096  # characters in which heads are looked for at once
-_PIECE = 8192  # characters that cost as much to compare as fewer do
-_TOGETHER = 8192  # characters of short texts that are looked at at once
-_CHUNK = 1024  # forms that are sorted at once
+_HEAD = 4  # first characters of a form, which are searched for
+_FEW = 64  # heads, up to which each is searched for alone
+_WINDOW = 4096  # characters in which heads are searched for without a yield
+_PIECE = 8192  # characters up to which a comparison counts as one
+_TOGETHER = 8192  # characters of short texts that are joined and searched together
+_CHUNK = 1024  # forms that are sorted without a yield
 _AT_ONCE = 64  # steps between two yields, where one step is short
 _MARGIN = 64  # UTF-16 units, far more than a head has
 
-_UNESCAPED = "-_.!~*'()"  # by encodeURIComponent, besides letters and digits
-_IN_URLS = _UNESCAPED + ";/?:@&=+$,#"  # by encodeURI
+_UNESCAPED = "-_.!~*'()"  # encodeURIComponent leaves these, and letters and digits
+_IN_URLS = _UNESCAPED + ";/?:@&=+$,#"  # encodeURI leaves these too
 _ALL = frozenset(range(0x21, 0x7F))
-# What the parts of a URL escape besides what is not printable, after
+# The printable characters that are escaped in the parts of a URL, after
 # https://url.spec.whatwg.org/#percent-encoded-bytes.
 _PARTS = {
     "fragment": '"<>`',
@@ -50,14 +50,14 @@ _TABLES = {
     part: [chr(byte) if byte in _ALL - set(escaped.encode()) else f"%{byte:02X}" for byte in range(256)]
     for part, escaped in _PARTS.items()
 }
-_WITHOUT_BREAKS = str.maketrans("", "", "\t\n\r")  # which URL takes out
+_WITHOUT_BREAKS = str.maketrans("", "", "\t\n\r")  # `URL` removes these characters
 _BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=")
 
 Span = tuple[int, int]
 
 
 class Redaction:
-    """Hides the secrets of one poll. `most_compared` bounds what hostile secrets and texts together can cost."""
+    """Hides the secrets of one poll. `most_compared` limits the cost of hostile secrets and texts."""
 
     def __init__(self, secrets: Iterable[str], most_compared: int = MOST_COMPARED) -> None:
         self._secrets = dict.fromkeys(secret for secret in secrets if secret)
@@ -66,7 +66,7 @@ class Redaction:
 
     @property
     def longest(self) -> int:
-        """So many UTF-16 units more than it shows it needs of a text that its maker cut."""
+        """Return how many UTF-16 units more than are shown a text must keep where its maker cuts it."""
         return _MARGIN if self._secrets else 0
 
     def __call__(self, text: str, length: int) -> str:
@@ -79,15 +79,15 @@ class Redaction:
         return at_once(self.in_json(value))
 
     def shown(self, text: str, length: int, *, cut: bool | None = None) -> Work[str]:
-        """The first `length` characters of `text`. A secret that a cut would halve vanishes as a whole.
+        """Return the first `length` characters of `text`. A secret at the cut is hidden as a whole.
 
-        The maker of the text may have cut it too, after `length + longest` UTF-16 units or later. That is assumed
-        of one that is so long, unless `cut` says it.
+        The maker of the text may have cut it too, after `length + longest` UTF-16 units or later. `cut` says whether
+        it did; without `cut`, every text of that length counts as cut.
         """
         if cut is None:
             cut = _units(text) >= length + self.longest
         if cut:
-            text = text.removesuffix("\ufffd")  # half a surrogate pair, perhaps
+            text = text.removesuffix("\ufffd")  # this may be half of a surrogate pair
             length = min(length, max(0, len(text) - self.longest))
         return (yield from self._hidden(text, length, cut=cut))
 
@@ -95,7 +95,7 @@ class Redaction:
         return (yield from self._hidden(text, len(text), cut=False))
 
     def in_json(self, value: Any) -> Work[Any]:
-        """The value with every text in it redacted, keys too."""
+        """Return the value with every text in it redacted, also the keys."""
         texts = yield from _texts_in(value)
         changed: dict[str, str] = {}
         for together in _batches(texts):
@@ -126,7 +126,7 @@ class Redaction:
         return "".join(parts) + text[end:length]
 
     def _concerns(self, text: str) -> Work[bool]:
-        """Whether there may be something to hide."""
+        """Return whether the text may hold something to hide."""
         if not self._secrets:
             return False
         for family in (yield from self._prepared()):
@@ -161,14 +161,17 @@ class Redaction:
 
 
 class _Family:
-    """Forms that are looked for by as many first characters. Some are hidden only where they stand `alone`."""
+    """Forms that are searched for by the same number of first characters.
+
+    With `alone`, they are hidden only where they stand alone.
+    """
 
     def __init__(self, size: int, *, alone: bool) -> None:
         self._size = size
         self._alone = alone
         self._heads: dict[str, list[str]] = {}
-        self._longer: dict[str, list[int]] = {}  # of each form the longest other that it begins with, or -1
-        self._cores: set[str] = set()  # of Base64
+        self._longer: dict[str, list[int]] = {}  # by form: where the longest other is that it begins with, or -1
+        self._cores: set[str] = set()  # the forms in Base64
         self._longest = 0
 
     def add(self, form: str, *, core: bool) -> None:
@@ -193,7 +196,7 @@ class _Family:
             yield
 
     def begins_in(self, text: str, start: int, stop: int) -> list[int]:
-        """Where, from `start` up to `stop`, a form may begin."""
+        """Return the places from `start` up to `stop` at which a form may begin."""
         size, heads = self._size, self._heads
         stop = min(stop, len(text))
         if len(heads) > _FEW:
@@ -207,7 +210,10 @@ class _Family:
         return found
 
     def at(self, text: str, start: int, *, cut: bool) -> tuple[int, Span | None]:
-        """How much was compared, and the longest form that begins there, or the beginning of one at a cut end."""
+        """Return how much was compared, and the span of the longest form that begins there.
+
+        At the end of a text that was cut, the beginning of a form is enough.
+        """
         head = text[start : start + self._size]
         forms, longer = self._heads[head], self._longer[head]
         piece = text[start : start + self._longest]
@@ -227,7 +233,7 @@ class _Family:
         return compared, None
 
     def _span(self, text: str, start: int, form: str, stop: int) -> Span | None:
-        if form in self._cores:  # the characters at both ends hold a part of the secret's bits
+        if form in self._cores:  # the characters next to it hold a part of the secret's bits
             start -= start > 0 and text[start - 1] in _BASE64
             stop += text[stop : stop + 1] in _BASE64 and stop < len(text)
         if self._alone and _is_in_a_word(text, start, stop):
@@ -253,7 +259,10 @@ def _families(secrets: Iterable[str]) -> Work[tuple[_Family, ...]]:
 
 
 def _beginning(form: str, ordered: list[str], longer: list[int]) -> int:
-    """The place of the longest one before it that it begins with, or -1. `longer` has that of each of those."""
+    """Return the place of the longest form in `ordered` that `form` begins with, or -1.
+
+    `longer` has the same for each form in `ordered`.
+    """
     before = len(ordered) - 1
     while before >= 0 and not form.startswith(ordered[before]):
         before = longer[before]
@@ -268,7 +277,7 @@ def _texts(secret: str) -> Iterator[str]:
         for encoded in _percent_encoded(secret):
             yield encoded
             yield _lower(encoded)
-    if (name := secret.lower()) != secret:  # in the name of a host
+    if (name := secret.lower()) != secret:  # as in the name of a host
         yield name
 
 
@@ -276,7 +285,7 @@ def _percent_encoded(secret: str) -> Iterator[str]:
     yield quote(secret, _UNESCAPED, errors="replace")
     yield quote(secret, _IN_URLS, errors="replace")
     yield quote(secret, "", errors="replace")
-    yield quote_plus(secret, "*", errors="replace").replace("~", "%7E")  # by URLSearchParams
+    yield quote_plus(secret, "*", errors="replace").replace("~", "%7E")  # as URLSearchParams writes it
     yield quote_plus(secret, "*", errors="replace")
     in_urls = secret.translate(_WITHOUT_BREAKS)
     for text in (in_urls, in_urls.replace("\\", "/")):
@@ -287,15 +296,15 @@ def _percent_encoded(secret: str) -> Iterator[str]:
 
 
 def _lower(encoded: str) -> str:
-    """With %2f instead of %2F."""
+    """Return the text with %2f instead of %2F, and so on."""
     first, *rest = encoded.split("%")
     return "%".join([first, *(part[:2].lower() + part[2:] for part in rest)])
 
 
 def _cores(secret: str) -> Iterator[str]:
-    """What Base64 makes of a secret alone, wherever it begins in a group of three bytes."""
+    """Return the Base64 characters that depend on the secret alone, for each place in a group of three bytes."""
     raw = secret.encode("utf-8", "replace")
-    latin = [secret.encode("latin-1")] if not secret.isascii() and max(secret) <= "\xff" else []  # by btoa
+    latin = [secret.encode("latin-1")] if not secret.isascii() and max(secret) <= "\xff" else []  # as btoa encodes it
     for data in (raw, *latin):
         for before in range(3):
             encoded = base64.b64encode(b"\0" * before + data).decode()
@@ -313,7 +322,7 @@ def _is_in_a_word(text: str, start: int, stop: int) -> bool:
 
 
 def _merged(spans: Iterable[Span]) -> Iterator[Span]:
-    """Of sorted ones."""
+    """Join the spans that overlap. They must be sorted."""
     start = stop = -1
     for one, other in spans:
         if one >= stop:
@@ -333,7 +342,7 @@ def _units(text: str) -> int:
 
 
 def _texts_in(value: Any) -> Work[list[str]]:
-    """Each text once."""
+    """Return every text in the value, each once."""
     found: dict[str, None] = {}
     rest = [value]
     steps = 0
@@ -386,6 +395,6 @@ def _replaced(value: Any, changed: dict[str, str]) -> Work[Any]:
 
 
 def decoded(data: bytes, most: int) -> tuple[str, bool]:
-    """The text of no more than `most` of the bytes, and whether there are others. No character is halved."""
+    """Return the text of the first `most` bytes, and whether there are more. No character is cut in two."""
     cut = len(data) > most
     return codecs.getincrementaldecoder("utf-8")("replace").decode(data[:most], final=not cut), cut

@@ -35,19 +35,20 @@ _log = structlog.get_logger(__name__)
 
 _SPARE = 1
 _RESTART_SECONDS = 1
-_ALONE_AT_A_TIME = 4  # polls whose worker died
+_ALONE_AT_A_TIME = 4  # polls that run again because their sandbox worker died
 _REPEATABLE = ("GET", "HEAD")
 
 
 class Sandbox:
-    """Runs strangers' code in worker processes that can do nothing but ask for a fetch.
+    """Runs polling code in sandbox workers, which can do nothing but ask for a fetch.
 
-    Every poll has an engine and a memory of its own, and one that breaks its limits ends alone. When a worker dies,
-    each of the polls in it may have been the cause. So each runs once more, alone in a worker of its own; the one
-    whose worker dies again fails with `worker_lost`, and no other notices. Like a poll that was cut off with the whole
-    service, a second run may send a request again, but not one that is neither GET nor HEAD and has been answered: the
-    second run gets that answer. A spare worker takes the dead one's place. The programs of one tenant run on one
-    worker, which changes only when that one is replaced.
+    Every poll has an engine and a memory of its own, and a poll that breaks its limits ends alone. When a sandbox
+    worker dies, each of its polls may have been the cause. So each poll runs once more, alone in a sandbox worker of
+    its own. If that one dies too, its poll fails with `worker_lost`; the other polls do not notice. Like a poll that
+    was cut off with the whole service, a second run may send a request again. The exception is a request that is
+    neither GET nor HEAD and was already answered: the second run gets that answer. A spare sandbox worker takes the
+    place of the dead one. The programs of one tenant run on one sandbox worker, and on another only when that one is
+    replaced.
     """
 
     def __init__(self, limits: Limits, compiled: bytes, *, unlocked: bool) -> None:
@@ -58,12 +59,12 @@ class Sandbox:
         self._spares: asyncio.Queue[WorkerProcess] = asyncio.Queue()
         self._arrival = asyncio.Event()
         self._alone = Turns(_ALONE_AT_A_TIME)
-        self._apart: set[WorkerProcess] = set()  # each with one poll
+        self._apart: set[WorkerProcess] = set()  # those that run one poll each
         self._walls: asyncio.Future[Walls] = asyncio.get_running_loop().create_future()
 
     @staticmethod
     async def compiled() -> bytes:
-        """The guest as machine code, which takes seconds to make: begin it before it is needed."""
+        """Compile the guest and return its machine code. This takes seconds, so begin it before it is needed."""
         async with WorkerProcess.started(DEFAULT_LIMITS, b"", unlocked=True) as compiler:
             return compiler.compiled
 
@@ -77,7 +78,10 @@ class Sandbox:
         *,
         unlocked: bool = False,
     ) -> AsyncIterator["Sandbox"]:
-        """Raises NotStarted, also where a worker could not be locked in and is not allowed to go `unlocked`."""
+        """Start the sandbox.
+
+        Raise NotStarted, also if a sandbox worker could not be locked in and `unlocked` does not allow it to go on.
+        """
         sandbox = cls(limits, await cls.compiled() if compiled is None else compiled, unlocked=unlocked)
         failed = None
         async with asyncio.TaskGroup() as group:
@@ -86,7 +90,7 @@ class Sandbox:
             try:
                 sandbox._tell(await sandbox._walls)
                 await sandbox._worker_for("")
-            except NotStarted as error:  # not in a group of errors
+            except NotStarted as error:  # raised below, so that it is not in a group of errors
                 failed = error
             else:
                 yield sandbox
@@ -97,12 +101,12 @@ class Sandbox:
 
     @property
     def walls(self) -> Walls:
-        """Those around each worker."""
+        """Return the walls around each sandbox worker."""
         return self._walls.result()
 
     @property
     def workers(self) -> tuple[int, ...]:
-        """The processes that polls run in, without the spare one."""
+        """Return the ids of the processes that polls run in, without the spare one."""
         return tuple(worker.pid for worker in self._living().values())
 
     @property
@@ -110,20 +114,21 @@ class Sandbox:
         return self._limits
 
     async def run(self, program: Program, fetch: Fetch, *, record: bool = False) -> Outcome:
-        """Raises PollError. What `fetch` raises besides FetchFailed is a fault of ours, and passes through.
+        """Run a program, and return its outcome or raise PollError.
 
-        With `record`, what is returned or raised has a recording.
+        An error of `fetch` other than FetchFailed is a fault of the service, and passes through. With `record`, the
+        outcome or the PollError has a recording.
         """
         return await self._poll(Kind.RUN, program, fetch, Tape(recorded=record))
 
     async def replay(self, recording: Recording) -> Outcome:
-        """Returns or raises what the recorded poll did, without a network and without waiting."""
+        """Return or raise the same as the recorded poll, without a network and without waiting."""
         return await self._poll(
             Kind.RUN, recording.program, _nothing, Tape(entries=recording.entries, heard=recording.heard)
         )
 
     async def check(self, code: str) -> None:
-        """Raises SyntaxProblem if the code cannot be compiled. Does not run it."""
+        """Raise SyntaxProblem if the code cannot be compiled. The code is not run."""
         program = Program(code, {}, {}, datetime.now(UTC))
         try:
             await self._poll(Kind.CHECK, program, _nothing, Tape())
@@ -135,7 +140,7 @@ class Sandbox:
     async def _poll(self, kind: Literal[Kind.RUN, Kind.CHECK], program: Program, fetch: Fetch, tape: Tape) -> Outcome:
         asked = _Asked(fetch)
         async with self._turn(program.tenant) as worker:
-            program = fixed(program)  # both runs, if there are two, draw the same numbers and make the same requests
+            program = fixed(program)  # if there are two runs, both draw the same numbers and make the same requests
             live, end = await self._ended(worker, kind, program, asked.fetch, tape)
         if end == LOST:
             asked.begin_again()
@@ -176,7 +181,7 @@ class Sandbox:
     # Workers.
 
     async def _make_workers(self, places: int) -> None:
-        """One for every place and a spare one, which starts when the places are taken."""
+        """Run a sandbox worker for every place, and a spare one, which starts when the places are taken."""
         async with asyncio.TaskGroup() as group:
             for _ in range(places):
                 group.create_task(self._make_one_after_another(group))
@@ -193,7 +198,7 @@ class Sandbox:
             await over.wait()
 
     async def _life(self, over: asyncio.Event) -> None:
-        """Of one worker. It may be over before it is at its end, while the last polls go on."""
+        """Run one sandbox worker. It may stop taking polls (`over`) before it exits, while its last polls go on."""
         try:
             async with self._started() as worker:
                 worker.over = over
@@ -212,7 +217,7 @@ class Sandbox:
 
     @asynccontextmanager
     async def _own_worker(self) -> AsyncIterator[WorkerProcess]:
-        """A worker that runs one poll, whose death says nothing of any other."""
+        """Start a sandbox worker for one poll alone. If it dies, no other poll can be the cause."""
         async with AsyncExitStack() as stack:
             worker = await self._started_at_last(stack)
             serving = asyncio.create_task(worker.serve())
@@ -255,12 +260,12 @@ class Sandbox:
 
 
 class _Asked:
-    """A fetch that remembers what was answered to requests that may have changed something."""
+    """A fetch that remembers the answers to requests that may have changed something."""
 
     def __init__(self, fetch: Fetch) -> None:
         self._fetch = fetch
         self._answered: defaultdict[HttpRequest, deque[HttpResponse]] = defaultdict(deque)
-        self._before: Mapping[HttpRequest, deque[HttpResponse]] = {}  # in the run before
+        self._before: Mapping[HttpRequest, deque[HttpResponse]] = {}  # the answers in the first run
 
     async def fetch(self, request: HttpRequest) -> HttpResponse:
         if request.method in _REPEATABLE:
@@ -275,7 +280,10 @@ class _Asked:
 
 
 def _affinity(tenant: str, place: int) -> bytes:
-    """The place with the highest is a tenant's: when one is gone, only its tenants move (rendezvous hashing)."""
+    """Return the rank of a place for a tenant. The tenant belongs to the place with the highest rank.
+
+    So only the tenants of a lost place move (rendezvous hashing).
+    """
     return hashlib.blake2b(f"{place} {tenant}".encode(), digest_size=8).digest()
 
 

@@ -1,4 +1,4 @@
-"""Long work on the event loop, in slices: a generator that yields after each small piece, and returns the result."""
+"""Long work on the event loop, in slices. The work is a generator that yields after each small piece."""
 
 import asyncio
 from collections.abc import Generator
@@ -21,7 +21,7 @@ def at_once(work: Work[Result]) -> Result:
 
 
 async def in_slices(work: Work[Result]) -> Result:
-    """Do the work, and let the event loop go on every few milliseconds."""
+    """Do the work, and let other tasks run every few milliseconds."""
     until = perf_counter() + _SECONDS
     while True:
         try:

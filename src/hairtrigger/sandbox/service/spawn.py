@@ -1,4 +1,4 @@
-"""The start of a worker process, and its end: none is left behind, whenever its start is given up."""
+"""The start and the end of a sandbox worker's process. No process is left behind, even if its start is given up."""
 
 import asyncio
 import os
@@ -14,7 +14,8 @@ from weakref import WeakSet
 
 from hairtrigger.sandbox.protocol.progress import ProgressFile, unnamed_file
 
-# A worker is isolated (-I) from the environment and the current folder; it is told where the modules are.
+# The option -I isolates Python from the environment and the current folder, so the folders of the modules are
+# arguments.
 PROGRAM = """
 import sys
 sys.path[:] = sys.argv[3:]
@@ -37,7 +38,7 @@ class Spawned:
         _kill(self.process)
 
     async def complaint(self) -> str:
-        """What Python says when it does not get as far as the walls."""
+        """Kill the process, and return what Python wrote to standard error before the walls were raised."""
         self.kill()
         await self.process.wait()
         return os.pread(self.errors, _COMPLAINT_BYTES, 0).decode(errors="replace").strip()
@@ -90,7 +91,7 @@ async def _ended(starting: Task[Process]) -> None:
 
 
 def _kill(process: Process) -> None:
-    """Once: a second time might take its end from asyncio, which waits for it too."""
+    """Kill a process, but not twice: a second kill might collect the exit status that asyncio waits for."""
     if process not in _killed:
         _killed.add(process)
         with suppress(ProcessLookupError):
@@ -98,7 +99,7 @@ def _kill(process: Process) -> None:
 
 
 async def _to_its_end(task: Task[None]) -> None:
-    """Being cancelled waits for it."""
+    """Wait for the end of a task, also if this is cancelled meanwhile; only then raise the cancellation."""
     cancelled = None
     while not task.done():
         try:
@@ -111,4 +112,4 @@ async def _to_its_end(task: Task[None]) -> None:
 
 
 def _module_folders() -> list[str]:
-    return [str(Path(folder).absolute()) for folder in sys.path]  # "" is the current one
+    return [str(Path(folder).absolute()) for folder in sys.path]  # "" is the current folder

@@ -1,4 +1,4 @@
-"""Turns at something scarce, shared fairly among tenants."""
+"""Turns at a scarce thing, shared fairly among tenants."""
 
 import asyncio
 from collections import Counter, deque
@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 
 class Turns:
-    """At most `most` at a time. Whichever waiting tenant has the fewest turns at that moment gets the next one."""
+    """Gives at most `most` turns at a time. The waiting tenant that has the fewest turns gets the next one."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -49,7 +49,7 @@ class Turns:
             given.set_result(None)
 
     def _forget(self, tenant: str, given: asyncio.Future[None]) -> None:
-        """The tenant's other ones go behind those of all other tenants."""
+        """Remove a waiting poll, and put the tenant's other ones behind those of all other tenants."""
         others = self._waiting.pop(tenant)
         others.remove(given)
         if others:

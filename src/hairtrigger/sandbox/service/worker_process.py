@@ -1,4 +1,4 @@
-"""A worker process as the service sees it."""
+"""The process of a sandbox worker, on the side of the service."""
 
 import asyncio
 import mmap
@@ -23,14 +23,14 @@ DONE_ITS_SHARE = "it has done its share"
 _START_SECONDS = 60
 
 _BEAT_SECONDS = 0.5
-_SILENT_SECONDS = 2  # beside the slice of a guest that may have to end first
-_SLICES = 4  # a slice takes longer than its CPU time on a busy machine
+_SILENT_SECONDS = 2  # in addition to the slice of a guest that may have to end first
+_SLICES = 4  # on a busy machine, a slice may take this many times its CPU time
 _OWN_BYTES = 400 * MEBIBYTE
-_POLLS = 10_000  # then it has done its share
+_POLLS = 10_000  # after so many, a sandbox worker has done its share and is replaced
 _POLLS_AT_A_TIME = 200
 _POLLS_OF_A_TENANT = 50
 _FRAMES_AT_A_TIME = 64
-_FRAMES_TOO_MANY = 10_000  # of a poll that has been ended for sending too many
+_FRAMES_TOO_MANY = 10_000  # that may still come from a poll after it was ended for sending too many
 
 
 class NotStarted(HairtriggerError):
@@ -38,11 +38,12 @@ class NotStarted(HairtriggerError):
 
 
 class WorkerProcess:
-    """Runs polls until it has done its share or ends, whatever the cause. Its polls then end with `worker_lost`.
+    """A sandbox worker. It runs polls until it has done its share, or ends for another reason.
 
-    What a frame says is checked here once more, although the worker has checked what its guests say. A frame that
-    says nonsense about a poll, or is one too many of it, ends that poll alone. Only where the bytes are no frames, or
-    a frame is of no poll that there ever was, is the worker itself broken.
+    In the second case its polls end with `worker_lost`. Every frame is checked here again, although the sandbox worker
+    has checked the values of its guests. A frame that makes no sense for its poll, or is one too many, ends that poll
+    alone. The sandbox worker itself counts as broken only if its bytes are not frames, or if a frame belongs to a poll
+    that never existed.
     """
 
     def __init__(self, spawned: Spawned, limits: Limits) -> None:
@@ -56,8 +57,8 @@ class WorkerProcess:
         self._largest = LARGEST
         self._numbers = count(1)
         self._polls: dict[int, LivePoll] = {}
-        self._frames_left: dict[int, int] = {}  # of the polls that it may still say something about
-        self._cancelled: set[int] = set()  # of those, whose CANCEL is not answered yet
+        self._frames_left: dict[int, int] = {}  # by poll, of those about which frames may still come
+        self._cancelled: set[int] = set()  # those of them whose CANCEL is not answered yet
         self._pinged = False
         self._heard = False
         self._reason = "it ended"
@@ -72,7 +73,10 @@ class WorkerProcess:
     @classmethod
     @asynccontextmanager
     async def started(cls, limits: Limits, compiled: bytes, *, unlocked: bool) -> AsyncIterator["WorkerProcess"]:
-        """One that runs what another one's `compiled` was, or one that only compiles: `compiled` is empty then."""
+        """Start a sandbox worker with a guest that another one compiled.
+
+        If `compiled` is empty, the sandbox worker compiles the guest and does nothing else.
+        """
         async with spawned() as process:
             worker = cls(process, limits)
             try:
@@ -105,13 +109,13 @@ class WorkerProcess:
                 raise Malformed(f"it began with {frame.kind.name}")
 
     async def serve(self) -> str:
-        """Take what the worker sends until its end, and return what that was."""
+        """Take the frames of the sandbox worker until its end, and return the reason for its end."""
         watch = asyncio.create_task(self._watch())
         try:
             while True:
                 for _ in range(_FRAMES_AT_A_TIME):
                     self._take(*await self._received())
-                await asyncio.sleep(0)  # what comes fast does not hold up everything else
+                await asyncio.sleep(0)  # frames that come fast do not hold up other tasks
         except (IncompleteReadError, ConnectionError):
             return self._reason
         except Malformed as error:
@@ -151,7 +155,7 @@ class WorkerProcess:
             live.break_off(f"{error!r:.200}")
             return
         if header.kind in (Kind.DONE, Kind.FAILED):
-            del self._frames_left[header.poll]  # it says no more
+            del self._frames_left[header.poll]  # no more frames of it may come
 
     def _lose(self) -> None:
         self.over.set()
@@ -159,10 +163,13 @@ class WorkerProcess:
         for live in self._polls.values():
             live.lost()
 
-    # Whether it lives.
+    # Signs of life.
 
     async def _watch(self) -> None:
-        """Beats are counted, not seconds: a service that was itself held up blames no worker."""
+        """End a sandbox worker that is silent or too large.
+
+        Beats are counted instead of seconds: if the service itself was held up, no sandbox worker is blamed.
+        """
         slice_ = self._limits.cpu.total_seconds() * _SLICES
         silence, longest = ((seconds + slice_) / _BEAT_SECONDS for seconds in (_SILENT_SECONDS, self._wall))
         silent = unanswered = 0
@@ -188,8 +195,10 @@ class WorkerProcess:
         return self._limits.wall.total_seconds()
 
     def _own_bytes(self) -> int:
-        """Resident memory but for the image, whose pages count in each of the memories that share them. 0 where the
-        kernel does not tell."""
+        """Return the resident memory without the image, or 0 if the kernel does not tell.
+
+        The pages of the image count in each of the memories that share them.
+        """
         try:
             _, resident, shared, *_ = Path(f"/proc/{self._process.pid}/statm").read_text().split()
         except (OSError, ValueError):
@@ -213,7 +222,7 @@ class WorkerProcess:
 
     @asynccontextmanager
     async def turn(self, tenant: str) -> AsyncIterator[None]:
-        """One of the polls that a worker takes at a time, few enough of them one tenant's."""
+        """Wait until one more poll may run here. One tenant may not have all the polls that run at a time."""
         async with AsyncExitStack() as stack:
             if tenant:
                 await stack.enter_async_context(self._turns_of_tenants[tenant])
@@ -246,7 +255,7 @@ class WorkerProcess:
     # Frames.
 
     async def _send(self, frame: Frame) -> None:
-        """Waits its turn while the worker does not read."""
+        """Send a frame. Wait while the sandbox worker does not read."""
         async with self._writing:
             await self._room()
             self._write(frame)

@@ -1,6 +1,6 @@
 """Domain names outside of ASCII, after https://url.spec.whatwg.org/#concept-domain-to-ascii.
 
-Imported before a worker is locked in: the tables are files.
+This module must be imported before a sandbox worker is locked in, because the tables are files.
 """
 
 import codecs
@@ -10,12 +10,12 @@ import idna
 import idna.uts46data
 
 _PUNYCODE = codecs.lookup("punycode")
-_LONGEST = 512  # far more than DNS can carry; what follows takes time in the square of it
+_LONGEST = 512  # characters, far more than DNS can carry: the time that is needed grows with their square
 _RIGHT_TO_LEFT = ("R", "AL", "AN")
 
 
 def to_ascii(domain: str) -> str | None:
-    """None for a name that cannot be. What ASCII characters are allowed is for the URL parser to say."""
+    """Return the domain in ASCII, or None if it is not valid. The URL parser decides which ASCII it allows."""
     try:
         labels = [_decoded(label) for label in _mapped(domain).split(".")]
         if any(unicodedata.bidirectional(character) in _RIGHT_TO_LEFT for label in labels for character in label):

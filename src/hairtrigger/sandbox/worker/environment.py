@@ -1,4 +1,4 @@
-"""The environment that polling code finds: its JavaScript, and what the host answers it at once."""
+"""The environment that polling code finds: its JavaScript, and the hooks that are answered at once."""
 
 import json
 from importlib import resources
@@ -48,7 +48,7 @@ ENTRIES = ("start", "check", "respond", "runTimers")
 
 
 def prelude() -> str:
-    """A function of the hooks that defines the environment and returns the entries."""
+    """Return the source of a function that takes the hooks, defines the environment and returns the entries."""
     folder = resources.files("hairtrigger.sandbox") / "prelude"
     parts = [(folder / f"{name}.js").read_text("utf-8") for name in PRELUDE]
     tables = f"const SINGLE_BYTE = {json.dumps(single_byte_tables())};\n"

@@ -1,4 +1,4 @@
-"""One fresh JavaScript engine per poll, with the environment in it, a CPU budget and a memory limit."""
+"""The guest: each poll has a new one, with the environment in it, a CPU budget and a memory limit."""
 
 from collections.abc import Mapping
 from time import process_time
@@ -36,15 +36,18 @@ class Stopped(Exception):
 
 
 class Machine:
-    """What all guests of a process share."""
+    """The parts that all guests of a process share."""
 
     def __init__(self, compiled: bytes, memory_bytes: int) -> None:
-        """`compiled`: what `serialized()` of another machine gave, or anything else, at the cost of seconds."""
+        """Load `compiled`, which `serialized()` of another machine returned.
+
+        If it is anything else, the guest is compiled, which takes seconds.
+        """
         wasm = wasmtime.Engine(configuration())
         self.watchdog = Watchdog()
         try:
             module = wasmtime.Module.deserialize(wasm, compiled)
-        except WasmtimeError:  # nothing, or another machine's
+        except WasmtimeError:  # it is empty, or of another kind of machine
             module = wasmtime.Module(wasm, baked(wasm, self.watchdog))
         self.engine = Engine(wasm, module, self.watchdog)
         self.image_bytes = self._look()
@@ -64,10 +67,10 @@ class Machine:
 
 
 class Guest:
-    """Runs one poll. `enter` returns when the guest waits for the host, and raises Stopped when it is at its end.
+    """Runs one poll. `enter` returns when the guest waits for the host, and raises Stopped if it cannot go on.
 
-    `clock` is what its time is, in milliseconds since 1970: set it before `enter`, it stands still meanwhile.
-    `seed` decides all that Math.random gives.
+    `clock` is the guest's time in milliseconds since 1970. Set it before `enter`; it stands still while code runs.
+    `seed` decides all numbers of Math.random.
     """
 
     def __init__(self, machine: Machine, hooks: Mapping[str, Hook], cpu: float, seed: int) -> None:
@@ -80,7 +83,7 @@ class Guest:
 
     @property
     def memory(self) -> int:
-        """The most bytes that the poll had for itself so far."""
+        """Return the most bytes that the poll has had for itself so far."""
         return self._instance.size - self._machine.image_bytes + ROOM
 
     @property
@@ -95,7 +98,7 @@ class Guest:
         self._machine.watchdog.begin(self._instance, started + self._budget - self.cpu)
         try:
             self._instance.enter(entry, arguments, 1000 * self.clock, self._seed)
-            self._seed = 0  # is set already
+            self._seed = 0  # 0 leaves the seed as it is
         except TimeUsedUp:
             raise Stopped(PollErrorKind.CPU_LIMIT) from None
         except Trap as trap:
@@ -117,6 +120,6 @@ class Guest:
             case TrapCode.STACK_OVERFLOW | TrapCode.MEMORY_OUT_OF_BOUNDS:
                 return Stopped(PollErrorKind.STACK_LIMIT)
             case _ if self.is_full:
-                return Stopped(PollErrorKind.MEMORY_LIMIT)  # the guest aborts when it gets none for itself
+                return Stopped(PollErrorKind.MEMORY_LIMIT)  # the guest aborts when the engine itself gets no memory
             case code:
                 return Stopped(PollErrorKind.SANDBOX_FAULT, message=f"The guest trapped: {code}")

@@ -1,12 +1,12 @@
-"""The guest with the environment in its memory: a module of its own, so that no poll parses the prelude again.
+"""The image: a module whose memory holds the environment already, so that no poll parses the prelude again.
 
-A guest runs the prelude, and what then stands in its memory becomes the data section of a new module
-(https://webassembly.github.io/spec/core/binary/modules.html). Every instance of that module begins there; its memory is
-copied page by page, and only where it is written to.
+A guest runs the prelude, and the contents of its memory become the data section of a new module
+(https://webassembly.github.io/spec/core/binary/modules.html). Every instance of that module begins with this memory. It
+is copied page by page, and only where the instance writes to it.
 
-It is baked twice. With the first guest a sample poll is run, to see which blocks of its memory a poll writes to and
-which it may read; the second is told to lay those side by side, so that a poll has fewer pages to copy and to map
-(guest/malloc.c).
+The image is made twice. The first guest also runs a sample poll, to see which blocks of its memory a poll writes to and
+which it may read. The second guest is told to lay those blocks side by side, so that a poll has fewer pages to copy and
+to map (guest/malloc.c).
 """
 
 import json
@@ -29,13 +29,14 @@ _MEMORY, _DATA, _DATA_COUNT = 5, 11, 12  # sections
 _PREAMBLE = 8  # bytes
 _WASM_PAGE = 65_536
 _PIECE = 4_096
-_COLLECTED_AFTER = 16 * 1024 * 1024  # bytes: a collection goes over the whole memory, which it would copy
+_COLLECTED_AFTER = 16 * 1024 * 1024  # bytes: a collection goes over the whole memory, and so copies it
 _SECONDS = 60
 _MOST_BYTES = 256 * 1024 * 1024
 _TIME = "2026-01-01T00:00:00.000Z"
-_BLOCK = struct.Struct("<II")  # size, and in its upper 24 bits which call of the allocator it was made for
-_PLANNED = 1 << 21  # calls that a plan can speak of
-_WRITTEN, _READ = 1, 2  # what it says of each, in two bits
+# The size of a block, and a number whose upper 24 bits say which call of the allocator it was made for.
+_BLOCK = struct.Struct("<II")
+_PLANNED = 1 << 21  # calls of the allocator that a plan can describe
+_WRITTEN, _READ = 1, 2  # the two bits of a plan for each call
 _FAULT = re.compile(r"memory fault at wasm address (0x[0-9a-f]+)")
 
 _SAMPLE = """
@@ -49,7 +50,7 @@ return items.map((item) => ({ id: item.id, timestamp: new Date(item.at).toISOStr
 
 
 def baked(wasm: wasmtime.Engine, watchdog: Watchdog) -> bytes:
-    """The code of a module whose memory holds the environment."""
+    """Return the code of a module whose memory holds the environment."""
     code = guest_code()
     builder = _ImageBuilder(Engine(wasm, wasmtime.Module(wasm, code), watchdog), prelude())
     return b"".join(_with_memory(code, builder.memory(builder.plan())))
@@ -65,7 +66,7 @@ class _ImageBuilder:
             return instance.read(0, instance.size)
 
     def plan(self) -> bytes:
-        """What a poll does with what each call of the allocator gave."""
+        """Return the plan: for each call of the allocator, whether a poll writes to its block or may read it."""
         sample = _Sample()
         with self._prepared(sample.hooks(), b"") as (instance, end):
             begin = instance.call("blocks_at")
@@ -87,7 +88,10 @@ class _ImageBuilder:
         return bytes(plan)
 
     def _pages_touched(self, memory: bytes, first: int, end: int) -> set[int]:
-        """All are taken away from a poll, and it is run again with each that it missed, until it misses none."""
+        """Return the pages that a poll touches.
+
+        All are taken away from a poll. It runs again with each page that it missed, until it misses none.
+        """
         touched: set[int] = set()
         while (missed := self._page_missed(memory, first, end, touched)) is not None:
             touched.add(missed)
@@ -121,7 +125,7 @@ class _ImageBuilder:
 
     @contextmanager
     def _prepared(self, hooks: Mapping[str, Hook], plan: bytes) -> Iterator[tuple[Instance, int]]:
-        """A guest that has run the prelude, and where its blocks end."""
+        """Return a guest that has run the prelude, and the place where its blocks end."""
         instance = self.engine.instance(_MOST_BYTES, hooks)
         self.engine.watchdog.begin(instance, process_time() + _SECONDS)
         try:
@@ -136,7 +140,7 @@ class _ImageBuilder:
 
 
 class _Sample:
-    """A poll as most are: one fetch, its JSON, some events."""
+    """A poll like most others: one fetch, its JSON, some events."""
 
     def __init__(self) -> None:
         self._fetch = ""
@@ -187,7 +191,7 @@ def _with_memory(code: bytes, memory: bytes) -> Iterator[bytes]:
         content = code[start : start + length]
         at = start + length
         if section == _MEMORY:
-            content = b"\x01\x00" + _leb(len(memory) // _WASM_PAGE)  # one memory, no maximum, so many pages
+            content = b"\x01\x00" + _leb(len(memory) // _WASM_PAGE)  # one memory, no maximum, the number of pages
         elif section == _DATA_COUNT:
             content = _leb(len(pieces))
         elif section == _DATA:
@@ -196,12 +200,12 @@ def _with_memory(code: bytes, memory: bytes) -> Iterator[bytes]:
 
 
 def _segment(start: int, piece: bytes) -> bytes:
-    """Active, into memory 0, at `i32.const start`."""
+    """Return an active data segment for memory 0, with the offset `i32.const start`."""
     return b"\x00\x41" + _signed_leb(start) + b"\x0b" + _leb(len(piece)) + piece
 
 
 def _filled(memory: bytes) -> Iterator[tuple[int, bytes]]:
-    """The runs of pieces with anything in them."""
+    """Return the runs of pieces that are not all zeros, each with its place."""
     begun: int | None = None
     for start in range(0, len(memory) + _PIECE, _PIECE):
         filled = any(memory[start : start + _PIECE])
@@ -213,7 +217,7 @@ def _filled(memory: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _number(code: bytes, at: int) -> tuple[int, int]:
-    """An unsigned LEB128 number, and where it ends."""
+    """Return an unsigned LEB128 number, and the place where it ends."""
     number = shift = 0
     while True:
         byte = code[at]
@@ -234,6 +238,6 @@ def _leb(number: int) -> bytes:
 
 
 def _signed_leb(number: int) -> bytes:
-    """Of a number that is not negative: its highest bit must not look like a sign."""
+    """Return a number that is not negative as signed LEB128. Its highest bit must not look like a sign."""
     encoded = _leb(number)
     return encoded if encoded[-1] < 0x40 else encoded[:-1] + bytes([encoded[-1] | 0x80, 0])

@@ -1,10 +1,10 @@
-"""The process that runs polling code: one socket to the service, an empty environment, no file opened or written.
+"""The sandbox worker. It has one socket to the service and an empty environment, and opens or writes no file.
 
-One blocking loop: polls take turns, and a poll that waits for a fetch or a timer holds up no other. The first wall is
-the guest's memory and its hooks; `lockdown` is the second, around the process.
+It is one blocking loop: polls take turns, and a poll that waits for a fetch or a timer holds up no other. The guest's
+memory and its hooks are the first barrier; the walls of `lockdown` around the process are the second.
 
-Every value that a hook gets is a stranger's, whatever the prelude promises: code may have got around the prelude. A
-value of the wrong kind, and a flood of right ones, end the poll and nothing else.
+A hook trusts no value that it gets, whatever the prelude promises, because code may have got around the prelude. A
+value of the wrong kind, or a flood of values of the right kind, ends the poll and nothing else.
 """
 
 import gc
@@ -32,34 +32,34 @@ from hairtrigger.sandbox.worker.guest import Guest, Machine, Stopped
 from hairtrigger.sandbox.worker.natives import random_length
 
 _LEAST_CPU = timedelta(milliseconds=1)
-_LATEST = 2**53  # milliseconds: no number of JavaScript's is exact beyond
+_LATEST = 2**53  # milliseconds: JavaScript's numbers are not exact beyond this
 _SLEEP_SECONDS = 60  # at most, however late the next timer is due
-_NAME_CHARS = 200  # of what is thrown; the service cuts the rest
+_NAME_CHARS = 200  # of the name of an error; the service cuts it further
 _STACK_CHARS = 16 * 1024
 _SAID_BY_CODE = ("js_error", "syntax_error", "not_an_array", "too_many_results")
 _ENDLESS = {"code": "for (;;);", "inputs": {}, "secrets": {}, "lastPollTime": "", "limits": {}}
 
 
 class Ended(Exception):
-    """The poll told its end. Whatever else it has begun does not go on."""
+    """The poll has reported its end. Nothing else that it has begun goes on."""
 
 
 @dataclass(frozen=True)
 class Course:
-    """What a poll's chance and time come from."""
+    """The source of a poll's random numbers and time, and whether it is recorded or replayed."""
 
     seed: bytes = bytes(16)
     start: int = 0  # in milliseconds since 1970
     recorded: bool = False
-    replayed: bool = False  # it waits for nothing: the service says when what happens
-    line: int = 4096  # characters of a line of its console, and of an error's message
+    replayed: bool = False  # the poll waits for nothing: the service sends each entry of its recording
+    line: int = 4096  # characters of a console line and of an error's message
 
 
 class Poll:
     """A poll with the hooks that its guest calls.
 
-    Its clock stands still while code runs. It shows when that began: when the poll was to start, when the answer to
-    a fetch came, or when a timer was due, however late it is.
+    The clock of the poll stands still while code runs. It shows the time for which the code was due: the start of the
+    poll, the time at which the answer to a fetch came, or the due time of a timer, however late the timer runs.
     """
 
     def __init__(
@@ -70,13 +70,13 @@ class Poll:
         self._send = send
         self._course = course or Course()
         self._began = monotonic()
-        self._drawn = 0  # times
+        self._drawn = 0  # how often random bytes were asked for
         self._fetched = 0
-        self._last_fetch = 0  # its number, which the prelude counts
+        self._last_fetch = 0  # its number; the prelude counts the fetches
         self._logged = 0  # lines
-        self._gone_on = 0  # times, as far as they are told for a recording
-        self._waiting: set[str] = set()  # fetches
-        self._due: int | None = None  # the next timer
+        self._gone_on = 0  # how often the poll went on; a recording has an entry for each time
+        self._waiting: set[str] = set()  # fetches without an answer
+        self._due: int | None = None  # when the next timer is due
         self.end: Frame | None = None
         hooks: dict[str, Hook] = native_hooks() | {
             "abort": self._abort,
@@ -87,14 +87,14 @@ class Poll:
             "random": self._random,
             "wake": self._wake,
         }
-        # Of the same seed as the rest, but nothing that Math.random shows tells what crypto will.
+        # These come from the same seed as the numbers of crypto, but do not reveal them.
         numbers = int.from_bytes(hashlib.shake_256(b"Math.random" + self._course.seed).digest(8)) or 1
         self._guest = Guest(machine, hooks, limits.cpu.total_seconds(), numbers)
         self._guest.clock = self._course.start
 
     @property
     def wake_at(self) -> float | None:
-        """On the monotonic clock."""
+        """Return when the next timer must run, on the monotonic clock, or None."""
         if self._due is None or self._course.replayed:
             return None
         return self._began + (self._due - self._course.start) / 1000
@@ -106,7 +106,7 @@ class Poll:
             pass
         except Stopped as stopped:
             self._failed(stopped.kind, stopped.name, stopped.message)
-        except MemoryError:  # of this process: no poll's fault, and no poll can go on
+        except MemoryError:  # the process has no memory: that is no poll's fault, and no poll can go on
             raise
         except Exception:  # noqa: BLE001 whatever it is, this guest caused it, and only this guest ends
             self._failed(PollErrorKind.JS_ERROR, "Error", "The code broke what the sandbox needs.")
@@ -165,7 +165,7 @@ class Poll:
     def _failed(self, kind: PollErrorKind | str, name: str = "", message: str = "", stack: str = "") -> None:
         self.end = Frame(Kind.FAILED, self._number, {"kind": kind, "name": name, "message": message, "stack": stack})
 
-    # The hooks. What they raise ends the guest.
+    # The hooks. An error that a hook raises ends the guest.
 
     def _done(self, result: str) -> None:
         body = result.encode()
@@ -176,8 +176,8 @@ class Poll:
         raise Ended
 
     def _judge(self, body: bytes) -> None:
-        """Accept a result that the service can read in little time, whatever it is made of."""
-        marks = body.count(b",") + body.count(b"[") + body.count(b"{")  # no fewer than values, but for the first
+        """Accept a result if the service can read it in little time, whatever values it has."""
+        marks = body.count(b",") + body.count(b"[") + body.count(b"{")  # at least the number of values but one
         if marks < self._limits.result_values and rb"\ud" not in body:
             self.end = Frame(Kind.DONE, self._number, {}, body)
             return
@@ -193,7 +193,7 @@ class Poll:
             self.end = Frame(Kind.DONE, self._number, {}, clean)
 
     def _fail(self, kind: str, name: str, message: str, stack: str) -> None:
-        if message == "null" and self._guest.is_full:  # what the engine throws when it has no memory for an error
+        if message == "null" and self._guest.is_full:  # the engine throws null when it has no memory for an error
             kind = PollErrorKind.MEMORY_LIMIT
         elif kind not in _SAID_BY_CODE:
             raise ValueError(kind)
@@ -201,9 +201,9 @@ class Poll:
         raise Ended
 
     def _fetch(self, fetch: str, request: str, body: str | bytes | None = None) -> str | None:
-        """Return why the fetch is not made, if it is not."""
+        """Begin a fetch, or return the message that refuses it."""
         self._fetched += 1
-        if self._fetched > 2 * self._limits.fetches:  # it goes on although it was told
+        if self._fetched > 2 * self._limits.fetches:  # the code goes on although its fetches were refused
             raise Stopped(PollErrorKind.TOO_MANY_FETCHES)
         self._last_fetch = _next_number(fetch, after=self._last_fetch)
         content = body.encode() if isinstance(body, str) else body or b""
@@ -226,7 +226,7 @@ class Poll:
 
     def _log(self, line: str) -> None:
         self._logged += 1
-        if self._logged <= self._limits.console_lines + 1:  # the last one tells that there were more
+        if self._logged <= self._limits.console_lines + 1:  # the last one shows that there were more
             self._send(Frame(Kind.LOG, self._number, line[: self._course.line]))
 
     def _wake(self, milliseconds: str) -> None:
@@ -249,20 +249,20 @@ class Worker:
         self._incoming = Incoming(connection)
         self._progress = progress
         self._polls: dict[int, Poll] = {}
-        self._timers: dict[int, float] = {}  # when polls are to go on by themselves, on the monotonic clock
+        self._timers: dict[int, float] = {}  # when the next timer of each poll must run, on the monotonic clock
 
     def serve(self) -> None:
         hello = self._incoming.take()
         if hello is None:
             return
         self._limits = _limits(hello.head["limits"])
-        if not hello.body:  # it is to compile the guest, and runs nothing
+        if not hello.body:  # this process only compiles the guest, and runs no polls
             self._send(Frame(Kind.READY, body=Machine(b"", self._limits.memory_bytes).serialized()))
         elif self._locked_in(hello.body, unlocked=hello.head["unlocked"]):
             self._serve_polls()
 
     def _locked_in(self, compiled: bytes, *, unlocked: bool) -> bool:
-        """Whether it is, or need not be."""
+        """Lock this process in, and return whether it is locked in or need not be."""
         walls = enclose([self._connection.fileno()])
         self._machine = Machine(compiled, self._limits.memory_bytes)
         self._warm_up()
@@ -275,13 +275,16 @@ class Worker:
         return True
 
     def _warm_up(self) -> None:
-        """Loads what the first poll would load, while that is allowed."""
+        """Load everything that the first poll would load, while that is still allowed."""
         Poll(0, self._machine, self._limits, lambda _: None).enter("check", '"return []"')
         gc.collect()
-        gc.freeze()  # what is there by now stays, and need not be looked at again
+        gc.freeze()  # the objects that exist by now stay, so collections need not look at them
 
     def _end_code(self) -> None:
-        """Sees that endless code comes to an end here: otherwise this process has ended before, or never gets ready."""
+        """Run endless code, to be sure that the guest watchdog can end it.
+
+        If it cannot, this process dies here or never gets ready.
+        """
         limits = replace(self._limits, cpu=_LEAST_CPU)
         Poll(0, self._machine, limits, lambda _: None).enter("start", json.dumps(_ENDLESS))
 
@@ -322,8 +325,10 @@ class Worker:
                 self._send(Frame(Kind.GONE, frame.poll))
 
     def _begin(self, frame: Frame, entry: str) -> None:
-        """Start a poll. Raises WasmtimeError where there is no memory for one more: that is the fault of no poll, so
-        this process ends, and all its polls run elsewhere."""
+        """Start a poll. Raise WasmtimeError if there is no memory for one more.
+
+        That is the fault of no poll, so the error ends this process, and all its polls run elsewhere.
+        """
         course = Course(**frame.head | {"seed": bytes.fromhex(frame.head["seed"])})
         poll = Poll(frame.poll, self._machine, self._limits, self._send, course)
         self._polls[frame.poll] = poll
@@ -342,7 +347,7 @@ class Worker:
         return min(max(0.0, min(self._timers.values()) - monotonic()), _SLEEP_SECONDS)
 
     def _entered(self, number: int) -> None:
-        """What there is to remember of a poll that has run."""
+        """Remember the next timer of a poll that has run, or forget the poll if it has ended."""
         poll = self._polls.get(number)
         if poll and poll.end is not None:
             del self._polls[number]
@@ -363,7 +368,7 @@ def _text(value: Any) -> str:
 
 
 def _next_number(text: str, *, after: int) -> int:
-    """Return the number of a fetch, which is new. Raises ValueError."""
+    """Return the number of a fetch. Raise ValueError if it is not a new number."""
     number = int(text)
     if text != str(number) or not after < number <= _LATEST:
         raise ValueError(text)
@@ -371,7 +376,7 @@ def _next_number(text: str, *, after: int) -> int:
 
 
 def _has_more_than(most: int, value: Any) -> bool:
-    """Tell whether there are more values in it, itself included."""
+    """Return whether a value holds more than `most` values, itself included."""
     level, seen = [value], 0
     while level and seen <= most:
         seen += len(level)
@@ -381,7 +386,7 @@ def _has_more_than(most: int, value: Any) -> bool:
 
 
 def _limits(head: dict[str, Any]) -> Limits:
-    """Times come in seconds."""
+    """Return the limits of a frame, in which times are in seconds."""
     times = {field.name for field in fields(Limits) if isinstance(getattr(DEFAULT_LIMITS, field.name), timedelta)}
     values: dict[str, Any] = {name: timedelta(seconds=head[name]) for name in times}
     return Limits(**head | values)

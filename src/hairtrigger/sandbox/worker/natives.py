@@ -1,7 +1,7 @@
-"""What the environment leaves to the host's own libraries: hashes, single-byte encodings, compression, chance.
+"""The hooks that use the host's own libraries: hashes, single-byte encodings, compression, random bytes.
 
-The prelude keeps to the bounds here. Code that gets around it, for it owns what the prelude is written with, meets a
-ValueError, which ends its poll.
+The prelude keeps to the limits of these hooks. Code may get around the prelude, because it can change the built-ins
+that the prelude uses. A hook then raises ValueError, which ends the poll.
 """
 
 import codecs
@@ -17,8 +17,8 @@ Value = str | bytes | None  # None is JavaScript's undefined
 Hook = Callable[..., Value]
 
 HASHES = {"SHA-1": "sha1", "SHA-256": "sha256", "SHA-384": "sha384", "SHA-512": "sha512"}
-WINDOW_BITS = {"deflate": 15, "deflate-raw": -15, "gzip": 31}  # as zlib has them
-CODERS = 8  # of one poll at once: each takes up to 300 kB outside of the poll's own memory
+WINDOW_BITS = {"deflate": 15, "deflate-raw": -15, "gzip": 31}  # as zlib counts them
+CODERS = 8  # that one poll may have at a time: each takes up to 300 kB outside of the poll's own memory
 MOST_HASHED = 16 * 1024 * 1024  # bytes
 MOST_RANDOM = 65_536
 PIECE = 1024 * 1024
@@ -34,7 +34,7 @@ SINGLE_BYTE = (
     *("macintosh", "windows-874", "windows-1250", "windows-1251", "windows-1252", "windows-1253", "windows-1254"),
     *("windows-1255", "windows-1256", "windows-1257", "windows-1258", "x-mac-cyrillic"),
 )
-# Python's names where they are not the standard's.
+# Python's names of the encodings that the standard calls differently.
 CODECS = {
     "ibm866": "cp866",
     "windows-874": "cp874",
@@ -42,7 +42,7 @@ CODECS = {
     "x-mac-cyrillic": "mac_cyrillic",
     "iso-8859-8-i": "iso-8859-8",
 }
-# Where a table of Python is not that of https://encoding.spec.whatwg.org/#indexes.
+# The characters that Python's tables have wrong, after https://encoding.spec.whatwg.org/#indexes.
 CORRECTIONS: dict[str, dict[int, str]] = {
     "koi8-u": {0xAE: "\u045e", 0xBE: "\u040e"},
     "iso-8859-7": {0xA4: "\u20ac", 0xA5: "\u20af", 0xAA: "\u037a"},
@@ -58,14 +58,17 @@ def _decode(data: bytes | None, errors: str = "replace") -> str | None:
 
 
 def _bounded(data: Value, most: int) -> bytes:
-    """The bytes, nothing being none; what is larger would hold the worker up, for no hook stops in the middle."""
+    """Return the bytes, or no bytes for None. Raise ValueError if they are too many.
+
+    No hook stops in the middle, so larger data would hold up the sandbox worker.
+    """
     if isinstance(data, str) or len(data or b"") > most:
         raise ValueError("A hook was given what it does not take.")
     return data or b""
 
 
 def random_length(text: str) -> int:
-    """How many random bytes are asked for, which are not too many."""
+    """Return how many random bytes are asked for. Raise ValueError if they are too many."""
     length = int(text)
     if not 0 <= length <= MOST_RANDOM:
         raise ValueError("A hook was given what it does not take.")
@@ -76,7 +79,7 @@ def _random(length: str) -> bytes:
     return os.urandom(random_length(length))
 
 
-# OpenSSL finds an algorithm when it is first used, which a locked worker no longer could.
+# OpenSSL looks up an algorithm when it is first used. In a locked sandbox worker that would fail.
 for _name in HASHES.values():
     hmac.digest(b"key", hashlib.new(_name, usedforsecurity=False).digest(), _name)
 
@@ -90,8 +93,10 @@ def _hmac(name: str, key: bytes, data: bytes | None) -> bytes:
 
 
 def single_byte_tables() -> dict[str, str]:
-    """The upper 128 characters of each single-byte encoding, U+FFFD where it has none. They are part of the prelude,
-    for a worker can load no codec."""
+    """Return the upper 128 characters of each single-byte encoding, with U+FFFD where it has none.
+
+    They are part of the prelude because a locked sandbox worker can load no codec.
+    """
     return {name: _upper_half(name) for name in SINGLE_BYTE}
 
 
@@ -102,7 +107,7 @@ def _upper_half(encoding: str) -> str:
 
 
 def _with_controls(byte: int, character: str) -> str:
-    return chr(byte) if character == "\ufffd" and byte < 0xA0 else character  # the standard has the C1 controls
+    return chr(byte) if character == "\ufffd" and byte < 0xA0 else character  # the standard has C1 controls there
 
 
 def _decode_single_byte(data: bytes, upper_half: str) -> str:
@@ -110,15 +115,17 @@ def _decode_single_byte(data: bytes, upper_half: str) -> str:
 
 
 class Coders:
-    """The streams that one poll compresses or decompresses. A step returns bytes, nothing, or as a string what is
-    wrong."""
+    """The streams that one poll compresses or decompresses.
+
+    A step returns bytes, or None, or a string that says what is wrong.
+    """
 
     def __init__(self) -> None:
         self._coders: dict[str, _Compression | _Decompression] = {}
         self._opened = 0
 
     def open(self, way: str, name: str) -> str | None:
-        """A number for a new one, or nothing where there are too many already."""
+        """Open a stream and return its number, or None if there are too many already."""
         if len(self._coders) >= CODERS:
             return None
         self._opened += 1
@@ -159,7 +166,7 @@ class _Decompression:
         self._wrong: str | None = None
 
     def write(self, data: bytes) -> Value:
-        """At most one piece of output; the rest comes with the next calls, which bring no data."""
+        """Return at most one piece of output. The next calls, with no data, return the rest."""
         if self._wrong is None and self._state.eof and data:
             self._wrong = TRAILING
         if self._wrong is not None:
@@ -170,7 +177,7 @@ class _Decompression:
             self._wrong = BROKEN
             return BROKEN
         if self._state.unused_data:
-            self._wrong = TRAILING  # said after what came before it
+            self._wrong = TRAILING  # reported after the output that came before it
         return output or self._wrong
 
     def end(self) -> Value:
@@ -189,7 +196,7 @@ STATELESS: dict[str, Hook] = {
 
 
 def native_hooks() -> dict[str, Hook]:
-    """The hooks that a new poll answers itself with."""
+    """Return the hooks of a new poll that need nothing but the host's libraries."""
     coders = Coders()
     return STATELESS | {
         "endCoder": coders.end,

@@ -1,7 +1,7 @@
-"""The guest's own interface: QuickJS-NG as WebAssembly with one import, built from guest/guest.c.
+"""The interface of the guest: QuickJS-NG as WebAssembly with one import, built from guest/guest.c.
 
-What a guest answers is checked against the bounds of its memory and believed no further. Calls go straight to
-wasmtime's C API: its Python wrapper looks up the type of a function at every call, most of what a poll would cost.
+The answers of a guest are checked against the bounds of its memory and trusted no further. Calls use wasmtime's C API
+directly. Its Python wrapper looks up the type of a function at every call, which would be most of the cost of a poll.
 """
 
 import ctypes
@@ -18,33 +18,33 @@ from hairtrigger.sandbox.worker.environment import ENTRIES, HOOKS, Hook, Value
 from hairtrigger.sandbox.worker.watchdog import Watchdog, take_away
 
 UNDEFINED, STRING, BYTES = range(3)
-VALUE = struct.Struct("<BI")  # a value's kind and length, before its bytes
-ROOM = 256 * 1024  # bytes that an image has for the poll that begins with it
+VALUE = struct.Struct("<BI")  # the kind and the length of a value, before its bytes
+ROOM = 256 * 1024  # spare bytes that an image has for the poll that begins with it
 SCRATCH = 64 * 1024  # bytes that a guest's buffer always has
-HOST = struct.Struct("<QQ")  # microseconds since 1970, where Math.random begins
+HOST = struct.Struct("<QQ")  # microseconds since 1970; the seed of Math.random
 WASM_PAGE = 65_536
-STACK_BYTES = 2 * 1024 * 1024  # of the machine, for the calls of one guest
-NOTHING = ctypes.CFUNCTYPE(None, ctypes.c_void_p)()  # to be done when wasmtime drops what it was given
+STACK_BYTES = 2 * 1024 * 1024  # of the machine's stack, for the calls of one guest
+NOTHING = ctypes.CFUNCTYPE(None, ctypes.c_void_p)()  # wasmtime calls it when it drops a value; there is nothing to do
 
 
 class GuestBroken(Exception):
-    """The guest answered what no JavaScript should be able to make it answer."""
+    """The guest gave an answer that no JavaScript should be able to cause."""
 
 
 class NoMemory(Exception):
-    """The guest could not allocate what a value needs."""
+    """The guest could not allocate the memory for a value."""
 
 
 class Misused(Exception):
-    """Code that got around the prelude gave a hook what it does not take. That breaks nothing here."""
+    """Code got around the prelude and gave a hook a value that it does not take. Nothing is broken here."""
 
 
 class JavaScriptError(Exception):
-    """What was called in the guest threw."""
+    """The JavaScript that was called in the guest threw an error."""
 
 
 class TimeUsedUp(Exception):
-    """The guest has had its CPU time, and may have lost its memory."""
+    """The guest has used up its CPU time, and may have lost its memory."""
 
 
 def guest_code() -> bytes:
@@ -56,13 +56,14 @@ def guest_code() -> bytes:
 
 def configuration() -> wasmtime.Config:
     config = wasmtime.Config()
-    config.wasm_bulk_memory = False  # wasmtime copies and fills in code of its own, which may not lose the memory
+    # Bulk instructions run in wasmtime's own code, and memory that is taken away there would end the process.
+    config.wasm_bulk_memory = False
     config.max_wasm_stack = STACK_BYTES
     return config
 
 
 class Engine:
-    """A compiled guest, and the memories that are made of it. One thread enters guests, one guest at a time."""
+    """A compiled guest, and the instances that are made of it. One thread enters guests, one guest at a time."""
 
     def __init__(self, wasm: wasmtime.Engine, module: wasmtime.Module, watchdog: Watchdog) -> None:
         self.wasm = wasm
@@ -82,7 +83,7 @@ class Engine:
         self.scratch = 0
 
     def look_at(self, instance: "Instance") -> None:
-        """Learns where things are in every memory."""
+        """Learn two addresses, which are the same in every instance."""
         self.host_at = instance.call("host_at")
         self.scratch = instance.call("reserve", 0)
 
@@ -90,7 +91,7 @@ class Engine:
         return Instance(self, memory_limit, hooks)
 
     def made_in(self, store: Any) -> Any:
-        """A fresh memory with its code. Raises WasmtimeError."""
+        """Return a new instance of the guest in `store`. Raise WasmtimeError if that fails."""
         instance = ffi.wasmtime_instance_t()
         trap: Any = ctypes.POINTER(ffi.wasm_trap_t)()
         failed: Any = ffi.wasmtime_instance_pre_instantiate(
@@ -98,15 +99,15 @@ class Engine:
         )
         if failed:
             raise WasmtimeError._from_ptr(failed)
-        assert not trap  # nothing of it runs yet
+        assert not trap  # none of its code runs yet
         return instance
 
     def enter(self, instance: "Instance") -> None:
-        """The instance whose code runs next: the import is shared by all of them."""
+        """Set the instance whose code runs next, because all instances share the import."""
         self._running = instance
 
     def _called(self, _data: Any, _caller: Any, values: Any, _length: int) -> int:
-        """The guest's one import. Nothing may be raised through the guest: a trap ends it."""
+        """Handle a call of the guest's one import. No error may be raised through the guest: a trap ends it instead."""
         instance = self._running
         assert instance
         self.watchdog.outside.acquire()
@@ -144,17 +145,20 @@ class Instance:
             raise
         self._memory = self._export(b"memory").of.memory
         self.base = ctypes.addressof(ffi.wasmtime_memory_data(self._context, ctypes.byref(self._memory)).contents)
-        self._size_before = self.size  # it never shrinks
+        self._size_before = self.size  # a memory never shrinks
 
     def close(self) -> None:
-        """Gives its memory back. It knows its poll no longer, which knows it."""
+        """Give the memory back, and drop the hooks, which refer to the poll that refers to this instance."""
         store, self._store = self._store, None
         if store:
             ffi.wasmtime_store_delete(store)
         self._hooks = {}
 
     def take_memory(self) -> None:
-        """Also what it has not grown to yet. What it does grow to meanwhile is taken away the next time."""
+        """Take the guest's memory away, up to the limit that it may grow to.
+
+        If it grows at the same moment, the new part is taken away the next time.
+        """
         take_away(self.base, self._memory_limit)
 
     @property
@@ -185,7 +189,7 @@ class Instance:
                 raise GuestBroken(f"{length} bytes at {start} are outside of its memory")
 
     def call(self, name: str, *arguments: int) -> int:
-        """Raises Trap, TimeUsedUp, or what the hook raised."""
+        """Call a function of the guest. Raise Trap, TimeUsedUp, or the error that a hook raised."""
         function = self._functions.get(name)
         if function is None:
             function = self._functions[name] = self._export(name.encode()).of.func
@@ -203,13 +207,13 @@ class Instance:
         if self.raised or self.is_over:
             if trap:
                 ffi.wasm_trap_delete(trap)
-            if failed:  # what a hook's own trap comes back as
+            if failed:  # the trap of a hook comes back as such an error
                 ffi.wasmtime_error_delete(failed)
             raised, self.raised = self.raised or TimeUsedUp(), None
             try:
                 raise raised
             finally:
-                del raised  # its traceback has this frame, and so the poll would be garbage that holds itself
+                del raised  # its traceback holds this frame: both would keep each other and the poll alive
         if trap:
             raise Trap._from_ptr(trap)
         if failed:
@@ -217,7 +221,7 @@ class Instance:
         return _unsigned(values[0].i32)
 
     def enter(self, entry: str, arguments: Sequence[Value], microseconds: int, seed: int) -> None:
-        """Calls an entry, and everything that is to run after it, at that time. A `seed` of 0 changes nothing."""
+        """Call an entry, and all jobs that it leaves to run, at that time. A `seed` of 0 leaves the seed as it is."""
         engine = self._engine
         engine.enter(self)
         self.write(engine.host_at, HOST.pack(microseconds, seed))

@@ -1,7 +1,7 @@
-"""The end of guest code that has used up its CPU time.
+"""The guest watchdog: it ends guest code that has used up its CPU time.
 
-The code looks at no clock, which would cost it 6 % and more. Its memory is taken away from it instead: where it next
-reads or writes, native built-ins too, WebAssembly ends it with a trap that no code can catch.
+Guest code does not look at a clock, which would cost it 6 % and more. Instead its memory is taken away. When the code
+next reads or writes, also in a native built-in, WebAssembly ends it with a trap that no code can catch.
 """
 
 import ctypes
@@ -15,7 +15,7 @@ TICK = 0.005  # seconds
 
 class Watched(Protocol):
     is_over: bool
-    """Set before the memory is taken away, and never unset: nobody may touch the memory from then on."""
+    """Set before the memory is taken away, and never unset. No host code may touch the memory from then on."""
 
     def take_memory(self) -> None: ...
 
@@ -33,13 +33,15 @@ class Watchdog:
     """Ends a slice of guest code when its budget is used up.
 
     It reads the CPU time of this process, nearly all of which is guest code, so that a busy machine takes nothing away
-    from a poll. As that time is no faster than a clock, it sleeps as long as a slice has left.
+    from a poll. CPU time is never faster than a clock, so the watchdog sleeps as long as the slice has left.
     """
 
     def __init__(self) -> None:
         self.outside = threading.Lock()
-        """Held by who enters guests, and let go only while a guest's code runs: memory that is being read or written
-        from outside is not taken away, for that would end the process."""
+        """The thread that enters guests holds this lock, and releases it only while a guest's code runs.
+
+        So memory is not taken away while the host reads or writes it, which would end the process.
+        """
         self.outside.acquire()
         self._slice: _Slice | None = None
         self._sleeps_until = 0.0  # on the monotonic clock
@@ -47,7 +49,7 @@ class Watchdog:
         threading.Thread(target=self._watch, daemon=True).start()
 
     def begin(self, guest: Watched, deadline: float) -> None:
-        """By `time.process_time()`."""
+        """Watch a guest until its slice ends. `deadline` is a time of `time.process_time()`."""
         self._slice = _Slice(guest, deadline)
         if time.monotonic() + self._slice.left < self._sleeps_until - TICK:
             self._called.set()
@@ -70,13 +72,13 @@ class Watchdog:
         left = running.left
         if left <= 0:
             running.guest.is_over = True
-            with suppress(OSError):  # no memory for the kernel's own account of it: it is tried again
+            with suppress(OSError):  # the kernel has no memory to record it: it is tried again
                 running.guest.take_memory()
         return left
 
 
 def take_away(address: int, length: int) -> None:
-    """Makes memory of this process inaccessible."""
+    """Make memory of this process inaccessible."""
     if _mprotect(address, length, _NOTHING):
         raise OSError(ctypes.get_errno(), "mprotect")
 

@@ -72,7 +72,7 @@ class Dispatcher:
         self._finisher: Batcher[Attempt, None] = Batcher(self._finish, size=lambda attempt: attempt.size, concurrency=1)
 
     async def run(self) -> None:
-        """Run until cancelled. Deliveries under way are then cut off; other workers claim them when their leases end."""
+        """Run until cancelled. Deliveries under way are cut off then; other workers claim them as their leases end."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._finisher.run())
             tasks.create_task(self._keep_leases())

@@ -1,4 +1,4 @@
-"""Read events and deliveries as users see them, and replay single events.
+"""List events and deliveries as users see them, and replay single events.
 
 A replay has a delivery id of its own, so that a target that remembers ids runs the event again.
 """

@@ -169,7 +169,7 @@ class Explainer:
     async def _refused_by_app(
         self, tx: Transaction, condition: Condition, since: datetime, until: datetime
     ) -> list[Outcome]:
-        """Return the refused requests at the app webhook, newest first. Their accounts are unknown, so they have no trigger."""
+        """Return the refused requests at the app webhook, newest first. Their accounts and triggers are unknown."""
         if not condition.of_app:
             return []
         found = await outcomes.before(tx, None, until, since=since, limit=_MOST_ALIKE)

@@ -1,4 +1,4 @@
-"""Diagnose a trigger: healthy, failing, stalled or disabled, since when and why, and when its next outcome is expected."""
+"""Diagnose a trigger: healthy, failing, stalled or disabled, since when and why, and when its next outcome is due."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class Diagnosis:
     schedule_grace: timedelta
 
     def expectations(self) -> Expectations:
-        """Return what counts as overdue now: work that may not take longer, and has not ended after some grace either."""
+        """Return what counts as overdue now: work that took longer than allowed, with some time added for delays."""
         now = self.clock.now()
         webhooks = [
             (provider.id, trigger.id, isinstance(trigger, AppWebhook))

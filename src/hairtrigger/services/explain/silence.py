@@ -57,7 +57,7 @@ class Silence:
                 return f"The trigger was enabled, and no request reached its address. {self._request(teller)}".strip()
 
     def _enabled(self) -> bool:
-        """Return whether the trigger was enabled. The last outcome shows it: a disabled trigger leaves few kinds of outcomes."""
+        """Return whether the trigger was enabled, judged by its last outcome: a disabled trigger leaves few kinds."""
         for one in (*reversed(self.within), *self.earlier):
             if _speaks(one):
                 return one.code not in _OF_A_DISABLED_TRIGGER

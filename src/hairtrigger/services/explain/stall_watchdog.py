@@ -38,7 +38,7 @@ class StallWatchdog:
     diagnosis: Diagnosis
 
     async def run(self) -> None:
-        """Look for stalls, again and again. In the pause before the first look, workers do what a stop has left overdue."""
+        """Look for stalls again and again. Before the first look, workers get time for work overdue after a stop."""
         rounds = count()
         await every(_EVERY, "watchdog", lambda: self.look(at_all=next(rounds) % _ALL_EVERY == 0), at_once=False)
 

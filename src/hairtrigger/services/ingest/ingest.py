@@ -68,7 +68,7 @@ class Ingest:
         provider_id: str | None = None,
         definition_id: str | None = None,
     ) -> Answer:
-        """Receive a request that is authenticated by an API key of the trigger's organisation instead of a signature."""
+        """Receive a request that is authenticated by an API key of the trigger's organisation, not by a signature."""
 
         async def received() -> Answer | None:
             trigger = await self.receivers.look_up(trigger_id)
@@ -147,7 +147,7 @@ class Ingest:
         return await self._stored(heard, request)
 
     async def _drafts(self, provider: Provider, trigger: ProjectTrigger, request: Request) -> tuple[Draft, ...]:
-        """Return a trigger's events: none if its configuration is not valid any more, so that the other triggers get theirs."""
+        """Return a trigger's events, or none if its configuration is no longer valid: other triggers get theirs."""
         definition = provider.trigger(trigger.trigger_id)
         if not isinstance(definition, AppWebhook):
             return ()
@@ -158,7 +158,7 @@ class Ingest:
             return ()
 
     async def _stored(self, heard: Sequence[tuple[ProjectTrigger, Sequence[Draft]]], request: Request) -> Answer | None:
-        """Store the events and return the answer, or store nothing and return None if a trigger has changed since it was read."""
+        """Store the events and return the answer, or store nothing and return None if a trigger has changed since."""
         events = [event_from(trigger, draft, request.received_at) for trigger, drafts in heard for draft in drafts]
         if not events:
             return await self._ignored(
@@ -181,7 +181,7 @@ class Ingest:
         return _answer("ignored", reason=code.removeprefix("ignored_"), detail=reason)
 
     async def _broken(self, error: Exception, what: str, *told: ProjectTrigger) -> Broken:
-        """Record a fault of the service and return the error to answer with, so that the sender sends the request again."""
+        """Record a fault of the service, and return the error that makes the sender send the request again."""
         log.error("a request broke", exc_info=error, project_trigger_ids=[str(trigger.id) for trigger in told])
         await self._note(Code.BROKEN, f"{what}. The fault is the service's; its log says more.", *told)
         return Broken(f"{what}. The fault is the service's.")

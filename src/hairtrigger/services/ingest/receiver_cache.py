@@ -60,7 +60,7 @@ class ReceiverCache:
         await self._look_ups.run()
 
     def remembered(self, webhook_id: str) -> Receiver | None:
-        """Return the receiver of a trigger, by the id as it stands in the URL: to parse the id would take longer than this."""
+        """Return the receiver of a trigger by the id's text in the URL: parsing the id would take longer than this."""
         return self._remembered.get(webhook_id)
 
     async def look_up(self, trigger_id: UUID) -> ProjectTrigger | None:
@@ -69,7 +69,7 @@ class ReceiverCache:
         return await self._look_ups.submit(trigger_id)
 
     def of(self, trigger: ProjectTrigger, definition: Webhook[Any]) -> Receiver:
-        """Make and remember a receiver. Raise `Invalid` for a configuration that was stored before today's rules for it."""
+        """Make and remember a receiver. Raise `Invalid` for a stored configuration that breaks newer rules."""
         config = config_of(definition, trigger)
         receiver = Receiver(trigger, definition, config, definition.verifier(config), self._secrets.of_trigger(trigger))
         self._remembered.keep(str(trigger.id), receiver, _size(trigger))

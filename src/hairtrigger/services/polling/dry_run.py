@@ -1,4 +1,4 @@
-"""A poll of a user's code for its author: everything is shown, nothing is stored, no cursor moves."""
+"""Dry runs: a poll of polling code for its author shows everything, stores nothing and moves no cursor."""
 
 import re
 from collections import Counter
@@ -43,7 +43,7 @@ _SHOWN_VALUE = 1024
 _SHOWN_HEADERS = 8192  # characters of all the headers of a request, or of a response
 _HIDDEN = "***"
 
-# The values of headers that say who somebody is are hidden, whoever may read the secrets they were made of.
+# Values of headers that hold credentials are hidden from every user, also from one who may read the secrets.
 _CREDENTIALS = re.compile(
     r"auth|cookie|credential|key|password|secret|session|signature|token", re.ASCII | re.IGNORECASE
 )
@@ -53,7 +53,7 @@ Verdict = Literal["new", "stored", "repeated"]
 
 @dataclass(frozen=True)
 class DryRunRequest:
-    """What to run. What is None comes from the project trigger, if one is named."""
+    """The code to run, its inputs and its secrets. None stands for the project trigger's value, if one is given."""
 
     code: str | None = None
     integration_id: UUID | None = None
@@ -67,7 +67,10 @@ class DryRunRequest:
 
 @dataclass(frozen=True)
 class FoundEvent:
-    """An event as it would be stored. `stored`: the trigger has it already; `repeated`: it is there twice here."""
+    """An event as it would be stored.
+
+    The verdict is `stored` if the trigger has the event already, and `repeated` if the run returned it before.
+    """
 
     verdict: Verdict
     key: str
@@ -78,7 +81,7 @@ class FoundEvent:
 
 @dataclass
 class Exchange:
-    """One fetch. Bodies, URLs and headers are their beginnings, and there are not too many headers."""
+    """One fetch. Long bodies, URLs and headers are cut, and the number of headers is limited."""
 
     method: str = ""
     url: str = ""
@@ -120,13 +123,13 @@ class DryRuns:
     clock: Clock
     secrets: Secrets
     user_triggers: UserTriggers
-    at_a_time: int  # of an organisation
+    at_a_time: int  # dry runs of one organisation
     _running: Counter[UUID] = field(default_factory=Counter, init=False, repr=False)
 
     async def run(self, caller: Caller, asked: DryRunRequest) -> Report:
-        """Raises `RateLimited` while too many others of the organisation run."""
+        """Run the code once. Raise `RateLimited` while too many other dry runs of the organisation are under way."""
         if asked.code is not None:
-            caller.require(INTEGRATION_API)  # it writes code
+            caller.require(INTEGRATION_API)  # running given code needs the scope for writing code
         with self._turn(caller.org_id):
             async with self.store.transaction() as tx:
                 prepared = await self._prepared(tx, caller, asked)
@@ -165,7 +168,7 @@ class DryRuns:
             if not self._running[org_id]:
                 del self._running[org_id]
 
-    # What to run.
+    # -- before the run
 
     async def _prepared(self, tx: Transaction, caller: Caller, asked: DryRunRequest) -> _Prepared:
         trigger = await self._project_trigger(tx, caller, asked.project_trigger_id)
@@ -193,7 +196,7 @@ class DryRuns:
     async def _definition(
         self, tx: Transaction, caller: Caller, asked: DryRunRequest, trigger: ProjectTrigger | None
     ) -> tuple[Integration | None, IntegrationTrigger | None]:
-        """The trigger of an integration that the code is, or is to be, of."""
+        """Return the integration, and its trigger that the code belongs to or is written for, if there is one."""
         id_ = asked.integration_id or (parsed_id(trigger.provider_id) if trigger else None)
         integration = await integrations.get(tx, caller.org_id, id_) if id_ else None
         if asked.integration_id and not integration:
@@ -216,7 +219,10 @@ class DryRuns:
         trigger: ProjectTrigger | None,
         integration: Integration | None,
     ) -> dict[str, str]:
-        """A connection's secrets are shown to the code of its own integration only: code can send them anywhere."""
+        """Return the secrets for the code.
+
+        Only code of the connection's own integration gets the connection's secrets: code can send them anywhere.
+        """
         id_ = asked.connection_id or (trigger.connection_id if trigger else None)
         if asked.secrets is not None or id_ is None:
             return dict(asked.secrets or {})
@@ -231,7 +237,7 @@ class DryRuns:
             return last_poll_of(poll.cursor)
         return (trigger.enabled_at if trigger else None) or self.clock.now() - _LATELY
 
-    # What came of it.
+    # -- after the run
 
     async def _found(self, prepared: _Prepared, value: list[Any], redaction: Redaction) -> tuple[FoundEvent, ...]:
         now = self.clock.now()
@@ -257,7 +263,7 @@ class DryRuns:
 
 
 class _Watched:
-    """Remembers every exchange, without what is nobody's to see."""
+    """Fetches for the code, and keeps every exchange without secrets and credentials."""
 
     def __init__(self, user_triggers: UserTriggers, redaction: Redaction, *, operator: bool) -> None:
         self._user_triggers = user_triggers
@@ -321,7 +327,10 @@ class _Watched:
 
 
 def _inputs(stored: IntegrationTrigger | None, given: Mapping[str, Any]) -> tuple[Mapping[str, Any], tuple[str, ...]]:
-    """As the code will find them, and which of them are passwords. Raises `Invalid` with a path to each wrong one."""
+    """Return the inputs as the code finds them, and those that are passwords.
+
+    Raise `Invalid` with a path to each input that is not valid.
+    """
     if stored is None:
         return given, ()
     try:

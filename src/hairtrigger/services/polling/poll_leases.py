@@ -1,7 +1,7 @@
-"""Which polls this process runs next: what is due, leased to it, with all that its polls need, for a whole batch.
+"""Claim due polls for this process in batches, with all the data that running them needs.
 
-However many are claimed, it takes the same few statements. A connection is asked by few at a time and not before its
-provider allows: what finds no place is told when to come again, and that is no failure.
+A batch of any size takes the same few statements. Only a few polls ask a connection at a time, and none before its
+provider allows it. A poll that finds no place gets a later due time, which is not a failure.
 """
 
 from collections.abc import Sequence
@@ -29,19 +29,19 @@ from hairtrigger.store.transaction import Transaction
 
 @dataclass(frozen=True)
 class Claimed:
-    """A poll of ours to run, under its lease."""
+    """A poll that this process runs under a lease."""
 
     poll: Poll
     lease: UUID
     trigger: ProjectTrigger
     connection: Connection | None
-    provider: Provider | None  # None: it is gone
+    provider: Provider | None  # None: it does not exist any more
 
 
 @dataclass(frozen=True)
 class Claims:
     mine: list[Claimed]
-    looked_at: int  # due polls, with those that were told to come again
+    looked_at: int  # number of due polls, with those that got a later due time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,15 +51,15 @@ class PollLeases:
     catalogue: Catalogue
     deadline: timedelta
     places: int  # polls of one connection at a time
-    beyond: timedelta = timedelta(seconds=30)  # its deadline a poll is leased: what came by then may still be stored
+    beyond: timedelta = timedelta(seconds=30)  # a lease lasts so much longer than the deadline, for storing results
 
     @property
     def hold(self) -> timedelta:
-        """Longer than any poll may take, so that a lease never ends under a poll that is still running."""
+        """Return the time of a lease: longer than a poll may take, so that a lease never ends during its poll."""
         return self.deadline + self.beyond
 
     async def due(self, limit: int) -> Claims:
-        """The most overdue first. A missed time is not made up for."""
+        """Claim due polls, the most overdue first. A missed beat is not made up for."""
         now = self.clock.now()
         async with self.store.transaction() as tx:
             rows = await polls.due(tx, now, limit)
@@ -77,9 +77,9 @@ class PollLeases:
             return Claims(await self._claimed(tx, mine, known), len(rows))
 
     async def one(self, tx: Transaction, trigger: ProjectTrigger) -> Claimed | None:
-        """This one, whether due or not, beside the places of its connection. None while somebody else runs it.
+        """Claim this poll, even if it is not due and its connection has no place free.
 
-        Raises `Conflict` while the provider wants not to be asked.
+        Return None while another process runs it. Raise `Conflict` while the provider allows no poll.
         """
         now = self.clock.now()
         row = await polls.due_or_not(tx, trigger.id, now)
@@ -100,7 +100,7 @@ class PollLeases:
         return claimed
 
     async def give_back(self, unfinished: Sequence[Claimed]) -> None:
-        """They are due at once, for whoever comes first."""
+        """Give back polls without a result. They are due at once, and any process may claim them."""
         now = self.clock.now()
         connected = {claimed.connection.id for claimed in unfinished if claimed.connection}
         async with self.store.transaction() as tx:
@@ -113,7 +113,7 @@ class PollLeases:
             await outcomes.record(tx, *(Outcome(Kind.POLL, Code.CUT_OFF, now, t.org_id, t.id, detail) for t in told))
 
     def _placed(self, row: Poll, held: Connection | None, paces: dict[UUID, Pace], now: datetime) -> Due:
-        """Leased, or queued behind others of its connection; `paces` is brought up to date."""
+        """Lease the poll, or queue it behind others of its connection. This updates `paces`."""
         if held is None:
             return self._leased(row, now)
         pace = paces[held.id]
@@ -126,7 +126,7 @@ class PollLeases:
         return Due(row.project_trigger_id, turn)
 
     def _leased(self, row: Poll, now: datetime) -> Due:
-        """Due again at its next beat, or, should we die, when the lease ends."""
+        """Lease the poll. It is due again at its next beat, or when the lease ends, in case this process dies."""
         until = now + self.hold
         return Due(
             row.project_trigger_id, min(next_beat(row.project_trigger_id, row.every, now), until), uuid4(), until
@@ -139,7 +139,11 @@ class PollLeases:
         known: dict[UUID, tuple[ProjectTrigger, Connection | None]],
         now: datetime,
     ) -> None:
-        """Whoever ends a poll gives its lease back, also by stopping. Where one ran out, nobody else tells of it."""
+        """Record an outcome for each lease that ran out.
+
+        A process gives a lease back when a poll ends, and when the process stops. A lease that ran out belongs to a
+        process that could not do so, and no other code records that.
+        """
         detail = f"That was noticed at {now:%Y-%m-%d %H:%M:%S} UTC, and the trigger is polled again."
         cut_off = []
         for row in rows:

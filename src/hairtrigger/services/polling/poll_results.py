@@ -1,7 +1,7 @@
-"""What polls leave behind: events, cursor, outcome and next time, of many polls in one transaction.
+"""Store the results of many polls in one transaction: events, cursor, outcome and next due time.
 
-Each counts only under its lease. What was disabled, edited or claimed again meanwhile stores nothing, and the others
-of its group are none the worse for it.
+A result counts only under its lease. A poll whose trigger was disabled, edited or claimed again in the meantime stores
+nothing, and this has no effect on the other polls of its batch.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,11 +26,11 @@ CHANGED = "The trigger was changed, disabled or claimed again meanwhile; nothing
 
 @dataclass(frozen=True)
 class PollEnd:
-    """How a poll ended."""
+    """The end of a poll, and when it is due next."""
 
     next_at: datetime
     detail: str
-    code: Code | None = None  # None: what the events say
+    code: Code | None = None  # None: follows from the events
     succeeded_at: datetime | None = None
     error: str | None = None
     paused_until: datetime | None = None  # for the whole connection
@@ -38,11 +38,11 @@ class PollEnd:
 
 @dataclass(frozen=True)
 class PollStep:
-    """A page of a poll, or its end, or both. `before`: what the pages before it stored."""
+    """A page of a poll, or its end, or both. `before` holds what the pages before it stored."""
 
     claimed: Claimed
     at: datetime
-    cursor: Mapping[str, Any] | None = None  # None: as it was
+    cursor: Mapping[str, Any] | None = None  # None: unchanged
     events: tuple[Event, ...] = ()
     before: "StoredPoll | None" = None
     end: PollEnd | None = None
@@ -67,9 +67,9 @@ class PollStep:
 
 @dataclass(frozen=True)
 class StoredPoll:
-    """What a poll has stored so far, in the order of its events."""
+    """The ids of the events that a poll has stored so far, in order, and the number of repeats."""
 
-    mine: bool  # whether it still was under its lease
+    mine: bool  # the lease was still in force
     fresh: tuple[UUID, ...] = ()
     repeats: int = 0
 
@@ -121,7 +121,7 @@ def _outcome(step: PollStep, stored: StoredPoll) -> Outcome:
 
 
 async def _leave(tx: Transaction, steps: Iterable[PollStep]) -> None:
-    """Their places go to others of their connections: those, too, that were kept beyond the end of a lease."""
+    """Free the places of ended polls in the pace of their connections, also those of leases that ran out."""
     connected = [(step.claimed.connection.id, step) for step in steps if step.claimed.connection]
     held = await connection_limits.locked(tx, (id_ for id_, _ in connected))
     for id_, step in connected:

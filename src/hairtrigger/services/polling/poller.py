@@ -1,4 +1,4 @@
-"""Asks providers what is new. Events and cursor of a page are stored together, under the lease of the poll."""
+"""Ask providers for new events. The events and the cursor of a page are stored together, under the poll's lease."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -40,13 +40,13 @@ from hairtrigger.store.setup.triggers import ProjectTrigger
 
 log = structlog.get_logger()
 
-_AT_ONCE = 500  # events that are stored together: the event loop waits for what is made of them
-_MOST_PAGES = 100  # of one poll; the rest comes with the next
+_AT_ONCE = 500  # events stored by one statement: more would block the event loop for too long
+_MOST_PAGES = 100  # pages of one poll; the next poll gets the rest
 
 
 @dataclass(frozen=True)
 class Result:
-    """How a poll ended, for whoever asked for it."""
+    """The result of a poll for the user who asked for it."""
 
     code: Code
     detail: str
@@ -67,7 +67,7 @@ class _Run:
 
     @property
     def wait(self) -> timedelta | None:
-        """What the provider asked for, by whatever it answered."""
+        """Return how long the provider asked us to wait, in any of its answers."""
         return self.question.api.quota.wait if self.question else None
 
 
@@ -78,7 +78,7 @@ class Poller:
     catalogue: Catalogue
     calls: ProviderCalls
     leases: PollLeases
-    settle: Callable[[PollStep], Awaitable[StoredPoll]]  # many polls in a group
+    settle: Callable[[PollStep], Awaitable[StoredPoll]]  # stores many polls in one batch
     work: Wake
     deadline: timedelta
 
@@ -86,7 +86,7 @@ class Poller:
         return await self.leases.due(limit)
 
     async def poll_now(self, caller: Caller, trigger_id: UUID) -> Result:
-        """Raises `NotReady` for a trigger that is disabled or does not poll, `Conflict` while it can't be polled."""
+        """Poll now. Raise `NotReady` if the trigger is disabled or does not poll, `Conflict` if no poll can begin."""
         async with self.store.transaction() as tx:
             trigger = await triggers.existing(tx, caller.org_id, trigger_id)
             _, definition = await self.catalogue.trigger(tx, caller.org_id, trigger.provider_id, trigger.trigger_id)
@@ -100,12 +100,12 @@ class Poller:
         return await self.run(claimed)
 
     async def run(self, claimed: Claimed) -> Result:
-        """Polls once. However it ends, that is recorded and the lease is given back."""
+        """Poll once. Every end is recorded and gives the lease back, except when the database is away."""
         run = _Run(claimed, self.clock.now())
         try:
             return await self._drain(run)
         except Unavailable:
-            raise  # the database is away: the lease runs out by itself
+            raise  # the database is away, so the lease can only run out
         except TimeoutError:
             late = PollFailed(f"The poll took longer than {self.deadline}.")
             return await self._failed(run, late, Code.TIMED_OUT)
@@ -127,7 +127,7 @@ class Poller:
             async with asyncio.timeout_at(late):
                 page = await definition.poll(question)
             last = not page.more or page_number == _MOST_PAGES
-            # A first look begun again must be silent again, so nothing of it is kept before its end.
+            # A baseline that is cut off must begin again as a baseline, so nothing of it is stored before its end.
             if last or not silent:
                 run.stored = await self._stored(run, page, silent=silent, last=last)
             if run.stored.fresh:
@@ -152,8 +152,9 @@ class Poller:
         return definition, self.calls.question(provider, definition, trigger, self.calls.secrets_in(claimed.connection))
 
     async def _stored(self, run: _Run, page: Page, *, silent: bool, last: bool) -> StoredPoll:
-        """Store very many events in parts, and the cursor with the last of them: what a poll that is cut off in between
-        asks for again is known by its key.
+        """Store very many events in parts, and the cursor with the last part.
+
+        If the poll is cut off in between, the next poll asks for the same events, and their keys are known.
         """
         now = self.clock.now()
         events = _in_order(run.claimed.trigger, () if silent else page.events, now)
@@ -200,6 +201,6 @@ class Poller:
 
 
 def _in_order(trigger: ProjectTrigger, drafts: Sequence[Draft], now: datetime) -> Iterator[Event]:
-    """Ids sort by time: a microsecond apart, the events of a page keep their order."""
+    """Make the events of a page. Ids sort by time, so times one microsecond apart keep the events in order."""
     for place, draft in enumerate(drafts):
         yield event_from(trigger, draft, now + timedelta(microseconds=place))

@@ -1,4 +1,4 @@
-"""Triggers users define themselves, as providers like any other: their polling code answers the questions."""
+"""Triggers that users define, in the form of providers: their polling code answers each question."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -37,7 +37,7 @@ _LAST = "last_poll_time"  # in the cursor
 
 @dataclass(frozen=True)
 class IntegrationAuth:
-    """What a connection to an integration holds: the fields its author asked for. The code puts them to use."""
+    """The secrets of a connection to an integration: the fields that its author asked for. Polling code uses them."""
 
     secrets: tuple[str, ...]
 
@@ -51,7 +51,7 @@ class UserTriggers:
     egress: Egress
 
     async def providers(self, tx: Transaction, wanted: Collection[Owned]) -> dict[Owned, Provider]:
-        """The integrations that there are: another organisation's is not there."""
+        """Return the integrations that exist, as providers. An integration of another organisation is not returned."""
         found = await integrations.with_triggers(tx, wanted)
         return {(one.org_id, one.id): self._provider(one, triggers) for one, triggers in found}
 
@@ -87,7 +87,7 @@ class UserTriggers:
             description=stored.description,
             config=config_model(stored.input_fields),
             poll=poll,
-            baseline=False,  # the code is told since when
+            baseline=False,  # the code is told from which time on to look
         )
 
     async def _page(self, program: Program, question: Question[PollingConfig]) -> Page:
@@ -101,7 +101,7 @@ class UserTriggers:
         except PollError as error:
             said = f"{error.name}: {error.message}{place(error.line, error.column)}"
             raise PollFailed(said, error.console, error.kind) from error
-        cursor = {_LAST: question.asked_at.isoformat()}  # its start: what happened meanwhile comes with the next
+        cursor = {_LAST: question.asked_at.isoformat()}  # its start: the next poll finds what happened since
         return Page(await in_slices(drafts_of(outcome.value)), cursor, console=outcome.console)
 
     async def fetch(self, request: HttpRequest) -> HttpResponse:
@@ -132,7 +132,7 @@ def drafts_of(value: Sequence[Any]) -> Work[list[Draft]]:
 
 
 def draft_of(element: Any) -> Draft:
-    """Both published forms: `{id, timestamp, data}`, or any other value, which is the event itself."""
+    """Return the event of an element in either published form: `{id, timestamp, data}`, or any other value."""
     key = _key(element)
     match element:
         case {"id": _, "timestamp": str() as timestamp, "data": dict() as data} if key:
@@ -144,7 +144,7 @@ def draft_of(element: Any) -> Draft:
 
 
 def event_type(integration: Integration, trigger: IntegrationTrigger) -> str:
-    """As its author named it: an id would tell a reader nothing."""
+    """Return the type made of the names that the author chose. An id would tell a reader nothing."""
     return f"{kebab(integration.name)}.{trigger.slug}"
 
 
@@ -157,7 +157,7 @@ def _last_poll(question: Question[PollingConfig]) -> datetime:
 
 
 def _key(element: Any) -> str | None:
-    """Its id, if that is a text or a whole number. An empty one would make one event of all."""
+    """Return the element's id, if it is a whole number or a text. An empty text would make all elements one event."""
     match element:
         case {"id": bool()}:
             return None
@@ -168,7 +168,7 @@ def _key(element: Any) -> str | None:
 
 
 def _digest(element: Any) -> str:
-    """The same for the same value, whatever the order of its keys."""
+    """Return a digest that does not depend on the order of keys in the value."""
     return digest(json.dumps(element, sort_keys=True, separators=(",", ":")).encode())
 
 

@@ -91,7 +91,7 @@ class Schedules:
         return upcoming(schedule, self.clock.now(), count)
 
     def _ticked(self, trigger: ProjectTrigger, row: Poll, now: datetime) -> Ticked:
-        """Fire one trigger. If its schedule can't be read, it gets a failed outcome and no next time; the others go on."""
+        """Fire one trigger. If its schedule can't be read, it gets a failed outcome and no due time; others go on."""
         try:
             return self._due(trigger, row, now)
         except HairtriggerError as error:
@@ -143,6 +143,6 @@ def _skipped(schedule: Schedule, previous: datetime, first: datetime) -> str:
 
 
 def _tick(at: datetime) -> Draft:
-    """Return a firing as an event. Its key is the planned time, so that a time fires once, however late or often it is due."""
+    """Return a firing as an event. Its key is the planned time, so a time fires once, even if late or due twice."""
     planned = at.isoformat()
     return Draft(key=planned, data=to_json({"scheduled_for": planned}), occurred_at=at)

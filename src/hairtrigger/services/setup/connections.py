@@ -1,4 +1,4 @@
-"""Connections: credentials a user entrusts to us. They go in and are never shown again."""
+"""Connections: credentials that a user gives to the service. They are never shown again."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ class Connections:
     secrets: Secrets
 
     async def create(self, caller: Caller, provider_id: str, name: str, held: Mapping[str, str]) -> Connection:
-        """Raises `Invalid` when the provider needs a secret that is missing or empty."""
+        """Create a connection. Raise `Invalid` if the provider needs a secret that is missing or empty."""
         now = self.clock.now()
         async with self.store.transaction() as tx:
             await self._complete(tx, caller, provider_id, held)
@@ -53,7 +53,10 @@ class Connections:
     async def update(
         self, caller: Caller, connection_id: UUID, name: str | None, held: Mapping[str, str] | None
     ) -> Connection:
-        """Secrets are replaced as a whole, and what polls with them is polled at once; None keeps them."""
+        """Change a connection. New secrets replace all old ones, and triggers that poll with them are due at once.
+
+        None keeps a name or the secrets.
+        """
         now = self.clock.now()
         async with self.store.transaction() as tx:
             connection = await connections.existing(tx, caller.org_id, connection_id)
@@ -67,7 +70,7 @@ class Connections:
         return changed
 
     async def delete(self, caller: Caller, connection_id: UUID) -> None:
-        """Refused while an enabled trigger uses it: it would go on saying "enabled" and never fire again."""
+        """Delete a connection. Raise `Conflict` while enabled triggers use it: they could never fire again."""
         async with self.store.transaction() as tx:
             await connections.existing(tx, caller.org_id, connection_id)
             if in_use := await triggers.connection_in_use(tx, connection_id):

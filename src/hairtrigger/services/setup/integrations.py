@@ -1,4 +1,4 @@
-"""Integrations users define: how to authenticate at a system, what to poll it for, and what to do in it."""
+"""Integrations that users define: the authentication at a system, the triggers that poll it, and its actions."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,11 +24,11 @@ from hairtrigger.store.setup import integrations
 from hairtrigger.store.setup.integrations import ActionSummary, Icon, Integration, IntegrationAction, IntegrationTrigger
 from hairtrigger.store.transaction import Transaction
 
-_MODEL_BYTES = 4 * 1024  # that a model takes, and each of its fields, about
-# Making a model takes a millisecond, and every poll needs its own.
+_MODEL_BYTES = 4 * 1024  # about what a model needs, and the same again for each of its fields
+# Making a model takes a millisecond, and every poll needs one.
 _models: Remembered[tuple[InputField, ...], type[PollingConfig]] = Remembered(2000)
 
-Syntax = Callable[[str], Awaitable[None]]  # raises `Invalid`, naming line and column, for code that does not parse
+Syntax = Callable[[str], Awaitable[None]]  # raises `Invalid` with line and column for code that does not parse
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Contents:
 class AuthDraft:
     auth_type: AuthType
     auth_fields: tuple[AuthField, ...]
-    auth_test_code: str | None  # None keeps what is there; so do the next two
+    auth_test_code: str | None  # None keeps the stored value, also in the next two fields
     oauth_client: OAuthClient | None
     oauth_secret: str | None = field(repr=False)
 
@@ -52,7 +52,7 @@ class ActionDraft:
     name: str
     description: str
     input_fields: tuple[ActionField, ...]
-    code: str | None  # None keeps what is there; so does the next
+    code: str | None  # None keeps the stored value, also in the next field
     requires_confirmation: bool | None
 
 
@@ -116,7 +116,7 @@ class Integrations:
         color: str | None = None,
         icon_url: str | None = None,
     ) -> Integration:
-        """None keeps what is there. An icon's URL takes the place of an uploaded image."""
+        """Change the given values and keep those that are None. An icon's URL replaces an uploaded image."""
         wanted = {"name": name, "description": description, "color": color, "icon_url": icon_url}
         changes: dict[str, Any] = {key: value for key, value in wanted.items() if value is not None}
         async with self.store.transaction() as tx:
@@ -128,7 +128,7 @@ class Integrations:
         return changed
 
     async def set_auth(self, caller: Caller, integration_id: UUID, draft: AuthDraft) -> Integration:
-        """Another type starts afresh: everybody's connections, the OAuth client and the test code go."""
+        """Set the authentication. Another type removes all users' connections, the OAuth client and the test code."""
         async with self.store.transaction() as tx:
             found = await self._own(tx, caller, integration_id, for_update=True)
             if draft.auth_type != found.auth_type:
@@ -141,7 +141,7 @@ class Integrations:
     # -- icon
 
     async def icon_url(self, caller: Caller, integration_id: UUID, image_url: str) -> str | None:
-        """Where the icon is: the URL it was given, or `image_url` when its image was uploaded."""
+        """Return the URL of the icon: the one that was given, or `image_url` if an image was uploaded."""
         async with self.store.transaction() as tx:
             found = await self._own(tx, caller, integration_id)
             if found.icon_url is not None:
@@ -157,7 +157,7 @@ class Integrations:
         return found
 
     async def set_icon(self, caller: Caller, integration_id: UUID, image: bytes) -> None:
-        """Raises `Invalid` when it is none of PNG, JPEG and WebP, whatever it was sent as."""
+        """Store an image. Raise `Invalid` if it is not PNG, JPEG or WebP, whatever content type it was sent with."""
         icon = Icon(_image_type(image), image)
         async with self.store.transaction() as tx:
             found = await self._own(tx, caller, integration_id, for_update=True)
@@ -167,7 +167,7 @@ class Integrations:
     # -- triggers
 
     async def create_trigger(self, caller: Caller, integration_id: UUID, draft: TriggerDraft) -> IntegrationTrigger:
-        """Raises `Conflict` when the name is taken."""
+        """Create a trigger. Raise `Conflict` if the name is taken."""
         await self._check(draft.polling_code)
         async with self.store.transaction() as tx:
             await self._own(tx, caller, integration_id, for_update=True)
@@ -182,7 +182,10 @@ class Integrations:
     async def replace_trigger(
         self, caller: Caller, integration_id: UUID, trigger_id: UUID, draft: TriggerDraft
     ) -> IntegrationTrigger:
-        """All but its id and slug: project triggers know it by that. Raises `Conflict` when the name is taken."""
+        """Replace the trigger except its id and its slug, by which project triggers refer to it.
+
+        Raise `Conflict` if the name is taken.
+        """
         await self._check(draft.polling_code)
         async with self.store.transaction() as tx:
             found = await self._own_trigger(tx, caller, integration_id, trigger_id)
@@ -192,7 +195,7 @@ class Integrations:
         return changed
 
     async def delete_trigger(self, caller: Caller, integration_id: UUID, trigger_id: UUID) -> None:
-        """The project triggers that use it are disabled."""
+        """Delete a trigger, and disable the project triggers that use it."""
         now = self.clock.now()
         async with self.store.transaction() as tx:
             gone = await self._own_trigger(tx, caller, integration_id, trigger_id)
@@ -204,7 +207,7 @@ class Integrations:
     # -- actions
 
     async def create_action(self, caller: Caller, integration_id: UUID, draft: ActionDraft) -> IntegrationAction:
-        """Raises `Conflict` when the name is taken."""
+        """Create an action. Raise `Conflict` if the name is taken."""
         async with self.store.transaction() as tx:
             await self._own(tx, caller, integration_id, for_update=True)
             new = IntegrationAction(
@@ -225,7 +228,7 @@ class Integrations:
     async def replace_action(
         self, caller: Caller, integration_id: UUID, action_id: UUID, draft: ActionDraft
     ) -> IntegrationAction:
-        """Everything but its id, slug and place. Raises `Conflict` when the name is taken."""
+        """Replace the action except its id, slug and position. Raise `Conflict` if the name is taken."""
         changes = {key: value for key, value in vars(draft).items() if value is not None}
         async with self.store.transaction() as tx:
             await self._own(tx, caller, integration_id, for_update=True)
@@ -272,7 +275,7 @@ class Integrations:
             changes["auth_test_code"] = draft.auth_test_code
         if draft.oauth_client is not None:
             changes["oauth_client"] = draft.oauth_client
-            # Replaced together: kept, the secret could be sent to whatever token URL the client has now.
+            # The secret is replaced with the client: an old secret could be sent to the token URL of the new client.
             changes["oauth_secret"] = self._sealed(found.id, draft.oauth_secret)
         return replace(found, **changes, updated_at=self.clock.now())
 
@@ -281,9 +284,9 @@ class Integrations:
 
 
 def config_model(fields: Sequence[InputField]) -> type[PollingConfig]:
-    """What the configuration of a project trigger must look like for a trigger with these fields.
+    """Return the model of a project trigger's configuration, for a trigger with these fields.
 
-    A value may stand under its field's slug, its label, or its label in snake_case.
+    A value may be given under its field's slug, its label, or its label in snake_case.
     """
     key = tuple(fields)
     model = _models.get(key)
@@ -302,9 +305,9 @@ def _config_model(fields: tuple[InputField, ...]) -> type[PollingConfig]:
 
 
 def inputs_of(fields: Sequence[InputField], config: PollingConfig) -> dict[str, Any]:
-    """`inputs` as polling code sees it: each value under all names of its field. What was left out is not there.
+    """Return `inputs` as polling code sees it: each value under all names of its field, without values left out.
 
-    `config` is of the `config_model` of the same fields.
+    `config` is an instance of the `config_model` of the same fields.
     """
     return {
         name: value
@@ -315,13 +318,13 @@ def inputs_of(fields: Sequence[InputField], config: PollingConfig) -> dict[str, 
 
 
 def passwords_of(fields: Sequence[InputField], config: PollingConfig) -> tuple[str, ...]:
-    """The inputs that nobody may read in what the code says."""
+    """Return the values of password inputs, which must not be shown in what the code says."""
     values = (getattr(config, f"input_{number}") for number, one in enumerate(fields) if one.type == "PASSWORD")
     return tuple(value for value in values if value)
 
 
 def _names(fields: Sequence[InputField]) -> list[list[str]]:
-    """Of each field, its slug first. A slug is never another field's name too."""
+    """Return the names of each field, its slug first. A slug is never a name of another field."""
     taken = {one.slug for one in fields} | set(PollingConfig.model_fields)
     return [
         [one.slug, *(name for name in dict.fromkeys((snake(one.label), one.label)) if name not in taken)]

@@ -1,4 +1,4 @@
-"""Projects: a name, a target, and the secrets of both ends."""
+"""Projects: each has a name, a target and secrets, which sign deliveries and authenticate us at an agent."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -38,7 +38,7 @@ class Projects:
         api_key: str | None = None,
         order_by: OrderBy | None = None,
     ) -> tuple[Project, str]:
-        """Returns the project and the secret its deliveries are signed with, which is not shown again."""
+        """Return the new project and the secret that signs its deliveries, which is not shown again."""
         now = self.clock.now()
         project_id = f"proj_{new_id(now).hex}"
         signing = new_signing_secret()
@@ -76,7 +76,7 @@ class Projects:
         api_key: str | None,
         order_by: OrderBy | Literal["unchanged"] | None = "unchanged",
     ) -> Project:
-        """What is None stays, but for `order_by`, where it means none."""
+        """Change the given values and keep those that are None. For `order_by`, None means no order."""
         async with self.store.transaction() as tx:
             project = await projects.existing(tx, caller.org_id, project_id)
             changed = replace(
@@ -93,7 +93,7 @@ class Projects:
         return changed
 
     async def rotate_secret(self, caller: Caller, project_id: str, overlap: timedelta) -> str:
-        """A new signing secret. For `overlap` deliveries carry signatures of both."""
+        """Make and return a new signing secret. During `overlap`, deliveries carry the signatures of both secrets."""
         now = self.clock.now()
         signing = new_signing_secret()
         async with self.store.transaction() as tx:
@@ -108,7 +108,7 @@ class Projects:
         return signing
 
     async def delete(self, caller: Caller, project_id: str) -> None:
-        """Refused while triggers of it are enabled: their webhooks would be left at the providers."""
+        """Delete a project. Raise `Conflict` while it has enabled triggers: providers would keep their webhooks."""
         async with self.store.transaction() as tx:
             await projects.existing(tx, caller.org_id, project_id)
             enabled = [t for t in await triggers.of_project(tx, caller.org_id, project_id) if t.enabled]

@@ -1,4 +1,4 @@
-"""Example events for somebody who builds a workflow. Nothing here is stored, and no cursor moves."""
+"""Example events for a user who builds a workflow. Nothing is stored, and no cursor moves."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -35,7 +35,7 @@ class Sampler:
     calls: ProviderCalls
 
     async def samples(self, caller: Caller, trigger_id: UUID) -> Samples:
-        """Asked of the provider now. Raises `NotReady` for a trigger that can't be asked."""
+        """Ask the provider for example events now. Raise `NotReady` for a trigger that can't be asked."""
         async with self.store.transaction() as tx:
             trigger = await triggers.existing(tx, caller.org_id, trigger_id)
             provider, definition = await self.catalogue.trigger(

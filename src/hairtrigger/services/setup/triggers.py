@@ -1,8 +1,9 @@
-"""The life of a project trigger: created, enabled, disabled, deleted.
+"""Create, enable, disable and delete project triggers.
 
-Enabling calls the provider first and commits after, so a trigger is never "enabled" without its webhook or cursor.
-Before a webhook is made its removal is planned, so a crash in between leaves nothing behind at the provider. Disabling
-commits first: it always works, and what is left at the provider is taken down by retries.
+Enabling calls the provider first and commits afterwards, so no trigger is enabled without its webhook or cursor. The
+removal of a webhook is planned before the webhook is made, so that a crash in between leaves nothing at the provider.
+Disabling commits first, so it always works. The webhook left at the provider is removed afterwards, if necessary by
+repeated attempts.
 """
 
 from collections.abc import Mapping
@@ -40,19 +41,19 @@ from hairtrigger.store.setup import connections, projects, triggers
 from hairtrigger.store.setup.triggers import ProjectTrigger, Removal
 from hairtrigger.store.transaction import Transaction
 
-_ENABLING = timedelta(minutes=5)  # a registration not committed by then is taken down again
+_ENABLING = timedelta(minutes=5)  # a registration that is not committed by then is removed again
 
 
 @dataclass(frozen=True)
 class Enabled:
-    """What enabling found out from the provider, to be committed."""
+    """The results of the provider's answers to an enabling, before they are stored."""
 
     webhook_data: dict[str, Any] | None = None
     secrets: bytes | None = field(default=None, repr=False)
     accounts: tuple[str, ...] = ()
     cursor: Mapping[str, Any] | None = None
     next_at: datetime | None = None
-    planned: Removal | None = None  # of its webhook, should the commit fail
+    planned: Removal | None = None  # the removal of its webhook, if the commit fails
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,13 +119,13 @@ class Triggers:
             return await triggers.existing(tx, caller.org_id, trigger_id)
 
     async def clockwork(self, caller: Caller, trigger_id: UUID) -> tuple[ProjectTrigger, Poll | None, list[Outcome]]:
-        """A trigger with when it is due and how its latest requests, polls and ticks ended."""
+        """Return a trigger, its row in `poll`, and the outcomes of its latest requests, polls and firings."""
         async with self.store.transaction() as tx:
             trigger = await triggers.existing(tx, caller.org_id, trigger_id)
             return trigger, await polls.get(tx, trigger_id), await outcomes.of_trigger(tx, trigger_id)
 
     async def enable(self, caller: Caller, trigger_id: UUID) -> ProjectTrigger:
-        """Raises `ProviderFailed` when the provider refused; the trigger stays disabled then."""
+        """Enable a trigger. Raise `ProviderFailed` if the provider refuses: the trigger then stays disabled."""
         async with self.store.transaction() as tx:
             trigger = await triggers.existing(tx, caller.org_id, trigger_id)
             if trigger.enabled:
@@ -172,7 +173,10 @@ class Triggers:
         await self.webhook_removals.try_now(trigger_id)
 
     async def switch_off(self, tx: Transaction, trigger: ProjectTrigger, by: UUID | None) -> ProjectTrigger:
-        """In one transaction: no more requests, polls or ticks, and the provider's webhook is due for removal."""
+        """Disable a trigger in the given transaction.
+
+        From its commit on, no request, poll or firing makes events, and the removal of the trigger's webhook is due.
+        """
         now = self.clock.now()
         disabled = replace(
             trigger,
@@ -194,7 +198,7 @@ class Triggers:
     async def rotate_secret(
         self, caller: Caller, trigger_id: UUID, value: str | None = None, overlap: timedelta = timedelta(days=1)
     ) -> str:
-        """A new signing secret for deliveries to a webhook trigger; the one before stays valid for `overlap`."""
+        """Set and return a new signing secret for requests to a webhook. The old one stays valid for `overlap`."""
         now = self.clock.now()
         async with self.store.transaction() as tx:
             trigger = await triggers.existing(tx, caller.org_id, trigger_id, for_update=True)
@@ -250,7 +254,7 @@ class Triggers:
         await self._plan(trigger, planned, question.asked_at)
         try:
             made = await subscription.create(question, self.webhook_url(trigger.id), new_signing_secret())
-        except HairtriggerError:  # what may have been made all the same is due for removal
+        except HairtriggerError:  # the webhook may have been made in spite of the error, so its removal is due
             async with self.store.transaction() as tx:
                 await triggers.postpone_removal(tx, planned, self.clock.now())
             raise
@@ -258,7 +262,7 @@ class Triggers:
         return Enabled(webhook_data=dict(made.remote), secrets=sealed, planned=planned)
 
     async def _plan(self, trigger: ProjectTrigger, planned: Removal, now: datetime) -> None:
-        """From here on nobody else touches the trigger's webhook, unless somebody has already."""
+        """Plan the removal of the webhook, so that no other process touches it. Raise `Conflict` if one does by now."""
         async with self.store.transaction() as tx:
             current = await triggers.get(tx, trigger.org_id, trigger.id, for_update=True)
             if not current or current.generation != trigger.generation:
@@ -289,12 +293,12 @@ class Triggers:
         return replace(changed, cursor=dict(found.cursor) if found.cursor is not None else changed.cursor)
 
     def interval(self, definition: Polling[Any], trigger: ProjectTrigger) -> timedelta:
-        """The user's polling frequency in seconds, but not below what this service allows."""
+        """Return the interval from the configuration or the definition, but at least the shortest allowed one."""
         wanted = trigger.config.get("polling_frequency")
         return max(self.least_interval, timedelta(seconds=int(wanted)) if wanted else definition.every)
 
     def own_webhook_url(self, trigger: ProjectTrigger) -> str | None:
-        """Where this trigger's deliveries go; None where none are sent to an address of its own."""
+        """Return the address for requests to this trigger, or None if it has no address of its own."""
         definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)
         return self.webhook_url(trigger.id) if isinstance(definition, Webhook) else None
 
@@ -335,7 +339,7 @@ class Triggers:
 
 
 async def baseline(definition: Polling[Any], question: Question[Any]) -> Mapping[str, Any]:
-    """Where a poll starts: everything the provider has now counts as seen."""
+    """Return the cursor at which polls start: everything that the provider has now counts as seen."""
     page = await definition.poll(question)
     while page.more:
         page = await definition.poll(replace(question, cursor=page.cursor))

@@ -1,4 +1,4 @@
-"""Takes webhooks down at their providers, again and again until it has worked."""
+"""Remove webhooks at their providers, and repeat failed removals."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,7 +23,7 @@ from hairtrigger.store.setup.triggers import ProjectTrigger, Removal
 log = structlog.get_logger()
 
 _HOLD = timedelta(minutes=2)
-_GIVE_UP_AFTER = 12  # failures, at the doubling delays below: about three days
+_GIVE_UP_AFTER = 12  # failures; the delays between them double, about three days in all
 _MOST_AT_ONCE = 10
 
 
@@ -37,14 +37,14 @@ class WebhookRemovals:
     public_url: str
 
     async def try_now(self, trigger_id: UUID) -> None:
-        """The first try, while the user looks on. What fails here is tried again later."""
+        """Make the first attempt at once, while the user waits. A removal that fails is repeated later."""
         async with self.store.transaction() as tx:
             claimed = await triggers.claim_removal(tx, self.clock.now(), _HOLD, trigger_id)
         if claimed:
             await self._remove(claimed)
 
     async def run_due(self) -> int:
-        """Claimed one at a time: no lease runs out while others are tried."""
+        """Carry out due removals. They are claimed one at a time, so that no lease runs out while others are tried."""
         for done in range(_MOST_AT_ONCE):
             async with self.store.transaction() as tx:
                 claimed = await triggers.claim_removal(tx, self.clock.now(), _HOLD)
@@ -90,7 +90,7 @@ class WebhookRemovals:
 
 
 def _as_trigger(removal: Removal) -> ProjectTrigger:
-    """The trigger may be deleted by now; what is needed to take its webhook down was kept."""
+    """Return a trigger made from the removal, which holds all that is needed. The real one may have been deleted."""
     at: datetime = removal.run_at
     return ProjectTrigger(
         id=removal.project_trigger_id,

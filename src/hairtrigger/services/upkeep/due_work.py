@@ -69,7 +69,7 @@ class DueWork:
             tasks.create_task(every(timedelta(minutes=1), "counts of lanes", self._recount))
 
     async def drain(self, at_most: timedelta) -> None:
-        """Start no more work, and wait for the polls under way. Polls that take longer than `at_most` are given back."""
+        """Start no more work, and wait for the polls under way. Polls that have not ended in time are given back."""
         self._stopping = True
         with suppress(TimeoutError):
             # Polls that are just being claimed are under way, too: the lock waits for them.

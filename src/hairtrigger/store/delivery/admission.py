@@ -1,7 +1,8 @@
-"""Which of the deliveries just read from the queue may go, and what the others wait for.
+"""Decide which of the deliveries just read from the queue may be attempted, and what the others wait for.
 
-A delivery needs that nothing of its is paused, the turn of its key where its project keeps an order, and room in its
-lane. What lacks one of them is moved from the queue to `waiting`, all under the lock of its lane.
+A delivery may be attempted if neither its project nor its trigger is paused, if it has the turn of its order key where
+the project keeps an order, and if its lane has room. Otherwise it is moved from the queue to `waiting`. All of this
+happens under the lock of its lane.
 """
 
 import json
@@ -22,7 +23,7 @@ from hairtrigger.store.transaction import Transaction
 
 @dataclass(frozen=True)
 class _EventOwner:
-    """What a lane may ask of a delivery's event."""
+    """The facts about a delivery's event that a lane may need."""
 
     project_trigger_id: UUID
     subject: str | None
@@ -48,7 +49,7 @@ class _HeldBack:
 
 @dataclass
 class _Admission:
-    """One claim's decisions. `turns` are those that are taken, with the ones taken here."""
+    """The decisions of one claim. `turns` were held before it; `taken` are the turns that this claim gives."""
 
     lanes: dict[str, Lane]
     owner: dict[UUID, _EventOwner]
@@ -60,7 +61,7 @@ class _Admission:
 
     def decide(self, message: Message) -> None:
         lane = self.lanes.get(message.project_id)
-        if lane is None:  # the project is gone; dispatch says so
+        if lane is None:  # the project was deleted; the dispatcher ends the delivery and says why
             self.admitted.append(message)
             return
         owner = self.owner.get(message.event_id)
@@ -74,7 +75,11 @@ class _Admission:
             self.admitted.append(message)
 
     def _takes_turn(self, message: Message, key: str) -> bool:
-        """A delivery that has any turn needs no other: one that waited for two could wait in a circle."""
+        """Take the turn of the key for the delivery, and return whether the delivery has a turn now.
+
+        A delivery that has the turn of another key needs no second one: deliveries that wait for two turns could wait
+        for each other for ever.
+        """
         if message.delivery_id in self.turns.holders:
             return True
         place = (message.project_id, key)
@@ -85,13 +90,13 @@ class _Admission:
 
 
 async def admit(tx: Transaction, messages: Sequence[Message]) -> list[Message]:
-    """Those that may go, counted into their lanes."""
+    """Return the deliveries that may be attempted, after counting them into their lanes. The others wait."""
     if not messages:
         return []
     locked = await lanes.lock(tx, {message.project_id for message in messages})
     asking = [m for m in messages if m.project_id in locked and locked[m.project_id].needs_event_lookup]
     admission = await _admission(tx, locked, asking)
-    # Those of a key in the order of their events, and not of their messages: a batch may have mixed them.
+    # Deliveries of a key are ordered by event, not by message, because a batch may have mixed their messages.
     for message in sorted(messages, key=lambda one: one.delivery_id) if asking else messages:
         admission.decide(message)
     if admission.taken:

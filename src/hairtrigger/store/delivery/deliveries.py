@@ -1,7 +1,7 @@
-"""Deliveries: claimed from the queue, finished in one transaction, retried from a table, held back by their lane.
+"""Claim deliveries from the queue, store how their attempts ended, and put due retries back on the queue.
 
-A queue message is a pointer `{delivery, event, day, project, attempt}`, never a body. Every transaction here touches
-messages first and lanes second, always in the order of project ids, so that none waits for another in a circle.
+A queue message is a pointer `{delivery, event, day, project, attempt}`, never a body. Every transaction here locks
+messages first and lanes second, always in the order of project ids, so that no two of them wait for each other.
 """
 
 import json
@@ -31,7 +31,7 @@ __all__ = ["Attempt", "Claimed", "Message", "claim", "drop", "extend", "finish",
 
 @dataclass(frozen=True)
 class Claimed:
-    """A message under our lease. `event` or `project` is None where it has been deleted."""
+    """A message under our lease. `event` or `project` is None if it has been deleted."""
 
     message: Message
     event: Event | None
@@ -40,7 +40,10 @@ class Claimed:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try, as it ended. `retry_at` or `dead` says what comes next; neither: it was the last."""
+    """An attempt that has ended.
+
+    `retry_at` plans a retry, and `dead` makes the delivery a dead letter. With neither, this was the last attempt.
+    """
 
     message: Message
     org_id: UUID
@@ -49,7 +52,7 @@ class Attempt:
     detail: str
     response: bytes
     conversation: str | None
-    """JSON, from `storable_json`."""
+    """JSON text made by `storable_json`."""
     started_at: datetime
     finished_at: datetime
     retry_at: datetime | None = None
@@ -58,14 +61,14 @@ class Attempt:
 
     @property
     def size(self) -> int:
-        """The bytes that others sent, about."""
+        """Return about how many bytes of the attempt were received from the target."""
         return len(self.response) + len(self.conversation or "")
 
 
 # -- claiming
 
-# One claim at a time: what two workers read side by side would be admitted in any order. Nothing is lost if the commit
-# is, but the lease: so nobody waits for the disk. A worker that stops in the middle is cut off.
+# One claim at a time, because deliveries that two workers read at once would be admitted in any order. The commit does
+# not wait for the disk: if it is lost, only the lease is lost. A worker that stops in the middle loses its session.
 _ALONE = text(
     "SELECT set_config('synchronous_commit', 'off', true), "
     "set_config('idle_in_transaction_session_timeout', '5s', true), pg_advisory_xact_lock(7420318)"
@@ -80,21 +83,21 @@ _READ = text(
 
 
 async def claim(tx: Transaction, limit: int, hold: timedelta) -> tuple[int, list[Claimed]]:
-    """Leases up to `limit` deliveries, oldest first. What may not go yet is put to wait instead: see `admission`.
+    """Lease up to `limit` deliveries, oldest first. Those that may not be attempted yet must wait: see `admission`.
 
-    Also returns how many were read from the queue: fewer than `limit` means that it holds no more.
+    Return how many were read from the queue, and the leased ones. Fewer read than `limit`: no more can be read now.
     """
     await tx.connection.execute(_ALONE)
     rows = await tx.connection.execute(_READ, {"queue": DISPATCH, "vt": round(hold.total_seconds()), "qty": limit})
     read = [(read_ct, Message(msg_id, *pointer)) for msg_id, read_ct, *pointer in rows]
-    # A message read before has its place in the lane already: its worker died with it.
+    # A message that was read before has its place in the lane already: the worker that had it died.
     again = [message for count, message in read if count > 1]
     fresh = [message for count, message in read if count == 1]
     return len(read), await _load(tx, [*again, *await admit(tx, fresh)])
 
 
 async def extend(tx: Transaction, msg_ids: Collection[int], hold: timedelta) -> None:
-    """Keeps deliveries that are still under way from being given to somebody else."""
+    """Extend the leases of deliveries under way, so that no other worker claims them. Zero gives them back."""
     await tx.connection.execute(
         text("SELECT 1 FROM pgmq.set_vt(:queue, CAST(:ids AS bigint[]), CAST(:vt AS int))"),
         {"queue": DISPATCH, "ids": list(msg_ids), "vt": round(hold.total_seconds())},
@@ -151,10 +154,10 @@ _FINISH = text(
 
 
 async def finish(tx: Transaction, attempts: Sequence[Attempt]) -> tuple[list[Attempt], int]:
-    """Stores how attempts ended, ends their leases and lets the next ones in.
+    """Store how attempts ended, end their leases and let the next deliveries into the lanes.
 
-    An attempt whose message somebody else has finished meanwhile changes nothing. Returns those that counted, and how
-    many were let in.
+    An attempt whose message another worker has finished in the meantime changes nothing. Return the attempts that
+    counted, and how many deliveries were let in.
     """
     if not attempts:
         return [], 0
@@ -168,7 +171,7 @@ async def finish(tx: Transaction, attempts: Sequence[Attempt]) -> tuple[list[Att
 
 
 async def drop(tx: Transaction, message: Message, org_id: UUID, reason: str, now: datetime) -> None:
-    """Ends a delivery that can't be attempted at all."""
+    """End a delivery that can't be attempted at all as a dead letter."""
     gone = await tx.connection.execute(
         text("SELECT pgmq.delete(:queue, CAST(:id AS bigint))"), {"queue": DISPATCH, "id": message.msg_id}
     )
@@ -185,7 +188,7 @@ async def trigger_of(tx: Transaction, message: Message) -> UUID | None:
     return (await tx.connection.execute(statement)).scalar_one_or_none()
 
 
-# -- the clock's part
+# -- retries
 
 
 _REQUEUE = text(
@@ -201,13 +204,13 @@ _REQUEUE = text(
 
 
 async def requeue_due(tx: Transaction, now: datetime, limit: int) -> int:
-    """Puts retries whose time has come back on the queue."""
+    """Put due retries back on the queue, and return how many."""
     rows = await tx.connection.execute(_REQUEUE, {"now": now, "limit": limit, "queue": DISPATCH})
     return len(rows.all())
 
 
 def _ended(done: Attempt) -> tuple[object, ...]:
-    """An `ended_attempt`."""
+    """Return the attempt as a row of the type `ended_attempt`."""
     id_ = new_id(done.finished_at)
     again = done.message.pointer(done.message.attempt + 1) if done.retry_at else None
     return (

@@ -1,4 +1,4 @@
-"""Deliveries and their attempts, as they are read: the state of a delivery follows from where it is found."""
+"""Deliveries and their attempts as users read them. The tables that hold a delivery determine its status."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ class Delivery:
     project_id: str
     project_trigger_id: UUID
     event_type: str
-    replay_of: UUID | None  # the event, where this is not its first delivery
+    replay_of: UUID | None  # the event, if this is not its first delivery
     created_at: datetime
     status: Status
     attempts: int
     next_attempt_at: datetime | None
-    detail: str | None  # of the last attempt, or why it is dead
+    detail: str | None  # the detail of the last attempt, or why the delivery is a dead letter
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ _FILTERS = {
     "since": "d.created_at >= :since",
     "until": "d.created_at < :until",
 }
-# Where deliveries of a status are found: few rows to begin with, where the whole history would be read otherwise.
+# The condition that finds deliveries of a status in small tables. Without it the whole history would be read.
 _FOUND = {
     "dead": "dead.delivery_id IS NOT NULL",
     "retrying": "retry.delivery_id IS NOT NULL",
@@ -102,7 +102,7 @@ _FOUND = {
 async def deliveries(
     tx: Transaction, org_id: UUID, *, limit: int, status: Status | None = None, **filters: UUID | str | datetime | None
 ) -> list[Delivery]:
-    """Newest first. Filters are those of `_FILTERS`; `before` is the id to go on from."""
+    """Return deliveries, newest first. `_FILTERS` lists the filters; `before` is the last id of the previous page."""
     outer = "WHERE status = :status" if status else ""
     query = f"SELECT * FROM ({_inner(status, filters)}) AS found {outer} ORDER BY id DESC LIMIT :limit"  # noqa: S608 all of it our own text
     return await _read(tx, query, org_id, limit, filters | ({"status": status} if status else {}))
@@ -111,7 +111,10 @@ async def deliveries(
 async def window(
     tx: Transaction, org_id: UUID, *, limit: int, status: Status | None = None, **filters: UUID | str | datetime | None
 ) -> list[Delivery]:
-    """The next `limit` deliveries, oldest first, that may have the status: a bounded look, however few of them do."""
+    """Return the next `limit` deliveries that may have the status, oldest first.
+
+    The caller checks their status, so that a query reads a limited number of rows even if few have the status.
+    """
     query = f"{_inner(status, filters)} ORDER BY d.id LIMIT :limit"
     return await _read(tx, query, org_id, limit, filters)
 
@@ -124,9 +127,9 @@ async def count_events(
     status: Status | None = None,
     **filters: UUID | str | datetime | None,
 ) -> int | None:
-    """How many events have such deliveries. None where that can't be said in time: nobody has to wait for a number."""
+    """Count the events that have such deliveries, or return None if counting takes longer than `patience`."""
     found = f"({_inner(status, filters)}) AS found WHERE status = :status"
-    if not status:  # without what only a status follows from
+    if not status:  # the tables that determine the status are not needed
         found = " AND ".join((f"{_MADE} WHERE d.org_id = :org_id", *_conditions(filters)))
     query = f"SELECT count(DISTINCT event_id) FROM {found}"  # noqa: S608
     try:

@@ -1,7 +1,8 @@
-"""Lanes: how many deliveries of a project are under way, how many may be, in which order, and whether any at all.
+"""Lanes: how many deliveries of a project are under way, how many may be, in which order, and whether it is paused.
 
-Whoever counts locks: `lock` and `leave` hold the lanes until the end of the transaction, always in the order of project
-ids. What waits for a lane is in `waiting`: for room, behind the delivery that has the turn of its key, or suspended.
+Every change of a count locks the lane: `lock` and `leave` hold lanes until the end of the transaction, always in the
+order of project ids. `waiting` holds the deliveries that wait for room, for the turn of their order key, or for the end
+of a pause.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -26,7 +27,7 @@ class Lane:
 
     @property
     def needs_event_lookup(self) -> bool:
-        """Whether it depends on a delivery's event if it may go."""
+        """Return whether admission must look at a delivery's event."""
         return self.paused or self.order_by is not None or bool(self.paused_triggers)
 
 
@@ -39,13 +40,13 @@ _LOCK = text(
 
 
 async def lock(tx: Transaction, project_ids: Collection[str]) -> dict[str, Lane]:
-    """A project without a lane has been deleted."""
+    """Lock the lanes and return them by project. A project that is missing in the result has been deleted."""
     rows = await tx.connection.execute(_LOCK, {"ids": list(project_ids)})
     return {id_: Lane(id_, room, order, paused, frozenset(of)) for id_, room, order, paused, of in rows}
 
 
 async def enter(tx: Transaction, by_project: Mapping[str, int]) -> None:
-    """Counts deliveries in. Their lanes are locked."""
+    """Count deliveries into their lanes, which the transaction has locked."""
     await tx.connection.execute(
         text(
             """
@@ -73,7 +74,10 @@ _LEAVE = text(
 
 
 async def leave(tx: Transaction, by_project: Mapping[str, int], ended: Sequence[UUID]) -> int:
-    """Counts deliveries out and lets as many in. Those that have `ended` give up their turns. How many got in."""
+    """Count deliveries out of their lanes, let as many in, and return how many were let in.
+
+    The deliveries that have `ended` pass on their turns.
+    """
     rows = await tx.connection.execute(_LEAVE, {"ids": list(by_project), "counts": list(by_project.values())})
     if any(ordered for (ordered,) in rows):
         await pass_turns(tx, ended)
@@ -103,7 +107,7 @@ _PASS = text(
 
 
 async def pass_turns(tx: Transaction, ended: Sequence[UUID]) -> None:
-    """Gives the turns of deliveries that have ended to their successors. The lanes are locked."""
+    """Pass the turns of deliveries that have ended to the next ones. The transaction has locked the lanes."""
     await tx.connection.execute(_PASS, {"ids": list(ended)})
 
 
@@ -129,7 +133,10 @@ _LET_IN = text(
 
 
 async def let_in(tx: Transaction, by_project: Mapping[str, int]) -> int:
-    """Moves up to so many of each project's deliveries that may go to the queue, oldest first."""
+    """Move deliveries that may be attempted to the queue, oldest first, up to the given number for each project.
+
+    Return how many were moved.
+    """
     rows = await tx.connection.execute(
         _LET_IN, {"queue": DISPATCH, "ids": list(by_project), "counts": list(by_project.values())}
     )
@@ -137,10 +144,10 @@ async def let_in(tx: Transaction, by_project: Mapping[str, int]) -> int:
 
 
 async def let_in_left_behind(tx: Transaction) -> int:
-    """Lets deliveries into lanes with room that nothing else will let in.
+    """Let deliveries into lanes that have room but were not filled by any other step, and return how many.
 
-    A raised limit and a resumed project wake nobody. What waits for a project that is gone goes to the queue, too:
-    dispatch says so.
+    A raised limit, for example, lets nothing in by itself. Deliveries that wait for a deleted project go to the queue,
+    too: the dispatcher ends them and says why.
     """
     rows = await tx.connection.execute(
         text(
@@ -190,10 +197,10 @@ _RECOUNT = text(
 
 
 async def recount(tx: Transaction) -> int:
-    """Counts again what is under way, without holding anybody up. How many lanes were wrong.
+    """Correct the counts of lanes, and return how many lanes were wrong. Lanes with a correct count are not locked.
 
-    Lanes and queue change together, so one look at both finds only lanes from which a message was lost, and only when
-    the queue itself has lost it.
+    A lane and the queue change in one transaction, so one statement that reads both finds a difference only if the
+    queue itself has lost a message.
     """
     drifted = set((await tx.connection.execute(_DRIFTED)).scalars())
     if drifted:
@@ -207,12 +214,12 @@ async def recount(tx: Transaction) -> int:
 
 @dataclass(frozen=True)
 class Turns:
-    """Who may go, of some keys."""
+    """The deliveries that have the turns of some order keys."""
 
     of_key: dict[tuple[str, str], UUID]
-    """By project and key."""
+    """The delivery that has the turn, by project and key."""
     holders: set[UUID]
-    """Of deliveries asked for: those that have a turn, be it of another key, because the order was changed since."""
+    """The requested deliveries that have a turn. It may be the turn of another key, if the order was changed since."""
 
 
 async def turns(tx: Transaction, keys: Iterable[tuple[str, str]], deliveries: Iterable[UUID]) -> Turns:

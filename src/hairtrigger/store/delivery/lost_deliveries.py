@@ -1,7 +1,7 @@
-"""Deliveries that are nowhere: neither ended nor on their way. They are found by walking through the history.
+"""Find lost deliveries by walking through the history: they have not ended and are in no table and not on the queue.
 
-Every move of a delivery, from the queue to `waiting`, `retry`, `attempt` or `dead` and back, is one transaction, so one
-statement sees each in exactly one place. It need not guess how long something may be under way.
+Every move of a delivery, from the queue to `waiting`, `retry`, `attempt` or `dead` and back, is one transaction. So one
+statement sees each delivery in exactly one place, and no time limit is needed to tell a lost one from one under way.
 """
 
 from collections.abc import Mapping
@@ -59,7 +59,10 @@ _STEP = text(
 
 @dataclass(frozen=True)
 class Walk:
-    """Everything up to `floor` has ended, for ever. A lap leads from there to the present and finds the next floor."""
+    """The progress of a walk. All deliveries up to `floor` have ended for good.
+
+    A lap leads from the floor to the present and finds the next floor.
+    """
 
     floor: UUID = _FIRST
     position: UUID = _FIRST
@@ -79,13 +82,13 @@ class WalkStep:
     walk: Walk
     sent: int
     over: bool
-    """This was the last one of a lap."""
+    """True if this was the last step of a lap."""
 
 
 async def step(tx: Transaction, walk: Walk, until: UUID, limit: int) -> WalkStep:
-    """Looks at the next deliveries that are older than `until`, and sends those again that are nowhere.
+    """Look at the next deliveries older than `until`, and put the lost ones on the queue again.
 
-    The caller makes sure that nobody else does so at the same time.
+    The caller makes sure that no other process does the same at the same time.
     """
     values = {
         "day": day_of(walk.position),
@@ -104,5 +107,5 @@ async def step(tx: Transaction, walk: Walk, until: UUID, limit: int) -> WalkStep
 
 
 def _before(id_: UUID) -> UUID:
-    """A walk goes on behind its position."""
+    """Return the id before this one: a walk continues with the id after its position."""
     return UUID(int=max(0, id_.int - 1))

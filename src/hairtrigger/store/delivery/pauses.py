@@ -1,7 +1,7 @@
-"""Pauses: what happens while a project or a trigger is paused is held, suspended, until it is released or discarded.
+"""Pauses: deliveries of a paused project or trigger are suspended until they are released or discarded.
 
-`lane` says what is paused, and admission suspends what it reads. Nothing here touches a delivery that is under way.
-Large numbers are moved in portions: the first in the request, the rest by `settle`.
+`lane` holds what is paused, and admission suspends deliveries when it reads them from the queue. Nothing here touches a
+delivery that is under way. Large numbers are moved in portions: the API request moves the first, and `settle` the rest.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class Paused:
 
     @property
     def id(self) -> str:
-        """As it stands in `waiting.suspended_by`."""
+        """Return the value for `waiting.suspended_by`."""
         return self.project_id if self.project_trigger_id is None else str(self.project_trigger_id)
 
 
@@ -51,7 +51,7 @@ async def pause(tx: Transaction, what: Paused) -> None:
 
 
 async def resume(tx: Transaction, what: Paused) -> None:
-    """What was held follows in the order of the events, as the lane has room."""
+    """End the pause. The suspended deliveries go in the order of their events, as the lane has room."""
     lane = await _locked(tx, what)
     if what.project_trigger_id is None:
         await _change_lane(tx, what, "paused = false")
@@ -62,7 +62,7 @@ async def resume(tx: Transaction, what: Paused) -> None:
 
 
 async def release(tx: Transaction, what: Paused, limit: int, delivery_ids: Sequence[UUID] | None) -> int:
-    """Lets the oldest `limit` suspended deliveries go although the pause lasts. How many there were."""
+    """Release the oldest `limit` suspended deliveries while the pause goes on, and return how many there were."""
     lane = await _locked(tx, what)
     rows = await tx.connection.execute(_RELEASE, _chosen(what, limit, delivery_ids))
     await _let_in(tx, lane)
@@ -78,7 +78,7 @@ async def discard(
     reason: str,
     now: datetime,
 ) -> int:
-    """The oldest `limit` suspended deliveries are dead. How many there were."""
+    """End the oldest `limit` suspended deliveries as dead letters, and return how many there were."""
     lane = await _locked(tx, what)
     given = {"org_id": org_id, "reason": reason, "now": now}
     ended = (await tx.connection.execute(_DISCARD, _chosen(what, limit, delivery_ids) | given)).scalars().all()
@@ -114,9 +114,10 @@ _SETTLE = text(
 
 
 async def settle(tx: Transaction, now: datetime) -> int:
-    """The next portion of what is held for something that is paused no longer. How many deliveries there were.
+    """Release the next portion of deliveries that are suspended after their pause has ended, and return how many.
 
-    Those of a deleted trigger are dead: whoever deletes what is paused does not expect what it held to go off then.
+    Those of a deleted trigger become dead letters: a user who deletes a paused trigger does not expect its suspended
+    deliveries to be sent then.
     """
     count = 0
     for project_id, trigger_id, org_id, is_deleted in (await tx.connection.execute(_SETTLE)).all():
@@ -131,7 +132,7 @@ async def settle(tx: Transaction, now: datetime) -> int:
 
 
 async def _locked(tx: Transaction, what: Paused) -> Lane:
-    """One without room, if the project was deleted since it was found."""
+    """Lock and return the lane, or return one without room if the project has been deleted in the meantime."""
     found = (await lanes.lock(tx, [what.project_id])).get(what.project_id)
     return found or Lane(what.project_id, 0, None, paused=False, paused_triggers=frozenset())
 
@@ -149,7 +150,10 @@ async def _change_lane(tx: Transaction, what: Paused, change: str) -> None:
 
 
 async def _suspend_waiting(tx: Transaction, what: Paused) -> None:
-    """What waits for room would be suspended when there is some. A first portion is at once, so that it is shown."""
+    """Suspend the first portion of the deliveries that wait already, so that users see the pause at once.
+
+    Admission suspends the rest when the lane has room for them.
+    """
     await tx.connection.execute(
         text(
             """

@@ -1,7 +1,7 @@
-"""The queue engine itself: installed from the SQL of its package, and installed anew under a running service.
+"""Rebuild the queue engine, PGMQ, from the SQL of its package, also while the service is running.
 
-PGMQ without its extension has no upgrade of its own. But its tables hold only what is under way, and that is carried
-over: message ids, counts and leases stay as they are, so whoever holds a lease keeps it.
+PGMQ installed without its extension can't be upgraded in place. Its tables hold only deliveries that are under way, and
+these are carried over: message ids, counts and leases stay as they are, so a worker with a lease keeps it.
 """
 
 from importlib.resources import files
@@ -9,7 +9,7 @@ from importlib.resources import files
 from hairtrigger.store.events.events import DISPATCH
 from hairtrigger.store.transaction import Session
 
-_COLUMNS = "msg_id, read_ct, enqueued_at, vt, message"  # of every version
+_COLUMNS = "msg_id, read_ct, enqueued_at, vt, message"  # the columns that every version has
 _QUEUES = """
     SELECT substr(relname, 3) AS name FROM pg_class
     WHERE relname LIKE 'q\\_%' AND relkind = 'r' AND relnamespace = to_regnamespace('pgmq') ORDER BY relname
@@ -22,9 +22,9 @@ def engine() -> str:
 
 
 async def rebuild(session: Session) -> int:
-    """Replaces the engine by the installed package's, in one transaction. Returns how many messages were carried over.
+    """Replace the engine with that of the installed package, in one transaction.
 
-    What could not be carried over, because the old tables are gone, is found again by reconciling.
+    Return how many messages were carried over. If the old tables are gone, the reconciler finds the lost deliveries.
     """
     async with session.transaction():
         await session.execute("SET LOCAL lock_timeout = '5s'")
@@ -38,7 +38,7 @@ async def rebuild(session: Session) -> int:
 
 
 async def _set_aside(session: Session, queue: str) -> int:
-    """Returns the id that its next message would have had."""
+    """Copy the queue to a temporary table, and return the id that its next message would have had."""
     await session.execute(f"LOCK TABLE pgmq.q_{queue} IN ACCESS EXCLUSIVE MODE")
     await session.execute(
         f"CREATE TEMPORARY TABLE kept_{queue} ON COMMIT DROP AS SELECT {_COLUMNS} FROM pgmq.q_{queue}"  # noqa: S608
@@ -47,7 +47,7 @@ async def _set_aside(session: Session, queue: str) -> int:
 
 
 async def _put_back(session: Session, queue: str, next_id: int) -> int:
-    """An id is never given twice: it is what a lease is known by."""
+    """Put the messages back, and return how many. Ids go on from `next_id`, because a lease is identified by its id."""
     await session.execute(f"ALTER SEQUENCE {_sequence(queue)} RESTART WITH {next_id}")
     done = await session.execute(
         f"INSERT INTO pgmq.q_{queue} ({_COLUMNS}) OVERRIDING SYSTEM VALUE SELECT {_COLUMNS} FROM kept_{queue}"  # noqa: S608

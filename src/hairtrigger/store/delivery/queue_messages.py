@@ -1,4 +1,4 @@
-"""What is on the queue: pointers to deliveries, never bodies."""
+"""Messages of the queue: pointers to deliveries, never bodies."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -8,7 +8,7 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A delivery on the queue."""
+    """A pointer to a delivery on the queue."""
 
     msg_id: int
     delivery_id: UUID
@@ -16,7 +16,7 @@ class Message:
     event_day: date
     project_id: str
     attempt: int
-    released: bool = False  # goes although its project or trigger is paused
+    released: bool = False  # it may be attempted although its project or trigger is paused
 
     def pointer(self, attempt: int) -> dict[str, Any]:
         return {

@@ -1,4 +1,4 @@
-"""Replays: deliveries of an event beyond its first, under ids of their own; and jobs that make many of them."""
+"""Replays: further deliveries of an event, each with an id of its own, and replay jobs, which make many of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ async def add(
     to_project: str | None = None,
     job: UUID | None = None,
 ) -> list[UUID]:
-    """A new delivery of each event, on the queue. A job repeats no event a second time."""
+    """Put a new delivery of each event on the queue, and return their ids. A job replays an event at most once."""
     if not events:
         return []
     given = {
@@ -69,7 +69,10 @@ async def add(
 
 @dataclass(frozen=True)
 class Job:
-    """Replays what matches `query`, oldest first; `position` and `until` are ids of deliveries."""
+    """A replay job: it replays the events of deliveries that match `query`, oldest first.
+
+    `position` and `until` are ids of deliveries.
+    """
 
     id: UUID
     org_id: UUID
@@ -84,7 +87,7 @@ class Job:
     next_at: datetime | None = None
     ended_at: datetime | None = None
     cancelled: bool = False
-    total: int | None = None  # None: to count them took too long
+    total: int | None = None  # None: counting them took too long
 
 
 async def add_job(tx: Transaction, new: Job) -> None:
@@ -98,7 +101,7 @@ async def job(tx: Transaction, org_id: UUID, job_id: UUID, *, for_update: bool =
 
 
 async def jobs(tx: Transaction, org_id: UUID, *, limit: int, before: UUID | None = None) -> list[Job]:
-    """Newest first."""
+    """Return the organisation's replay jobs, newest first."""
     statement = select(replay_job).where(replay_job.c.org_id == org_id).order_by(replay_job.c.id.desc()).limit(limit)
     if before is not None:
         statement = statement.where(replay_job.c.id < before)
@@ -106,7 +109,7 @@ async def jobs(tx: Transaction, org_id: UUID, *, limit: int, before: UUID | None
 
 
 async def due_job(tx: Transaction, now: datetime) -> Job | None:
-    """The most overdue job, which is nobody else's until the end of the transaction."""
+    """Lock and return the most overdue job. No other process gets it until the transaction ends."""
     statement = (
         select(replay_job)
         .where(replay_job.c.next_at <= now)

@@ -1,4 +1,4 @@
-"""Events: stored once per key, together with the message that will deliver them."""
+"""Events: each is stored once for its key, together with the queue message of its delivery."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -33,9 +33,9 @@ class Event(NamedTuple):
         return day_of(self.id)
 
 
-# What has a new key becomes an event and a queue message, the rest becomes nothing. `given` stands before it. Keys are
-# locked in one order, so that no two statements can wait for each other. The message is what `pgmq.send` would insert,
-# which plans its own statement anew at every call: a quarter of all that storing costs.
+# Each row of `given`, which a statement defines before this text, becomes an event and a queue message, if its key is
+# new. Keys are locked in one order, so that no two statements wait for each other. The message is inserted directly:
+# `pgmq.send` would insert the same row, but plans its statement at every call, a quarter of the cost of storing.
 STORING = f"""fresh AS (
         INSERT INTO event_key (project_trigger_id, key, event_id, day)
         SELECT project_trigger_id, key, id, day FROM given ORDER BY project_trigger_id, key
@@ -66,7 +66,7 @@ _APPEND = text(
 
 
 async def append(tx: Transaction, events: Sequence[Event]) -> set[UUID]:
-    """Stores the events whose keys are new and queues their deliveries. Returns the ids that were."""
+    """Store the events whose keys are new, queue their deliveries, and return the ids of these events."""
     if not events:
         return set()
     rows = await tx.connection.execute(_APPEND, {"events": [offered(event) for event in events]})
@@ -74,7 +74,10 @@ async def append(tx: Transaction, events: Sequence[Event]) -> set[UUID]:
 
 
 def offered(event: Event, write: int | None = None, version: int | None = None) -> tuple[object, ...]:
-    """An `offered_event`. Of a request's, `write` is its place in the batch and `version` that of its trigger."""
+    """Return the event as a row of the type `offered_event`.
+
+    For an event of a request, `write` is the place of the request in its batch, and `version` is its trigger's.
+    """
     subject = None if event.subject is None else storable(event.subject)
     return (
         write,
@@ -95,7 +98,7 @@ def offered(event: Event, write: int | None = None, version: int | None = None) 
 
 
 async def known(tx: Transaction, project_trigger_id: UUID, keys: Sequence[str]) -> set[str]:
-    """Those of the keys that are remembered for the trigger: their events are stored already."""
+    """Return those of the keys that are remembered for the trigger: their events were stored before."""
     statement = select(event_key.c.key).where(
         event_key.c.project_trigger_id == project_trigger_id, event_key.c.key.in_(keys)
     )
@@ -118,7 +121,7 @@ async def page(
     project_id: str | None = None,
     since: datetime | None = None,
 ) -> list[Event]:
-    """Newest first. `before` is the last id of the page before."""
+    """Return events, newest first. `before` is the last id of the previous page."""
     statement = select(event).where(event.c.org_id == org_id).order_by(event.c.id.desc()).limit(limit)
     if project_trigger_id is not None:
         statement = statement.where(event.c.project_trigger_id == project_trigger_id)

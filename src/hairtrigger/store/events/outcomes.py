@@ -1,6 +1,7 @@
-"""How every request, tick and poll ended: the memory behind "why did (or didn't) this fire?".
+"""Outcomes: how every request, firing and poll ended. Explanations of why a trigger did or did not fire read them.
 
-Ids sort by time, so a time is a place in the index of a trigger's outcomes; the day keeps other partitions closed.
+Ids sort by time, so a query by time uses the index of a trigger's outcomes by id. The condition on the day keeps it
+from reading the other partitions.
 """
 
 from dataclasses import dataclass
@@ -25,12 +26,12 @@ class Outcome:
     org_id: UUID | None = None
     project_trigger_id: UUID | None = None
     detail: str = ""  # one sentence for the user; never a secret, never a body
-    events: int = 0  # new ones
-    count: int = 1  # how many alike it stands for, the last of them at its time
-    key: str | None = None  # of a repeat: the event it repeats
+    events: int = 0  # number of new events
+    count: int = 1  # number of equal outcomes it stands for; `at` is the time of the last
+    key: str | None = None  # of a repeat: the key of the event it repeats
 
 
-# One statement for a whole batch, not one for each row of it.
+# This is one statement for a whole batch, not one for each row.
 _ARRAYS = func.unnest(*(bindparam(one.name, type_=ARRAY(one.type)) for one in outcome.c))
 _GIVEN = _ARRAYS.table_valued(*outcome.c.keys()).render_derived()
 _RECORD = insert(outcome).from_select(outcome.c.keys(), select(_GIVEN))
@@ -43,14 +44,14 @@ async def record(tx: Transaction, *outcomes: Outcome) -> None:
 
 
 async def of_trigger(tx: Transaction, project_trigger_id: UUID, *, limit: int = 50) -> list[Outcome]:
-    """Newest first."""
+    """Return the trigger's last outcomes, newest first."""
     return await _read(tx, _of(project_trigger_id).order_by(outcome.c.id.desc()).limit(limit))
 
 
 async def before(
     tx: Transaction, project_trigger_id: UUID | None, at: datetime, *, limit: int, since: datetime | None = None
 ) -> list[Outcome]:
-    """The last ones before `at`, newest first; without a trigger those that could not be told whose they are."""
+    """Return the last outcomes before `at`, newest first. With no trigger: outcomes that belong to no known trigger."""
     end = first_id(at)
     statement = _of(project_trigger_id).where(outcome.c.id < end, outcome.c.day <= day_of(end))
     if since is not None:
@@ -62,7 +63,7 @@ async def before(
 async def after(
     tx: Transaction, project_trigger_id: UUID, at: datetime, *, limit: int, until: datetime | None = None
 ) -> list[Outcome]:
-    """From `at` on, oldest first."""
+    """Return the outcomes from `at` on, oldest first."""
     start = first_id(at)
     statement = _of(project_trigger_id).where(outcome.c.id >= start, outcome.c.day >= day_of(start))
     if until is not None:
@@ -74,7 +75,10 @@ async def after(
 async def repeats(
     tx: Transaction, project_trigger_id: UUID, key: str, since: datetime, *, among: int = 1000
 ) -> list[Outcome]:
-    """The repeats of an event among so many outcomes after it: providers repeat soon, and a search has an end."""
+    """Return the repeats of an event from the first `among` outcomes after `since`.
+
+    Providers repeat soon, so the search may be limited.
+    """
     start = first_id(since)
     following = _of(project_trigger_id).where(outcome.c.id >= start, outcome.c.day >= day_of(start))
     found = following.order_by(outcome.c.id).limit(among).subquery()

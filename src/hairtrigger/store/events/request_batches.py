@@ -1,6 +1,7 @@
-"""What requests leave behind: of many in one statement, which also sees whether their triggers still are as they were.
+"""Store the events and outcomes of many requests in one statement.
 
-A trigger is as it was read when its row has the same `xmin`: the transaction that wrote it, whatever that changed.
+The events of a request are stored only if its triggers have not changed. A trigger has not changed since it was read if
+its row has the same `xmin`, the transaction that wrote the row.
 """
 
 from collections.abc import Collection, Sequence
@@ -19,7 +20,10 @@ _REPEATED = "A repeat of an event that is already stored."
 
 
 class Write(NamedTuple):
-    """What one request leaves behind. Its events are stored if `versions`, of the trigger of each, are those of now."""
+    """The events and outcomes of one request.
+
+    The events are stored if `versions`, the row versions of their triggers, are still current.
+    """
 
     events: Sequence[Event] = ()
     versions: Sequence[int] = ()
@@ -31,8 +35,8 @@ class Write(NamedTuple):
 
 
 # The commit waits for the disk, even if the server or a pooler was told otherwise after the session began. Nothing is
-# stored while the server itself does not write to the disk. A repeat leaves an outcome under the id that its event
-# would have had: once for each trigger to which all was known.
+# stored while a safeguard of the server is off. If a trigger has all events of a request already, one outcome of a
+# repeat is stored for it, with the id that an event would have had.
 WRITE = f"""
     WITH lacking AS MATERIALIZED (
         SELECT name FROM unnest($15::text[]) AS name WHERE current_setting(name) <> 'on'
@@ -62,9 +66,9 @@ WRITE = f"""
 
 
 async def write(statements: Statements, writes: Sequence[Write], now: datetime) -> list[Sequence[Event] | None]:
-    """For each write those of its events that were new, or none: then a trigger has changed since it was read.
+    """Return the new events of each write, or None if one of its triggers changed since it was read.
 
-    Outcomes are kept in any case. Raises `DatabaseUnfit` when what is stored would not be on disk.
+    Outcomes are stored in both cases. Raise `DatabaseUnfit` if the commit would not be on disk.
     """
     row = await statements.row(WRITE, *arguments(writes, now, statements.without))
     if row["lacking"]:
@@ -82,7 +86,7 @@ async def write(statements: Statements, writes: Sequence[Write], now: datetime) 
 
 
 def arguments(writes: Sequence[Write], now: datetime, without: Collection[str] = ()) -> list[object]:
-    """Of the statement."""
+    """Return the arguments of the statement `WRITE`."""
     events = [
         offered(event, number, version)
         for number, one in enumerate(writes)

@@ -1,4 +1,4 @@
-"""What is left of a trigger's events, read for explaining: without their bodies, by time, key or delivery."""
+"""The stored events of a trigger, for explanations: without their bodies, by time, key or delivery."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -29,7 +29,7 @@ _COLUMNS = tuple(event.c[name] for name in EventTrace.__dataclass_fields__)
 async def before(
     tx: Transaction, project_trigger_id: UUID, at: datetime, *, limit: int, since: datetime | None = None
 ) -> list[EventTrace]:
-    """The last ones before `at`, newest first."""
+    """Return the last events before `at`, newest first."""
     end = first_id(at)
     statement = _of(project_trigger_id).where(event.c.id < end, event.c.day <= day_of(end))
     if since is not None:
@@ -41,7 +41,7 @@ async def before(
 async def after(
     tx: Transaction, project_trigger_id: UUID, at: datetime, *, limit: int, until: datetime
 ) -> list[EventTrace]:
-    """From `at` on, oldest first."""
+    """Return the events from `at` on, oldest first."""
     start, end = first_id(at), first_id(until)
     statement = _of(project_trigger_id).where(
         event.c.id >= start, event.c.id < end, event.c.day.between(day_of(start), day_of(end))
@@ -56,7 +56,7 @@ async def get(tx: Transaction, project_trigger_id: UUID, event_id: UUID) -> Even
 
 
 async def id_of_key(tx: Transaction, project_trigger_id: UUID, key: str) -> UUID | None:
-    """The event that has this key, also when it is no longer stored."""
+    """Return the id of the event with this key, even if the event is no longer stored."""
     statement = select(event_key.c.event_id).where(
         event_key.c.project_trigger_id == project_trigger_id, event_key.c.key == key
     )
@@ -64,13 +64,13 @@ async def id_of_key(tx: Transaction, project_trigger_id: UUID, key: str) -> UUID
 
 
 async def id_of_delivery(tx: Transaction, delivery_id: UUID) -> UUID:
-    """The event of a delivery; a first delivery has its event's id."""
+    """Return the id of the delivery's event. A first delivery has the same id as its event."""
     statement = select(replay.c.event_id).where(replay.c.delivery_id == delivery_id)
     return (await tx.connection.execute(statement)).scalar_one_or_none() or delivery_id
 
 
 async def kept_since(tx: Transaction) -> date | None:
-    """The first day of which outcomes are still stored."""
+    """Return the first day whose outcomes are still stored."""
     names = await tx.connection.execute(
         text(
             "SELECT min(right(relname, 8)) FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid "

@@ -1,7 +1,7 @@
-"""How triggers are: what each waits for, and whether anybody works on it.
+"""The health of triggers: what each one waits for, and whether it is failing or stalled.
 
-Nothing is written while all is well. What is overdue is read off the clock's own rows, and a row in `stall` makes
-sure that one finding is told once, whichever process comes across it.
+Nothing is written while all triggers are healthy. Overdue triggers are found in the rows of `poll`. A row in `stall`
+makes sure that a finding is reported once, even if several processes find it.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,10 @@ Stall = Literal["overdue", "off_the_clock", "unregistered", "unrouted"]
 
 @dataclass(frozen=True)
 class Expectations:
-    """What counts as overdue now. `webhooks` are the triggers that need no clock: (provider, trigger, of an app)."""
+    """The limits beyond which a trigger is overdue, and the triggers without a due time.
+
+    `webhooks` holds those triggers as (provider, trigger, of an app).
+    """
 
     now: datetime
     polls_due_before: datetime
@@ -42,7 +45,7 @@ class Expectations:
 
 @dataclass(frozen=True)
 class Condition:
-    """A trigger with its clock, as far as it has one."""
+    """A trigger with its health. The fields from `kind` to `failures` come from its row in `poll`, if there is one."""
 
     id: UUID
     org_id: UUID
@@ -50,7 +53,7 @@ class Condition:
     provider_id: str
     trigger_id: str
     connected: bool
-    of_app: bool  # its requests come through the address all accounts of the provider's app share
+    of_app: bool  # its requests come to the app webhook that all accounts of the provider's app share
     enabled: bool
     enabled_at: datetime | None
     created_at: datetime
@@ -67,7 +70,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class Finding:
-    """A trigger that has begun or ceased to be stalled."""
+    """The finding that a trigger's stall has begun or ended."""
 
     id: UUID
     org_id: UUID
@@ -78,8 +81,8 @@ class Finding:
     enabled: bool
 
 
-# A claim moves the due time on, and no lease lasts as long as is allowed here: what is overdue is in nobody's hands.
-# The kind as a parameter makes the limit one value, which an index can be read up to.
+# A claim moves the due time on, and every lease is shorter than the time allowed here, so no process has claimed an
+# overdue trigger. With the kind as a parameter the limit is one value, so the index is read only up to it.
 _OVERDUE = """
     poll.next_at < CASE {kind} WHEN 'poll' THEN CAST(:polls_due_before AS timestamptz)
                                ELSE CAST(:schedules_due_before AS timestamptz) END
@@ -117,7 +120,10 @@ _FILTERS = {"id": "id = :id", "after": "id > :after", "status": "status = :statu
 async def of_organization(
     tx: Transaction, org_id: UUID, expected: Expectations, *, limit: int, **filters: UUID | str | None
 ) -> list[Condition]:
-    """In the order of their ids. Filters: id, status; `after` is the id to go on from."""
+    """Return the organisation's triggers in the order of their ids.
+
+    Filters are `id` and `status`; `after` is the last id of the previous page.
+    """
     given = {name: value for name, value in filters.items() if value is not None}
     query = " AND ".join((_WITH_STATUS, *(_FILTERS[name] for name in given))) + " ORDER BY id LIMIT :limit"
     parameters = {**expected.parameters(), "org_id": org_id, "limit": limit, **given}
@@ -180,21 +186,21 @@ _END = text(
 
 
 async def find_overdue(tx: Transaction, expected: Expectations, limit: int) -> list[Finding]:
-    """Those due for too long and claimed by nobody, the most overdue first: off the index by due time.
+    """Record and return new stalls of overdue triggers, the most overdue first, read from the index by due time.
 
-    What is off the clock has no due time, so a disabled trigger is not among them.
+    A disabled trigger has no due time, so it is never found.
     """
     polls = await _findings(tx, FIND_OVERDUE, expected, limit, kind="poll")
     return [*polls, *await _findings(tx, FIND_OVERDUE, expected, limit, kind="schedule")]
 
 
 async def find_forgotten(tx: Transaction, expected: Expectations, limit: int) -> list[Finding]:
-    """Those enabled that nothing can ever come of. It reads all triggers, so it is for now and then."""
+    """Record and return new stalls of enabled triggers that can never fire. This reads all triggers: call it seldom."""
     return await _findings(tx, _FIND_FORGOTTEN, expected, limit)
 
 
 async def end(tx: Transaction, expected: Expectations, limit: int) -> list[Finding]:
-    """Those found before that are stalled no more, be it that they are disabled."""
+    """End and return the stalls of triggers that have recovered or were disabled."""
     return await _findings(tx, _END, expected, limit)
 
 

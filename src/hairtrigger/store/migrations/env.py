@@ -1,4 +1,4 @@
-"""Alembic runs inside our own connection: see `store/database.py`."""
+"""Alembic runs its migrations on our own database connection: see `store/database.py`."""
 
 from alembic import context
 

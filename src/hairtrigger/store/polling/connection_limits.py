@@ -1,4 +1,4 @@
-"""How fast each connection is asked. Rows are locked in the order of their ids, and after those of `poll`."""
+"""The pace of each connection. Rows are locked in the order of their ids, and after rows of `poll`."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -26,7 +26,7 @@ _SAVE = text(
 
 
 async def of_all(tx: Transaction, connection_ids: Iterable[UUID]) -> dict[UUID, Pace]:
-    """Locked until the transaction ends. A connection that was never polled gets its row here."""
+    """Lock the paces until the transaction ends, and return them. A connection without a row gets one here."""
     wanted = sorted(set(connection_ids))
     found = await locked(tx, wanted)
     if missing := [id_ for id_ in wanted if id_ not in found]:
@@ -37,7 +37,7 @@ async def of_all(tx: Transaction, connection_ids: Iterable[UUID]) -> dict[UUID, 
 
 
 async def locked(tx: Transaction, connection_ids: Iterable[UUID]) -> dict[UUID, Pace]:
-    """Until the transaction ends; without those that were never polled, or are gone."""
+    """Lock the paces until the transaction ends, and return them, except those of connections without a row."""
     wanted = list(connection_ids)
     if not wanted:
         return {}
@@ -46,7 +46,7 @@ async def locked(tx: Transaction, connection_ids: Iterable[UUID]) -> dict[UUID, 
 
 
 async def save(tx: Transaction, changed: Sequence[Pace]) -> None:
-    """Of rows that this transaction has locked."""
+    """Save paces whose rows this transaction has locked."""
     if changed:
         columns = {name: [getattr(one, name) for one in changed] for name in Pace.__dataclass_fields__}
         columns["running"] = [

@@ -1,8 +1,8 @@
-"""When polls and schedules are due, who runs them, and how far they have come.
+"""The due times of polls and schedules, their leases and their cursors.
 
-A claim sets the next due time *before* the work, so a crash never stops a trigger; and a result commits only under
-the lease it was claimed with, so two workers never both store the same poll. Whoever locks several rows locks them in
-the order of their ids, or skips what is locked.
+A claim sets the next due time *before* the work, so a crash never stops a trigger. A result is stored only under the
+lease of its claim, so two workers never both store the same poll. A transaction that locks several rows locks them in
+the order of their ids, or skips locked rows.
 """
 
 import json
@@ -43,7 +43,7 @@ class Poll:
 
 @dataclass(frozen=True)
 class Due:
-    """When a poll is due next, and whose it is until then; without a lease it is nobody's."""
+    """A poll's next due time and its lease. Without a lease no process runs it."""
 
     project_trigger_id: UUID
     next_at: datetime | None
@@ -53,11 +53,11 @@ class Due:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a poll has come. `ended` gives its lease back; until then only the cursor moves."""
+    """The progress of a poll. If `ended` is true, its lease ends; until then only the cursor moves."""
 
     project_trigger_id: UUID
     lease: UUID
-    cursor: dict[str, Any] | None  # None: as it was
+    cursor: dict[str, Any] | None  # None: unchanged
     ended: bool = False
     next_at: datetime | None = None
     last_at: datetime | None = None
@@ -68,14 +68,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class Fired:
-    """A schedule after its ticks."""
+    """A schedule after its firings."""
 
     project_trigger_id: UUID
     last_at: datetime
     next_at: datetime | None
 
 
-# By their places: a row as a mapping costs several times as much, and thousands are read every second.
+# Rows are read by position: a mapping costs several times as much, and thousands of rows are read every second.
 _POLL = tuple(poll.c[name] for name in Poll.__dataclass_fields__)
 
 
@@ -88,7 +88,7 @@ async def get(tx: Transaction, project_trigger_id: UUID) -> Poll | None:
 async def start(
     tx: Transaction, project_trigger_id: UUID, kind: Kind, next_at: datetime | None, every: timedelta | None = None
 ) -> None:
-    """Puts a trigger on the clock. The cursor of an earlier time stays: enabling again resumes where it stopped."""
+    """Give a trigger a due time. An earlier cursor stays, so a trigger enabled again goes on where it stopped."""
     values: dict[str, Any] = {
         "kind": kind,
         "next_at": next_at,
@@ -112,14 +112,14 @@ async def set_cursor(tx: Transaction, project_trigger_id: UUID, cursor: dict[str
 
 
 async def stop(tx: Transaction, project_trigger_ids: Iterable[UUID]) -> None:
-    """Off the clock. What has begun stores nothing any more."""
+    """Remove the triggers' due times. Polls that have begun store nothing more."""
     await _update(tx, poll.c.project_trigger_id.in_(project_trigger_ids), next_at=None, lease=None, leased_until=None)
 
 
 async def interrupt(tx: Transaction, which: Any, *, again_at: datetime | None = None) -> None:
-    """Polls of these triggers that have begun store nothing: what they began with is no longer so.
+    """End the leases of polls of these triggers, which then store nothing: they began with data that has changed.
 
-    `which` is a condition on `project_trigger`. The triggers stay on the clock, from `again_at` if that is given.
+    `which` is a condition on `project_trigger`. The triggers keep their due times, or get `again_at` if it is given.
     """
     ids = select(project_trigger.c.id).where(which)
     polling = and_(poll.c.project_trigger_id.in_(ids), poll.c.kind == "poll", poll.c.next_at.is_not(None))
@@ -128,7 +128,7 @@ async def interrupt(tx: Transaction, which: Any, *, again_at: datetime | None = 
 
 
 async def due(tx: Transaction, now: datetime, limit: int) -> list[Poll]:
-    """Locks up to `limit` due polls that nobody runs, the most overdue first."""
+    """Lock and return up to `limit` due polls that no process runs, the most overdue first."""
     return [Poll(*row) for row in await tx.connection.execute(_due(now, limit))]
 
 
@@ -143,7 +143,7 @@ def _due(now: datetime, limit: int) -> Select[Any]:
 
 
 async def due_or_not(tx: Transaction, project_trigger_id: UUID, now: datetime) -> Poll | None:
-    """Locks this poll. None while somebody else runs it, or takes it."""
+    """Lock and return this poll, or return None while another process runs or claims it."""
     statement = select(*_POLL).where(poll.c.project_trigger_id == project_trigger_id, _free(now))
     row = (await tx.connection.execute(statement.with_for_update(skip_locked=True))).one_or_none()
     return Poll(*row) if row else None
@@ -162,13 +162,13 @@ _SET_DUE = text(
 
 
 async def set_due(tx: Transaction, changed: Sequence[Due]) -> None:
-    """Of polls that this transaction has locked."""
+    """Set the due times and leases of polls that this transaction has locked."""
     if changed:
         await tx.connection.execute(_SET_DUE, _columns(changed))
 
 
 async def release(tx: Transaction, leases: Collection[UUID], now: datetime) -> set[UUID]:
-    """Ends leases as if they had never been taken: the polls are due at once. Those that were still in force."""
+    """End leases without a result, so that the polls are due at once. Return the leases that were still in force."""
     held = select(poll.c.lease).where(poll.c.lease.in_(leases)).order_by(poll.c.project_trigger_id).with_for_update()
     found = set((await tx.connection.execute(held)).scalars())
     next_at = case((poll.c.next_at.is_(None), None), else_=now)
@@ -176,7 +176,7 @@ async def release(tx: Transaction, leases: Collection[UUID], now: datetime) -> s
     return found
 
 
-# Locked in the order of their ids first: others who want several of them do so too.
+# The rows are locked first, in the order of their ids, as every statement does that locks several of them.
 _PROGRESS = text(
     """
     WITH given AS (
@@ -205,7 +205,7 @@ _PROGRESS = text(
 
 
 async def progress(tx: Transaction, made: Sequence[Progress]) -> set[UUID]:
-    """Stores how far polls have come, and returns the leases that were still in force: the others store nothing."""
+    """Store the progress of polls, and return the leases that were still in force. The others store nothing."""
     columns = _columns(made)
     columns["cursor"] = [None if one.cursor is None else storable_json(one.cursor) for one in made]
     columns["error"] = [None if one.error is None else storable(one.error) for one in made]
@@ -213,9 +213,10 @@ async def progress(tx: Transaction, made: Sequence[Progress]) -> set[UUID]:
 
 
 async def due_schedules(tx: Transaction, now: datetime, limit: int) -> list[Poll]:
-    """Locked until the transaction ends: fire them and set their next time in it.
+    """Lock and return due schedules. The same transaction must fire them and set their next due times.
 
-    Their triggers are locked too, without waiting: who disables one has its trigger first and then wants its poll.
+    Their triggers are locked, too. Locked rows are skipped, because disabling locks the trigger first and then its row
+    in `poll`: a wait could become a deadlock.
     """
     statement = (
         select(*_POLL)
@@ -240,7 +241,7 @@ _FIRED = text(
 
 
 async def fired(tx: Transaction, made: Sequence[Fired]) -> None:
-    """Of schedules that this transaction has locked."""
+    """Set the last and the next due time of schedules that this transaction has locked."""
     if made:
         await tx.connection.execute(_FIRED, _columns(made))
 

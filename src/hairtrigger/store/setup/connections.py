@@ -1,4 +1,4 @@
-"""Connections: credentials at a provider. The secrets are sealed before they come here."""
+"""Connections: credentials for a provider. The secrets are sealed before they come here."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -54,7 +54,7 @@ async def save(tx: Transaction, changed: Connection) -> None:
 
 
 async def renew(tx: Transaction, connection_id: UUID, now: datetime) -> None:
-    """Its secrets are new: what polls with the old ones stores nothing, and everything that uses it is due at once."""
+    """Apply new secrets: polls with the old ones store nothing, and the connection's triggers are due at once."""
     await polls.interrupt(tx, project_trigger.c.connection_id == connection_id, again_at=now)
     held = await connection_limits.locked(tx, [connection_id])
     await connection_limits.save(tx, [one.fresh() for one in held.values()])

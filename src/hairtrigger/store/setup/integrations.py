@@ -91,7 +91,10 @@ async def add(tx: Transaction, new: Integration) -> None:
 
 
 async def get(tx: Transaction, org_id: UUID, integration_id: UUID, *, for_update: bool = False) -> Integration | None:
-    """`for_update` keeps others from changing it, its actions and its triggers until the transaction ends."""
+    """Return the organisation's integration, or None.
+
+    With `for_update`, no other transaction changes it, its actions or its triggers until this one ends.
+    """
     statement = select(integration).where(integration.c.id == integration_id, integration.c.org_id == org_id)
     if for_update:
         statement = statement.with_for_update()
@@ -102,7 +105,10 @@ async def get(tx: Transaction, org_id: UUID, integration_id: UUID, *, for_update
 async def with_triggers(
     tx: Transaction, wanted: Collection[tuple[UUID, UUID]]
 ) -> list[tuple[Integration, list[IntegrationTrigger]]]:
-    """By organisation and id; those that there are. Two queries, however many are wanted."""
+    """Return the integrations that exist, with their triggers. `wanted` holds pairs of organisation and id.
+
+    Any number of integrations takes two queries.
+    """
     statement = select(integration).where(tuple_(integration.c.org_id, integration.c.id).in_(wanted))
     rows = (await tx.connection.execute(statement)).mappings().all()
     found = [_INTEGRATION.validate_python(dict(row)) for row in rows]
@@ -125,7 +131,7 @@ async def save(tx: Transaction, changed: Integration) -> None:
 
 
 async def remove_connections(tx: Transaction, integration_id: UUID) -> None:
-    """Project triggers that used them stay, without a connection."""
+    """Remove the integration's connections. Project triggers that used them stay, without a connection."""
     await tx.connection.execute(delete(connection).where(connection.c.provider_id == str(integration_id)))
 
 
@@ -157,7 +163,7 @@ async def remove_icon(tx: Transaction, integration_id: UUID) -> None:
 
 
 async def add_action(tx: Transaction, new: IntegrationAction) -> bool:
-    """False when the name is taken."""
+    """Add the action and return True, or return False if the name is taken."""
     return await _added(tx, integration_action, _columns(new))
 
 
@@ -171,14 +177,14 @@ async def action(tx: Transaction, integration_id: UUID, action_id: UUID) -> Inte
 
 
 async def actions(tx: Transaction, integration_id: UUID) -> list[IntegrationAction]:
-    """In the order they were added."""
+    """Return the integration's actions in the order they were added."""
     statement = select(integration_action).where(integration_action.c.integration_id == integration_id)
     rows = (await tx.connection.execute(statement.order_by(integration_action.c.position))).mappings()
     return [_ACTION.validate_python(dict(row)) for row in rows]
 
 
 async def action_summaries(tx: Transaction, org_id: UUID) -> dict[UUID, list[ActionSummary]]:
-    """By integration, without their code."""
+    """Return the organisation's actions by integration, without their code."""
     statement = (
         select(
             integration_action.c.integration_id,
@@ -205,7 +211,7 @@ async def next_position(tx: Transaction, integration_id: UUID) -> int:
 
 
 async def save_action(tx: Transaction, changed: IntegrationAction) -> bool:
-    """False when the name is another's."""
+    """Save the action and return True, or return False if another action has its name."""
     return await _saved(tx, integration_action, _columns(changed))
 
 
@@ -217,7 +223,7 @@ async def remove_action(tx: Transaction, integration_id: UUID, action_id: UUID) 
 
 
 async def add_trigger(tx: Transaction, new: IntegrationTrigger) -> bool:
-    """False when the name is taken."""
+    """Add the trigger and return True, or return False if the name is taken."""
     return await _added(tx, integration_trigger, _columns(new))
 
 
@@ -231,14 +237,17 @@ async def trigger(tx: Transaction, integration_id: UUID, trigger_id: UUID) -> In
 
 
 async def triggers(tx: Transaction, integration_id: UUID) -> list[IntegrationTrigger]:
-    """In the order they were added."""
+    """Return the integration's triggers in the order they were added."""
     statement = select(integration_trigger).where(integration_trigger.c.integration_id == integration_id)
     rows = (await tx.connection.execute(statement.order_by(integration_trigger.c.id))).mappings()
     return [_TRIGGER.validate_python(dict(row)) for row in rows]
 
 
 async def save_trigger(tx: Transaction, changed: IntegrationTrigger) -> bool:
-    """False when the name is another's. A poll that began with the code before stores nothing."""
+    """Save the trigger and return True, or return False if another trigger has its name.
+
+    A poll that began with the old code stores nothing.
+    """
     if not await _saved(tx, integration_trigger, _columns(changed)):
         return False
     await polls.interrupt(tx, _uses(changed))
@@ -250,9 +259,9 @@ async def remove_trigger(tx: Transaction, integration_id: UUID, trigger_id: UUID
 
 
 async def disable_users(tx: Transaction, gone: IntegrationTrigger, now: datetime) -> list[UUID]:
-    """Switches off every project trigger that uses this trigger, and returns them.
+    """Disable every project trigger that uses this trigger, and return their ids.
 
-    Disabled ones too go up a generation, so that enabling one at this very moment fails.
+    The generation of disabled ones rises, too, so that enabling one at the same time fails.
     """
     users = (
         update(project_trigger)
@@ -269,7 +278,7 @@ def _uses(used: IntegrationTrigger) -> ColumnElement[bool]:
     return and_(project_trigger.c.provider_id == str(used.integration_id), project_trigger.c.trigger_id == used.slug)
 
 
-# -- what actions and triggers have in common
+# -- shared by actions and triggers
 
 
 async def _slugs(tx: Transaction, table: Table, integration_id: UUID) -> set[str]:

@@ -1,4 +1,4 @@
-"""Projects: what a trigger runs, where it is reached, and how much of it may run at once."""
+"""Projects: each has a target and a lane, which limits how many deliveries may be under way."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -59,7 +59,7 @@ async def existing(tx: Transaction, org_id: UUID, project_id: str) -> Project:
 
 
 async def by_ids(tx: Transaction, ids: Collection[str]) -> dict[str, Project]:
-    """Of any organisation: for what is delivered to them."""
+    """Return projects by id, of any organisation: this is for deliveries, not for an API request."""
     rows = await tx.connection.execute(_BY_IDS, {"ids": list(ids)})
     return {row.id: Project(**row._mapping) for row in rows}
 
@@ -72,7 +72,7 @@ async def of_organization(tx: Transaction, org_id: UUID) -> list[Project]:
 async def save(tx: Transaction, changed: Project) -> None:
     values = dict(vars(changed))
     of_lane = {name: values.pop(name) for name in _LANE}
-    del of_lane["paused"]  # said by `pauses` alone
+    del of_lane["paused"]  # only `pauses` changes it
     await tx.connection.execute(update(project).where(project.c.id == changed.id).values(values))
     await tx.connection.execute(update(lane).where(lane.c.project_id == changed.id).values(of_lane))
 

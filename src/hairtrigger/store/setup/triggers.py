@@ -1,4 +1,4 @@
-"""Project triggers, the accounts they listen to, and the webhooks still to be taken down."""
+"""Project triggers, the routes of app webhooks, and the planned removals of webhooks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -34,8 +34,8 @@ class ProjectTrigger:
     created_at: datetime
     updated_by: UUID | None
     updated_at: datetime
-    cursor: dict[str, Any] | None = None  # of its poll row
-    version: int = field(default=0, compare=False)  # of its row: another after whatever was written to it
+    cursor: dict[str, Any] | None = None  # from its row in `poll`
+    version: int = field(default=0, compare=False)  # of its row: every write to the row changes it
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Removal:
 
 _VERSION: Label[int] = literal_column("project_trigger.xmin").label("version")
 _COLUMNS = (*project_trigger.c, _VERSION, poll.c.cursor)
-# By their places: a row as a mapping costs several times as much, and thousands are read every second.
+# Rows are read by position: a mapping costs several times as much, and thousands of rows are read every second.
 _OWN = (name for name in ProjectTrigger.__dataclass_fields__ if name in project_trigger.c)
 _TRIGGER = (*(project_trigger.c[name] for name in _OWN), null().label("cursor"), _VERSION)
 _CONNECTION = tuple(connection.c[name] for name in Connection.__dataclass_fields__)
@@ -88,7 +88,7 @@ async def existing(
 
 
 async def by_ids(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, ProjectTrigger]:
-    """Of any organisation: for what a provider or the clock has addressed."""
+    """Return triggers by id, of any organisation: this is for requests and due work, not for an API request."""
     rows = await tx.connection.execute(select(*_TRIGGER).where(project_trigger.c.id.in_(ids)))
     return {row.id: ProjectTrigger(*row) for row in rows}
 
@@ -96,7 +96,10 @@ async def by_ids(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, ProjectTrig
 async def with_connections(
     tx: Transaction, ids: Sequence[UUID]
 ) -> dict[UUID, tuple[ProjectTrigger, Connection | None]]:
-    """Of any organisation, for the clock. Another organisation's connection is none."""
+    """Return triggers of any organisation with their connections, for due work.
+
+    A connection of another organisation is left out.
+    """
     own = and_(connection.c.id == project_trigger.c.connection_id, connection.c.org_id == project_trigger.c.org_id)
     statement = (
         select(*_TRIGGER, *_CONNECTION)
@@ -115,7 +118,7 @@ async def of_project(tx: Transaction, org_id: UUID, project_id: str) -> list[Pro
 
 
 async def of_organization(tx: Transaction, org_id: UUID) -> list[tuple[ProjectTrigger, str]]:
-    """Each with its project's name."""
+    """Return the organisation's triggers, each with the name of its project."""
     statement = (
         select(*_COLUMNS, project.c.name.label("project_name"))
         .select_from(_JOINED.join(project, project.c.id == project_trigger.c.project_id))
@@ -131,7 +134,10 @@ async def of_organization(tx: Transaction, org_id: UUID) -> list[tuple[ProjectTr
 
 
 async def listening_to(tx: Transaction, provider_id: str, accounts: Sequence[str]) -> list[ProjectTrigger]:
-    """The triggers a shared app webhook's delivery goes to. Each once, however many of its accounts match."""
+    """Return the triggers that a request to an app webhook is for.
+
+    Each trigger is returned once, even if several of its accounts match.
+    """
     ids = select(app_route.c.project_trigger_id).where(
         app_route.c.provider_id == provider_id, app_route.c.account.in_(accounts)
     )
@@ -139,9 +145,9 @@ async def listening_to(tx: Transaction, provider_id: str, accounts: Sequence[str
 
 
 async def save(tx: Transaction, changed: ProjectTrigger) -> bool:
-    """False when the trigger was changed by somebody else since it was read: nothing is written then.
+    """Save the trigger and return True, or return False and write nothing if it was changed since it was read.
 
-    A poll that began before stores nothing: whatever the change is, it was not asked with it.
+    A poll that began before stores nothing, because it did not know of the change.
     """
     statement = (
         update(project_trigger)
@@ -155,7 +161,7 @@ async def save(tx: Transaction, changed: ProjectTrigger) -> bool:
 
 
 async def switch_off(tx: Transaction, ids: Sequence[UUID], now: datetime) -> None:
-    """Of triggers that this transaction has locked."""
+    """Disable triggers that this transaction has locked."""
     if not ids:
         return
     statement = update(project_trigger).where(project_trigger.c.id.in_(ids))
@@ -174,7 +180,7 @@ async def remove(tx: Transaction, project_trigger_id: UUID) -> None:
 
 
 async def route(tx: Transaction, trigger: ProjectTrigger, accounts: Sequence[str]) -> None:
-    """From now on the trigger listens to exactly these accounts."""
+    """Replace the trigger's routes: from now on it receives the events of exactly these accounts."""
     await tx.connection.execute(delete(app_route).where(app_route.c.project_trigger_id == trigger.id))
     if accounts:
         rows = [
@@ -185,7 +191,7 @@ async def route(tx: Transaction, trigger: ProjectTrigger, accounts: Sequence[str
 
 
 async def plan_removal(tx: Transaction, planned: Removal, now: datetime, leased_until: datetime | None = None) -> bool:
-    """False while somebody else is making or removing the same webhook."""
+    """Plan the removal and return True, or return False while another process makes or removes the same webhook."""
     statement = upsert(removal).values(**vars(planned), leased_until=leased_until)
     statement = statement.on_conflict_do_update(
         index_elements=["project_trigger_id"],
@@ -196,25 +202,25 @@ async def plan_removal(tx: Transaction, planned: Removal, now: datetime, leased_
 
 
 async def cancel_removal(tx: Transaction, planned: Removal) -> bool:
-    """False when somebody else has planned or claimed it since: it is theirs then."""
+    """Cancel the removal and return True, or return False if it was planned or claimed again since."""
     return (await tx.connection.execute(delete(removal).where(_still(planned)))).rowcount > 0
 
 
 async def postpone_removal(tx: Transaction, planned: Removal, run_at: datetime) -> None:
-    """Does nothing when somebody else has planned or claimed it since."""
+    """Postpone the removal, or do nothing if it was planned or claimed again since."""
     statement = update(removal).where(_still(planned))
     await tx.connection.execute(statement.values(run_at=run_at, leased_until=None))
 
 
 def _still(planned: Removal) -> Any:
-    """Its time moves with every plan and every claim, so it tells whose it is."""
+    """Return the condition that the removal was not planned or claimed again: each of these changes `run_at`."""
     return and_(removal.c.project_trigger_id == planned.project_trigger_id, removal.c.run_at == planned.run_at)
 
 
 async def claim_removal(
     tx: Transaction, now: datetime, hold: timedelta, project_trigger_id: UUID | None = None
 ) -> Removal | None:
-    """The most overdue removal, or this one, if it is due and nobody is at it."""
+    """Claim the most overdue removal, or that of the given trigger, if it is due and no other process claims it."""
     due = (
         select(removal.c.project_trigger_id)
         .where(removal.c.run_at <= now)

@@ -1,4 +1,4 @@
-"""When something is next due, of each kind: one cheap question instead of a look for each."""
+"""Ask for the next due time of each kind of work in one cheap query."""
 
 from datetime import datetime
 

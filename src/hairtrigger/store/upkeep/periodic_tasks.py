@@ -1,4 +1,4 @@
-"""Work that comes round again, or is left to be done once: whichever process finds it does it, and nobody leads."""
+"""Tasks that come round again, and tasks to be done once. There is no leader: any process may claim a task."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,9 +23,9 @@ _CLAIM = (
 
 
 async def claim(tx: Transaction, task: str, now: datetime, every: timedelta) -> dict[str, Any] | None:
-    """What was remembered the last time, when the task is due; it is then due again after `every`.
+    """Claim the task and return its stored state, or return None if it is not due. It is due again after `every`.
 
-    Until the transaction ends, nobody else gets it.
+    No other process gets the task until the transaction ends.
     """
     row = (await tx.connection.execute(_CLAIM, {"task": task, "now": now, "next_at": now + every})).one_or_none()
     return dict(row.state) if row else None
@@ -36,12 +36,15 @@ async def remember(tx: Transaction, task: str, state: dict[str, Any], next_at: d
 
 
 async def leave(tx: Transaction, task: str, state: dict[str, Any], now: datetime) -> None:
-    """Something to be done once."""
+    """Leave a task that is to be done once."""
     await tx.connection.execute(insert(upkeep).values(task=task, next_at=now, state=state))
 
 
 async def take(tx: Transaction, task: str) -> dict[str, Any] | None:
-    """What was left to be done. It counts as done when the transaction commits; until then nobody else gets it."""
+    """Take a task that is to be done once, and return its state, or None if there is none.
+
+    The task counts as done when the transaction commits. Until then no other process gets it.
+    """
     left = select(upkeep.c.task).where(upkeep.c.task == task).with_for_update(skip_locked=True).scalar_subquery()
     row = (
         await tx.connection.execute(delete(upkeep).where(upkeep.c.task == left).returning(upkeep.c.state))

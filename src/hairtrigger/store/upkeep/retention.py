@@ -1,4 +1,4 @@
-"""What is forgotten in time, apart from partitions: rows go in small batches, each a transaction of its own."""
+"""Delete old rows of tables without daily partitions, in small batches, so that each can be a short transaction."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -11,7 +11,7 @@ from hairtrigger.store.transaction import Transaction
 
 BATCH = 1000
 KEY_TABLES = tuple(f"event_key_{number}" for number in range(8))
-KEY_PAGES = 256  # of 8 KB that are looked through in one go
+KEY_PAGES = 256  # pages of 8 KB that one call reads
 
 _UNDELIVERED = """
     SELECT DISTINCT CAST(message->>'day' AS date) AS day FROM (
@@ -21,12 +21,15 @@ _UNDELIVERED = """
 
 
 async def undelivered_days(tx: Transaction) -> set[date]:
-    """Of the events whose deliveries are on their way: queued, waiting, or to be tried again."""
+    """Return the days of the events whose deliveries have not ended: on the queue, waiting, or with a planned retry."""
     return set((await tx.connection.execute(text(_UNDELIVERED))).scalars())
 
 
 async def forget_deliveries(tx: Transaction, oldest: date) -> int:
-    """A batch of the dead letters and replays of events from before the oldest day that is kept."""
+    """Delete a batch of the dead letters and replays of events from before `oldest`, the oldest day that is kept.
+
+    Return how many rows were deleted from the table that lost more.
+    """
     before = {"oldest": oldest, "id": first_of(oldest), "batch": BATCH}
     dead = await tx.connection.execute(
         text(
@@ -53,7 +56,7 @@ async def forget_deliveries(tx: Transaction, oldest: date) -> int:
 
 
 async def forget_replay_jobs(tx: Transaction, before: datetime) -> int:
-    """A batch of those that ended before then. What they made has days of its own."""
+    """Delete a batch of the replay jobs that ended before then, and return how many. Their replays stay."""
     done = await tx.connection.execute(
         text(
             """
@@ -67,7 +70,7 @@ async def forget_replay_jobs(tx: Transaction, before: datetime) -> int:
 
 
 async def forget_answers(tx: Transaction, before: datetime) -> int:
-    """A batch of the answers kept for repeated requests."""
+    """Delete a batch of the answers that are kept for repeated API requests, and return how many."""
     done = await tx.connection.execute(
         text(
             """
@@ -81,9 +84,10 @@ async def forget_answers(tx: Transaction, before: datetime) -> int:
 
 
 async def forget_keys(tx: Transaction, table: str, page: int, before: date) -> bool:
-    """Those from before a day, in `KEY_PAGES` pages of a table. False behind its last page.
+    """Delete keys from before a day in `KEY_PAGES` pages of a table. Return whether there are more pages.
 
-    The table is walked in the order it lies on disk: an index by day would cost every event, and this once a day.
+    The table is read in the order of its pages on disk, once a day. An index by day would make every event more
+    expensive.
     """
     end = (await tx.connection.execute(text(f"SELECT pg_relation_size('{table}') / 8192"))).scalar_one()
     rows = f"ctid >= CAST('({page},0)' AS tid) AND ctid < CAST('({page + KEY_PAGES},0)' AS tid)"
@@ -92,7 +96,7 @@ async def forget_keys(tx: Transaction, table: str, page: int, before: date) -> b
 
 
 async def remember_keys(tx: Transaction, seen: Sequence[tuple[UUID, str]], today: date) -> None:
-    """Keys of triggers that were seen again today count from today: what a feed goes on showing must not become new."""
+    """Count the retention of keys seen again from today, so that an old entry of a feed does not become a new event."""
     if seen:
         triggers, keys = zip(*seen, strict=True)
         await tx.connection.execute(_REMEMBER, {"trigger": list(triggers), "key": list(keys), "today": today})
@@ -109,6 +113,6 @@ _REMEMBER = text(
 
 
 async def clock_difference(tx: Transaction, now: datetime) -> float:
-    """Seconds by which the database's clock is ahead of ours."""
+    """Return the seconds by which the database's clock is ahead of ours."""
     theirs: datetime = (await tx.connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
     return (theirs - now).total_seconds()

@@ -1,4 +1,4 @@
-"""The first schema: our tables, and PGMQ from the SQL its package carries."""
+"""Make the first schema: our tables, and PGMQ from the SQL in its package."""
 
 from importlib.resources import files
 
@@ -15,7 +15,7 @@ def upgrade() -> None:
 
 
 def _run(script: str) -> None:
-    """Many statements at once, which only the driver's own `execute` takes."""
+    """Run a script of many statements, which only the driver's own `execute` accepts."""
     driver = op.get_bind().connection.driver_connection
     assert driver is not None
     await_only(driver.execute(script))

@@ -1,6 +1,7 @@
-"""What explaining needs: refusals counted in one row, the event a repeat repeats, why an attempt failed, stalls.
+"""Add what explanations need: a count of equal refusals in one row, the event that a repeat repeats, the failure of an
+attempt, and the table of stalls.
 
-Columns without a value of their own and a new table: nothing is rewritten, and no lock is held for long.
+The new columns are null or have a constant default, so no table is rewritten and no lock is held for long.
 """
 
 import sqlalchemy as sa

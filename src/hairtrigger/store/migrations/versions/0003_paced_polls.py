@@ -1,6 +1,6 @@
-"""Polls keep why they fail, connections keep their pace, and only what is on the clock is in its index.
+"""Keep why polls fail and the pace of each connection, and index only the rows of `poll` that have a due time.
 
-Columns without a default and an index of one small table: short locks, for which nobody is kept waiting long.
+The new columns have no default and the index is on one small table, so every lock is short.
 """
 
 from alembic import op

@@ -1,4 +1,4 @@
-"""Order by key, pauses, and replays as jobs."""
+"""Add ordered delivery by key, pauses and replay jobs."""
 
 from importlib.resources import files
 

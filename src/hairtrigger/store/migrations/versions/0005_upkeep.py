@@ -1,4 +1,4 @@
-"""What comes round again has a table, and what churns is vacuumed early."""
+"""Add a table for tasks that come round again, and vacuum tables that change often early."""
 
 from importlib.resources import files
 

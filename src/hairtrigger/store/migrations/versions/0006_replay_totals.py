@@ -1,4 +1,4 @@
-"""Replays of many say how many events there were to replay. A column without a default is a short lock."""
+"""Store how many events a replay job has to replay. The column has no default, so the lock is short."""
 
 import sqlalchemy as sa
 from alembic import op

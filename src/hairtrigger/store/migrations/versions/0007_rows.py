@@ -1,4 +1,4 @@
-"""What batches are made of: a row each, in one array, and not an array for each column."""
+"""Add the row types of batches, so that a batch is one array of rows and not one array for each column."""
 
 from alembic import op
 
