@@ -40,7 +40,7 @@ _NOTICE = 1  # seconds to read an answer in, for a client that is still sending 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a client may take: for a request's head, for its body, and without reading any of an answer."""
+    """The times that a client may take: for a request's head, for its body, and without reading any of an answer."""
 
     head: timedelta
     body: timedelta
@@ -314,7 +314,7 @@ class _Connection(HttpToolsProtocol):
             self._pieces.abort()
             return
         if cycle:
-            cycle.disconnected = True  # whoever reads it hears so, and what it answers is not sent
+            cycle.disconnected = True  # the application is told so, and its answer is not sent
             cycle.waiting_for_100_continue = False
             cycle.body = bytearray()
             cycle.message_event.set()
@@ -342,7 +342,7 @@ class _Connection(HttpToolsProtocol):
 
 
 def _refusal(status: HTTPStatus) -> bytes:
-    """In the words of all the APIs at once: which of them was asked may not be known yet."""
+    """Return an answer in the forms of all APIs at once, because it may not be known yet which of them was asked."""
     text = {
         HTTPStatus.SERVICE_UNAVAILABLE: "Too much is being received. Try again in a moment.",
         HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: f"The headers are larger than {_MOST_HEAD} bytes.",

@@ -57,7 +57,7 @@ class Room:
         self.bytes = 0
         self.requests: set[Held] = set()
         self._large: Counter[str] = Counter()
-        """The bytes of large requests by sender. They are kept and not summed up, because a full room is asked often."""
+        """The bytes of large requests by sender, kept up to date because a full room asks for them often."""
 
     def count(self, held: Held, count: int) -> None:
         before, held.bytes = held.bytes, held.bytes + count

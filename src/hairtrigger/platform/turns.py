@@ -24,7 +24,7 @@ class Turns:
             await self._turn(cost)
 
     def taken(self, cost: int) -> bool:
-        """Whether work of this cost may be done at once; otherwise `take` waits until it may."""
+        """Return whether work of this cost may be done at once, and count it if so. If not, `take` waits for it."""
         if self._waiting or not self._fits(cost):
             return False
         self._spend(cost)

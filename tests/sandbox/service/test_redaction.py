@@ -165,6 +165,13 @@ def test_the_work_is_bounded_and_can_be_left_after_every_piece(secrets: list[str
             assert redaction._left == before
 
 
+def test_nothing_is_looked_for_once_there_was_too_much_to_look_through() -> None:
+    redaction = Redaction([f"{n:08}" for n in range(4000)], 1000)
+    redaction.whole("0000" * 600)
+
+    assert sum(1 for _ in redaction.all_of("0000" * 600)) == 0
+
+
 def test_what_is_too_much_to_look_through_is_hidden_as_a_whole() -> None:
     redaction = Redaction(["a" * n for n in range(4, 400)], 1000)
 

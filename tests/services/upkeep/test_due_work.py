@@ -179,7 +179,13 @@ from tests.support.clock import ManualClock
 async def main(url, now, seconds):
     async with open_store(url) as store:
         clock = ManualClock(datetime.fromisoformat(now))
-        claiming = Claiming(store, clock, catalogue_of((), no_integrations), timedelta(seconds=seconds), places=4)
+        claiming = Claiming(
+            store=store,
+            clock=clock,
+            catalogue=catalogue_of((), no_integrations),
+            deadline=timedelta(seconds=seconds),
+            places=4,
+        )
         [claimed] = (await claiming.due(10)).mine
         print(claimed.trigger.id, flush=True)
         await asyncio.Event().wait()  # for a provider that never answers

@@ -111,7 +111,8 @@ class Redaction:
             return text[:length]
         spans: list[Span] = []
         for family in (yield from self._prepared()):
-            spans += yield from self._found(family, text, length, cut=cut)
+            if self._left >= 0:
+                spans += yield from self._found(family, text, length, cut=cut)
         if self._left < 0:
             return MARK
         parts: list[str] = []
@@ -127,8 +128,8 @@ class Redaction:
 
     def _concerns(self, text: str) -> Work[bool]:
         """Return whether the text may hold something to hide."""
-        if not self._secrets:
-            return False
+        if not self._secrets or self._left < 0:
+            return bool(self._secrets)
         for family in (yield from self._prepared()):
             for start in range(0, len(text), _WINDOW):
                 if family.begins_in(text, start, start + _WINDOW):
@@ -245,13 +246,20 @@ def _families(secrets: Iterable[str]) -> Work[tuple[_Family, ...]]:
     found: dict[tuple[int, bool], _Family] = {}
     for secret in secrets:
         alone = len(secret) <= SHORT
-        forms = dict.fromkeys(_texts(secret), False) | dict.fromkeys(() if alone else _cores(secret), True)
-        for form, core in forms.items():
+        forms: dict[str, bool] = {}
+        for form in _texts(secret):
+            forms[form] = False
+            yield
+        cores: Iterable[str] = () if alone else _cores(secret)
+        for core in cores:
+            forms[core] = True
+            yield
+        for form, is_core in forms.items():
             key = min(len(form), _HEAD), alone or len(form) <= SHORT
             family = found.get(key)
             if family is None:
                 family = found[key] = _Family(key[0], alone=key[1])
-            family.add(form, core=core)
+            family.add(form, core=is_core)
             yield
     for family in found.values():
         yield from family.ordered()

@@ -21,14 +21,21 @@ def at_once(work: Work[Result]) -> Result:
 
 
 async def in_slices(work: Work[Result]) -> Result:
-    """Do the work, and let other tasks run every few milliseconds."""
-    until = perf_counter() + _SECONDS
+    """Do the work, and let the event loop go on every few milliseconds, and once more if the work had several steps.
+
+    So many small works in a row do not hold the event loop either.
+    """
+    steps, until = 0, perf_counter() + _SECONDS
     while True:
         try:
             next(work)
         except StopIteration as end:
             result: Result = end.value
-            return result
+            break
+        steps += 1
         if perf_counter() >= until:
             await asyncio.sleep(0)
             until = perf_counter() + _SECONDS
+    if steps:
+        await asyncio.sleep(0)
+    return result
