@@ -30,12 +30,11 @@ async def in_slices(work: Work[Result]) -> Result:
         try:
             next(work)
         except StopIteration as end:
+            if steps:
+                await asyncio.sleep(0)
             result: Result = end.value
-            break
+            return result
         steps += 1
         if perf_counter() >= until:
             await asyncio.sleep(0)
             until = perf_counter() + _SECONDS
-    if steps:
-        await asyncio.sleep(0)
-    return result
