@@ -1,15 +1,13 @@
 """The rule for docstrings and comments: a verb, a noun or a full sentence first, and subjects that have a name.
 
-`python -m tests.prose` lists what breaks the rule. `prose_to_rewrite.txt` names the files that may still break it, and
-how many faults they may have together. `python -m tests.prose --write` takes out the files that no longer have any and
-follows files that moved; it refuses to write a larger number. The list goes when it is empty.
+`python -m tests.prose` lists what breaks the rule.
 """
 
-import argparse
 import ast
 import io
 import json
 import re
+import sys
 import tokenize
 from collections.abc import Iterator
 from functools import cache
@@ -17,7 +15,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
-TO_REWRITE = Path(__file__).with_name("prose_to_rewrite.txt")
 FOLDERS = ("src", "tests", "bench", "guest")
 SCRIPTS = ("dev",)
 GENERATED = ("docs/outcomes.md", "docs/settings.md")  # made of texts for users
@@ -159,20 +156,6 @@ def _descriptions(value: Any) -> Iterator[str]:
         yield from _descriptions(one)
 
 
-def to_rewrite() -> tuple[int, list[str]]:
-    """Return how many faults there may be in all, and the files that may have them."""
-    number, *files = TO_REWRITE.read_text("utf-8").split()
-    return int(number), files
-
-
-def _write(found: list[Fault]) -> None:
-    allowed, _ = to_rewrite()
-    if len(found) > allowed:
-        raise SystemExit(f"There are {len(found)} faults, and there were {allowed}: rewrite what is new.")
-    files = sorted({fault.file for fault in found})
-    TO_REWRITE.write_text("\n".join([str(len(found)), *files, ""]), "utf-8")
-
-
 def _files() -> list[Path]:
     python = [file for folder in FOLDERS for file in (ROOT / folder).rglob("*.py")]
     documents = [*ROOT.glob("*.md"), *(f for folder in ("docs", *FOLDERS) for f in (ROOT / folder).rglob("*.md"))]
@@ -180,17 +163,13 @@ def _files() -> list[Path]:
     return sorted({*python, *documents, *(ROOT / name for name in SCRIPTS)} - generated)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="bring the list of files to rewrite up to date")
+def main() -> int:
     found = faults()
-    if parser.parse_args().write:
-        _write(found)
-    else:
-        for fault in found:
-            print(f"{fault.file}:{fault.line}: {fault.reason}\n    {fault.text}")
+    for fault in found:
+        print(f"{fault.file}:{fault.line}: {fault.reason}\n    {fault.text}")
     print(f"{len(found)} faults in {len({fault.file for fault in found})} files")
+    return int(bool(found))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
