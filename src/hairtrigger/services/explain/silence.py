@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from hairtrigger.domain.outcome import MEANING, Code, Kind
+from hairtrigger.domain.rhythm import LONGEST_WAIT, longest_back_off
 from hairtrigger.services.explain.health import FAILURES, SWITCHED_OFF
 from hairtrigger.services.explain.sentences import Teller, length
 from hairtrigger.store.events.outcomes import Outcome
@@ -15,8 +16,6 @@ _OF_ANY_TRIGGER = frozenset(
     {Code.STALE, Code.REMOVED, Code.CHANGED, Code.UNKNOWN_ADDRESS, Code.TOO_LARGE, Code.INCOMPLETE}
 )
 _OF_ANY_TRIGGER |= {Code.UNAVAILABLE}  # these are counted before the trigger is read
-_LONGEST_BACK_OFF = timedelta(hours=1)
-_LONGEST_WAIT = timedelta(days=1)  # the longest wait that a provider may ask for
 _ON_TIME = timedelta(minutes=2)  # a poll up to so long after its due time is late, and does not count as missing
 
 
@@ -57,7 +56,7 @@ class Silence:
                 return f"The trigger was enabled, and no request reached its address. {self._request(teller)}".strip()
 
     def _enabled(self) -> bool:
-        """Return whether the trigger was enabled. The last outcome shows it: a disabled trigger leaves few kinds of outcomes."""
+        """Return whether the trigger was enabled, which the last outcome shows: few are left by a disabled trigger."""
         for one in (*reversed(self.within), *self.earlier):
             if _speaks(one):
                 return one.code not in _OF_A_DISABLED_TRIGGER
@@ -124,7 +123,7 @@ class Silence:
 
 def _after_a_failure(failed: Outcome, every: timedelta) -> timedelta:
     """Return the longest wait that may follow such a failure."""
-    return _LONGEST_WAIT if failed.code is Code.RATE_LIMITED else max(every, _LONGEST_BACK_OFF)
+    return LONGEST_WAIT if failed.code is Code.RATE_LIMITED else longest_back_off(every)
 
 
 def _speaks(one: Outcome) -> bool:
