@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from hairtrigger.domain.outcome import FAILURE, MEANING, STANDING, Code, Failure, Kind, Standing
+from hairtrigger.domain.outcome import FAILURE, STANDING, Code, Failure, Kind, Standing, Trait
 from hairtrigger.services.explain.health import Health
 from hairtrigger.store.delivery.history import AttemptRecord, Delivery
 from hairtrigger.store.events.outcomes import Outcome
@@ -23,10 +23,6 @@ _SUBJECT = {
 }
 _WAYS = {"poll": "with a poll", "schedule": "from its schedule", None: "as a request"}
 WORK = frozenset({Kind.WEBHOOK, Kind.POLL, Kind.SCHEDULE})
-# The detail of these outcomes says the same as their meaning, in other words.
-_MEANING_SAYS_ALL = frozenset(
-    {Code.DUPLICATE, Code.IGNORED_DISABLED, Code.IGNORED_EVENT, Code.HANDSHAKE, Code.MISSED, Code.BROKEN}
-)
 _SOON = timedelta(minutes=1)  # within it a worker claims a delivery that nothing holds back
 
 
@@ -180,11 +176,11 @@ def _meaning(one: Outcome) -> str:
     if one.code is Code.ACCEPTED:
         events = "one new event" if one.events == 1 else f"{one.events} new events"
         return f"brought {events}"
-    return MEANING[one.code]
+    return one.code.meaning
 
 
 def _detail(one: Outcome) -> str:
-    return "" if one.code in _MEANING_SAYS_ALL else one.detail
+    return "" if Trait.SELF_EXPLANATORY in one.code.traits else one.detail
 
 
 def _delivery_step(delivery: Delivery, said: str, at: datetime) -> RecordedStep:
