@@ -1,12 +1,12 @@
-"""Three closed lists: how requests, polls, firings and changes end (`Code`), the status of deliveries (`Standing`), and
-why attempts fail (`Failure`).
+"""Three closed lists: how requests, polls, firings and changes end (`Code`), the status of a delivery
+(`DeliveryStatus`), and why attempts fail (`Failure`).
 
 `docs/outcomes.md` is generated from these lists, and a test checks that every entry can be explained.
 """
 
 from collections.abc import Mapping
 from enum import Flag, StrEnum, auto
-from typing import Self
+from typing import Literal, Self
 
 
 class Kind(StrEnum):
@@ -113,24 +113,15 @@ class Code(StrEnum):
     RECOVERED = "recovered", "found that the trigger is no longer overdue", Trait.ROUTINE
 
 
-class Standing(StrEnum):
-    """The status of a delivery."""
+DeliveryStatus = Literal["pending", "waiting", "suspended", "retrying", "delivered", "dead"]
 
-    PENDING = "pending"
-    WAITING = "waiting"
-    SUSPENDED = "suspended"
-    RETRYING = "retrying"
-    DELIVERED = "delivered"
-    DEAD = "dead"
-
-
-STANDING: Mapping[Standing, str] = {
-    Standing.PENDING: "is on the queue, or under way",
-    Standing.WAITING: "waits until fewer deliveries of its project are under way, or those before it in order end",
-    Standing.SUSPENDED: "is held back, because its project or trigger is paused",
-    Standing.RETRYING: "failed, and is tried again",
-    Standing.DELIVERED: "was delivered",
-    Standing.DEAD: "is a dead letter: nothing more is tried until it is replayed",
+DELIVERY_STATUS: Mapping[DeliveryStatus, str] = {
+    "pending": "is on the queue, or under way",
+    "waiting": "waits until fewer deliveries of its project are under way, or those before it in order end",
+    "suspended": "is held back, because its project or trigger is paused",
+    "retrying": "failed, and is tried again",
+    "delivered": "was delivered",
+    "dead": "is a dead letter: nothing more is tried until it is replayed",
 }
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from hairtrigger.domain.outcome import FAILURE, STANDING, Code, Failure, Kind, Standing, Trait
+from hairtrigger.domain.outcome import DELIVERY_STATUS, FAILURE, Code, Failure, Kind, Trait
 from hairtrigger.services.explain.health import Health
 from hairtrigger.store.delivery.history import AttemptRecord, Delivery
 from hairtrigger.store.events.outcomes import Outcome
@@ -95,23 +95,21 @@ class Teller:
 
     def delivery(self, delivery: Delivery, attempts: Sequence[AttemptRecord], event: EventTrace) -> str:
         failed = self._failed([one for one in attempts if one.status != "delivered"])
-        match Standing(delivery.status):
-            case Standing.DELIVERED:
+        match delivery.status:
+            case "delivered":
                 last = attempts[-1]
                 which = "at the first attempt" if last.number == 1 else f"at attempt {last.number}"
                 return f"{failed}It was delivered at {self.time(last.finished_at)}, {which}.".strip()
-            case Standing.RETRYING:
+            case "retrying":
                 assert delivery.next_attempt_at
                 return f"{failed}Attempt {delivery.attempts + 1} is due at {self.time(delivery.next_attempt_at)}."
-            case Standing.DEAD:
+            case "dead":
                 again = f"To try again: POST /v1/events/{event.id}/replay"
-                return _joined(f"It {STANDING[Standing.DEAD]}.", f"{delivery.detail or ''} {again}")
-            case Standing.WAITING:
-                return f"{failed}It {STANDING[Standing.WAITING]}."
-            case Standing.PENDING:
-                return f"{failed}It {STANDING[Standing.PENDING]}.{self._untouched(delivery)}"
-            case standing:
-                return f"{failed}It {STANDING[standing]}."
+                return _joined(f"It {DELIVERY_STATUS['dead']}.", f"{delivery.detail or ''} {again}")
+            case "pending":
+                return f"{failed}It {DELIVERY_STATUS['pending']}.{self._untouched(delivery)}"
+            case "waiting" | "suspended":
+                return f"{failed}It {DELIVERY_STATUS[delivery.status]}."
 
     def state(self, condition: Condition, health: Health, latest: Sequence[Outcome], last: Story | None) -> str:
         """Describe a trigger's health, what happened to the trigger last, and what comes next."""
