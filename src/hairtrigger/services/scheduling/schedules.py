@@ -60,7 +60,8 @@ class Schedules:
             await events.append(tx, [event for one in made for event in one.events])
             # These schedules have no more times, a single time included: their triggers must not stay "enabled".
             over = [one for one in made if one.fired.next_at is None]
-            await triggers.switch_off(tx, [one.fired.project_trigger_id for one in over], now)
+            if over:
+                await triggers.switch_off(tx, triggers.is_one_of([one.fired.project_trigger_id for one in over]), now)
             await outcomes.record(tx, *(one.outcome for one in made), *(_over(one.outcome) for one in over))
         if rows:
             self.work.set()
@@ -91,7 +92,7 @@ class Schedules:
         return upcoming(schedule, self.clock.now(), count)
 
     def _ticked(self, trigger: ProjectTrigger, row: Poll, now: datetime) -> Ticked:
-        """Fire one trigger. If its schedule can't be read, it gets a failed outcome and no next time; the others go on."""
+        """Fire one trigger. If its schedule can't be read, it gets a failed outcome and no next time."""
         try:
             return self._due(trigger, row, now)
         except HairtriggerError as error:
@@ -143,6 +144,6 @@ def _skipped(schedule: Schedule, previous: datetime, first: datetime) -> str:
 
 
 def _tick(at: datetime) -> Draft:
-    """Return a firing as an event. Its key is the planned time, so that a time fires once, however late or often it is due."""
+    """Return a firing as an event. Its key is the planned time, so a time fires once, however often it is due."""
     planned = at.isoformat()
     return Draft(key=planned, data=to_json({"scheduled_for": planned}), occurred_at=at)
