@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hairtrigger.domain.retry import ATTEMPTS, DELAYS, delay_before, parse_retry_after
+from hairtrigger.domain.retry import ATTEMPTS, DELAYS, delay_after_failed_removal, delay_before, parse_retry_after
 
 NOW = datetime(1994, 11, 6, 8, 49, 30, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -42,6 +42,14 @@ def test_jitter_moves_a_wait_by_a_fifth_at_most(attempt: int, jitter: float) -> 
 
     assert delay is not None
     assert planned * 0.8 <= delay <= planned * 1.2
+
+
+def test_the_waits_between_twelve_attempts_to_remove_a_webhook_double() -> None:
+    waits = [delay_after_failed_removal(attempt) for attempt in range(1, 13)]
+    assert waits == [
+        *(timedelta(minutes=minutes) for minutes in (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)),
+        None,
+    ]
 
 
 def test_jitter_reaches_both_ends() -> None:

@@ -11,7 +11,7 @@ from hairtrigger.api.stackai.app import Services as ProjectServices
 from hairtrigger.api.stackai.app import stackai_app
 from hairtrigger.api.v1.app import Services as OwnServices
 from hairtrigger.api.v1.app import v1_app
-from hairtrigger.domain.outcome import FAILURE, MEANING, STANDING
+from hairtrigger.domain.outcome import DELIVERY_STATUS, FAILURE, Code
 from hairtrigger.settings import table
 
 _NONE = cast("Any", None)  # the description of an API calls none of its services
@@ -51,10 +51,10 @@ never removed, and each can be asked about with `GET /v1/project-triggers/{{id}}
 The words follow "the request …", "the poll …", "the trigger …". A request that became an event has no outcome beside
 it: the event is the record. Very many requests of one kind at one address are counted, and recorded as one.
 
-{_table(MEANING)}
+{_table({code: code.meaning for code in Code})}
 ## Deliveries
 
-{_table(STANDING)}
+{_table(DELIVERY_STATUS)}
 ## Attempts that failed
 
 Whether a name was unknown, an address refused or a port closed is told to nobody but the operator, in the column

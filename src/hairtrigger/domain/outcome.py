@@ -1,11 +1,12 @@
-"""Three closed lists: how requests, polls, firings and changes end (`Code`), the status of deliveries (`Standing`), and
-why attempts fail (`Failure`).
+"""Three closed lists: how requests, polls, firings and changes end (`Code`), the status of a delivery
+(`DeliveryStatus`), and why attempts fail (`Failure`).
 
 `docs/outcomes.md` is generated from these lists, and a test checks that every entry can be explained.
 """
 
 from collections.abc import Mapping
-from enum import StrEnum
+from enum import Flag, StrEnum, auto
+from typing import Literal, Self
 
 
 class Kind(StrEnum):
@@ -20,100 +21,107 @@ class Kind(StrEnum):
     WATCHDOG = "watchdog"
 
 
+class Trait(Flag):
+    """Say how explanations read an outcome with a code."""
+
+    NONE = 0
+    FAILURE = auto()  # a poll that ends so has failed, and the next one waits longer
+    DISABLES = auto()  # the trigger is disabled from then on
+    WHILE_DISABLED = auto()  # only a disabled trigger leaves it
+    ALWAYS = auto()  # a trigger leaves it whether it is enabled or not, or was not read at all
+    ROUTINE = auto()  # it is no reason why an event is missing
+    SELF_EXPLANATORY = auto()  # its detail says the same as its meaning, in other words
+
+
 class Code(StrEnum):
     """How it ended. A code is never removed: stored history refers to it."""
 
-    ACCEPTED = "accepted"
-    DUPLICATE = "duplicate"
-    EMPTY = "empty"
-    BASELINE = "baseline"
-    HANDSHAKE = "handshake"
-    IGNORED_DISABLED = "ignored_disabled"
-    IGNORED_EVENT = "ignored_event"
-    IGNORED_UNROUTED = "ignored_unrouted"
-    REJECTED = "rejected"
-    MALFORMED = "malformed"
-    UNKNOWN_ADDRESS = "unknown_address"
-    TOO_LARGE = "too_large"
-    INCOMPLETE = "incomplete"
-    UNAVAILABLE = "unavailable"
-    FAILED = "failed"
-    TIMED_OUT = "timed_out"
-    PARSE_KILLED = "parse_killed"
-    BROKEN = "broken"
-    CUT_OFF = "cut_off"
-    WORKER_LOST = "worker_lost"
-    CREDENTIALS_REFUSED = "credentials_refused"
-    RATE_LIMITED = "rate_limited"
-    STALE = "stale"
-    MISSED = "missed"
-    REGISTERED = "registered"
-    REMOVED = "removed"
-    TARGET_GONE = "target_gone"
-    ENABLED = "enabled"
-    DISABLED = "disabled"
-    FINISHED = "finished"
-    CHANGED = "changed"
-    STALLED = "stalled"
-    RECOVERED = "recovered"
+    meaning: str  # the words that follow "the request", "the poll", "the schedule" …; an outcome's detail adds the rest
+    traits: Trait
+
+    # The defaults are for mypy, which reads the lookup `Code("accepted")` as a call of this method.
+    def __new__(cls, value: str, meaning: str = "", traits: Trait = Trait.NONE) -> Self:
+        code = str.__new__(cls, value)
+        code._value_ = value
+        code.meaning, code.traits = meaning, traits
+        return code
+
+    ACCEPTED = "accepted", "brought something new", Trait.ROUTINE
+    DUPLICATE = "duplicate", "brought only what was already stored", Trait.SELF_EXPLANATORY
+    EMPTY = "empty", "found nothing new", Trait.ROUTINE
+    BASELINE = (
+        "baseline",
+        "was the first: what is there already counts as seen, and no event was made of it",
+        Trait.ROUTINE,
+    )
+    HANDSHAKE = (
+        "handshake",
+        "was the provider's question who we are, and was answered",
+        Trait.ROUTINE | Trait.SELF_EXPLANATORY,
+    )
+    IGNORED_DISABLED = (
+        "ignored_disabled",
+        "was ignored, because the trigger was disabled",
+        Trait.WHILE_DISABLED | Trait.SELF_EXPLANATORY,
+    )
+    IGNORED_EVENT = "ignored_event", "was authentic, but not what the trigger listens for", Trait.SELF_EXPLANATORY
+    IGNORED_UNROUTED = "ignored_unrouted", "was authentic, but no enabled trigger listens to its account"
+    REJECTED = "rejected", "was refused: its signature or token is missing or wrong"
+    MALFORMED = "malformed", "was refused: it was signed correctly, but is not readable as the provider's format"
+    UNKNOWN_ADDRESS = "unknown_address", "was refused: no trigger has this address", Trait.ALWAYS
+    TOO_LARGE = "too_large", "was refused: its body is larger than this service accepts", Trait.ALWAYS
+    INCOMPLETE = "incomplete", "ended before it was complete, so nothing of it was stored", Trait.ALWAYS
+    UNAVAILABLE = (
+        "unavailable",
+        "was refused, because nothing could be stored at that moment; senders try again",
+        Trait.ALWAYS,
+    )
+    FAILED = "failed", "failed", Trait.FAILURE
+    TIMED_OUT = "timed_out", "took too long and was given up; how far it had come before is kept", Trait.FAILURE
+    PARSE_KILLED = "parse_killed", "was ended because reading the answer takes more than it may", Trait.FAILURE
+    BROKEN = "broken", "broke inside the service; its log says more", Trait.FAILURE | Trait.SELF_EXPLANATORY
+    CUT_OFF = "cut_off", "was cut off: the process that ran it stopped, died, stood still or lost its database"
+    WORKER_LOST = (
+        "worker_lost",
+        "failed: the process that ran its code ended twice, the second time while it ran this code alone",
+        Trait.FAILURE,
+    )
+    CREDENTIALS_REFUSED = (
+        "credentials_refused",
+        "failed: the provider no longer accepts the connection's credentials",
+        Trait.FAILURE,
+    )
+    RATE_LIMITED = "rate_limited", "was turned away: the provider asked to come back later", Trait.FAILURE
+    STALE = (
+        "stale",
+        "came to nothing, because the trigger was changed or claimed by another worker meanwhile",
+        Trait.ALWAYS,
+    )
+    MISSED = (
+        "missed",
+        "did not fire: its time passed while nobody was there to see it, and its policy is to skip",
+        Trait.SELF_EXPLANATORY,
+    )
+    REGISTERED = "registered", "was set up at the provider", Trait.ROUTINE
+    REMOVED = "removed", "was taken down", Trait.ALWAYS | Trait.ROUTINE
+    TARGET_GONE = "target_gone", "answered 410 Gone, so the trigger was disabled", Trait.DISABLES
+    ENABLED = "enabled", "was enabled", Trait.ROUTINE
+    DISABLED = "disabled", "was disabled", Trait.DISABLES | Trait.ROUTINE
+    FINISHED = "finished", "was disabled at the end of its schedule", Trait.DISABLES
+    CHANGED = "changed", "was changed", Trait.ALWAYS | Trait.ROUTINE
+    STALLED = "stalled", "found that the trigger is overdue and nobody works on it"
+    RECOVERED = "recovered", "found that the trigger is no longer overdue", Trait.ROUTINE
 
 
-# The words that follow "the request", "the poll", "the schedule" …; an outcome's detail adds the rest.
-MEANING: Mapping[Code, str] = {
-    Code.ACCEPTED: "brought something new",
-    Code.DUPLICATE: "brought only what was already stored",
-    Code.EMPTY: "found nothing new",
-    Code.BASELINE: "was the first: what is there already counts as seen, and no event was made of it",
-    Code.HANDSHAKE: "was the provider's question who we are, and was answered",
-    Code.IGNORED_DISABLED: "was ignored, because the trigger was disabled",
-    Code.IGNORED_EVENT: "was authentic, but not what the trigger listens for",
-    Code.IGNORED_UNROUTED: "was authentic, but no enabled trigger listens to its account",
-    Code.REJECTED: "was refused: its signature or token is missing or wrong",
-    Code.MALFORMED: "was refused: it was signed correctly, but is not readable as the provider's format",
-    Code.UNKNOWN_ADDRESS: "was refused: no trigger has this address",
-    Code.TOO_LARGE: "was refused: its body is larger than this service accepts",
-    Code.INCOMPLETE: "ended before it was complete, so nothing of it was stored",
-    Code.UNAVAILABLE: "was refused, because nothing could be stored at that moment; senders try again",
-    Code.FAILED: "failed",
-    Code.TIMED_OUT: "took too long and was given up; how far it had come before is kept",
-    Code.PARSE_KILLED: "was ended because reading the answer takes more than it may",
-    Code.BROKEN: "broke inside the service; its log says more",
-    Code.CUT_OFF: "was cut off: the process that ran it stopped, died, stood still or lost its database",
-    Code.WORKER_LOST: "failed: the process that ran its code ended twice, the second time while it ran this code alone",
-    Code.CREDENTIALS_REFUSED: "failed: the provider no longer accepts the connection's credentials",
-    Code.RATE_LIMITED: "was turned away: the provider asked to come back later",
-    Code.STALE: "came to nothing, because the trigger was changed or claimed by another worker meanwhile",
-    Code.MISSED: "did not fire: its time passed while nobody was there to see it, and its policy is to skip",
-    Code.REGISTERED: "was set up at the provider",
-    Code.REMOVED: "was taken down",
-    Code.TARGET_GONE: "answered 410 Gone, so the trigger was disabled",
-    Code.ENABLED: "was enabled",
-    Code.DISABLED: "was disabled",
-    Code.FINISHED: "was disabled at the end of its schedule",
-    Code.CHANGED: "was changed",
-    Code.STALLED: "found that the trigger is overdue and nobody works on it",
-    Code.RECOVERED: "found that the trigger is no longer overdue",
-}
+DeliveryStatus = Literal["pending", "waiting", "suspended", "retrying", "delivered", "dead"]
 
-
-class Standing(StrEnum):
-    """The status of a delivery."""
-
-    PENDING = "pending"
-    WAITING = "waiting"
-    SUSPENDED = "suspended"
-    RETRYING = "retrying"
-    DELIVERED = "delivered"
-    DEAD = "dead"
-
-
-STANDING: Mapping[Standing, str] = {
-    Standing.PENDING: "is on the queue, or under way",
-    Standing.WAITING: "waits until fewer deliveries of its project are under way, or those before it in order end",
-    Standing.SUSPENDED: "is held back, because its project or trigger is paused",
-    Standing.RETRYING: "failed, and is tried again",
-    Standing.DELIVERED: "was delivered",
-    Standing.DEAD: "is a dead letter: nothing more is tried until it is replayed",
+DELIVERY_STATUS: Mapping[DeliveryStatus, str] = {
+    "pending": "is on the queue, or under way",
+    "waiting": "waits until fewer deliveries of its project are under way, or those before it in order end",
+    "suspended": "is held back, because its project or trigger is paused",
+    "retrying": "failed, and is tried again",
+    "delivered": "was delivered",
+    "dead": "is a dead letter: nothing more is tried until it is replayed",
 }
 
 

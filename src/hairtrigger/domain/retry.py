@@ -1,4 +1,4 @@
-"""The times of a delivery's attempts: the schedule that Standard Webhooks recommends.
+"""The times of attempts: of webhook removals, and of deliveries, with the schedule that Standard Webhooks recommends.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md#deliverability-and-reliability
 """
@@ -28,6 +28,8 @@ SPREAD = 0.2
 LONGEST_RETRY_AFTER = timedelta(hours=24)
 # The waits after attempt 1, 2, … if it broke inside the service before the target was called.
 AFTER_OUR_FAULT = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30))
+# The waits after attempt 1, 2, … to remove a webhook at its provider: twelve attempts in about three days.
+AFTER_A_FAILED_REMOVAL = tuple(timedelta(minutes=1 << attempt) for attempt in range(1, 12))
 
 
 def delay_before(
@@ -52,6 +54,11 @@ def delay_after_our_fault(attempt: int) -> timedelta | None:
     The attempt broke inside the service before the target was called, so `DELAYS` does not apply.
     """
     return AFTER_OUR_FAULT[attempt - 1] if attempt <= len(AFTER_OUR_FAULT) else None
+
+
+def delay_after_failed_removal(attempt: int) -> timedelta | None:
+    """Return how long to wait after this attempt to remove a webhook, or None if no attempt is left."""
+    return AFTER_A_FAILED_REMOVAL[attempt - 1] if attempt <= len(AFTER_A_FAILED_REMOVAL) else None
 
 
 def parse_retry_after(value: str, now: datetime) -> timedelta | None:

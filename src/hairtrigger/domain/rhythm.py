@@ -33,7 +33,11 @@ def back_off(every: timedelta, failures: int) -> timedelta:
 
     It doubles each time, up to an hour, or up to the interval if that is longer.
     """
-    return min(every * (1 << min(failures, 16)), max(every, LONGEST_BACK_OFF))
+    return min(every * (1 << min(failures, 16)), longest_back_off(every))
+
+
+def longest_back_off(every: timedelta) -> timedelta:
+    return max(every, LONGEST_BACK_OFF)
 
 
 def _last_beat(trigger_id: UUID, every: timedelta, at: datetime) -> int:

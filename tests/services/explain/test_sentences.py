@@ -7,11 +7,11 @@ from uuid import uuid4
 
 import pytest
 
-from hairtrigger.domain.outcome import FAILURE, MEANING, STANDING, Code, Failure, Kind, Standing
+from hairtrigger.domain.outcome import DELIVERY_STATUS, FAILURE, Code, DeliveryStatus, Failure, Kind
 from hairtrigger.services.explain.health import STALLS, Health
 from hairtrigger.services.explain.sentences import Story, Teller, outcome_step
 from hairtrigger.services.explain.silence import Silence
-from hairtrigger.store.delivery.history import AttemptRecord, Delivery, Status
+from hairtrigger.store.delivery.history import AttemptRecord, Delivery
 from hairtrigger.store.events.outcomes import Outcome
 from hairtrigger.store.explain.event_traces import EventTrace
 from hairtrigger.store.explain.trigger_health import Condition, Stall
@@ -43,7 +43,7 @@ CONDITION = Condition(
 )
 
 
-def delivery(status: Status) -> Delivery:
+def delivery(status: DeliveryStatus) -> Delivery:
     return Delivery(
         id=EVENT.id,
         event_id=EVENT.id,
@@ -66,10 +66,10 @@ def attempt(failure: Failure | None) -> AttemptRecord:
 
 
 def test_every_code_has_its_words() -> None:
-    assert (set(MEANING), set(STANDING), set(FAILURE)) == (set(Code), set(Standing), set(Failure))
-    assert set(get_args(Status)) <= {standing.value for standing in Standing}
+    assert (set(DELIVERY_STATUS), set(FAILURE)) == (set(get_args(DeliveryStatus)), set(Failure))
     assert set(STALLS) == set(get_args(Stall))
-    words = [*MEANING.values(), *STANDING.values(), *FAILURE.values()]
+    words = [*(code.meaning for code in Code), *DELIVERY_STATUS.values(), *FAILURE.values()]
+    assert all(words)
     assert len(set(words)) == len(words), "two codes can't be told apart"
 
 
@@ -95,8 +95,8 @@ def test_a_silence_after_any_outcome_has_a_reason(code: Code, kind: str | None) 
 
 
 @pytest.mark.parametrize("failure", [None, *Failure])
-@pytest.mark.parametrize("status", get_args(Status))
-def test_every_standing_of_a_delivery_is_told_after_any_attempt(status: Status, failure: Failure | None) -> None:
+@pytest.mark.parametrize("status", get_args(DeliveryStatus))
+def test_every_status_of_a_delivery_is_told_after_any_attempt(status: DeliveryStatus, failure: Failure | None) -> None:
     story = Story(EVENT, "poll", [(delivery(status), [attempt(failure)])], ())
     said = TELLER.story(story)
     assert said.startswith("The event 'order 7' arrived at 11:59:00 UTC with a poll. ")

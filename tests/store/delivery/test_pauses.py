@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from hairtrigger.domain.outcome import DeliveryStatus
 from hairtrigger.store.database import Store
 from hairtrigger.store.delivery import deliveries, history, lanes, pauses
 from hairtrigger.store.delivery.deliveries import Attempt, Claimed
@@ -83,7 +84,7 @@ class Held:
         async with self.store.transaction() as tx:
             return await pauses.discard(tx, what, limit, ids, self.org_id, "Discarded.", self.clock.now())
 
-    async def of_status(self, status: history.Status) -> list[Delivery]:
+    async def of_status(self, status: DeliveryStatus) -> list[Delivery]:
         """Return the deliveries of a status, oldest first."""
         async with self.store.transaction() as tx:
             return (await history.deliveries(tx, self.org_id, limit=5000, status=status))[::-1]

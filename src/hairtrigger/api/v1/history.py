@@ -9,13 +9,13 @@ from hairtrigger.api.v1.pages import Cursor, Limit, page
 from hairtrigger.api.v1.schemas import (
     Delivery,
     DeliveryDetail,
-    DeliveryStatus,
     Event,
     EventDetail,
     Instant,
     Page,
     Replayed,
 )
+from hairtrigger.domain.outcome import DeliveryStatus
 from hairtrigger.services.delivery.history import History
 
 

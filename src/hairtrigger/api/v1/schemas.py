@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-from hairtrigger.domain.outcome import Code, Failure, Kind
+from hairtrigger.domain.outcome import Code, DeliveryStatus, Failure, Kind
 from hairtrigger.domain.target import TargetConfig
 from hairtrigger.sandbox.protocol.poll import PollErrorKind
 from hairtrigger.services.explain import explainer
@@ -199,9 +199,6 @@ class Event(BaseModel):
     @classmethod
     def of(cls, stored: events.Event) -> "Event":
         return cls.model_validate(stored, from_attributes=True)
-
-
-DeliveryStatus = Literal["pending", "waiting", "suspended", "retrying", "delivered", "dead"]
 
 
 class Delivery(BaseModel):

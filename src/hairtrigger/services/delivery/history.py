@@ -9,11 +9,12 @@ from uuid import UUID
 
 from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import NotFound
+from hairtrigger.domain.outcome import DeliveryStatus
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
 from hairtrigger.store.database import Store
 from hairtrigger.store.delivery import history, replays
-from hairtrigger.store.delivery.history import AttemptRecord, Delivery, Status
+from hairtrigger.store.delivery.history import AttemptRecord, Delivery
 from hairtrigger.store.events import events
 from hairtrigger.store.events.events import Event
 
@@ -68,7 +69,7 @@ class History:
         *,
         limit: int,
         before: UUID | None,
-        status: Status | None,
+        status: DeliveryStatus | None,
         project_trigger_id: UUID | None,
         project_id: str | None,
         event_id: UUID | None,

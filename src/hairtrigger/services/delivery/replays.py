@@ -12,11 +12,11 @@ from uuid import UUID
 from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import Conflict, NotFound
 from hairtrigger.domain.ids import new_id
+from hairtrigger.domain.outcome import DeliveryStatus
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
 from hairtrigger.store.database import Store
 from hairtrigger.store.delivery import history, replays
-from hairtrigger.store.delivery.history import Status
 from hairtrigger.store.delivery.replays import Job
 from hairtrigger.store.events import events
 from hairtrigger.store.setup import projects, triggers
@@ -32,7 +32,7 @@ _CATCH_UP = timedelta(seconds=1)  # a job makes up for so much of a delay; the r
 class ReplayQuery:
     """The deliveries to replay: those that match all fields that are given."""
 
-    status: Status | None = None
+    status: DeliveryStatus | None = None
     project_id: str | None = None
     project_trigger_id: UUID | None = None
     event_type: str | None = None

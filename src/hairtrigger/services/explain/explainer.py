@@ -11,7 +11,7 @@ from uuid import UUID
 from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import NotFound
 from hairtrigger.domain.event import bounded_key
-from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.domain.outcome import Code, Kind, Trait
 from hairtrigger.platform.clock import Clock
 from hairtrigger.services.explain.health import Diagnosis, Health
 from hairtrigger.services.explain.sentences import RecordedStep, Story, Teller, event_step, outcome_step
@@ -31,12 +31,6 @@ _MOST_DELIVERIES = 20  # of an event
 _LATEST = 50
 _EARLIEST, _LAST = datetime(1970, 1, 2, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)  # times that an id can hold
 _MOST_ALIKE = 1000
-
-# Outcomes that brought no event, and that are worth a sentence.
-_WORTH_A_STEP = frozenset(Code) - {
-    *(Code.ACCEPTED, Code.EMPTY, Code.BASELINE, Code.HANDSHAKE),
-    *(Code.REGISTERED, Code.REMOVED, Code.ENABLED, Code.DISABLED, Code.CHANGED, Code.RECOVERED),
-}
 
 
 @dataclass(frozen=True)
@@ -85,7 +79,8 @@ class Explainer:
             ended += await outcomes.after(tx, trigger_id, at, until=until, limit=half)
             near = sorted(came, key=lambda one: abs(one.received_at - at))
             stories = [await self._story(tx, seen.condition, one) for one in near[:_MOST_STORIES]]
-            telling = sorted((one for one in ended if one.code in _WORTH_A_STEP), key=lambda one: abs(one.at - at))
+            reasons = (one for one in ended if Trait.ROUTINE not in one.code.traits)
+            telling = sorted(reasons, key=lambda one: abs(one.at - at))
             if stories and not (telling and abs(telling[0].at - at) < abs(near[0].received_at - at)):
                 summary = seen.teller.happened(stories[0], len(came) - 1, since, until)
             elif telling:

@@ -6,25 +6,12 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 
 from hairtrigger.domain.instants import shifted
-from hairtrigger.domain.outcome import MEANING, Code, Kind
+from hairtrigger.domain.outcome import Code, Kind, Trait
 from hairtrigger.kit.trigger import AppWebhook, Webhook
 from hairtrigger.platform.clock import Clock
 from hairtrigger.services.catalogue import Catalogue
 from hairtrigger.store.events.outcomes import Outcome
 from hairtrigger.store.explain.trigger_health import Condition, Expectations, Stall, Status
-
-FAILURES = frozenset(
-    {
-        Code.FAILED,
-        Code.TIMED_OUT,
-        Code.PARSE_KILLED,
-        Code.BROKEN,
-        Code.WORKER_LOST,
-        Code.CREDENTIALS_REFUSED,
-        Code.RATE_LIMITED,
-    }
-)
-SWITCHED_OFF = frozenset({Code.DISABLED, Code.FINISHED, Code.TARGET_GONE})
 
 STALLS: dict[Stall, str] = {
     "overdue": "It is overdue, and no worker has taken it. See whether a worker runs, and whether it keeps up.",
@@ -106,14 +93,14 @@ def _nothing_wrong(condition: Condition) -> str:
 def _in_a_row(latest: Sequence[Outcome]) -> list[Outcome]:
     """Return the failed polls since the last success, newest first. A poll that was cut off counts as neither."""
     polls = (one for one in latest if one.kind is Kind.POLL and one.code is not Code.CUT_OFF)
-    return list(takewhile(lambda one: one.code in FAILURES, polls))
+    return list(takewhile(lambda one: Trait.FAILURE in one.code.traits, polls))
 
 
 def _disabled(condition: Condition, latest: Sequence[Outcome]) -> tuple[datetime, str]:
     """Return since when and why the trigger is disabled, and why enabling it again failed, if it did."""
-    off = next((one for one in latest if one.code in SWITCHED_OFF), None)
+    off = next((one for one in latest if Trait.DISABLES in one.code.traits), None)
     if off:
-        since, reason = off.at, off.detail or f"It {MEANING[off.code]}."
+        since, reason = off.at, off.detail or f"It {off.code.meaning}."
     elif condition.enabled_at:
         since, reason = condition.updated_at, "It was disabled."
     else:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from hairtrigger.domain.outcome import FAILURE, MEANING, STANDING, Code, Failure, Kind, Standing
+from hairtrigger.domain.outcome import DELIVERY_STATUS, FAILURE, Code, Failure, Kind, Trait
 from hairtrigger.services.explain.health import Health
 from hairtrigger.store.delivery.history import AttemptRecord, Delivery
 from hairtrigger.store.events.outcomes import Outcome
@@ -23,10 +23,6 @@ _SUBJECT = {
 }
 _WAYS = {"poll": "with a poll", "schedule": "from its schedule", None: "as a request"}
 WORK = frozenset({Kind.WEBHOOK, Kind.POLL, Kind.SCHEDULE})
-# The detail of these outcomes says the same as their meaning, in other words.
-_MEANING_SAYS_ALL = frozenset(
-    {Code.DUPLICATE, Code.IGNORED_DISABLED, Code.IGNORED_EVENT, Code.HANDSHAKE, Code.MISSED, Code.BROKEN}
-)
 _SOON = timedelta(minutes=1)  # within it a worker claims a delivery that nothing holds back
 
 
@@ -99,23 +95,21 @@ class Teller:
 
     def delivery(self, delivery: Delivery, attempts: Sequence[AttemptRecord], event: EventTrace) -> str:
         failed = self._failed([one for one in attempts if one.status != "delivered"])
-        match Standing(delivery.status):
-            case Standing.DELIVERED:
+        match delivery.status:
+            case "delivered":
                 last = attempts[-1]
                 which = "at the first attempt" if last.number == 1 else f"at attempt {last.number}"
                 return f"{failed}It was delivered at {self.time(last.finished_at)}, {which}.".strip()
-            case Standing.RETRYING:
+            case "retrying":
                 assert delivery.next_attempt_at
                 return f"{failed}Attempt {delivery.attempts + 1} is due at {self.time(delivery.next_attempt_at)}."
-            case Standing.DEAD:
+            case "dead":
                 again = f"To try again: POST /v1/events/{event.id}/replay"
-                return _joined(f"It {STANDING[Standing.DEAD]}.", f"{delivery.detail or ''} {again}")
-            case Standing.WAITING:
-                return f"{failed}It {STANDING[Standing.WAITING]}."
-            case Standing.PENDING:
-                return f"{failed}It {STANDING[Standing.PENDING]}.{self._untouched(delivery)}"
-            case standing:
-                return f"{failed}It {STANDING[standing]}."
+                return _joined(f"It {DELIVERY_STATUS['dead']}.", f"{delivery.detail or ''} {again}")
+            case "pending":
+                return f"{failed}It {DELIVERY_STATUS['pending']}.{self._untouched(delivery)}"
+            case "waiting" | "suspended":
+                return f"{failed}It {DELIVERY_STATUS[delivery.status]}."
 
     def state(self, condition: Condition, health: Health, latest: Sequence[Outcome], last: Story | None) -> str:
         """Describe a trigger's health, what happened to the trigger last, and what comes next."""
@@ -180,11 +174,11 @@ def _meaning(one: Outcome) -> str:
     if one.code is Code.ACCEPTED:
         events = "one new event" if one.events == 1 else f"{one.events} new events"
         return f"brought {events}"
-    return MEANING[one.code]
+    return one.code.meaning
 
 
 def _detail(one: Outcome) -> str:
-    return "" if one.code in _MEANING_SAYS_ALL else one.detail
+    return "" if Trait.SELF_EXPLANATORY in one.code.traits else one.detail
 
 
 def _delivery_step(delivery: Delivery, said: str, at: datetime) -> RecordedStep:

@@ -4,19 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from hairtrigger.domain.outcome import MEANING, Code, Kind
-from hairtrigger.services.explain.health import FAILURES, SWITCHED_OFF
+from hairtrigger.domain.outcome import Code, Kind, Trait
+from hairtrigger.domain.rhythm import LONGEST_WAIT, longest_back_off
 from hairtrigger.services.explain.sentences import Teller, length
 from hairtrigger.store.events.outcomes import Outcome
 from hairtrigger.store.explain.trigger_health import Condition
 
-_OF_A_DISABLED_TRIGGER = SWITCHED_OFF | {Code.IGNORED_DISABLED}
-_OF_ANY_TRIGGER = frozenset(
-    {Code.STALE, Code.REMOVED, Code.CHANGED, Code.UNKNOWN_ADDRESS, Code.TOO_LARGE, Code.INCOMPLETE}
-)
-_OF_ANY_TRIGGER |= {Code.UNAVAILABLE}  # these are counted before the trigger is read
-_LONGEST_BACK_OFF = timedelta(hours=1)
-_LONGEST_WAIT = timedelta(days=1)  # the longest wait that a provider may ask for
 _ON_TIME = timedelta(minutes=2)  # a poll up to so long after its due time is late, and does not count as missing
 
 
@@ -60,15 +53,15 @@ class Silence:
         """Return whether the trigger was enabled, judged by its last outcome: a disabled trigger leaves few kinds."""
         for one in (*reversed(self.within), *self.earlier):
             if _speaks(one):
-                return one.code not in _OF_A_DISABLED_TRIGGER
+                return not one.code.traits & (Trait.DISABLES | Trait.WHILE_DISABLED)
         if self.condition.enabled and self.condition.enabled_at and self.condition.enabled_at < self.until:
             return True
         following = next((one for one in self.later if _speaks(one)), None)
-        return following is not None and following.code in SWITCHED_OFF
+        return following is not None and Trait.DISABLES in following.code.traits
 
     def off(self, teller: Teller) -> str:
         """Say since when, until when and why the trigger was disabled, as far as that is recorded."""
-        off = next((one for one in (*reversed(self.within), *self.earlier) if one.code in SWITCHED_OFF), None)
+        off = next((one for one in (*reversed(self.within), *self.earlier) if Trait.DISABLES in one.code.traits), None)
         on = next((one for one in self.later if one.code is Code.ENABLED), None)
         if off and on:
             return f"It was off from {teller.time(off.at)} until {teller.time(on.at)}. {off.detail}".strip()
@@ -82,7 +75,7 @@ class Silence:
         polls = [one for one in self.within if one.kind is Kind.POLL]
         if polls:
             count = f" It was polled {len(polls)} times then." if len(polls) > 1 else ""
-            return f"its last poll, at {teller.time(polls[-1].at)}, {MEANING[polls[-1].code]}.{count}"
+            return f"its last poll, at {teller.time(polls[-1].at)}, {polls[-1].code.meaning}.{count}"
         before = next((one for one in self.earlier if one.kind is Kind.POLL), None)
         after = next((one for one in self.later if one.kind is Kind.POLL), None)
         every = timedelta(seconds=self.condition.every_seconds or 60)
@@ -91,7 +84,11 @@ class Silence:
         connection = ", or its connection was busy or paused" if self.condition.connected else ""
         between = f"the last poll before was at {teller.time(began)}" if before else "it had not been polled before"
         between += f", the next at {teller.time(after.at)}" if after else ", and none has come since"
-        if before and before.code in FAILURES and ended - began <= _after_a_failure(before, every) + _ON_TIME:
+        if (
+            before
+            and Trait.FAILURE in before.code.traits
+            and ended - began <= _after_a_failure(before, every) + _ON_TIME
+        ):
             return f"no poll was due, as it waits longer after a failure: {between}. {teller.outcome(before)}"
         if before and before.code is Code.CUT_OFF:
             return f"no poll ran: {between}. {teller.outcome(before)}"
@@ -124,9 +121,9 @@ class Silence:
 
 def _after_a_failure(failed: Outcome, every: timedelta) -> timedelta:
     """Return the longest wait that may follow such a failure."""
-    return _LONGEST_WAIT if failed.code is Code.RATE_LIMITED else max(every, _LONGEST_BACK_OFF)
+    return LONGEST_WAIT if failed.code is Code.RATE_LIMITED else longest_back_off(every)
 
 
 def _speaks(one: Outcome) -> bool:
     """Return whether an outcome shows if the trigger was enabled."""
-    return one.code not in _OF_ANY_TRIGGER and not (one.kind is Kind.REGISTRATION and one.code is Code.FAILED)
+    return Trait.ALWAYS not in one.code.traits and not (one.kind is Kind.REGISTRATION and one.code is Code.FAILED)

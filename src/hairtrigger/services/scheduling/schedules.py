@@ -60,7 +60,8 @@ class Schedules:
             await events.append(tx, [event for one in made for event in one.events])
             # These schedules have no more times, a single time included: their triggers must not stay "enabled".
             over = [one for one in made if one.fired.next_at is None]
-            await triggers.switch_off(tx, [one.fired.project_trigger_id for one in over], now)
+            if over:
+                await triggers.switch_off(tx, triggers.is_one_of([one.fired.project_trigger_id for one in over]), now)
             await outcomes.record(tx, *(one.outcome for one in made), *(_over(one.outcome) for one in over))
         if rows:
             self.work.set()

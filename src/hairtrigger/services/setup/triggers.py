@@ -178,22 +178,12 @@ class Triggers:
         From its commit on, no request, poll or firing makes events, and the removal of the trigger's webhook is due.
         """
         now = self.clock.now()
-        disabled = replace(
-            trigger,
-            enabled=False,
-            generation=trigger.generation + 1,
-            webhook_data=None,
-            updated_by=by or trigger.updated_by,
-            updated_at=now,
-        )
-        if not await triggers.save(tx, disabled):
+        if not await triggers.switch_off(tx, triggers.is_still(trigger), now, by):
             raise Conflict("The trigger was changed by somebody else just now. Look at it again.")
-        await triggers.route(tx, trigger, ())
-        await polls.stop(tx, [trigger.id])
         definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)
         if isinstance(definition, Webhook) and definition.subscription:
             await triggers.plan_removal(tx, self._removal(trigger, await self.calls.secrets_of(tx, trigger), now), now)
-        return disabled
+        return await triggers.existing(tx, trigger.org_id, trigger.id)
 
     async def rotate_secret(
         self, caller: Caller, trigger_id: UUID, value: str | None = None, overlap: timedelta = timedelta(days=1)

@@ -8,6 +8,7 @@ import structlog
 
 from hairtrigger.domain.errors import HairtriggerError
 from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.domain.retry import delay_after_failed_removal
 from hairtrigger.domain.webhook_address import webhook_url
 from hairtrigger.kit.trigger import Webhook
 from hairtrigger.platform.clock import Clock
@@ -23,7 +24,6 @@ from hairtrigger.store.setup.triggers import ProjectTrigger, Removal
 log = structlog.get_logger()
 
 _HOLD = timedelta(minutes=2)
-_GIVE_UP_AFTER = 12  # failures; the delays between them double, about three days in all
 _MOST_AT_ONCE = 10
 
 
@@ -73,12 +73,12 @@ class WebhookRemovals:
         await definition.subscription.remove(question, webhook_url(self.public_url, removal.project_trigger_id))
 
     async def _postpone(self, removal: Removal, reason: str) -> None:
-        if removal.failures >= _GIVE_UP_AFTER:
+        wait = delay_after_failed_removal(removal.failures)
+        if wait is None:
             await self._done(removal, Code.FAILED, f"The webhook could not be removed at the provider: {reason}")
             return
-        again = self.clock.now() + timedelta(minutes=1 << removal.failures)
         async with self.store.transaction() as tx:
-            await triggers.postpone_removal(tx, removal, again)
+            await triggers.postpone_removal(tx, removal, self.clock.now() + wait)
 
     async def _done(self, removal: Removal, code: Code, detail: str) -> None:
         async with self.store.transaction() as tx:

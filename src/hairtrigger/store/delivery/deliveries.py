@@ -20,7 +20,7 @@ from hairtrigger.domain.outcome import Failure
 from hairtrigger.store.delivery import lanes
 from hairtrigger.store.delivery.admission import admit
 from hairtrigger.store.delivery.queue_messages import Message
-from hairtrigger.store.events.events import DISPATCH, Event
+from hairtrigger.store.events.events import COLUMNS, DISPATCH, Event
 from hairtrigger.store.setup.projects import Project, by_ids
 from hairtrigger.store.tables import dead, event
 from hairtrigger.store.text import storable
@@ -105,12 +105,11 @@ async def extend(tx: Transaction, msg_ids: Collection[int], hold: timedelta) -> 
 
 
 _EVENTS = text(
-    """
-    SELECT event.id, org_id, project_id, project_trigger_id, key, type, subject, occurred_at, received_at, content_type,
-           body
+    f"""
+    SELECT {", ".join(f"event.{column.name}" for column in COLUMNS)}
     FROM unnest(CAST(:days AS date[]), CAST(:ids AS uuid[])) AS wanted (day, id)
     JOIN event ON event.day = wanted.day AND event.id = wanted.id
-    """
+    """  # noqa: S608 all of it our own text
 )
 
 
@@ -119,7 +118,7 @@ async def _load(tx: Transaction, messages: Sequence[Message]) -> list[Claimed]:
         return []
     wanted = {m.event_id: m.event_day for m in messages}
     rows = await tx.connection.execute(_EVENTS, {"days": list(wanted.values()), "ids": list(wanted)})
-    events = {row[0]: Event(*row) for row in rows}
+    events = {row.id: Event(*row) for row in rows}
     projects = await by_ids(tx, {m.project_id for m in messages})
     return [Claimed(m, events.get(m.event_id), projects.get(m.project_id)) for m in messages]
 

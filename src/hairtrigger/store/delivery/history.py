@@ -1,19 +1,18 @@
 """Deliveries and their attempts as users read them. The tables that hold a delivery determine its status."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CursorResult, DateTime, bindparam, select, text
 from sqlalchemy.exc import DBAPIError
 
+from hairtrigger.domain.outcome import DeliveryStatus
 from hairtrigger.store.database import is_cancelled
 from hairtrigger.store.tables import attempt
 from hairtrigger.store.transaction import Transaction
-
-Status = Literal["pending", "waiting", "suspended", "retrying", "delivered", "dead"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Delivery:
     event_type: str
     replay_of: UUID | None  # the event, if this is not its first delivery
     created_at: datetime
-    status: Status
+    status: DeliveryStatus
     attempts: int
     next_attempt_at: datetime | None
     detail: str | None  # the detail of the last attempt, or why the delivery is a dead letter
@@ -57,13 +56,20 @@ _MADE = """
         FROM replay JOIN event ON event.day = replay.event_day AND event.id = replay.event_id
     ) AS d
 """
+# The first condition that holds decides the status.
+_STATUS: Mapping[DeliveryStatus, str] = {
+    "dead": "dead.delivery_id IS NOT NULL",
+    "delivered": "last.status = 'delivered'",
+    "retrying": "retry.delivery_id IS NOT NULL",
+    "suspended": "waiting.suspended_by IS NOT NULL",
+    "waiting": "waiting.delivery_id IS NOT NULL",
+}
+# These two follow from the whole history. The deliveries of every other status are found by its condition, which few
+# rows meet.
+_OF_MANY: Collection[DeliveryStatus] = ("pending", "delivered")
 _DELIVERIES = f"""
     SELECT d.*,
-           CASE WHEN dead.delivery_id IS NOT NULL THEN 'dead'
-                WHEN last.status = 'delivered' THEN 'delivered'
-                WHEN retry.delivery_id IS NOT NULL THEN 'retrying'
-                WHEN waiting.suspended_by IS NOT NULL THEN 'suspended'
-                WHEN waiting.delivery_id IS NOT NULL THEN 'waiting'
+           CASE {" ".join(f"WHEN {condition} THEN '{status}'" for status, condition in _STATUS.items())}
                 ELSE 'pending' END AS status,
            coalesce(last.number, 0) AS attempts,
            retry.run_at AS next_attempt_at,
@@ -90,17 +96,15 @@ _FILTERS = {
     "since": "d.created_at >= :since",
     "until": "d.created_at < :until",
 }
-# The condition that finds deliveries of a status in small tables. Without it the whole history would be read.
-_FOUND = {
-    "dead": "dead.delivery_id IS NOT NULL",
-    "retrying": "retry.delivery_id IS NOT NULL",
-    "suspended": "waiting.suspended_by IS NOT NULL",
-    "waiting": "waiting.delivery_id IS NOT NULL",
-}
 
 
 async def deliveries(
-    tx: Transaction, org_id: UUID, *, limit: int, status: Status | None = None, **filters: UUID | str | datetime | None
+    tx: Transaction,
+    org_id: UUID,
+    *,
+    limit: int,
+    status: DeliveryStatus | None = None,
+    **filters: UUID | str | datetime | None,
 ) -> list[Delivery]:
     """Return deliveries, newest first. `_FILTERS` lists the filters; `before` is the last id of the previous page."""
     outer = "WHERE status = :status" if status else ""
@@ -109,7 +113,12 @@ async def deliveries(
 
 
 async def window(
-    tx: Transaction, org_id: UUID, *, limit: int, status: Status | None = None, **filters: UUID | str | datetime | None
+    tx: Transaction,
+    org_id: UUID,
+    *,
+    limit: int,
+    status: DeliveryStatus | None = None,
+    **filters: UUID | str | datetime | None,
 ) -> list[Delivery]:
     """Return the next `limit` deliveries that may have the status, oldest first.
 
@@ -124,7 +133,7 @@ async def count_events(
     org_id: UUID,
     *,
     patience: timedelta,
-    status: Status | None = None,
+    status: DeliveryStatus | None = None,
     **filters: UUID | str | datetime | None,
 ) -> int | None:
     """Count the events that have such deliveries, or return None if counting takes longer than `patience`."""
@@ -144,8 +153,8 @@ async def count_events(
         raise
 
 
-def _inner(status: Status | None, filters: Mapping[str, UUID | str | datetime | None]) -> str:
-    found = [_FOUND[status]] if status in _FOUND else []
+def _inner(status: DeliveryStatus | None, filters: Mapping[str, UUID | str | datetime | None]) -> str:
+    found = [_STATUS[status]] if status and status not in _OF_MANY else []
     return " AND ".join((_DELIVERIES, *found, *_conditions(filters)))
 
 

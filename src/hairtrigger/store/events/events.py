@@ -32,6 +32,14 @@ class Event(NamedTuple):
     def day(self) -> date:
         return day_of(self.id)
 
+    @property
+    def storable(self) -> "Event":
+        """The event, with a subject that PostgreSQL accepts."""
+        return self if self.subject is None else self._replace(subject=storable(self.subject))
+
+
+COLUMNS = tuple(column for column in event.c if column.name != "day")  # in the order of the fields of `Event`
+_STORED = ", ".join(event.c.keys())
 
 # Each row of `given`, which a statement defines before this text, becomes an event and a queue message, if its key is
 # new. Keys are locked in one order, so that no two statements wait for each other. The message is inserted directly:
@@ -42,11 +50,7 @@ STORING = f"""fresh AS (
         ON CONFLICT DO NOTHING
         RETURNING event_id
     ), stored AS (
-        INSERT INTO event (id, day, org_id, project_id, project_trigger_id, key, type,
-                           subject, occurred_at, received_at, content_type, body)
-        SELECT id, day, org_id, project_id, project_trigger_id, key, type,
-               subject, occurred_at, received_at, content_type, body
-        FROM given JOIN fresh ON fresh.event_id = given.id
+        INSERT INTO event ({_STORED}) SELECT {_STORED} FROM given JOIN fresh ON fresh.event_id = given.id
         RETURNING id, day, project_id
     ), sent AS (
         INSERT INTO pgmq.q_{DISPATCH} (vt, message)
@@ -74,27 +78,12 @@ async def append(tx: Transaction, events: Sequence[Event]) -> set[UUID]:
 
 
 def offered(event: Event, write: int | None = None, version: int | None = None) -> tuple[object, ...]:
-    """Return the event as a row of the type `offered_event`.
+    """Return the event as a row of the type `offered_event`: write, version, id, day and the other fields of `Event`.
 
     For an event of a request, `write` is the place of the request in its batch, and `version` is its trigger's.
     """
-    subject = None if event.subject is None else storable(event.subject)
-    return (
-        write,
-        version,
-        event.id,
-        event.day,
-        event.org_id,
-        event.project_id,
-        event.project_trigger_id,
-        event.key,
-        event.type,
-        subject,
-        event.occurred_at,
-        event.received_at,
-        event.content_type,
-        event.body,
-    )
+    id_, *rest = event.storable
+    return (write, version, id_, event.day, *rest)
 
 
 async def known(tx: Transaction, project_trigger_id: UUID, keys: Sequence[str]) -> set[str]:
@@ -106,9 +95,11 @@ async def known(tx: Transaction, project_trigger_id: UUID, keys: Sequence[str]) 
 
 
 async def get(tx: Transaction, org_id: UUID, event_id: UUID) -> Event | None:
-    statement = select(event).where(event.c.day == day_of(event_id), event.c.id == event_id, event.c.org_id == org_id)
+    statement = select(*COLUMNS).where(
+        event.c.day == day_of(event_id), event.c.id == event_id, event.c.org_id == org_id
+    )
     row = (await tx.connection.execute(statement)).one_or_none()
-    return event_of(row) if row else None
+    return Event(*row) if row else None
 
 
 async def page(
@@ -122,7 +113,7 @@ async def page(
     since: datetime | None = None,
 ) -> list[Event]:
     """Return events, newest first. `before` is the last id of the previous page."""
-    statement = select(event).where(event.c.org_id == org_id).order_by(event.c.id.desc()).limit(limit)
+    statement = select(*COLUMNS).where(event.c.org_id == org_id).order_by(event.c.id.desc()).limit(limit)
     if project_trigger_id is not None:
         statement = statement.where(event.c.project_trigger_id == project_trigger_id)
     if project_id is not None:
@@ -131,10 +122,4 @@ async def page(
         statement = statement.where(event.c.id < before, event.c.day <= day_of(before))
     if since is not None:
         statement = statement.where(event.c.received_at >= since)
-    return [event_of(row) for row in await tx.connection.execute(statement)]
-
-
-def event_of(row: object) -> Event:
-    fields = dict(row._mapping)  # type: ignore[attr-defined]
-    del fields["day"]
-    return Event(**fields)
+    return [Event(*row) for row in await tx.connection.execute(statement)]

@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from hairtrigger.domain.integration import ActionField, AuthField, AuthType, InputField, OAuthClient
 from hairtrigger.store.polling import polls
+from hairtrigger.store.setup.triggers import switch_off
 from hairtrigger.store.tables import (
     connection,
     integration,
@@ -259,19 +260,8 @@ async def remove_trigger(tx: Transaction, integration_id: UUID, trigger_id: UUID
 
 
 async def disable_users(tx: Transaction, gone: IntegrationTrigger, now: datetime) -> list[UUID]:
-    """Disable every project trigger that uses this trigger, and return their ids.
-
-    The generation of disabled ones rises, too, so that enabling one at the same time fails.
-    """
-    users = (
-        update(project_trigger)
-        .where(_uses(gone))
-        .values(enabled=False, generation=project_trigger.c.generation + 1, updated_at=now)
-        .returning(project_trigger.c.id)
-    )
-    ids = list((await tx.connection.execute(users)).scalars())
-    await polls.stop(tx, ids)
-    return ids
+    """Disable every project trigger that uses this trigger, and return their ids."""
+    return await switch_off(tx, _uses(gone), now)
 
 
 def _uses(used: IntegrationTrigger) -> ColumnElement[bool]:

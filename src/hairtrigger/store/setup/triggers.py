@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Label, and_, delete, func, insert, literal_column, null, or_, select, update
+from sqlalchemy import ColumnElement, Label, and_, delete, func, insert, literal_column, null, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from hairtrigger.domain.errors import NoSuchTrigger
@@ -160,14 +160,37 @@ async def save(tx: Transaction, changed: ProjectTrigger) -> bool:
     return True
 
 
-async def switch_off(tx: Transaction, ids: Sequence[UUID], now: datetime) -> None:
-    """Disable triggers that this transaction has locked."""
-    if not ids:
-        return
-    statement = update(project_trigger).where(project_trigger.c.id.in_(ids))
-    await tx.connection.execute(
-        statement.values(enabled=False, generation=project_trigger.c.generation + 1, updated_at=now)
+async def switch_off(tx: Transaction, which: ColumnElement[bool], now: datetime, by: UUID | None = None) -> list[UUID]:
+    """Disable the project triggers that meet a condition, and return their ids.
+
+    The generation of disabled ones rises, too, so that enabling one at the same time fails.
+    """
+    statement = (
+        update(project_trigger)
+        .where(which)
+        .values(
+            enabled=False,
+            generation=project_trigger.c.generation + 1,
+            webhook_data=None,
+            updated_by=by or project_trigger.c.updated_by,
+            updated_at=now,
+        )
+        .returning(project_trigger.c.id)
     )
+    ids = list((await tx.connection.execute(statement)).scalars())
+    if ids:
+        await tx.connection.execute(delete(app_route).where(app_route.c.project_trigger_id.in_(ids)))
+        await polls.stop(tx, ids)
+    return ids
+
+
+def is_one_of(ids: Sequence[UUID]) -> ColumnElement[bool]:
+    return project_trigger.c.id.in_(ids)
+
+
+def is_still(trigger: ProjectTrigger) -> ColumnElement[bool]:
+    """Return the condition that a trigger has been neither changed nor switched since it was read."""
+    return and_(project_trigger.c.id == trigger.id, project_trigger.c.generation == trigger.generation)
 
 
 async def save_secrets(tx: Transaction, project_trigger_id: UUID, secrets: bytes, now: datetime) -> None:
