@@ -14,7 +14,8 @@ _PREAMBLE = f"""
 import ctypes, encodings.idna, errno, json, mmap, os, platform, resource, signal, socket, sys, threading, time
 sys.path.insert(0, {str(_SOURCES)!r})
 from hairtrigger.sandbox import lockdown
-from hairtrigger.sandbox.lockdown import landlock, limits, namespaces, privileges, seccomp, self_test, syscalls
+from hairtrigger.sandbox.lockdown import landlock, limits, namespaces, privileges, seccomp, self_test
+from hairtrigger.sandbox.lockdown.libc import NUMBERS, architecture
 from hairtrigger.sandbox.protocol import walls
 out = os.dup(1)
 libc = ctypes.CDLL(None, use_errno=True)
@@ -48,7 +49,7 @@ def forbid(**answers):
     "As an old kernel or a container does: these system calls fail with these errors, here and in all children."
     steps = [seccomp.Step(0x20, 0, 0, 0)]
     for name, answer in answers.items():
-        number = syscalls.NUMBERS[name][syscalls.architecture().column]
+        number = NUMBERS[name][architecture().column]
         steps += [seccomp.Step(0x15, 0, 1, number), seccomp.Step(0x06, 0, 0, 0x0005_0000 | answer)]
     steps.append(seccomp.Step(0x06, 0, 0, 0x7FFF_0000))
     seccomp.program, kept = lambda _: steps, seccomp.program

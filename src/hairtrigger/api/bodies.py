@@ -1,4 +1,4 @@
-"""Request bodies, read only up to a limit, and parsed only if the database can store what they contain."""
+"""Request bodies: all are read up to a limit, and parsed only if the database can store what they contain."""
 
 import json
 from collections.abc import Callable, Coroutine
@@ -6,9 +6,11 @@ from typing import Any
 
 from pydantic_core import from_json
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive
+
+from hairtrigger.domain.errors import TooLarge
 
 MAX_BODY = 2 * 1024 * 1024  # twice the longest texts that are allowed, with every character escaped
 _MOST_PARTS = 50_000  # of JSON: 2 MiB of empty lists take 0.2 s to parse, before the route is called
@@ -53,3 +55,20 @@ def _at_most(limit: int, request: Request) -> Receive:
         return message
 
     return receive
+
+
+async def read_body(receive: Receive, declared: str, limit: int) -> bytes:
+    """Return the body. Raise `TooLarge` as soon as it exceeds the limit, before the rest of it is read."""
+    if declared.isdigit() and int(declared) > limit:
+        raise TooLarge(f"The body is larger than {limit} bytes.")
+    chunks, size, more = [], 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk, more = message.get("body", b""), message.get("more_body", False)
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > limit:
+            raise TooLarge(f"The body is larger than {limit} bytes.")
+    return b"".join(chunks)

@@ -8,8 +8,9 @@ from pydantic_core import to_json
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
+from hairtrigger.api.bodies import read_body
 from hairtrigger.api.errors import detail, headers_of, status_of
-from hairtrigger.domain.errors import HairtriggerError, TooLarge, Unavailable
+from hairtrigger.domain.errors import HairtriggerError, Unavailable
 from hairtrigger.kit.handshake import Answer
 from hairtrigger.kit.incoming import Headers, Request
 from hairtrigger.platform.http_server import NO_ROOM
@@ -63,23 +64,6 @@ async def read_request(scope: Scope, receive: Receive, public_url: str, max_body
         method=scope["method"],
         url=f"{public_url}{path}?{query}" if query else f"{public_url}{path}",
         headers=headers,
-        body=await _read(receive, headers.get("content-length", ""), max_body),
+        body=await read_body(receive, headers.get("content-length", ""), max_body),
         received_at=datetime.now(UTC),
     )
-
-
-async def _read(receive: Receive, declared: str, limit: int) -> bytes:
-    """Return the body. Raise `TooLarge` as soon as it exceeds the limit, before the rest of it is read."""
-    if declared.isdigit() and int(declared) > limit:
-        raise TooLarge(f"The body is larger than {limit} bytes.")
-    chunks, size, more = [], 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        chunk, more = message.get("body", b""), message.get("more_body", False)
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > limit:
-            raise TooLarge(f"The body is larger than {limit} bytes.")
-    return b"".join(chunks)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hairtrigger.sandbox.lockdown import seccomp
-from hairtrigger.sandbox.lockdown.syscalls import ARCHITECTURES, NUMBERS
+from hairtrigger.sandbox.lockdown.libc import ARCHITECTURES, NUMBERS
 from hairtrigger.sandbox.protocol.walls import Walls
 from hairtrigger.sandbox.service.sandbox import Sandbox
 from tests.sandbox.inside import inside, is_root

@@ -257,8 +257,8 @@ async def test_only_the_tenants_of_a_killed_worker_move(workers: Workers) -> Non
 async def test_a_tenant_with_many_polls_leaves_room_for_the_others(
     workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hairtrigger.sandbox.service.worker_process._POLLS_OF_A_TENANT", 2)
-    monkeypatch.setattr("hairtrigger.sandbox.service.worker_process._POLLS_AT_A_TIME", 3)
+    monkeypatch.setattr("hairtrigger.sandbox.service.turns._POLLS_OF_A_TENANT", 2)
+    monkeypatch.setattr("hairtrigger.sandbox.service.turns._POLLS_AT_A_TIME", 3)
     async with workers(1) as sandbox:
         held = Held(2)
         greedy = replace(program(WAITING), tenant="greedy")

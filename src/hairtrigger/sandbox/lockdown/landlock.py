@@ -7,7 +7,7 @@ import ctypes
 import os
 from typing import ClassVar
 
-from hairtrigger.sandbox.lockdown.syscalls import call
+from hairtrigger.sandbox.lockdown.libc import call
 
 _TELL_VERSION = 1
 _FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 5: 16}  # version: the number of access rights, from that version on

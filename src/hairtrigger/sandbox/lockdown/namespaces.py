@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from hairtrigger.sandbox.lockdown.syscalls import call
+from hairtrigger.sandbox.lockdown.libc import call
 
 _NAMESPACES = {"net": 0x4000_0000, "mount": 0x0002_0000, "ipc": 0x0800_0000, "uts": 0x0400_0000}
 _USER = 0x1000_0000

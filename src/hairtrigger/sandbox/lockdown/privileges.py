@@ -5,8 +5,8 @@ import os
 import signal
 from contextlib import suppress
 
+from hairtrigger.sandbox.lockdown.libc import call
 from hairtrigger.sandbox.lockdown.namespaces import NOBODY
-from hairtrigger.sandbox.lockdown.syscalls import call
 
 _DEATH_SIGNAL, _DUMPABLE, _BOUNDING_DROP, _NO_NEW_PRIVILEGES, _NO_EXEC_GAIN = 1, 4, 24, 38, 65
 _CAPABILITIES = 64

@@ -9,7 +9,7 @@ import mmap
 from collections.abc import Iterator
 from typing import ClassVar, NamedTuple
 
-from hairtrigger.sandbox.lockdown.syscalls import NUMBERS, Architecture, architecture, call
+from hairtrigger.sandbox.lockdown.libc import NUMBERS, Architecture, architecture, call
 
 # Python and wasmtime need these: for the socket, memory, clocks, locks, random bytes, and the signals of guests' traps.
 ALLOWED = (

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable
 from functools import partial
 
-from hairtrigger.sandbox.lockdown.syscalls import call
+from hairtrigger.sandbox.lockdown.libc import call
 
 _HERE = -100
 _INTERNET, _STREAM = 2, 1

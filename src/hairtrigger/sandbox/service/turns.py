@@ -1,9 +1,31 @@
 """Turns at a scarce thing, shared fairly among tenants."""
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+
+_POLLS_AT_A_TIME = 200
+_POLLS_OF_A_TENANT = 50
+
+
+class PollTurns:
+    """Turns of polls in one sandbox worker. One tenant has no more than a quarter of them."""
+
+    def __init__(self) -> None:
+        self._all = asyncio.Semaphore(_POLLS_AT_A_TIME)
+        self._of_tenants: defaultdict[str, asyncio.Semaphore] = defaultdict(
+            lambda: asyncio.Semaphore(_POLLS_OF_A_TENANT)
+        )
+
+    @asynccontextmanager
+    async def turn(self, tenant: str) -> AsyncIterator[None]:
+        """Wait until one more poll may run. A poll of no tenant waits only for the worker."""
+        async with AsyncExitStack() as stack:
+            if tenant:
+                await stack.enter_async_context(self._of_tenants[tenant])
+            await stack.enter_async_context(self._all)
+            yield
 
 
 class Turns:

@@ -3,9 +3,8 @@
 import asyncio
 import mmap
 from asyncio import IncompleteReadError
-from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict
 from datetime import timedelta
 from itertools import count
@@ -18,6 +17,7 @@ from hairtrigger.sandbox.protocol.poll import MEBIBYTE, Fetch, Limits, Program
 from hairtrigger.sandbox.protocol.walls import Walls
 from hairtrigger.sandbox.service.live_poll import LivePoll, Tape
 from hairtrigger.sandbox.service.spawn import Spawned, spawned
+from hairtrigger.sandbox.service.turns import PollTurns
 
 DONE_ITS_SHARE = "it has done its share"
 _START_SECONDS = 60
@@ -27,8 +27,6 @@ _SILENT_SECONDS = 2  # in addition to the slice of a guest that may have to end 
 _SLICES = 4  # on a busy machine, a slice may take this many times its CPU time
 _OWN_BYTES = 400 * MEBIBYTE
 _POLLS = 10_000  # after so many, a sandbox worker has done its share and is replaced
-_POLLS_AT_A_TIME = 200
-_POLLS_OF_A_TENANT = 50
 _FRAMES_AT_A_TIME = 64
 _FRAMES_TOO_MANY = 10_000  # that may still come from a poll after it was ended for sending too many
 
@@ -62,10 +60,7 @@ class WorkerProcess:
         self._pinged = False
         self._heard = False
         self._reason = "it ended"
-        self._turns = asyncio.Semaphore(_POLLS_AT_A_TIME)
-        self._turns_of_tenants: defaultdict[str, asyncio.Semaphore] = defaultdict(
-            lambda: asyncio.Semaphore(_POLLS_OF_A_TENANT)
-        )
+        self._turns = PollTurns()
         self.compiled = b""
         self.walls = Walls()
         self.over = asyncio.Event()  # it takes no more polls
@@ -222,11 +217,8 @@ class WorkerProcess:
 
     @asynccontextmanager
     async def turn(self, tenant: str) -> AsyncIterator[None]:
-        """Wait until one more poll may run here. One tenant may not have all the polls that run at a time."""
-        async with AsyncExitStack() as stack:
-            if tenant:
-                await stack.enter_async_context(self._turns_of_tenants[tenant])
-            await stack.enter_async_context(self._turns)
+        """Wait until one more poll may run here."""
+        async with self._turns.turn(tenant):
             await self._room()
             yield
 
