@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from hairtrigger.domain.errors import CredentialsRefused
 from hairtrigger.kit.http import Api, Http
@@ -18,8 +19,6 @@ from hairtrigger.store.setup.connections import Connection
 from hairtrigger.store.setup.triggers import ProjectTrigger
 from hairtrigger.store.transaction import Transaction
 
-_LATELY = timedelta(days=7)
-
 
 @dataclass(frozen=True, kw_only=True)
 class ProviderCalls:
@@ -32,25 +31,27 @@ class ProviderCalls:
         self,
         provider: Provider,
         definition: Trigger,
-        trigger: ProjectTrigger,
+        org_id: UUID,
+        params: Mapping[str, Any],
         secrets: Mapping[str, str],
         *,
-        look_back: bool = False,
+        cursor: Mapping[str, Any] | None = None,
+        enabled_at: datetime | None = None,
     ) -> Question[Any]:
-        """Return a question. For samples, `look_back` makes it a first question, about the time since `_LATELY` ago."""
+        """Return a question about the time since `enabled_at`, or since now. Without a cursor it is the first."""
         missing = [name for name in provider.auth.secrets if not secrets.get(name)]
         if missing and definition.needs_connection:
             raise CredentialsRefused(f"The connection lacks {', '.join(missing)}.")
         headers = {} if missing else provider.auth.headers(secrets)
         now = self.clock.now()
         return Question(
-            config=validated(definition, self.secrets.params(trigger)),
+            config=validated(definition, params),
             api=Api(self.http, provider.base_url, headers),
             secrets=secrets,
-            cursor=None if look_back else trigger.cursor,
-            enabled_at=now - _LATELY if look_back else trigger.enabled_at or now,
+            cursor=cursor,
+            enabled_at=enabled_at or now,
             asked_at=now,
-            parse=Parsing(self.parsers, str(trigger.org_id)),
+            parse=Parsing(self.parsers, str(org_id)),
         )
 
     async def secrets_of(self, tx: Transaction, trigger: ProjectTrigger) -> dict[str, str]:

@@ -148,8 +148,16 @@ class Poller:
             raise NotFound(f"The provider '{trigger.provider_id}' has no trigger '{trigger.trigger_id}'.")
         if not isinstance(definition, Polling):
             raise PollFailed("This trigger does not poll.")
-        trigger = replace(trigger, cursor=claimed.poll.cursor)
-        return definition, self.calls.question(provider, definition, trigger, self.calls.secrets_in(claimed.connection))
+        question = self.calls.question(
+            provider,
+            definition,
+            trigger.org_id,
+            self.calls.secrets.params(trigger.id, trigger.config),
+            self.calls.secrets_in(claimed.connection),
+            cursor=claimed.poll.cursor,
+            enabled_at=trigger.enabled_at,
+        )
+        return definition, question
 
     async def _stored(self, run: _Run, page: Page, *, silent: bool, last: bool) -> StoredPoll:
         """Store very many events in parts, and the cursor with the last of them: what a poll that is cut off in between

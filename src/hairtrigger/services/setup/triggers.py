@@ -8,7 +8,7 @@ commits first: it always works, and what is left at the provider is taken down b
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from hairtrigger.domain.caller import Caller
@@ -37,10 +37,11 @@ from hairtrigger.store.events.outcomes import Outcome
 from hairtrigger.store.polling import polls
 from hairtrigger.store.polling.polls import Poll
 from hairtrigger.store.setup import connections, projects, triggers
-from hairtrigger.store.setup.triggers import ProjectTrigger, Removal
+from hairtrigger.store.setup.triggers import ProjectTrigger, Removal, TriggerWithCursor
 from hairtrigger.store.transaction import Transaction
 
 _ENABLING = timedelta(minutes=5)  # a registration not committed by then is taken down again
+_T = TypeVar("_T", bound=ProjectTrigger)
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Triggers:
         trigger_id: str,
         params: Mapping[str, Any],
         connection_id: UUID | None,
-    ) -> ProjectTrigger:
+    ) -> TriggerWithCursor:
         now = self.clock.now()
         async with self.store.transaction() as tx:
             await projects.existing(tx, caller.org_id, project_id)
@@ -83,7 +84,7 @@ class Triggers:
             if connection_id is not None:
                 await self._fitting_connection(tx, caller, connection_id, provider_id)
             id_ = new_id(now)
-            new = ProjectTrigger(
+            new = TriggerWithCursor(
                 id=id_,
                 org_id=caller.org_id,
                 project_id=project_id,
@@ -100,20 +101,21 @@ class Triggers:
                 created_at=now,
                 updated_by=None,
                 updated_at=now,
+                cursor=None,
             )
             await triggers.add(tx, new)
         return new
 
-    async def of_project(self, caller: Caller, project_id: str) -> list[ProjectTrigger]:
+    async def of_project(self, caller: Caller, project_id: str) -> list[TriggerWithCursor]:
         async with self.store.transaction() as tx:
             await projects.existing(tx, caller.org_id, project_id)
             return await triggers.of_project(tx, caller.org_id, project_id)
 
-    async def of_organization(self, caller: Caller) -> list[tuple[ProjectTrigger, str]]:
+    async def of_organization(self, caller: Caller) -> list[tuple[TriggerWithCursor, str]]:
         async with self.store.transaction() as tx:
             return await triggers.of_organization(tx, caller.org_id)
 
-    async def get(self, caller: Caller, trigger_id: UUID) -> ProjectTrigger:
+    async def get(self, caller: Caller, trigger_id: UUID) -> TriggerWithCursor:
         async with self.store.transaction() as tx:
             return await triggers.existing(tx, caller.org_id, trigger_id)
 
@@ -123,7 +125,7 @@ class Triggers:
             trigger = await triggers.existing(tx, caller.org_id, trigger_id)
             return trigger, await polls.get(tx, trigger_id), await outcomes.of_trigger(tx, trigger_id)
 
-    async def enable(self, caller: Caller, trigger_id: UUID) -> ProjectTrigger:
+    async def enable(self, caller: Caller, trigger_id: UUID) -> TriggerWithCursor:
         """Raises `ProviderFailed` when the provider refused; the trigger stays disabled then."""
         async with self.store.transaction() as tx:
             trigger = await triggers.existing(tx, caller.org_id, trigger_id)
@@ -137,7 +139,10 @@ class Triggers:
         now = self.clock.now()
         trigger = replace(trigger, enabled_at=now)
         try:
-            question = self.calls.question(provider, definition, trigger, held)
+            params = self.secrets.params(trigger.id, trigger.config)
+            question = self.calls.question(
+                provider, definition, trigger.org_id, params, held, cursor=trigger.cursor, enabled_at=now
+            )
             found = await self._registered(definition, trigger, question, held)
         except (ProviderFailed, Invalid) as error:
             await self._not_enabled(trigger, f"Enabling failed: {error.message}")
@@ -153,7 +158,7 @@ class Triggers:
         )
         return await self._commit_enabled(changed, definition, found)
 
-    async def disable(self, caller: Caller, trigger_id: UUID) -> ProjectTrigger:
+    async def disable(self, caller: Caller, trigger_id: UUID) -> TriggerWithCursor:
         async with self.store.transaction() as tx:
             trigger = await triggers.existing(tx, caller.org_id, trigger_id, for_update=True)
             if not trigger.enabled:
@@ -171,7 +176,7 @@ class Triggers:
             await triggers.remove(tx, trigger_id)
         await self.webhook_removals.try_now(trigger_id)
 
-    async def switch_off(self, tx: Transaction, trigger: ProjectTrigger, by: UUID | None) -> ProjectTrigger:
+    async def switch_off(self, tx: Transaction, trigger: _T, by: UUID | None) -> _T:
         """In one transaction: no more requests, polls or ticks, and the provider's webhook is due for removal."""
         now = self.clock.now()
         disabled = replace(
@@ -233,7 +238,7 @@ class Triggers:
                     raise ProviderFailed("The provider names no account that this connection may listen to.")
                 return Enabled(webhook_data={"accounts": list(accounts)}, accounts=accounts)
             case Polling():
-                cursor: Mapping[str, Any] | None = trigger.cursor
+                cursor = question.cursor
                 if cursor is None and definition.baseline:
                     cursor = await baseline(definition, question)
                 return Enabled(cursor=cursor, next_at=now)
@@ -266,7 +271,9 @@ class Triggers:
             if not await triggers.plan_removal(tx, planned, now, planned.run_at):
                 raise Conflict("The trigger's webhook is being made or removed just now. Try again in a moment.")
 
-    async def _commit_enabled(self, changed: ProjectTrigger, definition: Trigger, found: Enabled) -> ProjectTrigger:
+    async def _commit_enabled(
+        self, changed: TriggerWithCursor, definition: Trigger, found: Enabled
+    ) -> TriggerWithCursor:
         async with self.store.transaction() as tx:
             if not await triggers.save(tx, changed):
                 raise Conflict("The trigger was changed by somebody else while it was being enabled. Try again.")
