@@ -192,6 +192,7 @@ async def a_world(
             webhook_removals=webhook_removals,
             public_url="https://hooks.test",
             least_interval=timedelta(seconds=1),
+            poll_deadline=DEADLINE,
         ),
     )
 

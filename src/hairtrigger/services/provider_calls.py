@@ -1,14 +1,15 @@
 """Prepare questions to providers with all that they need: configuration, secrets, cursor and HTTP client."""
 
+import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from hairtrigger.domain.errors import CredentialsRefused
 from hairtrigger.kit.http import Api, Http
-from hairtrigger.kit.trigger import Provider, Question, Trigger
+from hairtrigger.kit.trigger import Page, Polling, Provider, Question, Trigger
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.parsers import Parsers
 from hairtrigger.services.catalogue import validated
@@ -18,6 +19,25 @@ from hairtrigger.store.setup import connections
 from hairtrigger.store.setup.connections import Connection
 from hairtrigger.store.setup.triggers import ProjectTrigger
 from hairtrigger.store.transaction import Transaction
+
+_MOST_PAGES = 100  # of one look; the rest comes with the next look
+
+
+class Pages:
+    """The pages of one look at a provider: at most 100, and none begun or awaited after `within` from now."""
+
+    def __init__(self, definition: Polling[Any], question: Question[Any], within: timedelta) -> None:
+        self._definition, self._question = definition, question
+        self._late = asyncio.get_running_loop().time() + within.total_seconds()
+        self._count = 0
+
+    async def next(self) -> tuple[Page, bool]:
+        """Return the next page, and whether it is the last. Raise `TimeoutError` if the look has taken too long."""
+        async with asyncio.timeout_at(self._late):
+            page = await self._definition.poll(self._question)
+        self._count += 1
+        self._question = replace(self._question, cursor=page.cursor)
+        return page, not page.more or self._count == _MOST_PAGES
 
 
 @dataclass(frozen=True, kw_only=True)

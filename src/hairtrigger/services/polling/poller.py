@@ -1,10 +1,9 @@
 """Asks providers what is new. Events and cursor of a page are stored together, under the lease of the poll."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import count, islice
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -31,7 +30,7 @@ from hairtrigger.platform.wake import Wake
 from hairtrigger.services.catalogue import Catalogue
 from hairtrigger.services.polling.poll_leases import Claimed, Claims, PollLeases
 from hairtrigger.services.polling.poll_results import CHANGED, PollEnd, PollStep, StoredPoll
-from hairtrigger.services.provider_calls import ProviderCalls
+from hairtrigger.services.provider_calls import Pages, ProviderCalls
 from hairtrigger.services.recorder import event_from
 from hairtrigger.store.database import Store
 from hairtrigger.store.events.events import Event
@@ -41,7 +40,6 @@ from hairtrigger.store.setup.triggers import ProjectTrigger
 log = structlog.get_logger()
 
 _AT_ONCE = 500  # events that are stored together: the event loop waits for what is made of them
-_MOST_PAGES = 100  # of one poll; the rest comes with the next
 
 
 @dataclass(frozen=True)
@@ -122,11 +120,9 @@ class Poller:
         definition, question = self._asked(run.claimed)
         run.question = question
         silent = question.cursor is None and definition.baseline
-        late = asyncio.get_running_loop().time() + self.deadline.total_seconds()
-        for page_number in count(1):
-            async with asyncio.timeout_at(late):
-                page = await definition.poll(question)
-            last = not page.more or page_number == _MOST_PAGES
+        pages = Pages(definition, question, self.deadline)
+        while True:
+            page, last = await pages.next()
             # A first look begun again must be silent again, so nothing of it is kept before its end.
             if last or not silent:
                 run.stored = await self._stored(run, page, silent=silent, last=last)
@@ -136,8 +132,6 @@ class Poller:
                 code = Code.BASELINE if silent and run.stored.mine else run.stored.code
                 detail = page.note if run.stored.mine else CHANGED
                 return Result(code, detail, run.stored.fresh, run.stored.repeats, page.console)
-            question = replace(question, cursor=page.cursor)
-        raise AssertionError  # count never ends
 
     def _asked(self, claimed: Claimed) -> tuple[Polling[Any], Question[Any]]:
         trigger, provider = claimed.trigger, claimed.provider

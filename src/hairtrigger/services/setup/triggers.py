@@ -28,7 +28,7 @@ from hairtrigger.kit.trigger import AppWebhook, Polling, Provider, Question, Sch
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.vault import new_signing_secret
 from hairtrigger.services.catalogue import Catalogue, secret_params, validated
-from hairtrigger.services.provider_calls import ProviderCalls
+from hairtrigger.services.provider_calls import Pages, ProviderCalls
 from hairtrigger.services.secrets import LiveSecret, Secrets
 from hairtrigger.services.setup.webhook_removals import WebhookRemovals
 from hairtrigger.store.database import Store
@@ -66,6 +66,7 @@ class Triggers:
     webhook_removals: WebhookRemovals
     public_url: str
     least_interval: timedelta
+    poll_deadline: timedelta
 
     async def create(
         self,
@@ -240,13 +241,24 @@ class Triggers:
             case Polling():
                 cursor = question.cursor
                 if cursor is None and definition.baseline:
-                    cursor = await baseline(definition, question)
+                    cursor = await self._baseline(definition, question)
                 return Enabled(cursor=cursor, next_at=now)
             case Scheduled():
                 following = definition.schedule(question.config, now).next_after(now)
                 if following is None:
                     raise InvalidConfig(None, Issue((), "This schedule never fires again."))
                 return Enabled(next_at=following)
+
+    async def _baseline(self, definition: Polling[Any], question: Question[Any]) -> Mapping[str, Any]:
+        """Return the cursor from which polls start: what the provider has now counts as seen."""
+        pages = Pages(definition, question, self.poll_deadline)
+        try:
+            page, last = await pages.next()
+            while not last:
+                page, last = await pages.next()
+        except TimeoutError as error:
+            raise ProviderFailed(f"The first look at the provider took longer than {self.poll_deadline}.") from error
+        return page.cursor
 
     async def _made(
         self, subscription: Subscription[Any], trigger: ProjectTrigger, question: Question[Any], held: Mapping[str, str]
@@ -339,14 +351,6 @@ class Triggers:
     async def _note(self, tx: Transaction, trigger: ProjectTrigger, kind: Kind, code: Code, detail: str) -> None:
         now = self.clock.now()
         await outcomes.record(tx, Outcome(kind, code, now, trigger.org_id, trigger.id, detail))
-
-
-async def baseline(definition: Polling[Any], question: Question[Any]) -> Mapping[str, Any]:
-    """Where a poll starts: everything the provider has now counts as seen."""
-    page = await definition.poll(question)
-    while page.more:
-        page = await definition.poll(replace(question, cursor=page.cursor))
-    return page.cursor
 
 
 def _require_connection(provider: Provider, definition: Trigger, trigger: ProjectTrigger) -> None:
