@@ -261,6 +261,7 @@ def _parts(settings: Settings, clock: Clock, resources: Resources) -> Parts:
             webhook_removals=webhook_removals,
             public_url=settings.url,
             least_interval=least_interval,
+            poll_deadline=settings.poll_deadline,
         ),
         poll_results=poll_results,
         poller=Poller(

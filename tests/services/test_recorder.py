@@ -22,6 +22,7 @@ from hairtrigger.store.events import events, outcomes, request_batches
 from hairtrigger.store.events.events import Event
 from hairtrigger.store.events.outcomes import Outcome
 from hairtrigger.store.events.request_batches import Write
+from hairtrigger.store.setup import triggers
 from hairtrigger.store.statements import Statements
 from tests.services.world import World, a_world, seconds
 from tests.store.build import an_event
@@ -61,7 +62,8 @@ class Desk:
 
     async def trigger(self) -> UUID:
         id_ = await self.world.create("schedule", "on_schedule", {"interval": "1m"})
-        self.versions[id_] = (await self.world.trigger(id_)).version
+        async with self.world.store.transaction() as tx:
+            self.versions[id_] = (await triggers.by_ids(tx, [id_]))[id_].version
         return id_
 
     def event(self, trigger: UUID, key: str, body: bytes = b"{}") -> Event:

@@ -36,7 +36,7 @@ from hairtrigger.store.events.outcomes import Outcome
 from hairtrigger.store.polling import polls
 from hairtrigger.store.polling.polls import Poll
 from hairtrigger.store.setup import triggers
-from hairtrigger.store.setup.triggers import ProjectTrigger
+from hairtrigger.store.setup.triggers import TriggerWithCursor
 from hairtrigger.store.transaction import Transaction
 from tests.store.build import an_organization
 from tests.support.clock import ManualClock
@@ -104,7 +104,7 @@ class World:
         leases = replace(self.poller.leases, store=store)
         return replace(self.poller, store=store, leases=leases, settle=settling_alone(store))
 
-    async def trigger(self, id_: UUID) -> ProjectTrigger:
+    async def trigger(self, id_: UUID) -> TriggerWithCursor:
         return await self.triggers.get(self.caller, id_)
 
     async def clockwork(self, id_: UUID) -> Poll:
@@ -137,8 +137,7 @@ class World:
         """Store a configuration without a check, as an earlier version may have done."""
         found = await self.trigger(id_)
         async with self.store.transaction() as tx:
-            changed = {**vars(found), "config": dict(config), "generation": found.generation + 1}
-            assert await triggers.save(tx, ProjectTrigger(**changed))
+            assert await triggers.save(tx, replace(found, config=dict(config), generation=found.generation + 1))
 
 
 async def a_world(
@@ -193,6 +192,7 @@ async def a_world(
             webhook_removals=webhook_removals,
             public_url="https://hooks.test",
             least_interval=timedelta(seconds=1),
+            poll_deadline=DEADLINE,
         ),
     )
 

@@ -24,7 +24,7 @@ from hairtrigger.store.events.outcomes import Outcome
 from hairtrigger.store.events.request_batches import Write
 from hairtrigger.store.explain import event_traces
 from hairtrigger.store.polling import polls
-from hairtrigger.store.setup.triggers import ProjectTrigger, by_ids
+from hairtrigger.store.setup.triggers import ProjectTrigger, TriggerWithVersion, by_ids
 from hairtrigger.store.statements import Statements
 from hairtrigger.store.tables import upkeep
 from tests.store.build import a_project, a_trigger, an_organization
@@ -57,7 +57,7 @@ async def statements(store: Store) -> AsyncIterator[Statements]:
 
 
 @pytest.fixture
-async def trigger(store: Store) -> ProjectTrigger:
+async def trigger(store: Store) -> TriggerWithVersion:
     async with store.transaction() as tx:
         org_id = await an_organization(tx, NOW)
         made = await a_trigger(tx, org_id, await a_project(tx, org_id, NOW, max_inflight=10_000), NOW)
@@ -115,7 +115,7 @@ def drafts() -> st.SearchStrategy[Draft]:
 @example(Draft("\ud800\0", b"\0", "\ud800\0", "\ud800\0", None, "\ud800\0"))
 @on_a_store
 async def test_every_draft_becomes_an_event_that_every_reader_finds_as_it_was_stored(
-    store: Store, statements: Statements, trigger: ProjectTrigger, draft: Draft
+    store: Store, statements: Statements, trigger: TriggerWithVersion, draft: Draft
 ) -> None:
     """Polls and requests store a draft alike, and the delivery that is made of it holds the same event."""
     polled = event_from(trigger, draft, NOW)

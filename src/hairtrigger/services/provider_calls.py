@@ -1,13 +1,15 @@
 """Prepare questions to providers with all that they need: configuration, secrets, cursor and HTTP client."""
 
+import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from hairtrigger.domain.errors import CredentialsRefused
 from hairtrigger.kit.http import Api, Http
-from hairtrigger.kit.trigger import Provider, Question, Trigger
+from hairtrigger.kit.trigger import Page, Polling, Provider, Question, Trigger
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.parsers import Parsers
 from hairtrigger.services.catalogue import validated
@@ -18,7 +20,24 @@ from hairtrigger.store.setup.connections import Connection
 from hairtrigger.store.setup.triggers import ProjectTrigger
 from hairtrigger.store.transaction import Transaction
 
-_LATELY = timedelta(days=7)
+_MOST_PAGES = 100  # of one look; the rest comes with the next look
+
+
+class Pages:
+    """The pages of one look at a provider: at most 100, and none begun or awaited after `within` from now."""
+
+    def __init__(self, definition: Polling[Any], question: Question[Any], within: timedelta) -> None:
+        self._definition, self._question = definition, question
+        self._late = asyncio.get_running_loop().time() + within.total_seconds()
+        self._count = 0
+
+    async def next(self) -> tuple[Page, bool]:
+        """Return the next page, and whether it is the last. Raise `TimeoutError` if the look has taken too long."""
+        async with asyncio.timeout_at(self._late):
+            page = await self._definition.poll(self._question)
+        self._count += 1
+        self._question = replace(self._question, cursor=page.cursor)
+        return page, not page.more or self._count == _MOST_PAGES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,25 +51,27 @@ class ProviderCalls:
         self,
         provider: Provider,
         definition: Trigger,
-        trigger: ProjectTrigger,
+        org_id: UUID,
+        params: Mapping[str, Any],
         secrets: Mapping[str, str],
         *,
-        look_back: bool = False,
+        cursor: Mapping[str, Any] | None = None,
+        enabled_at: datetime | None = None,
     ) -> Question[Any]:
-        """Return a question. For samples, `look_back` makes it a first question, about the time since `_LATELY` ago."""
+        """Return a question about the time since `enabled_at`, or since now. Without a cursor it is the first."""
         missing = [name for name in provider.auth.secrets if not secrets.get(name)]
         if missing and definition.needs_connection:
             raise CredentialsRefused(f"The connection lacks {', '.join(missing)}.")
         headers = {} if missing else provider.auth.headers(secrets)
         now = self.clock.now()
         return Question(
-            config=validated(definition, self.secrets.params(trigger)),
+            config=validated(definition, params),
             api=Api(self.http, provider.base_url, headers),
             secrets=secrets,
-            cursor=None if look_back else trigger.cursor,
-            enabled_at=now - _LATELY if look_back else trigger.enabled_at or now,
+            cursor=cursor,
+            enabled_at=enabled_at or now,
             asked_at=now,
-            parse=Parsing(self.parsers, str(trigger.org_id)),
+            parse=Parsing(self.parsers, str(org_id)),
         )
 
     async def secrets_of(self, tx: Transaction, trigger: ProjectTrigger) -> dict[str, str]:

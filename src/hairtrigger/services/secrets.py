@@ -69,12 +69,12 @@ class Secrets:
             for name, value in params.items()
         }
 
-    def params(self, trigger: ProjectTrigger) -> dict[str, Any]:
-        """Return a trigger's configuration as its user gave it, with its secrets opened."""
-        bound_to = f"trigger/{trigger.id}/config"
+    def params(self, trigger_id: UUID, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a trigger's stored configuration as its user gave it, with its secrets opened."""
+        bound_to = f"trigger/{trigger_id}/config"
         return {
             name: self._unseal(base64.b64decode(value[SEALED]), bound_to) if is_sealed(value) else value
-            for name, value in trigger.config.items()
+            for name, value in config.items()
         }
 
     def of_connection(self, connection: Connection) -> dict[str, str]:

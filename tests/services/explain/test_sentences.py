@@ -90,7 +90,7 @@ def test_a_silence_after_any_outcome_has_a_reason(code: Code, kind: str | None) 
     before = Outcome(Kind.POLL if kind == "poll" else Kind.WEBHOOK, code, NOON - timedelta(hours=1))
     condition = replace(CONDITION, kind=kind)  # type: ignore[arg-type]
     silence = Silence(condition, NOON - MINUTE, NOON + MINUTE, (), (before,), (), (), None)
-    said = silence.sentence(TELLER)
+    said = TELLER.silence(silence)
     assert said.startswith("Nothing arrived between 11:59:00 UTC and 12:01:00 UTC. The trigger was ")
 
 
@@ -121,4 +121,4 @@ def test_nothing_is_claimed_about_a_time_before_the_stored_days() -> None:
     old = replace(CONDITION, created_at=NOON - timedelta(days=90))
     long_ago = NOON - timedelta(days=40)
     silence = Silence(old, long_ago - MINUTE, long_ago, (), (), (), (), date(2026, 4, 4))
-    assert silence.sentence(TELLER) == "Of that time nothing is kept any more: what is stored begins on 2026-04-04."
+    assert TELLER.silence(silence) == "Of that time nothing is kept any more: what is stored begins on 2026-04-04."

@@ -610,6 +610,31 @@ async def test_a_trigger_that_has_no_cursor_yet_starts_with_a_silent_look_even_i
     assert await world.codes(item, Kind.POLL) == [Code.FAILED, Code.BASELINE]
 
 
+async def test_the_look_at_enabling_ends_after_as_many_pages_as_a_poll(
+    store: Store, clock: ManualClock, vault: Vault, source: Source
+) -> None:
+    world = await a_world(store, clock, vault, source.provider(baseline=True))
+    source.says(*(page(str(number), more=True, page=number) for number in range(1, 200)), page("last", page=200))
+    id_ = await world.enabled("source", "on_item")
+    assert (len(source.asked), await cursor(world, id_)) == (100, {"page": 100})
+
+
+async def test_the_look_at_enabling_ends_at_the_deadline_of_a_poll_and_the_trigger_stays_disabled(
+    store: Store, clock: ManualClock, vault: Vault, source: Source
+) -> None:
+    async def hang() -> Page:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    world = await a_world(store, clock, vault, source.provider(baseline=True))
+    id_ = await world.create("source", "on_item")
+    source.says(hang)
+    with pytest.raises(ProviderFailed, match="took longer than 0:00:00"):
+        await replace(world.triggers, poll_deadline=timedelta()).enable(world.caller, id_)
+    assert not (await world.trigger(id_)).enabled
+    assert await world.codes(id_, Kind.REGISTRATION) == [Code.FAILED]
+
+
 async def test_enabling_again_goes_on_where_it_stopped(
     store: Store, clock: ManualClock, vault: Vault, source: Source
 ) -> None:

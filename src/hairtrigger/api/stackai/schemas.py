@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 from hairtrigger.kit.trigger import AppWebhook, Provider, Trigger, Webhook, trigger_type
 from hairtrigger.services.secrets import is_sealed
 from hairtrigger.services.setup.samples import can_sample
-from hairtrigger.store.setup.triggers import ProjectTrigger as Stored
+from hairtrigger.store.setup.triggers import TriggerWithCursor as Stored
 
 Instant = Annotated[
     datetime, PlainSerializer(lambda at: f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z", return_type=str)

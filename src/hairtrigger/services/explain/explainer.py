@@ -86,7 +86,7 @@ class Explainer:
             elif telling:
                 summary = await self._ended(tx, seen, telling[0])
             else:
-                summary = (await self._silence(tx, seen, ended, since, until)).sentence(seen.teller)
+                summary = seen.teller.silence(await self._silence(tx, seen, ended, since, until))
         steps = [step for story in stories for step in story.steps()]
         steps += [event_step(one, seen.condition.kind) for one in near[_MOST_STORIES:]]
         return Explanation(summary, seen.health, _in_time([*steps, *(outcome_step(one) for one in ended)]))
@@ -139,7 +139,7 @@ class Explainer:
             hour = await outcomes.before(tx, seen.condition.id, until, since=since, limit=_MOST_ALIKE)
             said.append(seen.teller.others(sum(other.count for other in hour if other.code is one.code)))
         if one.code is Code.IGNORED_DISABLED:
-            said.append((await self._silence(tx, seen, (), one.at, one.at)).off(seen.teller))
+            said.append(seen.teller.disabled((await self._silence(tx, seen, (), one.at, one.at)).disabled()))
         if one.key and (event_id := await event_traces.id_of_key(tx, seen.condition.id, one.key)):
             event = await event_traces.get(tx, seen.condition.id, event_id)
             said += [seen.teller.story(await self._story(tx, seen.condition, event))] if event else []

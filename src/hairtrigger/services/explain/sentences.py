@@ -7,6 +7,24 @@ from uuid import UUID
 
 from hairtrigger.domain.outcome import DELIVERY_STATUS, FAILURE, Code, Failure, Kind, Trait
 from hairtrigger.services.explain.health import Health
+from hairtrigger.services.explain.silence import (
+    CutOff,
+    Disabled,
+    Gap,
+    LateAfterFailure,
+    NoLongerKept,
+    NoRequest,
+    NotDue,
+    NotFired,
+    NothingFromApp,
+    NotPolled,
+    NotYetCreated,
+    Polled,
+    PollReason,
+    Silence,
+    StillToCome,
+    WhileEnabled,
+)
 from hairtrigger.store.delivery.history import AttemptRecord, Delivery
 from hairtrigger.store.events.outcomes import Outcome
 from hairtrigger.store.explain.event_traces import EventTrace
@@ -143,6 +161,82 @@ class Teller:
         if remembered:
             return f"An event with the key '{key}' arrived before, and a repeat starts nothing; it is no longer stored."
         return f"No event with the key '{key}' has arrived, as far back as keys are remembered."
+
+    def silence(self, silence: Silence) -> str:
+        """Say why no event arrived in that time, and when the next poll or firing is due."""
+        following = self.next(silence.condition)
+        window = f"between {self.time(silence.since)} and {self.time(silence.until)}"
+        match silence.reason(self.now):
+            case StillToCome():
+                return f"That is still to come. {following}".strip()
+            case NotYetCreated(created_at):
+                return f"The trigger did not exist yet: it was created at {self.time(created_at)}."
+            case NoLongerKept(kept_since):
+                return f"Of that time nothing is kept any more: what is stored begins on {kept_since:%Y-%m-%d}."
+            case Disabled() as reason:
+                return f"Nothing arrived {window}. The trigger was disabled. {self.disabled(reason)}".strip()
+            case reason:
+                said = self._while_enabled(reason, following)
+                return f"Nothing arrived {window}. The trigger was enabled{said}".strip()
+
+    def disabled(self, reason: Disabled) -> str:
+        """Say since when, until when and why the trigger was disabled, as far as that is recorded."""
+        if reason.since and reason.until:
+            return f"It was off from {self.time(reason.since)} until {self.time(reason.until)}. {reason.detail}".strip()
+        if reason.since:
+            return f"It has been off since {self.time(reason.since)}. {reason.detail}".strip()
+        if reason.until:
+            return f"It was off until {self.time(reason.until)}."
+        return "" if reason.ever_enabled else "It has never been enabled."
+
+    def _while_enabled(self, reason: WhileEnabled, following: str) -> str:
+        match reason:
+            case NotFired():
+                return f"; {self._not_fired(reason)} {following}"
+            case NothingFromApp(count, last):
+                refused = f"{count} of the app's requests were refused then. {self.outcome(last)}" if last else ""
+                return f", and its app brought nothing for it. {refused}"
+            case NoRequest(before):
+                earlier = f"Before that: {self.outcome(before)}" if before else ""
+                return f", and no request reached its address. {earlier}"
+            case _:
+                return f"; {self._polls(reason)} {following}"
+
+    def _polls(self, reason: PollReason) -> str:
+        match reason:
+            case Polled(last, count):
+                more = f" It was polled {count} times then." if count > 1 else ""
+                return f"its last poll, at {self.time(last.at)}, {last.code.meaning}.{more}"
+            case LateAfterFailure(gap, failed):
+                waits = "no poll was due, as it waits longer after a failure"
+                return f"{waits}: {self._between(gap)}. {self.outcome(failed)}"
+            case CutOff(gap, poll):
+                return f"no poll ran: {self._between(gap)}. {self.outcome(poll)}"
+            case NotDue(gap, every):
+                return f"no poll was due, as it is polled every {length(every)}: {self._between(gap)}."
+            case NotPolled(gap, every, connected):
+                connection = ", or its connection was busy or paused" if connected else ""
+                return (
+                    f"no poll ran, although it is polled every {length(every)}: {self._between(gap)}. "
+                    f"The service was down, or its workers did not keep up{connection}."
+                )
+
+    def _between(self, gap: Gap) -> str:
+        began = (
+            f"the last poll before was at {self.time(gap.began)}"
+            if gap.polled_before
+            else "it had not been polled before"
+        )
+        ended = f", the next at {self.time(gap.next_poll)}" if gap.next_poll else ", and none has come since"
+        return began + ended
+
+    def _not_fired(self, reason: NotFired) -> str:
+        before, after = reason.before, reason.after
+        known = [f"the last firing before was at {self.time(before.at)}"] if before else []
+        known += [f"the next at {self.time(after.at)}"] if after else []
+        said = "its schedule did not fire then" + (f": {', '.join(known)}." if known else ".")
+        # The outcome of a late or missed firing says what became of the due times before it.
+        return f"{said} {self.outcome(after)}" if after and (after.detail or after.code is Code.MISSED) else said
 
     def _failed(self, failed: Sequence[AttemptRecord]) -> str:
         if not failed:

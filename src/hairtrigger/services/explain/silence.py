@@ -1,4 +1,7 @@
-"""Explain a silence: the trigger was disabled, nothing was due, no worker was running, or there was nothing new."""
+"""Find the reason of a silence: the trigger was disabled, nothing was due, no worker ran, or nothing was new.
+
+A reason is a value, so that a page or an API can show it in its own form. `sentences` makes its sentence.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,11 +9,117 @@ from datetime import date, datetime, timedelta
 
 from hairtrigger.domain.outcome import Code, Kind, Trait
 from hairtrigger.domain.rhythm import LONGEST_WAIT, longest_back_off
-from hairtrigger.services.explain.sentences import Teller, length
 from hairtrigger.store.events.outcomes import Outcome
 from hairtrigger.store.explain.trigger_health import Condition
 
 _ON_TIME = timedelta(minutes=2)  # a poll up to so long after its due time is late, and does not count as missing
+
+
+@dataclass(frozen=True)
+class StillToCome:
+    """The time lies in the future."""
+
+
+@dataclass(frozen=True)
+class NotYetCreated:
+    """The time ended before the trigger was created."""
+
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class NoLongerKept:
+    """The time ended before the first day of which anything is stored."""
+
+    kept_since: date
+
+
+@dataclass(frozen=True)
+class Disabled:
+    """The trigger was disabled, for as long and for the reason that is recorded."""
+
+    since: datetime | None
+    until: datetime | None
+    detail: str
+    ever_enabled: bool
+
+
+@dataclass(frozen=True)
+class Polled:
+    """The trigger was polled, and no poll brought an event."""
+
+    last: Outcome
+    count: int
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A time without polls."""
+
+    began: datetime  # the last poll, or else when the trigger was enabled or created
+    polled_before: bool
+    next_poll: datetime | None  # None: no poll has come since
+
+
+@dataclass(frozen=True)
+class LateAfterFailure:
+    """No poll was due, because a trigger waits longer after a failed poll."""
+
+    gap: Gap
+    failed: Outcome
+
+
+@dataclass(frozen=True)
+class CutOff:
+    """The last poll was cut off, and no other poll ran."""
+
+    gap: Gap
+    poll: Outcome
+
+
+@dataclass(frozen=True)
+class NotDue:
+    """No poll was due: the gap is no longer than the interval."""
+
+    gap: Gap
+    every: timedelta
+
+
+@dataclass(frozen=True)
+class NotPolled:
+    """A poll was due and none ran: no worker took it, or its connection prevented it."""
+
+    gap: Gap
+    every: timedelta
+    connected: bool
+
+
+@dataclass(frozen=True)
+class NotFired:
+    """The schedule did not fire."""
+
+    before: Outcome | None
+    after: Outcome | None
+
+
+@dataclass(frozen=True)
+class NothingFromApp:
+    """The app's shared webhook brought nothing for this trigger."""
+
+    refused: int  # requests of the app, for any account
+    last_refused: Outcome | None
+
+
+@dataclass(frozen=True)
+class NoRequest:
+    """No request reached the trigger's own address."""
+
+    before: Outcome | None
+
+
+PollReason = Polled | LateAfterFailure | CutOff | NotDue | NotPolled
+WhileEnabled = PollReason | NotFired | NothingFromApp | NoRequest
+Reason = StillToCome | NotYetCreated | NoLongerKept | Disabled | WhileEnabled
 
 
 @dataclass(frozen=True)
@@ -26,28 +135,25 @@ class Silence:
     refused_by_app: Sequence[Outcome]  # at the app webhook, for any account
     kept_since: date | None
 
-    def sentence(self, teller: Teller) -> str:
-        window = f"between {teller.time(self.since)} and {teller.time(self.until)}"
-        if self.since > teller.now:
-            return f"That is still to come. {teller.next(self.condition)}".strip()
+    def reason(self, now: datetime) -> Reason:
+        if self.since > now:
+            return StillToCome()
         if self.until <= self.condition.created_at:
-            return f"The trigger did not exist yet: it was created at {teller.time(self.condition.created_at)}."
+            return NotYetCreated(self.condition.created_at)
         if self.kept_since and self.until.date() < self.kept_since:
-            return f"Of that time nothing is kept any more: what is stored begins on {self.kept_since:%Y-%m-%d}."
-        return f"Nothing arrived {window}. {self._why(teller)}".strip()
+            return NoLongerKept(self.kept_since)
+        return self._while_enabled(now) if self._enabled() else self.disabled()
 
-    def _why(self, teller: Teller) -> str:
-        if not self._enabled():
-            return f"The trigger was disabled. {self.off(teller)}".strip()
-        match self.condition.kind:
-            case "poll":
-                return f"The trigger was enabled; {self._polls(teller)} {teller.next(self.condition)}".strip()
-            case "schedule":
-                return f"The trigger was enabled; {self._firings(teller)} {teller.next(self.condition)}".strip()
-            case None if self.condition.of_app:
-                return f"The trigger was enabled, and its app brought nothing for it. {self._app(teller)}".strip()
-            case None:
-                return f"The trigger was enabled, and no request reached its address. {self._request(teller)}".strip()
+    def disabled(self) -> Disabled:
+        """Return since when, until when and why the trigger was disabled, as far as that is recorded."""
+        off = next((one for one in (*reversed(self.within), *self.earlier) if Trait.DISABLES in one.code.traits), None)
+        on = next((one for one in self.later if one.code is Code.ENABLED), None)
+        return Disabled(
+            since=off.at if off else None,
+            until=on.at if on else None,
+            detail=off.detail if off else "",
+            ever_enabled=self.condition.enabled_at is not None,
+        )
 
     def _enabled(self) -> bool:
         """Return whether the trigger was enabled, judged by its last outcome: a disabled trigger leaves few kinds."""
@@ -59,67 +165,45 @@ class Silence:
         following = next((one for one in self.later if _speaks(one)), None)
         return following is not None and Trait.DISABLES in following.code.traits
 
-    def off(self, teller: Teller) -> str:
-        """Say since when, until when and why the trigger was disabled, as far as that is recorded."""
-        off = next((one for one in (*reversed(self.within), *self.earlier) if Trait.DISABLES in one.code.traits), None)
-        on = next((one for one in self.later if one.code is Code.ENABLED), None)
-        if off and on:
-            return f"It was off from {teller.time(off.at)} until {teller.time(on.at)}. {off.detail}".strip()
-        if off:
-            return f"It has been off since {teller.time(off.at)}. {off.detail}".strip()
-        if on:
-            return f"It was off until {teller.time(on.at)}."
-        return "" if self.condition.enabled_at else "It has never been enabled."
+    def _while_enabled(self, now: datetime) -> WhileEnabled:
+        match self.condition.kind:
+            case "poll":
+                return self._polls(now)
+            case "schedule":
+                return NotFired(self._before(Kind.SCHEDULE), self._after(Kind.SCHEDULE))
+            case None if self.condition.of_app:
+                refused = self.refused_by_app
+                return NothingFromApp(sum(one.count for one in refused), refused[0] if refused else None)
+            case None:
+                return NoRequest(self._before(Kind.WEBHOOK))
 
-    def _polls(self, teller: Teller) -> str:
+    def _polls(self, now: datetime) -> PollReason:
         polls = [one for one in self.within if one.kind is Kind.POLL]
         if polls:
-            count = f" It was polled {len(polls)} times then." if len(polls) > 1 else ""
-            return f"its last poll, at {teller.time(polls[-1].at)}, {polls[-1].code.meaning}.{count}"
-        before = next((one for one in self.earlier if one.kind is Kind.POLL), None)
-        after = next((one for one in self.later if one.kind is Kind.POLL), None)
-        every = timedelta(seconds=self.condition.every_seconds or 60)
+            return Polled(polls[-1], len(polls))
+        before, after = self._before(Kind.POLL), self._after(Kind.POLL)
         began = before.at if before else self.condition.enabled_at or self.condition.created_at
-        ended = after.at if after else teller.now
-        connection = ", or its connection was busy or paused" if self.condition.connected else ""
-        between = f"the last poll before was at {teller.time(began)}" if before else "it had not been polled before"
-        between += f", the next at {teller.time(after.at)}" if after else ", and none has come since"
-        if (
-            before
-            and Trait.FAILURE in before.code.traits
-            and ended - began <= _after_a_failure(before, every) + _ON_TIME
-        ):
-            return f"no poll was due, as it waits longer after a failure: {between}. {teller.outcome(before)}"
+        ended = after.at if after else now
+        return self._no_poll(before, Gap(began, before is not None, after.at if after else None), ended - began)
+
+    def _no_poll(self, before: Outcome | None, gap: Gap, lasted: timedelta) -> PollReason:
+        every = timedelta(seconds=self.condition.every_seconds or 60)
+        if before and Trait.FAILURE in before.code.traits and lasted <= _longest_after(before, every) + _ON_TIME:
+            return LateAfterFailure(gap, before)
         if before and before.code is Code.CUT_OFF:
-            return f"no poll ran: {between}. {teller.outcome(before)}"
-        if ended - began <= every + _ON_TIME:
-            return f"no poll was due, as it is polled every {length(every)}: {between}."
-        return (
-            f"no poll ran, although it is polled every {length(every)}: {between}. "
-            f"The service was down, or its workers did not keep up{connection}."
-        )
+            return CutOff(gap, before)
+        if lasted <= every + _ON_TIME:
+            return NotDue(gap, every)
+        return NotPolled(gap, every, self.condition.connected)
 
-    def _firings(self, teller: Teller) -> str:
-        before = next((one for one in self.earlier if one.kind is Kind.SCHEDULE), None)
-        after = next((one for one in self.later if one.kind is Kind.SCHEDULE), None)
-        known = [f"the last firing before was at {teller.time(before.at)}"] if before else []
-        known += [f"the next at {teller.time(after.at)}"] if after else []
-        said = "its schedule did not fire then" + (f": {', '.join(known)}." if known else ".")
-        # The outcome of a late or missed firing says what became of the due times before it.
-        return f"{said} {teller.outcome(after)}" if after and (after.detail or after.code is Code.MISSED) else said
+    def _before(self, kind: Kind) -> Outcome | None:
+        return next((one for one in self.earlier if one.kind is kind), None)
 
-    def _app(self, teller: Teller) -> str:
-        if not self.refused_by_app:
-            return ""
-        count = sum(one.count for one in self.refused_by_app)
-        return f"{count} of the app's requests were refused then. {teller.outcome(self.refused_by_app[0])}"
-
-    def _request(self, teller: Teller) -> str:
-        before = next((one for one in self.earlier if one.kind is Kind.WEBHOOK), None)
-        return f"Before that: {teller.outcome(before)}" if before else ""
+    def _after(self, kind: Kind) -> Outcome | None:
+        return next((one for one in self.later if one.kind is kind), None)
 
 
-def _after_a_failure(failed: Outcome, every: timedelta) -> timedelta:
+def _longest_after(failed: Outcome, every: timedelta) -> timedelta:
     """Return the longest wait that may follow such a failure."""
     return LONGEST_WAIT if failed.code is Code.RATE_LIMITED else longest_back_off(every)
 

@@ -28,7 +28,7 @@ from hairtrigger.store.database import Store
 from hairtrigger.store.events.outcomes import Outcome
 from hairtrigger.store.events.request_batches import Write
 from hairtrigger.store.setup import triggers
-from hairtrigger.store.setup.triggers import ProjectTrigger
+from hairtrigger.store.setup.triggers import ProjectTrigger, TriggerWithVersion
 from hairtrigger.store.text import storable
 
 log = structlog.get_logger()
@@ -107,7 +107,9 @@ class Ingest:
             raise NotFound("There is no such webhook.")
         return await self._for_trigger(trigger, request)
 
-    async def _for_trigger(self, trigger: ProjectTrigger, request: Request, *, signed: bool = True) -> Answer | None:
+    async def _for_trigger(
+        self, trigger: TriggerWithVersion, request: Request, *, signed: bool = True
+    ) -> Answer | None:
         definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)
         if not isinstance(definition, Webhook):
             raise NotFound("This trigger does not take webhooks.")
@@ -157,7 +159,9 @@ class Ingest:
             await self._note(Code.FAILED, error.message, trigger)
             return ()
 
-    async def _stored(self, heard: Sequence[tuple[ProjectTrigger, Sequence[Draft]]], request: Request) -> Answer | None:
+    async def _stored(
+        self, heard: Sequence[tuple[TriggerWithVersion, Sequence[Draft]]], request: Request
+    ) -> Answer | None:
         """Store the events and return the answer, or store nothing and return None if a trigger has changed since."""
         events = [event_from(trigger, draft, request.received_at) for trigger, drafts in heard for draft in drafts]
         if not events:

@@ -24,14 +24,14 @@ from hairtrigger.services.catalogue import config_of
 from hairtrigger.services.secrets import LiveSecret, Secrets, live
 from hairtrigger.store.database import Store
 from hairtrigger.store.setup import triggers
-from hairtrigger.store.setup.triggers import ProjectTrigger
+from hairtrigger.store.setup.triggers import ProjectTrigger, TriggerWithVersion
 
 
 @dataclass(frozen=True)
 class Receiver:
     """An enabled trigger that takes webhooks at a URL of its own."""
 
-    trigger: ProjectTrigger
+    trigger: TriggerWithVersion
     definition: Webhook[Any]
     config: Any
     verify: Verifier
@@ -54,7 +54,7 @@ class ReceiverCache:
         self._store = store
         self._secrets = secrets
         self._remembered: Remembered[str, Receiver] = Remembered(most)
-        self._look_ups: Batcher[UUID, ProjectTrigger | None] = Batcher(self._by_ids)
+        self._look_ups: Batcher[UUID, TriggerWithVersion | None] = Batcher(self._by_ids)
 
     async def run(self) -> None:
         await self._look_ups.run()
@@ -63,19 +63,19 @@ class ReceiverCache:
         """Return the receiver of a trigger by the id's text in the URL: parsing the id would take longer than this."""
         return self._remembered.get(webhook_id)
 
-    async def look_up(self, trigger_id: UUID) -> ProjectTrigger | None:
+    async def look_up(self, trigger_id: UUID) -> TriggerWithVersion | None:
         """Load the trigger from the database, and drop its receiver from memory."""
         self._remembered.forget(str(trigger_id))
         return await self._look_ups.submit(trigger_id)
 
-    def of(self, trigger: ProjectTrigger, definition: Webhook[Any]) -> Receiver:
+    def of(self, trigger: TriggerWithVersion, definition: Webhook[Any]) -> Receiver:
         """Make and remember a receiver. Raise `Invalid` for a stored configuration that breaks newer rules."""
         config = config_of(definition, trigger)
         receiver = Receiver(trigger, definition, config, definition.verifier(config), self._secrets.of_trigger(trigger))
         self._remembered.keep(str(trigger.id), receiver, _size(trigger))
         return receiver
 
-    async def _by_ids(self, ids: Sequence[UUID]) -> list[ProjectTrigger | None]:
+    async def _by_ids(self, ids: Sequence[UUID]) -> list[TriggerWithVersion | None]:
         async with self._store.transaction() as tx:
             found = await triggers.by_ids(tx, ids)
         return [found.get(id_) for id_ in ids]
@@ -83,4 +83,4 @@ class ReceiverCache:
 
 def _size(trigger: ProjectTrigger) -> int:
     """Return about how many bytes a receiver takes. It holds the configuration twice: as stored, and as an object."""
-    return 4096 + 2 * len(to_json([trigger.config, trigger.webhook_data, trigger.cursor])) + len(trigger.secrets or b"")
+    return 4096 + 2 * len(to_json([trigger.config, trigger.webhook_data])) + len(trigger.secrets or b"")

@@ -176,8 +176,8 @@ class DryRuns:
         code = asked.code if asked.code is not None or stored is None else stored.polling_code
         if code is None:
             raise NotReady(NO_CODE if stored else "There is no code to run: give it, or a trigger that has some.")
-        given = asked.inputs if asked.inputs is not None else self.secrets.params(trigger) if trigger else {}
-        inputs, hidden = _inputs(stored, given)
+        kept = self.secrets.params(trigger.id, trigger.config) if trigger and asked.inputs is None else {}
+        inputs, hidden = _inputs(stored, kept if asked.inputs is None else asked.inputs)
         program = Program(
             code=code,
             inputs=inputs,

@@ -1,10 +1,9 @@
 """Ask providers for new events. The events and the cursor of a page are stored together, under the poll's lease."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import count, islice
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -31,7 +30,7 @@ from hairtrigger.platform.wake import Wake
 from hairtrigger.services.catalogue import Catalogue
 from hairtrigger.services.polling.poll_leases import Claimed, Claims, PollLeases
 from hairtrigger.services.polling.poll_results import CHANGED, PollEnd, PollStep, StoredPoll
-from hairtrigger.services.provider_calls import ProviderCalls
+from hairtrigger.services.provider_calls import Pages, ProviderCalls
 from hairtrigger.services.recorder import event_from
 from hairtrigger.store.database import Store
 from hairtrigger.store.events.events import Event
@@ -41,7 +40,6 @@ from hairtrigger.store.setup.triggers import ProjectTrigger
 log = structlog.get_logger()
 
 _AT_ONCE = 500  # events stored by one statement: more would block the event loop for too long
-_MOST_PAGES = 100  # pages of one poll; the next poll gets the rest
 
 
 @dataclass(frozen=True)
@@ -122,11 +120,9 @@ class Poller:
         definition, question = self._asked(run.claimed)
         run.question = question
         silent = question.cursor is None and definition.baseline
-        late = asyncio.get_running_loop().time() + self.deadline.total_seconds()
-        for page_number in count(1):
-            async with asyncio.timeout_at(late):
-                page = await definition.poll(question)
-            last = not page.more or page_number == _MOST_PAGES
+        pages = Pages(definition, question, self.deadline)
+        while True:
+            page, last = await pages.next()
             # A baseline that is cut off must begin again as a baseline, so nothing of it is stored before its end.
             if last or not silent:
                 run.stored = await self._stored(run, page, silent=silent, last=last)
@@ -136,8 +132,6 @@ class Poller:
                 code = Code.BASELINE if silent and run.stored.mine else run.stored.code
                 detail = page.note if run.stored.mine else CHANGED
                 return Result(code, detail, run.stored.fresh, run.stored.repeats, page.console)
-            question = replace(question, cursor=page.cursor)
-        raise AssertionError  # count never ends
 
     def _asked(self, claimed: Claimed) -> tuple[Polling[Any], Question[Any]]:
         trigger, provider = claimed.trigger, claimed.provider
@@ -148,8 +142,16 @@ class Poller:
             raise NotFound(f"The provider '{trigger.provider_id}' has no trigger '{trigger.trigger_id}'.")
         if not isinstance(definition, Polling):
             raise PollFailed("This trigger does not poll.")
-        trigger = replace(trigger, cursor=claimed.poll.cursor)
-        return definition, self.calls.question(provider, definition, trigger, self.calls.secrets_in(claimed.connection))
+        question = self.calls.question(
+            provider,
+            definition,
+            trigger.org_id,
+            self.calls.secrets.params(trigger.id, trigger.config),
+            self.calls.secrets_in(claimed.connection),
+            cursor=claimed.poll.cursor,
+            enabled_at=trigger.enabled_at,
+        )
+        return definition, question
 
     async def _stored(self, run: _Run, page: Page, *, silent: bool, last: bool) -> StoredPoll:
         """Store very many events in parts, and the cursor with the last part.

@@ -1,6 +1,7 @@
 """Example events for a user who builds a workflow. Nothing is stored, and no cursor moves."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Literal
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from hairtrigger.store.database import Store
 from hairtrigger.store.setup import triggers
 
 _MOST = 3
+_LATELY = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,9 @@ class Sampler:
             if not can_sample(definition):
                 raise NotReady("This trigger has no test samples: its events can't be asked for, only waited for.")
             held = await self.calls.secrets_of(tx, trigger)
-        question = self.calls.question(provider, definition, trigger, held, look_back=True)
+        params = self.calls.secrets.params(trigger.id, trigger.config)
+        lately = self.calls.clock.now() - _LATELY
+        question = self.calls.question(provider, definition, trigger.org_id, params, held, enabled_at=lately)
         if definition.samples:
             return Samples(list(await definition.samples(question))[:_MOST])
         assert isinstance(definition, Polling)

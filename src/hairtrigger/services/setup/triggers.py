@@ -29,7 +29,7 @@ from hairtrigger.kit.trigger import AppWebhook, Polling, Provider, Question, Sch
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.vault import new_signing_secret
 from hairtrigger.services.catalogue import Catalogue, secret_params, validated
-from hairtrigger.services.provider_calls import ProviderCalls
+from hairtrigger.services.provider_calls import Pages, ProviderCalls
 from hairtrigger.services.secrets import LiveSecret, Secrets
 from hairtrigger.services.setup.webhook_removals import WebhookRemovals
 from hairtrigger.store.database import Store
@@ -38,7 +38,7 @@ from hairtrigger.store.events.outcomes import Outcome
 from hairtrigger.store.polling import polls
 from hairtrigger.store.polling.polls import Poll
 from hairtrigger.store.setup import connections, projects, triggers
-from hairtrigger.store.setup.triggers import ProjectTrigger, Removal
+from hairtrigger.store.setup.triggers import ProjectTrigger, Removal, TriggerWithCursor
 from hairtrigger.store.transaction import Transaction
 
 _ENABLING = timedelta(minutes=5)  # a registration that is not committed by then is removed again
@@ -66,6 +66,7 @@ class Triggers:
     webhook_removals: WebhookRemovals
     public_url: str
     least_interval: timedelta
+    poll_deadline: timedelta
 
     async def create(
         self,
@@ -75,7 +76,7 @@ class Triggers:
         trigger_id: str,
         params: Mapping[str, Any],
         connection_id: UUID | None,
-    ) -> ProjectTrigger:
+    ) -> TriggerWithCursor:
         now = self.clock.now()
         async with self.store.transaction() as tx:
             await projects.existing(tx, caller.org_id, project_id)
@@ -84,7 +85,7 @@ class Triggers:
             if connection_id is not None:
                 await self._fitting_connection(tx, caller, connection_id, provider_id)
             id_ = new_id(now)
-            new = ProjectTrigger(
+            new = TriggerWithCursor(
                 id=id_,
                 org_id=caller.org_id,
                 project_id=project_id,
@@ -101,20 +102,21 @@ class Triggers:
                 created_at=now,
                 updated_by=None,
                 updated_at=now,
+                cursor=None,
             )
             await triggers.add(tx, new)
         return new
 
-    async def of_project(self, caller: Caller, project_id: str) -> list[ProjectTrigger]:
+    async def of_project(self, caller: Caller, project_id: str) -> list[TriggerWithCursor]:
         async with self.store.transaction() as tx:
             await projects.existing(tx, caller.org_id, project_id)
             return await triggers.of_project(tx, caller.org_id, project_id)
 
-    async def of_organization(self, caller: Caller) -> list[tuple[ProjectTrigger, str]]:
+    async def of_organization(self, caller: Caller) -> list[tuple[TriggerWithCursor, str]]:
         async with self.store.transaction() as tx:
             return await triggers.of_organization(tx, caller.org_id)
 
-    async def get(self, caller: Caller, trigger_id: UUID) -> ProjectTrigger:
+    async def get(self, caller: Caller, trigger_id: UUID) -> TriggerWithCursor:
         async with self.store.transaction() as tx:
             return await triggers.existing(tx, caller.org_id, trigger_id)
 
@@ -124,7 +126,7 @@ class Triggers:
             trigger = await triggers.existing(tx, caller.org_id, trigger_id)
             return trigger, await polls.get(tx, trigger_id), await outcomes.of_trigger(tx, trigger_id)
 
-    async def enable(self, caller: Caller, trigger_id: UUID) -> ProjectTrigger:
+    async def enable(self, caller: Caller, trigger_id: UUID) -> TriggerWithCursor:
         """Enable a trigger. Raise `ProviderFailed` if the provider refuses: the trigger then stays disabled."""
         async with self.store.transaction() as tx:
             trigger = await triggers.existing(tx, caller.org_id, trigger_id)
@@ -138,7 +140,10 @@ class Triggers:
         now = self.clock.now()
         trigger = replace(trigger, enabled_at=now)
         try:
-            question = self.calls.question(provider, definition, trigger, held)
+            params = self.secrets.params(trigger.id, trigger.config)
+            question = self.calls.question(
+                provider, definition, trigger.org_id, params, held, cursor=trigger.cursor, enabled_at=now
+            )
             found = await self._registered(definition, trigger, question, held)
         except (ProviderFailed, Invalid) as error:
             await self._not_enabled(trigger, f"Enabling failed: {error.message}")
@@ -154,7 +159,7 @@ class Triggers:
         )
         return await self._commit_enabled(changed, definition, found)
 
-    async def disable(self, caller: Caller, trigger_id: UUID) -> ProjectTrigger:
+    async def disable(self, caller: Caller, trigger_id: UUID) -> TriggerWithCursor:
         async with self.store.transaction() as tx:
             trigger = await triggers.existing(tx, caller.org_id, trigger_id, for_update=True)
             if not trigger.enabled:
@@ -172,7 +177,7 @@ class Triggers:
             await triggers.remove(tx, trigger_id)
         await self.webhook_removals.try_now(trigger_id)
 
-    async def switch_off(self, tx: Transaction, trigger: ProjectTrigger, by: UUID | None) -> ProjectTrigger:
+    async def switch_off(self, tx: Transaction, trigger: ProjectTrigger, by: UUID | None) -> TriggerWithCursor:
         """Disable a trigger in the given transaction.
 
         From its commit on, no request, poll or firing makes events, and the removal of the trigger's webhook is due.
@@ -227,15 +232,26 @@ class Triggers:
                     raise ProviderFailed("The provider names no account that this connection may listen to.")
                 return Enabled(webhook_data={"accounts": list(accounts)}, accounts=accounts)
             case Polling():
-                cursor: Mapping[str, Any] | None = trigger.cursor
+                cursor = question.cursor
                 if cursor is None and definition.baseline:
-                    cursor = await baseline(definition, question)
+                    cursor = await self._baseline(definition, question)
                 return Enabled(cursor=cursor, next_at=now)
             case Scheduled():
                 following = definition.schedule(question.config, now).next_after(now)
                 if following is None:
                     raise InvalidConfig(None, Issue((), "This schedule never fires again."))
                 return Enabled(next_at=following)
+
+    async def _baseline(self, definition: Polling[Any], question: Question[Any]) -> Mapping[str, Any]:
+        """Return the cursor from which polls start: what the provider has now counts as seen."""
+        pages = Pages(definition, question, self.poll_deadline)
+        try:
+            page, last = await pages.next()
+            while not last:
+                page, last = await pages.next()
+        except TimeoutError as error:
+            raise ProviderFailed(f"The first look at the provider took longer than {self.poll_deadline}.") from error
+        return page.cursor
 
     async def _made(
         self, subscription: Subscription[Any], trigger: ProjectTrigger, question: Question[Any], held: Mapping[str, str]
@@ -260,7 +276,9 @@ class Triggers:
             if not await triggers.plan_removal(tx, planned, now, planned.run_at):
                 raise Conflict("The trigger's webhook is being made or removed just now. Try again in a moment.")
 
-    async def _commit_enabled(self, changed: ProjectTrigger, definition: Trigger, found: Enabled) -> ProjectTrigger:
+    async def _commit_enabled(
+        self, changed: TriggerWithCursor, definition: Trigger, found: Enabled
+    ) -> TriggerWithCursor:
         async with self.store.transaction() as tx:
             if not await triggers.save(tx, changed):
                 raise Conflict("The trigger was changed by somebody else while it was being enabled. Try again.")
@@ -326,14 +344,6 @@ class Triggers:
     async def _note(self, tx: Transaction, trigger: ProjectTrigger, kind: Kind, code: Code, detail: str) -> None:
         now = self.clock.now()
         await outcomes.record(tx, Outcome(kind, code, now, trigger.org_id, trigger.id, detail))
-
-
-async def baseline(definition: Polling[Any], question: Question[Any]) -> Mapping[str, Any]:
-    """Return the cursor at which polls start: everything that the provider has now counts as seen."""
-    page = await definition.poll(question)
-    while page.more:
-        page = await definition.poll(replace(question, cursor=page.cursor))
-    return page.cursor
 
 
 def _require_connection(provider: Provider, definition: Trigger, trigger: ProjectTrigger) -> None:

@@ -1,7 +1,7 @@
 """Remove webhooks at their providers, and repeat failed removals."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 import structlog
@@ -19,7 +19,7 @@ from hairtrigger.store.database import Store
 from hairtrigger.store.events import outcomes
 from hairtrigger.store.events.outcomes import Outcome
 from hairtrigger.store.setup import triggers
-from hairtrigger.store.setup.triggers import ProjectTrigger, Removal
+from hairtrigger.store.setup.triggers import Removal
 
 log = structlog.get_logger()
 
@@ -69,7 +69,9 @@ class WebhookRemovals:
         definition = provider.trigger(removal.trigger_id) if provider else None
         if not provider or not isinstance(definition, Webhook) or not definition.subscription:
             return
-        question = self.calls.question(provider, definition, _as_trigger(removal), self.secrets.of_removal(removal))
+        params = self.secrets.params(removal.project_trigger_id, removal.config)
+        secrets = self.secrets.of_removal(removal)
+        question = self.calls.question(provider, definition, removal.org_id, params, secrets)
         await definition.subscription.remove(question, webhook_url(self.public_url, removal.project_trigger_id))
 
     async def _postpone(self, removal: Removal, reason: str) -> None:
@@ -87,26 +89,3 @@ class WebhookRemovals:
             await outcomes.record(
                 tx, Outcome(Kind.REGISTRATION, code, now, removal.org_id, removal.project_trigger_id, detail)
             )
-
-
-def _as_trigger(removal: Removal) -> ProjectTrigger:
-    """Return a trigger made from the removal, which holds all that is needed. The real one may have been deleted."""
-    at: datetime = removal.run_at
-    return ProjectTrigger(
-        id=removal.project_trigger_id,
-        org_id=removal.org_id,
-        project_id="",
-        connection_id=None,
-        provider_id=removal.provider_id,
-        trigger_id=removal.trigger_id,
-        config=removal.config,
-        enabled=False,
-        enabled_at=at,
-        generation=0,
-        webhook_data=None,
-        secrets=None,
-        created_by=removal.org_id,
-        created_at=at,
-        updated_by=None,
-        updated_at=at,
-    )

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Label, and_, delete, func, insert, literal_column, null, or_, select, update
+from sqlalchemy import ColumnElement, Label, and_, delete, func, insert, literal_column, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from hairtrigger.domain.errors import NoSuchTrigger
@@ -34,8 +34,20 @@ class ProjectTrigger:
     created_at: datetime
     updated_by: UUID | None
     updated_at: datetime
-    cursor: dict[str, Any] | None = None  # from its row in `poll`
-    version: int = field(default=0, compare=False)  # of its row: every write to the row changes it
+
+
+@dataclass(frozen=True)
+class TriggerWithCursor(ProjectTrigger):
+    """A trigger as its users see it, with the cursor from its poll row, where it has one."""
+
+    cursor: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class TriggerWithVersion(ProjectTrigger):
+    """A trigger as read, with the version of its row. Every write to the row changes the version."""
+
+    version: int = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -51,10 +63,10 @@ class Removal:
 
 
 _VERSION: Label[int] = literal_column("project_trigger.xmin").label("version")
-_COLUMNS = (*project_trigger.c, _VERSION, poll.c.cursor)
+_WITH_CURSOR = (*project_trigger.c, poll.c.cursor)
 # Rows are read by position: a mapping costs several times as much, and thousands of rows are read every second.
-_OWN = (name for name in ProjectTrigger.__dataclass_fields__ if name in project_trigger.c)
-_TRIGGER = (*(project_trigger.c[name] for name in _OWN), null().label("cursor"), _VERSION)
+_OWN = tuple(project_trigger.c[name] for name in ProjectTrigger.__dataclass_fields__)
+_WITH_VERSION: tuple[Any, ...] = (*_OWN, _VERSION)
 _CONNECTION = tuple(connection.c[name] for name in Connection.__dataclass_fields__)
 _JOINED = project_trigger.outerjoin(poll, poll.c.project_trigger_id == project_trigger.c.id)
 
@@ -65,21 +77,21 @@ async def add(tx: Transaction, new: ProjectTrigger) -> None:
 
 async def get(
     tx: Transaction, org_id: UUID, project_trigger_id: UUID, *, for_update: bool = False
-) -> ProjectTrigger | None:
+) -> TriggerWithCursor | None:
     statement = (
-        select(*_COLUMNS)
+        select(*_WITH_CURSOR)
         .select_from(_JOINED)
         .where(project_trigger.c.id == project_trigger_id, project_trigger.c.org_id == org_id)
     )
     if for_update:
         statement = statement.with_for_update(of=project_trigger)
     row = (await tx.connection.execute(statement)).one_or_none()
-    return ProjectTrigger(**row._mapping) if row else None
+    return TriggerWithCursor(**row._mapping) if row else None
 
 
 async def existing(
     tx: Transaction, org_id: UUID, project_trigger_id: UUID, *, for_update: bool = False
-) -> ProjectTrigger:
+) -> TriggerWithCursor:
     """Return the organisation's trigger, or raise `NoSuchTrigger`."""
     found = await get(tx, org_id, project_trigger_id, for_update=for_update)
     if not found:
@@ -87,10 +99,10 @@ async def existing(
     return found
 
 
-async def by_ids(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, ProjectTrigger]:
+async def by_ids(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, TriggerWithVersion]:
     """Return triggers by id, of any organisation: this is for requests and due work, not for an API request."""
-    rows = await tx.connection.execute(select(*_TRIGGER).where(project_trigger.c.id.in_(ids)))
-    return {row.id: ProjectTrigger(*row) for row in rows}
+    rows = await tx.connection.execute(select(*_WITH_VERSION).where(project_trigger.c.id.in_(ids)))
+    return {row.id: TriggerWithVersion(*row) for row in rows}
 
 
 async def with_connections(
@@ -102,25 +114,31 @@ async def with_connections(
     """
     own = and_(connection.c.id == project_trigger.c.connection_id, connection.c.org_id == project_trigger.c.org_id)
     statement = (
-        select(*_TRIGGER, *_CONNECTION)
+        select(*_OWN, *_CONNECTION)
         .select_from(project_trigger.outerjoin(connection, own))
         .where(project_trigger.c.id.in_(ids))
     )
     found = {}
     for row in await tx.connection.execute(statement):
-        trigger, held = ProjectTrigger(*row[: len(_TRIGGER)]), row[len(_TRIGGER) :]
+        trigger, held = ProjectTrigger(*row[: len(_OWN)]), row[len(_OWN) :]
         found[trigger.id] = trigger, Connection(*held) if held[0] else None
     return found
 
 
-async def of_project(tx: Transaction, org_id: UUID, project_id: str) -> list[ProjectTrigger]:
-    return await _where(tx, project_trigger.c.org_id == org_id, project_trigger.c.project_id == project_id)
-
-
-async def of_organization(tx: Transaction, org_id: UUID) -> list[tuple[ProjectTrigger, str]]:
-    """Return the organisation's triggers, each with the name of its project."""
+async def of_project(tx: Transaction, org_id: UUID, project_id: str) -> list[TriggerWithCursor]:
     statement = (
-        select(*_COLUMNS, project.c.name.label("project_name"))
+        select(*_WITH_CURSOR)
+        .select_from(_JOINED)
+        .where(project_trigger.c.org_id == org_id, project_trigger.c.project_id == project_id)
+        .order_by(project_trigger.c.id)
+    )
+    return [TriggerWithCursor(**row._mapping) for row in await tx.connection.execute(statement)]
+
+
+async def of_organization(tx: Transaction, org_id: UUID) -> list[tuple[TriggerWithCursor, str]]:
+    """Return the organisation's triggers, each with its project's name."""
+    statement = (
+        select(*_WITH_CURSOR, project.c.name.label("project_name"))
         .select_from(_JOINED.join(project, project.c.id == project_trigger.c.project_id))
         .where(project_trigger.c.org_id == org_id)
         .order_by(project_trigger.c.id)
@@ -129,11 +147,11 @@ async def of_organization(tx: Transaction, org_id: UUID) -> list[tuple[ProjectTr
     for row in await tx.connection.execute(statement):
         fields = dict(row._mapping)
         name = fields.pop("project_name")
-        found.append((ProjectTrigger(**fields), name))
+        found.append((TriggerWithCursor(**fields), name))
     return found
 
 
-async def listening_to(tx: Transaction, provider_id: str, accounts: Sequence[str]) -> list[ProjectTrigger]:
+async def listening_to(tx: Transaction, provider_id: str, accounts: Sequence[str]) -> list[TriggerWithVersion]:
     """Return the triggers that a request to an app webhook is for.
 
     Each trigger is returned once, even if several of its accounts match.
@@ -141,7 +159,8 @@ async def listening_to(tx: Transaction, provider_id: str, accounts: Sequence[str
     ids = select(app_route.c.project_trigger_id).where(
         app_route.c.provider_id == provider_id, app_route.c.account.in_(accounts)
     )
-    return await _where(tx, project_trigger.c.id.in_(ids))
+    statement = select(*_WITH_VERSION).where(project_trigger.c.id.in_(ids)).order_by(project_trigger.c.id)
+    return [TriggerWithVersion(*row) for row in await tx.connection.execute(statement)]
 
 
 async def save(tx: Transaction, changed: ProjectTrigger) -> bool:
@@ -272,12 +291,5 @@ async def connection_in_use(tx: Transaction, connection_id: UUID) -> int:
     return (await tx.connection.execute(statement)).scalar_one()
 
 
-async def _where(tx: Transaction, *conditions: Any) -> list[ProjectTrigger]:
-    statement = select(*_COLUMNS).select_from(_JOINED).where(*conditions).order_by(project_trigger.c.id)
-    return [ProjectTrigger(**row._mapping) for row in await tx.connection.execute(statement)]
-
-
 def _stored(trigger: ProjectTrigger) -> dict[str, Any]:
-    values = dict(vars(trigger))
-    del values["cursor"], values["version"]
-    return values
+    return {name: getattr(trigger, name) for name in ProjectTrigger.__dataclass_fields__}

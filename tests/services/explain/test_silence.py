@@ -1,0 +1,119 @@
+"""The reason of a silence is a value: what was recorded decides it, and its sentence follows from it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import get_args
+
+import pytest
+
+from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.services.explain.silence import (
+    CutOff,
+    Disabled,
+    Gap,
+    LateAfterFailure,
+    NoLongerKept,
+    NoRequest,
+    NotDue,
+    NotFired,
+    NothingFromApp,
+    NotPolled,
+    NotYetCreated,
+    Polled,
+    Reason,
+    Silence,
+    StillToCome,
+)
+from hairtrigger.store.events.outcomes import Outcome
+from tests.services.explain.test_sentences import CONDITION, MINUTE, NOON, TELLER
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+SCHEDULED = replace(CONDITION, kind="schedule")
+WEBHOOK = replace(CONDITION, kind=None, next_at=None)
+OF_APP = replace(WEBHOOK, of_app=True)
+
+
+def poll(code: Code, ago: timedelta) -> Outcome:
+    return Outcome(Kind.POLL, code, NOON - ago)
+
+
+def off(ago: timedelta) -> Outcome:
+    return Outcome(Kind.TRIGGER, Code.DISABLED, NOON - ago, detail="By its owner.")
+
+
+def on(ago: timedelta) -> Outcome:
+    return Outcome(Kind.TRIGGER, Code.ENABLED, NOON - ago)
+
+
+ENDED = NOON - MINUTE * 5
+QUIET = Silence(CONDITION, NOON - MINUTE * 15, ENDED, (), (), (), (), None)
+EMPTY, FAILED, CUT, LIMITED, LATER = (
+    poll(Code.EMPTY, MINUTE * 16),
+    poll(Code.FAILED, MINUTE * 40),
+    poll(Code.CUT_OFF, MINUTE * 40),
+    poll(Code.RATE_LIMITED, HOUR * 20),
+    poll(Code.EMPTY, MINUTE * 4),
+)
+FIRED = Outcome(Kind.SCHEDULE, Code.ACCEPTED, NOON - HOUR)
+ASKED = Outcome(Kind.WEBHOOK, Code.EMPTY, NOON - HOUR)
+REFUSED = [Outcome(Kind.WEBHOOK, Code.REJECTED, ENDED, count=count) for count in (2, 3)]
+
+
+def after(*earlier: Outcome, later: Sequence[Outcome] = (), **more: object) -> Silence:
+    return replace(QUIET, earlier=earlier, later=later, **more)  # type: ignore[arg-type]
+
+
+CASES: list[tuple[Silence, Reason]] = [
+    (replace(QUIET, since=NOON + MINUTE, until=NOON + HOUR), StillToCome()),
+    (replace(QUIET, condition=replace(CONDITION, created_at=ENDED)), NotYetCreated(ENDED)),
+    (replace(QUIET, kept_since=date(2026, 5, 5)), NoLongerKept(date(2026, 5, 5))),
+    (after(off(HOUR)), Disabled(NOON - HOUR, None, "By its owner.", ever_enabled=True)),
+    (after(off(HOUR), later=[on(MINUTE)]), Disabled(NOON - HOUR, NOON - MINUTE, "By its owner.", ever_enabled=True)),
+    (
+        replace(QUIET, condition=replace(CONDITION, enabled=False, enabled_at=None)),
+        Disabled(None, None, "", ever_enabled=False),
+    ),
+    (replace(QUIET, within=[EMPTY, LATER]), Polled(LATER, 2)),
+    (after(FAILED), LateAfterFailure(Gap(FAILED.at, polled_before=True, next_poll=None), FAILED)),
+    (
+        after(LIMITED, later=[LATER]),
+        LateAfterFailure(Gap(LIMITED.at, polled_before=True, next_poll=LATER.at), LIMITED),
+    ),
+    (after(CUT), CutOff(Gap(CUT.at, polled_before=True, next_poll=None), CUT)),
+    (
+        after(EMPTY, condition=replace(CONDITION, every_seconds=3600)),
+        NotDue(Gap(EMPTY.at, polled_before=True, next_poll=None), HOUR),
+    ),
+    (
+        after(EMPTY, later=[LATER]),
+        NotPolled(Gap(EMPTY.at, polled_before=True, next_poll=LATER.at), MINUTE, connected=False),
+    ),
+    (
+        replace(QUIET, condition=replace(CONDITION, connected=True)),
+        NotPolled(Gap(NOON - DAY, polled_before=False, next_poll=None), MINUTE, connected=True),
+    ),
+    (after(FIRED, condition=SCHEDULED), NotFired(FIRED, None)),
+    (after(ASKED, condition=WEBHOOK), NoRequest(ASKED)),
+    (after(condition=OF_APP, refused_by_app=REFUSED), NothingFromApp(5, REFUSED[0])),
+    (after(condition=OF_APP), NothingFromApp(0, None)),
+]
+
+
+@pytest.mark.parametrize(("silence", "reason"), CASES, ids=lambda one: type(one).__name__)
+def test_the_records_decide_the_reason(silence: Silence, reason: Reason) -> None:
+    assert silence.reason(NOON) == reason
+
+
+def test_each_reason_is_shown_above_and_has_a_sentence_of_its_own() -> None:
+    said = {type(reason): TELLER.silence(silence) for silence, reason in CASES}
+    assert set(said) == set(get_args(Reason))
+    assert len(set(said.values())) == len(said)
+
+
+def test_a_failed_poll_explains_no_longer_silence_than_the_longest_back_off() -> None:
+    failed = poll(Code.FAILED, HOUR * 2)
+    assert after(failed).reason(NOON) == NotPolled(
+        Gap(failed.at, polled_before=True, next_poll=None), MINUTE, connected=False
+    )
