@@ -1,4 +1,4 @@
-"""OpenAPI documents as they are served."""
+"""Render the OpenAPI document of each API once, and serve the kept copy."""
 
 from fastapi import FastAPI
 from starlette.requests import Request

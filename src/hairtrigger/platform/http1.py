@@ -21,7 +21,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class Malformed(Exception):
-    """The bytes received are not a valid HTTP answer."""
+    """The bytes received are not a valid HTTP answer, or one that is not accepted here: with too large a head, say."""
 
 
 class Unsendable(Exception):

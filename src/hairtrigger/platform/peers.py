@@ -12,7 +12,7 @@ Network = IPv4Network | IPv6Network
 
 
 class Proxies:
-    """The proxies whose `X-Forwarded-For` header is believed."""
+    """Name the client that a request comes from. `X-Forwarded-For` is believed only from these proxies."""
 
     def __init__(self, networks: Iterable[Network]) -> None:
         self._networks = tuple(networks)

@@ -55,7 +55,7 @@ def unsuccessful(reply: Reply, now: datetime) -> Sent:
 
 
 def oddity(reply: Reply) -> str | None:
-    """Return what was wrong with an answer after its status, or None."""
+    """Return what was wrong with the rest of an answer whose status has come, or None if nothing was."""
     return _ODDITIES.get(reply.flaw, "the rest of the answer can't be read") if reply.flaw else None
 
 

@@ -460,3 +460,11 @@ async def test_items_of_a_poll(scene: Scene, source: Source) -> None:
     assert told.startswith("The event 'c' arrived at ")
     assert " with a poll. It was delivered at " in told
     assert " 2 other events arrived between " in told
+
+
+async def test_more_events_than_are_read_are_not_counted_as_if_they_were_all(scene: Scene, source: Source) -> None:
+    id_ = await scene.world.enabled("source", "on_item")
+    source.says(page(*map(str, range(101))))
+    await scene.poll()
+    told = await scene.summary(id_, at=scene.clock.now() + timedelta(seconds=10))
+    assert " At least 99 other events arrived between " in told

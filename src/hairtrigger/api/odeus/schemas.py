@@ -38,7 +38,7 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # PostgreSQL takes neither NUL no
 
 @dataclass(frozen=True)
 class Utf16:
-    """Limit a text to so many UTF-16 units, in which JavaScript counts the length of a string."""
+    """Limit a text to so many UTF-16 units, in which JavaScript counts, and refuse what the database cannot store."""
 
     maximum: int
 

@@ -24,7 +24,10 @@ class Progress(NamedTuple):
 
 
 class ProgressFile:
-    """The service's side. It reads a file and maps no memory: a sandbox worker could take mapped memory away."""
+    """The service's end of the progress that a sandbox worker reports.
+
+    It reads the file and does not map it: a worker that shortened a mapped file would crash the service.
+    """
 
     def __init__(self) -> None:
         self.descriptor = unnamed_file()

@@ -68,7 +68,10 @@ class Returned:
 
 @dataclass(frozen=True)
 class Failed:
-    """The end of a poll whose code did not return. Its texts are not redacted yet."""
+    """The end of a poll without a usable result: its code threw, was ended, or returned something that is refused.
+
+    Its texts are not redacted yet.
+    """
 
     kind: PollErrorKind
     name: str = ""

@@ -162,7 +162,7 @@ class Redaction:
 
 
 class _Family:
-    """Forms that are searched for by the same number of first characters.
+    """Spellings of secrets that are searched for by the same number of first characters.
 
     With `alone`, they are hidden only where they stand alone.
     """

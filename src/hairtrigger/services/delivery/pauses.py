@@ -42,7 +42,7 @@ class Pauses:
     async def release(
         self, caller: Caller, which: str | UUID, limit: int, delivery_ids: Sequence[UUID] | None = None
     ) -> int:
-        """Release the oldest `limit` suspended deliveries, and return how many there were. The pause goes on.
+        """Release the oldest `limit` suspended deliveries, and return how many went. The pause goes on.
 
         If `delivery_ids` are given, only these are released.
         """
@@ -54,7 +54,9 @@ class Pauses:
     async def discard(
         self, caller: Caller, which: str | UUID, limit: int, delivery_ids: Sequence[UUID] | None = None
     ) -> int:
-        """End the oldest `limit` suspended deliveries, and return how many there were. Their events can be replayed.
+        """End the oldest `limit` suspended deliveries as dead letters, and return how many ended.
+
+        Their events can be replayed.
 
         If `delivery_ids` are given, only these are ended.
         """

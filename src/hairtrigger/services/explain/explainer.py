@@ -73,8 +73,9 @@ class Explainer:
         half = _MOST_STEPS // 2
         async with self.store.transaction() as tx:
             seen = await self._seen(tx, caller, trigger_id)
-            came = await event_traces.before(tx, trigger_id, at, since=since, limit=half)
-            came += await event_traces.after(tx, trigger_id, at, until=until, limit=half)
+            earlier = await event_traces.before(tx, trigger_id, at, since=since, limit=half)
+            later = await event_traces.after(tx, trigger_id, at, until=until, limit=half)
+            came = [*earlier, *later]
             ended = await outcomes.before(tx, trigger_id, at, since=since, limit=half)
             ended += await outcomes.after(tx, trigger_id, at, until=until, limit=half)
             near = sorted(came, key=lambda one: abs(one.received_at - at))
@@ -82,7 +83,9 @@ class Explainer:
             reasons = (one for one in ended if Trait.ROUTINE not in one.code.traits)
             telling = sorted(reasons, key=lambda one: abs(one.at - at))
             if stories and not (telling and abs(telling[0].at - at) < abs(near[0].received_at - at)):
-                summary = seen.teller.happened(stories[0], len(came) - 1, since, until)
+                summary = seen.teller.happened(
+                    stories[0], len(came) - 1, since, until, at_least=half in (len(earlier), len(later))
+                )
             elif telling:
                 summary = await self._ended(tx, seen, telling[0])
             else:

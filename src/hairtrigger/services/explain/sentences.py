@@ -147,9 +147,10 @@ class Teller:
         verb = "is" if condition.next_at >= self.now else "was"
         return f"The next {what} {verb} due at {self.time(condition.next_at)}."
 
-    def happened(self, story: Story, others: int, since: datetime, until: datetime) -> str:
-        """Describe the event nearest to the time asked about, and say how many other events arrived."""
-        more = {0: "", 1: " One other event arrived"}.get(others, f" {others} other events arrived")
+    def happened(self, story: Story, others: int, since: datetime, until: datetime, *, at_least: bool = False) -> str:
+        """Describe the event nearest to the time asked about, and say how many other events arrived (`at_least`)."""
+        number = f"At least {others}" if at_least else f"{others}"
+        more = {0: "", 1: " One other event arrived"}.get(others, f" {number} other events arrived")
         window = f" between {self.time(since)} and {self.time(until)}." if others else ""
         return f"{self.story(story)}{more}{window}"
 

@@ -1,4 +1,7 @@
-"""Ask providers for new events. The events and the cursor of a page are stored together, under the poll's lease."""
+"""Ask providers for new events, and store them under the lease of the poll.
+
+The cursor of a page is stored with the last of its events, never before.
+"""
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field

@@ -83,7 +83,8 @@ _READ = text(
 
 
 async def claim(tx: Transaction, limit: int, hold: timedelta) -> tuple[int, list[Claimed]]:
-    """Lease up to `limit` deliveries, oldest first. Those that may not be attempted yet must wait: see `admission`.
+    """Lease up to `limit` deliveries, oldest first. Those that may not be attempted yet are moved
+    from the queue to `waiting` instead (see `admission`).
 
     Return how many were read from the queue, and the leased ones. Fewer read than `limit`: no more can be read now.
     """

@@ -214,7 +214,7 @@ async def recount(tx: Transaction) -> int:
 
 @dataclass(frozen=True)
 class Turns:
-    """The deliveries that have the turns of some order keys."""
+    """The turns of order keys: of the deliveries with one key, only the one that has the turn may be attempted."""
 
     of_key: dict[tuple[str, str], UUID]
     """The delivery that has the turn, by project and key."""

@@ -62,7 +62,7 @@ async def resume(tx: Transaction, what: Paused) -> None:
 
 
 async def release(tx: Transaction, what: Paused, limit: int, delivery_ids: Sequence[UUID] | None) -> int:
-    """Release the oldest `limit` suspended deliveries while the pause goes on, and return how many there were."""
+    """Release the oldest `limit` suspended deliveries while the pause goes on, and return how many went."""
     lane = await _locked(tx, what)
     rows = await tx.connection.execute(_RELEASE, _chosen(what, limit, delivery_ids))
     await _let_in(tx, lane)
@@ -78,7 +78,7 @@ async def discard(
     reason: str,
     now: datetime,
 ) -> int:
-    """End the oldest `limit` suspended deliveries as dead letters, and return how many there were."""
+    """End the oldest `limit` suspended deliveries as dead letters, and return how many ended."""
     lane = await _locked(tx, what)
     given = {"org_id": org_id, "reason": reason, "now": now}
     ended = (await tx.connection.execute(_DISCARD, _chosen(what, limit, delivery_ids) | given)).scalars().all()
