@@ -20,24 +20,26 @@ from hairtrigger.store.setup.connections import Connection
 from hairtrigger.store.setup.triggers import ProjectTrigger
 from hairtrigger.store.transaction import Transaction
 
-_MOST_PAGES = 100  # of one look; the rest comes with the next look
+MOST_PAGES = 100  # of one poll; the next poll gets the rest
 
 
 class Pages:
-    """The pages of one look at a provider: at most 100, and none begun or awaited after `within` from now."""
+    """The pages of one poll: `most` at most, and none begun or awaited after `within` from now."""
 
-    def __init__(self, definition: Polling[Any], question: Question[Any], within: timedelta) -> None:
-        self._definition, self._question = definition, question
+    def __init__(
+        self, definition: Polling[Any], question: Question[Any], within: timedelta, most: int | None = MOST_PAGES
+    ) -> None:
+        self._definition, self._question, self._most = definition, question, most
         self._late = asyncio.get_running_loop().time() + within.total_seconds()
         self._count = 0
 
     async def next(self) -> tuple[Page, bool]:
-        """Return the next page, and whether it is the last. Raise `TimeoutError` if the look has taken too long."""
+        """Return the next page, and whether it is the last. Raise `TimeoutError` if the poll has taken too long."""
         async with asyncio.timeout_at(self._late):
             page = await self._definition.poll(self._question)
         self._count += 1
         self._question = replace(self._question, cursor=page.cursor)
-        return page, not page.more or self._count == _MOST_PAGES
+        return page, not page.more or self._count == self._most
 
 
 @dataclass(frozen=True, kw_only=True)

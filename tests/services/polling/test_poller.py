@@ -610,13 +610,13 @@ async def test_a_trigger_that_has_no_cursor_yet_starts_with_a_silent_look_even_i
     assert await world.codes(item, Kind.POLL) == [Code.FAILED, Code.BASELINE]
 
 
-async def test_the_look_at_enabling_ends_after_as_many_pages_as_a_poll(
+async def test_the_look_at_enabling_reads_all_pages_so_that_nothing_old_makes_an_event(
     store: Store, clock: ManualClock, vault: Vault, source: Source
 ) -> None:
     world = await a_world(store, clock, vault, source.provider(baseline=True))
     source.says(*(page(str(number), more=True, page=number) for number in range(1, 200)), page("last", page=200))
     id_ = await world.enabled("source", "on_item")
-    assert (len(source.asked), await cursor(world, id_)) == (100, {"page": 100})
+    assert (len(source.asked), await cursor(world, id_)) == (200, {"page": 200})
 
 
 async def test_the_look_at_enabling_ends_at_the_deadline_of_a_poll_and_the_trigger_stays_disabled(

@@ -30,10 +30,11 @@ from hairtrigger.domain.rhythm import AFTER_A_LOSS, AFTER_A_REFUSAL, LONGEST_WAI
 from hairtrigger.kit.trigger import Page, Polling, Question
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
+from hairtrigger.services.baseline import is_baseline
 from hairtrigger.services.catalogue import Catalogue
 from hairtrigger.services.polling.poll_leases import Claimed, Claims, PollLeases
 from hairtrigger.services.polling.poll_results import CHANGED, PollEnd, PollStep, StoredPoll
-from hairtrigger.services.provider_calls import Pages, ProviderCalls
+from hairtrigger.services.provider_calls import MOST_PAGES, Pages, ProviderCalls
 from hairtrigger.services.recorder import event_from
 from hairtrigger.store.database import Store
 from hairtrigger.store.events.events import Event
@@ -122,8 +123,8 @@ class Poller:
     async def _drain(self, run: _Run) -> Result:
         definition, question = self._asked(run.claimed)
         run.question = question
-        silent = question.cursor is None and definition.baseline
-        pages = Pages(definition, question, self.deadline)
+        silent = is_baseline(definition, question)
+        pages = Pages(definition, question, self.deadline, most=None if silent else MOST_PAGES)
         while True:
             page, last = await pages.next()
             # A baseline that is cut off must begin again as a baseline, so nothing of it is stored before its end.

@@ -28,8 +28,9 @@ from hairtrigger.domain.webhook_address import webhook_url
 from hairtrigger.kit.trigger import AppWebhook, Polling, Provider, Question, Scheduled, Subscription, Trigger, Webhook
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.vault import new_signing_secret
+from hairtrigger.services.baseline import baseline, is_baseline
 from hairtrigger.services.catalogue import Catalogue, secret_params, validated
-from hairtrigger.services.provider_calls import Pages, ProviderCalls
+from hairtrigger.services.provider_calls import ProviderCalls
 from hairtrigger.services.secrets import LiveSecret, Secrets
 from hairtrigger.services.setup.webhook_removals import WebhookRemovals
 from hairtrigger.store.database import Store
@@ -233,25 +234,14 @@ class Triggers:
                 return Enabled(webhook_data={"accounts": list(accounts)}, accounts=accounts)
             case Polling():
                 cursor = question.cursor
-                if cursor is None and definition.baseline:
-                    cursor = await self._baseline(definition, question)
+                if is_baseline(definition, question):
+                    cursor = await baseline(definition, question, self.poll_deadline)
                 return Enabled(cursor=cursor, next_at=now)
             case Scheduled():
                 following = definition.schedule(question.config, now).next_after(now)
                 if following is None:
                     raise InvalidConfig(None, Issue((), "This schedule never fires again."))
                 return Enabled(next_at=following)
-
-    async def _baseline(self, definition: Polling[Any], question: Question[Any]) -> Mapping[str, Any]:
-        """Return the cursor from which polls start: what the provider has now counts as seen."""
-        pages = Pages(definition, question, self.poll_deadline)
-        try:
-            page, last = await pages.next()
-            while not last:
-                page, last = await pages.next()
-        except TimeoutError as error:
-            raise ProviderFailed(f"The first look at the provider took longer than {self.poll_deadline}.") from error
-        return page.cursor
 
     async def _made(
         self, subscription: Subscription[Any], trigger: ProjectTrigger, question: Question[Any], held: Mapping[str, str]

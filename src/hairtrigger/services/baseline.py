@@ -1,0 +1,30 @@
+"""The baseline: the first poll of a trigger makes no events and only sets the cursor."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from hairtrigger.domain.errors import ProviderFailed
+from hairtrigger.kit.trigger import Polling, Question
+from hairtrigger.services.provider_calls import Pages
+
+
+def is_baseline(definition: Polling[Any], question: Question[Any]) -> bool:
+    """Return whether a poll is the first of its trigger, so that it makes no events."""
+    return question.cursor is None and definition.baseline
+
+
+async def baseline(definition: Polling[Any], question: Question[Any], within: timedelta) -> Mapping[str, Any]:
+    """Return the cursor at which polls start: everything that the provider has now counts as seen.
+
+    All pages are read, because the events of a page that is not read would count as new. Raise `ProviderFailed` if that
+    takes longer than `within`.
+    """
+    pages = Pages(definition, question, within, most=None)
+    try:
+        page, last = await pages.next()
+        while not last:
+            page, last = await pages.next()
+    except TimeoutError as error:
+        raise ProviderFailed(f"The first look at the provider took longer than {within}.") from error
+    return page.cursor
