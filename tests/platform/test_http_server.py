@@ -328,3 +328,10 @@ async def test_a_body_that_has_come_before_its_connection_had_a_turn_is_received
             assert (await loop.sock_recv(client, 1000)).startswith(b"HTTP/1.1 200 OK\r\n")
             client.close()
     assert app.bodies == [body] * 100
+
+
+async def test_what_follows_an_unreadable_request_is_not_parsed() -> None:
+    async with serving(Application(), Patience(LONG, LONG, LONG)) as served:
+        reader, writer = await served.connect()
+        writer.write(bytes(16_000))
+        assert (await _end(reader)).count(b"HTTP/1.1 400") == 1

@@ -60,3 +60,42 @@ async def test_a_task_that_is_cancelled_keeps_nobody_waiting() -> None:
     given_up.cancel()
 
     await waiting
+
+
+async def test_what_work_charges_counts_before_other_work_is_let_through() -> None:
+    turns, ran_in_turn, left = Turns(), [0], 20
+    ended = asyncio.Event()
+
+    def work() -> None:
+        nonlocal left
+        turns.charge(70 * KIB)
+        ran_in_turn[-1] += 1
+        left -= 1
+        if not left:
+            ended.set()
+
+    await turns.take(32 * KIB)
+    for _ in range(left):
+        turns.call(KIB, work)
+    while not ended.is_set():
+        await asyncio.sleep(0)
+        ran_in_turn.append(0)
+
+    assert max(ran_in_turn) == 1
+
+
+async def test_work_that_fails_keeps_no_other_work_waiting() -> None:
+    turns, ended, told = Turns(), asyncio.Event(), []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
+
+    def fail() -> None:
+        raise ValueError("on purpose")
+
+    await turns.take(32 * KIB)
+    turns.call(KIB, fail)
+    turns.call(KIB, ended.set)
+    await ended.wait()
+    loop.set_exception_handler(None)
+
+    assert [type(error) for error in told] == [ValueError]

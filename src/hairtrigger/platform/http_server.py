@@ -6,6 +6,7 @@ and all together hold no more than there is room for (`platform/room.py`).
 
 import asyncio
 import math
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,7 +31,8 @@ NO_ROOM = "hairtrigger.no_room"
 _HELD = "hairtrigger.held"
 _MOST_HEAD = 65_536  # bytes of a request's line and headers
 _ROOM = 64 * 1024 * 1024
-_LEAST_SLICE = 2 * 1024  # bytes of a read that are parsed at once: nothing that fits into them takes long
+_LEAST_SLICE = 512  # bytes of a read that are parsed at once, or more if they have few lines
+_LINES = 64  # of heads, headers and chunks that are parsed at once: about a millisecond
 _READ = 16 * 1024  # bytes that are read from one connection at a time, so that many full ones share the event loop
 _STEP = 2 * 1024  # what the beginning of a connection or a request, or a full read, costs in `Turns`: about 0.2 ms
 _HEAD_COST, _HEADER_COST, _PIECE_COST = 640, 16, 44  # of reading a request's head, a header, a piece of a body
@@ -66,6 +68,11 @@ class HttpServer(uvicorn.Server):
         """They are the caller's: a stop begins with other things than the end of listening."""
         yield
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the connections. Those that still wait for their turn are closed when they have it."""
+        cast("_Config", self.config).stopping = True
+        await super().shutdown(sockets)
+
     async def on_tick(self, counter: int) -> bool:
         if counter % _TICKS == 0:
             now = asyncio.get_running_loop().time()
@@ -89,6 +96,7 @@ class _Config(uvicorn.Config):
             server_header=False,
             timeout_graceful_shutdown=math.ceil(stop_within.total_seconds()),
         )
+        self.stopping = False
         self.patience = patience
         self.room = room
         self.proxies = proxies
@@ -128,7 +136,6 @@ class _Reader(asyncio.BufferedProtocol):
         self._buffer = buffer
         self._connection: _Connection | None = None
         self._unread = b""
-        self._slice = _LEAST_SLICE
         self._waits = False  # for its turn
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -150,23 +157,34 @@ class _Reader(asyncio.BufferedProtocol):
             self._transport.pause_reading()
 
     def _turn(self) -> None:
-        self._waits = False
-        if not self._transport.is_closing():
-            self._step()
-            self._go_on()
-            if not self._waits and not (self._connection and self._connection.flow.read_paused):
-                self._transport.resume_reading()
+        self._set_waits(waits=False)
+        try:
+            if not self._transport.is_closing():
+                self._step()
+                self._go_on()
+        except BaseException:
+            self._transport.abort()  # as the event loop does where it calls a protocol itself
+            raise
+        if not (
+            self._waits or self._transport.is_closing() or (self._connection and self._connection.flow.read_paused)
+        ):
+            self._transport.resume_reading()
+
+    def _set_waits(self, *, waits: bool) -> None:
+        self._waits = waits
+        if self._connection:
+            self._connection.waits = waits
 
     def _go_on(self) -> None:
-        while (self._unread or not self._connection) and not self._waits:
+        while (self._unread or not self._connection) and not (self._waits or self._transport.is_closing()):
             if self._turns.taken(_STEP):
                 self._step()
             else:
-                self._waits = True
+                self._set_waits(waits=True)
                 self._turns.call(_STEP, self._turn)
 
     def _step(self) -> None:
-        """Begin the connection, or hand it a slice of what has come. Slices are longer after those that cost little."""
+        """Begin the connection, or hand it a slice of what has come."""
         connection = self._connection
         if not connection:
             self._connection = connection = self._make()
@@ -174,13 +192,18 @@ class _Reader(asyncio.BufferedProtocol):
             self.resume_writing = connection.resume_writing  # type: ignore[method-assign]
             connection.connection_made(self._transport)
         elif self._unread:
-            data, self._unread = self._unread[: self._slice], self._unread[self._slice :]
+            size = self._slice_size()
+            data, self._unread = self._unread[:size], self._unread[size:]
             connection.data_received(data)
-            if (more := connection.cost_of_read() - _STEP) > 0:
+            if (more := connection.cost_of_read - _STEP) > 0:
                 self._turns.charge(more)
-                self._slice = _LEAST_SLICE
-            else:
-                self._slice = min(2 * self._slice, _READ)
+
+    def _slice_size(self) -> int:
+        """Return how many bytes are parsed at once. Costly bytes have many lines: a head at least two, a header one."""
+        size = _READ
+        while size > _LEAST_SLICE and self._unread.count(b"\n", 0, size) > _LINES:
+            size //= 2
+        return size
 
 
 class _Connection(HttpToolsProtocol):
@@ -205,10 +228,12 @@ class _Connection(HttpToolsProtocol):
         self._moves = False  # whether this read brought a request on
         self._idle_bytes = 0  # that came since one did
         self._ended = False
-        self._cost = 0
+        self._settings = config
+        self.waits = False  # for its turn to be read
+        self.cost_of_read = 0  # what the last read cost, in the bytes of `Turns`
 
     def cut_if_slow(self, now: float) -> None:
-        sending = now > self._sent_by and not self.flow.read_paused  # then it is we who are slow
+        sending = now > self._sent_by and not (self.flow.read_paused or self.waits)  # then it is we who are slow
         if sending or now > self._read_by:
             self.transport.abort()
 
@@ -216,12 +241,14 @@ class _Connection(HttpToolsProtocol):
         self._pieces = _InOnePiece(transport, self.loop)
         super().connection_made(self._pieces)
         self._sent_by = self.loop.time() + self._head
+        if self._settings.stopping:
+            self.shutdown()
 
     def data_received(self, data: bytes) -> None:
+        self.cost_of_read = 0
         if self._ended:
             return
         self._moves = False
-        self._cost = 0
         super().data_received(data)
         if self._moves or self._ended:
             self._idle_bytes = 0
@@ -245,7 +272,7 @@ class _Connection(HttpToolsProtocol):
         if self._ended or not self._held:
             return
         self._moves = True
-        self._cost += _HEAD_COST
+        self.cost_of_read += _HEAD_COST
         head = len(self.url) + sum(map(len, chain.from_iterable(self.headers)))
         if head > _MOST_HEAD:
             self._end(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
@@ -258,13 +285,13 @@ class _Connection(HttpToolsProtocol):
         if not self._room.has(self._held, self._announced()):
             self._give_way()
 
-    def cost_of_read(self) -> int:
-        """Return what the last read cost, in the bytes of `Turns`."""
-        return self._cost + _HEADER_COST * len(self.headers or ())
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.cost_of_read += _HEADER_COST
+        super().on_header(name, value)
 
     def on_body(self, body: bytes) -> None:
         self._moves = True
-        self._cost += _PIECE_COST
+        self.cost_of_read += _PIECE_COST
         if self._ended or self.cycle.response_complete:
             return
         super().on_body(body)

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 _MOST = 32 * 1024  # about three milliseconds of the costliest bytes
 
@@ -16,7 +17,7 @@ class Turns:
 
     def __init__(self) -> None:
         self._spent = 0
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._waiting: deque[tuple[int, asyncio.Future[None] | Callback]] = deque()
 
     async def take(self, cost: int) -> None:
         """Return when work of this cost may be done, before the next `await`."""
@@ -35,14 +36,14 @@ class Turns:
         self._spend(cost)
 
     def call(self, cost: int, callback: Callable[[], None]) -> None:
-        """Call `callback`, which does work of this cost, in one of the next turns of the event loop."""
-        loop = asyncio.get_running_loop()
+        """Call `callback`, which does work of this cost, in one of the next turns of the event loop.
+
+        What it charges counts before anything else is let through.
+        """
         if self.taken(cost):
-            loop.call_soon(callback)
+            asyncio.get_running_loop().call_soon(callback)
         else:
-            turn = loop.create_future()
-            turn.add_done_callback(lambda _: callback())
-            self._waiting.append((cost, turn))
+            self._waiting.append((cost, Callback(callback)))
 
     async def _turn(self, cost: int) -> None:
         turn = asyncio.get_running_loop().create_future()
@@ -61,6 +62,22 @@ class Turns:
         self._spent = 0
         while self._waiting and self._fits(self._waiting[0][0]):
             cost, turn = self._waiting.popleft()
-            if not turn.done():  # cancelled
+            if isinstance(turn, Callback):
+                self._spend(cost)
+                turn.run()
+            elif not turn.done():  # cancelled
                 turn.set_result(None)
                 self._spend(cost)
+
+
+@dataclass(frozen=True)
+class Callback:
+    call: Callable[[], None]
+
+    def run(self) -> None:
+        """Call it. An exception goes to the event loop's handler, so that others still get their turns."""
+        try:
+            self.call()
+        except Exception as error:  # noqa: BLE001
+            context = {"message": "Work that had waited for its turn failed.", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
