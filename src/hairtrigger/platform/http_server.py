@@ -34,8 +34,9 @@ _ROOM = 64 * 1024 * 1024
 _LEAST_SLICE = 512  # bytes of a read that are parsed at once, or more if they have few lines
 _LINES = 64  # of heads, headers and chunks that are parsed at once: about a millisecond
 _READ = 16 * 1024  # bytes that are read from one connection at a time, so that many full ones share the event loop
-_STEP = 2 * 1024  # what the beginning of a connection or a request, or a full read, costs in `Turns`: about 0.2 ms
-_HEAD_COST, _HEADER_COST, _PIECE_COST = 640, 16, 44  # of reading a request's head, a header, a piece of a body
+# Costs in the bytes of `Turns`, each rather too high than too low: a step takes about 0.2 ms.
+_STEP = 2 * 1024  # the beginning of a connection or of a request, or the parsing of a slice
+_HEAD_COST, _HEADER_COST, _PIECE_COST = 640, 16, 44  # in a slice, for each head, header and piece of a body
 _TICKS = 10  # between two looks at all connections: a second
 _NOTICE = 1  # seconds to read an answer in, for a client that is still sending the request
 
@@ -103,7 +104,7 @@ class _Config(uvicorn.Config):
 
 
 class _Application:
-    """Begin so many requests between two turns of the event loop, and give back the room of each that has ended."""
+    """Begin each request when it has a turn, and give back its room when it has ended."""
 
     def __init__(self, app: ASGIApp, turns: Turns) -> None:
         self._app = app
@@ -111,15 +112,14 @@ class _Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            if not self._turns.taken(_STEP):
-                await self._turns.take(_STEP)
+            await self._turns.take(_STEP)
             await self._app(scope, receive, send)
         finally:
             scope["state"][_HELD].release()
 
 
 def _reader_maker(turns: Turns) -> Callable[..., "_Reader"]:
-    """Return what makes a connection of uvicorn's arguments. All connections read into one buffer, one at a time."""
+    """Return a function that uvicorn calls to make a protocol. All protocols read into one buffer, one at a time."""
     buffer = bytearray(_READ)
     return lambda *arguments, **named: _Reader(partial(_Connection, *arguments, **named), turns, buffer)
 
@@ -230,7 +230,7 @@ class _Connection(HttpToolsProtocol):
         self._ended = False
         self._settings = config
         self.waits = False  # for its turn to be read
-        self.cost_of_read = 0  # what the last read cost, in the bytes of `Turns`
+        self.cost_of_read = 0  # the cost of the last slice, in the bytes of `Turns`
 
     def cut_if_slow(self, now: float) -> None:
         sending = now > self._sent_by and not (self.flow.read_paused or self.waits)  # then it is we who are slow

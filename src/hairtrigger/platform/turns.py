@@ -32,7 +32,7 @@ class Turns:
         return True
 
     def charge(self, cost: int) -> None:
-        """Count work that was done, and cost more than it had been thought to."""
+        """Count the cost of work that was done and turned out to cost more than was asked for."""
         self._spend(cost)
 
     def call(self, cost: int, callback: Callable[[], None]) -> None:
@@ -72,6 +72,8 @@ class Turns:
 
 @dataclass(frozen=True)
 class Callback:
+    """A function that waits for its turn. It has a class so that it can be told from a future of any event loop."""
+
     call: Callable[[], None]
 
     def run(self) -> None:
