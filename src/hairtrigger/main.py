@@ -220,9 +220,9 @@ def _parts(settings: Settings, clock: Clock, resources: Resources) -> Parts:
     store, vault, egress = resources.store, resources.vault, resources.egress
     work = Wake() if settings.database_url else Wake(TOLD)  # no other process uses an embedded database
     secrets = Secrets(vault)
-    user_triggers = UserTriggers(resources.sandbox, egress)
+    user_triggers = UserTriggers(resources.sandbox, egress, timedelta(seconds=settings.sandbox_fetch_seconds))
     catalogue = catalogue_of(CATALOGUE, user_triggers.providers, settings.provider_urls)
-    calls = ProviderCalls(http=egress, clock=clock, secrets=secrets, parsers=resources.parsers)
+    calls = ProviderCalls(http_of=egress.of, clock=clock, secrets=secrets, parsers=resources.parsers)
     webhook_removals = WebhookRemovals(
         store=store, clock=clock, catalogue=catalogue, calls=calls, secrets=secrets, public_url=settings.url
     )

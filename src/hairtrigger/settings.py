@@ -165,6 +165,12 @@ class Settings(BaseSettings):
     sandbox_concurrent_fetches: int = Field(
         6, ge=1, le=1000, description="Fetches of one poll at a time; the others wait."
     )
+    sandbox_fetch_seconds: float = Field(
+        10,
+        gt=0,
+        le=3600,
+        description="How long one fetch of a poll may take, with its redirects (at most 20) and its body.",
+    )
     sandbox_request_bytes: int = Field(
         MEBIBYTE, ge=1024, le=_LARGEST_PART, description="The largest request that a poll may send."
     )

@@ -7,6 +7,7 @@ import threading
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -19,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hairtrigger.platform.egress import Egress, EgressFailed, EgressPolicy, Reason, Reply
+from hairtrigger.platform.shares import Tenant
 from tests.support.clock import pass_time
 from tests.support.servers import Answer, Seen, answering, response, saying, serving
 
@@ -703,7 +705,7 @@ async def test_redirects_are_shown_refused_or_followed_as_asked(egress: Egress) 
         assert await failure(egress, server.url, redirects="error") == Reason.REDIRECTED
         assert len(server.seen) == 2
         assert await failure(egress, server.url, redirects="follow") == Reason.TOO_MANY_REDIRECTS
-        assert len(server.seen) == 2 + 1 + 5
+        assert len(server.seen) == 2 + 1 + 20
 
 
 async def test_a_redirect_without_a_location_is_an_answer(egress: Egress) -> None:
@@ -890,3 +892,94 @@ async def test_a_server_that_speaks_no_tls_is_refused(egress: Egress) -> None:
     async with await asyncio.start_server(plain, "127.0.0.1", 0) as listener:
         port = listener.sockets[0].getsockname()[1]
         assert await failure(egress, f"https://127.0.0.1:{port}/") == Reason.TLS
+
+
+# Tenants
+
+
+ONE, OTHER = Tenant("one", "a"), Tenant("other", "b")
+
+
+async def test_connections_are_never_shared_between_organisations(egress: Egress) -> None:
+    async with serving(answering()) as server:
+        for tenant in (ONE, OTHER, Tenant("one", "another project"), OTHER):
+            await egress.of(tenant).send("GET", server.url)
+        assert server.connections == 2
+
+
+async def test_an_organisation_that_fills_the_connections_leaves_some_to_others(egress: Egress) -> None:
+    """One organisation alone still gets 500 at a time."""
+    come, many, go = 0, asyncio.Event(), asyncio.Event()
+
+    async def answer(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        nonlocal come
+        if seen.path == "/slow":
+            come += 1
+            if come == 500:
+                many.set()
+            await go.wait()
+        writer.write(response(200, b"x"))
+
+    async with serving(answer) as server, asyncio.TaskGroup() as calls:
+        hostile = egress.of(ONE)
+        for _ in range(700):
+            calls.create_task(hostile.send("GET", f"{server.url}/slow", timeout=DEADLINE))
+        await many.wait()
+        others = [egress.of(Tenant("one", "b")), *(egress.of(Tenant(f"other {number}")) for number in range(20))]
+        replies = await asyncio.gather(*(other.send("GET", server.url, timeout=DEADLINE) for other in others))
+        assert [reply.body for reply in replies] == [b"x"] * 21
+        assert come == 500
+        go.set()
+
+
+async def test_names_that_hang_take_no_thread_of_another_organisation() -> None:
+    """Calls of one organisation for the same name wait in one thread."""
+    stop, hang = threading.Event(), threading.Semaphore(0)
+
+    def resolve(host: str, _port: int) -> Sequence[str]:
+        if host.startswith("hanging"):
+            hang.release()
+            stop.wait()
+        return ["127.0.0.1"]
+
+    async with serving(answering()) as server, Egress(LOOPBACK, resolve=resolve) as egress:
+        hostile = egress.of(ONE)
+        calls = [
+            asyncio.create_task(hostile.send("GET", f"http://hanging-{number // 10}.test/", timeout=DEADLINE))
+            for number in range(1000)
+        ]
+        try:
+            await asyncio.gather(*(asyncio.to_thread(hang.acquire) for _ in range(32)))
+            reply = await egress.of(OTHER).send("GET", f"http://quick.test:{server.port}/", timeout=DEADLINE)
+            assert reply.status == 200
+            assert not hang.acquire(blocking=False)
+        finally:
+            for call in calls:
+                call.cancel()
+            stop.set()
+            await asyncio.gather(*calls, return_exceptions=True)
+
+
+async def test_an_organisation_with_many_idle_connections_costs_no_other_its_own(
+    egress: Egress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hairtrigger.platform.connections._OPEN", 3)
+    async with AsyncExitStack() as stack:
+        servers = [await stack.enter_async_context(serving(answering())) for _ in range(5)]
+        ours = servers[0]
+        await egress.of(OTHER).send("GET", ours.url)
+        for server in servers[1:]:
+            await egress.of(ONE).send("GET", server.url)
+        await egress.of(OTHER).send("GET", ours.url)
+        assert ours.connections == 1
+
+
+async def test_as_many_redirects_are_followed_as_the_standard_says(egress: Egress) -> None:
+    async def answer(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        left = int(seen.path.removeprefix("/"))
+        writer.write(response(302, b"", ("Location", f"/{left - 1}")) if left else response(200, b"end"))
+
+    async with serving(answer) as server:
+        reply = await egress.send("GET", f"{server.url}/20", redirects="follow")
+        assert (reply.body, reply.redirected) == (b"end", True)
+        assert await failure(egress, f"{server.url}/21", redirects="follow") == Reason.TOO_MANY_REDIRECTS

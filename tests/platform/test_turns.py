@@ -99,3 +99,21 @@ async def test_work_that_fails_keeps_no_other_work_waiting() -> None:
     loop.set_exception_handler(None)
 
     assert [type(error) for error in told] == [ValueError]
+
+
+async def test_tenants_that_wait_get_the_same_part_however_much_they_ask_for() -> None:
+    turns, order = Turns(), []
+
+    async def work(tenant: str, cost: int) -> None:
+        await turns.take(cost, tenant)
+        order.append(tenant)
+
+    await asyncio.gather(
+        *(work("many", 4 * KIB) for _ in range(100)),
+        *(work("large", 8 * KIB) for _ in range(100)),
+        *(work("few", 4 * KIB) for _ in range(3)),
+    )
+
+    waited = order[8:]  # the first ones filled a turn of the loop alone
+    assert waited[:9].count("few") == 3
+    assert abs(waited[:60].count("many") - 2 * waited[:60].count("large")) <= 6

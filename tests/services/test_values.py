@@ -63,8 +63,9 @@ def request(scene: Scene, body: bytes, **headers: str) -> Request:
 async def a_form(scene: Scene) -> tuple[UUID, str]:
     """Make an enabled Typeform trigger; return its id and the signing secret of its submissions."""
     account, world = Typeform(), scene.world
+    internet = Internet({"https://api.typeform.com": app(account)})
     calls = ProviderCalls(
-        http=Internet({"https://api.typeform.com": app(account)}),
+        http_of=lambda _: internet,
         clock=world.clock,
         secrets=world.secrets,
         parsers=Parsers(),

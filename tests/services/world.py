@@ -152,7 +152,7 @@ async def a_world(
     secrets = Secrets(vault)
     catalogue = catalogue_of(providers, user_providers)
     calls = ProviderCalls(
-        http=http or Offline(), clock=clock, secrets=secrets, parsers=parsers or Parsers()
+        http_of=lambda _: http or Offline(), clock=clock, secrets=secrets, parsers=parsers or Parsers()
     )  # parsers start no process until they parse
     work = Wake()
     webhook_removals = WebhookRemovals(

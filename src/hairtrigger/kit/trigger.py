@@ -41,6 +41,7 @@ class Question(Generic[C]):
     asked_at: datetime
     # For bodies that are not JSON: only this function parses bytes from outside at a bounded cost.
     parse: Parse = field(repr=False)
+    project: str = ""  # the id of the trigger's project
 
 
 @dataclass(frozen=True)

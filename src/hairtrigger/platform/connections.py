@@ -1,15 +1,15 @@
 """HTTP/1.1 connections over TCP to permitted addresses, kept for the next request to the same host and port.
 
+A TCP connection carries requests of one organisation only, and organisations share the number of connections fairly.
+
 This code opens and keeps its TCP connections itself, for two reasons. The address that is connected to must be the one
 that was checked. And a request must not cost more if there are many targets: httpcore's pool looks at every connection
 for every request, so that with 500 idle connections it manages only a hundred requests a second.
 """
 
 import asyncio
-import socket
-from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import OrderedDict
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
@@ -19,17 +19,16 @@ import httpx2
 
 from hairtrigger.platform.addresses import EgressPolicy
 from hairtrigger.platform.http1 import Answer, Malformed
+from hairtrigger.platform.look_ups import LookUps, Resolve, resolve
+from hairtrigger.platform.shares import Shares, Tenant
 from hairtrigger.platform.turns import Turns
 
-_MOST = 500  # TCP connections in use; the same number may be idle as well
+_IN_USE = 500  # TCP connections that one project alone may use at a time
+_OPEN = 1000  # all TCP connections, idle ones too
 _KEEP_ALIVE = timedelta(seconds=4)  # shorter than the time of servers (5 s and more), so that they seldom close first
 _ATTEMPT = timedelta(seconds=3)  # for one address, if there are other addresses to try
-_RESOLVERS = 32
 _SLICE = 4 * 1024  # bytes of an answer that are parsed at once
 _MOST_UNREAD = 64 * 1024  # bytes; above this, reading pauses and the server has to wait
-
-Resolve = Callable[[str, int], Sequence[str]]
-"""A function that returns the addresses of a host. It is called in a thread."""
 
 
 class BlockedAddress(Exception):
@@ -42,21 +41,16 @@ class Origin(NamedTuple):
     port: int
 
 
-def resolve(host: str, port: int) -> list[str]:
-    """Return the addresses that the system finds. It also accepts unusual spellings of IPv4: 2130706433, 0x7f.1."""
-    found = socket.getaddrinfo(host.encode(), port, type=socket.SOCK_STREAM)
-    return [str(sockaddr[0]) for *_, sockaddr in found]
-
-
 class Connection(asyncio.Protocol):
     """A TCP connection that carries one request and its answer at a time.
 
     Bytes that arrive are parsed in slices, at the speed at which the task that sent the request reads.
     """
 
-    def __init__(self, turns: Turns) -> None:
+    def __init__(self, turns: Turns, tenant: str) -> None:
         self._loop = asyncio.get_running_loop()
         self._turns = turns
+        self._tenant = tenant
         self._answer: Answer | None = None
         self._unread = bytearray()
         self._news: asyncio.Future[None] | None = None
@@ -110,7 +104,7 @@ class Connection(asyncio.Protocol):
             await self._news
         if size := min(len(self._unread), _SLICE):
             if not self._turns.taken(size):
-                await self._turns.take(size)
+                await self._turns.take(size, self._tenant)
             self._parse(answer, size)
         elif self._ended:
             answer.end()
@@ -159,84 +153,118 @@ class Connections:
     def __init__(self, policy: EgressPolicy, turns: Turns, resolve: Resolve = resolve) -> None:
         self._policy = policy
         self._turns = turns
-        self._resolve = resolve
-        self._threads = ThreadPoolExecutor(_RESOLVERS, "resolve")  # a slow look-up of a name delays only other look-ups
+        self._look_ups = LookUps(resolve)
         self._tls = httpx2.create_ssl_context()
         self._tls.set_alpn_protocols(["http/1.1"])
-        self._places = asyncio.Semaphore(_MOST)
-        self._resting: defaultdict[Origin, list[Connection]] = defaultdict(list)
-        self._resting_total = 0
+        self._places = Shares.beyond(_IN_USE)
+        self._idle = IdleConnections()
         self._next_sweep = 0.0
 
     @asynccontextmanager
-    async def lent(self, origin: Origin) -> AsyncIterator[Connection]:
+    async def lent(self, tenant: Tenant, origin: Origin) -> AsyncIterator[Connection]:
         """Lend a TCP connection for one exchange. Raises `BlockedAddress`, or `OSError` if connecting fails."""
-        async with self._places:
-            connection = self._rested(origin) or await self._connected(origin)
+        async with self._places.place(tenant):
+            connection = self._idle.take(tenant.org, origin) or await self._connected(tenant, origin)
             try:
                 yield connection
             finally:
-                self._returned(origin, connection)
+                self._returned(tenant, origin, connection)
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        for connections in self._resting.values():
-            for connection in connections:
-                connection.close()
-        self._resting.clear()
+        self._look_ups.close()
+        self._idle.close()
 
-    def _rested(self, origin: Origin) -> Connection | None:
-        while resting := self._resting.get(origin):
-            connection = resting.pop()
-            self._resting_total -= 1
-            if not connection.stale:
-                return connection
-            connection.close()
-        return None
-
-    def _returned(self, origin: Origin, connection: Connection) -> None:
-        if self._resting_total < _MOST and connection.rest():
-            self._resting[origin].append(connection)
-            self._resting_total += 1
+    def _returned(self, tenant: Tenant, origin: Origin, connection: Connection) -> None:
+        if connection.rest():
+            self._idle.keep(tenant.org, origin, connection)
+            self._make_room()
         else:
             connection.close()
         now = asyncio.get_running_loop().time()
         if now > self._next_sweep:
             self._next_sweep = now + _KEEP_ALIVE.total_seconds()
-            self._sweep()
+            self._idle.close_stale()
 
-    def _sweep(self) -> None:
-        """Close the TCP connections that have been idle for too long."""
-        resting, self._resting, self._resting_total = self._resting, defaultdict(list), 0
-        for origin, connections in resting.items():
-            for connection in connections:
-                if connection.stale:
-                    connection.close()
-                else:
-                    self._resting[origin].append(connection)
-                    self._resting_total += 1
+    def _make_room(self) -> None:
+        """Close idle connections until few enough are open."""
+        while len(self._idle) and self._places.held + len(self._idle) > _OPEN:
+            self._idle.close_one()
 
-    async def _connected(self, origin: Origin) -> Connection:
+    async def _connected(self, tenant: Tenant, origin: Origin) -> Connection:
+        self._make_room()
         host, port = self._policy.connect_to.get((origin.host, origin.port), (origin.host, origin.port))
-        *others, last = await self._permitted(host, port)
+        *others, last = await self._permitted(tenant, host, port)
         for address in others:
             with suppress(OSError):
                 async with asyncio.timeout(_ATTEMPT.total_seconds()):
-                    return await self._opened(origin, address, port)
-        return await self._opened(origin, last, port)
+                    return await self._opened(tenant, origin, address, port)
+        return await self._opened(tenant, origin, last, port)
 
-    async def _permitted(self, host: str, port: int) -> list[str]:
-        loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._threads, self._resolve, host, port)
+    async def _permitted(self, tenant: Tenant, host: str, port: int) -> list[str]:
+        found = await self._look_ups.addresses(tenant, host, port)
         permitted = [address for address in dict.fromkeys(found) if self._policy.permits(address)]
         if not permitted:
             raise BlockedAddress
         return permitted
 
-    async def _opened(self, origin: Origin, address: str, port: int) -> Connection:
+    async def _opened(self, tenant: Tenant, origin: Origin, address: str, port: int) -> Connection:
         tls, name = (self._tls, origin.host) if origin.scheme == "https" else (None, None)
         loop = asyncio.get_running_loop()
         _, connection = await loop.create_connection(
-            partial(Connection, self._turns), address, port, ssl=tls, server_hostname=name
+            partial(Connection, self._turns, tenant.org), address, port, ssl=tls, server_hostname=name
         )
         return connection
+
+
+class IdleConnections:
+    """TCP connections without a request, by organisation and origin."""
+
+    def __init__(self) -> None:
+        self._of_orgs: dict[str, OrderedDict[Connection, Origin]] = {}  # the longest idle first
+        self._of_origins: dict[tuple[str, Origin], dict[Connection, None]] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def keep(self, org: str, origin: Origin, connection: Connection) -> None:
+        self._of_orgs.setdefault(org, OrderedDict())[connection] = origin
+        self._of_origins.setdefault((org, origin), {})[connection] = None
+        self._count += 1
+
+    def take(self, org: str, origin: Origin) -> Connection | None:
+        while connections := self._of_origins.get((org, origin)):
+            connection = next(reversed(connections))
+            self._remove(org, origin, connection)
+            if not connection.stale:
+                return connection
+            connection.close()
+        return None
+
+    def close_one(self) -> None:
+        """Close the connection that has been idle for longest, of the organisation that has most of them."""
+        org = max(self._of_orgs, key=lambda one: len(self._of_orgs[one]))
+        connection, origin = next(iter(self._of_orgs[org].items()))
+        self._remove(org, origin, connection)
+        connection.close()
+
+    def close_stale(self) -> None:
+        for org, connections in list(self._of_orgs.items()):
+            for connection, origin in list(connections.items()):
+                if connection.stale:
+                    self._remove(org, origin, connection)
+                    connection.close()
+
+    def close(self) -> None:
+        while self._of_orgs:
+            self.close_one()
+
+    def _remove(self, org: str, origin: Origin, connection: Connection) -> None:
+        of_org, of_origin = self._of_orgs[org], self._of_origins[org, origin]
+        del of_org[connection]
+        del of_origin[connection]
+        self._count -= 1
+        if not of_org:
+            del self._of_orgs[org]
+        if not of_origin:
+            del self._of_origins[org, origin]

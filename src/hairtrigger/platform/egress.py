@@ -11,6 +11,7 @@ import socket
 import ssl
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -22,13 +23,15 @@ import httpx2
 from hairtrigger.domain.errors import ProviderFailed
 from hairtrigger.platform.addresses import EgressPolicy
 from hairtrigger.platform.codings import STEP, Coding, codings_of, undone
-from hairtrigger.platform.connections import BlockedAddress, Connection, Connections, Origin, Resolve, resolve
+from hairtrigger.platform.connections import BlockedAddress, Connection, Connections, Origin
 from hairtrigger.platform.http1 import Answer, Header, Malformed, Unsendable, head_of
+from hairtrigger.platform.look_ups import Resolve, resolve
+from hairtrigger.platform.shares import OURS, Tenant
 from hairtrigger.platform.turns import Turns
 
 __all__ = ["Egress", "EgressFailed", "EgressPolicy", "Reason", "Reply"]
 
-_MOST_REDIRECTS = 5
+_MOST_REDIRECTS = 20  # https://fetch.spec.whatwg.org/#http-redirect-fetch
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LAST_PORT = 65535
 _LEAST_COUNTED = 64  # bytes that even a tiny piece of a body counts as: millions of pieces take much CPU time
@@ -141,9 +144,13 @@ class Reply:
 
 
 class Egress:
-    """The object that makes all outgoing calls of a process, which enters it at its start and leaves it at its end."""
+    """The object that makes all outgoing calls of a process, which enters it at its start and leaves it at its end.
+
+    Calls for a tenant go through the `Egress` that `of` returns. All of these share what one process has.
+    """
 
     def __init__(self, policy: EgressPolicy, resolve: Resolve = resolve) -> None:
+        self.tenant = OURS
         self.turns = Turns()
         self._connections = Connections(policy, self.turns, resolve)
         self._readings: set[_Reading] = set()  # those under way
@@ -153,6 +160,16 @@ class Egress:
 
     async def __aexit__(self, *_: object) -> None:
         self._connections.close()
+
+    def of(self, tenant: Tenant) -> "Egress":
+        """Return an egress that makes the calls of this tenant."""
+        its = copy(self)
+        its.tenant = tenant
+        return its
+
+    async def turn(self, cost: int) -> None:
+        """Return when work on the tenant's bytes, as costly as reading this many, may be done before the next await."""
+        await self.turns.take(cost, self.tenant.org)
 
     def hurry(self) -> None:
         """End all calls with `cut` that already know the status of their answer, as if their time were over."""
@@ -203,7 +220,7 @@ class Egress:
         self._readings.add(reading)
         try:
             request = call.request()
-            async with self._connections.lent(call.place.origin) as connection:
+            async with self._connections.lent(self.tenant, call.place.origin) as connection:
                 await connection.ask(reading.answer, request)
                 await self._read(connection, reading)
         except tuple(_REASONS) as error:
@@ -220,7 +237,7 @@ class Egress:
         while pieces := await connection.body():
             for _ in reading.steps(pieces):
                 if not self.turns.taken(STEP):
-                    await self.turns.take(STEP)
+                    await self.turn(STEP)
         reading.end()
 
 

@@ -16,7 +16,7 @@ import structlog
 
 from hairtrigger.domain.errors import HairtriggerError, ParseKilled, ProviderFailed
 from hairtrigger.platform.parser_process import ANSWER, DEFAULT_LIMITS, READY, REQUEST, Answer, Ending, Limits
-from hairtrigger.platform.shares import Shares
+from hairtrigger.platform.shares import Shares, Tenant
 
 # `-I` isolates the process from the environment and the current folder, so the arguments name the folders of modules.
 _PROGRAM = """
@@ -45,13 +45,13 @@ class _Lost(Exception):
 class Parsers:
     """Runs parses in child processes. Each process runs one parse at a time.
 
-    One tenant never has all processes, if there are several, and tenants that wait take turns. The end of the
-    `async with` block ends the processes.
+    One organisation never has all processes, if there are several. The end of the `async with` block ends them.
     """
 
     def __init__(self, processes: int = 2, limits: Limits = DEFAULT_LIMITS) -> None:
         self._limits = limits
-        self._shares = Shares(processes, of_one=max(1, processes - 1))
+        of_one = max(1, processes - 1)
+        self._shares = Shares(processes, of_org=of_one, of_project=of_one)
         self._idle: list[_Child] = []
         self._children: set[_Child] = set()
 
@@ -76,7 +76,7 @@ class Parsers:
 
         Raises `ParseKilled` if the parse was ended from outside, and `ProviderFailed` if it failed by itself.
         """
-        async with self._shares.place(tenant):
+        async with self._shares.place(Tenant(tenant)):
             answer = await self._answer(parser, data, hints)
         log.debug("parsed", parser=parser, tenant=tenant, bytes=len(data), cpu=answer.cpu, ending=answer.ending.name)
         match answer.ending:

@@ -4,25 +4,33 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from heapq import heappop, heappush
+from itertools import count
 
 _MOST = 32 * 1024  # about three milliseconds of the costliest bytes
 
 
 class Turns:
-    """Lets through so much work between two turns of the event loop, from whatever tasks it comes, in order of asking.
+    """Lets through so much work between two turns of the event loop, from whatever tasks it comes.
 
-    Costs are counted and not measured, so that the same input is always cut at the same places. A byte that was parsed
-    or decompressed costs one.
+    Tenants that wait get equal parts of the time, however much work each asks for. The work of one tenant is let
+    through in the order of asking. Costs are counted and not measured, so that the same input is always cut at the same
+    places. A byte that was parsed or decompressed costs one.
     """
 
     def __init__(self) -> None:
         self._spent = 0
-        self._waiting: deque[tuple[int, asyncio.Future[None] | Callback]] = deque()
+        self._waiting: dict[str, deque[tuple[int, asyncio.Future[None] | Callback]]] = {}  # by tenant
+        self._line: list[tuple[int, int, str]] = []  # the tenants that wait: a heap, with the cost of each up to now
+        self._numbers = count()  # of two tenants with the same cost, the first to come is first
+        self._cost = 0  # of the tenant that was let through last
 
-    async def take(self, cost: int) -> None:
+    async def take(self, cost: int, tenant: str = "") -> None:
         """Return when work of this cost may be done, before the next `await`."""
         if not self.taken(cost):
-            await self._turn(cost)
+            turn = asyncio.get_running_loop().create_future()
+            self._wait(cost, turn, tenant)
+            await turn
 
     def taken(self, cost: int) -> bool:
         """Return whether work of this cost may be done at once, and count it if so. If not, `take` waits for it."""
@@ -35,7 +43,7 @@ class Turns:
         """Count the cost of work that was done and turned out to cost more than was asked for."""
         self._spend(cost)
 
-    def call(self, cost: int, callback: Callable[[], None]) -> None:
+    def call(self, cost: int, callback: Callable[[], None], tenant: str = "") -> None:
         """Call `callback`, which does work of this cost, in one of the next turns of the event loop.
 
         What it charges counts before anything else is let through.
@@ -43,12 +51,13 @@ class Turns:
         if self.taken(cost):
             asyncio.get_running_loop().call_soon(callback)
         else:
-            self._waiting.append((cost, Callback(callback)))
+            self._wait(cost, Callback(callback), tenant)
 
-    async def _turn(self, cost: int) -> None:
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.append((cost, turn))
-        await turn
+    def _wait(self, cost: int, turn: "asyncio.Future[None] | Callback", tenant: str) -> None:
+        if tenant not in self._waiting:
+            self._waiting[tenant] = deque()
+            heappush(self._line, (self._cost, next(self._numbers), tenant))
+        self._waiting[tenant].append((cost, turn))
 
     def _fits(self, cost: int) -> bool:
         return not self._spent or self._spent + cost <= _MOST
@@ -60,14 +69,25 @@ class Turns:
 
     def _next(self) -> None:
         self._spent = 0
-        while self._waiting and self._fits(self._waiting[0][0]):
-            cost, turn = self._waiting.popleft()
+        while self._line and self._fits(self._waiting[self._line[0][2]][0][0]):
+            cost, turn = self._following()
             if isinstance(turn, Callback):
                 self._spend(cost)
                 turn.run()
             elif not turn.done():  # cancelled
                 turn.set_result(None)
                 self._spend(cost)
+
+    def _following(self) -> "tuple[int, asyncio.Future[None] | Callback]":
+        """Remove and return the work that is let through next."""
+        self._cost, _, tenant = heappop(self._line)
+        waiting = self._waiting[tenant]
+        cost, turn = waiting.popleft()
+        if waiting:
+            heappush(self._line, (self._cost + cost, next(self._numbers), tenant))
+        else:
+            del self._waiting[tenant]
+        return cost, turn
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,17 @@
 """Prepare questions to providers with all that they need: configuration, secrets, cursor and HTTP client."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from hairtrigger.domain.errors import CredentialsRefused
 from hairtrigger.kit.http import Api, Http
 from hairtrigger.kit.trigger import Page, Polling, Provider, Question, Trigger
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.parsers import Parsers
+from hairtrigger.platform.shares import Tenant
 from hairtrigger.services.catalogue import validated
 from hairtrigger.services.parsing import Parsing
 from hairtrigger.services.secrets import Secrets
@@ -44,7 +44,7 @@ class Pages:
 
 @dataclass(frozen=True, kw_only=True)
 class ProviderCalls:
-    http: Http
+    http_of: Callable[[Tenant], Http]
     clock: Clock
     secrets: Secrets
     parsers: Parsers
@@ -53,7 +53,7 @@ class ProviderCalls:
         self,
         provider: Provider,
         definition: Trigger,
-        org_id: UUID,
+        tenant: Tenant,
         params: Mapping[str, Any],
         secrets: Mapping[str, str],
         *,
@@ -68,12 +68,13 @@ class ProviderCalls:
         now = self.clock.now()
         return Question(
             config=validated(definition, params),
-            api=Api(self.http, provider.base_url, headers),
+            api=Api(self.http_of(tenant), provider.base_url, headers),
             secrets=secrets,
             cursor=cursor,
             enabled_at=enabled_at or now,
             asked_at=now,
-            parse=Parsing(self.parsers, str(org_id)),
+            parse=Parsing(self.parsers, tenant.org),
+            project=tenant.project,
         )
 
     async def secrets_of(self, tx: Transaction, trigger: ProjectTrigger) -> dict[str, str]:
@@ -84,3 +85,7 @@ class ProviderCalls:
 
     def secrets_in(self, connection: Connection | None) -> dict[str, str]:
         return self.secrets.of_connection(connection) if connection else {}
+
+
+def tenant_of(trigger: ProjectTrigger) -> Tenant:
+    return Tenant(str(trigger.org_id), trigger.project_id)

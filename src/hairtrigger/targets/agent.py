@@ -49,7 +49,7 @@ class Agent:
         """Return the result of a successful call. The agent has run, so no answer of the agent makes it run again."""
         kept, wrong = reply.body[:KEPT], oddity(reply)
         try:
-            message = await message_in(reply, self.egress.turns.take)
+            message = await message_in(reply, self.egress.turn)
         except Unreadable as error:
             why = f"{wrong}, and {error}" if wrong else str(error)
             detail = f"The agent answered {reply.status}, but no message can be read: {why}."

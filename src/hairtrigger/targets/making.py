@@ -12,6 +12,7 @@ from hairtrigger.domain.target import AgentTarget, LogTarget, Target, TargetConf
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.egress import Egress
 from hairtrigger.platform.remembered import Remembered
+from hairtrigger.platform.shares import Tenant
 from hairtrigger.services.secrets import Secrets
 from hairtrigger.services.setup.projects import API_KEY, SIGNING, SIGNING_BEFORE, SIGNING_BEFORE_UNTIL
 from hairtrigger.store.setup.projects import Project
@@ -52,11 +53,12 @@ def target_maker(egress: Egress, clock: Clock, secrets: Secrets) -> Callable[[Pr
     def _made(project: Project, now: datetime) -> _Made:
         held = secrets.of_project(project)
         signing, until = _signing(held, now)
+        door = egress.of(Tenant(str(project.org_id), project.id))
         match _config.validate_python(project.target):
             case WorkflowTarget() as config:
-                return _Made(Workflow(config, egress, clock, signing, held.get(API_KEY)), project, until)
+                return _Made(Workflow(config, door, clock, signing, held.get(API_KEY)), project, until)
             case AgentTarget() as config:
-                return _Made(Agent(config, egress, clock, held.get(API_KEY)), project, None)
+                return _Made(Agent(config, door, clock, held.get(API_KEY)), project, None)
             case LogTarget():
                 return _Made(Log(), project, None)
             case other:

@@ -70,6 +70,8 @@ class Program:
     """The time that the program's clock shows at the start, or None for the current time."""
     tenant: str = ""
     """Programs of one tenant share a sandbox worker; other programs on it may belong to other tenants."""
+    project: str = ""
+    """The projects of a tenant share what the tenant has."""
 
 
 @dataclass(frozen=True)

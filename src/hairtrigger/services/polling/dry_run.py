@@ -20,6 +20,7 @@ from hairtrigger.domain.ids import parsed_id
 from hairtrigger.domain.instants import instant
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.egress import EgressFailed
+from hairtrigger.platform.shares import Tenant
 from hairtrigger.sandbox.protocol.poll import FetchFailed, HttpRequest, HttpResponse, Outcome, PollError, Program, Usage
 from hairtrigger.sandbox.service.redaction import Redaction, decoded
 from hairtrigger.sandbox.service.slices import in_slices
@@ -135,7 +136,8 @@ class DryRuns:
                 prepared = await self._prepared(tx, caller, asked)
             program = prepared.program
             redaction = Redaction((*program.secrets.values(), *program.hidden))
-            watched = _Watched(self.user_triggers, redaction, operator=caller.operator)
+            tenant = Tenant(program.tenant, program.project)
+            watched = _Watched(self.user_triggers, tenant, redaction, operator=caller.operator)
             ended = await self._ended(program, watched)
             value = ended.value if isinstance(ended, Outcome) else []
             found = await self._found(prepared, value, redaction)
@@ -185,6 +187,7 @@ class DryRuns:
             last_poll_time=asked.last_poll_time or await self._last_poll(tx, trigger),
             hidden=hidden,
             tenant=str(caller.org_id),
+            project=trigger.project_id if trigger else "",
         )
         return _Prepared(program, event_type(integration, stored) if integration and stored else None, trigger)
 
@@ -265,8 +268,9 @@ class DryRuns:
 class _Watched:
     """Fetches for the code, and keeps every exchange without secrets and credentials."""
 
-    def __init__(self, user_triggers: UserTriggers, redaction: Redaction, *, operator: bool) -> None:
+    def __init__(self, user_triggers: UserTriggers, tenant: Tenant, redaction: Redaction, *, operator: bool) -> None:
         self._user_triggers = user_triggers
+        self._tenant = tenant
         self._redaction = redaction
         self._operator = operator
         self.exchanges: list[Exchange] = []
@@ -281,7 +285,7 @@ class _Watched:
         exchange.request_bytes = len(request.body or b"")
         started = monotonic()
         try:
-            response = await self._user_triggers.fetch(request)
+            response = await self._user_triggers.fetch(self._tenant, request)
         except FetchFailed as failed:
             exchange.error, exchange.reason = self._why(failed)
             raise

@@ -34,7 +34,7 @@ from hairtrigger.services.baseline import is_baseline
 from hairtrigger.services.catalogue import Catalogue
 from hairtrigger.services.polling.poll_leases import Claimed, Claims, PollLeases
 from hairtrigger.services.polling.poll_results import CHANGED, PollEnd, PollStep, StoredPoll
-from hairtrigger.services.provider_calls import MOST_PAGES, Pages, ProviderCalls
+from hairtrigger.services.provider_calls import MOST_PAGES, Pages, ProviderCalls, tenant_of
 from hairtrigger.services.recorder import event_from
 from hairtrigger.store.database import Store
 from hairtrigger.store.events.events import Event
@@ -149,7 +149,7 @@ class Poller:
         question = self.calls.question(
             provider,
             definition,
-            trigger.org_id,
+            tenant_of(trigger),
             self.calls.secrets.params(trigger.id, trigger.config),
             self.calls.secrets_in(claimed.connection),
             cursor=claimed.poll.cursor,

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic_core import to_json
@@ -14,6 +14,7 @@ from hairtrigger.domain.instants import instant
 from hairtrigger.domain.slug import kebab
 from hairtrigger.kit.trigger import Page, Polling, PollingConfig, Provider, Question
 from hairtrigger.platform.egress import Egress, EgressFailed, Reason
+from hairtrigger.platform.shares import Tenant
 from hairtrigger.sandbox.protocol.poll import (
     FetchFailed,
     HttpRequest,
@@ -49,6 +50,7 @@ class IntegrationAuth:
 class UserTriggers:
     sandbox: Sandbox
     egress: Egress
+    fetch_deadline: timedelta = timedelta(seconds=10)
 
     async def providers(self, tx: Transaction, wanted: Collection[Owned]) -> dict[Owned, Provider]:
         """Return the integrations that exist, as providers. An integration of another organisation is not returned."""
@@ -77,6 +79,7 @@ class UserTriggers:
                 last_poll_time=_last_poll(question),
                 hidden=passwords_of(fields, config),
                 tenant=str(integration.org_id),
+                project=question.project,
             )
             page = await self._page(program, question)
             return replace(page, events=[replace(one, type=event_type(integration, stored)) for one in page.events])
@@ -91,8 +94,10 @@ class UserTriggers:
         )
 
     async def _page(self, program: Program, question: Question[PollingConfig]) -> Page:
+        tenant = Tenant(program.tenant, program.project)
+
         async def fetch(request: HttpRequest) -> HttpResponse:
-            response = await self.fetch(request)
+            response = await self.fetch(tenant, request)
             question.api.quota.note(response.status, response.headers)
             return response
 
@@ -104,14 +109,15 @@ class UserTriggers:
         cursor = {_LAST: question.asked_at.isoformat()}  # its start: the next poll finds what happened since
         return Page(await in_slices(drafts_of(outcome.value)), cursor, console=outcome.console)
 
-    async def fetch(self, request: HttpRequest) -> HttpResponse:
+    async def fetch(self, tenant: Tenant, request: HttpRequest) -> HttpResponse:
         try:
-            reply = await self.egress.send(
+            reply = await self.egress.of(tenant).send(
                 request.method,
                 request.url,
                 headers=request.headers,
                 body=request.body,
                 redirects=request.redirect,
+                timeout=self.fetch_deadline,
                 max_bytes=self.sandbox.limits.response_bytes,
             )
         except EgressFailed as error:

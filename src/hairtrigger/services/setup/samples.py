@@ -12,7 +12,7 @@ from hairtrigger.domain.errors import NotReady
 from hairtrigger.domain.event import Draft
 from hairtrigger.kit.trigger import Polling, Trigger
 from hairtrigger.services.catalogue import Catalogue
-from hairtrigger.services.provider_calls import ProviderCalls
+from hairtrigger.services.provider_calls import ProviderCalls, tenant_of
 from hairtrigger.store.database import Store
 from hairtrigger.store.setup import triggers
 
@@ -48,7 +48,7 @@ class Sampler:
             held = await self.calls.secrets_of(tx, trigger)
         params = self.calls.secrets.params(trigger.id, trigger.config)
         lately = self.calls.clock.now() - _LATELY
-        question = self.calls.question(provider, definition, trigger.org_id, params, held, enabled_at=lately)
+        question = self.calls.question(provider, definition, tenant_of(trigger), params, held, enabled_at=lately)
         if definition.samples:
             return Samples(list(await definition.samples(question))[:_MOST])
         assert isinstance(definition, Polling)

@@ -30,7 +30,7 @@ from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.vault import new_signing_secret
 from hairtrigger.services.baseline import baseline, is_baseline
 from hairtrigger.services.catalogue import Catalogue, secret_params, validated
-from hairtrigger.services.provider_calls import ProviderCalls
+from hairtrigger.services.provider_calls import ProviderCalls, tenant_of
 from hairtrigger.services.secrets import LiveSecret, Secrets
 from hairtrigger.services.setup.webhook_removals import WebhookRemovals
 from hairtrigger.store.database import Store
@@ -143,7 +143,7 @@ class Triggers:
         try:
             params = self.secrets.params(trigger.id, trigger.config)
             question = self.calls.question(
-                provider, definition, trigger.org_id, params, held, cursor=trigger.cursor, enabled_at=now
+                provider, definition, tenant_of(trigger), params, held, cursor=trigger.cursor, enabled_at=now
             )
             found = await self._registered(definition, trigger, question, held)
         except (ProviderFailed, Invalid) as error:

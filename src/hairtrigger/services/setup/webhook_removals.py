@@ -12,6 +12,7 @@ from hairtrigger.domain.retry import delay_after_failed_removal
 from hairtrigger.domain.webhook_address import webhook_url
 from hairtrigger.kit.trigger import Webhook
 from hairtrigger.platform.clock import Clock
+from hairtrigger.platform.shares import Tenant
 from hairtrigger.services.catalogue import Catalogue
 from hairtrigger.services.provider_calls import ProviderCalls
 from hairtrigger.services.secrets import Secrets
@@ -71,7 +72,7 @@ class WebhookRemovals:
             return
         params = self.secrets.params(removal.project_trigger_id, removal.config)
         secrets = self.secrets.of_removal(removal)
-        question = self.calls.question(provider, definition, removal.org_id, params, secrets)
+        question = self.calls.question(provider, definition, Tenant(str(removal.org_id)), params, secrets)
         await definition.subscription.remove(question, webhook_url(self.public_url, removal.project_trigger_id))
 
     async def _postpone(self, removal: Removal, reason: str) -> None:
