@@ -310,7 +310,73 @@ async def test_no_more_is_read_while_requests_wait_for_those_before_them() -> No
         for _ in range(5000):
             await reader.readuntil(b"ok")
             waiting.append(len(connection.pipeline))
-    assert 0 < max(waiting) <= 500, "the requests of two reads"
+    assert 0 < max(waiting) <= 64, "the requests of one slice"
+
+
+async def test_few_requests_wait_to_be_ended_when_a_client_goes_that_has_sent_very_many() -> None:
+    app = Application()
+    async with serving(app, Patience(LONG, LONG, LONG)) as served:
+        reader, writer = await served.connect()
+        writer.write(b"POST /later HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n")
+        await until_true(lambda: len(app.bodies) == 1)
+        connection = served.connection
+        writer.write((HEAD + b"Content-Length: 0\r\n\r\n") * 5000)
+        await until_true(lambda: connection.pipeline)
+        for _ in range(100):
+            await asyncio.sleep(0)
+            assert len(connection.pipeline) <= 64
+        app.let_go.set()
+        answers = b""
+        while answers.count(b"ok") < 5001:
+            answers += await reader.read(65_536)
+    assert len(app.bodies) == 5001
+
+
+async def test_a_connection_whose_reading_fails_in_a_later_turn_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    failures: list[dict[str, Any]] = []
+
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(f"{HttpServer.__module__}._Connection.on_body", fail)
+    app = Application()
+    async with serving(app, Patience(LONG, LONG, LONG)) as served:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+        connected = [await served.connect() for _ in range(100)]
+        for _, writer in connected:  # more than one turn lets through
+            writer.write(HEAD + b"Content-Length: 2\r\n\r\nhi")
+        for reader, _ in connected:
+            assert b"200 OK" not in await _end(reader)
+    assert app.bodies == []
+
+
+async def test_a_stop_closes_connections_that_wait_for_their_turn() -> None:
+    async with serving(Application(), Patience(LONG, LONG, LONG)) as served:
+        reader, writer = await served.connect()
+        address = writer.get_extra_info("peername")
+        shut_down = served.server.shutdown
+
+        async def shut_down_with_newcomers(sockets: list[socket.socket] | None = None) -> None:
+            clients.extend(socket.create_connection(address) for _ in range(400))
+            await asyncio.sleep(0)  # the event loop accepts them, and few have had their turn
+            await shut_down(sockets)
+
+        clients: list[socket.socket] = []
+        served.server.shutdown = shut_down_with_newcomers  # type: ignore[method-assign]
+        served.server.should_exit = True
+        assert await _end(reader) == b""
+        loop = asyncio.get_running_loop()
+        for client in clients:
+            client.setblocking(False)
+            assert await _received(loop, client) == b""
+            client.close()
+
+
+async def _received(loop: asyncio.AbstractEventLoop, client: socket.socket) -> bytes:
+    try:
+        return await loop.sock_recv(client, 1000)
+    except ConnectionResetError:
+        return b""
 
 
 async def test_a_body_that_has_come_before_its_connection_had_a_turn_is_received() -> None:

@@ -30,7 +30,7 @@ NO_ROOM = "hairtrigger.no_room"
 
 _HELD = "hairtrigger.held"
 _MOST_HEAD = 65_536  # bytes of a request's line and headers
-_ROOM = 64 * 1024 * 1024
+_ROOM = 48 * 1024 * 1024
 _LEAST_SLICE = 512  # bytes of a read that are parsed at once, or more if they have few lines
 _LINES = 64  # of heads, headers and chunks that are parsed at once: about a millisecond
 _READ = 16 * 1024  # bytes that are read from one connection at a time, so that many full ones share the event loop
@@ -127,7 +127,8 @@ def _reader_maker(turns: Turns) -> Callable[..., "_Reader"]:
 class _Reader(asyncio.BufferedProtocol):
     """Begin a connection, and hand it what its client sends, a little in each turn of the event loop.
 
-    The event loop of itself accepts 2,000 clients in one turn, and reads up to 8 MB from each.
+    The event loop of itself accepts 2,000 clients in one turn, and reads up to 8 MB from each. Nothing more is handed
+    over while a request waits for the answer to the one before it, so that a connection has few of them to end.
     """
 
     def __init__(self, make: Callable[[], "_Connection"], turns: Turns, buffer: bytearray) -> None:
@@ -153,8 +154,6 @@ class _Reader(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         self._unread += memoryview(self._buffer)[:nbytes]
         self._go_on()
-        if self._waits:
-            self._transport.pause_reading()
 
     def _turn(self) -> None:
         self._set_waits(waits=False)
@@ -176,18 +175,30 @@ class _Reader(asyncio.BufferedProtocol):
             self._connection.waits = waits
 
     def _go_on(self) -> None:
-        while (self._unread or not self._connection) and not (self._waits or self._transport.is_closing()):
+        while self._has_step() and not (self._waits or self._transport.is_closing()):
             if self._turns.taken(_STEP):
                 self._step()
             else:
-                self._set_waits(waits=True)
-                self._turns.call(_STEP, self._turn)
+                self._wait()
+
+    def _wait(self) -> None:
+        self._set_waits(waits=True)
+        self._transport.pause_reading()
+        self._turns.call(_STEP, self._turn)
+
+    def _on_answered(self) -> None:
+        if self._has_step() and not (self._waits or self._transport.is_closing()):
+            self._wait()
+
+    def _has_step(self) -> bool:
+        return bool(self._unread and not self._connection.pipeline) if self._connection else True
 
     def _step(self) -> None:
         """Begin the connection, or hand it a slice of what has come."""
         connection = self._connection
         if not connection:
             self._connection = connection = self._make()
+            connection.on_answered = self._on_answered
             self.pause_writing = connection.pause_writing  # type: ignore[method-assign]
             self.resume_writing = connection.resume_writing  # type: ignore[method-assign]
             connection.connection_made(self._transport)
@@ -229,6 +240,7 @@ class _Connection(HttpToolsProtocol):
         self._idle_bytes = 0  # that came since one did
         self._ended = False
         self._settings = config
+        self.on_answered: Callable[[], None] = lambda: None  # told when no request waits any more
         self.waits = False  # for its turn to be read
         self.cost_of_read = 0  # the cost of the last slice, in the bytes of `Turns`
 
@@ -356,6 +368,8 @@ class _Connection(HttpToolsProtocol):
         super().on_response_complete()
         if self.pipeline:
             self.flow.pause_reading()  # until all requests that have come are answered
+        else:
+            self.on_answered()
         if self.cycle.response_complete and self.cycle.more_body:
             self._sent_by = min(self._sent_by, self.loop.time() + _NOTICE)
 
