@@ -154,6 +154,8 @@ class _Reader(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         self._unread += memoryview(self._buffer)[:nbytes]
         self._go_on()
+        if self._waits:
+            self._transport.pause_reading()  # reading begins by itself after `connection_made`
 
     def _turn(self) -> None:
         self._set_waits(waits=False)
@@ -183,12 +185,12 @@ class _Reader(asyncio.BufferedProtocol):
 
     def _wait(self) -> None:
         self._set_waits(waits=True)
-        self._transport.pause_reading()
         self._turns.call(_STEP, self._turn)
 
     def _on_answered(self) -> None:
         if self._has_step() and not (self._waits or self._transport.is_closing()):
             self._wait()
+            self._transport.pause_reading()
 
     def _has_step(self) -> bool:
         return bool(self._unread and not self._connection.pipeline) if self._connection else True
