@@ -1,8 +1,9 @@
 """Run the tests as other machines would: one four times as fast, one a third as fast, and one that is busy.
 
-Call it as `./dev poe any-machine`, or with paths and options for pytest: `./dev poe any-machine tests/sandbox -x`. No
-test's outcome may depend on the machine. A fast or slow machine is imitated by scaling the CPU limits of polling code,
-and a busy one by keeping the tests on one core together with three processes that never rest.
+Call it as `./dev poe any-machine`, with the names of some of these machines, and with paths and options for pytest:
+`./dev poe any-machine fast slow tests/sandbox -x`. No test's outcome may depend on the machine. A fast or slow machine
+is imitated by scaling the CPU limits of polling code, and a busy one by keeping the tests on one core together with
+three processes that never rest.
 """
 
 import os
@@ -13,12 +14,15 @@ from contextlib import ExitStack, contextmanager
 
 from tests.support.speed import VARIABLE
 
+MACHINES = ("fast", "slow", "busy")
 SPINNERS = 3
 _SIDE_BY_SIDE = ("-n", "2", "--dist", "worksteal")
 _SPIN = "import os, sys\nwhile os.getppid() == int(sys.argv[1]): pass"  # it ends when this process does, in any way
 
 
 def main(arguments: Sequence[str]) -> int:
+    chosen = [name for name in arguments if name in MACHINES]
+    arguments = [argument for argument in arguments if argument not in MACHINES]
     placed = arguments or _SIDE_BY_SIDE
     runs: dict[str, Callable[[], list[str]]] = {
         "fast": lambda: failures(placed, {VARIABLE: "4"}),
@@ -26,9 +30,9 @@ def main(arguments: Sequence[str]) -> int:
         "busy": lambda: busy(arguments),
     }
     failed: dict[str, list[str]] = {}
-    for name, run in runs.items():
+    for name in chosen or MACHINES:
         print(f"--- {name}", flush=True)
-        failed[name] = run()
+        failed[name] = runs[name]()
     print("---")
     for name, tests in failed.items():
         print(f"{name}: {len(tests)} failed" if tests else f"{name}: passed")
