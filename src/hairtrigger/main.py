@@ -220,7 +220,8 @@ def _parts(settings: Settings, clock: Clock, resources: Resources) -> Parts:
     store, vault, egress = resources.store, resources.vault, resources.egress
     work = Wake() if settings.database_url else Wake(TOLD)  # no other process uses an embedded database
     secrets = Secrets(vault)
-    user_triggers = UserTriggers(resources.sandbox, egress, timedelta(seconds=settings.sandbox_fetch_seconds))
+    fetch_deadline = timedelta(seconds=settings.sandbox_fetch_seconds)
+    user_triggers = UserTriggers(resources.sandbox, egress, fetch_deadline, settings.url)
     catalogue = catalogue_of(CATALOGUE, user_triggers.providers, settings.provider_urls)
     calls = ProviderCalls(http_of=egress.of, clock=clock, secrets=secrets, parsers=resources.parsers)
     webhook_removals = WebhookRemovals(

@@ -160,6 +160,6 @@ async def _filled(app: Application, url: str) -> tuple[str, Mapping[str, Known]]
     own = {"event_id": event, "delivery_id": event, "target": {"kind": "log"}}
     return key, {
         PROJECTS: [{**here, **one} for one in instances],
-        INTEGRATIONS: [{"integration_id": integration, "trigger_id": trigger, "action_id": action}],
+        INTEGRATIONS: [{"integrationId": integration, "triggerId": trigger, "actionId": action}],
         OWN: [{**here, **own, **one, "connection_id": stripe} for one in instances],
     }

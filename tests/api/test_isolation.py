@@ -77,7 +77,7 @@ async def test_a_thing_of_another_organisation_is_not_reached_through_ones_own(
 
 async def test_lists_hold_nothing_of_another_organisation(tenant: Tenant, mine: Ids, theirs: Ids) -> None:
     shown = "".join((await _lists(tenant)).values())
-    for name in ("project_id", "project_trigger_id", "connection_id", "event_id", "key_id", "integration_id"):
+    for name in ("project_id", "project_trigger_id", "connection_id", "event_id", "key_id", "integrationId"):
         assert mine[name] in shown
     assert [name for name, value in theirs.items() if value in shown and value != mine[name]] == []
 
@@ -108,10 +108,10 @@ async def test_nothing_is_built_on_what_belongs_to_another_organisation(tenant: 
         "trigger_id": "on_customer_created",
         "connection_id": theirs["connection_id"],
     }
-    of_integration = {"provider_id": theirs["integration_id"], "trigger_id": theirs["slug"]}
+    of_integration = {"provider_id": theirs["integrationId"], "trigger_id": theirs["slug"]}
     await tenant.ask("POST", path, with_connection, status=404)
     await tenant.ask("POST", path, of_integration, status=404)
-    to_integration = {"provider_id": theirs["integration_id"], "secrets": {}}
+    to_integration = {"provider_id": theirs["integrationId"], "secrets": {}}
     await tenant.ask("POST", "/v1/connections", to_integration, status=404)
 
 
@@ -148,10 +148,10 @@ async def _everything(tenant: Tenant) -> Ids:
         "replay_id": await _ended_replay(tenant),
         "key_id": (await _new_key(tenant))["id"],
         "provider_id": integration,
-        "integration_id": integration,
-        "trigger_id": polling["id"],
+        "integrationId": integration,
+        "triggerId": polling["id"],
         "slug": polling["slug"],
-        "action_id": (await tenant.ask("POST", f"{base}/actions/create", {"name": "A"}, status=201))["action"]["id"],
+        "actionId": (await tenant.ask("POST", f"{base}/actions/create", {"name": "A"}, status=201))["action"]["id"],
     }
 
 
@@ -178,11 +178,11 @@ async def _ask(tenant: Tenant, method: str, path: str, ids: Ids) -> httpx2.Respo
         ids = {**ids, "trigger_id": ids["slug"]}
     url = path.format_map(ids)
     match method, path:
-        case "PUT", "/integrations/v1/{integration_id}/icon":
+        case "PUT", "/integrations/v1/{integrationId}/icon":
             return await tenant.client.put(url, files={"icon": ICON})
         case "POST", "/projects/{project_id}/triggers":
             body: Any = {"provider_id": "webhook", "trigger_id": "on_request"}
-        case _, "/integrations/v1/{integration_id}/auth":
+        case _, "/integrations/v1/{integrationId}/auth":
             body = {"authType": "NONE"}
         case (("PATCH" | "PUT"), _):
             body = {"name": "Changed"}

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, cast
 
 from starlette.applications import Starlette
@@ -41,13 +42,14 @@ def service_app(
             Mount("/api/public/integrations/v1", integrations),
             Mount("/", projects),
         ],
-        middleware=[Middleware(EveryAnswer, leaving=leaving)],
+        middleware=[Middleware(EveryAnswer, leaving=leaving), Middleware(HeadAsGet)],
         exception_handlers={HTTPException: _nowhere},
     )
     heard = cast(
         "ASGIApp", ProxyHeadersMiddleware(cast("Any", roof), list(proxies))
     )  # both libraries describe ASGI, each with types of its own
-    return Router([Route(WEBHOOK_PATH, webhooks, methods=["POST"]), Mount("/", heard)])
+    hooks = [Route(path, webhooks, methods=["POST"]) for path in (WEBHOOK_PATH, f"{WEBHOOK_PATH}/")]
+    return Router([*hooks, Mount("/", heard)])
 
 
 def worker_app(*, writable: Callable[[], Awaitable[bool]], leaving: Callable[[], bool]) -> Router:
@@ -77,6 +79,25 @@ class EveryAnswer:
             await send(message)
 
         await self._app(scope, receive, send_marked if scope["type"] == "http" else send)
+
+
+@dataclass(frozen=True)
+class HeadAsGet:
+    """Answer HEAD as GET without the body."""
+
+    app: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope, send = {**scope, "method": "GET"}, _without_body(send)
+        await self.app(scope, receive, send)
+
+
+def _without_body(send: Send) -> Send:
+    async def send_head(message: Message) -> None:
+        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+    return send_head
 
 
 async def _nowhere(_: Request, error: Exception) -> Response:

@@ -14,7 +14,13 @@ from hairtrigger.domain.caller import TRIGGER_API, Caller
 from hairtrigger.domain.errors import Unauthenticated
 from hairtrigger.services.accounts import Accounts
 
-oauth2 = OAuth2PasswordBearer(tokenUrl="token", auto_error=False, scheme_name="OAuth2PasswordBearer")
+
+def password_flow(token_url: str) -> OAuth2PasswordBearer:
+    """Return the security scheme of an API. The URL is relative to the address of the API."""
+    return OAuth2PasswordBearer(tokenUrl=token_url, auto_error=False, scheme_name="OAuth2PasswordBearer")
+
+
+oauth2 = password_flow("token")
 
 
 def bearer_value(request: Request) -> str:

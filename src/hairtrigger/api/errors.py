@@ -14,6 +14,8 @@ from pydantic.alias_generators import to_camel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
+from starlette.types import Scope
 
 from hairtrigger.domain.errors import (
     Conflict,
@@ -25,6 +27,7 @@ from hairtrigger.domain.errors import (
     Malformed,
     NotFound,
     NotReady,
+    PollFailed,
     ProviderFailed,
     RateLimited,
     Rejected,
@@ -45,6 +48,7 @@ _STATUS: Mapping[type[HairtriggerError], int] = {
     Invalid: 422,
     RateLimited: 429,
     ProviderFailed: 502,
+    PollFailed: 502,
     Unavailable: 503,
 }
 
@@ -143,9 +147,12 @@ def install(app: FastAPI, dialect: Dialect, *, invalid_body: int = 422) -> None:
         assert isinstance(error, RequestValidationError)
         return await ours(request, _from_schema(error))
 
-    async def framework(_: Request, error: Exception) -> Response:
+    async def framework(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return answer(error.status_code, str(error.detail), None, error.headers or {})
+        headers = dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["Allow"] = ", ".join(_methods_at(app, request.scope))
+        return answer(error.status_code, str(error.detail), None, headers)
 
     async def bug(_: Request, error: Exception) -> Response:  # noqa: ARG001
         return answer(500, "Internal Server Error", None, {})
@@ -158,6 +165,16 @@ def install(app: FastAPI, dialect: Dialect, *, invalid_body: int = 422) -> None:
     app.add_exception_handler(RequestValidationError, schema)
     app.add_exception_handler(HTTPException, framework)
     app.add_exception_handler(Exception, bug)
+
+
+def _methods_at(app: FastAPI, scope: Scope) -> list[str]:
+    """Return the methods of all routes at this path. The framework names those of the first route only."""
+    found = [
+        method
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
+        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in app.routes)
+    ]
+    return [*found, "HEAD"] if "GET" in found else found
 
 
 def _from_schema(error: RequestValidationError) -> InvalidRequest:

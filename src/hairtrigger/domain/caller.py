@@ -13,7 +13,10 @@ SCOPES = (INTEGRATION_API, ASSISTANT_API, TRIGGER_API)
 
 @dataclass(frozen=True)
 class Caller:
-    """The organisation and the user or API key that an API request speaks for. A user has every scope."""
+    """The organisation and the user that an API request speaks for.
+
+    An API key speaks for the user who created it, with the key's scopes. A user has every scope.
+    """
 
     org_id: UUID
     id: UUID

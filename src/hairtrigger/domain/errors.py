@@ -57,6 +57,10 @@ class Invalid(HairtriggerError):
 class InvalidConfig(Invalid):
     """The trigger's configuration is not valid."""
 
+    def inside(self, name: str) -> Invalid:
+        """Return the same error with paths that lead through the field `name` of a request."""
+        return Invalid(self.message, *(Issue((name, *one.path), one.message, one.code) for one in self.issues))
+
 
 class Malformed(HairtriggerError):
     """The request could not be read."""

@@ -7,9 +7,9 @@ all accounts of an app share. A `Polling` asks its provider again and again. A `
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Generic, Literal, Protocol, TypeVar, assert_never
+from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar, assert_never
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from hairtrigger.domain.event import Draft
 from hairtrigger.domain.schedule import Missed, Schedule
@@ -135,6 +135,7 @@ class Polling(Definition[C]):
     poll: Callable[[Question[C]], Awaitable[Page]]
     every: timedelta = timedelta(minutes=1)
     baseline: bool = True
+    lacks: str = ""  # why it can't poll, in a sentence; such a trigger can't be enabled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,11 +152,19 @@ class Scheduled(Definition[C]):
 Trigger = Webhook[Any] | AppWebhook[Any] | Polling[Any] | Scheduled[Any]
 
 
+# Stack AI's reference shows the number as a text: "10000".
+_Seconds = Annotated[
+    int,
+    Field(ge=1, le=_YEAR),
+    WithJsonSchema({"type": ["integer", "string"], "minimum": 1, "maximum": _YEAR, "pattern": "^[0-9]+$"}),
+]
+
+
 class PollingConfig(Config):
     """The configuration fields that every polling trigger has."""
 
-    polling_frequency: int | None = Field(
-        default=None, ge=1, le=_YEAR, title="Polling frequency", description="Seconds between two polls."
+    polling_frequency: _Seconds | None = Field(
+        default=None, title="Polling frequency", description="Seconds between two polls."
     )
 
 

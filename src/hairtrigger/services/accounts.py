@@ -136,7 +136,7 @@ class Accounts:
                 await accounts.mark_used(tx, key.id, now)
         if not key:
             raise Unauthenticated("The provided API key is invalid.")
-        return Caller(key.org_id, key.id, frozenset(key.scopes))
+        return Caller(key.org_id, key.created_by, frozenset(key.scopes))
 
     async def by_bearer(self, value: str) -> Caller:
         """Return the caller of an API key or of an access token: both are sent as `Authorization: Bearer …`."""

@@ -206,15 +206,24 @@ async def test_an_unknown_route_is_404_and_never_a_redirect(acme: httpx2.AsyncCl
 
 
 @pytest.mark.parametrize(
-    ("method", "path"),
-    [("DELETE", "/get"), ("PUT", "/create"), ("POST", f"/{ID}"), ("OPTIONS", "/get")],
+    ("method", "path", "allowed"),
+    [
+        ("DELETE", "/get", {"GET", "PATCH", "HEAD"}),
+        ("PUT", "/create", {"GET", "POST", "PATCH", "HEAD"}),
+        ("POST", f"/{ID}", {"GET", "PATCH", "HEAD"}),
+        ("POST", f"/{ID}/icon", {"GET", "PUT", "HEAD"}),
+        ("GET", f"/{ID}/triggers/{ID}", {"PUT", "DELETE"}),
+        ("OPTIONS", "/get", {"GET", "PATCH", "HEAD"}),
+    ],
 )
-async def test_a_wrong_method_is_405(acme: httpx2.AsyncClient, method: str, path: str) -> None:
+async def test_a_wrong_method_is_405_and_says_which_are_right(
+    acme: httpx2.AsyncClient, method: str, path: str, allowed: set[str]
+) -> None:
     answer = await acme.request(method, path)
 
     assert answer.status_code == 405
     assert answer.json() == {"message": "Method Not Allowed"}
-    assert answer.headers["allow"] in ("GET", "POST")
+    assert set(answer.headers["allow"].split(", ")) == allowed
 
 
 async def test_a_bug_is_500_and_says_nothing(accounts: Accounts, owner: Caller, integrations: Integrations) -> None:

@@ -206,7 +206,7 @@ async def test_an_id_that_is_none_is_400_with_a_sentence(acme: httpx2.AsyncClien
     answer = await acme.get(path)
 
     assert answer.status_code == 400
-    assert "integration_id" in answer.json()["message"]
+    assert "integrationId" in answer.json()["message"]
 
 
 async def test_an_unknown_integration_is_404(acme: httpx2.AsyncClient) -> None:

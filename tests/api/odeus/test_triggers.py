@@ -166,6 +166,28 @@ def _field(**changes: Any) -> dict[str, Any]:
     return {"inputFields": [{"label": "Fine"}, {"label": "Field", **changes}]}
 
 
+async def test_null_is_the_same_as_left_out(acme: httpx2.AsyncClient, tracker: str) -> None:
+    optional = ("description", "type", "placeholder", "required", "options", "allowMultiSelect")
+    nulls = {"label": "Board", **dict.fromkeys(optional)}
+
+    bare = await _made(acme, tracker, name="Bare", inputFields=[{"label": "Board"}])
+    null = await _made(acme, tracker, name="Null", inputFields=[nulls], description=None, pollingCode=None)
+
+    assert null["inputFields"] == bare["inputFields"]
+    assert (null["description"], null["pollingCode"]) == ("", None)
+    auth = {"authType": "API_KEY", "authTestCode": None, "oauthClient": None}
+    field = {
+        "slug": "key",
+        "label": "Key",
+        "type": "PASSWORD",
+        "description": None,
+        "placeholder": None,
+        "required": None,
+    }
+    changed = await acme.patch(f"/{tracker}/auth", json={**auth, "authFields": [field]})
+    assert (changed.status_code, changed.json()["integration"]["authFields"][0]["description"]) == (200, "")
+
+
 @pytest.mark.parametrize(
     ("body", "path"),
     [
@@ -193,7 +215,6 @@ def _field(**changes: Any) -> dict[str, Any]:
         (_field(placeholder="p" * 201), ["inputFields", 1, "placeholder"]),
         (_field(placeholder="\0"), ["inputFields", 1, "placeholder"]),
         (_field(required="true"), ["inputFields", 1, "required"]),
-        (_field(required=None), ["inputFields", 1, "required"]),
         (_field(allowMultiSelect=1), ["inputFields", 1, "allowMultiSelect"]),
         (_field(type="SELECT"), ["inputFields", 1]),
         (_field(type="SELECT", options=[]), ["inputFields", 1]),

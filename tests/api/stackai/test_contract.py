@@ -19,6 +19,7 @@ import structlog
 import uvicorn
 from joserfc import jwt
 from joserfc.jwk import OctKey
+from jsonschema import Draft202012Validator
 
 from hairtrigger.domain.caller import ASSISTANT_API, INTEGRATION_API, TRIGGER_API
 from hairtrigger.main import Application
@@ -165,21 +166,47 @@ async def test_a_trigger_without_configuration_may_leave_it_out(tenant: Tenant, 
     assert made["trigger_config"] == {}
 
 
-async def test_a_client_sets_none_of_the_fields_that_are_the_services_own(tenant: Tenant, project: str) -> None:
+async def test_an_unknown_key_is_refused_and_named(tenant: Tenant, project: str) -> None:
     body = {"provider_id": "webhook", "trigger_id": "on_request"}
-    forged = {
-        "project_trigger_id": str(uuid4()),
-        "project_id": "proj_other",
-        "webhook_data": {"url": "x"},
-        "cursor_data": {"x": 1},
-        "status": "ENABLED",
-        "created_by": str(uuid4()),
-        "updated_by": str(uuid4()),
-        "created_at": "2001-01-01T00:00:00.000Z",
-        "org_id": str(uuid4()),
-    }
-    made = await tenant.ask("POST", f"/projects/{project}/triggers", {**forged, **body}, status=201)
-    assert not [name for name, value in forged.items() if made.get(name) == value]
+    for name in (
+        "project_trigger_id",
+        "cursor_data",
+        "status",
+        "created_by",
+        "org_id",
+        "trigger_confg",
+        "triggerConfig",
+    ):
+        refusal = await tenant.ask("POST", f"/projects/{project}/triggers", {**body, name: {"x": 1}}, status=422)
+        assert [issue["loc"] for issue in _issues(refusal)] == [["body", name]]
+    assert await tenant.ask("GET", f"/projects/{project}/triggers") == []
+
+
+async def test_the_configuration_has_either_of_its_two_names(tenant: Tenant, project: str) -> None:
+    body = {"provider_id": "rss", "trigger_id": "on_item_published"}
+    config = {"url": "https://example.com/feed", "polling_frequency": "10000"}
+    path = f"/projects/{project}/triggers"
+    for name in ("trigger_config", "trigger_config_params"):
+        made = await tenant.ask("POST", path, {**body, name: config}, status=201)
+        assert made["trigger_config"] == config
+        refusal = await tenant.ask("POST", path, {**body, name: {**config, "ulr": "x"}}, status=422)
+        assert [issue["loc"] for issue in _issues(refusal)] == [["body", name, "ulr"]]
+    both = {**body, "trigger_config": config, "trigger_config_params": {"url": "https://example.com/other"}}
+    await tenant.ask("POST", path, both, status=422)
+
+
+async def test_what_an_api_key_makes_is_made_by_the_keys_owner(
+    tenant: Tenant, anybody: httpx2.AsyncClient, project: str
+) -> None:
+    """A key that was made with another key has the same owner."""
+    first = {"authorization": f"Bearer {await tenant.key()}"}
+    made = await anybody.post("/v1/api-keys", json={"name": "Second", "scopes": [TRIGGER_API]}, headers=first)
+    for key in (first, {"authorization": f"Bearer {made.json()['key']}"}):
+        body = {"provider_id": "schedule", "trigger_id": "on_schedule", "trigger_config": {"cron": "0 9 * * *"}}
+        trigger = (await anybody.post(f"/projects/{project}/triggers", json=body, headers=key)).json()
+        assert trigger["created_by"] == str(tenant.caller.id)
+        enabled = await anybody.post(f"/triggers/{trigger['project_trigger_id']}/enable", headers=key)
+        assert enabled.json()["updated_by"] == str(tenant.caller.id)
 
 
 async def test_the_triggers_of_a_project_are_an_array(tenant: Tenant, project: str, schedule: str) -> None:
@@ -345,6 +372,14 @@ async def test_the_schema_of_a_definition_says_what_creating_accepts(tenant: Ten
     assert refusal["detail"][0]["loc"] == ["body", "trigger_config_params", "url"]
 
 
+async def test_the_schema_of_a_definition_takes_the_published_values(anybody: httpx2.AsyncClient) -> None:
+    """`"10000"` is the example of the published page; what creating accepts, the schema accepts."""
+    schema = (await anybody.get("/providers/rss/triggers/on_item_published")).json()["config_schema"]
+    for frequency, fits in (("10000", True), (60, True), (None, True), ("often", False), (0, False)):
+        config = {"url": "https://example.com/feed", "polling_frequency": frequency}
+        assert Draft202012Validator(schema).is_valid(config) is fits
+
+
 async def test_an_integration_is_a_provider_for_its_own_organisation(
     tenant: Tenant, stranger: Tenant, anybody: httpx2.AsyncClient
 ) -> None:
@@ -357,12 +392,24 @@ async def test_an_integration_is_a_provider_for_its_own_organisation(
     [definition] = await tenant.ask("GET", f"/providers/{integration}/triggers")
     _holds(definition, DEFINITION)
     assert (definition["trigger_type"], definition["trigger_id"]) == ("POLLING", "new-issue")
+    assert definition["icon"] == ""
+    icon = f"/integrations/v1/{integration}/icon"
+    image = b"\x89PNG\r\n\x1a\npixels"
+    await anybody.put(icon, files={"icon": ("icon.png", image)}, headers=key)
+    [definition] = await tenant.ask("GET", f"/providers/{integration}/triggers")
+    assert (await anybody.get(definition["icon"], headers=key)).content == image
     await stranger.ask("GET", f"/providers/{integration}/triggers", status=404)
     assert (await anybody.get(f"/providers/{integration}/triggers")).status_code == 404
 
 
-async def test_a_wrong_credential_is_refused_even_where_none_is_needed(anybody: httpx2.AsyncClient) -> None:
-    answer = await anybody.get("/providers/stripe/triggers", headers={"authorization": "Bearer wrong"})
+async def test_what_is_public_is_answered_whatever_the_credentials(anybody: httpx2.AsyncClient) -> None:
+    for path in ("/providers/stripe/triggers", "/providers/stripe/triggers/on_customer_created"):
+        answer = await anybody.get(path, headers={"authorization": "Bearer wrong"})
+        assert (answer.status_code, answer.json()) == (200, (await anybody.get(path)).json())
+
+
+async def test_a_wrong_credential_is_refused_where_one_is_needed(anybody: httpx2.AsyncClient) -> None:
+    answer = await anybody.get(f"/providers/{uuid4()}/triggers", headers={"authorization": "Bearer wrong"})
     assert answer.status_code == 401
 
 

@@ -1,12 +1,11 @@
 """Actions of an integration: create, replace, delete."""
 
-from uuid import UUID
-
 from fastapi import APIRouter, Depends
 from fastapi.routing import APIRoute
 
 from hairtrigger.api.auth import Admitted
 from hairtrigger.api.odeus.admission import json_only
+from hairtrigger.api.odeus.paths import ActionId, IntegrationId
 from hairtrigger.api.odeus.responses import refusals
 from hairtrigger.api.odeus.schemas import Action, ActionAnswer, ActionBody, Deleted
 from hairtrigger.services.setup.integrations import Integrations
@@ -14,26 +13,28 @@ from hairtrigger.services.setup.integrations import Integrations
 
 def router(integrations: Integrations, route_class: type[APIRoute]) -> APIRouter:
     routes = APIRouter(
-        prefix="/{integration_id}/actions",
+        prefix="/{integrationId}/actions",
         tags=["actions"],
         route_class=route_class,
         dependencies=[Depends(json_only)],
     )
 
     @routes.post("/create", status_code=201, responses=refusals(400, 404, 409, 413, 415))
-    async def create_action(integration_id: UUID, body: ActionBody, caller: Admitted) -> Action:
+    async def create_action(integration_id: IntegrationId, body: ActionBody, caller: Admitted) -> Action:
         """A new action, after the others."""
         created = await integrations.create_action(caller, integration_id, body.draft())
         return Action(action=ActionAnswer.model_validate(created))
 
-    @routes.put("/{action_id}", responses=refusals(400, 404, 409, 413, 415))
-    async def update_action(integration_id: UUID, action_id: UUID, body: ActionBody, caller: Admitted) -> Action:
+    @routes.put("/{actionId}", responses=refusals(400, 404, 409, 413, 415))
+    async def update_action(
+        integration_id: IntegrationId, action_id: ActionId, body: ActionBody, caller: Admitted
+    ) -> Action:
         """Replaces an action, but for what ActionBody says stays. Its id, slug and order stay too."""
         changed = await integrations.replace_action(caller, integration_id, action_id, body.draft())
         return Action(action=ActionAnswer.model_validate(changed))
 
-    @routes.delete("/{action_id}", responses=refusals(400, 404))
-    async def delete_action(integration_id: UUID, action_id: UUID, caller: Admitted) -> Deleted:
+    @routes.delete("/{actionId}", responses=refusals(400, 404))
+    async def delete_action(integration_id: IntegrationId, action_id: ActionId, caller: Admitted) -> Deleted:
         await integrations.delete_action(caller, integration_id, action_id)
         return Deleted(message="Action deleted", id=action_id)
 

@@ -46,6 +46,7 @@ def odeus_app(
         dependencies=[Security(_bearer)],
         generate_unique_id_function=lambda route: route.name,
         redirect_slashes=False,
+        servers=[{"url": "/integrations/v1"}],
     )
     errors.install(app, errors.message, invalid_body=400)
     if block_browsers:

@@ -1,13 +1,12 @@
 """Icons of integrations. An icon is the URL of an image elsewhere, or an image that was uploaded here."""
 
-from uuid import UUID
-
 from fastapi import APIRouter, UploadFile
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
 from hairtrigger.api.auth import Admitted
+from hairtrigger.api.odeus.paths import IntegrationId
 from hairtrigger.api.odeus.responses import refusals
 from hairtrigger.api.odeus.schemas import IconPlace
 from hairtrigger.domain.errors import TooLarge
@@ -23,14 +22,16 @@ _BINARY: dict[str, object] = {"type": "string", "format": "binary"}
 def router(integrations: Integrations, route_class: type[APIRoute]) -> APIRouter:
     routes = APIRouter(tags=["icons"], route_class=route_class)
 
-    @routes.get("/{integration_id}/icon", responses=refusals(400, 404))
-    async def get_icon(integration_id: UUID, caller: Admitted, request: Request) -> IconPlace:
+    @routes.get("/{integrationId}/icon", responses=refusals(400, 404))
+    async def get_icon(integration_id: IntegrationId, caller: Admitted, request: Request) -> IconPlace:
         """Where the icon is; null when there is none. An uploaded one is fetched with the API key."""
         place = await integrations.icon_url(caller, integration_id, _image_url(request))
         return IconPlace(icon_url=place)
 
-    @routes.put("/{integration_id}/icon", responses=refusals(400, 404, 413))
-    async def upload_icon(integration_id: UUID, icon: UploadFile, caller: Admitted, request: Request) -> IconPlace:
+    @routes.put("/{integrationId}/icon", responses=refusals(400, 404, 413))
+    async def upload_icon(
+        integration_id: IntegrationId, icon: UploadFile, caller: Admitted, request: Request
+    ) -> IconPlace:
         """Takes a PNG, JPEG or WebP image of at most 20 MB."""
         if (icon.size or 0) > MAX_ICON:
             raise TooLarge("The icon is larger than 20 MB.")
@@ -38,14 +39,14 @@ def router(integrations: Integrations, route_class: type[APIRoute]) -> APIRouter
         return IconPlace(icon_url=_image_url(request))
 
     @routes.get(
-        "/{integration_id}/icon/image",
+        "/{integrationId}/icon/image",
         response_class=Response,
         responses={
             **refusals(400, 404),
             200: {"description": "The image.", "content": {kind: {"schema": _BINARY} for kind in _IMAGES}},
         },
     )
-    async def get_icon_image(integration_id: UUID, caller: Admitted) -> Response:
+    async def get_icon_image(integration_id: IntegrationId, caller: Admitted) -> Response:
         """Extension: the image that was uploaded."""
         icon = await integrations.icon(caller, integration_id)
         return Response(icon.image, media_type=icon.content_type, headers={"X-Content-Type-Options": "nosniff"})

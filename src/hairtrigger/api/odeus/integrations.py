@@ -1,12 +1,11 @@
 """Integrations: list, create, get, change, set how to authenticate."""
 
-from uuid import UUID
-
 from fastapi import APIRouter, Depends
 from fastapi.routing import APIRoute
 
 from hairtrigger.api.auth import Admitted
 from hairtrigger.api.odeus.admission import json_only
+from hairtrigger.api.odeus.paths import IntegrationId
 from hairtrigger.api.odeus.responses import refusals
 from hairtrigger.api.odeus.schemas import (
     AuthBody,
@@ -48,13 +47,15 @@ def router(integrations: Integrations, route_class: type[APIRoute]) -> APIRouter
         created = await integrations.create(caller, body.name, body.description or "")
         return IntegrationCreated(integration=NewIntegration.model_validate(created))
 
-    @routes.get("/{integration_id}", responses=refusals(400, 404))
-    async def get_integration(integration_id: UUID, caller: Admitted) -> IntegrationFound:
+    @routes.get("/{integrationId}", responses=refusals(400, 404))
+    async def get_integration(integration_id: IntegrationId, caller: Admitted) -> IntegrationFound:
         """An integration with its actions and triggers."""
         return IntegrationFound.of(await integrations.get(caller, integration_id))
 
-    @routes.patch("/{integration_id}", responses=refusals(400, 404, 413, 415))
-    async def update_integration(integration_id: UUID, body: IntegrationPatch, caller: Admitted) -> IntegrationChanged:
+    @routes.patch("/{integrationId}", responses=refusals(400, 404, 413, 415))
+    async def update_integration(
+        integration_id: IntegrationId, body: IntegrationPatch, caller: Admitted
+    ) -> IntegrationChanged:
         """Changes what the body names."""
         changed = await integrations.change(
             caller,
@@ -66,8 +67,8 @@ def router(integrations: Integrations, route_class: type[APIRoute]) -> APIRouter
         )
         return IntegrationChanged(integration=IntegrationSummary.model_validate(changed))
 
-    @routes.patch("/{integration_id}/auth", responses=refusals(400, 404, 413, 415))
-    async def update_integration_auth(integration_id: UUID, body: AuthBody, caller: Admitted) -> AuthChanged:
+    @routes.patch("/{integrationId}/auth", responses=refusals(400, 404, 413, 415))
+    async def update_integration_auth(integration_id: IntegrationId, body: AuthBody, caller: Admitted) -> AuthChanged:
         """Sets how to authenticate. Changing authType deletes all connections of the integration."""
         changed = await integrations.set_auth(caller, integration_id, body.draft())
         return AuthChanged(integration=IntegrationAuth.model_validate(changed))

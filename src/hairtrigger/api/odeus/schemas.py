@@ -90,6 +90,11 @@ _FIELDS = (Field(max_length=100), AfterValidator(_distinct))
 class _Body(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, body: Any) -> Any:
+        return {name: value for name, value in body.items() if value is not None} if isinstance(body, dict) else body
+
 
 class IntegrationCreate(_Body):
     name: ShortName
@@ -115,7 +120,7 @@ class Option(BaseModel):
 class _Field(_Body):
     label: Name
     type: ActionFieldType = "TEXT"
-    description: Annotated[str, Utf16(500)] = ""
+    description: Annotated[str, Utf16(500)] | None = ""
     placeholder: Annotated[str, Utf16(200)] | None = None
     required: StrictBool = False
     options: list[Option] | None = Field(None, max_length=1_000, description="What can be chosen in a SELECT.")
@@ -154,7 +159,7 @@ class TriggerBody(_Body):
     input_fields: Annotated[list[InputField], *_FIELDS] | None = None
 
     def draft(self) -> TriggerDraft:
-        fields = [{"slug": one.slug, **one.model_dump()} for one in self.input_fields or ()]
+        fields = [{"slug": one.slug, **one.model_dump(exclude_none=True)} for one in self.input_fields or ()]
         return TriggerDraft(self.name, self.description or "", self.polling_code, _INPUT_FIELDS.validate_python(fields))
 
 
@@ -168,7 +173,7 @@ class ActionBody(_Body):
     requires_confirmation: StrictBool | None = Field(None, description="True where an action is created without it.")
 
     def draft(self) -> ActionDraft:
-        fields = [{"slug": one.slug, **one.model_dump()} for one in self.input_fields or ()]
+        fields = [{"slug": one.slug, **one.model_dump(exclude_none=True)} for one in self.input_fields or ()]
         return ActionDraft(
             self.name,
             self.description or "",
@@ -182,9 +187,12 @@ class AuthFieldBody(_Body):
     slug: Name
     label: Name
     type: AuthFieldType
-    description: Annotated[str, Utf16(500)] = ""
+    description: Annotated[str, Utf16(500)] | None = ""
     placeholder: Annotated[str, Utf16(200)] | None = None
     required: StrictBool = False
+
+    def field(self) -> domain.AuthField:
+        return domain.AuthField(**self.model_dump(exclude_none=True))
 
 
 class OAuthClientBody(_Body):
@@ -216,7 +224,7 @@ class AuthBody(_Body):
         client = self.oauth_client
         return AuthDraft(
             auth_type=self.auth_type,
-            auth_fields=tuple(domain.AuthField(**one.model_dump()) for one in self.auth_fields or ()),
+            auth_fields=tuple(one.field() for one in self.auth_fields or ()),
             auth_test_code=self.auth_test_code,
             oauth_client=client.public() if client else None,
             oauth_secret=client.client_secret if client else None,

@@ -53,6 +53,7 @@ def stackai_app(services: Services, public_url: str, max_body_bytes: int, proxie
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
         redirect_slashes=False,
+        servers=[{"url": "/"}],
     )
     errors.install(app, errors.detail)
     app.include_router(login.router(services.accounts, proxies or Proxies(())))

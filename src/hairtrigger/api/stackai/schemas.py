@@ -1,10 +1,10 @@
 """The Triggers API's shapes, field for field as published."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema, model_validator
 
 from hairtrigger.kit.trigger import AppWebhook, Provider, Trigger, Webhook, trigger_type
 from hairtrigger.services.secrets import is_sealed
@@ -12,7 +12,9 @@ from hairtrigger.services.setup.samples import can_sample
 from hairtrigger.store.setup.triggers import TriggerWithCursor as Stored
 
 Instant = Annotated[
-    datetime, PlainSerializer(lambda at: f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z", return_type=str)
+    datetime,
+    PlainSerializer(lambda at: f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z", return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),
 ]
 
 _MASK = "********"
@@ -55,7 +57,9 @@ class OrganizationTrigger(ProjectTrigger):
 
 
 class TriggerCreate(BaseModel):
-    """What a new trigger is made of."""
+    """The body that makes a trigger. An unknown key is refused, because it is a typing error."""
+
+    model_config = ConfigDict(extra="forbid")
 
     provider_id: str
     trigger_id: str
@@ -65,6 +69,24 @@ class TriggerCreate(BaseModel):
         repr=False,
         description="The trigger's configuration; its fields depend on the trigger.",
     )
+    trigger_config: dict[str, Any] | None = Field(
+        None, repr=False, description="The same under the name that the answers use. Give one of the two."
+    )
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Self:
+        if self.trigger_config is not None and self.trigger_config_params:
+            raise ValueError("Give trigger_config_params or trigger_config, not both.")
+        return self
+
+    @property
+    def config_name(self) -> str:
+        """Return the name under which the configuration was given."""
+        return "trigger_config_params" if self.trigger_config is None else "trigger_config"
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return self.trigger_config_params if self.trigger_config is None else self.trigger_config
 
 
 class TriggerDefinition(BaseModel):

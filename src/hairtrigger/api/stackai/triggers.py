@@ -7,6 +7,7 @@ from fastapi import APIRouter, Security
 from hairtrigger.api.auth import Admitted, Authenticator, authenticated_route, oauth2
 from hairtrigger.api.stackai.responses import problems
 from hairtrigger.api.stackai.schemas import OrganizationTrigger, ProjectTrigger, TestSamples, TriggerCreate
+from hairtrigger.domain.errors import InvalidConfig
 from hairtrigger.services.accounts import Accounts
 from hairtrigger.services.setup.samples import Sampler
 from hairtrigger.services.setup.triggers import Triggers
@@ -28,9 +29,12 @@ def router(accounts: Accounts, triggers: Triggers, sampler: Sampler) -> APIRoute
     @routes.post("/projects/{project_id}/triggers", status_code=201, responses=problems(*_ALWAYS, 400, 404, 413, 422))
     async def create_trigger(project_id: str, body: TriggerCreate, caller: Admitted) -> ProjectTrigger:
         """A new trigger of a project. It is disabled: nothing has been asked of the provider yet."""
-        created = await triggers.create(
-            caller, project_id, body.provider_id, body.trigger_id, body.trigger_config_params, body.connection_id
-        )
+        try:
+            created = await triggers.create(
+                caller, project_id, body.provider_id, body.trigger_id, body.config, body.connection_id
+            )
+        except InvalidConfig as error:
+            raise error.inside(body.config_name) from error
         return ProjectTrigger.of(created)
 
     @routes.get("/triggers", responses=problems(*_ALWAYS))

@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI, Security
 from fastapi.routing import APIRoute
 
 from hairtrigger.api import errors
-from hairtrigger.api.auth import Authenticator, authenticated_route, oauth2
+from hairtrigger.api.auth import Authenticator, authenticated_route, password_flow
 from hairtrigger.api.documents import render_once
 from hairtrigger.api.v1 import (
     accounts,
@@ -40,6 +40,8 @@ from hairtrigger.services.setup.connections import Connections
 from hairtrigger.services.setup.projects import Projects
 from hairtrigger.services.setup.triggers import Triggers
 from hairtrigger.store.database import Store
+
+_TOKEN = password_flow("../token")  # as seen from this API's prefix: /token has none
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ def v1_app(services: Services) -> FastAPI:
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
         redirect_slashes=False,
+        servers=[{"url": "/v1"}],
     )
     errors.install(app, errors.problem)
     authenticate = Authenticator(services.accounts)
@@ -81,7 +84,7 @@ def v1_app(services: Services) -> FastAPI:
         return APIRouter(
             tags=[tag],
             route_class=route_class,
-            dependencies=[Security(oauth2)],
+            dependencies=[Security(_TOKEN)],
             responses=problems(400, 401, 403, 404, 409, 413, 422, 503),
         )
 
@@ -111,14 +114,14 @@ def v1_app(services: Services) -> FastAPI:
 
 
 def _describe_problems(app: FastAPI) -> None:
-    """Add the schema of problems to the document. FastAPI adds models only where the media type is JSON."""
+    """Add the schemas of problems to the document. FastAPI adds models only where the media type is JSON."""
     made = app.openapi
 
     def openapi() -> dict[str, Any]:
         document = made()
-        document.setdefault("components", {}).setdefault("schemas", {}).setdefault(
-            "Problem", Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        )
+        problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        parts = problem.pop("$defs")
+        document["components"]["schemas"].update(parts, Problem=problem)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -29,7 +29,7 @@ from hairtrigger.sandbox.service.slices import Work, in_slices
 from hairtrigger.services.catalogue import Owned
 from hairtrigger.services.setup.integrations import config_model, inputs_of, passwords_of
 from hairtrigger.store.setup import integrations
-from hairtrigger.store.setup.integrations import Integration, IntegrationTrigger
+from hairtrigger.store.setup.integrations import Integration, IntegrationTrigger, WithTriggers
 from hairtrigger.store.transaction import Transaction
 
 NO_CODE = "The trigger has no polling code, so it never fires."
@@ -51,21 +51,27 @@ class UserTriggers:
     sandbox: Sandbox
     egress: Egress
     fetch_deadline: timedelta = timedelta(seconds=10)
+    public_url: str = ""
 
     async def providers(self, tx: Transaction, wanted: Collection[Owned]) -> dict[Owned, Provider]:
         """Return the integrations that exist, as providers. An integration of another organisation is not returned."""
         found = await integrations.with_triggers(tx, wanted)
-        return {(one.org_id, one.id): self._provider(one, triggers) for one, triggers in found}
+        return {(one.integration.org_id, one.integration.id): self._provider(one) for one in found}
 
-    def _provider(self, integration: Integration, triggers: Sequence[IntegrationTrigger]) -> Provider:
+    def _provider(self, found: WithTriggers) -> Provider:
+        integration = found.integration
         required = tuple(field.slug for field in integration.auth_fields if field.required)
         return Provider(
             id=str(integration.id),
             name=integration.name,
-            icon=integration.icon_url or "",
+            icon=integration.icon_url or (self._image_url(integration) if found.has_image else ""),
             auth=IntegrationAuth(required),
-            triggers=tuple(self._trigger(integration, one) for one in triggers),
+            triggers=tuple(self._trigger(integration, one) for one in found.triggers),
         )
+
+    def _image_url(self, integration: Integration) -> str:
+        """Return the address of the image that was uploaded as the icon. It is read with an API key."""
+        return f"{self.public_url}/integrations/v1/{integration.id}/icon/image"
 
     def _trigger(self, integration: Integration, stored: IntegrationTrigger) -> Polling[Any]:
         async def poll(question: Question[PollingConfig]) -> Page:
@@ -91,6 +97,7 @@ class UserTriggers:
             config=config_model(stored.input_fields),
             poll=poll,
             baseline=False,  # the code is told from which time on to look
+            lacks=NO_CODE if stored.polling_code is None else "",
         )
 
     async def _page(self, program: Program, question: Question[PollingConfig]) -> Page:

@@ -1,4 +1,4 @@
-"""Example events for a user who builds a workflow. Nothing is stored, and no cursor moves."""
+"""Example events for a user who builds a workflow. Nothing is stored, no cursor moves, and secrets are hidden."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,8 +11,11 @@ from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import NotReady
 from hairtrigger.domain.event import Draft
 from hairtrigger.kit.trigger import Polling, Trigger
-from hairtrigger.services.catalogue import Catalogue
+from hairtrigger.sandbox.service.redaction import Redaction
+from hairtrigger.sandbox.service.slices import in_slices
+from hairtrigger.services.catalogue import Catalogue, secret_params
 from hairtrigger.services.provider_calls import ProviderCalls, tenant_of
+from hairtrigger.services.setup.triggers import require_ready
 from hairtrigger.store.database import Store
 from hairtrigger.store.setup import triggers
 
@@ -45,15 +48,20 @@ class Sampler:
             )
             if not can_sample(definition):
                 raise NotReady("This trigger has no test samples: its events can't be asked for, only waited for.")
+            require_ready(provider, definition, trigger)
             held = await self.calls.secrets_of(tx, trigger)
         params = self.calls.secrets.params(trigger.id, trigger.config)
+        hidden = (str(value) for name, value in params.items() if name in secret_params(definition))
+        redaction = Redaction((*held.values(), *hidden))
         lately = self.calls.clock.now() - _LATELY
         question = self.calls.question(provider, definition, tenant_of(trigger), params, held, enabled_at=lately)
         if definition.samples:
-            return Samples(list(await definition.samples(question))[:_MOST])
-        assert isinstance(definition, Polling)
-        page = await definition.poll(question)
-        return Samples([_readable(draft) for draft in page.events[-_MOST:]])
+            found = list(await definition.samples(question))[:_MOST]
+        else:
+            assert isinstance(definition, Polling)
+            page = await definition.poll(question)
+            found = [_readable(draft) for draft in page.events[-_MOST:]]
+        return Samples([await in_slices(redaction.in_json(one)) for one in found])
 
 
 def _readable(draft: Draft) -> Any:

@@ -137,7 +137,7 @@ class Triggers:
                 tx, caller.org_id, trigger.provider_id, trigger.trigger_id
             )
             held = await self.calls.secrets_of(tx, trigger)
-        _require_connection(provider, definition, trigger)
+        require_ready(provider, definition, trigger)
         now = self.clock.now()
         trigger = replace(trigger, enabled_at=now)
         try:
@@ -336,6 +336,9 @@ class Triggers:
         await outcomes.record(tx, Outcome(kind, code, now, trigger.org_id, trigger.id, detail))
 
 
-def _require_connection(provider: Provider, definition: Trigger, trigger: ProjectTrigger) -> None:
+def require_ready(provider: Provider, definition: Trigger, trigger: ProjectTrigger) -> None:
+    """Raise `NotReady` if the provider can't be asked for this trigger."""
+    if isinstance(definition, Polling) and definition.lacks:
+        raise NotReady(definition.lacks)
     if provider.auth.secrets and definition.needs_connection and trigger.connection_id is None:
         raise NotReady(f"The trigger needs a connection to '{provider.id}'. Create it with a connection_id.")

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 from pydantic_core import to_jsonable_python
-from sqlalchemy import ColumnElement, RowMapping, Table, and_, delete, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, RowMapping, Table, and_, delete, exists, func, insert, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 
@@ -103,21 +103,28 @@ async def get(tx: Transaction, org_id: UUID, integration_id: UUID, *, for_update
     return _INTEGRATION.validate_python(dict(row)) if row else None
 
 
-async def with_triggers(
-    tx: Transaction, wanted: Collection[tuple[UUID, UUID]]
-) -> list[tuple[Integration, list[IntegrationTrigger]]]:
+@dataclass(frozen=True)
+class WithTriggers:
+    integration: Integration
+    triggers: list[IntegrationTrigger]
+    has_image: bool  # an icon was uploaded
+
+
+async def with_triggers(tx: Transaction, wanted: Collection[tuple[UUID, UUID]]) -> list[WithTriggers]:
     """Return the integrations that exist, with their triggers. `wanted` holds pairs of organisation and id.
 
     Any number of integrations takes two queries.
     """
-    statement = select(integration).where(tuple_(integration.c.org_id, integration.c.id).in_(wanted))
-    rows = (await tx.connection.execute(statement)).mappings().all()
-    found = [_INTEGRATION.validate_python(dict(row)) for row in rows]
+    image = exists().where(integration_icon.c.integration_id == integration.c.id).label("has_image")
+    statement = select(integration, image).where(tuple_(integration.c.org_id, integration.c.id).in_(wanted))
+    rows = [dict(row) for row in (await tx.connection.execute(statement)).mappings()]
+    has_image = {row["id"]: row.pop("has_image") for row in rows}
+    found = [_INTEGRATION.validate_python(row) for row in rows]
     statement = select(integration_trigger).where(integration_trigger.c.integration_id.in_([one.id for one in found]))
     made: defaultdict[UUID, list[IntegrationTrigger]] = defaultdict(list)
     for row in (await tx.connection.execute(statement.order_by(integration_trigger.c.id))).mappings():
         made[row["integration_id"]].append(_TRIGGER.validate_python(dict(row)))
-    return [(one, made[one.id]) for one in found]
+    return [WithTriggers(one, made[one.id], has_image[one.id]) for one in found]
 
 
 async def of_organization(tx: Transaction, org_id: UUID) -> list[Integration]:
