@@ -15,7 +15,7 @@ def scaled(self, machine, hooks, cpu, *rest):
     plain(self, machine, hooks, cpu * {speed}, *rest)
 Guest.__init__ = scaled
 """
-_FIRST = "from hairtrigger.sandbox.worker import main as worker\n"
+_FIRST = "from hairtrigger.sandbox.worker.main import main\n"
 
 
 def scaled(program: str, speed: float) -> str:

@@ -35,8 +35,8 @@ _LEAST_SLICE = 512  # bytes of a read that are parsed at once, or more if they h
 _LINES = 64  # of heads, headers and chunks that are parsed at once: about a millisecond
 _READ = 16 * 1024  # bytes that are read from one connection at a time, so that many full ones share the event loop
 # Costs in the bytes of `Turns`, each rather too high than too low: a step takes about 0.2 ms.
-_STEP = 2 * 1024  # the beginning of a connection or of a request, or the parsing of a slice
-_HEAD_COST, _HEADER_COST, _PIECE_COST = 640, 16, 44  # in a slice, for each head, header and piece of a body
+_STEP = 1024  # the beginning of a connection or of a request, or the parsing of a slice
+_HEAD_COST, _LINE_COST, _PIECE_COST = 640, 16, 44  # in a slice, for each head, line and piece of a body
 _TICKS = 10  # between two looks at all connections: a second
 _NOTICE = 1  # seconds to read an answer in, for a client that is still sending the request
 
@@ -112,7 +112,8 @@ class _Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await self._turns.take(_STEP)
+            if not self._turns.taken(_STEP):
+                await self._turns.take(_STEP)
             await self._app(scope, receive, send)
         finally:
             scope["state"][_HELD].release()
@@ -135,6 +136,7 @@ class _Reader(asyncio.BufferedProtocol):
         self._make = make
         self._turns = turns
         self._buffer = buffer
+        self._read = memoryview(buffer)
         self._connection: _Connection | None = None
         self._unread = b""
         self._waits = False  # for its turn
@@ -152,7 +154,8 @@ class _Reader(asyncio.BufferedProtocol):
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._unread += memoryview(self._buffer)[:nbytes]
+        data = bytes(self._read[:nbytes])
+        self._unread = self._unread + data if self._unread else data
         self._go_on()
         if self._waits:
             self._transport.pause_reading()  # reading begins by itself after `connection_made`
@@ -205,18 +208,20 @@ class _Reader(asyncio.BufferedProtocol):
             self.resume_writing = connection.resume_writing  # type: ignore[method-assign]
             connection.connection_made(self._transport)
         elif self._unread:
-            size = self._slice_size()
-            data, self._unread = self._unread[:size], self._unread[size:]
+            data, lines = self._slice()
             connection.data_received(data)
-            if (more := connection.cost_of_read - _STEP) > 0:
+            if (more := connection.cost_of_read + lines * _LINE_COST - _STEP) > 0:
                 self._turns.charge(more)
 
-    def _slice_size(self) -> int:
-        """Return how many bytes are parsed at once. Costly bytes have many lines: a head at least two, a header one."""
-        size = _READ
-        while size > _LEAST_SLICE and self._unread.count(b"\n", 0, size) > _LINES:
-            size //= 2
-        return size
+    def _slice(self) -> tuple[bytes, int]:
+        """Take the bytes that are parsed at once, and count their lines. Costly bytes have many: a header has one."""
+        data = self._unread
+        lines = data.count(b"\n")
+        while len(data) > _LEAST_SLICE and lines > _LINES:
+            data = data[: len(data) // 2]
+            lines = data.count(b"\n")
+        self._unread = self._unread[len(data) :]
+        return data, lines
 
 
 class _Connection(HttpToolsProtocol):
@@ -298,10 +303,6 @@ class _Connection(HttpToolsProtocol):
         self._held.add(head)
         if not self._room.has(self._held, self._announced()):
             self._give_way()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.cost_of_read += _HEADER_COST
-        super().on_header(name, value)
 
     def on_body(self, body: bytes) -> None:
         self._moves = True
