@@ -275,7 +275,7 @@ async def test_requests_that_come_at_the_same_time_are_begun_in_several_turns() 
         for reader, _ in connected:
             assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200 OK\r\n")
     assert sum(begun.counts) == 100
-    assert max(begun.counts) <= 16
+    assert max(begun.counts) <= 21
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,9 @@ _ROOM = 48 * 1024 * 1024
 _LEAST_SLICE = 512  # bytes of a read that are parsed at once, or more if they have few lines
 _LINES = 64  # of heads, headers and chunks that are parsed at once: about a millisecond
 _READ = 16 * 1024  # bytes that are read from one connection at a time, so that many full ones share the event loop
-# Costs in the bytes of `Turns`, each rather too high than too low: a step takes about 0.2 ms.
-_STEP = 1024  # the beginning of a connection or of a request, or the parsing of a slice
+# Costs in the bytes of `Turns`, each rather too high than too low: a step takes less than 0.1 ms.
+_STEP = 1024  # the beginning of a connection, or the parsing of a slice
+_BEGIN = 1536  # the beginning of a request: until it waits for the first time
 _HEAD_COST, _LINE_COST, _PIECE_COST = 640, 16, 44  # in a slice, for each head, line and piece of a body
 _TICKS = 10  # between two looks at all connections: a second
 _NOTICE = 1  # seconds to read an answer in, for a client that is still sending the request
@@ -112,8 +113,8 @@ class _Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            if not self._turns.taken(_STEP):
-                await self._turns.take(_STEP)
+            if not self._turns.taken(_BEGIN):
+                await self._turns.take(_BEGIN)
             await self._app(scope, receive, send)
         finally:
             scope["state"][_HELD].release()
