@@ -2,11 +2,13 @@
 
 from dataclasses import fields
 from datetime import timedelta
+from importlib.metadata import version
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from hairtrigger.kit.http import DocumentLimits
 from hairtrigger.sandbox.protocol.poll import DEFAULT_LIMITS, MEBIBYTE, Limits
 from hairtrigger.settings import Settings
 
@@ -38,6 +40,26 @@ def test_every_limit_of_the_sandbox_is_a_setting(monkeypatch: pytest.MonkeyPatch
 
     assert Settings().sandbox_limits == Limits(**{field: wanted for _, field, wanted in SANDBOX.values()})
     assert {field for _, field, _ in SANDBOX.values()} == {field.name for field in fields(Limits)}
+
+
+def test_the_service_names_itself_its_version_and_its_address_or_as_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HAIRTRIGGER_PUBLIC_URL", "https://hooks.example.com/")
+    assert Settings().agent == f"hairtrigger/{version('hairtrigger')} (+https://hooks.example.com)"
+
+    monkeypatch.setenv("HAIRTRIGGER_USER_AGENT", "Reader/2 (+https://x.example)")
+    assert Settings().agent == "Reader/2 (+https://x.example)"
+
+    monkeypatch.setenv("HAIRTRIGGER_USER_AGENT", "a\r\nb: c")
+    with pytest.raises(ValidationError, match="user_agent"):
+        Settings()
+
+
+def test_the_limits_of_feeds_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().documents == DocumentLimits(16 * MEBIBYTE, timedelta(seconds=60))
+
+    monkeypatch.setenv("HAIRTRIGGER_FEED_BYTES", "2000")
+    monkeypatch.setenv("HAIRTRIGGER_FEED_SECONDS", "1.5")
+    assert Settings().documents == DocumentLimits(2000, timedelta(seconds=1.5))
 
 
 @pytest.mark.parametrize(

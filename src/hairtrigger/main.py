@@ -175,11 +175,15 @@ async def _resources(settings: Settings, clock: Clock) -> AsyncIterator[Resource
             await stack.enter_async_context(open_statements(store)),
             await stack.enter_async_context(open_store(direct_url, connections=2)),
             _vault(settings),
-            await stack.enter_async_context(Egress(EgressPolicy(tuple(settings.egress_allow), settings.connect_to))),
+            await stack.enter_async_context(Egress(_policy(settings), user_agent=settings.agent)),
             await stack.enter_async_context(workers),
             await stack.enter_async_context(Parsers(settings.parsers, settings.parse_limits)),
             watches,
         )
+
+
+def _policy(settings: Settings) -> EgressPolicy:
+    return EgressPolicy(tuple(settings.egress_allow), settings.connect_to)
 
 
 def _vault(settings: Settings) -> Vault:
@@ -223,7 +227,9 @@ def _parts(settings: Settings, clock: Clock, resources: Resources) -> Parts:
     fetch_deadline = timedelta(seconds=settings.sandbox_fetch_seconds)
     user_triggers = UserTriggers(resources.sandbox, egress, fetch_deadline, settings.url)
     catalogue = catalogue_of(CATALOGUE, user_triggers.providers, settings.provider_urls)
-    calls = ProviderCalls(http_of=egress.of, clock=clock, secrets=secrets, parsers=resources.parsers)
+    calls = ProviderCalls(
+        http_of=egress.of, clock=clock, secrets=secrets, parsers=resources.parsers, documents=settings.documents
+    )
     webhook_removals = WebhookRemovals(
         store=store, clock=clock, catalogue=catalogue, calls=calls, secrets=secrets, public_url=settings.url
     )

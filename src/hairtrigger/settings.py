@@ -3,6 +3,7 @@
 import os
 import re
 from datetime import timedelta
+from importlib.metadata import version
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +12,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from hairtrigger.kit.http import DocumentLimits
 from hairtrigger.platform.http_server import Patience
 from hairtrigger.platform.parser_process import Limits as ParseLimits
 from hairtrigger.sandbox.protocol.poll import MEBIBYTE, Limits
@@ -140,12 +142,21 @@ class Settings(BaseSettings):
     head_seconds: int = Field(10, ge=1, description="A client that takes longer to send a request's head is cut.")
     body_seconds: int = Field(30, ge=1, description="A client that takes longer to send a request's body is cut.")
     answer_seconds: int = Field(30, ge=1, description="A client that reads nothing of its answer for so long is cut.")
+    user_agent: str | None = Field(
+        None,
+        pattern=r"^[!-~](?:[ -~]*[!-~])?$",
+        description="How the service names itself in its requests. Default: hairtrigger/VERSION (+public URL)",
+    )
+    feed_bytes: int = Field(16 * MEBIBYTE, ge=1024, le=64 * MEBIBYTE, description="The largest feed that is read.")
+    feed_seconds: float = Field(
+        60, gt=0, le=3600, description="How long fetching a feed may take, within the poll's deadline."
+    )
     parsers: int = Field(
         2, ge=2, le=64, description="Processes that read feeds. One organisation has all but one of them at most."
     )
-    parse_cpu_seconds: float = Field(10, gt=0, le=600, description="CPU time that reading one answer may take.")
+    parse_cpu_seconds: float = Field(50, gt=0, le=600, description="CPU time that reading one answer may take.")
     parse_wall_seconds: float = Field(
-        30, gt=0, le=3600, description="How long reading one answer may take. Less than the poll's deadline."
+        55, gt=0, le=3600, description="How long reading one answer may take. Less than the poll's deadline."
     )
     parse_memory_bytes: int = Field(
         512 * MEBIBYTE, ge=16 * MEBIBYTE, description="Memory that reading one answer may take."
@@ -166,7 +177,7 @@ class Settings(BaseSettings):
         6, ge=1, le=1000, description="Fetches of one poll at a time; the others wait."
     )
     sandbox_fetch_seconds: float = Field(
-        10,
+        20,
         gt=0,
         le=3600,
         description="How long one fetch of a poll may take, with its redirects (at most 20) and its body.",
@@ -285,6 +296,15 @@ class Settings(BaseSettings):
     @property
     def url(self) -> str:
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @property
+    def agent(self) -> str:
+        """Return the value of the header User-Agent."""
+        return self.user_agent or f"hairtrigger/{version('hairtrigger')} (+{self.url})"
+
+    @property
+    def documents(self) -> DocumentLimits:
+        return DocumentLimits(self.feed_bytes, timedelta(seconds=self.feed_seconds))
 
     @property
     def vault_path(self) -> Path:

@@ -99,6 +99,24 @@ async def test_only_what_changes_nothing_follows_redirects() -> None:
         (500, ProviderFailed),
     ],
 )
+async def test_without_credentials_none_can_be_refused(status: int, failure: type[ProviderFailed]) -> None:
+    without = Api(Provider(Answer(status)), "https://api.example.com")
+    with pytest.raises(ProviderFailed) as raised:
+        await without.get("things")
+
+    assert type(raised.value) is (ProviderFailed if failure is CredentialsRefused else failure)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_refused_credentials_are_told_from_other_failures(status: int) -> None:
+    with pytest.raises(CredentialsRefused):
+        await api(Provider(Answer(status))).get("things")
+
+
+@pytest.mark.parametrize(
+    ("status", "failure"),
+    [(302, ProviderFailed), (400, ProviderFailed), (404, MissingAtProvider), (500, ProviderFailed)],
+)
 async def test_an_answer_that_is_no_success_is_a_failure(status: int, failure: type[ProviderFailed]) -> None:
     with pytest.raises(failure) as raised:
         await api(Provider(Answer(status))).get("things")

@@ -622,6 +622,42 @@ async def test_the_deadline_spans_the_whole_call(answer: Answer, egress: Egress)
         assert await failure(egress, server.url, timeout=DEADLINE) == Reason.TIMEOUT
 
 
+async def message(egress: Egress, url: str, **options: object) -> str:
+    with pytest.raises(EgressFailed) as failed:
+        await egress.send("GET", url, **options)  # type: ignore[arg-type]
+    assert failed.value.told == failed.value.message
+    return failed.value.message
+
+
+async def test_a_limit_that_ends_a_call_is_named(egress: Egress) -> None:
+    async with serving(silent) as hanging, serving(answering(200, bytes(3 * MIB))) as large:
+        late = await message(egress, hanging.url, timeout=DEADLINE)
+        bytes_ = await message(egress, large.url, max_bytes=999)
+        megabytes = await message(egress, large.url, max_bytes=2 * MIB)
+
+    assert late == "The answer took longer than 3600 seconds."
+    assert bytes_ == "The answer is larger than 999 bytes."
+    assert megabytes == "The answer is larger than 2 MB."
+
+
+async def test_a_reason_that_maps_our_network_is_not_told(egress: Egress) -> None:
+    with pytest.raises(EgressFailed) as failed:
+        await egress.send("GET", "http://10.0.0.1/")
+
+    assert failed.value.told == ""
+
+
+async def test_the_service_names_itself_and_a_caller_may_name_another() -> None:
+    async with (
+        serving(answering(200, b"")) as server,
+        Egress(LOOPBACK, user_agent="ours/1 (+https://x.example)") as egress,
+    ):
+        await egress.send("GET", server.url)
+        await egress.send("GET", server.url, headers={"User-Agent": "theirs/2"})
+
+    assert [seen.header("user-agent") for seen in server.seen] == ["ours/1 (+https://x.example)", "theirs/2"]
+
+
 async def test_the_deadline_spans_redirects_too(egress: Egress) -> None:
     async def slow_redirect(_: Seen, writer: asyncio.StreamWriter) -> None:
         pass_time(DEADLINE * 0.4)

@@ -55,6 +55,8 @@ class Offline:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         redirects: Literal["follow", "manual"] = "manual",
+        timeout: timedelta = timedelta(),  # noqa: ASYNC109
+        max_bytes: int = 0,
     ) -> Reply:
         raise AssertionError(f"{method} {url}")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 import httpx2
@@ -30,6 +31,8 @@ class Internet:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         redirects: Literal["follow", "manual"] = "manual",
+        timeout: timedelta = timedelta(),  # noqa: ASYNC109
+        max_bytes: int = 0,
     ) -> Reply:
         self.asked.append(f"{method} {url}")
         async with httpx2.AsyncClient(transport=self._hosts, follow_redirects=redirects == "follow") as client:

@@ -13,11 +13,12 @@ from hairtrigger.domain.event import Draft, digest
 from hairtrigger.domain.ids import new_id
 from hairtrigger.domain.schedule import Missed, Schedule
 from hairtrigger.domain.schedule import parse as parse_schedule
+from hairtrigger.kit import feeds
 from hairtrigger.kit.auth import Auth, Bearer, NoAuth
 from hairtrigger.kit.config import Config, Empty, EpochSeconds, Instant, Key, Payload
 from hairtrigger.kit.cursor import Look, LookBack, mark, still_seen
 from hairtrigger.kit.handshake import Answer, github_ping, graph_validation, slack_url_verification
-from hairtrigger.kit.http import Api, Http, Quota, Reply, header, read
+from hairtrigger.kit.http import Api, DocumentLimits, Http, Quota, Reply, header, read
 from hairtrigger.kit.incoming import Headers, Incoming, Request
 from hairtrigger.kit.parsing import Parse, Parser
 from hairtrigger.kit.trigger import (
@@ -73,6 +74,7 @@ __all__ = [
     "CredentialsRefused",
     "Cursor",
     "Definition",
+    "DocumentLimits",
     "Draft",
     "Empty",
     "EpochSeconds",
@@ -114,6 +116,7 @@ __all__ = [
     "Verifier",
     "Webhook",
     "digest",
+    "feeds",
     "github_ping",
     "graph_validation",
     "header",

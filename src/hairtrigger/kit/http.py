@@ -39,6 +39,8 @@ class Http(Protocol):
         headers: Mapping[str, str] = ...,
         body: bytes | None = None,
         redirects: Literal["follow", "manual"] = ...,
+        timeout: timedelta = ...,  # noqa: ASYNC109
+        max_bytes: int = ...,
     ) -> Reply: ...
 
 
@@ -56,19 +58,29 @@ class Quota:
 
 
 @dataclass(frozen=True)
+class DocumentLimits:
+    """The largest document that is fetched, and how long it may take."""
+
+    size: int = 16 * 1024 * 1024  # bytes
+    time: timedelta = timedelta(seconds=60)
+
+
+@dataclass(frozen=True)
 class Api:
     """The provider's API, called with the credentials of one connection.
 
     Answers outside 2xx raise errors: 401 and 403 `CredentialsRefused`, 404 `MissingAtProvider`, everything else
-    `ProviderFailed`, with `retry_after` if the provider named a wait. A 401 or 403 that names a wait is no refusal and
-    raises `ProviderFailed`, too. 304 is returned as it is. Redirects of a GET are followed, because feeds move and
-    repositories are renamed. The service keeps to every rate limit that a provider states, with an error or without.
+    `ProviderFailed`, with `retry_after` if the provider named a wait. A 401 or 403 that names a wait, or that answers a
+    call without credentials, is no refusal of credentials and raises `ProviderFailed`, too. 304 is returned as it is.
+    Redirects of a GET are followed, because feeds move and repositories are renamed. The service keeps to every rate
+    limit that a provider states, with an error or without.
     """
 
     http: Http
     base_url: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     quota: Quota = field(default_factory=Quota, compare=False, repr=False)
+    documents: DocumentLimits = field(default_factory=DocumentLimits)
 
     async def get(self, path: str, params: Mapping[str, Any] | None = None, **headers: str) -> Any:
         query = f"?{urlencode(params, doseq=True)}" if params else ""
@@ -97,7 +109,24 @@ class Api:
             body=body,
             redirects="follow" if method == "GET" else "manual",
         )
-        _raise_for_status(reply, self.quota.note(reply.status, reply.headers))
+        _raise_for_status(reply, self.quota.note(reply.status, reply.headers), trusted=bool(self.headers))
+        return reply
+
+    async def document(self, url: str, *, headers: Mapping[str, str]) -> Reply:
+        """Fetch a document that may be larger and slower than an API's answer.
+
+        It has no credentials but those in `headers`. A refusal of access is an ordinary failure: servers in front of
+        documents refuse whole networks and unknown programs for a while.
+        """
+        reply = await self.http.send(
+            "GET",
+            url,
+            headers=headers,
+            redirects="follow",
+            timeout=self.documents.time,
+            max_bytes=self.documents.size,
+        )
+        _raise_for_status(reply, self.quota.note(reply.status, reply.headers), trusted=False)
         return reply
 
 
@@ -128,12 +157,15 @@ def _json(reply: Reply) -> Any:
         raise ProviderFailed(f"The provider answered {reply.status} with something that is not JSON.") from error
 
 
-def _raise_for_status(reply: Reply, wait: timedelta | None) -> None:
+def _raise_for_status(reply: Reply, wait: timedelta | None, *, trusted: bool) -> None:
+    """Raise the error of an answer outside 2xx. `trusted` calls had credentials."""
     if 200 <= reply.status < 300 or reply.status == 304:
         return
     match reply.status:
-        case 401 | 403 if not wait:
+        case 401 | 403 if trusted and not wait:
             raise CredentialsRefused(f"The provider refused access with {reply.status}.")
+        case 401 | 403:
+            raise ProviderFailed(f"The address refused access with {reply.status}.", retry_after=wait)
         case 404:
             raise MissingAtProvider
         case status:

@@ -35,7 +35,8 @@ _MOST_REDIRECTS = 20  # https://fetch.spec.whatwg.org/#http-redirect-fetch
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LAST_PORT = 65535
 _LEAST_COUNTED = 64  # bytes that even a tiny piece of a body counts as: millions of pieces take much CPU time
-_DEFAULT_HEADERS = (("user-agent", "hairtrigger"), ("accept", "*/*"))
+_DEFAULT_HEADERS = (("accept", "*/*"),)
+_MEBIBYTE = 1024 * 1024
 _SHORT_URL, _SHORT_NAME = 256, 64  # longer texts are not cached: strangers can choose them and fill the memory
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
@@ -97,11 +98,13 @@ _MESSAGES = {
 class EgressFailed(ProviderFailed):
     """The address could not be reached."""
 
-    def __init__(self, reason: Reason, cost: int = 0) -> None:
-        super().__init__(_MESSAGES.get(reason))
+    def __init__(self, reason: Reason, cost: int = 0, message: str | None = None) -> None:
+        super().__init__(message or _MESSAGES.get(reason))
         self.reason = reason
         self.cost = cost
         """The cost of the call up to its failure, as in `Reply`."""
+        self.told = self.message if reason in _MESSAGES else ""
+        """The message if it gives a reason, and an empty text if the user that chose the URL must not know it."""
 
 
 class _TooLarge(Exception):
@@ -149,8 +152,9 @@ class Egress:
     Calls for a tenant go through the `Egress` that `of` returns. All of these share what one process has.
     """
 
-    def __init__(self, policy: EgressPolicy, resolve: Resolve = resolve) -> None:
+    def __init__(self, policy: EgressPolicy, resolve: Resolve = resolve, user_agent: str = "hairtrigger") -> None:
         self.tenant = OURS
+        self._user_agent = user_agent
         self.turns = Turns()
         self._connections = Connections(policy, self.turns, resolve)
         self._readings: set[_Reading] = set()  # those under way
@@ -196,7 +200,7 @@ class Egress:
         before the fault is returned, and its `flaw` names the fault.
         After a redirect to another origin, only headers that can't hold credentials are sent.
         """
-        call = _Call(method, _place(url), _headers(headers), body)
+        call = _Call(method, _place(url), self._with_user_agent(_headers(headers)), body)
         deadline = asyncio.timeout(timeout.total_seconds())
         reading = _Reading(call, deadline, max_bytes, cut=cut)
         try:
@@ -212,8 +216,13 @@ class Egress:
                 raise EgressFailed(Reason.TOO_MANY_REDIRECTS, reading.cost)
         except TimeoutError:
             if not reading.is_enough:
-                raise EgressFailed(Reason.TIMEOUT, reading.cost) from None
+                late = f"The answer took longer than {timeout.total_seconds():g} seconds."
+                raise EgressFailed(Reason.TIMEOUT, reading.cost, late) from None
             return reading.reply(Reason.TIMEOUT)
+
+    def _with_user_agent(self, headers: tuple[Header, ...]) -> tuple[Header, ...]:
+        is_given = any(name == "user-agent" for name, _ in headers)
+        return headers if is_given else (*headers, ("user-agent", self._user_agent))
 
     async def _exchange(self, reading: "_Reading") -> Reply:
         call = reading.call
@@ -226,7 +235,8 @@ class Egress:
         except tuple(_REASONS) as error:
             reason = next(reason for kind, reason in _REASONS.items() if isinstance(error, kind))
             if not reading.is_enough:
-                raise EgressFailed(reason, reading.cost) from error
+                too_large = reading.too_large if reason is Reason.TOO_LARGE else None
+                raise EgressFailed(reason, reading.cost, too_large) from error
             return reading.reply(reason)
         finally:
             self._readings.discard(reading)
@@ -368,6 +378,11 @@ class _Reading:
         if self._body:
             raise EOFError
         self._codings, self._body, self._coded = [], self._coded, bytearray()
+
+    @property
+    def too_large(self) -> str:
+        limit = f"{self._limit / _MEBIBYTE:g} MB" if self._limit >= _MEBIBYTE else f"{self._limit} bytes"
+        return f"The answer is larger than {limit}."
 
     def _check(self) -> None:
         if self._cost > self._limit:

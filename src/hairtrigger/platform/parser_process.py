@@ -61,10 +61,10 @@ class Ending(IntEnum):
 class Limits(NamedTuple):
     """The limits of one parse."""
 
-    cpu: float = 10  # seconds
-    wall: float = 30  # seconds
+    cpu: float = 50  # seconds
+    wall: float = 55  # seconds
     memory: int = 512 * 1024 * 1024  # bytes, in addition to the memory that the process had before
-    result: int = 32 * 1024 * 1024  # bytes of JSON
+    result: int = 64 * 1024 * 1024  # bytes of JSON
 
 
 DEFAULT_LIMITS = Limits()

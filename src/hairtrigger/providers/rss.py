@@ -1,88 +1,101 @@
-"""RSS and Atom feeds, also those that are not well-formed.
+"""RSS, Atom and JSON feeds, also those that are not well-formed. `kit.feeds` reads them."""
 
-https://www.rssboard.org/rss-specification, https://www.rfc-editor.org/rfc/rfc4287
-"""
-
-import re
-import xml.sax.expatreader  # noqa: F401 feedparser imports it late, and the process that parses cannot load modules
-from collections.abc import Iterator, Mapping, Sequence
+from base64 import b64encode
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from io import BytesIO
-from time import struct_time
-from typing import Any
+from typing import Annotated
 
-import feedparser
-from pydantic import AwareDatetime, Field, HttpUrl, TypeAdapter
+from pydantic import Field, HttpUrl, TypeAdapter, field_validator
 from pydantic_core import to_json
 
 from hairtrigger import kit
 
-_NEVER_TEXT = re.compile("[\0\ud800-\udfff]")
+_KEYS = 2  # the spelling of keys: 1 made ids absolute, and had one key for all entries of an id
+_HEADER = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
 
 
 class Feed(kit.PollingConfig):
     url: HttpUrl = Field(title="Address", description="Of the feed itself, not of a page that links to it.")
+    username: str | None = Field(default=None, title="User name", description="Of a private feed (Basic).")
+    password: str | None = Field(
+        default=None,
+        title="Password",
+        description="Of a private feed (Basic).",
+        json_schema_extra={"format": "password", "writeOnly": True},
+    )
+    headers: dict[Annotated[str, Field(pattern=_HEADER)], str] = Field(
+        default_factory=dict,
+        max_length=20,
+        title="Headers",
+        description="Sent with each request, such as Authorization, Cookie or User-Agent. They are kept as secrets.",
+        json_schema_extra={"writeOnly": True},
+    )
 
+    @field_validator("url")
+    @classmethod
+    def _without_credentials(cls, url: HttpUrl) -> HttpUrl:
+        if url.username or url.password:
+            raise ValueError("Give the user name and the password in fields of their own, not in the address.")
+        return url
 
-class Enclosure(kit.Payload):
-    url: str | None
-    type: str | None
-    length: str | None
+    @field_validator("headers")
+    @classmethod
+    def _can_be_sent(cls, headers: dict[str, str]) -> dict[str, str]:
+        if wrong := [name for name, value in headers.items() if not value.isascii() or not value.isprintable()]:
+            raise ValueError(f"The value of the header '{wrong[0]}' can't be sent.")
+        return headers
 
-
-class Entry(kit.Payload):
-    """An entry in the form that the target receives."""
-
-    id: str | None
-    title: str | None
-    link: str | None
-    summary: str | None
-    content: str | None
-    author: str | None
-    published: str | None
-    updated: str | None
-    categories: list[str]
-    enclosures: list[Enclosure]
-
-
-class Found(kit.Payload):
-    entry: Entry
-    dated: AwareDatetime | None
-
-    @property
-    def key(self) -> str:
-        return self.entry.id or self.entry.link or kit.digest(to_json(self.entry))
-
-    def draft(self) -> kit.Draft:
-        return kit.Draft(key=self.key, data=to_json(self.entry), occurred_at=self.dated)
+    def sent(self) -> dict[str, str]:
+        """Return the headers that give access to the feed."""
+        sent = {name.lower(): value for name, value in self.headers.items()}
+        if self.username is not None or self.password is not None:
+            pair = f"{self.username or ''}:{self.password or ''}"
+            sent["authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
+        return sent
 
 
 async def _poll(question: kit.Question[Feed]) -> kit.Page:
     """Return the entries that were never seen. Dates only give the order, because authors back-date entries."""
     cursor = question.cursor or {}
     url = str(question.config.url)
-    reply = await question.api.send("GET", url, headers=_conditions(cursor))
-    if reply.status == HTTPStatus.NOT_MODIFIED and question.cursor is not None:
-        return kit.Page((), question.cursor, note="The feed has not changed.")
+    place = kit.mark(url)
+    conditions = _conditions(cursor) if cursor.get("url", place) == place else {}
+    reply = await question.api.document(url, headers={**question.config.sent(), **conditions})
+    if reply.status == HTTPStatus.NOT_MODIFIED and conditions:
+        return kit.Page((), cursor, note="The feed has not changed.")
     seen = dict.fromkeys(cursor.get("seen", ()))
+    former = "1" if question.cursor is not None and cursor.get("keys") != _KEYS else ""
     listed: list[str] = []
     new: dict[str, kit.Draft] = {}
+    apart = elsewhere = 0
     async for found in question.parse(
-        _ENTRIES, reply.body, url=url, content_type=kit.header(reply, "content-type") or ""
+        _FOUND,
+        reply.body,
+        url=url,
+        content_type=kit.header(reply, "content-type") or "",
+        seen=" ".join(seen),
+        former=former,
     ):
-        marked = kit.mark(found.key)
-        listed.append(marked)
-        if marked not in seen:
+        listed += found.marks
+        apart += found.apart
+        elsewhere += found.elsewhere
+        if found.entry is not None:
             # The same key may come twice: keep the content of the first entry, in the place of the last one.
-            new[marked] = new.pop(marked) if marked in new else found.draft()
+            draft = kit.Draft(key=found.key, data=to_json(found.entry), occurred_at=found.dated)
+            new[found.key] = new.pop(found.key, draft)
     return kit.Page(
         events=_oldest_first([*new.values()][::-1]),
         cursor={
             "etag": kit.header(reply, "etag"),
             "modified": kit.header(reply, "last-modified"),
+            "url": place,
+            "keys": _KEYS,
             "seen": kit.still_seen(listed, seen),
         },
+        note=" ".join(
+            filter(None, (_APART.format(apart) * bool(apart), _ELSEWHERE.format(elsewhere) * bool(elsewhere)))
+        ),
     )
 
 
@@ -102,73 +115,9 @@ def _oldest_first(drafts: Sequence[kit.Draft]) -> Sequence[kit.Draft]:
     return drafts
 
 
-def entries(data: bytes, url: str, content_type: str) -> Iterator[Mapping[str, Any]]:
-    """Yield the entries in the form of `Found`, in the order of the feed.
-
-    A megabyte takes three seconds of CPU time. A hostile feed takes much more, because some of feedparser's regular
-    expressions are quadratic.
-    """
-    headers = {"content-location": url, "content-type": content_type}
-    try:
-        # Bytes are not passed directly, because feedparser would take them for the name of a file.
-        feed = feedparser.parse(BytesIO(data), response_headers=headers)
-    except (ValueError, OverflowError) as error:  # references to characters that do not exist
-        raise kit.ProviderFailed("The feed is too broken to be read.") from error
-    if not feed.get("version"):  # many good feeds are not well-formed, so that is not required
-        raise kit.ProviderFailed("What is at this address is not an RSS or Atom feed.")
-    for found in feed.entries:
-        entry, dated = _entry(found)
-        if any(entry.values()):  # a feed that is cut off has an empty one at its end
-            yield {"entry": entry, "dated": dated}
-
-
-def _entry(found: Mapping[str, Any]) -> tuple[Mapping[str, Any], datetime | None]:
-    fields: dict[str, Any] = dict(found)  # feedparser's own dict returns other keys' values for missing keys
-    published, updated = _moment(fields.get("published_parsed")), _moment(fields.get("updated_parsed"))
-    links = fields.get("links", ())
-    entry = _clean(
-        {
-            "id": fields.get("id"),
-            "title": fields.get("title"),
-            "link": fields.get("link"),
-            "summary": fields.get("summary"),
-            "content": next((part["value"] for part in fields.get("content", ())), None),
-            "author": fields.get("author"),
-            "published": published and published.isoformat(),
-            "updated": updated and updated.isoformat(),
-            "categories": [tag["term"] for tag in fields.get("tags", ()) if tag.get("term")],
-            "enclosures": [
-                {"url": link.get("href"), "type": link.get("type"), "length": link.get("length")}
-                for link in links
-                if link.get("rel") == "enclosure"
-            ],
-        }
-    )
-    return entry, published or updated
-
-
-def _moment(parsed: struct_time | None) -> datetime | None:
-    """Return the time, which is in UTC already. None for a year that Python's dates do not have."""
-    try:
-        return datetime(*parsed[:5], min(parsed[5], 59), tzinfo=UTC) if parsed else None  # a leap second is 60
-    except (ValueError, OverflowError):
-        return None
-
-
-def _clean(value: Any) -> Any:
-    """Return the value without characters that are not allowed in JSON or in a database."""
-    match value:
-        case str():
-            return _NEVER_TEXT.sub("", value)
-        case dict():
-            return {name: _clean(part) for name, part in value.items()}
-        case list():
-            return [_clean(part) for part in value]
-        case _:
-            return value
-
-
-_ENTRIES = kit.Parser(entries, TypeAdapter(Found))
+_APART = "{} of its entries share an id or a link with others, and are told apart by their links or titles."
+_ELSEWHERE = "{} of its entries have the id of an earlier entry and another link. They count as that entry."
+_FOUND = kit.Parser(kit.feeds.found_in, TypeAdapter(kit.feeds.Found))
 
 provider = kit.Provider(
     id="rss",
@@ -178,7 +127,7 @@ provider = kit.Provider(
         kit.Polling(
             id="on_item_published",
             name="Item published",
-            description="An entry appeared in an RSS or Atom feed.",
+            description="An entry appeared in an RSS, Atom or JSON feed.",
             config=Feed,
             poll=_poll,
             every=timedelta(minutes=5),

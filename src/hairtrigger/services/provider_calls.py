@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from hairtrigger.domain.errors import CredentialsRefused
-from hairtrigger.kit.http import Api, Http
+from hairtrigger.kit.http import Api, DocumentLimits, Http
 from hairtrigger.kit.trigger import Page, Polling, Provider, Question, Trigger
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.parsers import Parsers
@@ -48,6 +48,7 @@ class ProviderCalls:
     clock: Clock
     secrets: Secrets
     parsers: Parsers
+    documents: DocumentLimits = field(default_factory=DocumentLimits)
 
     def question(
         self,
@@ -68,7 +69,7 @@ class ProviderCalls:
         now = self.clock.now()
         return Question(
             config=validated(definition, params),
-            api=Api(self.http_of(tenant), provider.base_url, headers),
+            api=Api(self.http_of(tenant), provider.base_url, headers, documents=self.documents),
             secrets=secrets,
             cursor=cursor,
             enabled_at=enabled_at or now,

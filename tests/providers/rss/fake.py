@@ -31,6 +31,7 @@ class Site:
     content_type: str = "application/rss+xml; charset=utf-8"
     status: int = 200
     full: int = 0
+    asked: list[dict[str, str]] = field(default_factory=list)  # the headers of the requests
 
     def feed(self) -> bytes:
         items = "".join(item.xml() for item in self.items)
@@ -40,6 +41,7 @@ class Site:
 def app(state: Site) -> Starlette:
     async def feed(request: Request) -> Response:
         body = state.feed() if state.raw is None else state.raw
+        state.asked.append(dict(request.headers))
         etag = f'"{hashlib.sha256(body).hexdigest()}"'
         if request.headers.get("if-none-match") == etag:
             return Response(status_code=304, headers={"etag": etag})

@@ -10,14 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from hairtrigger.domain.errors import CredentialsRefused, MissingAtProvider, ParseKilled, ProviderFailed
+from hairtrigger.domain.errors import MissingAtProvider, ParseKilled, ProviderFailed
+from hairtrigger.kit.cursor import mark
 from hairtrigger.kit.http import Api
 from hairtrigger.kit.parsing import Parse
 from hairtrigger.kit.trigger import Cursor, Page, Polling, Question
 from hairtrigger.platform.parser_process import Limits
 from hairtrigger.platform.parsers import Parsers
+from hairtrigger.services.catalogue import secret_params
 from hairtrigger.services.parsing import Parsing
 from tests.providers.asking import asking, parsed_here, trigger
+from tests.providers.rss.corpus import CORPUS, Case, json_feed, rss
 from tests.providers.rss.fake import Item, Site, app
 from tests.providers.rss.feeds import COSTLY
 from tests.support.internet import Internet
@@ -110,7 +113,7 @@ def _with(question: Question[Any], api: Api, cursor: Cursor | None) -> Question[
 
 
 async def test_not_modified_to_a_question_without_condition_is_no_feed() -> None:
-    with pytest.raises(ProviderFailed, match="not an RSS or Atom feed"):
+    with pytest.raises(ProviderFailed, match="not an RSS, Atom or JSON feed"):
         await poll(Site(raw=b"", status=304))
 
 
@@ -229,10 +232,12 @@ async def test_an_rss_entry_is_told_as_json() -> None:
         "summary": "Short",
         "content": '<p>Long <img src="https://blog.example.com/1.png" /></p>',
         "author": "ann@example.com (Ann)",
+        "authors": [{"name": "Ann", "email": "ann@example.com", "url": None}],
         "published": "2026-05-01T08:00:00+00:00",
         "updated": None,
         "categories": ["news", "art"],
         "enclosures": [{"url": "https://blog.example.com/1.mp3", "type": "audio/mpeg", "length": "12"}],
+        "extensions": {},
     }
 
 
@@ -258,17 +263,19 @@ async def test_an_atom_entry_is_told_as_json() -> None:
         "summary": "Short",
         "content": None,
         "author": "Ann",
+        "authors": [{"name": "Ann", "email": None, "url": None}],
         "published": "2026-05-01T08:00:00+00:00",
         "updated": "2026-05-02T10:00:00+00:00",
         "categories": ["news"],
         "enclosures": [{"url": "https://blog.example.com/1.pdf", "type": "application/pdf", "length": None}],
+        "extensions": {},
     }
 
 
 async def test_a_feed_that_is_not_well_formed_is_read_as_far_as_it_goes() -> None:
     found = await entries(b"<rss><channel><item><guid>a</guid><title>R & D &nbsp;&#1;\x00</title></item><item><guid>b")
 
-    assert [(entry["id"], entry["title"]) for entry in found] == [(f"{HOST}/a", "R & D \xa0\x01")]
+    assert [(entry["id"], entry["title"]) for entry in found] == [("a", "R & D \xa0\x01")]
 
 
 @pytest.mark.parametrize(
@@ -287,13 +294,19 @@ async def test_a_date_that_cannot_be_is_none(date: str) -> None:
         b"",
         b"<!doctype html><html><head><link rel='alternate' href='/feed'></head><body><item>a</item></body></html>",
         b"It works!",
-        b'{"version": "https://jsonfeed.org/version/1.1", "items": []}',
+        b'{"items": []}',
+        b'{"version": "https://jsonfeed.org/version/1.1", "items": {}}',
         b"\x89PNG\r\n\x1a\n",
     ],
 )
 async def test_what_is_no_feed_is_called_that(raw: bytes) -> None:
-    with pytest.raises(ProviderFailed, match="not an RSS or Atom feed"):
+    with pytest.raises(ProviderFailed, match="not an RSS, Atom or JSON feed"):
         await poll(Site(raw=raw, content_type="text/html"))
+
+
+async def test_json_that_is_cut_off_is_called_broken() -> None:
+    with pytest.raises(ProviderFailed, match="too broken"):
+        await poll(Site(raw=json_feed({"id": "a"})[:-9]))
 
 
 @pytest.mark.parametrize("reference", [b"&#xD800;", b"&#99999999999999999999;", b"&#x110000;"])
@@ -306,7 +319,7 @@ async def test_the_name_of_a_file_is_not_taken_for_the_feed(tmp_path: Any) -> No
     file = tmp_path / "secret.xml"
     file.write_bytes(Site([Item("secret")]).feed())
 
-    with pytest.raises(ProviderFailed, match="not an RSS or Atom feed"):
+    with pytest.raises(ProviderFailed, match="not an RSS, Atom or JSON feed"):
         await poll(Site(raw=str(file).encode()))
 
 
@@ -331,17 +344,142 @@ async def test_a_feed_that_moved_is_followed() -> None:
 
 @pytest.mark.parametrize(
     ("status", "failure"),
-    [(403, CredentialsRefused), (404, MissingAtProvider), (500, ProviderFailed)],
+    [(401, ProviderFailed), (403, ProviderFailed), (404, MissingAtProvider), (500, ProviderFailed)],
 )
-async def test_a_feed_that_is_not_given_is_a_failure(status: int, failure: type[ProviderFailed]) -> None:
-    with pytest.raises(failure):
+async def test_a_feed_that_is_not_given_is_an_ordinary_failure(status: int, failure: type[ProviderFailed]) -> None:
+    with pytest.raises(ProviderFailed) as failed:
         await poll(Site([Item("a")], status=status))
+    assert type(failed.value) is failure
 
 
 @pytest.mark.parametrize("url", ["", "blog.example.com/feed", "file:///etc/passwd", "feed://blog.example.com"])
 def test_a_feed_has_an_address_on_the_web(url: str) -> None:
     with pytest.raises(ValidationError):
         PUBLISHED.config.model_validate({"url": url})
+
+
+# -- what feeds are like
+
+
+@pytest.mark.parametrize("case", CORPUS.values(), ids=CORPUS)
+async def test_a_feed_is_read_as_it_is_meant(case: Case) -> None:
+    page = await poll(Site(raw=case.raw, content_type=case.content_type))
+
+    read = [json.loads(draft.data) for draft in reversed(page.events)]
+    if case.keys is not None:
+        assert [draft.key for draft in reversed(page.events)] == case.keys
+    for entry, expected in zip(read, case.entries, strict=case.keys is None):
+        assert {name: entry[name] for name in expected} == expected
+
+
+async def test_entries_of_one_id_fire_and_the_outcome_says_how_they_are_told_apart() -> None:
+    def listed(*letters: str) -> Site:
+        return Site(raw=rss(*(f"<guid>same</guid><link>https://x.example/{letter}</link>" for letter in letters)))
+
+    cursor = (await poll(listed("b", "a"))).cursor
+    page = await poll(listed("c", "b", "a"), cursor)
+    alone = await poll(listed("d"), page.cursor)
+
+    assert keys(page) == ["same https://x.example/c"]
+    assert "told apart by their links" in page.note
+    assert keys(alone) == ["same https://x.example/d"]
+
+
+async def test_an_id_that_becomes_common_makes_only_the_other_entry_new() -> None:
+    one = "<guid>same</guid><link>https://x.example/a</link>"
+    cursor = (await poll(Site(raw=rss(one)))).cursor
+
+    page = await poll(Site(raw=rss("<guid>same</guid><link>https://x.example/b</link>", one)), cursor)
+
+    assert keys(page) == ["same https://x.example/b"]
+
+
+async def test_an_entry_with_a_known_id_and_another_link_is_the_same_and_the_outcome_says_so_once() -> None:
+    moved = Site(raw=rss("<guid>1</guid><link>https://new.example/1</link>"))
+    cursor = (await poll(Site(raw=rss("<guid>1</guid><link>https://old.example/1</link>")))).cursor
+
+    first = await poll(moved, cursor)
+    second = await poll(Site(raw=moved.raw, content_type="text/xml"), {**first.cursor, "etag": None})
+
+    assert (keys(first), "another link" in first.note) == ([], True)
+    assert (keys(second), second.note) == ([], "")
+
+
+async def test_a_feed_that_changes_its_order_has_nothing_new() -> None:
+    items = [Item(str(n)) for n in range(9)]
+    cursor = (await poll(Site(items))).cursor
+
+    assert keys(await poll(Site([*items[5:], *items[:5]]), cursor)) == []
+
+
+FORMER = {  # the keys of version 1 for entries that it named otherwise
+    "<guid>t3_x</guid>": f"{HOST}/t3_x",
+    "<guid>Ã¼</guid>": f"{HOST}/ü",
+    "<guid>same</guid><link>https://x.example/a</link>": f"{HOST}/same",
+}
+
+
+@pytest.mark.parametrize("item", FORMER)
+async def test_keys_of_a_former_spelling_do_not_make_entries_new(item: str) -> None:
+    """A cursor of an earlier version holds marks of ids that were made absolute."""
+    cursor = {"etag": None, "modified": None, "seen": [mark(FORMER[item])]}
+    same = "<guid>same</guid><link>https://x.example/b</link>" if "same" in item else ""
+
+    first = await poll(Site(raw=rss(item, *filter(None, [same]))), cursor)
+    second = await poll(Site(raw=rss("<guid>new</guid>", item)), first.cursor)
+    later = await poll(Site(raw=rss("<guid>same</guid><link>https://x.example/c</link>", same)), first.cursor)
+
+    assert keys(first) == []
+    assert keys(second) == ["new"]
+    if same:
+        assert keys(later) == ["same https://x.example/c"]
+
+
+async def test_the_conditions_of_one_address_are_not_sent_to_another() -> None:
+    site = Site([Item("a")])
+    cursor = (await poll(site)).cursor
+
+    await poll(site, {**cursor, "url": "another"})
+
+    assert site.full == 2
+
+
+# -- private feeds
+
+
+@pytest.mark.parametrize(
+    ("config", "sent"),
+    [
+        ({"username": "ann", "password": "grüße"}, ("authorization", "Basic YW5uOmdyw7zDn2U=")),
+        ({"headers": {"Authorization": "Bearer t"}}, ("authorization", "Bearer t")),
+        ({"headers": {"User-Agent": "Reader/1"}}, ("user-agent", "Reader/1")),
+    ],
+)
+async def test_a_private_feed_gets_its_credentials(config: dict[str, Any], sent: tuple[str, str]) -> None:
+    site = Site([Item("a")])
+    url = {"url": f"{HOST}/feed"}
+
+    page = await PUBLISHED.poll(asking("rss", "on_item_published", app(site), {**url, **config}, host=HOST))
+
+    assert keys(page) == ["a"]
+    assert sent in site.asked[-1].items()
+
+
+def test_credentials_of_a_feed_are_kept_as_secrets() -> None:
+    assert secret_params(PUBLISHED) == {"password", "headers"}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"url": "https://ann:secret@blog.example.com/feed"},
+        {"url": HOST, "headers": {"a b": "x"}},
+        {"url": HOST, "headers": {"a": "x\r\nb: y"}},
+    ],
+)
+def test_what_cannot_be_sent_is_refused(config: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        PUBLISHED.config.model_validate(config)
 
 
 # -- behind the wall: in a locked process
@@ -365,7 +503,7 @@ ODD = {
     "broken": BROKEN,
     "html": Site([Item("a", '<p style="color:red"><svg><a href="//münchen.example/ä b">&nbsp;<img src=x>')]).feed(),
     "entities": b'<!DOCTYPE rss [<!ENTITY e "x">]><rss><channel><item><title>&e;</title></item></channel></rss>',
-    "json": b'{"version": "https://jsonfeed.org/version/1.1", "items": [{"id": "a"}]}',
+    **{name: case.raw for name, case in CORPUS.items()},
 }
 
 

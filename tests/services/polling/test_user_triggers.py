@@ -1,5 +1,6 @@
 """Triggers with polling code of users work in the real sandbox like any other trigger."""
 
+from asyncio import Event, StreamWriter
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from ipaddress import ip_network
@@ -23,7 +24,7 @@ from hairtrigger.store.polling import polls
 from tests.services.world import World, a_world
 from tests.store.build import a_trigger
 from tests.support.clock import ManualClock
-from tests.support.servers import answering, serving
+from tests.support.servers import Seen, answering, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -212,6 +213,21 @@ async def test_code_that_does_not_answer_is_a_failed_poll_that_says_why(
     assert reason.lower() in result.detail.lower()
     found = await world.clockwork(id_)
     assert (found.cursor, found.lease) == (None, None)
+
+
+async def test_code_is_told_which_limit_ended_its_fetch(
+    store: Store, clock: ManualClock, vault: Vault, user_triggers: UserTriggers
+) -> None:
+    async def silent(_: Seen, __: StreamWriter) -> None:
+        await Event().wait()
+
+    async with serving(silent) as server, Egress(EgressPolicy((ip_network("127.0.0.0/8"),))) as egress:
+        reached = UserTriggers(user_triggers.sandbox, egress, timedelta(milliseconds=1))
+        author = Author(await a_world(store, clock, vault, user_providers=reached.providers), vault)
+        await author.enabled(f"await fetch('{server.url}')")
+        result = await author.poll()
+
+    assert result.detail.startswith("TypeError: fetch failed: The answer took longer than 0.001 seconds.")
 
 
 async def test_the_code_fetches_with_the_connections_secrets(

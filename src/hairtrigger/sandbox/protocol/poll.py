@@ -39,12 +39,13 @@ class HttpResponse:
 class FetchFailed(Exception):
     """The request got no answer. Code sees `TypeError: fetch failed`; the reason is for the operator only.
 
-    `cost` is the number of bytes that were read before the request failed.
+    `cost` is the number of bytes that were read before the request failed. `told` is what code may know of the reason.
     """
 
-    def __init__(self, reason: str = "", cost: int = 0) -> None:
+    def __init__(self, reason: str = "", cost: int = 0, told: str = "") -> None:
         super().__init__(reason)
         self.cost = cost
+        self.told = told
 
 
 class ResponseTooLarge(FetchFailed):

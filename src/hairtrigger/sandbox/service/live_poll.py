@@ -328,7 +328,7 @@ class LivePoll:
             self._response_bytes += failed.cost
             reason = await self._redacted(str(failed), _MESSAGE_CHARS)
             _log.info("a fetch of polling code failed", reason=reason)
-            answer, content = {"error": "fetch failed"}, b""
+            answer, content = {"error": f"fetch failed: {failed.told}" if failed.told else "fetch failed"}, b""
         self._tasks.pop(fetch, None)
         text = json.dumps(answer)
         if self._entries is not None:

@@ -50,7 +50,7 @@ class IntegrationAuth:
 class UserTriggers:
     sandbox: Sandbox
     egress: Egress
-    fetch_deadline: timedelta = timedelta(seconds=10)
+    fetch_deadline: timedelta = timedelta(seconds=20)
     public_url: str = ""
 
     async def providers(self, tx: Transaction, wanted: Collection[Owned]) -> dict[Owned, Provider]:
@@ -130,7 +130,7 @@ class UserTriggers:
         except EgressFailed as error:
             if error.reason is Reason.TOO_LARGE:
                 raise ResponseTooLarge(error.reason, error.cost) from error
-            raise FetchFailed(error.reason, error.cost) from error
+            raise FetchFailed(error.reason, error.cost, error.told) from error
         return HttpResponse(
             reply.status, reply.reason, reply.url, reply.redirected, reply.headers, reply.body, reply.cost
         )
