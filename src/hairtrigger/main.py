@@ -22,6 +22,7 @@ from hairtrigger.platform.egress import Egress, EgressPolicy
 from hairtrigger.platform.parsers import Parsers
 from hairtrigger.platform.peers import Proxies
 from hairtrigger.platform.postgres import embedded
+from hairtrigger.platform.shares import Shares
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import TOLD, Wake
 from hairtrigger.providers import CATALOGUE
@@ -244,7 +245,9 @@ def _parts(settings: Settings, clock: Clock, resources: Resources) -> Parts:
         places=settings.concurrent_polls_per_connection,
         beyond=settings.lease,
     )
-    poll_results: Batcher[PollStep, StoredPoll] = Batcher(PollResults(store).settle)
+    poll_results: Batcher[PollStep, StoredPoll] = Batcher(
+        PollResults(store).settle, tenant=lambda step: step.claimed.trigger.org_id
+    )
     return Parts(
         settings=settings,
         clock=clock,
@@ -393,7 +396,7 @@ def _working(parts: Parts, direct: Store) -> RoleShare:
         pauses=parts.pauses,
         replays=parts.replays,
         work=work,
-        concurrent_polls=settings.concurrent_polls,
+        places=Shares.beyond(settings.concurrent_polls),
     )
 
     async def drain(at_most: timedelta) -> None:

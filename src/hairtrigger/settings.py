@@ -90,7 +90,12 @@ class Settings(BaseSettings):
         10, ge=1, le=_YEAR, description="The shortest interval between two polls of a trigger."
     )
     poll_deadline_seconds: int = Field(60, ge=1, le=_DAY, description="A poll that takes longer is given up.")
-    concurrent_polls: int = Field(200, ge=1, description="Polls at a time, per process.")
+    concurrent_polls: int = Field(
+        200,
+        ge=1,
+        description="Polls at a time, per process. One project alone gets all of them. There are more, which only "
+        "other projects (a fourth) and then other organisations (another fourth) get.",
+    )
     concurrent_polls_per_connection: int = Field(
         4, ge=1, description="Polls of one connection at a time, by all processes together."
     )
@@ -123,7 +128,10 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(1_048_576, ge=1024, description="The largest webhook body that is accepted.")
     max_waiting_requests: int = Field(
-        10_000, ge=1, description="Requests that wait to be stored, per process. What comes then is answered with 503."
+        10_000,
+        ge=1,
+        description="Requests that wait to be stored, per process. What comes then is answered with 503. One "
+        "organisation alone gets all of them; there is a fourth more, which only others get.",
     )
     max_waiting_bytes: int = Field(
         64 * MEBIBYTE, ge=MEBIBYTE, description="The same for the size of all their events together."

@@ -258,3 +258,26 @@ async def test_a_stop_in_the_middle_of_a_flush_leaves_nobody_waiting(shelf: Shel
     async with running(batcher):
         await shelf.begun.wait()
     assert [type(result) for result in await results(callers)] == [asyncio.CancelledError] * 2
+
+
+async def test_tenants_take_turns_in_each_batch(shelf: Shelf) -> None:
+    batcher = Batcher(shelf.flush, tenant=lambda item: item[0], max_batch=4, concurrency=1)
+    callers = await submitted(batcher, "a1", "a2", "a3", "a4", "a5", "b1", "b2", "c1")
+    async with running(batcher):
+        await results(callers)
+    assert shelf.batches == [["a1", "b1", "c1", "a2"], ["b2", "a3", "a4", "a5"]]
+
+
+async def test_a_tenant_that_fills_its_room_leaves_some_to_others(shelf: Shelf) -> None:
+    batcher = Batcher(shelf.flush, size=len, tenant=lambda item: item[0], max_waiting=8, max_waiting_bytes=40)
+    waiting = await submitted(batcher, *8 * ["a"])
+    with pytest.raises(Unavailable, match="Too much is waiting"):
+        await batcher.submit("a")
+    waiting += await submitted(batcher, "b", "c")
+    async with running(batcher):
+        await results(waiting)
+        waiting = await submitted(batcher, 20 * "a", 20 * "a")
+        with pytest.raises(Unavailable, match="Too much is waiting"):
+            await batcher.submit("a")
+        waiting += await submitted(batcher, 8 * "b")
+        assert await results(waiting) == [20 * "A", 20 * "A", 8 * "B"]

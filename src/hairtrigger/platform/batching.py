@@ -2,10 +2,12 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
 from hairtrigger.domain.errors import HairtriggerError, Unavailable
+from hairtrigger.platform.shares import within_share
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -19,14 +21,24 @@ class _Waiting(NamedTuple, Generic[T, R]):
     result: "asyncio.Future[R]"
 
 
+@dataclass
+class _Queue(Generic[T, R]):
+    """The items of one tenant that wait."""
+
+    items: deque[_Waiting[T, R]] = field(default_factory=deque)
+    bytes: int = 0
+
+
 class Batcher(Generic[T, R]):
     """Collects items and passes them to `flush` in batches. Each caller gets the result of its own item.
 
-    At most `max_waiting` items with `max_waiting_bytes` in all may wait, or a single larger item. `submit` raises
-    `Unavailable` at once if there is no room for an item. If the flush of several items fails, each half of the batch
-    is flushed again by itself, and so on, so that one bad item never makes the others fail. If `flush` raises
-    `Unavailable`, nothing can be stored, and all callers that wait get that error. `run` does the work until it is
-    cancelled; up to `concurrency` flushes run at the same time.
+    At most `max_waiting` items of one tenant with `max_waiting_bytes` in all may wait, or a single larger item. There
+    is a fourth more room, which only other tenants get. `submit` raises `Unavailable` at once if there is no room for
+    an item. Tenants take turns in each batch, so the items of one never wait for all those of another.
+
+    If the flush of several items fails, each half of the batch is flushed again by itself, and so on, so that one bad
+    item never makes the others fail. If `flush` raises `Unavailable`, nothing can be stored, and all callers that wait
+    get that error. `run` does the work until it is cancelled; up to `concurrency` flushes run at the same time.
     """
 
     def __init__(
@@ -34,6 +46,7 @@ class Batcher(Generic[T, R]):
         flush: Callable[[Sequence[T]], Awaitable[Sequence[R]]],
         *,
         size: Callable[[T], int] = lambda _: 0,
+        tenant: Callable[[T], Hashable] = lambda _: None,
         max_batch: int = 256,
         max_batch_bytes: int = 8 * MEBIBYTE,
         max_waiting: int = 10_000,
@@ -42,24 +55,35 @@ class Batcher(Generic[T, R]):
     ) -> None:
         self._flush = flush
         self._size = size
+        self._tenant = tenant
         self._max_batch = max_batch
         self._max_batch_bytes = max_batch_bytes
         self._max_waiting = max_waiting
         self._max_waiting_bytes = max_waiting_bytes
         self._concurrency = concurrency
-        self._waiting: deque[_Waiting[T, R]] = deque()
+        self._waiting: dict[Hashable, _Queue[T, R]] = {}  # by tenant, in the order of their turns
+        self._count = 0  # of all waiting items
         self._bytes = 0  # the size of all waiting items
         self._something = asyncio.Event()
 
     async def submit(self, item: T) -> R:
-        size = self._size(item)
-        if len(self._waiting) >= self._max_waiting or (self._waiting and self._bytes + size > self._max_waiting_bytes):
+        size, tenant = self._size(item), self._tenant(item)
+        queue = self._waiting.get(tenant) or _Queue[T, R]()
+        if not self._has_room(queue, size):
             raise Unavailable("Too much is waiting to be stored. Try again in a moment.")
         result: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(item, size, result))
+        self._waiting[tenant] = queue
+        queue.items.append(_Waiting(item, size, result))
+        queue.bytes += size
+        self._count += 1
         self._bytes += size
         self._something.set()
         return await result
+
+    def _has_room(self, queue: _Queue[T, R], size: int) -> bool:
+        if not within_share(len(queue.items) + 1, self._count + 1, self._max_waiting):
+            return False
+        return not self._count or within_share(queue.bytes + size, self._bytes + size, self._max_waiting_bytes)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -75,8 +99,16 @@ class Batcher(Generic[T, R]):
         """Return the next batch, without items whose callers have gone. One item may be larger than the limit."""
         batch: list[_Waiting[T, R]] = []
         room = self._max_batch_bytes
-        while self._waiting and len(batch) < self._max_batch and (not batch or self._waiting[0].size <= room):
-            one = self._waiting.popleft()
+        while self._waiting and len(batch) < self._max_batch:
+            tenant, queue = next(iter(self._waiting.items()))
+            if batch and queue.items[0].size > room:
+                break
+            one = queue.items.popleft()
+            del self._waiting[tenant]
+            if queue.items:
+                self._waiting[tenant] = queue  # its next turn comes after all other tenants' turns
+            queue.bytes -= one.size
+            self._count -= 1
             self._bytes -= one.size
             if not one.result.done():
                 batch.append(one)
@@ -113,9 +145,9 @@ class Batcher(Generic[T, R]):
         await self._settle(batch[middle:])
 
     def _everything(self) -> list[_Waiting[T, R]]:
-        waiting = list(self._waiting)
+        waiting = [one for queue in self._waiting.values() for one in queue.items]
         self._waiting.clear()
-        self._bytes = 0
+        self._count = self._bytes = 0
         self._something.clear()
         return waiting
 

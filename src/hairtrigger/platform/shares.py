@@ -142,6 +142,14 @@ class Shares:
             self._line.remove(tenant.org)
 
 
+def within_share(held: int, all_: int, most: int) -> bool:
+    """Return whether one tenant may hold `held` of what all tenants together hold `all_` of, as `Shares.beyond` says.
+
+    One tenant alone may hold `most`.
+    """
+    return held + _SPARE * all_ <= (_SPARE + 1) * most
+
+
 class _Line:
     """Names that wait, those with the fewest places first. Among equals, the first to come is first."""
 

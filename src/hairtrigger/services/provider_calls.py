@@ -1,17 +1,18 @@
 """Prepare questions to providers with all that they need: configuration, secrets, cursor and HTTP client."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from hairtrigger.domain.errors import CredentialsRefused
+from hairtrigger.domain.errors import CredentialsRefused, RateLimited
 from hairtrigger.kit.http import Api, DocumentLimits, Http
 from hairtrigger.kit.trigger import Page, Polling, Provider, Question, Trigger
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.parsers import Parsers
-from hairtrigger.platform.shares import Tenant
+from hairtrigger.platform.shares import Shares, Tenant
 from hairtrigger.services.catalogue import validated
 from hairtrigger.services.parsing import Parsing
 from hairtrigger.services.secrets import Secrets
@@ -21,6 +22,8 @@ from hairtrigger.store.setup.triggers import ProjectTrigger
 from hairtrigger.store.transaction import Transaction
 
 MOST_PAGES = 100  # of one poll; the next poll gets the rest
+_ASKED = 50  # at a time, of one project alone
+_RETRY_AFTER = timedelta(seconds=5)
 
 
 class Pages:
@@ -49,6 +52,18 @@ class ProviderCalls:
     secrets: Secrets
     parsers: Parsers
     documents: DocumentLimits = field(default_factory=DocumentLimits)
+    places: Shares = field(default_factory=lambda: Shares.beyond(_ASKED), repr=False)
+    """For calls that users wait for. Polls that are due have places of their own."""
+
+    @contextmanager
+    def asked(self, tenant: Tenant) -> Iterator[None]:
+        """Take a place for calls that a user waits for. Raise `RateLimited` if there is none."""
+        if not self.places.taken(tenant):
+            raise RateLimited("Too many calls to providers are under way. Try again.", retry_after=_RETRY_AFTER)
+        try:
+            yield
+        finally:
+            self.places.leave(tenant)
 
     def question(
         self,

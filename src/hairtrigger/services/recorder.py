@@ -34,6 +34,7 @@ class Recorder:
         self._batches: Batcher[Write, Sequence[Event] | None] = Batcher(
             self._flush,
             size=lambda write: write.size,
+            tenant=lambda write: write.org_id,
             max_waiting=max_waiting,
             max_waiting_bytes=max_waiting_bytes,
             concurrency=COMMITTERS,

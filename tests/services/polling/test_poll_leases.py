@@ -1,21 +1,25 @@
 """Providers are asked at a fixed rate, as often as they allow, and by few polls at a time for each connection."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from hairtrigger.domain.errors import Conflict, CredentialsRefused, ProviderFailed
+from hairtrigger.domain.errors import Conflict, CredentialsRefused, ProviderFailed, RateLimited
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.domain.rhythm import next_beat
+from hairtrigger.domain.target import LogTarget
 from hairtrigger.kit.auth import Bearer
 from hairtrigger.kit.trigger import Page, Polling, PollingConfig, Provider, Question
+from hairtrigger.platform.shares import Shares
 from hairtrigger.platform.vault import Vault
 from hairtrigger.services.polling.poller import Result
+from hairtrigger.services.provider_calls import tenant_of
 from hairtrigger.store.database import Store
 from tests.services.world import World, a_world, at, seconds
 from tests.support.clock import ManualClock
@@ -295,3 +299,82 @@ async def test_a_new_name_for_a_connection_disturbs_no_poll(world: World, shop: 
     shop.answer = meanwhile
     assert (await polled(world)).code == Code.EMPTY
     assert (await world.clockwork(id_)).cursor == {"n": 1}
+
+
+# -- organisations beside each other
+
+
+def anonymous(shop: Shop) -> Provider:
+    """Return the shop as a provider that needs no connection."""
+    poll = Polling(id="on_sale", name="", description="", config=PollingConfig, poll=shop.poll, baseline=False)
+    return Provider(id="shop", name="Shop", triggers=(poll,))
+
+
+async def test_an_organisation_with_many_due_polls_leaves_places_to_others(
+    store: Store, clock: ManualClock, vault: Vault, shop: Shop
+) -> None:
+    many, few, none = [await a_world(store, clock, vault, anonymous(shop)) for _ in range(3)]
+    for _ in range(40):
+        await many.enabled("shop", "on_sale")
+    clock.advance(HOUR)
+    for _ in range(3):
+        await few.enabled("shop", "on_sale")
+    clock.advance(HOUR)
+    places = Shares.beyond(8)
+
+    claims = await few.poller.claim(places.places, places)
+    orgs = Counter(one.trigger.org_id for one in claims.mine)
+    assert orgs == {many.caller.org_id: 8, few.caller.org_id: 3}
+    assert claims.held_back
+    assert places.held == 11
+    assert not (await none.poller.claim(places.places, places)).mine
+
+    places.leave(tenant_of(claims.mine[0].trigger))
+    [more] = (await few.poller.claim(places.places, places)).mine
+    assert more.trigger.org_id == many.caller.org_id
+
+
+async def test_a_project_with_many_due_polls_leaves_places_to_others_of_its_organisation(
+    store: Store, clock: ManualClock, vault: Vault, shop: Shop
+) -> None:
+    many = await a_world(store, clock, vault, anonymous(shop))
+    project, _ = await many.projects.create(many.caller, "Other", LogTarget(), max_inflight=5)
+    for _ in range(40):
+        await many.enabled("shop", "on_sale")
+    clock.advance(HOUR)
+    await replace(many, project_id=project.id).enabled("shop", "on_sale")
+    clock.advance(HOUR)
+    places = Shares.beyond(8)
+
+    claims = await many.poller.claim(places.places, places)
+    assert Counter(one.trigger.project_id for one in claims.mine) == {many.project_id: 8, project.id: 1}
+
+
+async def test_polls_that_find_no_place_at_their_connection_give_theirs_back(world: World) -> None:
+    await connected(world, 10)
+    world.clock.advance(HOUR)
+    places = Shares.beyond(8)
+
+    claims = await world.poller.claim(10, places)
+    assert (len(claims.mine), places.held) == (PLACES, PLACES)
+
+
+async def test_a_user_who_asks_for_too_many_polls_at_once_has_to_wait(world: World, shop: Shop) -> None:
+    _, [first, second] = await connected(world, 2)
+    poller = replace(world.poller, calls=replace(world.poller.calls, places=Shares(1, of_org=1, of_project=1)))
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def answer(_: Question[Any]) -> Page:
+        begun.set()
+        await go_on.wait()
+        return Page((), {"n": 1})
+
+    shop.answer = answer
+    asked = asyncio.create_task(poller.poll_now(world.caller, first))
+    await begun.wait()
+    with pytest.raises(RateLimited):
+        await poller.poll_now(world.caller, second)
+    go_on.set()
+    await asked
+
+    assert (await poller.poll_now(world.caller, second)).code == Code.EMPTY

@@ -30,6 +30,7 @@ from hairtrigger.kit.auth import Bearer
 from hairtrigger.kit.config import Empty
 from hairtrigger.kit.cursor import LookBack
 from hairtrigger.kit.trigger import Page, Polling, PollingConfig, Provider, Question
+from hairtrigger.platform.shares import Shares
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
 from hairtrigger.providers import schedule
@@ -362,7 +363,7 @@ async def test_a_hung_poll_gives_its_slot_to_the_next(world: World, source: Sour
         pauses=Pauses(store=world.store, clock=world.clock, work=work),
         replays=Replays(store=world.store, clock=world.clock, work=work),
         work=work,
-        concurrent_polls=1,
+        places=Shares.beyond(1),
     )
     loops = asyncio.create_task(due_work.run())
     await second.wait()
@@ -816,7 +817,7 @@ async def test_a_poll_that_a_stop_can_not_wait_for_is_given_back_at_once(
         pauses=Pauses(store=world.store, clock=world.clock, work=work),
         replays=Replays(store=world.store, clock=world.clock, work=work),
         work=work,
-        concurrent_polls=5,
+        places=Shares.beyond(5),
     )
     loop = asyncio.create_task(due_work.run())
     await begun.wait()

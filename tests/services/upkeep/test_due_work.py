@@ -14,6 +14,7 @@ from hairtrigger.domain.errors import Unavailable
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.kit.auth import Bearer
 from hairtrigger.kit.trigger import Page, Polling, PollingConfig, Provider, Question
+from hairtrigger.platform.shares import Shares
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
 from hairtrigger.providers import schedule
@@ -75,7 +76,7 @@ async def due_work(
             pauses=pauses,
             replays=replays,
             work=work,
-            concurrent_polls=5,
+            places=Shares.beyond(5),
         )
         running = asyncio.create_task(loops.run())
         try:
@@ -216,3 +217,31 @@ async def test_the_poll_of_a_killed_process_is_begun_again_when_its_lease_ends(
     assert result.code == Code.EMPTY
     assert feeds.asked == [7]
     assert await world.codes(id_, Kind.POLL) == [Code.CUT_OFF, Code.EMPTY]
+
+
+async def test_polls_that_hang_keep_no_other_organisation_s_polls_waiting(
+    store: Store, clock: ManualClock, vault: Vault, database_url: str
+) -> None:
+    feeds = Feeds()
+    never = asyncio.Event()
+
+    async def poll(question: Question[Feed]) -> Page:
+        if question.config.number:
+            await never.wait()
+        return await feeds.poll(question)
+
+    trigger = Polling(id="on_item", name="", description="", config=Feed, poll=poll, baseline=False)
+    provider = Provider(id="feeds", name="", triggers=(trigger,))
+    hostile, ours = [await a_world(store, clock, vault, provider) for _ in range(2)]
+    for _ in range(40):
+        await hostile.enabled("feeds", "on_item", {"number": 1})
+    clock.advance(MINUTE)
+    await ours.enabled("feeds", "on_item", {"number": 0})
+
+    async def asked(times: int) -> bool:
+        return len(feeds.asked) >= times
+
+    async with due_work(hostile, database_url):
+        for times in range(1, 4):
+            clock.advance(MINUTE)
+            await until(lambda times=times: asked(times))  # type: ignore[misc]

@@ -69,7 +69,12 @@ class Dispatcher:
     _claiming: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     def __post_init__(self) -> None:
-        self._finisher: Batcher[Attempt, None] = Batcher(self._finish, size=lambda attempt: attempt.size, concurrency=1)
+        self._finisher: Batcher[Attempt, None] = Batcher(
+            self._finish,
+            size=lambda attempt: attempt.size,
+            tenant=lambda attempt: attempt.org_id,
+            concurrency=1,
+        )
 
     async def run(self) -> None:
         """Run until cancelled. Deliveries under way are cut off then; other workers claim them as their leases end."""

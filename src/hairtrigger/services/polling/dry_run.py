@@ -1,7 +1,6 @@
 """Dry runs: a poll of polling code for its author shows everything, stores nothing and moves no cursor."""
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from hairtrigger.domain.ids import parsed_id
 from hairtrigger.domain.instants import instant
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.egress import EgressFailed
-from hairtrigger.platform.shares import Tenant
+from hairtrigger.platform.shares import Shares, Tenant
 from hairtrigger.sandbox.protocol.poll import FetchFailed, HttpRequest, HttpResponse, Outcome, PollError, Program, Usage
 from hairtrigger.sandbox.service.redaction import Redaction, decoded
 from hairtrigger.sandbox.service.slices import in_slices
@@ -36,6 +35,7 @@ from hairtrigger.store.setup.triggers import ProjectTrigger
 from hairtrigger.store.transaction import Transaction
 
 _LATELY = timedelta(days=1)
+_OF_ALL = 100  # dry runs of all organisations at a time
 _RETRY_AFTER = timedelta(seconds=5)
 _SHOWN = 1024  # characters of a body
 _SHOWN_URL = 2048
@@ -125,7 +125,11 @@ class DryRuns:
     secrets: Secrets
     user_triggers: UserTriggers
     at_a_time: int  # dry runs of one organisation
-    _running: Counter[UUID] = field(default_factory=Counter, init=False, repr=False)
+    _places: Shares = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        all_ = max(_OF_ALL, 2 * self.at_a_time)
+        object.__setattr__(self, "_places", Shares(all_, of_org=self.at_a_time, of_project=self.at_a_time))
 
     async def run(self, caller: Caller, asked: DryRunRequest) -> Report:
         """Run the code once. Raise `RateLimited` while too many other dry runs of the organisation are under way."""
@@ -158,17 +162,16 @@ class DryRuns:
 
     @contextmanager
     def _turn(self, org_id: UUID) -> Iterator[None]:
-        if self._running[org_id] >= self.at_a_time:
+        tenant = Tenant(str(org_id))
+        if not self._places.taken(tenant):
             raise RateLimited(
-                f"At most {self.at_a_time} dry runs of an organisation at a time.", retry_after=_RETRY_AFTER
+                f"At most {self.at_a_time} dry runs of an organisation at a time, and a limited number of all.",
+                retry_after=_RETRY_AFTER,
             )
-        self._running[org_id] += 1
         try:
             yield
         finally:
-            self._running[org_id] -= 1
-            if not self._running[org_id]:
-                del self._running[org_id]
+            self._places.leave(tenant)
 
     # -- before the run
 

@@ -15,16 +15,20 @@ from hairtrigger.domain.pace import Pace
 from hairtrigger.domain.rhythm import next_beat
 from hairtrigger.kit.trigger import Provider
 from hairtrigger.platform.clock import Clock
+from hairtrigger.platform.shares import Shares, Tenant
 from hairtrigger.services.catalogue import Catalogue
+from hairtrigger.services.provider_calls import tenant_of
 from hairtrigger.store.database import Store
 from hairtrigger.store.events import outcomes
 from hairtrigger.store.events.outcomes import Outcome
 from hairtrigger.store.polling import connection_limits, polls
-from hairtrigger.store.polling.polls import Due, Poll
+from hairtrigger.store.polling.polls import Due, Excluded, Poll
 from hairtrigger.store.setup import triggers
 from hairtrigger.store.setup.connections import Connection
 from hairtrigger.store.setup.triggers import ProjectTrigger
 from hairtrigger.store.transaction import Transaction
+
+_LOOKS = 5  # of one claim, for polls of organisations that have places left
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Claimed:
 class Claims:
     mine: list[Claimed]
     looked_at: int  # number of due polls, with those that got a later due time
+    held_back: bool = False  # True if there may be due polls whose organisation or project has all its places
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,23 +63,73 @@ class PollLeases:
         """Return the time of a lease: longer than a poll may take, so that a lease never ends during its poll."""
         return self.deadline + self.beyond
 
-    async def due(self, limit: int) -> Claims:
-        """Claim due polls, the most overdue first. A missed beat is not made up for."""
+    async def due(self, limit: int, places: Shares | None = None) -> Claims:
+        """Claim due polls, the most overdue first. A missed beat is not made up for.
+
+        Each claimed poll takes one of the `places`, which its task gives back. A poll whose tenant may have no more of
+        them stays due.
+        """
+        taken: list[Tenant] = []
+        try:
+            async with self.store.transaction() as tx:
+                return await self._due(tx, limit, places, taken)
+        except BaseException:
+            for tenant in taken:
+                assert places
+                places.leave(tenant)
+            raise
+
+    async def _due(self, tx: Transaction, limit: int, places: Shares | None, taken: list[Tenant]) -> Claims:
         now = self.clock.now()
-        async with self.store.transaction() as tx:
-            rows = await polls.due(tx, now, limit)
-            if not rows:
-                return Claims([], 0)
-            known = await triggers.with_connections(tx, [row.project_trigger_id for row in rows])
-            connected = [held.id for _, held in known.values() if held]
-            pace = await connection_limits.of_all(tx, connected)
-            before = dict(pace)
-            changed = [self._placed(row, known[row.project_trigger_id][1], pace, now) for row in rows]
-            await polls.set_due(tx, changed)
-            await connection_limits.save(tx, [one for id_, one in pace.items() if one is not before[id_]])
-            await self._note_cut_off(tx, rows, known, now)
-            mine = [(row, due.lease) for row, due in zip(rows, changed, strict=True) if due.lease]
-            return Claims(await self._claimed(tx, mine, known), len(rows))
+        rows, known, held_back = await self._chosen(tx, now, limit, places, taken)
+        if not rows:
+            return Claims([], 0, held_back)
+        connected = [held.id for row in rows if (held := known[row.project_trigger_id][1])]
+        pace = await connection_limits.of_all(tx, connected)
+        before = dict(pace)
+        changed = [self._placed(row, known[row.project_trigger_id][1], pace, now) for row in rows]
+        await polls.set_due(tx, changed)
+        await connection_limits.save(tx, [one for id_, one in pace.items() if one is not before[id_]])
+        await self._note_cut_off(tx, rows, known, now)
+        mine = [(row, due.lease) for row, due in zip(rows, changed, strict=True) if due.lease]
+        claims = Claims(await self._claimed(tx, mine, known), len(rows), held_back)
+        if places:
+            for row, due in zip(rows, changed, strict=True):
+                if not due.lease:
+                    tenant = tenant_of(known[row.project_trigger_id][0])
+                    taken.remove(tenant)
+                    places.leave(tenant)
+        return claims
+
+    async def _chosen(
+        self, tx: Transaction, now: datetime, limit: int, places: Shares | None, taken: list[Tenant]
+    ) -> tuple[list[Poll], dict[UUID, tuple[ProjectTrigger, Connection | None]], bool]:
+        """Return due polls for which there are places, their triggers, and whether others were held back.
+
+        The most overdue polls may all be of an organisation that has all its places. So those are left out, and others
+        are asked for, a few times.
+        """
+        rows: list[Poll] = []
+        known: dict[UUID, tuple[ProjectTrigger, Connection | None]] = {}
+        held_back = False
+        for _ in range(_LOOKS):
+            orgs, projects = places.barred() if places else ((), ())
+            held_back = held_back or bool(orgs or projects)
+            excluded = Excluded([UUID(org) for org in orgs], projects, [row.project_trigger_id for row in rows])
+            found = await polls.due(tx, now, limit - len(rows), excluded)
+            known |= await triggers.with_connections(tx, [row.project_trigger_id for row in found])
+            before = len(rows)
+            for row in found:
+                tenant = tenant_of(known[row.project_trigger_id][0])
+                if places is None:
+                    rows.append(row)
+                elif places.taken(tenant):
+                    taken.append(tenant)
+                    rows.append(row)
+            if len(rows) - before == len(found):
+                break
+            held_back = True
+        return rows, known, held_back
 
     async def one(self, tx: Transaction, trigger: ProjectTrigger) -> Claimed | None:
         """Claim this poll, even if it is not due and its connection has no place free.

@@ -4,6 +4,7 @@ The cursor of a page is stored with the last of its events, never before.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
@@ -29,6 +30,7 @@ from hairtrigger.domain.outcome import Code
 from hairtrigger.domain.rhythm import AFTER_A_LOSS, AFTER_A_REFUSAL, LONGEST_WAIT, back_off, beats_between, next_beat
 from hairtrigger.kit.trigger import Page, Polling, Question
 from hairtrigger.platform.clock import Clock
+from hairtrigger.platform.shares import Shares
 from hairtrigger.platform.wake import Wake
 from hairtrigger.services.baseline import is_baseline
 from hairtrigger.services.catalogue import Catalogue
@@ -84,11 +86,19 @@ class Poller:
     work: Wake
     deadline: timedelta
 
-    async def claim(self, limit: int) -> Claims:
-        return await self.leases.due(limit)
+    async def claim(self, limit: int, places: Shares | None = None) -> Claims:
+        return await self.leases.due(limit, places)
 
     async def poll_now(self, caller: Caller, trigger_id: UUID) -> Result:
-        """Poll now. Raise `NotReady` if the trigger is disabled or does not poll, `Conflict` if no poll can begin."""
+        """Poll now. Raise `NotReady` if the trigger is disabled or does not poll, `Conflict` if no poll can begin.
+
+        Raise `RateLimited` while too many calls that users wait for are under way.
+        """
+        with ExitStack() as place:
+            claimed = await self._claimed_now(caller, trigger_id, place)
+            return await self.run(claimed)
+
+    async def _claimed_now(self, caller: Caller, trigger_id: UUID, place: ExitStack) -> Claimed:
         async with self.store.transaction() as tx:
             trigger = await triggers.existing(tx, caller.org_id, trigger_id)
             _, definition = await self.catalogue.trigger(tx, caller.org_id, trigger.provider_id, trigger.trigger_id)
@@ -96,10 +106,11 @@ class Poller:
                 raise NotReady("This trigger does not poll: its events come by themselves.")
             if not trigger.enabled:
                 raise NotReady("The trigger is disabled. Enable it first.")
+            place.enter_context(self.calls.asked(tenant_of(trigger)))
             claimed = await self.leases.one(tx, trigger)
         if not claimed:
             raise Conflict("The trigger is being polled at this moment.")
-        return await self.run(claimed)
+        return claimed
 
     async def run(self, claimed: Claimed) -> Result:
         """Poll once. Every end is recorded and gives the lease back, except when the database is away."""

@@ -55,12 +55,13 @@ class Sampler:
         redaction = Redaction((*held.values(), *hidden))
         lately = self.calls.clock.now() - _LATELY
         question = self.calls.question(provider, definition, tenant_of(trigger), params, held, enabled_at=lately)
-        if definition.samples:
-            found = list(await definition.samples(question))[:_MOST]
-        else:
-            assert isinstance(definition, Polling)
-            page = await definition.poll(question)
-            found = [_readable(draft) for draft in page.events[-_MOST:]]
+        with self.calls.asked(tenant_of(trigger)):
+            if definition.samples:
+                found = list(await definition.samples(question))[:_MOST]
+            else:
+                assert isinstance(definition, Polling)
+                page = await definition.poll(question)
+                found = [_readable(draft) for draft in page.events[-_MOST:]]
         return Samples([await in_slices(redaction.in_json(one)) for one in found])
 
 

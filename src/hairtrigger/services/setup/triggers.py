@@ -145,7 +145,8 @@ class Triggers:
             question = self.calls.question(
                 provider, definition, tenant_of(trigger), params, held, cursor=trigger.cursor, enabled_at=now
             )
-            found = await self._registered(definition, trigger, question, held)
+            with self.calls.asked(tenant_of(trigger)):
+                found = await self._registered(definition, trigger, question, held)
         except (ProviderFailed, Invalid) as error:
             await self._not_enabled(trigger, f"Enabling failed: {error.message}")
             raise

@@ -11,11 +11,13 @@ import structlog
 from hairtrigger.domain.errors import Unavailable
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.loops import every, repeat
+from hairtrigger.platform.shares import Shares
 from hairtrigger.platform.wake import Wake
 from hairtrigger.services.delivery.pauses import Pauses
 from hairtrigger.services.delivery.replays import Replays
 from hairtrigger.services.polling.poll_leases import Claimed
 from hairtrigger.services.polling.poller import Poller
+from hairtrigger.services.provider_calls import tenant_of
 from hairtrigger.services.scheduling.schedules import Schedules
 from hairtrigger.services.setup.webhook_removals import WebhookRemovals
 from hairtrigger.store.database import Store
@@ -41,11 +43,12 @@ class DueWork:
     pauses: Pauses
     replays: Replays
     work: Wake
-    concurrent_polls: int
+    places: Shares  # for polls
     _polling: dict[asyncio.Task[None], Claimed] = field(default_factory=dict, init=False)
     _cut_off: list[Claimed] = field(default_factory=list, init=False)
     _left: Wake = field(default_factory=Wake, init=False)  # set when a poll has ended
     _due: dict[str, Wake] = field(default_factory=lambda: {kind: Wake() for kind in due_times.KINDS}, init=False)
+    _held_back: bool = field(default=False, init=False)  # some due polls have to wait until others end
     _stopping: bool = field(default=False, init=False)
     _claiming: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
@@ -111,14 +114,17 @@ class DueWork:
         await repeat(kind, once)
 
     async def _start_polls(self, tasks: asyncio.TaskGroup) -> None:
-        """Claim and start polls until no more are due."""
+        """Claim and start polls until no more are due, or only those of tenants that may have no more places."""
+        if self._held_back:
+            await asyncio.sleep(_GATHER.total_seconds())
         while not self._stopping:
             if not self._free:
                 await self._left.wait(_TICK)
                 continue
             async with self._claiming:
                 free = self._free
-                claims = await self.poller.claim(free)
+                claims = await self.poller.claim(free, self.places)
+                self._held_back = claims.held_back
                 for claimed in claims.mine:
                     task = tasks.create_task(self._poll(claimed))
                     self._polling[task] = claimed
@@ -129,13 +135,16 @@ class DueWork:
 
     @property
     def _free(self) -> int:
-        return 0 if self._stopping else self.concurrent_polls - len(self._polling)
+        return 0 if self._stopping else self.places.places - self.places.held
 
     def _gone(self, task: asyncio.Task[None]) -> None:
         claimed = self._polling.pop(task)
+        self.places.leave(tenant_of(claimed.trigger))
         if task.cancelled():
             self._cut_off.append(claimed)
         self._left.set()
+        if self._held_back:
+            self._due["polls"].set()
 
     async def _poll(self, claimed: Claimed) -> None:
         try:

@@ -7,6 +7,7 @@ its row has the same `xmin`, the transaction that wrote the row.
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
+from uuid import UUID
 
 from hairtrigger.domain.ids import day_of, new_id
 from hairtrigger.domain.outcome import Code, Kind
@@ -32,6 +33,11 @@ class Write(NamedTuple):
     @property
     def size(self) -> int:
         return sum(len(event.body) for event in self.events)
+
+    @property
+    def org_id(self) -> UUID | None:
+        """Return the organisation of the write, or None for a request whose organisation is not known."""
+        return next((one.org_id for one in (*self.events, *self.outcomes)), None)
 
 
 # The commit waits for the disk, even if the server or a pooler was told otherwise after the session began. Nothing is

@@ -127,19 +127,36 @@ async def interrupt(tx: Transaction, which: Any, *, again_at: datetime | None = 
     await _update(tx, polling, **values)
 
 
-async def due(tx: Transaction, now: datetime, limit: int) -> list[Poll]:
+@dataclass(frozen=True)
+class Excluded:
+    """The polls that are not asked for."""
+
+    orgs: Collection[UUID] = ()
+    projects: Collection[str] = ()
+    triggers: Collection[UUID] = ()
+
+    def where(self) -> list[Any]:
+        named = (
+            (project_trigger.c.org_id, self.orgs),
+            (project_trigger.c.project_id, self.projects),
+            (project_trigger.c.id, self.triggers),
+        )
+        return [column.not_in(values) for column, values in named if values]
+
+
+NOTHING = Excluded()
+
+
+async def due(tx: Transaction, now: datetime, limit: int, excluded: Excluded = NOTHING) -> list[Poll]:
     """Lock and return up to `limit` due polls that no process runs, the most overdue first."""
-    return [Poll(*row) for row in await tx.connection.execute(_due(now, limit))]
+    return [Poll(*row) for row in await tx.connection.execute(_due(now, limit, excluded))]
 
 
-def _due(now: datetime, limit: int) -> Select[Any]:
-    return (
-        select(*_POLL)
-        .where(poll.c.kind == "poll", poll.c.next_at <= now, _free(now))
-        .order_by(poll.c.next_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
+def _due(now: datetime, limit: int, excluded: Excluded) -> Select[Any]:
+    statement = select(*_POLL).where(poll.c.kind == "poll", poll.c.next_at <= now, _free(now))
+    if where := excluded.where():
+        statement = statement.join(project_trigger, project_trigger.c.id == poll.c.project_trigger_id).where(*where)
+    return statement.order_by(poll.c.next_at).limit(limit).with_for_update(skip_locked=True, of=poll)
 
 
 async def due_or_not(tx: Transaction, project_trigger_id: UUID, now: datetime) -> Poll | None:
