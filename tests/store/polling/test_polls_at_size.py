@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from hairtrigger.store.database import Store
 from hairtrigger.store.polling import polls
-from hairtrigger.store.polling.polls import Due, Progress
+from hairtrigger.store.polling.polls import NOTHING, Due, Excluded, Progress
 from hairtrigger.store.transaction import Transaction
 from tests.store.build import a_project, an_organization
 from tests.support.clock import ManualClock
@@ -79,8 +79,20 @@ async def test_a_claim_reads_what_is_due_of_a_small_index_and_an_end_leaves_the_
     assert after[1] - before[1] >= 0.9 * len(rows), "not in place (HOT)"
 
 
-async def _plan(tx: Transaction, now: datetime) -> dict[str, Any]:
-    statement = polls._due(now, 2 * DUE).compile(dialect=tx.connection.dialect, compile_kwargs={"literal_binds": True})
+async def test_a_claim_that_leaves_out_organisations_reads_no_more_than_what_is_due(
+    crowd: Store, clock: ManualClock
+) -> None:
+    async with crowd.transaction() as tx:
+        await tx.connection.execute(text("ANALYZE project_trigger"))
+        org_id = (await tx.connection.execute(text("SELECT org_id FROM project_trigger LIMIT 1"))).scalar_one()
+        plan = await _plan(tx, clock.now(), Excluded([org_id]))
+        assert plan["Actual Rows"] == 0
+        assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 20 * DUE
+
+
+async def _plan(tx: Transaction, now: datetime, excluded: Excluded = NOTHING) -> dict[str, Any]:
+    due = polls._due(now, 2 * DUE, excluded)
+    statement = due.compile(dialect=tx.connection.dialect, compile_kwargs={"literal_binds": True})
     explained = await tx.connection.execute(text(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}"))
     plan: dict[str, Any] = explained.scalar_one()[0]["Plan"]
     return plan

@@ -37,7 +37,7 @@ class Write(NamedTuple):
     @property
     def org_id(self) -> UUID | None:
         """Return the organisation of the write, or None for a request whose organisation is not known."""
-        return next((one.org_id for one in (*self.events, *self.outcomes)), None)
+        return self.events[0].org_id if self.events else self.outcomes[0].org_id if self.outcomes else None
 
 
 # The commit waits for the disk, even if the server or a pooler was told otherwise after the session began. Nothing is

@@ -152,7 +152,7 @@ async def due(tx: Transaction, now: datetime, limit: int, excluded: Excluded = N
     return [Poll(*row) for row in await tx.connection.execute(_due(now, limit, excluded))]
 
 
-def _due(now: datetime, limit: int, excluded: Excluded) -> Select[Any]:
+def _due(now: datetime, limit: int, excluded: Excluded = NOTHING) -> Select[Any]:
     statement = select(*_POLL).where(poll.c.kind == "poll", poll.c.next_at <= now, _free(now))
     if where := excluded.where():
         statement = statement.join(project_trigger, project_trigger.c.id == poll.c.project_trigger_id).where(*where)
