@@ -7,9 +7,10 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
+from uuid import uuid4
 
 import asyncpg
 import httpx2
@@ -55,6 +56,19 @@ class Service:
         """Make a project whose events go to `target`, or are logged, and return its id."""
         body = {"name": "Bench", "target": target or {"kind": "log"}, "max_inflight": max_inflight}
         return str(self.post("/v1/projects", body)["id"])
+
+    def organisation(self, name: str) -> "Service":
+        """Make another organisation, and return the same service as this one sees it."""
+        email, password = f"{uuid4()}@example.com", str(uuid4())
+        self.post("/v1/organizations", {"name": name, "email": email, "password": password})
+        form = {"grant_type": "password", "username": email, "password": password}
+        token = self.api.post("/token", data=form).raise_for_status().json()["access_token"]
+        scopes = ["INTEGRATION_API", "ASSISTANT_API", "TRIGGER_API"]
+        asked = {"name": name, "scopes": scopes}
+        made = self.api.post("/v1/api-keys", json=asked, headers={"Authorization": f"Bearer {token}"})
+        key = made.raise_for_status().json()["key"]
+        headers = {"Authorization": f"Bearer {key}"}
+        return replace(self, api=httpx2.Client(base_url=self.api.base_url, headers=headers, trust_env=False))
 
     async def count(self, table: str) -> int:
         """Return how many rows a table has, as the database itself counts them."""

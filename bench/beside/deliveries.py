@@ -1,0 +1,5 @@
+"""Places of deliveries."""
+
+from bench.beside.case import Case
+
+CASES: tuple[Case, ...] = ()
