@@ -121,9 +121,8 @@ class _Polls:
         begun = time.monotonic()
         await asyncio.sleep(max(seconds, 2 * _EVERY.total_seconds()))
         late = list(self.late)
-        # What was not polled at all while it was due counts as that late.
-        missing = int((time.monotonic() - begun) / _EVERY.total_seconds()) * _VICTIM - len(late)
-        late += max(0, missing) * [time.monotonic() - begun]
+        expected = (int((time.monotonic() - begun) / _EVERY.total_seconds()) - 1) * _VICTIM
+        late += max(0, expected - len(late)) * [time.monotonic() - begun]  # polls that did not come at all
         await self.disable(kind)
         await asyncio.sleep(_SETTLE)
         return late
