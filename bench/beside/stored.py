@@ -1,4 +1,4 @@
-"""What is stored in batches, and the places of polls, with `hairtrigger serve` and its database."""
+"""Batches that are stored, and the places of polls, with `hairtrigger serve` and its database."""
 
 import asyncio
 import json
