@@ -156,6 +156,23 @@ async def test_a_worker_that_is_busy_with_one_poll_is_not_taken_for_dead(workers
         endless.cancel()
 
 
+async def test_a_worker_that_other_programs_keep_from_running_is_not_taken_for_dead(
+    workers: Workers, beats: Beats
+) -> None:
+    """Its code has an ordinary limit of CPU time, of which next to nothing has passed."""
+    async with workers(1, Limits(cpu=timedelta(seconds=60), wall=timedelta(hours=1))) as sandbox:
+        before = sandbox.workers
+        endless = asyncio.create_task(failed(sandbox, "while (true) {}"))
+        await until_true(lambda: serving(sandbox)._progress.read().poll == 1)
+
+        for _ in range(3600):
+            beats.beat()
+            await asyncio.sleep(0)
+
+        assert sandbox.workers == before
+        endless.cancel()
+
+
 async def test_a_worker_that_does_not_read_is_not_sent_everything_and_is_replaced(
     workers: Workers, beats: Beats
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import mmap
+import os
 from asyncio import IncompleteReadError
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -25,6 +26,7 @@ _START_SECONDS = 60
 _BEAT_SECONDS = 0.5
 _SILENT_SECONDS = 2  # in addition to the slice of a guest that may have to end first
 _SLICES = 4  # on a busy machine, a slice may take this many times its CPU time
+_TICKS = os.sysconf("SC_CLK_TCK")  # a second
 _OWN_BYTES = 400 * MEBIBYTE
 _POLLS = 10_000  # after so many, a sandbox worker has done its share and is replaced
 _FRAMES_AT_A_TIME = 64
@@ -163,18 +165,24 @@ class WorkerProcess:
     async def _watch(self) -> None:
         """End a sandbox worker that is silent or too large.
 
-        Beats are counted instead of seconds: if the service itself was held up, no sandbox worker is blamed.
+        Beats are counted instead of seconds: if the service itself was held up, no sandbox worker is blamed. A sandbox
+        worker that could run and is given no CPU time is not silent: other programs use the machine.
         """
         slice_ = self._limits.cpu.total_seconds() * _SLICES
         silence, longest = ((seconds + slice_) / _BEAT_SECONDS for seconds in (_SILENT_SECONDS, self._wall))
         silent = unanswered = 0
-        seen = self._progress.read()
+        seen, spent = self._progress.read(), 0.0  # the CPU time at the last sign of life
+        busiest = self._limits.cpu.total_seconds() + _SILENT_SECONDS
         while True:
             await _beat()
             if (own := self._own_bytes()) > _OWN_BYTES:
                 self._end(f"it holds {own // MEBIBYTE} MB of memory")
             now = self._progress.read()
-            silent = 0 if self._heard or now != seen else silent + 1
+            could_run, spent_now = self._cpu()
+            if self._heard or now != seen:
+                silent, spent = 0, spent_now
+            elif not could_run or spent_now - spent > busiest:
+                silent += 1
             self._heard, seen = False, now
             if not self._pinged:
                 unanswered = 0
@@ -188,6 +196,15 @@ class WorkerProcess:
     @property
     def _wall(self) -> float:
         return self._limits.wall.total_seconds()
+
+    def _cpu(self) -> tuple[bool, float]:
+        """Return whether the process runs or waits for a CPU, and its CPU seconds. See proc_pid_stat(5)."""
+        try:
+            _, _, fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")
+        except OSError:
+            return False, 0
+        state, *numbers = fields.split()
+        return state == "R", sum(map(int, numbers[10:12])) / _TICKS
 
     def _own_bytes(self) -> int:
         """Return the resident memory without the image, or 0 if the kernel does not tell.
