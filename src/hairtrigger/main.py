@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Seque
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from uuid import UUID, uuid4
 
 from starlette.routing import Router
 
@@ -16,9 +17,11 @@ from hairtrigger.api.v1.app import Services as OwnServices
 from hairtrigger.api.v1.app import v1_app
 from hairtrigger.api.webhooks import WebhookEndpoint
 from hairtrigger.domain.errors import HairtriggerError, Invalid, Issue, Unavailable
+from hairtrigger.platform import life_locks
 from hairtrigger.platform.batching import Batcher
 from hairtrigger.platform.clock import Clock, SystemClock
 from hairtrigger.platform.egress import Egress, EgressPolicy
+from hairtrigger.platform.life_locks import LifeLock
 from hairtrigger.platform.parsers import Parsers
 from hairtrigger.platform.peers import Proxies
 from hairtrigger.platform.postgres import embedded
@@ -58,6 +61,7 @@ from hairtrigger.services.setup.samples import Sampler
 from hairtrigger.services.setup.triggers import Triggers
 from hairtrigger.services.setup.webhook_removals import WebhookRemovals
 from hairtrigger.services.upkeep.due_work import DueWork
+from hairtrigger.services.upkeep.presence import Presence
 from hairtrigger.services.upkeep.retention import Retention
 from hairtrigger.settings import Settings
 from hairtrigger.store import partitions
@@ -84,8 +88,11 @@ class Application:
     triggers: Triggers
     flush: Callable[[], Awaitable[None]]
     """Store the outcomes that have only been counted so far."""
-    leave: Callable[[], Awaitable[None]]
-    """Answer no at /readyz, start nothing more, and finish what is under way or give it back for other processes."""
+    leave: Callable[..., Awaitable[None]]
+    """Answer no at /readyz, start nothing more, and finish what is under way or give it back for other processes.
+
+    The argument, a timedelta, says how long it may take; by default, as long as the settings say.
+    """
 
 
 @dataclass(frozen=True)
@@ -100,6 +107,7 @@ class Resources:
     egress: Egress
     sandbox: Sandbox
     parsers: Parsers
+    lock: LifeLock | None
     watches: Sequence[Loop]
 
 
@@ -108,6 +116,7 @@ class Parts:
     """The parts that both roles use."""
 
     settings: Settings
+    process: UUID
     clock: Clock
     store: Store
     vault: Vault
@@ -142,19 +151,23 @@ class RoleShare:
 async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Application]:
     """Open the service's resources, update the schema and start the loops. At the end, drain and close them."""
     clock = clock or SystemClock()
-    async with _resources(settings, clock) as resources:
-        application, loops = _built(settings, clock, resources)
-        async with _background((*loops, *resources.watches)):
+    process = uuid4()
+    async with _resources(settings, clock, process) as resources:
+        application, loops, presence = _built(settings, clock, resources, process)
+        async with presence.announced(), _background((*loops, *resources.watches)):
             yield application
             await application.leave()
 
 
 @asynccontextmanager
-async def _resources(settings: Settings, clock: Clock) -> AsyncIterator[Resources]:
+async def _resources(settings: Settings, clock: Clock, process: UUID) -> AsyncIterator[Resources]:
     async with AsyncExitStack() as stack:
         compiled = asyncio.create_task(Sandbox.compiled())  # while the database starts
         stack.callback(compiled.cancel)
         url, direct_url, watches = await stack.enter_async_context(_database(settings))
+        file = settings.data_dir / "processes" / f"{process}.lock"
+        # The embedded database serves one process at a time, so no other process has to know whether this one is dead.
+        lock = stack.enter_context(life_locks.held(file)) if settings.database_url else None
         without = settings.database_without
         async with open_store(direct_url, connections=1, patience=None, without=without) as migrating:
             await migrating.migrate()
@@ -179,6 +192,7 @@ async def _resources(settings: Settings, clock: Clock) -> AsyncIterator[Resource
             await stack.enter_async_context(Egress(_policy(settings), user_agent=settings.agent)),
             await stack.enter_async_context(workers),
             await stack.enter_async_context(Parsers(settings.parsers, settings.parse_limits)),
+            lock,
             watches,
         )
 
@@ -199,8 +213,10 @@ def _vault(settings: Settings) -> Vault:
     return Vault.open(path)
 
 
-def _built(settings: Settings, clock: Clock, resources: Resources) -> tuple[Application, Sequence[Loop]]:
-    parts = _parts(settings, clock, resources)
+def _built(
+    settings: Settings, clock: Clock, resources: Resources, process: UUID
+) -> tuple[Application, Sequence[Loop], Presence]:
+    parts = _parts(settings, clock, resources, process)
     leaving = asyncio.Event()
     working = RoleShare() if settings.role == "api" else _working(parts, resources.direct)
     if settings.role == "worker":
@@ -208,20 +224,29 @@ def _built(settings: Settings, clock: Clock, resources: Resources) -> tuple[Appl
     else:
         serving, asgi = _serving(parts, resources, leaving)
 
-    async def leave() -> None:
+    async def leave(at_most: timedelta = settings.stop_within) -> None:
         leaving.set()
-        at_most = timedelta(seconds=settings.shutdown_seconds)
         await asyncio.gather(serving.drain(at_most), working.drain(at_most))
 
     async def flush() -> None:
         await serving.drain(timedelta())
 
     application = Application(asgi, settings, parts.store, parts.accounts, parts.projects, parts.triggers, flush, leave)
+    presence = Presence(
+        id=process,
+        role=settings.role,
+        store=parts.store,
+        clock=clock,
+        leases=parts.poller.leases,
+        work=parts.work,
+        alone=settings.database_url is None,
+        lock=resources.lock,
+    )
     common = (parts.poll_results.run, parts.watchdog.run, *_signals(settings, resources.direct, parts.work))
-    return application, (*serving.loops, *working.loops, *common)
+    return application, (*serving.loops, *working.loops, *common, presence.run), presence
 
 
-def _parts(settings: Settings, clock: Clock, resources: Resources) -> Parts:
+def _parts(settings: Settings, clock: Clock, resources: Resources, process: UUID) -> Parts:
     store, vault, egress = resources.store, resources.vault, resources.egress
     work = Wake() if settings.database_url else Wake(TOLD)  # no other process uses an embedded database
     secrets = Secrets(vault)
@@ -244,12 +269,14 @@ def _parts(settings: Settings, clock: Clock, resources: Resources) -> Parts:
         deadline=settings.poll_deadline,
         places=settings.concurrent_polls_per_connection,
         beyond=settings.lease,
+        holder=process,
     )
     poll_results: Batcher[PollStep, StoredPoll] = Batcher(
         PollResults(store).settle, tenant=lambda step: step.claimed.trigger.org_id
     )
     return Parts(
         settings=settings,
+        process=process,
         clock=clock,
         store=store,
         vault=vault,
@@ -385,6 +412,7 @@ def _working(parts: Parts, direct: Store) -> RoleShare:
         triggers=parts.triggers,
         slots=settings.concurrent_deliveries,
         lease=settings.lease,
+        holder=parts.process,
         hurry=parts.egress.hurry,
     )
     due_work = DueWork(

@@ -2,11 +2,11 @@
 
 import asyncio
 import gc
-import signal
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import replace
+from datetime import timedelta
 
 import structlog
 import typer
@@ -17,6 +17,7 @@ from hairtrigger.first_start import Welcome, first_login
 from hairtrigger.main import Application, running
 from hairtrigger.platform import telemetry
 from hairtrigger.platform.http_server import HttpServer
+from hairtrigger.platform.stop_signals import StopSignals
 from hairtrigger.settings import Settings
 
 log = structlog.get_logger()
@@ -32,7 +33,25 @@ def loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def run(settings: Settings, listener: socket.socket, *, demo: bool) -> None:
+    """Run the service until a signal stops it. A signal during the start gives the start up."""
     telemetry.configure(json=settings.log_json)
+    with StopSignals.caught() as stop:
+        started = asyncio.Event()
+        serving = asyncio.create_task(_serve(settings, listener, stop, started, demo=demo))
+        await _first_of(serving, stop.asked)
+        if started.is_set() or serving.done():
+            await serving
+            return
+        log.info("stopping: the start is given up")
+        serving.cancel()
+        await asyncio.wait([serving])
+        if not serving.cancelled() and (error := serving.exception()):  # what was cut off may complain about that
+            log.info("the start that was given up ended", reason=repr(error))
+
+
+async def _serve(
+    settings: Settings, listener: socket.socket, stop: StopSignals, started: asyncio.Event, *, demo: bool
+) -> None:
     if demo:
         settings = demonstration.prepared(settings)
     async with running(settings) as app, AsyncExitStack() as stack:
@@ -48,18 +67,59 @@ async def run(settings: Settings, listener: socket.socket, *, demo: bool) -> Non
                 room=settings.room,
                 proxies=settings.trusted_proxies,
             )
-            stopping = _stop_signals()
             settled()
-            serving = asyncio.create_task(server.serve(sockets=[listener]))
-            serving.add_done_callback(lambda _: stopping.set())
-            while not server.started and not serving.done():  # noqa: ASYNC110 uvicorn has no event for its start
-                await asyncio.sleep(0.01)
+            serving = await stack.enter_async_context(_listening(server, listener))
             running_at = f"hairtrigger is running at {settings.url}   (stop with Ctrl-C)"
             typer.echo(f"{running_at}\n{first.text()}" if first else running_at)  # one write: programs wait for it
-        if demo:
-            await stack.enter_async_context(demonstration.playing(app))
-        await stopping.wait()
-        await asyncio.gather(app.leave(), _close(server, serving, settings.unready_seconds))
+        serving.add_done_callback(lambda _: stop.asked.set())
+        started.set()
+        async with demonstration.playing(app) if demo else nullcontext():
+            await stop.asked.wait()
+        log.info("stopping: finishing what is under way")
+        draining = asyncio.create_task(_drain(app, server, serving, demo=demo))
+        await _first_of(draining, stop.hurried)
+        if not draining.done():
+            log.info("stopping at once: what is under way is cut off or given back")
+            draining.cancel()
+            server.hurry()
+            await app.leave(timedelta())
+            await asyncio.wait([draining, serving])
+        elif not draining.cancelled():
+            draining.result()
+
+
+async def _first_of(task: asyncio.Task[None], event: asyncio.Event) -> None:
+    """Return when the task has ended or the event has been set."""
+    waiting = asyncio.create_task(event.wait())
+    await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+
+
+@asynccontextmanager
+async def _listening(server: HttpServer, listener: socket.socket) -> AsyncIterator[asyncio.Task[None]]:
+    """Answer requests while the block runs."""
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        while not server.started and not serving.done():  # noqa: ASYNC110 uvicorn has no event for its start
+            await asyncio.sleep(0.01)
+        yield serving
+    finally:
+        server.should_exit = True
+        await asyncio.wait([serving])
+    serving.result()
+
+
+async def _drain(app: Application, server: HttpServer, serving: asyncio.Task[None], *, demo: bool) -> None:
+    """Finish what is under way. Requests are accepted until load balancers have noticed the stop."""
+    if demo:  # what its triggers ask, and what they start, is this server
+        await app.leave()
+
+    async def close() -> None:
+        await asyncio.sleep(app.settings.unready_seconds)
+        server.should_exit = True
+        await asyncio.wait([serving])
+
+    await asyncio.gather(app.leave(), close())
 
 
 @asynccontextmanager
@@ -79,23 +139,3 @@ def settled() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 10, 100)
-
-
-async def _close(server: HttpServer, serving: asyncio.Task[None], unready_seconds: int) -> None:
-    """Accept requests until load balancers have noticed the stop, then answer those under way and close."""
-    await asyncio.sleep(unready_seconds)
-    server.should_exit = True
-    await serving
-
-
-def _stop_signals() -> asyncio.Event:
-    """Return an event that SIGINT and SIGTERM set. Before this call nothing needs a drain, and they end the process."""
-    stopping = asyncio.Event()
-
-    def stop() -> None:
-        log.info("stopping: finishing what is under way")
-        stopping.set()
-
-    for signal_ in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(signal_, stop)
-    return stopping

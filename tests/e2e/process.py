@@ -18,7 +18,7 @@ from tests.support.speed import SPEED, settings
 from tests.support.waiting import PATIENCE
 
 _URL = re.compile(r"running at (http://\S+)")
-_PROGRAM = ("-c", "from hairtrigger.cli import main; main()")
+_PROGRAM = ("-m", "hairtrigger")
 
 
 class EndedEarly(Exception):
@@ -43,6 +43,19 @@ class Service:
         """Start the service, and return when it has printed its address."""
         before = time.monotonic()
         seen = len(self.output)
+        await self.launch(*arguments)
+        async with asyncio.timeout(PATIENCE):
+            while not (found := _URL.search(self.output, seen)):
+                if self.ended:
+                    raise EndedEarly(
+                        f"It ended with {self._process and self._process.returncode}:\n{self.output[-3000:]}"
+                    )
+                await asyncio.sleep(0.02)
+        self.port = int(found[1].rpartition(":")[2])
+        self.started_in = time.monotonic() - before
+
+    async def launch(self, *arguments: str) -> None:
+        """Start the process, as the leader of a process group, and do not wait for anything."""
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, *self.program),
             *("serve", "--port", str(self.port), *arguments),
@@ -56,15 +69,9 @@ class Service:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             cwd=Path(__file__).parents[2],
+            start_new_session=True,
         )
         self._reading = asyncio.create_task(self._read(self._process))
-        async with asyncio.timeout(PATIENCE):
-            while not (found := _URL.search(self.output, seen)):
-                if self._process.returncode is not None:
-                    raise EndedEarly(f"It ended with {self._process.returncode}:\n{self.output[-3000:]}")
-                await asyncio.sleep(0.02)
-        self.port = int(found[1].rpartition(":")[2])
-        self.started_in = time.monotonic() - before
 
     async def kill(self) -> None:
         """Kill the process, as a power cut would. Its embedded database notices this and ends too."""
@@ -73,6 +80,11 @@ class Service:
     async def stop(self) -> None:
         """Stop the service as an orchestrator would: the service finishes what is under way."""
         await self._end(signal.SIGTERM)
+
+    def signal_group(self, how: signal.Signals) -> None:
+        """Send a signal to the whole process group, as a terminal does."""
+        if not self.ended:
+            os.killpg(self.pid, how)
 
     async def _end(self, how: signal.Signals) -> None:
         if self._process and not self.ended:
@@ -86,6 +98,8 @@ class Service:
         """Return when the process has ended, whatever the cause."""
         if self._process:
             self.exit_code = await self._process.wait()
+        if self._reading:
+            await self._reading
 
     @property
     def pid(self) -> int:

@@ -19,6 +19,17 @@ def new_id(at: datetime) -> UUID:
     return UUID(int=_lowest(at) | secrets.randbits(62))
 
 
+def new_lease(holder: UUID) -> UUID:
+    """Return the id of a new lease, which names its process too: the first half of the process's random id."""
+    return UUID(int=holder.int >> 64 << 64 | secrets.randbits(64))
+
+
+def leases_of(holder: UUID) -> tuple[UUID, UUID]:
+    """Return the first and the last id that a lease of this process can have."""
+    first = holder.int >> 64 << 64
+    return UUID(int=first), UUID(int=first | (1 << 64) - 1)
+
+
 def parsed_id(text: str) -> UUID | None:
     """Return the id that a text from outside spells, or None if it spells none."""
     try:

@@ -8,7 +8,7 @@ import asyncio
 import math
 import socket
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -63,7 +63,14 @@ class HttpServer(uvicorn.Server):
         room: int = _ROOM,
         proxies: Iterable[Network] = (),
     ) -> None:
-        super().__init__(_Config(app, patience, stop_within, Room(room), Proxies(proxies)))
+        super().__init__(_Config(app, patience, Room(room), Proxies(proxies)))
+        self._stop_within = stop_within.total_seconds()
+        self._hurried = asyncio.Event()
+
+    def hurry(self) -> None:
+        """Stop at once: wait for no request any more."""
+        self.should_exit = True
+        self._hurried.set()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -71,9 +78,27 @@ class HttpServer(uvicorn.Server):
         yield
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close the connections. Those that still wait for their turn are closed when they have it."""
+        """Close the connections. Those that still wait for their turn are closed when they have it.
+
+        Requests that have not ended in time are cut off: one whose answer has not begun is answered with 503.
+        """
         cast("_Config", self.config).stopping = True
-        await super().shutdown(sockets)
+        late = asyncio.create_task(self._cut_off_late())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            late.cancel()
+
+    async def _cut_off_late(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._stop_within):
+                await self._hurried.wait()
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, _Connection):
+                connection.cut_off()
+        await asyncio.sleep(0)  # the applications must learn of the ends of their connections first
+        for task in list(self.server_state.tasks):
+            task.cancel()
 
     async def on_tick(self, counter: int) -> bool:
         if counter % _TICKS == 0:
@@ -85,10 +110,10 @@ class HttpServer(uvicorn.Server):
 
 
 class _Config(uvicorn.Config):
-    def __init__(self, app: ASGIApp, patience: Patience, stop_within: timedelta, room: Room, proxies: Proxies) -> None:
+    def __init__(self, app: ASGIApp, patience: Patience, room: Room, proxies: Proxies) -> None:
         turns = Turns()
         super().__init__(
-            _Application(app, turns),
+            _Application(app, turns, lambda: self.stopping),
             http=_reader_maker(turns),  # type: ignore[arg-type]
             ws="none",
             lifespan="off",
@@ -96,7 +121,6 @@ class _Config(uvicorn.Config):
             access_log=False,
             proxy_headers=False,  # the app hears them where they matter
             server_header=False,
-            timeout_graceful_shutdown=math.ceil(stop_within.total_seconds()),
         )
         self.stopping = False
         self.patience = patience
@@ -107,17 +131,35 @@ class _Config(uvicorn.Config):
 class _Application:
     """Begin each request when it has a turn, and give back its room when it has ended."""
 
-    def __init__(self, app: ASGIApp, turns: Turns) -> None:
+    def __init__(self, app: ASGIApp, turns: Turns, stopping: Callable[[], bool]) -> None:
         self._app = app
         self._turns = turns
+        self._stopping = stopping
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             if not self._turns.taken(_BEGIN):
                 await self._turns.take(_BEGIN)
             await self._app(scope, receive, send)
+        except asyncio.CancelledError:
+            if not self._stopping():
+                raise
+            await _answer_that_it_was_cut_off(send)  # does nothing where the connection was aborted
         finally:
             scope["state"][_HELD].release()
+
+
+async def _answer_that_it_was_cut_off(send: Send) -> None:
+    text = b"The service stopped before this request had ended. Try again."
+    body = b'{"detail":"%s","message":"%s"}' % (text, text)
+    head = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+        (b"retry-after", b"5"),
+    ]
+    await send({"type": "http.response.start", "status": HTTPStatus.SERVICE_UNAVAILABLE, "headers": head})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def _reader_maker(turns: Turns) -> Callable[..., "_Reader"]:
@@ -255,6 +297,11 @@ class _Connection(HttpToolsProtocol):
     def cut_if_slow(self, now: float) -> None:
         sending = now > self._sent_by and not (self.flow.read_paused or self.waits)  # then it is we who are slow
         if sending or now > self._read_by:
+            self.transport.abort()
+
+    def cut_off(self) -> None:
+        """Abort the connection unless its client can still be told that its request is cut off."""
+        if not self._head_is_here or self.cycle.response_started:
             self.transport.abort()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

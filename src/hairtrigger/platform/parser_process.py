@@ -87,7 +87,7 @@ _ENDED_BY: Mapping[int, Ending] = {signal.SIGPROF: Ending.CPU, signal.SIGXCPU: E
 
 def main(descriptor: int, limits: Limits) -> None:
     """Carry out the parses that are asked for over this socket, until its other end is closed."""
-    _stay_out_of_signals()
+    _end_at_limits()
     _die_with_parent()
     _load_what_is_loaded_late()
     connection = socket.socket(fileno=descriptor)
@@ -110,13 +110,8 @@ def _load_what_is_loaded_late() -> None:
             importlib.import_module(f"encodings.{module.name}")
 
 
-def _stay_out_of_signals() -> None:
-    """Ignore the signals that a terminal or a supervisor sends to every process of the service.
-
-    The service stops this process by closing the socket.
-    """
-    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ignored, signal.SIG_IGN)
+def _end_at_limits() -> None:
+    """Let the signals of the limits end a process, whatever the parent did with them."""
     for ending in _ENDED_BY:
         signal.signal(ending, signal.SIG_DFL)
 

@@ -19,8 +19,11 @@ from hairtrigger.platform.parser_process import ANSWER, DEFAULT_LIMITS, READY, R
 from hairtrigger.platform.shares import Shares, Tenant
 
 # `-I` isolates the process from the environment and the current folder, so the arguments name the folders of modules.
+# The service stops the process by closing the socket, and not by the signals that stop the service itself.
 _PROGRAM = """
-import sys
+import signal, sys
+for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(stop, signal.SIG_IGN)
 descriptor, cpu, wall, memory, result, *sys.path[:] = sys.argv[1:]
 from hairtrigger.platform.parser_process import Limits, main
 main(int(descriptor), Limits(float(cpu), float(wall), int(memory), int(result)))

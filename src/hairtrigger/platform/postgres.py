@@ -136,9 +136,9 @@ def _server_user(cluster: Path) -> pwd.struct_passwd:
 
 
 def _run(command: list[str | Path], user: pwd.struct_passwd, **options: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603
-        command, check=False, capture_output=True, text=True, env=_ENVIRONMENT, cwd="/", **_as(user), **options
-    )
+    """Run a program in a session of its own: Ctrl-C is for this process, which lets the program come to its end."""
+    given = {"env": _ENVIRONMENT, "cwd": "/", "start_new_session": True, **_as(user), **options}
+    return subprocess.run(command, check=False, capture_output=True, text=True, **given)  # noqa: S603
 
 
 def _as(user: pwd.struct_passwd) -> dict[str, Any]:
@@ -221,12 +221,16 @@ def _from_system() -> Path | None:
     pg_config = shutil.which("pg_config")
     if pg_config is None:
         return None
-    found = Path(subprocess.check_output([pg_config, "--bindir"], text=True).strip())  # noqa: S603
+    said = subprocess.check_output([pg_config, "--bindir"], text=True, start_new_session=True)  # noqa: S603
+    found = Path(said.strip())
     return found if (found / "initdb").exists() and (found / "postgres").exists() else None
 
 
 def _version(binaries: Path) -> str:
-    said = subprocess.check_output([binaries / "postgres", "--version"], text=True, env=_ENVIRONMENT)  # noqa: S603
+    program = binaries / "postgres"
+    said = subprocess.check_output(  # noqa: S603
+        [program, "--version"], text=True, env=_ENVIRONMENT, start_new_session=True
+    )
     return said.split()[2]  # "postgres (PostgreSQL) 18.6"
 
 

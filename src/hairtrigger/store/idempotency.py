@@ -45,6 +45,11 @@ async def end(tx: Transaction, org_id: UUID, key: str, status: int, response: by
     await tx.connection.execute(update(idempotency).where(where).values(status=status, response=response))
 
 
+async def abandon_all(tx: Transaction) -> None:
+    """Forget the requests without an answer, when no process is left that could answer them."""
+    await tx.connection.execute(delete(idempotency).where(idempotency.c.status.is_(None)))
+
+
 async def abandon(tx: Transaction, org_id: UUID, key: str) -> None:
     where = and_(idempotency.c.org_id == org_id, idempotency.c.key == key)
     await tx.connection.execute(delete(idempotency).where(where))

@@ -197,7 +197,7 @@ poll = Table(
     Column("kind", Text, nullable=False),  # poll | schedule
     Column("next_at", _Instant),  # when it is due next; null while disabled, and after a schedule's last firing
     Column("every_seconds", Integer),  # the interval of a poll; null for a schedule
-    Column("lease", UUID),  # names the claim that runs it now; a result counts only under its lease
+    Column("lease", UUID),  # names the claim that runs it now, and its process; a result counts only under its lease
     Column("leased_until", _Instant),
     Column("cursor", JSONB),
     Column("last_at", _Instant),  # start of the last successful poll, or the last due time that fired
@@ -435,6 +435,20 @@ idempotency = Table(
     Column("status", SmallInteger),  # null while the first request is under way
     Column("response", BYTEA),
     Column("created_at", _Instant, nullable=False),
+)
+
+process = Table(  # when the processes of the service ran: see store/upkeep/processes.py
+    "process",
+    metadata,
+    Column("id", UUID, primary_key=True),
+    Column("started_at", _Instant, primary_key=True),
+    Column("seen_at", _Instant, nullable=False),
+    Column("ended", Boolean, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("after", Text, nullable=False),  # start | database | standstill
+    Column("kernel", Text),
+    Column("lock_file", Text),
+    postgresql_with={"fillfactor": "50"},
 )
 
 upkeep = Table(  # tasks that come round again; any process that finds one due runs it

@@ -8,9 +8,11 @@ from typing import get_args
 import pytest
 
 from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.services.explain.outages import Outage
 from hairtrigger.services.explain.silence import (
     CutOff,
     Disabled,
+    Down,
     Gap,
     LateAfterFailure,
     NoLongerKept,
@@ -27,6 +29,7 @@ from hairtrigger.services.explain.silence import (
 )
 from hairtrigger.store.events.outcomes import Outcome
 from tests.services.explain.test_sentences import CONDITION, MINUTE, NOON, TELLER
+from tests.services.world import seconds
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -65,6 +68,8 @@ def after(*earlier: Outcome, later: Sequence[Outcome] = (), **more: object) -> S
     return replace(QUIET, earlier=earlier, later=later, **more)  # type: ignore[arg-type]
 
 
+OUTAGE = Outage(NOON - MINUTE * 14, NOON - MINUTE * 12, "start", whole=True)
+
 CASES: list[tuple[Silence, Reason]] = [
     (replace(QUIET, since=NOON + MINUTE, until=NOON + HOUR), StillToCome()),
     (replace(QUIET, condition=replace(CONDITION, created_at=ENDED)), NotYetCreated(ENDED)),
@@ -94,6 +99,10 @@ CASES: list[tuple[Silence, Reason]] = [
         replace(QUIET, condition=replace(CONDITION, connected=True)),
         NotPolled(Gap(NOON - DAY, polled_before=False, next_poll=None), MINUTE, connected=True),
     ),
+    (
+        after(EMPTY, later=[LATER], outages=[OUTAGE]),
+        Down(Gap(EMPTY.at, polled_before=True, next_poll=LATER.at), MINUTE, OUTAGE),
+    ),
     (after(FIRED, condition=SCHEDULED), NotFired(FIRED, None)),
     (after(ASKED, condition=WEBHOOK), NoRequest(ASKED)),
     (after(condition=OF_APP, refused_by_app=REFUSED), NothingFromApp(5, REFUSED[0])),
@@ -110,6 +119,44 @@ def test_each_reason_is_shown_above_and_has_a_sentence_of_its_own() -> None:
     said = {type(reason): TELLER.silence(silence) for silence, reason in CASES}
     assert set(said) == set(get_args(Reason))
     assert len(set(said.values())) == len(said)
+
+
+def test_an_outage_in_which_no_poll_was_due_explains_nothing() -> None:
+    hourly = after(EMPTY, condition=replace(CONDITION, every_seconds=3600), outages=[OUTAGE])
+    assert isinstance(hourly.reason(NOON), NotDue)
+    assert "The service was down from 11:46:00 UTC until 11:48:00 UTC." in TELLER.silence(hourly)
+
+
+def test_a_poll_missing_for_seconds_is_explained_by_an_outage_of_seconds() -> None:
+    """Up to two minutes after its due time, a poll may only be late."""
+    before = poll(Code.EMPTY, seconds(20))
+    outage = Outage(NOON - seconds(18), NOON - seconds(3), "start", whole=True)
+    silence = Silence(
+        replace(CONDITION, every_seconds=3),
+        NOON - seconds(15),
+        NOON - seconds(10),
+        (),
+        [before],
+        (),
+        (),
+        None,
+        [outage],
+    )
+    assert TELLER.silence(silence).startswith(
+        "Nothing arrived between 11:59:45 UTC and 11:59:50 UTC. The trigger was enabled; no poll ran, although it is "
+        "polled every 3 seconds: the service was down from 11:59:42 UTC until 11:59:57 UTC. "
+        "The last poll before was at 11:59:40 UTC, and none has come since."
+    )
+
+
+def test_a_silence_while_the_service_ran_is_not_called_an_outage() -> None:
+    assert "The service ran, but its workers did not keep up" in TELLER.silence(after(EMPTY, later=[LATER], outages=[]))
+
+
+def test_every_kind_of_silence_tells_the_outages_of_that_time() -> None:
+    for condition in (CONDITION, SCHEDULED, WEBHOOK, OF_APP):
+        said = TELLER.silence(after(condition=condition, outages=[OUTAGE]))
+        assert "he service was down from 11:46:00 UTC until 11:48:00 UTC." in said
 
 
 def test_a_failed_poll_explains_no_longer_silence_than_the_longest_back_off() -> None:

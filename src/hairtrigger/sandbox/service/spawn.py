@@ -15,9 +15,12 @@ from weakref import WeakSet
 from hairtrigger.sandbox.protocol.progress import ProgressFile, unnamed_file
 
 # The option -I isolates Python from the environment and the current folder, so the folders of the modules are
-# arguments.
+# arguments. The signals by which a terminal or a supervisor stops all processes at once are for the service, which then
+# closes the socket.
 PROGRAM = """
-import sys
+import signal, sys
+for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(stop, signal.SIG_IGN)
 sys.path[:] = sys.argv[3:]
 from hairtrigger.sandbox.worker.main import main
 main(int(sys.argv[1]), int(sys.argv[2]))
@@ -70,6 +73,7 @@ async def _process(connection: int, progress: int, errors: int) -> Process:
         stdout=DEVNULL,
         stderr=errors,
         pass_fds=(connection, progress),
+        start_new_session=True,
     )
 
 

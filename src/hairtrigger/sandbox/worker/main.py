@@ -12,7 +12,6 @@ import hashlib
 import json
 import math
 import select
-import signal
 import socket
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
@@ -393,6 +392,5 @@ def _limits(head: dict[str, Any]) -> Limits:
 
 
 def main(descriptor: int, progress: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which then closes the socket
     with socket.socket(fileno=descriptor) as connection:
         Worker(connection, ProgressMemory(progress)).serve()

@@ -59,6 +59,7 @@ class Dispatcher:
     triggers: Triggers
     slots: int = 200
     lease: timedelta = timedelta(seconds=30)  # after it another worker gets the deliveries of a dead one
+    holder: UUID | None = None  # this process
     jitter: Callable[[], float] = random.random
     hurry: Callable[[], None] = lambda: None  # ends the reading of answers whose status is known
     _under_way: dict[int, asyncio.Task[None]] = field(default_factory=dict, init=False)
@@ -149,7 +150,7 @@ class Dispatcher:
     async def _start(self, tasks: asyncio.TaskGroup, limit: int) -> int:
         async with self._claiming:
             async with self.store.transaction() as tx:
-                read, claimed = await deliveries.claim(tx, limit, self.lease)
+                read, claimed = await deliveries.claim(tx, limit, self.lease, self.holder)
             for one in claimed:
                 if one.message.msg_id in self._under_way:
                     continue  # this process stood still until the lease ran out, and has claimed it again

@@ -14,6 +14,7 @@ from hairtrigger.domain.event import bounded_key
 from hairtrigger.domain.outcome import Code, Kind, Trait
 from hairtrigger.platform.clock import Clock
 from hairtrigger.services.explain.health import Diagnosis, Health
+from hairtrigger.services.explain.outages import RECEIVERS, WORKERS, Outage, outages
 from hairtrigger.services.explain.sentences import RecordedStep, Story, Teller, event_step, outcome_step
 from hairtrigger.services.explain.silence import Silence
 from hairtrigger.store.database import Store
@@ -24,6 +25,7 @@ from hairtrigger.store.explain import event_traces, trigger_health
 from hairtrigger.store.explain.event_traces import EventTrace
 from hairtrigger.store.explain.trigger_health import Condition
 from hairtrigger.store.transaction import Transaction
+from hairtrigger.store.upkeep import processes
 
 _MOST_STEPS = 200  # events, and outcomes, of a window: half of them before the moment asked about, half after
 _MOST_STORIES = 3  # events of a window whose deliveries are described as well
@@ -31,6 +33,7 @@ _MOST_DELIVERIES = 20  # of an event
 _LATEST = 50
 _EARLIEST, _LAST = datetime(1970, 1, 2, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)  # times that an id can hold
 _MOST_ALIKE = 1000
+_MOST_STRETCHES = 1000  # of processes; with more, outages are not told
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,9 @@ class Explainer:
                 summary = await self._ended(tx, seen, telling[0])
             else:
                 summary = seen.teller.silence(await self._silence(tx, seen, ended, since, until))
+            if stories or telling:
+                outages = await self._outages(tx, seen.condition, since, until)
+                summary = f"{summary} {seen.teller.outages(outages or ())}".strip()
         steps = [step for story in stories for step in story.steps()]
         steps += [event_step(one, seen.condition.kind) for one in near[_MOST_STORIES:]]
         return Explanation(summary, seen.health, _in_time([*steps, *(outcome_step(one) for one in ended)]))
@@ -162,7 +168,15 @@ class Explainer:
             later=await outcomes.after(tx, seen.condition.id, until, limit=_LATEST),
             refused_by_app=await self._refused_by_app(tx, seen.condition, since, until),
             kept_since=await event_traces.kept_since(tx),
+            outages=await self._outages(tx, seen.condition, since, until),
         )
+
+    async def _outages(
+        self, tx: Transaction, condition: Condition, since: datetime, until: datetime
+    ) -> list[Outage] | None:
+        roles = WORKERS if condition.kind else RECEIVERS
+        near = await processes.near(tx, since, until, roles, _MOST_STRETCHES)
+        return outages(near, roles, since, until, self.clock.now()) if len(near) < _MOST_STRETCHES else None
 
     async def _refused_by_app(
         self, tx: Transaction, condition: Condition, since: datetime, until: datetime

@@ -1,15 +1,17 @@
 """Make the sentences and steps of an explanation of why something did or did not fire."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from hairtrigger.domain.outcome import DELIVERY_STATUS, FAILURE, Code, Failure, Kind, Trait
 from hairtrigger.services.explain.health import Health
+from hairtrigger.services.explain.outages import Outage
 from hairtrigger.services.explain.silence import (
     CutOff,
     Disabled,
+    Down,
     Gap,
     LateAfterFailure,
     NoLongerKept,
@@ -29,6 +31,7 @@ from hairtrigger.store.delivery.history import AttemptRecord, Delivery
 from hairtrigger.store.events.outcomes import Outcome
 from hairtrigger.store.explain.event_traces import EventTrace
 from hairtrigger.store.explain.trigger_health import Condition
+from hairtrigger.store.upkeep.processes import After
 
 _SUBJECT = {
     Kind.WEBHOOK: "request",
@@ -41,6 +44,12 @@ _SUBJECT = {
 }
 _WAYS = {"poll": "with a poll", "schedule": "from its schedule", None: "as a request"}
 WORK = frozenset({Kind.WEBHOOK, Kind.POLL, Kind.SCHEDULE})
+_OUTAGE: Mapping[After, str] = {
+    "start": "the service was down",
+    "database": "the service could not reach its database",
+    "standstill": "the service stood still",
+}
+_MOST_OUTAGES = 3
 _SOON = timedelta(minutes=1)  # within it a worker claims a delivery that nothing holds back
 
 
@@ -177,8 +186,24 @@ class Teller:
             case Disabled() as reason:
                 return f"Nothing arrived {window}. The trigger was disabled. {self.disabled(reason)}".strip()
             case reason:
-                said = self._while_enabled(reason, following)
-                return f"Nothing arrived {window}. The trigger was enabled{said}".strip()
+                said = f"Nothing arrived {window}. The trigger was enabled{self._while_enabled(reason, following)}"
+                told = [reason.outage] if isinstance(reason, Down) else []
+                return _joined(said.strip(), self.outages([one for one in silence.outages or () if one not in told]))
+
+    def outages(self, found: Sequence[Outage]) -> str:
+        """Say when no process did the trigger's work, of very many times the longest only."""
+        shown = found
+        if len(found) > _MOST_OUTAGES:
+            longest = sorted(found, key=lambda one: (one.until or self.now) - one.since)[-_MOST_OUTAGES:]
+            shown = sorted(longest, key=lambda one: one.since)
+        said = [f"{self._outage(one)}." for one in shown]
+        said += [f"{len(found) - len(shown)} other outages were shorter."] if len(found) > len(shown) else []
+        return " ".join(map(_capital, said))
+
+    def _outage(self, outage: Outage) -> str:
+        what = _OUTAGE[outage.cause] if outage.whole else "none of the processes that do its work ran"
+        ended = f"until {self.time(outage.until)}" if outage.until else "and has not come back"
+        return f"{what} from {self.time(outage.since)} {ended}"
 
     def disabled(self, reason: Disabled) -> str:
         """Say since when, until when and why the trigger was disabled, as far as that is recorded."""
@@ -215,11 +240,17 @@ class Teller:
                 return f"no poll ran: {self._between(gap)}. {self.outcome(poll)}"
             case NotDue(gap, every):
                 return f"no poll was due, as it is polled every {length(every)}: {self._between(gap)}."
-            case NotPolled(gap, every, connected):
+            case Down(gap, every, outage):
+                return (
+                    f"no poll ran, although it is polled every {length(every)}: {self._outage(outage)}. "
+                    f"{_capital(self._between(gap))}."
+                )
+            case NotPolled(gap, every, connected, workers_ran):
                 connection = ", or its connection was busy or paused" if connected else ""
+                down = "The service ran, but" if workers_ran else "The service was down, or"
                 return (
                     f"no poll ran, although it is polled every {length(every)}: {self._between(gap)}. "
-                    f"The service was down, or its workers did not keep up{connection}."
+                    f"{down} its workers did not keep up{connection}."
                 )
 
     def _between(self, gap: Gap) -> str:
@@ -299,6 +330,10 @@ def _joined(sentence: str, detail: str) -> str:
     """Return the sentence with the detail after it, unless the sentence contains the detail already."""
     detail = detail.strip()
     return f"{sentence} {detail}" if detail and detail.rstrip(".") not in sentence else sentence
+
+
+def _capital(sentence: str) -> str:
+    return sentence[0].upper() + sentence[1:]
 
 
 def length(of: timedelta) -> str:

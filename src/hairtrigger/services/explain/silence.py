@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 
 from hairtrigger.domain.outcome import Code, Kind, Trait
 from hairtrigger.domain.rhythm import LONGEST_WAIT, longest_back_off
+from hairtrigger.services.explain.outages import Outage
 from hairtrigger.store.events.outcomes import Outcome
 from hairtrigger.store.explain.trigger_health import Condition
 
@@ -86,12 +87,22 @@ class NotDue:
 
 
 @dataclass(frozen=True)
+class Down:
+    """A poll was due while no process could run it."""
+
+    gap: Gap
+    every: timedelta
+    outage: Outage
+
+
+@dataclass(frozen=True)
 class NotPolled:
     """A poll was due and none ran: no worker took it, or its connection prevented it."""
 
     gap: Gap
     every: timedelta
     connected: bool
+    workers_ran: bool = False  # as far as is recorded
 
 
 @dataclass(frozen=True)
@@ -117,7 +128,7 @@ class NoRequest:
     before: Outcome | None
 
 
-PollReason = Polled | LateAfterFailure | CutOff | NotDue | NotPolled
+PollReason = Polled | LateAfterFailure | CutOff | NotDue | Down | NotPolled
 WhileEnabled = PollReason | NotFired | NothingFromApp | NoRequest
 Reason = StillToCome | NotYetCreated | NoLongerKept | Disabled | WhileEnabled
 
@@ -134,6 +145,7 @@ class Silence:
     later: Sequence[Outcome]  # oldest first
     refused_by_app: Sequence[Outcome]  # at the app webhook, for any account
     kept_since: date | None
+    outages: Sequence[Outage] | None = None  # of that time, oldest first; None where nothing is recorded of it
 
     def reason(self, now: datetime) -> Reason:
         if self.since > now:
@@ -192,9 +204,12 @@ class Silence:
             return LateAfterFailure(gap, before)
         if before and before.code is Code.CUT_OFF:
             return CutOff(gap, before)
+        for outage in self.outages or ():
+            if outage.until is None or gap.began + every < outage.until:
+                return Down(gap, every, outage)
         if lasted <= every + _ON_TIME:
             return NotDue(gap, every)
-        return NotPolled(gap, every, self.condition.connected)
+        return NotPolled(gap, every, self.condition.connected, workers_ran=self.outages is not None)
 
     def _before(self, kind: Kind) -> Outcome | None:
         return next((one for one in self.earlier if one.kind is kind), None)

@@ -4,12 +4,13 @@ A batch of any size takes the same few statements. Only a few polls ask a connec
 provider allows it. A poll that finds no place gets a later due time, which is not a failure.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from hairtrigger.domain.errors import Conflict
+from hairtrigger.domain.ids import new_lease
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.domain.pace import Pace
 from hairtrigger.domain.rhythm import next_beat
@@ -57,6 +58,7 @@ class PollLeases:
     deadline: timedelta
     places: int  # polls of one connection at a time
     beyond: timedelta = timedelta(seconds=30)  # a lease lasts so much longer than the deadline, for storing results
+    holder: UUID = field(default_factory=uuid4)  # this process
 
     @property
     def hold(self) -> timedelta:
@@ -167,6 +169,20 @@ class PollLeases:
             detail = "It was given back unfinished, and the trigger is polled again at once."
             await outcomes.record(tx, *(Outcome(Kind.POLL, Code.CUT_OFF, now, t.org_id, t.id, detail) for t in told))
 
+    async def take_back(self, holders: Collection[UUID] | None) -> int:
+        """Make polls due at once that dead processes hold, or with None all that are held, and return how many."""
+        now = self.clock.now()
+        async with self.store.transaction() as tx:
+            rows = await polls.held_by(tx, holders)
+            known = await triggers.with_connections(tx, [row.project_trigger_id for row in rows])
+            await polls.set_due(tx, [Due(row.project_trigger_id, now if row.next_at else None) for row in rows])
+            connected = {held.id for _, held in known.values() if held}
+            pace = await connection_limits.locked(tx, connected)
+            leases = {row.lease for row in rows if row.lease}
+            await connection_limits.save(tx, [one.left(leases) for one in pace.values()])
+            await self._note_cut_off(tx, rows, known, now)
+        return len(rows)
+
     def _placed(self, row: Poll, held: Connection | None, paces: dict[UUID, Pace], now: datetime) -> Due:
         """Lease the poll, or queue it behind others of its connection. This updates `paces`."""
         if held is None:
@@ -184,7 +200,10 @@ class PollLeases:
         """Lease the poll. It is due again at its next beat, or when the lease ends, in case this process dies."""
         until = now + self.hold
         return Due(
-            row.project_trigger_id, min(next_beat(row.project_trigger_id, row.every, now), until), uuid4(), until
+            row.project_trigger_id,
+            min(next_beat(row.project_trigger_id, row.every, now), until),
+            new_lease(self.holder),
+            until,
         )
 
     async def _note_cut_off(
@@ -194,10 +213,10 @@ class PollLeases:
         known: dict[UUID, tuple[ProjectTrigger, Connection | None]],
         now: datetime,
     ) -> None:
-        """Record an outcome for each lease that ran out.
+        """Record an outcome for each of these leases that ran out or that a dead process holds.
 
-        A process gives a lease back when a poll ends, and when the process stops. A lease that ran out belongs to a
-        process that could not do so, and no other code records that.
+        A process gives a lease back when a poll ends, and when the process stops. Each other lease belongs to a process
+        that could not do so, and no other code records that.
         """
         detail = f"That was noticed at {now:%Y-%m-%d %H:%M:%S} UTC, and the trigger is polled again."
         cut_off = []

@@ -20,7 +20,7 @@ from hairtrigger.store import idempotency, partitions
 from hairtrigger.store.database import Store
 from hairtrigger.store.partitions import ATTEMPT, EVENT, OUTCOME
 from hairtrigger.store.transaction import Transaction
-from hairtrigger.store.upkeep import periodic_tasks, retention
+from hairtrigger.store.upkeep import periodic_tasks, processes, retention
 
 log = structlog.get_logger()
 
@@ -72,6 +72,8 @@ class Retention:
         await self._drop(OUTCOME, [day for day in outcomes if day < today - self.ledger])
         await self._in_batches(lambda tx: retention.forget_deliveries(tx, oldest))
         await self._in_batches(lambda tx: retention.forget_replay_jobs(tx, self.clock.now() - self.ledger))
+        async with self.store.transaction() as tx:
+            await processes.forget(tx, self.clock.now() - self.ledger)
         await self._in_batches(lambda tx: retention.forget_answers(tx, self.clock.now() - idempotency.KEPT))
 
     async def forget_keys(self) -> None:

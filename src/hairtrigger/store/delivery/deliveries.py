@@ -26,7 +26,18 @@ from hairtrigger.store.tables import dead, event
 from hairtrigger.store.text import storable
 from hairtrigger.store.transaction import Transaction
 
-__all__ = ["Attempt", "Claimed", "Message", "claim", "drop", "extend", "finish", "requeue_due", "trigger_of"]
+__all__ = [
+    "Attempt",
+    "Claimed",
+    "Message",
+    "claim",
+    "drop",
+    "extend",
+    "finish",
+    "requeue_due",
+    "take_back",
+    "trigger_of",
+]
 
 
 @dataclass(frozen=True)
@@ -73,23 +84,37 @@ _ALONE = text(
     "SELECT set_config('synchronous_commit', 'off', true), "
     "set_config('idle_in_transaction_session_timeout', '5s', true), pg_advisory_xact_lock(7420318)"
 )
+# This is `pgmq.read`, which also writes down the process that has the lease. A process of an earlier version does not,
+# so the count of readings tells whether the lease is still the one that was written down.
 _READ = text(
     """
+    WITH next AS (
+        SELECT msg_id FROM pgmq.q_dispatch WHERE vt <= clock_timestamp()
+        ORDER BY msg_id LIMIT :qty FOR UPDATE SKIP LOCKED
+    ), leased AS (
+        UPDATE pgmq.q_dispatch AS queue
+        SET last_read_at = clock_timestamp(), vt = clock_timestamp() + make_interval(secs => :vt),
+            read_ct = read_ct + 1,
+            headers = jsonb_build_object('holder', CAST(:holder AS text), 'read', read_ct + 1)
+        FROM next WHERE queue.msg_id = next.msg_id
+        RETURNING queue.msg_id, read_ct, message
+    )
     SELECT msg_id, read_ct, CAST(message->>'delivery' AS uuid), CAST(message->>'event' AS uuid),
            CAST(message->>'day' AS date), message->>'project', CAST(message->>'attempt' AS int), message ? 'released'
-    FROM pgmq.read(:queue, CAST(:vt AS int), CAST(:qty AS int)) ORDER BY msg_id
+    FROM leased ORDER BY msg_id
     """
 )
 
 
-async def claim(tx: Transaction, limit: int, hold: timedelta) -> tuple[int, list[Claimed]]:
-    """Lease up to `limit` deliveries, oldest first. Those that may not be attempted yet are moved
-    from the queue to `waiting` instead (see `admission`).
+async def claim(tx: Transaction, limit: int, hold: timedelta, holder: UUID | None = None) -> tuple[int, list[Claimed]]:
+    """Lease up to `limit` deliveries, oldest first, for the process `holder`. Those that may not be attempted yet are
+    moved from the queue to `waiting` instead (see `admission`).
 
     Return how many were read from the queue, and the leased ones. Fewer read than `limit`: no more can be read now.
     """
     await tx.connection.execute(_ALONE)
-    rows = await tx.connection.execute(_READ, {"queue": DISPATCH, "vt": round(hold.total_seconds()), "qty": limit})
+    parameters = {"vt": hold.total_seconds(), "qty": limit, "holder": holder and str(holder)}
+    rows = await tx.connection.execute(_READ, parameters)
     read = [(read_ct, Message(msg_id, *pointer)) for msg_id, read_ct, *pointer in rows]
     # A message that was read before has its place in the lane already: the worker that had it died.
     again = [message for count, message in read if count > 1]
@@ -103,6 +128,25 @@ async def extend(tx: Transaction, msg_ids: Collection[int], hold: timedelta) -> 
         text("SELECT 1 FROM pgmq.set_vt(:queue, CAST(:ids AS bigint[]), CAST(:vt AS int))"),
         {"queue": DISPATCH, "ids": list(msg_ids), "vt": round(hold.total_seconds())},
     )
+
+
+_TAKE_BACK = text(
+    """
+    UPDATE pgmq.q_dispatch SET vt = clock_timestamp()
+    WHERE vt > clock_timestamp() AND (
+        :any OR headers->>'holder' = ANY(CAST(:holders AS text[])) AND CAST(headers->>'read' AS int) = read_ct
+    )
+    """
+)
+
+
+async def take_back(tx: Transaction, holders: Collection[UUID] | None) -> int:
+    """End the leases of deliveries that dead processes hold, or with None all leases, and return how many there were.
+
+    A lease that ran out and is now another process's stays.
+    """
+    parameters = {"any": holders is None, "holders": [str(one) for one in holders or ()]}
+    return (await tx.connection.execute(_TAKE_BACK, parameters)).rowcount
 
 
 _EVENTS = text(

@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Select, and_, case, or_, select, text, update
+from sqlalchemy import Select, and_, case, false, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from hairtrigger.domain.ids import leases_of
 from hairtrigger.store.tables import poll, project_trigger
 from hairtrigger.store.text import storable, storable_json
 from hairtrigger.store.transaction import Transaction
@@ -182,6 +183,15 @@ async def set_due(tx: Transaction, changed: Sequence[Due]) -> None:
     """Set the due times and leases of polls that this transaction has locked."""
     if changed:
         await tx.connection.execute(_SET_DUE, _columns(changed))
+
+
+async def held_by(tx: Transaction, holders: Collection[UUID] | None) -> list[Poll]:
+    """Lock and return the polls that these processes hold under a lease, or with None those that any process holds."""
+    statement = select(*_POLL).where(poll.c.lease.is_not(None))
+    if holders is not None:
+        statement = statement.where(or_(false(), *(poll.c.lease.between(*leases_of(holder)) for holder in holders)))
+    rows = await tx.connection.execute(statement.order_by(poll.c.project_trigger_id).with_for_update())
+    return [Poll(*row) for row in rows]
 
 
 async def release(tx: Transaction, leases: Collection[UUID], now: datetime) -> set[UUID]:

@@ -282,6 +282,13 @@ async def claim_removal(
     return Removal(**row._mapping) if row else None
 
 
+async def release_removals(tx: Transaction, now: datetime) -> None:
+    """Make removals due that processes left unfinished, when none of these processes runs any more."""
+    await tx.connection.execute(
+        update(removal).where(removal.c.leased_until.is_not(None)).values(run_at=now, leased_until=None)
+    )
+
+
 async def connection_in_use(tx: Transaction, connection_id: UUID) -> int:
     statement = (
         select(func.count())
