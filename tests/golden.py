@@ -11,6 +11,7 @@ from tests.support.documents import (
     projects_document,
     settings_document,
 )
+from tests.support.pictures import formats_document
 
 ROOT = Path(__file__).parent.parent
 FILES: dict[str, Callable[[], str]] = {
@@ -19,6 +20,7 @@ FILES: dict[str, Callable[[], str]] = {
     "docs/api/hairtrigger.openapi.json": own_document,
     "docs/settings.md": settings_document,
     "docs/outcomes.md": outcomes_document,
+    "docs/target-formats.md": formats_document,
 }
 
 

@@ -1,3 +1,4 @@
+import base64
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,7 +12,7 @@ from hairtrigger.domain.outcome import Failure
 from hairtrigger.domain.target import AgentTarget, Outgoing, Sent, Target
 from hairtrigger.platform.clock import SystemClock
 from hairtrigger.platform.egress import Egress
-from hairtrigger.targets.agent import Agent
+from hairtrigger.targets.agent import Agent, completions_url
 from tests.support.servers import Answer, Seen, answering, response, saying, serving
 from tests.targets.aimock import AiMock, running_aimock
 
@@ -343,3 +344,46 @@ async def test_a_mock_of_the_api_refuses_in_its_own_way(
     result = await Agent(config, egress, SystemClock(), "sk-1").send(outgoing)
 
     assert (result.status, result.response_status) == ("failed", status)
+
+
+# Addresses and credentials
+
+
+@pytest.mark.parametrize(
+    ("base_url", "called"),
+    [
+        ("https://a.example/v1", "https://a.example/v1/chat/completions"),
+        ("https://a.example/v1/", "https://a.example/v1/chat/completions"),
+        ("https://a.example", "https://a.example/chat/completions"),
+        (
+            "https://a.example/openai/deployments/d?api-version=2024-10-21",
+            "https://a.example/openai/deployments/d/chat/completions?api-version=2024-10-21",
+        ),
+        ("https://a.example/v1/?a=1&b=/x/", "https://a.example/v1/chat/completions?a=1&b=/x/"),
+        ("https://a.example/v1#part", "https://a.example/v1/chat/completions"),
+        ("https://a.example/v1/chat/completions", "https://a.example/v1/chat/completions"),
+        ("https://a.example/v1/chat/completions/?v=1", "https://a.example/v1/chat/completions?v=1"),
+        ("https://a.example/a%2Fb", "https://a.example/a%2Fb/chat/completions"),
+    ],
+)
+def test_the_path_is_joined_before_the_query(base_url: str, called: str) -> None:
+    assert completions_url(base_url) == called
+
+
+async def test_an_agent_gets_its_headers_and_credentials(egress: Egress, outgoing: Outgoing) -> None:
+    async with serving(answering(200, b"{}")) as server:
+        config = AgentTarget.model_validate(
+            {
+                "base_url": f"{server.url}/d?api-version=1",
+                "model": "m",
+                "headers": {"Api-Key": "k-1", "Content-Language": "de", "Idempotency-Key": "mine"},
+                "auth": {"kind": "basic", "username": "ü", "password": "p:w"},
+            }
+        )
+        await Agent(config, egress, SystemClock(), "bearer that does not count").send(outgoing)
+        (seen,) = server.seen
+
+    assert seen.path == "/d/chat/completions?api-version=1"
+    assert (seen.header("api-key"), seen.header("content-language")) == ("k-1", "de")
+    assert seen.header("authorization") == "Basic " + base64.b64encode("ü:p:w".encode()).decode()
+    assert seen.header("idempotency-key") == str(outgoing.delivery_id)

@@ -11,6 +11,7 @@ from cloudevents.core.base import BaseCloudEvent
 from cloudevents.core.bindings.http import HTTPMessage, from_structured_event
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from hairtrigger.domain.outcome import Failure
@@ -18,7 +19,8 @@ from hairtrigger.domain.target import Outgoing, Sent, Target, WorkflowTarget
 from hairtrigger.platform.clock import SystemClock
 from hairtrigger.platform.egress import Egress
 from hairtrigger.platform.vault import new_signing_secret
-from hairtrigger.targets.workflow import Workflow, cloud_event
+from hairtrigger.targets.formats import cloud_event
+from hairtrigger.targets.workflow import Workflow
 from tests.support.clock import ManualClock, pass_time
 from tests.support.servers import Answer, Seen, answering, saying, serving
 
@@ -46,7 +48,7 @@ async def test_a_delivery_is_a_signed_cloud_event(egress: Egress, outgoing: Outg
 
     assert result == Sent("delivered", 202, "The target answered 202.", response=b"queued")
     assert (seen.method, seen.path) == ("POST", "/run")
-    assert seen.header("content-type") == "application/cloudevents+json"
+    assert seen.header("content-type") == "application/json"
     assert seen.header("webhook-id") == str(outgoing.delivery_id)
     Webhook(SECRET).verify(seen.body, dict(seen.headers))
     event = read_by_someone_else(seen.body)
@@ -106,7 +108,7 @@ async def test_a_workflow_without_a_signing_secret_is_refused(egress: Egress) ->
 async def test_own_headers_the_credential_and_the_trace_go_along(egress: Egress, outgoing: Outgoing) -> None:
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     async with serving(answering()) as server:
-        config = WorkflowTarget(url=server.url, headers={"X-Tenant": "7"})
+        config = WorkflowTarget(url=server.url, headers={"X-Tenant": SecretStr("7")})
         await Workflow(config, egress, SystemClock(), [SECRET], "t0p").send(replace(outgoing, traceparent=trace))
         (seen,) = server.seen
 

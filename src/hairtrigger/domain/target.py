@@ -1,21 +1,46 @@
 """Targets, and the attempts to deliver events to them: a workflow behind HTTP, an agent's conversation, or the log."""
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol, Self
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SecretStr,
+    TypeAdapter,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import to_json
 
+from hairtrigger.domain.json_reader import read_json
 from hairtrigger.domain.outcome import Failure
 
 DEFAULT_TEMPLATE = "{{type}} happened at {{time}}.\n\n{{event}}"
 
+PLACEHOLDER = re.compile(r"\{\{([^{}]*)\}\}")
+NAMED = ("event", "type", "time", "id", "key", "subject", "attempt", "test", "project_id", "delivery_id")
+"""What a template may name besides `data` and the paths into it."""
 
-# Headers that this service sets itself, or that hold credentials, which belong in the vault.
-_TAKEN = {"authorization", "content-length", "content-type", "cookie", "host", "proxy-authorization", "traceparent"}
+MASK = str(SecretStr("any"))
+"""The text that answers show in place of a secret. In a request it stands for the secret that is stored."""
+
+Format = Literal["json", "structured", "binary", "plain", "template"]
+"""The form of the requests to a workflow; `docs/target-formats.md` shows each."""
+
+# Headers that this service sets itself.
+_TAKEN = {"content-length", "content-type", "host", "proxy-authorization", "traceparent"}
+_LONGEST_TEMPLATE = 100_000  # bytes of JSON
+_DEEPEST_TEMPLATE = 50
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
 _HEADER_VALUE = re.compile(r"[\t -~]*")
 
@@ -26,39 +51,131 @@ def _callable(url: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
         raise ValueError("A target's URL begins with http:// or https:// and names a host.")
     if parts.username or parts.password:
-        raise ValueError("A target's URL holds no password; give it as the target's credential.")
+        raise ValueError("A target's URL holds no password; give it as the target's `auth`.")
     return url
 
 
-def _sendable(headers: dict[str, str]) -> dict[str, str]:
+def _sendable(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
     lowered = {name.lower(): value for name, value in headers.items()}
     for name, value in lowered.items():
         if name in _TAKEN or name.startswith("webhook-"):
             raise ValueError(f"The header {name} can't be set here.")
-        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value.get_secret_value()):
             raise ValueError(f"The header {name!r} can't be sent.")
     return lowered
 
 
+def _sendable_text(value: SecretStr) -> SecretStr:
+    if not _HEADER_VALUE.fullmatch(value.get_secret_value()):
+        raise ValueError("This can't be sent in a header.")
+    return value
+
+
+def _json_template(template: JsonValue) -> JsonValue:
+    """Return the template, which may also be given as JSON text."""
+    if isinstance(template, str):
+        try:
+            template = read_json(template.encode(errors="replace"), allow_inf_nan=False)
+        except ValueError:
+            raise ValueError("The template is not JSON. Each placeholder stands within a string.") from None
+    for text, depth in _texts(template):
+        if depth > _DEEPEST_TEMPLATE:
+            raise ValueError(f"The template is nested more than {_DEEPEST_TEMPLATE} levels deep.")
+        for name in (found.strip() for found in PLACEHOLDER.findall(text)):
+            if name not in NAMED and name.partition(".")[0] != "data":
+                raise ValueError(f"There is no {{{{{name}}}}}. A template may name data, data.…, {', '.join(NAMED)}.")
+    if len(to_json(template)) > _LONGEST_TEMPLATE:
+        raise ValueError(f"The template is longer than {_LONGEST_TEMPLATE} bytes.")
+    return template
+
+
+def _texts(value: JsonValue, depth: int = 0) -> Iterator[tuple[str, int]]:
+    """Yield the strings of a JSON value with their depth. Beyond the deepest level, one string tells so."""
+    inner: list[JsonValue] = []
+    if depth > _DEEPEST_TEMPLATE:
+        yield "", depth
+    elif isinstance(value, str):
+        yield value, depth
+    elif isinstance(value, list):
+        inner = value
+    elif isinstance(value, dict):
+        inner = list(value.values())
+    for one in inner:
+        yield from _texts(one, depth + 1)
+
+
+_SHOWN_MASKED = WithJsonSchema({"type": "string", "description": f"Stored sealed. Answers show `{MASK}`."})
+_Secret = Annotated[SecretStr, Field(min_length=1, max_length=8192), AfterValidator(_sendable_text), _SHOWN_MASKED]
+_HeaderValue = Annotated[SecretStr, _SHOWN_MASKED]
+_Headers = Annotated[dict[str, _HeaderValue], AfterValidator(_sendable), Field(max_length=50, repr=False)]
 _Url = Annotated[str, Field(max_length=2048), AfterValidator(_callable)]
 _Frozen = ConfigDict(frozen=True, extra="forbid")
 
 
-class WorkflowTarget(BaseModel):
-    """A workflow that runs when its address is called."""
+class BasicAuth(BaseModel):
+    """A user name and password, as RFC 7617 sends them."""
 
     model_config = _Frozen
+
+    kind: Literal["basic"] = "basic"
+    username: Annotated[str, Field(max_length=1024, pattern="^[^:\\x00-\\x1f\\x7f]*$")]
+    password: Annotated[SecretStr, Field(max_length=8192), _SHOWN_MASKED]
+
+
+class BearerAuth(BaseModel):
+    """A token, as RFC 6750 sends it."""
+
+    model_config = _Frozen
+
+    kind: Literal["bearer"] = "bearer"
+    token: _Secret
+
+
+Auth = Annotated[BasicAuth | BearerAuth, Field(discriminator="kind")]
+
+
+class _Called(BaseModel):
+    """A target that is called over HTTP."""
+
+    model_config = _Frozen
+
+    headers: _Headers = {}
+    auth: Auth | None = None
+
+    @model_validator(mode="after")
+    def _one_authorization(self) -> Self:
+        if self.auth and "authorization" in self.headers:
+            raise ValueError("Give either `auth` or the header Authorization.")
+        return self
+
+
+class WorkflowTarget(_Called):
+    """A workflow that runs when its address is called."""
 
     kind: Literal["workflow"] = "workflow"
     url: _Url
     timeout_seconds: int = Field(default=30, ge=1, le=300)
-    headers: Annotated[dict[str, str], AfterValidator(_sendable)] = Field(default={}, max_length=50, repr=False)
+    format: Format = Field(
+        default="json",
+        description="What is sent: the CloudEvents envelope as application/json (`json`) or as "
+        "application/cloudevents+json (`structured`), the data with the envelope in `ce-*` headers (`binary`), the "
+        "data alone (`plain`), or JSON of your own (`template`).",
+    )
+    template: Annotated[JsonValue | None, BeforeValidator(_json_template)] = Field(
+        default=None,
+        description='JSON of your own for the format `template`: {"text": "New: {{data.name}}"}. A string that is one '
+        "placeholder alone becomes its value, of whatever type.",
+    )
+
+    @model_validator(mode="after")
+    def _template_where_needed(self) -> Self:
+        if (self.format == "template") != (self.template is not None):
+            raise ValueError("The format `template` needs a `template`, and the other formats have none.")
+        return self
 
 
-class AgentTarget(BaseModel):
+class AgentTarget(_Called):
     """An agent behind an API like OpenAI's: each event opens a conversation."""
-
-    model_config = _Frozen
 
     kind: Literal["agent"] = "agent"
     base_url: _Url
@@ -77,6 +194,19 @@ class LogTarget(BaseModel):
 
 
 TargetConfig = Annotated[WorkflowTarget | AgentTarget | LogTarget, Field(discriminator="kind")]
+
+_config: TypeAdapter[TargetConfig] = TypeAdapter(TargetConfig)
+
+
+def read_config(stored: Mapping[str, Any]) -> TargetConfig:
+    """Return a target's stored configuration. A workflow that was stored before there were formats is `structured`."""
+    older = {"format": "structured"} if stored.get("kind") == "workflow" else {}
+    return _config.validate_python({**older, **stored})
+
+
+def authorized(config: TargetConfig) -> bool:
+    """Return whether the configuration itself has an Authorization."""
+    return isinstance(config, _Called) and (config.auth is not None or "authorization" in config.headers)
 
 
 @dataclass(frozen=True)
@@ -103,6 +233,8 @@ class Outgoing:
     replay_of: UUID | None = None
     traceparent: str | None = None
     """W3C trace context."""
+    is_test: bool = False
+    """The event did not happen: a user asked for it, to try the target."""
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,22 @@ https://platform.openai.com/docs/api-reference/chat/create
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from hairtrigger.domain.outcome import Failure
 from hairtrigger.domain.target import AgentTarget, Outgoing, Sent
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.egress import Egress, EgressFailed, Reply
-from hairtrigger.targets.answers import KEPT, oddity, unreachable, unsuccessful
+from hairtrigger.targets.answers import KEPT, marks, oddity, unreachable, unsuccessful
 from hairtrigger.targets.completion import Unreadable, message_in
+from hairtrigger.targets.credentials import own_headers
 from hairtrigger.targets.template import TooLong, rendered
+
+_PATH = "/chat/completions"
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,11 @@ class Agent:
     egress: Egress
     clock: Clock
     api_key: str | None = field(default=None, repr=False)
+
+    _own: Mapping[str, str] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_own", own_headers(self.config, self.api_key))
 
     async def send(self, outgoing: Outgoing) -> Sent:
         try:
@@ -33,7 +43,7 @@ class Agent:
         try:
             reply = await self.egress.send(
                 "POST",
-                f"{self.config.base_url.rstrip('/')}/chat/completions",
+                completions_url(self.config.base_url),
                 headers=self._headers(outgoing),
                 body=json.dumps(request).encode(),
                 timeout=timedelta(seconds=self.config.timeout_seconds),
@@ -58,13 +68,18 @@ class Agent:
         return Sent("delivered", reply.status, detail, response=kept, conversation=[*messages, message])
 
     def _headers(self, outgoing: Outgoing) -> dict[str, str]:
-        headers = {
-            "content-type": "application/json",
-            "idempotency-key": str(outgoing.delivery_id),
-            "traceparent": outgoing.traceparent,
-            "authorization": self.api_key and f"Bearer {self.api_key}",
-        }
-        return {name: value for name, value in headers.items() if value is not None}
+        own = {"content-type": "application/json", "idempotency-key": str(outgoing.delivery_id)}
+        return {**self._own} | own | marks(outgoing)
+
+
+def completions_url(base_url: str) -> str:
+    """Return the address of the chat completions below `base_url`, which keeps its query.
+
+    Azure needs a query, `?api-version=…`. An address that is that of the completions already stays as it is.
+    """
+    parts = urlsplit(base_url)
+    path = parts.path.rstrip("/").removesuffix(_PATH) + _PATH
+    return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
 
 
 def _opening(config: AgentTarget, outgoing: Outgoing) -> list[dict[str, Any]]:

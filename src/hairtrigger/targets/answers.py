@@ -1,4 +1,4 @@
-"""The meaning of a target's answer, for every kind of target."""
+"""The marks of a request, and the meaning of an answer, for every kind of target."""
 
 from datetime import datetime
 from http import HTTPStatus
@@ -39,6 +39,12 @@ def json_of(outgoing: Outgoing) -> object:
         raise ValueError
     value: object = read_json(outgoing.body, allow_inf_nan=False)
     return value
+
+
+def marks(outgoing: Outgoing) -> dict[str, str]:
+    """Return the headers that every request has: its place in a trace, and whether it is only a test."""
+    given = {"traceparent": outgoing.traceparent, "hairtrigger-test": "true" if outgoing.is_test else None}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def unsuccessful(reply: Reply, now: datetime) -> Sent:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
-from pydantic import TypeAdapter
 from pydantic_core import to_json
 
-from hairtrigger.domain.target import AgentTarget, LogTarget, Target, TargetConfig, WorkflowTarget
+from hairtrigger.domain.target import AgentTarget, LogTarget, Target, WorkflowTarget
+from hairtrigger.domain.target_secrets import opened
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.egress import Egress
 from hairtrigger.platform.remembered import Remembered
@@ -19,9 +19,6 @@ from hairtrigger.store.setup.projects import Project
 from hairtrigger.targets.agent import Agent
 from hairtrigger.targets.log import Log
 from hairtrigger.targets.workflow import Workflow
-
-_config: TypeAdapter[TargetConfig] = TypeAdapter(TargetConfig)
-
 
 _MOST_REMEMBERED = 10_000
 
@@ -54,7 +51,7 @@ def target_maker(egress: Egress, clock: Clock, secrets: Secrets) -> Callable[[Pr
         held = secrets.of_project(project)
         signing, until = _signing(held, now)
         door = egress.of(Tenant(str(project.org_id), project.id))
-        match _config.validate_python(project.target):
+        match opened(project.target, held):
             case WorkflowTarget() as config:
                 return _Made(Workflow(config, door, clock, signing, held.get(API_KEY)), project, until)
             case AgentTarget() as config:

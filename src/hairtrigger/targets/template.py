@@ -1,19 +1,25 @@
-"""The first message of an agent conversation, made from an event. Users write the templates, so these hold no code."""
+"""Templates: the first message of an agent conversation, or the JSON of a workflow, made from an event.
+
+Users write the templates, so these hold no code.
+"""
 
 import json
 import re
+from typing import Any, TypeVar
 
+from pydantic import JsonValue
 from pydantic_core import to_json
 
-from hairtrigger.domain.target import Outgoing
+from hairtrigger.domain.target import PLACEHOLDER, Outgoing
 from hairtrigger.targets.answers import json_of
 
-LONGEST = 4 * 1024 * 1024  # characters in a message that a template makes of an event
+LONGEST = 4 * 1024 * 1024  # characters of what a template makes of an event
 _MOST_LINES = 10_000  # an event with more lines than this is not indented
 
-_PLACEHOLDER = re.compile(r"\{\{([^{}]*)\}\}")
-
 _INDEX = re.compile("[0-9]{1,9}")  # int() is slow on very many digits, and refuses more
+_NOTHING = object()
+
+T = TypeVar("T", str, bytes)
 
 
 class TooLong(Exception):
@@ -25,25 +31,99 @@ def rendered(template: str, outgoing: Outgoing) -> str:
 
     Raises `TooLong` before more than `LONGEST` characters are made, because a template may name the event many times.
     """
-    text = outgoing.body.decode(errors="replace")
-    try:
-        data = json_of(outgoing)
-        event = to_json(data, indent=2).decode() if _lines(outgoing.body) <= _MOST_LINES else text
-    except ValueError:
-        data, event = None, text
-    plain = {"event": event, "type": outgoing.type, "time": outgoing.time.isoformat()}
-    room = LONGEST - len(template)
+    return _Filling(outgoing, LONGEST - len(template)).text(template)
 
-    def value(placeholder: re.Match[str]) -> str:
-        nonlocal room
-        name, *path = placeholder[1].strip().split(".")
-        filled = _shown(data, path) if name == "data" else plain.get(placeholder[1].strip(), "")
-        room -= len(filled)
-        if room < 0:
+
+def filled(template: JsonValue, outgoing: Outgoing) -> bytes:
+    """Return the JSON that the template makes of the event. Raises `TooLong` as `rendered` does.
+
+    A string that is one placeholder alone becomes the placeholder's value, of whatever type: an object, a number, or
+    null if it is missing. Within a longer string the value is filled in as text.
+    """
+    return _Filling(outgoing, LONGEST).json(template)
+
+
+class _Filling:
+    """The values of one event, and the room that is left for them."""
+
+    def __init__(self, outgoing: Outgoing, room: int) -> None:
+        self._outgoing = outgoing
+        self._room = room
+        try:
+            self._data: Any = json_of(outgoing)
+            self._is_json = True
+        except ValueError:
+            self._data, self._is_json = None, False
+
+    def text(self, template: str) -> str:
+        return PLACEHOLDER.sub(lambda found: self._within(self._as_text(found[1].strip())), template)
+
+    def json(self, template: JsonValue) -> bytes:
+        match template:
+            case dict():
+                return b"{%b}" % b",".join(b"%b:%b" % (to_json(n), self.json(v)) for n, v in template.items())
+            case list():
+                return b"[%b]" % b",".join(self.json(one) for one in template)
+            case str() if alone := PLACEHOLDER.fullmatch(template.strip()):
+                return self._within(self._as_json(alone[1].strip()))
+            case str():
+                return to_json(self.text(template))
+            case _:
+                return to_json(template)
+
+    def _within(self, value: T) -> T:
+        """Return the value if there is room for it. Raises `TooLong`."""
+        self._room -= len(value)
+        if self._room < 0:
             raise TooLong
-        return filled
+        return value
 
-    return _PLACEHOLDER.sub(value, template)
+    def _as_text(self, name: str) -> str:
+        if name == "event":
+            return self._indented()
+        value = self._value(name)
+        if value is _NOTHING or value is None:
+            return ""
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+    def _as_json(self, name: str) -> bytes:
+        if name in {"event", "data"}:
+            return self._outgoing.body if self._is_json else to_json(self._body())
+        value = self._value(name)
+        return b"null" if value is _NOTHING else to_json(value)
+
+    def _value(self, name: str) -> Any:
+        outgoing = self._outgoing
+        match name:
+            case "type":
+                return outgoing.type
+            case "time":
+                return outgoing.time.isoformat()
+            case "id":
+                return str(outgoing.event_id)
+            case "key":
+                return outgoing.event_key
+            case "subject":
+                return outgoing.subject
+            case "attempt":
+                return outgoing.attempt
+            case "test":
+                return outgoing.is_test
+            case "project_id":
+                return outgoing.project_id
+            case "delivery_id":
+                return str(outgoing.delivery_id)
+            case _:
+                head, *path = name.split(".")
+                return _at(self._data, path) if head == "data" else _NOTHING
+
+    def _indented(self) -> str:
+        if self._is_json and _lines(self._outgoing.body) <= _MOST_LINES:
+            return to_json(self._data, indent=2).decode()
+        return self._body()
+
+    def _body(self) -> str:
+        return self._outgoing.body.decode(errors="replace")
 
 
 def _lines(body: bytes) -> int:
@@ -54,15 +134,14 @@ def _lines(body: bytes) -> int:
     return body.count(b",") + 2 * (body.count(b"[") + body.count(b"{"))
 
 
-def _shown(data: object, path: list[str]) -> str:
+def _at(data: Any, path: list[str]) -> Any:
+    """Return the value at the path, or `_NOTHING`."""
     for step in path:
         match data:
-            case dict():
-                data = data.get(step)
+            case dict() if step in data:
+                data = data[step]
             case list() if _INDEX.fullmatch(step) and int(step) < len(data):
                 data = data[int(step)]
             case _:
-                return ""
-    if data is None:
-        return ""
-    return data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
+                return _NOTHING
+    return data

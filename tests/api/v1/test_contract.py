@@ -16,6 +16,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import text
 
 from hairtrigger.domain.caller import ASSISTANT_API, INTEGRATION_API, SCOPES, TRIGGER_API
+from hairtrigger.domain.target import MASK
 from hairtrigger.main import Application
 from tests.api.conftest import PASSWORD, Tenant
 from tests.support.documents import integrations_document, own_document, projects_document
@@ -109,9 +110,19 @@ POLL = {"code": str, "detail": str, "event_ids": list, "repeats": int, "console"
     "target",
     [
         {"kind": "log"},
-        {"kind": "workflow", "url": "https://example.com/run", "timeout_seconds": 30, "headers": {"x-flow": "1"}},
+        {
+            "kind": "workflow",
+            "url": "https://example.com/run",
+            "timeout_seconds": 30,
+            "headers": {},
+            "auth": None,
+            "format": "json",
+            "template": None,
+        },
         {
             "kind": "agent",
+            "headers": {},
+            "auth": None,
             "base_url": "https://example.com/v1",
             "model": "m",
             "system_prompt": None,
@@ -131,6 +142,52 @@ async def test_a_project_shows_its_target_and_only_at_first_its_secret(tenant: T
     assert await tenant.ask("GET", f"/v1/projects/{made['id']}") == shown
     assert await tenant.ask("GET", "/v1/projects") == {"data": [shown], "next_cursor": None}
     assert "agent key" not in json.dumps(made)
+
+
+async def test_the_secrets_of_a_target_go_in_and_never_come_out(tenant: Tenant, service: Application) -> None:
+    target = {
+        "kind": "workflow",
+        "url": "https://example.com/run",
+        "headers": {"X-Api-Key": "s3cret-1"},
+        "auth": {"kind": "basic", "username": "me", "password": "s3cret-2"},
+    }
+    made = await tenant.ask("POST", "/v1/projects", {"name": "P", "target": target}, status=201)
+    path = f"/v1/projects/{made['id']}"
+    assert made["target"]["headers"] == {"x-api-key": MASK}
+    assert made["target"]["auth"] == {"kind": "basic", "username": "me", "password": MASK}
+    answers = [made, await tenant.ask("GET", path), await tenant.ask("GET", "/v1/projects")]
+
+    changed = {**made["target"], "url": "https://example.com/other", "format": "plain"}
+    answers.append(await tenant.ask("PATCH", path, {"target": changed}))
+    answers.append(await tenant.ask("PATCH", path, {"target": {**changed, "headers": {"x-new": MASK}}}, status=422))
+
+    assert "s3cret" not in json.dumps(answers)
+    async with service.store.transaction() as tx:
+        row = text("SELECT target::text, secrets FROM project WHERE id = :id")
+        stored, sealed = (await tx.connection.execute(row, {"id": made["id"]})).one()
+    assert "s3cret" not in stored
+    assert b"s3cret" not in sealed
+
+
+async def test_a_workflow_keeps_its_format_until_another_is_named(tenant: Tenant, service: Application) -> None:
+    target = {"kind": "workflow", "url": "https://example.com/run"}
+    made = await tenant.ask("POST", "/v1/projects", {"name": "P", "target": target}, status=201)
+    path = f"/v1/projects/{made['id']}"
+    assert made["target"]["format"] == "json"
+    async with service.store.transaction() as tx:  # as it was stored before there were formats
+        older = text("UPDATE project SET target = CAST(:target AS jsonb) WHERE id = :id")
+        await tx.connection.execute(older, {"target": json.dumps(target), "id": made["id"]})
+    assert (await tenant.ask("GET", path))["target"]["format"] == "structured"
+    moved = await tenant.ask("PATCH", path, {"target": {**target, "url": "https://example.com/other"}})
+    assert moved["target"]["format"] == "structured"
+    switched = await tenant.ask("PATCH", path, {"target": {**target, "format": "json"}})
+    assert switched["target"]["format"] == "json"
+
+
+async def test_a_key_beside_another_authorization_is_422(tenant: Tenant) -> None:
+    target = {"kind": "workflow", "url": "https://example.com/run", "headers": {"Authorization": "Token 1"}}
+    both = {"name": "P", "target": target, "api_key": "k"}
+    _is_problem(await tenant.client.post("/v1/projects", json=both), 422)
 
 
 async def test_a_change_of_a_project_changes_what_it_names(tenant: Tenant) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from hairtrigger.domain.outcome import Code, DeliveryStatus, Failure, Kind
-from hairtrigger.domain.target import TargetConfig
+from hairtrigger.domain.target import TargetConfig, read_config
 from hairtrigger.sandbox.protocol.poll import PollErrorKind
 from hairtrigger.services.explain import explainer
 from hairtrigger.services.explain.health import Health as Diagnosed
@@ -133,7 +133,7 @@ class Project(BaseModel):
 
     @classmethod
     def of(cls, stored: projects.Project) -> "Project":
-        return cls.model_validate(stored, from_attributes=True)
+        return cls.model_validate({**vars(stored), "target": read_config(stored.target)})
 
 
 class NewProject(Project):

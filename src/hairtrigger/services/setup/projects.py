@@ -6,9 +6,10 @@ from datetime import timedelta
 from typing import Literal
 
 from hairtrigger.domain.caller import Caller
-from hairtrigger.domain.errors import Conflict
+from hairtrigger.domain.errors import Conflict, Invalid, Issue
 from hairtrigger.domain.ids import new_id
-from hairtrigger.domain.target import TargetConfig
+from hairtrigger.domain.target import TargetConfig, WorkflowTarget, authorized
+from hairtrigger.domain.target_secrets import opened, parted
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.vault import new_signing_secret
 from hairtrigger.services.secrets import Secrets
@@ -42,12 +43,12 @@ class Projects:
         now = self.clock.now()
         project_id = f"proj_{new_id(now).hex}"
         signing = new_signing_secret()
-        held = {SIGNING: signing, **({API_KEY: api_key} if api_key else {})}
+        stored, held = parted(target, {SIGNING: signing, **_api_key(target, api_key)})
         project = Project(
             id=project_id,
             org_id=caller.org_id,
             name=name,
-            target=target.model_dump(mode="json"),
+            target=stored,
             secrets=self.secrets.seal_for_project(project_id, held),
             created_at=now,
             updated_at=now,
@@ -76,19 +77,27 @@ class Projects:
         api_key: str | None,
         order_by: OrderBy | Literal["unchanged"] | None = "unchanged",
     ) -> Project:
-        """Change the given values and keep those that are None. For `order_by`, None means no order."""
+        """Change the given values and keep those that are None. For `order_by`, None means no order.
+
+        A workflow whose new target names no format keeps its format. `Invalid` is raised for an `api_key` beside
+        another Authorization.
+        """
         async with self.store.transaction() as tx:
             project = await projects.existing(tx, caller.org_id, project_id)
+            held = self.secrets.of_project(project)
+            before = opened(project.target, held)
+            after = _in_its_format(target, before) if target else before
+            if authorized(after):
+                held.pop(API_KEY, None)
+            stored, held = parted(after, {**held, **_api_key(after, api_key)})
             changed = replace(
-                project,
+                self._with(project, held),
                 name=name or project.name,
-                target=target.model_dump(mode="json") if target else project.target,
+                target=stored,
                 max_inflight=max_inflight or project.max_inflight,
                 order_by=project.order_by if order_by == "unchanged" else order_by,
                 updated_at=self.clock.now(),
             )
-            if api_key:
-                changed = self._with(changed, {**self.secrets.of_project(project), API_KEY: api_key})
             await projects.save(tx, changed)
         return changed
 
@@ -118,3 +127,19 @@ class Projects:
 
     def _with(self, project: Project, held: Mapping[str, str]) -> Project:
         return replace(project, secrets=self.secrets.seal_for_project(project.id, held))
+
+
+def _api_key(target: TargetConfig, api_key: str | None) -> dict[str, str]:
+    if not api_key:
+        return {}
+    if authorized(target):
+        raise Invalid(None, Issue(("api_key",), "The target has an Authorization of its own. Give only one of them."))
+    return {API_KEY: api_key}
+
+
+def _in_its_format(target: TargetConfig, before: TargetConfig) -> TargetConfig:
+    match target, before:
+        case WorkflowTarget(), WorkflowTarget() if not {"format", "template"} & target.model_fields_set:
+            return target.model_copy(update={"format": before.format, "template": before.template})
+        case _:
+            return target
