@@ -35,6 +35,7 @@ from hairtrigger.services.accounts import Accounts
 from hairtrigger.services.catalogue import Catalogue, catalogue_of
 from hairtrigger.services.delivery.dispatcher import Dispatcher
 from hairtrigger.services.delivery.history import History
+from hairtrigger.services.delivery.interventions import Interventions
 from hairtrigger.services.delivery.lost_deliveries import LostDeliveries
 from hairtrigger.services.delivery.notifications import Notifications
 from hairtrigger.services.delivery.pauses import Pauses
@@ -354,7 +355,8 @@ def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tupl
                 projects=parts.projects,
                 connections=Connections(store=store, clock=clock, catalogue=parts.catalogue, secrets=parts.secrets),
                 triggers=parts.triggers,
-                history=History(store=store, clock=clock, work=parts.work),
+                history=History(store=store),
+                interventions=Interventions(store=store, clock=clock, work=parts.work),
                 pauses=parts.pauses,
                 replays=parts.replays,
                 poller=parts.poller,

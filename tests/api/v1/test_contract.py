@@ -646,6 +646,7 @@ async def test_a_replay_is_a_new_delivery_of_the_same_event(tenant: Tenant, anyb
     project = (await tenant.ask("POST", "/v1/projects", {"name": "Project", "target": LOG}, status=201))["id"]
     id_, secret = await tenant.webhook(project)
     event_id = await _send(anybody, id_, secret, b"{}")
+    await until(lambda: tenant.deliveries(status="delivered"))
     replayed = await tenant.ask("POST", f"/v1/events/{event_id}/replay", status=201)
     delivery = await tenant.ask("GET", f"/v1/deliveries/{replayed['delivery_id']}")
     assert delivery["event_id"] == delivery["replay_of"] == event_id

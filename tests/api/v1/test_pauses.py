@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any
 
 import httpx2
 import pytest
@@ -121,7 +122,7 @@ async def test_many_events_are_replayed_by_a_job_that_can_be_followed(
     for number in range(3):
         await _send(anybody, id_, secret, number)
     await until(lambda: _received(target, 3))
-    query = {"project_trigger_id": id_, "event_type": "webhook.on_request", "per_second": 100}
+    query = {"project_trigger_id": id_, "event_type": "webhook.on_request", "all": True, "per_second": 100}
     headers = {"idempotency-key": "replay it once"}
     started = (await tenant.client.post("/v1/replays", json=query, headers=headers)).json()
     assert (await tenant.client.post("/v1/replays", json=query, headers=headers)).json() == started
@@ -134,5 +135,56 @@ async def test_many_events_are_replayed_by_a_job_that_can_be_followed(
     [listed] = (await tenant.ask("GET", "/v1/replays"))["data"]
     assert (listed["id"], listed["replayed"], listed["total"]) == (started["id"], 3, 3)
     await tenant.ask("POST", f"/v1/replays/{started['id']}/cancel", status=409)
-    slow = await tenant.ask("POST", "/v1/replays", {"per_second": 1}, status=201)
+    slow = await tenant.ask("POST", "/v1/replays", {"all": True, "per_second": 1}, status=201)
     assert (await tenant.ask("POST", f"/v1/replays/{slow['id']}/cancel"))["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("asked", [{}, {"per_second": 5}, {"status": None}, {"all": False}])
+async def test_everything_is_replayed_only_if_that_is_said(tenant: Tenant, asked: dict[str, object]) -> None:
+    for path in ("/v1/replays", "/v1/replays/preview"):
+        refused = await tenant.ask("POST", path, asked, status=422)
+        assert "all: true" in json.dumps(refused)
+
+
+async def test_a_filter_without_a_status_means_dead_letters_and_a_preview_says_how_many(
+    tenant: Tenant, anybody: httpx2.AsyncClient, target: Server
+) -> None:
+    project = await tenant.project(target.url)
+    id_, secret = await tenant.webhook(project["id"])
+    await _send(anybody, id_, secret, 1)
+    await until(lambda: tenant.deliveries(status="delivered"))
+    of_project = {"project_id": project["id"]}
+
+    preview = await tenant.ask("POST", "/v1/replays/preview", of_project)
+
+    assert preview == {"query": {**of_project, "status": "dead"}, "total": 0}
+    everything = await tenant.ask("POST", "/v1/replays/preview", {**of_project, "all": True})
+    assert everything == {"query": of_project, "total": 1}
+    started = await tenant.ask("POST", "/v1/replays", of_project, status=201)
+    assert (started["query"], started["total"]) == (preview["query"], 0)
+
+
+async def test_a_delivery_is_retried_at_once_or_cancelled(tenant: Tenant, anybody: httpx2.AsyncClient) -> None:
+    answers = iter((503, 503, 200))
+
+    async def answer(_: Seen, writer: asyncio.StreamWriter) -> None:
+        writer.write(response(next(answers)))
+
+    async with serving(answer) as target:
+        project = await tenant.project(target.url)
+        id_, secret = await tenant.webhook(project["id"])
+        await _send(anybody, id_, secret, 1)
+        [delivery] = await until(lambda: tenant.deliveries(status="retrying"))
+        await tenant.ask("POST", f"/v1/deliveries/{delivery['id']}/retry")
+
+        async def failed_twice() -> list[dict[str, Any]]:
+            return [one for one in await tenant.deliveries(status="retrying") if one["attempts"] == 2]
+
+        await until(failed_twice)  # the next attempt would be due in minutes
+        cancelled = await tenant.ask("POST", f"/v1/deliveries/{delivery['id']}/cancel")
+        assert cancelled["status"] == "dead"
+        await tenant.ask("POST", f"/v1/deliveries/{delivery['id']}/retry", status=409)
+        replayed = await tenant.ask("POST", f"/v1/events/{delivery['event_id']}/replay", status=201)
+        assert replayed["delivery_id"] != delivery["id"]
+        await until(lambda: tenant.deliveries(status="delivered"))
+        await tenant.ask("POST", f"/v1/deliveries/{replayed['delivery_id']}/cancel", status=409)

@@ -1,6 +1,7 @@
 """Replay jobs on the real store keep their rate, can be continued by any process, and replay each event once."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -12,10 +13,13 @@ from hairtrigger.domain.errors import Conflict, NotFound
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
 from hairtrigger.providers import schedule
+from hairtrigger.services.delivery.interventions import Interventions
+from hairtrigger.services.delivery.pauses import Pauses
 from hairtrigger.services.delivery.replays import ReplayQuery, Replays
 from hairtrigger.store.database import Store
 from hairtrigger.store.delivery import deliveries, history
-from hairtrigger.store.delivery.deliveries import Attempt
+from hairtrigger.store.delivery.deliveries import Attempt, Claimed
+from hairtrigger.store.delivery.history import Delivery
 from hairtrigger.store.delivery.replays import Job
 from hairtrigger.store.events import events
 from hairtrigger.store.events.events import Event
@@ -249,3 +253,203 @@ async def test_what_is_not_there_can_not_be_asked_for(world: World) -> None:
             await replays(world).start(world.caller, query, 10, to)
     with pytest.raises(NotFound):
         await replays(world).start(world.caller, ReplayQuery(), 10, "proj_none")
+
+
+# What is on its way, or has arrived, is not sent twice
+
+
+async def fail(world: World) -> list[UUID]:
+    """Make an attempt of every delivery on the queue, all of which fail, and return the deliveries."""
+    async with world.store.transaction() as tx:
+        _, claimed = await deliveries.claim(tx, 100, seconds(30))
+        await deliveries.finish(tx, [failed(one, world) for one in claimed])
+    return [one.message.delivery_id for one in claimed]
+
+
+def failed(one: Claimed, world: World) -> Attempt:
+    now = world.clock.now()
+    return Attempt(
+        message=one.message,
+        org_id=world.caller.org_id,
+        status="failed",
+        response_status=503,
+        detail="The target answered 503.",
+        response=b"",
+        conversation=None,
+        started_at=now,
+        finished_at=now,
+        retry_at=now + timedelta(hours=1),
+    )
+
+
+async def undelivered(world: World, trigger: UUID) -> Event:
+    event = an_event(world.caller.org_id, world.project_id, trigger, "k", world.clock.now())
+    async with world.store.transaction() as tx:
+        await events.append(tx, [event])
+    return event
+
+
+async def of_event(world: World, event: Event) -> list[Delivery]:
+    async with world.store.transaction() as tx:
+        return await history.deliveries(tx, world.caller.org_id, limit=10, event_id=event.id)
+
+
+def interventions(world: World) -> Interventions:
+    return Interventions(store=world.store, clock=world.clock, work=Wake())
+
+
+async def test_what_is_retried_is_tried_again_now_and_not_sent_twice(world: World, trigger: UUID) -> None:
+    event = await undelivered(world, trigger)
+    await fail(world)
+
+    done = await finished(world, await start(world))
+
+    assert done == [event.id]
+    [only] = await of_event(world, event)
+    assert (only.id, only.status, only.attempts) == (event.id, "delivered", 2)
+
+
+async def test_what_is_on_the_queue_or_held_back_is_left_alone_by_a_job(world: World, trigger: UUID) -> None:
+    event = await undelivered(world, trigger)
+    pauses = Pauses(store=world.store, clock=world.clock, work=Wake())
+
+    await start(world)
+    await replays(world).run_due()
+    assert [one.status for one in await of_event(world, event)] == ["pending"]
+
+    await pauses.pause(world.caller, world.project_id)
+    assert await deliver(world) == []
+    await start(world)
+    await replays(world).run_due()
+    assert [one.status for one in await of_event(world, event)] == ["suspended"]
+
+    await pauses.resume(world.caller, world.project_id)
+    await pauses.settle()
+    assert await deliver(world) == [(event.id, world.project_id)]
+
+
+async def test_a_dead_letter_that_arrived_by_a_replay_is_not_sent_again(world: World, trigger: UUID) -> None:
+    event = await undelivered(world, trigger)
+    await deliver(world, dead=(event.id,))
+    query = ReplayQuery(status="dead")
+    assert await replays(world).preview(world.caller, query, None) == 1
+
+    assert await finished(world, await start(world, status="dead")) == [event.id]
+
+    assert await replays(world).preview(world.caller, query, None) == 0
+    assert await finished(world, await start(world, status="dead")) == []
+
+
+async def test_a_dead_letter_goes_to_another_project_although_it_is_on_its_way_to_its_own(
+    world: World, trigger: UUID
+) -> None:
+    async with world.store.transaction() as tx:
+        other = await a_project(tx, world.caller.org_id, world.clock.now())
+    event = await undelivered(world, trigger)
+    await fail(world)
+
+    await start(world, to=other)
+    await replays(world).run_due()
+
+    assert await deliver(world) == [(event.id, other)]
+
+
+async def test_a_preview_sends_nothing(world: World, trigger: UUID) -> None:
+    await happen(world, trigger, 3)
+
+    assert await replays(world).preview(world.caller, ReplayQuery(status="delivered"), None) == 3
+
+    await replays(world).run_due()
+    assert await deliver(world) == []
+    with pytest.raises(NotFound):
+        await replays(world).preview(world.caller, ReplayQuery(project_id="proj_none"), None)
+
+
+# One delivery
+
+
+async def test_a_replay_of_what_is_still_retried_is_its_next_attempt(world: World, trigger: UUID) -> None:
+    event = await undelivered(world, trigger)
+    await fail(world)
+
+    assert await interventions(world).replay(world.caller, event.id) == event.id
+
+    assert await deliver(world) == [(event.id, world.project_id)]
+    assert await interventions(world).replay(world.caller, event.id) != event.id, "it has arrived: this is a second one"
+    assert len(await of_event(world, event)) == 2
+
+
+async def test_a_retry_is_the_next_attempt_now(world: World, trigger: UUID) -> None:
+    event = await undelivered(world, trigger)
+    await fail(world)
+    assert await deliver(world) == [], "the next attempt is due in an hour"
+
+    assert (await interventions(world).retry(world.caller, event.id)).status == "pending"
+    assert (await interventions(world).retry(world.caller, event.id)).status == "pending", "it is not sent twice"
+
+    assert await deliver(world) == [(event.id, world.project_id)]
+    with pytest.raises(Conflict, match=f"POST /v1/events/{event.id}/replay"):
+        await interventions(world).retry(world.caller, event.id)
+
+
+@pytest.mark.parametrize("state", ["retrying", "pending", "suspended", "waiting"])
+async def test_a_delivery_that_is_cancelled_is_a_dead_letter_and_lets_the_next_one_go(
+    state: str, world: World, trigger: UUID
+) -> None:
+    await world.projects.update(world.caller, world.project_id, None, None, None, None, "trigger")
+    pauses = Pauses(store=world.store, clock=world.clock, work=Wake())
+    first, second = await undelivered(world, trigger), None
+    if state == "suspended":
+        await pauses.pause(world.caller, world.project_id)
+        await deliver(world)
+    if state == "waiting":
+        await fail(world)  # the first keeps its turn, and the second waits for that
+        second = an_event(world.caller.org_id, world.project_id, trigger, "k2", world.clock.now())
+        async with world.store.transaction() as tx:
+            await events.append(tx, [second])
+        await deliver(world)
+        first, second = second, first
+    if state == "retrying":
+        await fail(world)
+    [before] = await of_event(world, first)
+    assert before.status == state
+
+    cancelled = await interventions(world).cancel(world.caller, first.id)
+
+    assert (cancelled.status, cancelled.detail) == ("dead", f"Cancelled by {world.caller.id}.")
+    assert await interventions(world).cancel(world.caller, first.id) == cancelled
+    if state == "suspended":
+        await pauses.resume(world.caller, world.project_id)
+    third = an_event(world.caller.org_id, world.project_id, trigger, "k3", world.clock.now())
+    async with world.store.transaction() as tx:
+        await events.append(tx, [third])
+    if second:
+        await interventions(world).retry(world.caller, second.id)
+    arrived = [event_id for event_id, _ in await deliver(world)]
+    assert arrived == ([second.id, third.id] if second else [third.id])
+
+
+async def test_an_attempt_under_way_is_not_cut_off(world: World, trigger: UUID) -> None:
+    event = await undelivered(world, trigger)
+    async with world.store.transaction() as tx:
+        _, [claimed] = await deliveries.claim(tx, 100, seconds(30))
+
+    with pytest.raises(Conflict, match="under way"):
+        await interventions(world).cancel(world.caller, event.id)
+
+    async with world.store.transaction() as tx:
+        await deliveries.extend(tx, [claimed.message.msg_id], timedelta())  # as if the worker had died
+    assert (await interventions(world).cancel(world.caller, event.id)).status == "dead"
+    async with world.store.transaction() as tx:
+        assert await deliveries.finish(tx, [failed(claimed, world)]) == ([], 0), "the attempt changes nothing any more"
+        places = await tx.connection.execute(text("SELECT inflight FROM lane"))
+        assert places.scalars().all() == [0]
+
+
+async def test_another_organisation_can_neither_retry_nor_cancel(world: World, trigger: UUID) -> None:
+    event = await undelivered(world, trigger)
+    stranger = replace(world.caller, org_id=UUID(int=7))
+
+    for act in (interventions(world).retry, interventions(world).cancel, interventions(world).replay):
+        with pytest.raises(NotFound):
+            await act(stranger, event.id)

@@ -14,7 +14,7 @@ from hairtrigger.domain.rhythm import next_beat
 from hairtrigger.domain.target import Sent
 from hairtrigger.platform.vault import Vault
 from hairtrigger.providers import github, schedule, webhook
-from hairtrigger.services.delivery.history import History
+from hairtrigger.services.delivery.interventions import Interventions
 from hairtrigger.store.database import Store
 from hairtrigger.store.setup import triggers
 from tests.services.polling.test_poller import Source, page
@@ -364,7 +364,7 @@ async def test_a_dead_letter_and_its_replay(scene: Scene) -> None:
     )
     assert [step.code for step in told.steps if step.what == "attempt"] == ["status"] * 10
     scene.answers = [DELIVERED]
-    replayed = await History(store=scene.world.store, clock=scene.clock, work=scene.world.poller.work).replay(
+    replayed = await Interventions(store=scene.world.store, clock=scene.clock, work=scene.world.poller.work).replay(
         scene.world.caller, event.id
     )
     await scene.deliver()

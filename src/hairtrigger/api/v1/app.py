@@ -29,6 +29,7 @@ from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.vault import Vault
 from hairtrigger.services.accounts import Accounts
 from hairtrigger.services.delivery.history import History
+from hairtrigger.services.delivery.interventions import Interventions
 from hairtrigger.services.delivery.pauses import Pauses
 from hairtrigger.services.delivery.replays import Replays
 from hairtrigger.services.explain.explainer import Explainer
@@ -56,6 +57,7 @@ class Services:
     connections: Connections
     triggers: Triggers
     history: History
+    interventions: Interventions
     pauses: Pauses
     replays: Replays
     poller: Poller
@@ -101,7 +103,7 @@ def v1_app(services: Services) -> FastAPI:
             services.watchdog,
         ),
         explanations.router(routes("explaining"), services.watchdog, services.explainer),
-        history.router(routes("history"), services.history),
+        history.router(routes("history"), services.history, services.interventions),
         replays.router(routes("replays"), services.replays),
         pauses.router(routes("pauses"), services.pauses),
         # Nothing of a dry run is kept, not even its answer for an Idempotency-Key.

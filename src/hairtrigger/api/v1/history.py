@@ -1,4 +1,4 @@
-"""Events and deliveries: list, filter, read, replay."""
+"""Events and deliveries: list, filter, read, replay, retry, cancel."""
 
 from uuid import UUID
 
@@ -17,9 +17,10 @@ from hairtrigger.api.v1.schemas import (
 )
 from hairtrigger.domain.outcome import DeliveryStatus
 from hairtrigger.services.delivery.history import History
+from hairtrigger.services.delivery.interventions import Interventions
 
 
-def router(routes: APIRouter, history: History) -> APIRouter:
+def router(routes: APIRouter, history: History, interventions: Interventions) -> APIRouter:
     @routes.get("/events")
     async def list_events(
         caller: Admitted,
@@ -48,8 +49,12 @@ def router(routes: APIRouter, history: History) -> APIRouter:
 
     @routes.post("/events/{event_id}/replay", status_code=201)
     async def replay_event(event_id: UUID, caller: Admitted) -> Replayed:
-        """Delivers an event once more, under a new delivery id."""
-        return Replayed(delivery_id=await history.replay(caller, event_id))
+        """Delivers an event once more, under a new delivery id.
+
+        An event that is still on its way to its project is not sent twice: its next attempt is made now, and the id is
+        that of the delivery that there is.
+        """
+        return Replayed(delivery_id=await interventions.replay(caller, event_id))
 
     @routes.get("/deliveries")
     async def list_deliveries(
@@ -78,5 +83,15 @@ def router(routes: APIRouter, history: History) -> APIRouter:
         """A delivery with every attempt."""
         delivery, attempts = await history.delivery(caller, delivery_id)
         return DeliveryDetail.with_history(delivery, attempts)
+
+    @routes.post("/deliveries/{delivery_id}/retry")
+    async def retry_delivery(delivery_id: UUID, caller: Admitted) -> Delivery:
+        """Makes the next attempt now. Refused for a delivery that has ended, or that a pause holds back."""
+        return Delivery.of(await interventions.retry(caller, delivery_id))
+
+    @routes.post("/deliveries/{delivery_id}/cancel")
+    async def cancel_delivery(delivery_id: UUID, caller: Admitted) -> Delivery:
+        """Ends a delivery as a dead letter. Refused while an attempt is under way, and after the delivery."""
+        return Delivery.of(await interventions.cancel(caller, delivery_id))
 
     return routes

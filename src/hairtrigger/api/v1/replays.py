@@ -6,8 +6,8 @@ from fastapi import APIRouter
 
 from hairtrigger.api.auth import Admitted
 from hairtrigger.api.v1.pages import Cursor, Limit, page
-from hairtrigger.api.v1.schemas import Page, Replay, ReplayCreate
-from hairtrigger.services.delivery.replays import ReplayQuery, Replays
+from hairtrigger.api.v1.schemas import Page, Replay, ReplayCreate, ReplayPreview
+from hairtrigger.services.delivery.replays import Replays
 
 
 def router(routes: APIRouter, replays: Replays) -> APIRouter:
@@ -16,9 +16,16 @@ def router(routes: APIRouter, replays: Replays) -> APIRouter:
         """Delivers many events once more, oldest first and at a rate: those of the deliveries that match.
 
         It is a job that goes on by itself, also after a restart. Each event is replayed once, under a new delivery id.
+        Without a status, dead letters are replayed. What is still on its way is not sent twice: its next attempt is
+        made now.
         """
-        query = ReplayQuery(**body.model_dump(exclude={"per_second", "to_project_id"}))
-        return Replay.of(await replays.start(caller, query, body.per_second, body.to_project_id))
+        return Replay.of(await replays.start(caller, body.query(), body.per_second, body.to_project_id))
+
+    @routes.post("/replays/preview")
+    async def preview_replay(body: ReplayCreate, caller: Admitted) -> ReplayPreview:
+        """How many events the same request to `/v1/replays` would find now. Nothing is sent."""
+        query = body.query()
+        return ReplayPreview(query=query.stored(), total=await replays.preview(caller, query, body.to_project_id))
 
     @routes.get("/replays")
     async def list_replays(caller: Admitted, limit: Limit = 50, cursor: Cursor = None) -> Page[Replay]:

@@ -2,14 +2,15 @@
 
 import base64
 from datetime import UTC, datetime
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from hairtrigger.domain.outcome import Code, DeliveryStatus, Failure, Kind
 from hairtrigger.domain.target import TargetConfig, read_config
 from hairtrigger.sandbox.protocol.poll import PollErrorKind
+from hairtrigger.services.delivery.replays import ReplayQuery
 from hairtrigger.services.explain import explainer
 from hairtrigger.services.explain.health import Health as Diagnosed
 from hairtrigger.services.polling.poller import Result
@@ -266,16 +267,41 @@ class Replayed(BaseModel):
 
 
 class ReplayCreate(Body):
-    """Which deliveries to repeat: those there are now for which all that is given holds."""
+    """Which deliveries to repeat: those there are now for which all that is given holds.
 
-    status: DeliveryStatus | None = None
+    At least one of the filters is given, or `all`.
+    """
+
+    status: DeliveryStatus | None = Field(None, description="Default: dead. With `all`: every status.")
     project_id: str | None = None
     project_trigger_id: UUID | None = None
     event_type: str | None = None
     since: Instant | None = None
     until: Instant | None = None
+    all: bool = Field(False, description="Repeat what was delivered as well.")
     per_second: Annotated[int, Field(ge=1, le=1000)] = 10
     to_project_id: str | None = Field(None, description="Where to, if not to the project each event belongs to.")
+
+    @model_validator(mode="after")
+    def _not_everything_unasked(self) -> Self:
+        if not self.all and not any(getattr(self, name) for name in ReplayQuery.__dataclass_fields__):
+            raise ValueError("Give a filter, such as a status or a time, or say `all: true` to repeat everything.")
+        return self
+
+    def query(self) -> ReplayQuery:
+        return ReplayQuery(
+            status=self.status or (None if self.all else "dead"),
+            project_id=self.project_id,
+            project_trigger_id=self.project_trigger_id,
+            event_type=self.event_type,
+            since=self.since,
+            until=self.until,
+        )
+
+
+class ReplayPreview(BaseModel):
+    query: dict[str, str] = Field(description="What would be asked for.")
+    total: int | None = Field(description="Events that match now. Null where there are too many to count at once.")
 
 
 class Replay(BaseModel):

@@ -1,7 +1,4 @@
-"""List events and deliveries as users see them, and replay single events.
-
-A replay has a delivery id of its own, so that a target that remembers ids runs the event again.
-"""
+"""List events and deliveries as users see them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,10 +7,8 @@ from uuid import UUID
 from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import NotFound
 from hairtrigger.domain.outcome import DeliveryStatus
-from hairtrigger.platform.clock import Clock
-from hairtrigger.platform.wake import Wake
 from hairtrigger.store.database import Store
-from hairtrigger.store.delivery import history, replays
+from hairtrigger.store.delivery import history
 from hairtrigger.store.delivery.history import AttemptRecord, Delivery
 from hairtrigger.store.events import events
 from hairtrigger.store.events.events import Event
@@ -22,18 +17,6 @@ from hairtrigger.store.events.events import Event
 @dataclass(frozen=True, kw_only=True)
 class History:
     store: Store
-    clock: Clock
-    work: Wake
-
-    async def replay(self, caller: Caller, event_id: UUID) -> UUID:
-        """Deliver an event again, and return the id of the new delivery."""
-        async with self.store.transaction() as tx:
-            event = await events.get(tx, caller.org_id, event_id)
-            if not event:
-                raise NotFound("There is no such event.")
-            ids = await replays.add(tx, [event], str(caller.id), self.clock.now())
-        self.work.set()
-        return ids[0]
 
     async def events(
         self,

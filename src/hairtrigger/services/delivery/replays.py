@@ -1,9 +1,11 @@
 """Run replay jobs, which replay many events. Any worker continues a job, at the rate that its user asked for.
 
 The deliveries of a portion and the position of its job commit together. So after a crash a job goes on where it
-stopped, and replays no event twice. Events do not change: a replay is a new delivery with an id of its own.
+stopped, and replays no event twice. Events do not change: a replay is a new delivery with an id of its own, so that a
+target that remembers ids runs the event again.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,22 +17,29 @@ from hairtrigger.domain.ids import new_id
 from hairtrigger.domain.outcome import DeliveryStatus
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
+from hairtrigger.services.delivery.interventions import under_way
 from hairtrigger.store.database import Store
-from hairtrigger.store.delivery import history, replays
+from hairtrigger.store.delivery import history, interventions, replays
+from hairtrigger.store.delivery.history import Delivery
 from hairtrigger.store.delivery.replays import Job
 from hairtrigger.store.events import events
+from hairtrigger.store.events.events import Event
 from hairtrigger.store.setup import projects, triggers
 from hairtrigger.store.transaction import Transaction
 
 _LOOKED_AT = 500  # deliveries that one transaction reads, however few of them match
 _PORTION = timedelta(milliseconds=200)
 _COUNTING = timedelta(milliseconds=500)  # if counting takes longer, the job has no total
+_MOST_DELIVERIES = 100  # of an event, the newest, that are looked at before it is replayed
 _CATCH_UP = timedelta(seconds=1)  # a job makes up for so much of a delay; the rest of the delay stays
 
 
 @dataclass(frozen=True)
 class ReplayQuery:
-    """The deliveries to replay: those that match all fields that are given."""
+    """The deliveries to replay: those that match all fields that are given.
+
+    With the status `dead`, an event counts only if no later delivery of it was made to the same project.
+    """
 
     status: DeliveryStatus | None = None
     project_id: str | None = None
@@ -85,6 +94,12 @@ class Replays:
             await replays.add_job(tx, job)
         return job
 
+    async def preview(self, caller: Caller, query: ReplayQuery, to_project_id: str | None) -> int | None:
+        """Return how many events such a job would find now, or None if counting them takes too long."""
+        async with self.store.transaction() as tx:
+            await self._check(tx, caller, query, to_project_id)
+            return await history.count_events(tx, caller.org_id, patience=_COUNTING, **vars(query))
+
     async def get(self, caller: Caller, job_id: UUID) -> Job:
         async with self.store.transaction() as tx:
             return await self._own(tx, caller, job_id)
@@ -123,12 +138,12 @@ class Replays:
             tx, job.org_id, limit=_LOOKED_AT, after=job.position, upto=job.until, **vars(query)
         )
         matching = [one for one in window if query.status in (None, one.status)][:most]
-        again = [
-            event
-            for id_ in dict.fromkeys(one.event_id for one in matching)
-            if (event := await events.get(tx, job.org_id, id_))
+        again, early = await self._chosen(tx, job, query, matching)
+        retried = await interventions.retry_now(tx, early)
+        made = [
+            *retried,
+            *await replays.add(tx, again, job.requested_by, now, to_project=job.to_project_id, job=job.id),
         ]
-        made = await replays.add(tx, again, job.requested_by, now, to_project=job.to_project_id, job=job.id)
         full = len(matching) == most
         ended = not full and len(window) < _LOOKED_AT
         last = matching[-1] if full else window[-1] if window else None
@@ -142,6 +157,27 @@ class Replays:
         )
         await replays.save_job(tx, changed)
         return len(made)
+
+    async def _chosen(
+        self, tx: Transaction, job: Job, query: ReplayQuery, matching: Sequence[Delivery]
+    ) -> tuple[Sequence[Event], Sequence[UUID]]:
+        """Return the events to replay, and the deliveries that are to be tried again now.
+
+        An event that is still on its way is not sent twice. With the status `dead`, neither is one that has arrived.
+        """
+        again, early = [], []
+        for event_id in dict.fromkeys(one.event_id for one in matching):
+            event = await events.get(tx, job.org_id, event_id)
+            if event is None:
+                continue
+            project_id = job.to_project_id or event.project_id
+            made = await history.deliveries(tx, job.org_id, limit=_MOST_DELIVERIES, event_id=event_id)
+            has_arrived = any(one.status == "delivered" and one.project_id == project_id for one in made)
+            if found := under_way(made, project_id):
+                early.append(found.id)
+            elif not (query.status == "dead" and has_arrived):
+                again.append(event)
+        return again, early
 
     async def _check(self, tx: Transaction, caller: Caller, query: ReplayQuery, to_project_id: str | None) -> None:
         for project_id in (query.project_id, to_project_id):

@@ -64,6 +64,14 @@ _STATUS: Mapping[DeliveryStatus, str] = {
     "suspended": "waiting.suspended_by IS NOT NULL",
     "waiting": "waiting.delivery_id IS NOT NULL",
 }
+# A dead letter whose event was delivered again to the same project is not counted among those to replay.
+_LATEST = """
+    NOT EXISTS (
+        SELECT FROM replay AS later JOIN event ON event.day = later.event_day AND event.id = later.event_id
+        WHERE later.event_id = d.event_id AND later.delivery_id > d.id
+          AND coalesce(later.project_id, event.project_id) = d.project_id
+    )
+"""
 # These two follow from the whole history. The deliveries of every other status are found by its condition, which few
 # rows meet.
 _OF_MANY: Collection[DeliveryStatus] = ("pending", "delivered")
@@ -136,8 +144,12 @@ async def count_events(
     status: DeliveryStatus | None = None,
     **filters: UUID | str | datetime | None,
 ) -> int | None:
-    """Count the events that have such deliveries, or return None if counting takes longer than `patience`."""
-    found = f"({_inner(status, filters)}) AS found WHERE status = :status"
+    """Count the events that have such deliveries, or return None if counting takes longer than `patience`.
+
+    A dead letter counts only if no later delivery of its event was made to the same project.
+    """
+    latest = f" AND {_LATEST}" if status == "dead" else ""
+    found = f"({_inner(status, filters)}{latest}) AS found WHERE status = :status"
     if not status:  # the tables that determine the status are not needed
         found = " AND ".join((f"{_MADE} WHERE d.org_id = :org_id", *_conditions(filters)))
     query = f"SELECT count(DISTINCT event_id) FROM {found}"  # noqa: S608

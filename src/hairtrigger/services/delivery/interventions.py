@@ -1,0 +1,98 @@
+"""Let users try one delivery again now, end it, or replay its event. No event is sent twice by that unasked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from hairtrigger.domain.caller import Caller
+from hairtrigger.domain.errors import Conflict, NotFound
+from hairtrigger.domain.outcome import DELIVERY_STATUS, DeliveryStatus
+from hairtrigger.platform.clock import Clock
+from hairtrigger.platform.wake import Wake
+from hairtrigger.store.database import Store
+from hairtrigger.store.delivery import history, interventions, replays
+from hairtrigger.store.delivery.history import Delivery
+from hairtrigger.store.delivery.interventions import End
+from hairtrigger.store.events import events
+from hairtrigger.store.transaction import Transaction
+
+_ENDED: frozenset[DeliveryStatus] = frozenset({"delivered", "dead"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interventions:
+    store: Store
+    clock: Clock
+    work: Wake
+
+    async def retry(self, caller: Caller, delivery_id: UUID) -> Delivery:
+        """Make the next attempt now, and return the delivery. One that is on its way already is left alone.
+
+        Raise `Conflict` for a delivery that has ended, or that is suspended.
+        """
+        async with self.store.transaction() as tx:
+            found = await _delivery(tx, caller, delivery_id)
+            match found.status:
+                case "delivered" | "dead":
+                    way = f"To send its event again: POST /v1/events/{found.event_id}/replay"
+                    raise Conflict(f"The delivery {DELIVERY_STATUS[found.status]}. {way}")
+                case "suspended":
+                    raise Conflict(f"The delivery {DELIVERY_STATUS[found.status]}. Resume that, or release it.")
+                case "retrying":
+                    await interventions.retry_now(tx, [delivery_id])
+                    found = await _delivery(tx, caller, delivery_id)
+                case "pending" | "waiting":
+                    pass
+        self.work.set()
+        return found
+
+    async def cancel(self, caller: Caller, delivery_id: UUID) -> Delivery:
+        """End a delivery as a dead letter, and return it. Its event can be replayed.
+
+        Raise `Conflict` for a delivery that was delivered or is just being attempted.
+        """
+        async with self.store.transaction() as tx:
+            found = await _delivery(tx, caller, delivery_id)
+            if found.status == "delivered":
+                raise Conflict("The delivery was delivered. It can't be cancelled any more.")
+            if found.status != "dead":
+                reason = f"Cancelled by {caller.id}."
+                end = End(delivery_id, found.project_id, found.org_id, reason, self.clock.now())
+                if not await interventions.end(tx, end):
+                    raise Conflict("An attempt is under way, and is not cut off. Try again when it has ended.")
+                found = await _delivery(tx, caller, delivery_id)
+        self.work.set()
+        return found
+
+    async def replay(self, caller: Caller, event_id: UUID) -> UUID:
+        """Deliver an event again, and return the id of the new delivery.
+
+        An event that is still on its way to its project is not sent twice: the next attempt is made now, and the id of
+        that delivery is returned.
+        """
+        async with self.store.transaction() as tx:
+            event = await events.get(tx, caller.org_id, event_id)
+            if not event:
+                raise NotFound("There is no such event.")
+            found = under_way(
+                await history.deliveries(tx, caller.org_id, limit=100, event_id=event_id), event.project_id
+            )
+            if found:
+                await interventions.retry_now(tx, [found.id])
+                delivery_id = found.id
+            else:
+                [delivery_id] = await replays.add(tx, [event], str(caller.id), self.clock.now())
+        self.work.set()
+        return delivery_id
+
+
+def under_way(deliveries: Sequence[Delivery], project_id: str) -> Delivery | None:
+    """Return the newest of an event's deliveries that is still on its way to the project."""
+    return next((one for one in deliveries if one.project_id == project_id and one.status not in _ENDED), None)
+
+
+async def _delivery(tx: Transaction, caller: Caller, delivery_id: UUID) -> Delivery:
+    found = await history.deliveries(tx, caller.org_id, limit=1, id=delivery_id)
+    if not found:
+        raise NotFound("There is no such delivery.")
+    return found[0]
