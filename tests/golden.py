@@ -11,7 +11,7 @@ from tests.support.documents import (
     projects_document,
     settings_document,
 )
-from tests.support.pictures import formats_document
+from tests.support.pictures import formats_document, odd_answers_document
 
 ROOT = Path(__file__).parent.parent
 FILES: dict[str, Callable[[], str]] = {
@@ -21,6 +21,7 @@ FILES: dict[str, Callable[[], str]] = {
     "docs/settings.md": settings_document,
     "docs/outcomes.md": outcomes_document,
     "docs/target-formats.md": formats_document,
+    "docs/odd-answers.md": odd_answers_document,
 }
 
 

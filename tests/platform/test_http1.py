@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hairtrigger.platform.http1 import Answer, Malformed, Unsendable, head_of
+from tests.platform.odd_answers import READ, REFUSED, Odd, Refused
 
 
 @dataclass(frozen=True)
@@ -189,3 +190,52 @@ def test_a_request_is_as_the_rfc_has_it() -> None:
         head_of("GET", "/a?b", [("host", "x"), ("x-a", "é\t1")])
         == b"GET /a?b HTTP/1.1\r\nhost: x\r\nx-a: \xe9\t1\r\n\r\n"
     )
+
+
+# The corpus of odd answers
+
+
+@pytest.mark.parametrize("step", [4096, 7, 1])
+@pytest.mark.parametrize("odd", READ.values(), ids=READ)
+def test_an_odd_but_readable_answer_is_read_in_whatever_pieces_it_comes(odd: Odd, step: int) -> None:
+    if len(odd.raw) > 10_000:
+        step *= 500
+    answer = Answer(odd.method)
+    for start in range(0, len(odd.raw), step):
+        answer.receive(odd.raw[start : start + step])
+    if not answer.complete:
+        answer.end()
+
+    assert answer.head
+    assert answer.head.status == odd.status
+    assert odd.header is None or odd.header in answer.head.headers
+    assert answer.oddities == ((odd.said,) if odd.said else ())
+    if "content-encoding" not in dict(answer.head.headers):
+        assert b"".join(answer.take()) == odd.body
+
+
+@pytest.mark.parametrize("step", [4096, 7, 1])
+@pytest.mark.parametrize("refused", REFUSED.values(), ids=REFUSED)
+def test_what_is_refused_is_refused_in_whatever_pieces_it_comes(refused: Refused, step: int) -> None:
+    if len(refused.raw) > 10_000:
+        step = min(500 * step, 4096)  # an answer is parsed in slices of that size
+    pieces = [refused.raw[start : start + step] for start in range(0, len(refused.raw), step)]
+
+    assert read("POST", pieces) is Malformed
+
+
+folded = st.sampled_from(
+    ["X-A: 1\r\n 2", "X-A: 1\r\n\t2\r\n  3", "X-A: a", "Content-Length: 2", "Content-Length: 2, 2"]
+)
+
+
+@given(st.lists(folded, max_size=5), st.binary(max_size=5), st.lists(st.integers(0, 200), max_size=6))
+def test_a_mended_head_is_what_h11_takes_it_for(lines: list[str], body: bytes, cuts: list[int]) -> None:
+    raw = "\r\n".join(["HTTP/1.1 200 OK", *lines, "", ""]).encode() + body
+
+    ours, theirs = read("GET", in_pieces(raw, cuts)), read_by_h11("GET", raw)
+
+    if isinstance(ours, Read) and isinstance(theirs, Read):
+        ours = replace(ours, headers=tuple(sorted(ours.headers)))
+        theirs = replace(theirs, headers=tuple(sorted(theirs.headers)))
+    assert ours == theirs

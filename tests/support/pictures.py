@@ -7,6 +7,7 @@ from uuid import UUID
 from hairtrigger.domain.target import Format, Outgoing, WorkflowTarget
 from hairtrigger.targets.formats import content_of
 from hairtrigger.targets.workflow import Workflow
+from tests.platform.odd_answers import READ, REFUSED
 
 _NOW = datetime(2026, 5, 4, 10, 2, 7, tzinfo=UTC)
 _SECRET = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
@@ -81,3 +82,26 @@ def _picture(name: Format) -> str:
     content = content_of(config, _EVENT)
     headers = "\n".join(f"{name}: {value}" for name, value in workflow.headers(_EVENT, content, _NOW).items())
     return f"POST /run HTTP/1.1\nhost: flow.example.com\n{headers}\n\n{content.body.decode()}"
+
+
+def odd_answers_document() -> str:
+    read = "\n".join(f"- {name}" + (f" (told: it {odd.said})" if odd.said else "") for name, odd in READ.items())
+    refused = "\n".join(f"| {name} | {one.why} |" for name, one in REFUSED.items())
+    return f"""# Odd answers
+
+Answers of targets and providers that are odd, and what becomes of them. The lists are those of a corpus of tests
+(`tests/platform/odd_answers.py`); each answer in it is read whole, in pieces of seven bytes, and byte by byte.
+
+An answer whose status is 2xx ends a delivery, even if its rest is refused: the target has run. Whatever was mended in a
+head is told in the detail of the attempt.
+
+## Read
+
+{read}
+
+## Refused
+
+| answer | why |
+|---|---|
+{refused}
+"""

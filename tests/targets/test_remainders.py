@@ -68,7 +68,7 @@ REMAINDERS: dict[str, tuple[bool, str, bytes]] = {
     "bad trailers": (True, NOT_HTTP, chunked(COMPLETION, end=b"0\r\nB a d\r\n\r\n")),
     "endless trailers": (True, NOT_HTTP, chunked(COMPLETION, end=b"0\r\n" + b"X-A: 1\r\n" * 30_000)),
     "bad header": (False, NOT_HTTP, framed("B a d: 1", body=COMPLETION)),
-    "folded header": (False, NOT_HTTP, framed("X-A: 1", " 2", body=COMPLETION)),
+    "folded bad header": (False, NOT_HTTP, framed("X A: 1", " 2", body=COMPLETION)),
     "nul in a header": (False, NOT_HTTP, framed("X-A: \0", body=COMPLETION)),
     "two lengths": (False, NOT_HTTP, framed("Content-Length: 1", "Content-Length: 2", body=COMPLETION)),
     "length that is no number": (False, NOT_HTTP, framed("Content-Length: many", body=COMPLETION)),
@@ -110,6 +110,34 @@ async def test_an_odd_rest_is_told_and_is_no_failure(
     if kind == "agent":
         assert (result.conversation is not None) == readable
         assert not result.conversation or result.conversation[-1] == SAID
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("status", ["HTTP/1.1 200 OK", "HTTP/1.1 500 Oops"])
+async def test_what_was_odd_in_a_readable_answer_is_told(
+    kind: str, status: str, egress: Egress, outgoing: Outgoing
+) -> None:
+    raw = framed("X-A: 1", " 2", "Content-Length: 70", "Content-Length: 70", body=COMPLETION, status=status)
+
+    result = await sent(kind, saying(raw), egress, outgoing)
+
+    assert result.status == ("delivered" if "200" in status else "failed")
+    assert result.detail.endswith(
+        " The server continued a header in a second line and gave its length more than once; "
+        "the answer was read all the same."
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_switching_protocols_unasked_is_an_answer_like_others(
+    kind: str, egress: Egress, outgoing: Outgoing
+) -> None:
+    raw = framed("Upgrade: h2c", "Connection: Upgrade", status="HTTP/1.1 101 Switching Protocols")
+
+    result = await sent(kind, saying(raw), egress, outgoing)
+
+    assert (result.status, result.response_status, result.failure) == ("failed", 101, Failure.STATUS)
+    assert result.detail == "The target answered 101 Switching Protocols."
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -243,7 +271,6 @@ UNKNOWN = {
     "four digits": b"HTTP/1.1 2000 OK\r\n\r\n",
     "a status that goes on": b"HTTP/1.1 200OK\r\n\r\n",
     "hints alone": b"HTTP/1.1 103 Early Hints\r\n\r\n",
-    "another protocol from now on": framed("Connection: upgrade", "Upgrade: x", status="HTTP/1.1 101 Switching"),
     "endless hints": b"HTTP/1.1 100 Continue\r\n\r\n" * 1000 + response(200, COMPLETION),
 }
 

@@ -140,6 +140,8 @@ class Reply:
     """The reason why the body is incomplete, or is not compressed as its headers say."""
     cost: int = 0
     """The bytes read, also for the redirects before, plus a charge for bytes that take more CPU time."""
+    oddities: tuple[str, ...] = ()
+    """What was odd in the head and was mended, worded to follow "The server"."""
 
     def header(self, name: str) -> str | None:
         """Return the value of the first header of this name, written in any case of letters."""
@@ -412,7 +414,17 @@ class _Reading:
         assert head
         body = bytes(memoryview(self._body or self._coded)[: self._limit])
         flaw = self._flaw or broken_off
-        return Reply(head.status, head.reason, head.headers, body, place.address, self.call.redirected, flaw, self.cost)
+        return Reply(
+            head.status,
+            head.reason,
+            head.headers,
+            body,
+            place.address,
+            self.call.redirected,
+            flaw,
+            self.cost,
+            self.answer.oddities,
+        )
 
 
 def _place(text: str) -> _Place:

@@ -1,7 +1,8 @@
 """The client's side of HTTP/1.1 (RFC 9112): it turns a request into bytes, and bytes into an answer.
 
 Node's parser, llhttp, reads the answers; uvicorn reads its requests with the same parser. Each answer has a parser of
-its own, so that no byte of one answer can count as part of the next one.
+its own, so that no byte of one answer can count as part of the next one. A head that llhttp refuses is mended, if RFC
+9112 says how, and read again.
 """
 
 import re
@@ -9,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import httptools
+
+from hairtrigger.platform.heads import final_head, is_mendable, mend
 
 Header = tuple[str, str]
 
@@ -57,11 +60,9 @@ class Answer:
 
     def __init__(self, method: str) -> None:
         self._to_head = method == "HEAD"
-        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
-        # Browsers are as lenient. That is dangerous only if several servers' answers share a TCP connection. None do.
-        self._parser.set_dangerous_leniencies(
-            lenient_chunked_length=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
-        )
+        self._parser: httptools.HttpResponseParser | None = self._new_parser()
+        self._raw = bytearray()  # the bytes up to the end of the head
+        self._mending = False
         self._reason = b""
         self._headers: list[Header] = []
         self._status = 0
@@ -72,6 +73,23 @@ class Answer:
         self._keeps_alive = False
         self.head: Head | None = None
         self.complete = False
+        self.oddities: tuple[str, ...] = ()
+        """What was mended in the head, worded to follow "The server"."""
+
+    def _new_parser(self) -> httptools.HttpResponseParser:
+        parser = httptools.HttpResponseParser(self)
+        # Browsers are as lenient. That is dangerous only if several servers' answers share a TCP connection. None do.
+        parser.set_dangerous_leniencies(
+            lenient_chunked_length=True,
+            lenient_optional_cr_before_lf=True,
+            lenient_spaces_after_chunk_size=True,
+        )
+        return parser
+
+    @property
+    def untouched(self) -> bool:
+        """True if no byte of the answer has come."""
+        return self.head is None and not self._raw
 
     @property
     def begun(self) -> Head | None:
@@ -87,19 +105,44 @@ class Answer:
 
     def receive(self, data: bytes) -> None:
         """Parse more bytes of the answer. Raises `Malformed`."""
-        assert self._parser
         self._without_use += len(data)
+        if self.head is None:
+            self._raw += data
+        if self._mending and self.head is None:
+            self._read_mended()
+        else:
+            self._feed(data)
+        if self._without_use > _LARGEST_HEAD and not self.complete:
+            raise Malformed
+
+    def _feed(self, data: bytes) -> None:
+        assert self._parser
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             if not self.complete:
                 refused = isinstance(error, httptools.HttpParserInvalidStatusError)
                 self._status = 0 if refused else self._parser.get_status_code()
-                raise Malformed from error
+                if self.head or self._mending or not is_mendable(self._raw):
+                    raise Malformed from error
+                self._mending = True
+                self._read_mended()
             self._keeps_alive = False
-        self._status = self._parser.get_status_code()
-        if self._without_use > _LARGEST_HEAD and not self.complete:
+        else:
+            self._status = self._parser.get_status_code()
+
+    def _read_mended(self) -> None:
+        """Mend the head and parse it again, once all of it has come."""
+        start, end, interim = final_head(self._raw)
+        if interim > _MOST_HINTS:
             raise Malformed
+        if end is None:
+            return
+        mended, self.oddities = mend(bytes(self._raw[start:end]))
+        rest = bytes(self._raw[end:])
+        self._parser = self._new_parser()
+        self._reason, self._headers = b"", []
+        self._feed(mended + rest)
 
     def end(self) -> None:
         """Handle the end of the TCP connection. Raises `EOFError` if the answer is not complete."""
@@ -134,8 +177,8 @@ class Answer:
     def on_headers_complete(self) -> None:
         assert self._parser
         status = self._parser.get_status_code()
-        if status < _FIRST_FINAL:
-            self._pass_over(status)
+        if status < _FIRST_FINAL and status != _SWITCHING_PROTOCOLS:
+            self._pass_over()
             return
         self._without_use = 0
         encodings = [value.lower() for name, value in self._headers if name == "transfer-encoding"]
@@ -143,15 +186,18 @@ class Answer:
         if encodings not in ([], ["chunked"]):
             raise Malformed
         self.head = Head(status, self._reason.decode("latin-1"), tuple(self._headers))
+        if status == _SWITCHING_PROTOCOLS:  # nothing after it is HTTP, and no request asked for it
+            self.complete = True
+            return
         if self._to_head:  # the parser can't see a forbidden body begin, so the TCP connection is not reused
             self.complete = True
             return
         self._keeps_alive = self._parser.should_keep_alive() and not (encodings and has_length)
         self._to_the_end = not (encodings or has_length or status in _WITHOUT_BODY)
 
-    def _pass_over(self, status: int) -> None:
+    def _pass_over(self) -> None:
         self._hints += 1
-        if status == _SWITCHING_PROTOCOLS or self._hints > _MOST_HINTS:
+        if self._hints > _MOST_HINTS:
             raise Malformed
         self._reason, self._headers = b"", []
 

@@ -14,7 +14,7 @@ from hairtrigger.domain.outcome import Failure
 from hairtrigger.domain.target import AgentTarget, Outgoing, Sent
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.egress import Egress, EgressFailed, Reply
-from hairtrigger.targets.answers import KEPT, marks, oddity, unreachable, unsuccessful
+from hairtrigger.targets.answers import KEPT, aside, marks, oddity, unreachable, unsuccessful
 from hairtrigger.targets.completion import Unreadable, message_in
 from hairtrigger.targets.credentials import own_headers
 from hairtrigger.targets.template import TooLong, rendered
@@ -65,7 +65,7 @@ class Agent:
             detail = f"The agent answered {reply.status}, but no message can be read: {why}."
             return Sent("delivered", reply.status, detail, response=kept)
         detail = f"The agent answered, but {wrong}." if wrong else _answered(message)
-        return Sent("delivered", reply.status, detail, response=kept, conversation=[*messages, message])
+        return Sent("delivered", reply.status, detail + aside(reply), response=kept, conversation=[*messages, message])
 
     def _headers(self, outgoing: Outgoing) -> dict[str, str]:
         own = {"content-type": "application/json", "idempotency-key": str(outgoing.delivery_id)}

@@ -53,7 +53,7 @@ def unsuccessful(reply: Reply, now: datetime) -> Sent:
     return Sent(
         status="gone" if reply.status == HTTPStatus.GONE else "failed",
         response_status=reply.status,
-        detail=f"The target answered {_named(reply.status)}.",
+        detail=f"The target answered {_named(reply.status)}.{aside(reply)}",
         retry_after=parse_retry_after(asked, now) if asked else None,
         failure=Failure.STATUS,
         response=reply.body[:KEPT],
@@ -63,6 +63,11 @@ def unsuccessful(reply: Reply, now: datetime) -> Sent:
 def oddity(reply: Reply) -> str | None:
     """Return what was wrong with the rest of an answer whose status has come, or None if nothing was."""
     return _ODDITIES.get(reply.flaw, "the rest of the answer can't be read") if reply.flaw else None
+
+
+def aside(reply: Reply) -> str:
+    """Return a sentence on what was odd in an answer that could be read all the same, or an empty text."""
+    return f" The server {' and '.join(reply.oddities)}; the answer was read all the same." if reply.oddities else ""
 
 
 def unreachable(failure: EgressFailed) -> Sent:

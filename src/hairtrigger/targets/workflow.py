@@ -13,7 +13,7 @@ from hairtrigger.domain.outcome import Failure
 from hairtrigger.domain.target import Outgoing, Sent, WorkflowTarget
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.egress import Egress, EgressFailed, Reason
-from hairtrigger.targets.answers import KEPT, marks, oddity, unreachable, unsuccessful
+from hairtrigger.targets.answers import KEPT, aside, marks, oddity, unreachable, unsuccessful
 from hairtrigger.targets.credentials import own_headers
 from hairtrigger.targets.formats import Content, content_of
 from hairtrigger.targets.template import TooLong
@@ -58,7 +58,7 @@ class Workflow:
         if reply.status not in range(200, 300):
             return unsuccessful(reply, now)
         wrong = None if reply.flaw is Reason.TOO_LARGE else oddity(reply)  # the beginning of a large answer is enough
-        detail = f"The target answered {reply.status}{f', but {wrong}' if wrong else ''}."
+        detail = f"The target answered {reply.status}{f', but {wrong}' if wrong else ''}.{aside(reply)}"
         return Sent("delivered", reply.status, detail, response=reply.body)
 
     def headers(self, outgoing: Outgoing, content: Content, now: datetime) -> dict[str, str]:
