@@ -146,5 +146,5 @@ REFUSED: dict[str, Refused] = {
     ),
     "no version": Refused(_lines(_TWO, status="ICY 200 OK"), "It is not HTTP."),
     "another protocol": Refused(b"SSH-2.0-OpenSSH_9.9\r\n", "It is not HTTP."),
-    "HTTP/0.9": Refused(b"<html></html>", "It has no status, so nobody can say whether it worked."),
+    "HTTP/0.9": Refused(b"<html></html>", "It has no status, so it is unknown whether the request worked."),
 }

@@ -101,7 +101,7 @@ class Answer:
     @property
     def ended_alone(self) -> bool:
         """True if the answer is complete and permits another request on the same TCP connection."""
-        return self.complete and self._keeps_alive
+        return self.complete and self._keeps_alive and not self._mending
 
     def receive(self, data: bytes) -> None:
         """Parse more bytes of the answer. Raises `Malformed`."""
@@ -127,6 +127,7 @@ class Answer:
                     raise Malformed from error
                 self._mending = True
                 self._read_mended()
+                return
             self._keeps_alive = False
         else:
             self._status = self._parser.get_status_code()
