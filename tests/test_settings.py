@@ -3,11 +3,14 @@
 from dataclasses import fields
 from datetime import timedelta
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from typer.testing import CliRunner
 
+from hairtrigger.cli import app
 from hairtrigger.kit.http import DocumentLimits
 from hairtrigger.sandbox.protocol.poll import DEFAULT_LIMITS, MEBIBYTE, Limits
 from hairtrigger.settings import Settings
@@ -85,3 +88,60 @@ def test_a_wrong_limit_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, va
     [error] = raised.value.errors()
     assert error["loc"][0] in {f"sandbox_{name}".lower(), f"HAIRTRIGGER_SANDBOX_{name}"}
     assert reason in error["msg"]
+
+
+@pytest.mark.parametrize(
+    ("given", "networks"),
+    [
+        ("127.0.0.0/8", ["127.0.0.0/8"]),
+        (" 127.0.0.0/8, 10.1.0.0/16 ,::1/128,", ["127.0.0.0/8", "10.1.0.0/16", "::1/128"]),
+        ('["127.0.0.0/8", "10.1.2.3/16"]', ["127.0.0.0/8", "10.1.0.0/16"]),
+        ("127.0.0.1", ["127.0.0.1/32"]),
+        ("", []),
+    ],
+)
+@pytest.mark.parametrize("name", ["EGRESS_ALLOW", "TRUSTED_PROXIES"])
+def test_networks_are_given_with_commas_or_as_json(
+    name: str, given: str, networks: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"HAIRTRIGGER_{name}", given)
+
+    assert [str(network) for network in getattr(Settings(), name.lower())] == networks
+
+
+def test_a_list_in_a_file_is_given_with_commas_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "networks").write_text("127.0.0.0/8,10.1.0.0/16\n")
+    monkeypatch.setenv("HAIRTRIGGER_EGRESS_ALLOW_FILE", str(tmp_path / "networks"))
+    monkeypatch.setenv("HAIRTRIGGER_DATABASE_WITHOUT", "full_page_writes")
+
+    assert [str(network) for network in Settings().egress_allow] == ["127.0.0.0/8", "10.1.0.0/16"]
+    assert Settings().database_without == ["full_page_writes"]
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        ("EGRESS_ALLOW", "127.0.0.0/99", "'127.0.0.0/99' is no network such as 127.0.0.0/8"),
+        ("EGRESS_ALLOW", "localhost", "'localhost' is no network"),
+        ("EGRESS_ALLOW", '["127.0.0.0/8"', "is no network"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8;127.0.0.0/8", "is no network"),
+        ("EGRESS_CONNECT_TO", "api.example.com:443", "valid dict"),
+        ("EGRESS_CONNECT_TO", '{"a": 1', "valid dict"),
+        ("PROVIDER_URLS", "github", "valid dict"),
+        ("APP_SECRETS", "{'github': []}", "valid dict"),
+        ("EGRESS_PROXY", "proxy:3128", "a proxy is http://host:port"),
+        ("EGRESS_AUTHORITIES", __file__, "holds no certificates"),
+        ("EGRESS_AUTHORITIES", "/no/such/file", "not point to a file"),
+    ],
+)
+def test_a_wrong_value_is_refused_in_a_sentence_on_its_setting(
+    name: str, given: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"HAIRTRIGGER_{name}", given)
+
+    started = CliRunner().invoke(app, ["config", "show"])
+
+    assert (started.exit_code, type(started.exception)) == (1, SystemExit)
+    assert f"HAIRTRIGGER_{name}: " in started.output
+    assert said in started.output
+    assert "Traceback" not in started.output

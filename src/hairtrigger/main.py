@@ -46,6 +46,7 @@ from hairtrigger.services.explain.stall_watchdog import StallWatchdog
 from hairtrigger.services.ingest.ingest import Ingest
 from hairtrigger.services.ingest.receiver_cache import ReceiverCache
 from hairtrigger.services.ingest.refusal_counter import RefusalCounter
+from hairtrigger.services.operators import Operators
 from hairtrigger.services.polling.dry_run import DryRuns
 from hairtrigger.services.polling.poll_leases import PollLeases
 from hairtrigger.services.polling.poll_results import PollResults, PollStep, StoredPoll
@@ -69,6 +70,8 @@ from hairtrigger.store import partitions
 from hairtrigger.store.database import Store, open_store
 from hairtrigger.store.statements import Statements, open_statements
 from hairtrigger.targets.making import target_maker
+
+_CHECK = timedelta(seconds=3)  # the longest wait of a user who makes a project for the check of its target
 
 Loop = Callable[[], Coroutine[None, None, None]]
 
@@ -190,7 +193,9 @@ async def _resources(settings: Settings, clock: Clock, process: UUID) -> AsyncIt
             await stack.enter_async_context(open_statements(store)),
             await stack.enter_async_context(open_store(direct_url, connections=2)),
             _vault(settings),
-            await stack.enter_async_context(Egress(_policy(settings), user_agent=settings.agent)),
+            await stack.enter_async_context(
+                Egress(_policy(settings), user_agent=settings.agent, is_operator=Operators(store).include)
+            ),
             await stack.enter_async_context(workers),
             await stack.enter_async_context(Parsers(settings.parsers, settings.parse_limits)),
             lock,
@@ -199,7 +204,7 @@ async def _resources(settings: Settings, clock: Clock, process: UUID) -> AsyncIt
 
 
 def _policy(settings: Settings) -> EgressPolicy:
-    return EgressPolicy(tuple(settings.egress_allow), settings.connect_to)
+    return EgressPolicy(tuple(settings.egress_allow), settings.connect_to, settings.proxy, settings.egress_authorities)
 
 
 def _vault(settings: Settings) -> Vault:
@@ -288,7 +293,12 @@ def _parts(settings: Settings, clock: Clock, resources: Resources, process: UUID
         user_triggers=user_triggers,
         catalogue=catalogue,
         calls=calls,
-        projects=Projects(store=store, clock=clock, secrets=secrets),
+        projects=Projects(
+            store=store,
+            clock=clock,
+            secrets=secrets,
+            check=lambda tenant, url: egress.of(tenant).check(url, at_most=_CHECK),
+        ),
         webhook_removals=webhook_removals,
         triggers=Triggers(
             store=store,

@@ -2,19 +2,22 @@
 
 import os
 import re
+import ssl
 from datetime import timedelta
 from importlib.metadata import version
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_origin
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, FilePath, SecretStr, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
+from pydantic_core import from_json
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from hairtrigger.kit.http import DocumentLimits
 from hairtrigger.platform.http_server import Patience
 from hairtrigger.platform.parser_process import Limits as ParseLimits
+from hairtrigger.platform.proxy import Proxy
 from hairtrigger.sandbox.protocol.poll import MEBIBYTE, Limits
 
 Role = Literal["all", "api", "worker"]
@@ -30,6 +33,19 @@ def _data_dir() -> Path:
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         return Path("/var/lib/hairtrigger")
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "hairtrigger"
+
+
+def _network(given: Any) -> Any:
+    """Return the network that a text names. An address within a network stands for it: 10.1.2.3/16 is 10.1.0.0/16."""
+    if not isinstance(given, str):
+        return given
+    try:
+        return ip_network(given, strict=False)
+    except ValueError:
+        raise ValueError(f"'{given}' is no network such as 127.0.0.0/8") from None
+
+
+Networks = list[Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]]
 
 
 def _this_machine() -> list[IPv4Network | IPv6Network]:
@@ -78,13 +94,23 @@ class Settings(BaseSettings):
         default_factory=dict,
         description='Other addresses of providers, as JSON: {"github": "https://github.example.com/api/v3/"}',
     )
-    egress_allow: list[IPv4Network | IPv6Network] = Field(
+    egress_allow: Networks = Field(
         default_factory=list,
-        description='Private networks that polls and targets may reach, as JSON: ["10.1.0.0/16"]. Default: none.',
+        description="Private networks that polls and targets may reach, with commas between them: "
+        "127.0.0.0/8,10.1.0.0/16. Default: none.",
     )
     egress_connect_to: dict[str, str] = Field(
         default_factory=dict,
         description='Other places for hosts, like curl --connect-to, as JSON: {"api.example.com:443": "10.1.2.3:8443"}',
+    )
+    egress_proxy: SecretStr | None = Field(
+        None,
+        description="An HTTP proxy for all outgoing calls, http://host:port or http://user:password@host:port. "
+        "Places in HAIRTRIGGER_EGRESS_ALLOW and HAIRTRIGGER_EGRESS_CONNECT_TO are called without it. The service "
+        "refuses names that lead to private addresses, but the proxy looks names up again: it must refuse them, too.",
+    )
+    egress_authorities: FilePath | None = Field(
+        None, description="A file of certificates (PEM) of authorities that are trusted besides the usual ones."
     )
     least_polling_seconds: int = Field(
         10, ge=1, le=_YEAR, description="The shortest interval between two polls of a trigger."
@@ -142,10 +168,10 @@ class Settings(BaseSettings):
         description="The size of all requests that are being received or answered, per process, and not less than two "
         "of the largest bodies. When it is reached, those of the address that sends most are answered with 503.",
     )
-    trusted_proxies: list[IPv4Network | IPv6Network] = Field(
+    trusted_proxies: Networks = Field(
         default_factory=_this_machine,
-        description="Networks of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, as JSON: "
-        '["10.1.0.0/16"]. Default: this machine.',
+        description="Networks of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, with commas "
+        "between them: 10.1.0.0/16,fd00::/8. Default: this machine.",
     )
     head_seconds: int = Field(10, ge=1, description="A client that takes longer to send a request's head is cut.")
     body_seconds: int = Field(30, ge=1, description="A client that takes longer to send a request's body is cut.")
@@ -239,11 +265,11 @@ class Settings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, _FromFiles(settings_cls)
+        return init_settings, _Environment(settings_cls), _FromFiles(settings_cls)
 
     @field_validator("role")
     @classmethod
@@ -257,6 +283,23 @@ class Settings(BaseSettings):
     def _not_before_the_events(cls, given: int, others: ValidationInfo) -> int:
         if given < (events := others.data.get("event_days", given)):
             raise ValueError(f"{given} is less than {PREFIX}EVENT_DAYS, {events}: attempts tell what was delivered")
+        return given
+
+    @field_validator("egress_proxy")
+    @classmethod
+    def _proxy(cls, given: SecretStr | None) -> SecretStr | None:
+        if given:
+            Proxy.of(given.get_secret_value())
+        return given
+
+    @field_validator("egress_authorities")
+    @classmethod
+    def _certificates(cls, given: Path | None) -> Path | None:
+        if given:
+            try:
+                ssl.create_default_context().load_verify_locations(given)
+            except (OSError, ssl.SSLError):
+                raise ValueError(f"{given} holds no certificates in PEM form") from None
         return given
 
     @field_validator("egress_connect_to")
@@ -300,6 +343,10 @@ class Settings(BaseSettings):
     @property
     def connect_to(self) -> dict[tuple[str, int], tuple[str, int]]:
         return {_place(host): _place(instead) for host, instead in self.egress_connect_to.items()}
+
+    @property
+    def proxy(self) -> Proxy | None:
+        return Proxy.of(self.egress_proxy.get_secret_value()) if self.egress_proxy else None
 
     @property
     def url(self) -> str:
@@ -353,8 +400,20 @@ class Settings(BaseSettings):
         return timedelta(seconds=self.poll_deadline_seconds)
 
 
-class _FromFiles(EnvSettingsSource):
-    """Take settings from files, as orchestrators hand over secrets: `HAIRTRIGGER_DATABASE_URL_FILE=/run/secrets/db`."""
+class _Environment(EnvSettingsSource):
+    """Takes settings from the environment. A list is JSON, or values with commas between them."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:  # noqa: ARG002
+        """Return the value that a text stands for. A text that stands for none is left for the validation to refuse."""
+        try:
+            return from_json(value)
+        except ValueError:
+            is_list = get_origin(field.annotation) is list
+            return [part for one in value.split(",") if (part := one.strip())] if is_list else value
+
+
+class _FromFiles(_Environment):
+    """Takes settings from files, as orchestrators hand out secrets: `HAIRTRIGGER_DATABASE_URL_FILE=/run/secrets/db`."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         path = os.environ.get(f"{PREFIX}{field_name.upper()}_FILE")

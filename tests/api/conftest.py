@@ -1,7 +1,7 @@
 """The whole service runs with its loops on its own database, and each test has its own organisation."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,11 +135,16 @@ def _client(app: Application) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(transport=transport, base_url="http://hairtrigger.test")
 
 
+def another_organisation(app: Application) -> AbstractAsyncContextManager[Tenant]:
+    """Return an organisation that does not operate the service, as `tenant` and `stranger` do."""
+    return _tenant(app, operator=False)
+
+
 @asynccontextmanager
-async def _tenant(app: Application) -> AsyncIterator[Tenant]:
+async def _tenant(app: Application, *, operator: bool = True) -> AsyncIterator[Tenant]:
     email = f"{uuid4()}@example.com"
-    organization, user = await app.accounts.create_organization("Org", email, PASSWORD, operator=True)
-    caller = Caller(organization.id, user.id, frozenset(SCOPES), operator=True)
+    organization, user = await app.accounts.create_organization("Org", email, PASSWORD, operator=operator)
+    caller = Caller(organization.id, user.id, frozenset(SCOPES), operator=operator)
     async with _client(app) as client:
         token = await client.post("/token", data={"username": email, "password": PASSWORD})
         client.headers["authorization"] = f"Bearer {token.json()['access_token']}"

@@ -2,17 +2,20 @@ import asyncio
 import gc
 import gzip
 import os
+import socket
 import ssl
 import threading
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
+import structlog.testing
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -39,9 +42,9 @@ async def egress() -> AsyncIterator[Egress]:
         yield egress
 
 
-async def failure(egress: Egress, url: str, **options: object) -> Reason:
+async def failure(egress: Egress, url: str, method: str = "GET", **options: object) -> Reason:
     with pytest.raises(EgressFailed) as failed:
-        await egress.send("GET", url, **options)  # type: ignore[arg-type]
+        await egress.send(method, url, **options)  # type: ignore[arg-type]
     return failed.value.reason
 
 
@@ -1018,3 +1021,121 @@ async def test_as_many_redirects_are_followed_as_the_standard_says(egress: Egres
         reply = await egress.send("GET", f"{server.url}/20", redirects="follow")
         assert (reply.body, reply.redirected) == (b"end", True)
         assert await failure(egress, f"{server.url}/21", redirects="follow") == Reason.TOO_MANY_REDIRECTS
+
+
+# A server that ends an idle connection at the moment of the next request
+
+
+@dataclass
+class HangsUp:
+    """A server that keeps a connection open for one answer, and ends it when the next request has come."""
+
+    asked: list[str] = field(default_factory=list)
+    first: bytes = b""
+    """What it says before it ends the connection."""
+
+    _answered: set[asyncio.StreamWriter] = field(default_factory=set)
+
+    async def __call__(self, seen: Seen, writer: asyncio.StreamWriter) -> None:
+        self.asked.append(seen.method)
+        if writer not in self._answered:
+            self._answered.add(writer)
+            writer.write(response(200, b"" if seen.method == "HEAD" else b"x"))
+        else:
+            writer.write(self.first)
+            writer.close()
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"])
+async def test_a_connection_that_ends_before_the_answer_is_replaced_once(method: str, egress: Egress) -> None:
+    hangs_up = HangsUp()
+    async with serving(hangs_up) as server:
+        await egress.send("GET", server.url)
+        assert (await egress.send(method, server.url)).status == 200
+
+    assert hangs_up.asked == ["GET", method, method]
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize(
+    ("method", "first"), [("POST", b""), ("PATCH", b""), ("GET", b"H"), ("GET", b"HTTP/1.1 200 OK\r\n")]
+)
+async def test_a_request_that_may_have_been_taken_is_not_repeated(method: str, first: bytes, egress: Egress) -> None:
+    hangs_up = HangsUp(first=first)
+    async with serving(hangs_up) as server:
+        await egress.send("GET", server.url)
+        assert await failure(egress, server.url, method=method) == Reason.TRUNCATED
+
+    assert hangs_up.asked == ["GET", method]
+
+
+async def test_a_new_connection_that_ends_before_the_answer_is_not_replaced(egress: Egress) -> None:
+    async with serving(saying(b"")) as server:
+        assert await failure(egress, server.url) == Reason.TRUNCATED
+        assert server.connections == 1
+
+
+# The truth about what can't be reached
+
+
+def closed_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def unknown(host: str, port: int) -> Sequence[str]:
+    del port
+    if host == "unknown.test":
+        raise socket.gaierror(-2, "Name or service not known")
+    return ["10.1.2.3" if host == "private.test" else host]
+
+
+async def operator(org: str) -> bool:
+    return org == "operator"
+
+
+@pytest.mark.parametrize(
+    ("url", "reason", "said"),
+    [
+        (
+            "http://private.test/",
+            Reason.BLOCKED_ADDRESS,
+            ["private.test leads to 10.1.2.3", "EGRESS_ALLOW=10.1.2.3/32"],
+        ),
+        ("http://127.0.0.1/", Reason.BLOCKED_ADDRESS, ["EGRESS_ALLOW=127.0.0.0/8"]),
+        ("http://unknown.test/", Reason.DNS, ["The name unknown.test is not known"]),
+        ("http://127.9.9.9:{port}/", Reason.CONNECT, ["127.9.9.9 did not take the connection at port {port}"]),
+    ],
+)
+async def test_the_operator_is_told_why_an_address_can_not_be_reached_and_others_are_not(
+    url: str, reason: Reason, said: list[str]
+) -> None:
+    port = closed_port()
+    policy = EgressPolicy(allow=(ip_network("127.9.9.9/32"),))
+    with structlog.testing.capture_logs() as logged:
+        async with Egress(policy, resolve=unknown, is_operator=operator) as egress:
+            failed = {}
+            for org in ("operator", "other", ""):
+                its = egress.of(Tenant(org, "project"))
+                with pytest.raises(EgressFailed) as raised:
+                    await its.send("GET", url.format(port=port))
+                assert raised.value.reason is reason
+                failed[org] = raised.value.message
+                checked = await its.check(url.format(port=port), at_most=timedelta(seconds=60))
+                if org != "operator" and reason is Reason.CONNECT:
+                    assert checked is None, "others can't use the check to look for open ports"
+                else:
+                    assert checked == raised.value.message
+
+    assert all(part.format(port=port) in failed["operator"] for part in said)
+    assert failed["other"] == failed[""] == "The address could not be reached."
+    assert [line["why"] for line in logged] == [failed["operator"]], "the log tells it once"
+
+
+async def test_a_check_of_what_can_be_called_says_nothing() -> None:
+    async with serving(answering()) as server, Egress(LOOPBACK, is_operator=operator) as egress:
+        for org in ("operator", "other"):
+            assert await egress.of(Tenant(org)).check(server.url, at_most=timedelta(seconds=60)) is None
+        assert "no password" in str(await egress.check("http://u:p@x.test/", at_most=timedelta(seconds=60)))
+    assert server.seen == []

@@ -16,6 +16,7 @@ from hairtrigger.domain.target import LogTarget
 from hairtrigger.kit.http import Http, Reply
 from hairtrigger.kit.trigger import Provider
 from hairtrigger.platform.parsers import Parsers
+from hairtrigger.platform.shares import Tenant
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
 from hairtrigger.services.catalogue import Owned, UserProviders, catalogue_of
@@ -59,6 +60,10 @@ class Offline:
         max_bytes: int = 0,
     ) -> Reply:
         raise AssertionError(f"{method} {url}")
+
+
+async def nothing_wrong(_: Tenant, __: str) -> None:
+    """Return no reason why a target can't be called."""
 
 
 async def no_integrations(tx: Transaction, wanted: Collection[Owned]) -> dict[Owned, Provider]:
@@ -163,7 +168,7 @@ async def a_world(
     async with store.transaction() as tx:
         org_id = await an_organization(tx, clock.now())
     caller = Caller(org_id, uuid4(), frozenset(SCOPES))
-    projects = Projects(store=store, clock=clock, secrets=secrets)
+    projects = Projects(store=store, clock=clock, secrets=secrets, check=nothing_wrong)
     project, _ = await projects.create(caller, "Project", LogTarget(), max_inflight=5)
     return World(
         store=store,

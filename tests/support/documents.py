@@ -57,8 +57,9 @@ it: the event is the record. Very many requests of one kind at one address are c
 {_table(DELIVERY_STATUS)}
 ## Attempts that failed
 
-Whether a name was unknown, an address refused or a port closed is told to nobody but the operator, in the column
-`attempt.failure`: who chooses a target's URL must not map the service's network by it. Others read `unreachable`.
+Whether a name was unknown, an address refused or a port closed is told only to the organisation that operates the
+service, and in the service's log: a user that chooses a target's URL must not map the service's network by it. Others
+read `unreachable`.
 
 {_table(FAILURE)}"""
 

@@ -136,7 +136,8 @@ class Failure(StrEnum):
     TOO_LONG = "too_long"
     BROKEN = "broken"
     UNREACHABLE = "unreachable"
-    # Users see these three as `unreachable`: the user that chose the URL must not be able to map our network.
+    # Only the operator's organisation sees these three. Others see `unreachable`, because the user that chose the URL
+    # must not be able to map our network.
     DNS = "dns"
     REFUSED_ADDRESS = "refused_address"
     CONNECT = "connect"

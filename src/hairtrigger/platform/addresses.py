@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from pathlib import Path
+
+from hairtrigger.platform.proxy import Proxy
 
 Network = IPv4Network | IPv6Network
 
@@ -44,17 +47,26 @@ Place = tuple[str, int]
 class EgressPolicy:
     """A policy that permits public addresses, and the networks that the operator allows.
 
+    With a `proxy`, calls go through it, except to addresses in `allow` and places in `connect_to`. `authorities` is a
+    file with certificates of authorities that are trusted besides the usual ones.
+
     `connect_to` replaces a host and port by another host and port, as curl's `--connect-to` does. The address of the
     replacement is then checked, and the TLS certificate must still be that of the original host.
     """
 
     allow: tuple[Network, ...] = ()
     connect_to: Mapping[Place, Place] = field(default_factory=dict)
+    proxy: Proxy | None = None
+    authorities: Path | None = None
 
     def permits(self, address: str) -> bool:
+        return self.allows(address) or _public(_reached(ip_address(address)))
+
+    def allows(self, address: str) -> bool:
+        """Return whether the operator allows the address by name, public or not."""
         named = ip_address(address)
         reached = _reached(named)
-        return any(named in network or reached in network for network in self.allow) or _public(reached)
+        return any(named in network or reached in network for network in self.allow)
 
 
 def _reached(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

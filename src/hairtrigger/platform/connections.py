@@ -8,8 +8,10 @@ for every request, so that with 500 idle connections it manages only a hundred r
 """
 
 import asyncio
+import socket
+import ssl
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
@@ -17,9 +19,10 @@ from typing import NamedTuple, cast
 
 import httpx2
 
-from hairtrigger.platform.addresses import EgressPolicy
+from hairtrigger.platform.addresses import EgressPolicy, Place
 from hairtrigger.platform.http1 import Answer, Malformed
 from hairtrigger.platform.look_ups import LookUps, Resolve, resolve
+from hairtrigger.platform.proxy import Proxy, ProxyRefused
 from hairtrigger.platform.shares import Shares, Tenant
 from hairtrigger.platform.turns import Turns
 
@@ -33,6 +36,10 @@ _MOST_UNREAD = 64 * 1024  # bytes; above this, reading pauses and the server has
 
 class BlockedAddress(Exception):
     """The policy permits none of the host's addresses."""
+
+    def __init__(self, addresses: Sequence[str]) -> None:
+        super().__init__()
+        self.addresses = addresses
 
 
 class Origin(NamedTuple):
@@ -58,6 +65,9 @@ class Connection(asyncio.Protocol):
         self._resting_since = 0.0
         self._ended = False
         self._paused = False
+        self.reused = False
+        self.proxy: Proxy | None = None
+        """The proxy that is asked in place of the host, if the connection is not a tunnel."""
 
     async def ask(self, answer: Answer, request: bytes) -> None:
         """Send a request and read the head of its answer. Raises `Malformed`, or `EOFError` if no answer comes."""
@@ -65,6 +75,19 @@ class Connection(asyncio.Protocol):
         self._transport.write(request)
         while answer.head is None:
             await self._more(answer)
+
+    async def open_tunnel(self, request: bytes, host: str, tls: ssl.SSLContext) -> None:
+        """Ask the proxy for a tunnel, and begin TLS with the host in it. Raises `ProxyRefused`."""
+        answer = Answer("CONNECT")
+        await self.ask(answer, request)
+        self._answer = None
+        answer.close()
+        assert answer.head
+        if answer.head.status not in range(200, 300):
+            raise ProxyRefused(answer.head.status)
+        secured = await self._loop.start_tls(self._transport, self, tls, server_hostname=host)
+        assert secured
+        self._transport = secured
 
     async def body(self) -> list[bytes]:
         """Return the parts of the body that are new since the last call, and an empty list at the end of the body.
@@ -155,20 +178,39 @@ class Connections:
         self._turns = turns
         self._look_ups = LookUps(resolve)
         self._tls = httpx2.create_ssl_context()
+        if policy.authorities:
+            self._tls.load_verify_locations(policy.authorities)
         self._tls.set_alpn_protocols(["http/1.1"])
         self._places = Shares.beyond(_IN_USE)
         self._idle = IdleConnections()
         self._next_sweep = 0.0
 
     @asynccontextmanager
-    async def lent(self, tenant: Tenant, origin: Origin) -> AsyncIterator[Connection]:
-        """Lend a TCP connection for one exchange. Raises `BlockedAddress`, or `OSError` if connecting fails."""
+    async def lent(self, tenant: Tenant, origin: Origin, *, fresh: bool = False) -> AsyncIterator[Connection]:
+        """Lend a TCP connection for one exchange, a new one if `fresh` is set.
+
+        Raises `BlockedAddress`, or `OSError` if connecting fails.
+        """
         async with self._places.place(tenant):
-            connection = self._idle.take(tenant.org, origin) or await self._connected(tenant, origin)
+            idle = None if fresh else self._idle.take(tenant.org, origin)
+            if idle:
+                idle.reused = True
+            connection = idle or await self._connected(tenant, origin)
             try:
                 yield connection
             finally:
                 self._returned(tenant, origin, connection)
+
+    async def check(self, tenant: Tenant, origin: Origin, *, connect: bool) -> None:
+        """Raise the error that a call to the origin would raise before its request is sent.
+
+        Without `connect`, only the address is checked.
+        """
+        if connect:
+            async with self._places.place(tenant):
+                (await self._connected(tenant, origin)).close()
+        else:
+            await self._permitted(tenant, *self._place_of(origin))
 
     def close(self) -> None:
         self._look_ups.close()
@@ -192,20 +234,55 @@ class Connections:
 
     async def _connected(self, tenant: Tenant, origin: Origin) -> Connection:
         self._make_room()
-        host, port = self._policy.connect_to.get((origin.host, origin.port), (origin.host, origin.port))
-        *others, last = await self._permitted(tenant, host, port)
+        host, port = self._place_of(origin)
+        permitted = await self._permitted(tenant, host, port)
+        if self._policy.proxy and not self._is_direct(origin, permitted):
+            return await self._through(self._policy.proxy, tenant, origin)
+        *others, last = permitted
         for address in others:
             with suppress(OSError):
                 async with asyncio.timeout(_ATTEMPT.total_seconds()):
                     return await self._opened(tenant, origin, address, port)
         return await self._opened(tenant, origin, last, port)
 
+    def _place_of(self, origin: Origin) -> Place:
+        return self._policy.connect_to.get((origin.host, origin.port), (origin.host, origin.port))
+
+    def _is_direct(self, origin: Origin, permitted: Sequence[str]) -> bool:
+        """Return whether the operator names the place, so that it is called without the proxy."""
+        named = (origin.host, origin.port) in self._policy.connect_to
+        return named or any(self._policy.allows(address) for address in permitted)
+
     async def _permitted(self, tenant: Tenant, host: str, port: int) -> list[str]:
-        found = await self._look_ups.addresses(tenant, host, port)
-        permitted = [address for address in dict.fromkeys(found) if self._policy.permits(address)]
+        """Return the host's addresses that the policy permits.
+
+        A proxy may know names that this machine does not. Then there are no addresses, and the proxy decides alone.
+        """
+        try:
+            found = await self._look_ups.addresses(tenant, host, port)
+        except socket.gaierror:
+            if self._policy.proxy:
+                return []
+            raise
+        addresses = list(dict.fromkeys(found))
+        permitted = [address for address in addresses if self._policy.permits(address)]
         if not permitted:
-            raise BlockedAddress
+            raise BlockedAddress(addresses)
         return permitted
+
+    async def _through(self, proxy: Proxy, tenant: Tenant, origin: Origin) -> Connection:
+        """Connect to the proxy, and through it to the origin if that is HTTPS."""
+        made = partial(Connection, self._turns, tenant.org)
+        _, connection = await asyncio.get_running_loop().create_connection(made, proxy.host, proxy.port)
+        if origin.scheme == "http":
+            connection.proxy = proxy
+            return connection
+        try:
+            await connection.open_tunnel(proxy.tunnel_to(origin.host, origin.port), origin.host, self._tls)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     async def _opened(self, tenant: Tenant, origin: Origin, address: str, port: int) -> Connection:
         tls, name = (self._tls, origin.host) if origin.scheme == "https" else (None, None)

@@ -10,7 +10,7 @@ import re
 import socket
 import ssl
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -19,6 +19,7 @@ from functools import lru_cache
 from typing import Literal, Self
 
 import httpx2
+import structlog
 
 from hairtrigger.domain.errors import ProviderFailed
 from hairtrigger.platform.addresses import EgressPolicy
@@ -26,13 +27,18 @@ from hairtrigger.platform.codings import STEP, Coding, codings_of, undone
 from hairtrigger.platform.connections import BlockedAddress, Connection, Connections, Origin
 from hairtrigger.platform.http1 import Answer, Header, Malformed, Unsendable, head_of
 from hairtrigger.platform.look_ups import Resolve, resolve
+from hairtrigger.platform.proxy import Proxy
 from hairtrigger.platform.shares import OURS, Tenant
 from hairtrigger.platform.turns import Turns
+from hairtrigger.platform.unreachable import Told, why_unreachable
+
+log = structlog.get_logger()
 
 __all__ = ["Egress", "EgressFailed", "EgressPolicy", "Reason", "Reply"]
 
 _MOST_REDIRECTS = 20  # https://fetch.spec.whatwg.org/#http-redirect-fetch
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _LAST_PORT = 65535
 _LEAST_COUNTED = 64  # bytes that even a tiny piece of a body counts as: millions of pieces take much CPU time
 _DEFAULT_HEADERS = (("accept", "*/*"),)
@@ -79,8 +85,8 @@ class Reason(StrEnum):
     BAD_REQUEST = "bad_request"
 
 
-# There is no message for a blocked address, an unknown name or a closed port. With such messages, the user that chose
-# the URL could map our network.
+# There is no message for a blocked address, an unknown name or a closed port: with such messages, the user that chose
+# the URL could map our network. The module `unreachable` has them, for the operator.
 _MESSAGES = {
     Reason.TIMEOUT: "The server did not answer in time.",
     Reason.TLS: "No secure connection: the server's certificate was not accepted, or it speaks no TLS.",
@@ -103,7 +109,7 @@ class EgressFailed(ProviderFailed):
         self.reason = reason
         self.cost = cost
         """The cost of the call up to its failure, as in `Reply`."""
-        self.told = self.message if reason in _MESSAGES else ""
+        self.told = self.message if message or reason in _MESSAGES else ""
         """The message if it gives a reason, and an empty text if the user that chose the URL must not know it."""
 
 
@@ -123,6 +129,14 @@ _REASONS: dict[type[Exception], Reason] = {
     Unsendable: Reason.BAD_REQUEST,
     Malformed: Reason.MALFORMED,
 }
+
+
+def _reason_of(error: Exception) -> Reason:
+    return next(reason for kind, reason in _REASONS.items() if isinstance(error, kind))
+
+
+async def _nobody(_: str) -> bool:
+    return False
 
 
 @dataclass(frozen=True)
@@ -154,8 +168,17 @@ class Egress:
     Calls for a tenant go through the `Egress` that `of` returns. All of these share what one process has.
     """
 
-    def __init__(self, policy: EgressPolicy, resolve: Resolve = resolve, user_agent: str = "hairtrigger") -> None:
+    def __init__(
+        self,
+        policy: EgressPolicy,
+        resolve: Resolve = resolve,
+        user_agent: str = "hairtrigger",
+        is_operator: Callable[[str], Awaitable[bool]] = _nobody,
+    ) -> None:
+        """`is_operator` says of an organisation whether it may know why an address can't be reached."""
         self.tenant = OURS
+        self._is_operator = is_operator
+        self._told = Told()
         self._user_agent = user_agent
         self.turns = Turns()
         self._connections = Connections(policy, self.turns, resolve)
@@ -182,6 +205,24 @@ class Egress:
         for reading in self._readings:
             if reading.is_enough and not reading.deadline.expired():
                 reading.deadline.reschedule(0)
+
+    async def check(self, url: str, *, at_most: timedelta) -> str | None:
+        """Return why a call to the URL would fail before its request is sent, or None if it would not.
+
+        Only for the operator is a connection made. Others could use it to look for open ports.
+        """
+        try:
+            origin = _place(url).origin
+            is_operator = await self._is_operator(self.tenant.org)
+            async with asyncio.timeout(at_most.total_seconds()):
+                await self._connections.check(self.tenant, origin, connect=is_operator)
+        except EgressFailed as failed:
+            return failed.message
+        except TimeoutError:
+            return _MESSAGES[Reason.TIMEOUT]
+        except tuple(_REASONS) as error:
+            return EgressFailed(_reason_of(error), message=await self._told_why(error, origin)).message
+        return None
 
     async def send(
         self,
@@ -227,22 +268,54 @@ class Egress:
         return headers if is_given else (*headers, ("user-agent", self._user_agent))
 
     async def _exchange(self, reading: "_Reading") -> Reply:
-        call = reading.call
         self._readings.add(reading)
         try:
-            request = call.request()
-            async with self._connections.lent(self.tenant, call.place.origin) as connection:
-                await connection.ask(reading.answer, request)
-                await self._read(connection, reading)
+            await self._attempt(reading)
         except tuple(_REASONS) as error:
-            reason = next(reason for kind, reason in _REASONS.items() if isinstance(error, kind))
             if not reading.is_enough:
-                too_large = reading.too_large if reason is Reason.TOO_LARGE else None
-                raise EgressFailed(reason, reading.cost, too_large) from error
-            return reading.reply(reason)
+                raise await self._failed(error, reading) from error
+            return reading.reply(_reason_of(error))
         finally:
             self._readings.discard(reading)
         return reading.reply()
+
+    async def _attempt(self, reading: "_Reading") -> None:
+        """Make the call. A server may end an idle connection just then: the call is made once more on a new one.
+
+        https://www.rfc-editor.org/rfc/rfc9112#section-9.3.1
+        """
+        tenant, origin = self.tenant, reading.call.place.origin
+        async with self._connections.lent(tenant, origin) as connection:
+            try:
+                await self._ask(connection, reading)
+            except EOFError:
+                if not (connection.reused and reading.may_be_repeated):
+                    raise
+            else:
+                return
+        reading.begin_again()
+        async with self._connections.lent(tenant, origin, fresh=True) as connection:
+            await self._ask(connection, reading)
+
+    async def _ask(self, connection: Connection, reading: "_Reading") -> None:
+        await connection.ask(reading.answer, reading.call.request(connection.proxy))
+        await self._read(connection, reading)
+
+    async def _failed(self, error: Exception, reading: "_Reading") -> EgressFailed:
+        reason = _reason_of(error)
+        said = (
+            reading.too_large if reason is Reason.TOO_LARGE else await self._told_why(error, reading.call.place.origin)
+        )
+        return EgressFailed(reason, reading.cost, said)
+
+    async def _told_why(self, error: Exception, origin: Origin) -> str | None:
+        """Return why the address can't be reached if the tenant may know that. The operator's log always tells it."""
+        why = why_unreachable(error, origin.host, origin.port)
+        if why is None:
+            return None
+        if self._told.is_new((_reason_of(error), origin)):
+            log.warning("an address can't be reached", host=origin.host, port=origin.port, why=why)
+        return why if await self._is_operator(self.tenant.org) else None
 
     async def _read(self, connection: Connection, reading: "_Reading") -> None:
         reading.begin()
@@ -282,13 +355,15 @@ class _Call:
         if not _TOKEN.fullmatch(self.method) or self.method.upper() in {"CONNECT", "TRACE", "TRACK"}:
             raise EgressFailed(Reason.BAD_REQUEST)
 
-    def request(self) -> bytes:
+    def request(self, proxy: Proxy | None = None) -> bytes:
+        """Return the bytes of the request, in the form for the proxy if there is one."""
         given = {name for name, _ in self.headers}
         headers = [("host", self.place.netloc), ("accept-encoding", "gzip"), *self.headers]
         headers += [header for header in _DEFAULT_HEADERS if header[0] not in given]
         if self.body is not None or self.method in {"POST", "PUT", "PATCH"}:
             headers.append(("content-length", str(len(self.body or b""))))
-        return head_of(self.method, self.place.path, headers) + (self.body or b"")
+        target = f"http://{self.place.netloc}{self.place.path}" if proxy else self.place.path
+        return head_of(self.method, target, [*headers, *(proxy.headers if proxy else ())]) + (self.body or b"")
 
     def redirected_by(self, reply: Reply) -> "_Call | None":
         """Return the call that a redirect asks for, or None if the answer is no redirect.
@@ -401,6 +476,14 @@ class _Reading:
     def is_enough(self) -> bool:
         """True if the caller accepts an incomplete answer and the status is known."""
         return self._cut and self.answer.begun is not None
+
+    @property
+    def may_be_repeated(self) -> bool:
+        """True if no byte of an answer has come, and the server may be asked twice."""
+        return self.answer.untouched and self.call.method.upper() in _IDEMPOTENT
+
+    def begin_again(self) -> None:
+        self.answer = Answer(self.call.method)
 
     def following(self, reply: Reply) -> _Call | None:
         """Return the call that a redirect asks for, or None. A failure holds the cost up to now."""

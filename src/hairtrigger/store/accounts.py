@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import delete, exists, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from hairtrigger.store.tables import api_key, app_user, org
@@ -51,6 +51,12 @@ async def add_organization(tx: Transaction, organization: Organization) -> None:
 async def organization(tx: Transaction, org_id: UUID) -> Organization | None:
     row = (await tx.connection.execute(select(org).where(org.c.id == org_id))).one_or_none()
     return Organization(**row._mapping) if row else None
+
+
+async def has_operator(tx: Transaction, org_id: UUID) -> bool:
+    """Return whether a user of the organisation operates the service."""
+    statement = select(exists().where(app_user.c.org_id == org_id, app_user.c.operator))
+    return bool((await tx.connection.execute(statement)).scalar_one())
 
 
 async def add_user(tx: Transaction, user: User) -> bool:

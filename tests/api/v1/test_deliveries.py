@@ -10,7 +10,7 @@ from sqlalchemy import text
 from standardwebhooks import Webhook
 
 from hairtrigger.main import Application
-from tests.api.conftest import Tenant
+from tests.api.conftest import Tenant, another_organisation
 from tests.support.servers import Seen, Server, answering, response, serving
 from tests.support.waiting import until
 
@@ -199,3 +199,34 @@ async def _settled(tenant: Tenant) -> None:
         return all(one["status"] == "delivered" for one in await tenant.deliveries())
 
     await until(settled)
+
+
+async def test_why_a_target_can_not_be_called_is_told_to_the_operators_organisation_alone(
+    service: Application, tenant: Tenant, anybody: httpx2.AsyncClient
+) -> None:
+    body = {"name": "Project", "target": {"kind": "workflow", "url": "http://10.9.8.7/run"}}
+    async with another_organisation(service) as other:
+        told = {}
+        for which, one in (("operator", tenant), ("other", other)):
+            project = await one.ask("POST", "/v1/projects", body, status=201)
+            changed = await one.ask("PATCH", f"/v1/projects/{project['id']}", {"target": body["target"]})
+            assert changed["warnings"] == project["warnings"]
+            id_, secret = await one.webhook(project["id"])
+            event_id = (await _send(anybody, id_, secret, b"{}"))["events"][0]
+            await until(lambda one=one: one.deliveries(status="retrying"))
+            [attempt] = (await one.ask("GET", f"/v1/deliveries/{event_id}"))["history"]
+            explained = await one.ask("GET", f"/v1/project-triggers/{id_}/explain?event={event_id}")
+            told[which] = [*project["warnings"], attempt["failure"], attempt["detail"], explained["summary"]]
+
+    reason = "10.9.8.7 is no public address"
+    warning, failure, detail, summary = told["operator"]
+    assert reason in warning
+    assert "HAIRTRIGGER_EGRESS_ALLOW=10.9.8.7/32" in warning
+    assert failure == "refused_address"
+    assert reason in detail
+    assert reason in summary
+    warning, failure, detail, summary = told["other"]
+    assert warning.endswith("The address could not be reached.")
+    assert (failure, detail) == ("unreachable", "The address could not be reached.")
+    assert "public" not in summary
+    assert "EGRESS" not in json.dumps(told["other"])

@@ -5,18 +5,30 @@ from datetime import timedelta
 from fastapi import APIRouter
 
 from hairtrigger.api.auth import Admitted
-from hairtrigger.api.v1.schemas import NewProject, NewSecret, Page, Project, ProjectCreate, ProjectUpdate, Rotate
+from hairtrigger.api.v1.schemas import (
+    ChangedProject,
+    NewProject,
+    NewSecret,
+    Page,
+    Project,
+    ProjectCreate,
+    ProjectUpdate,
+    Rotate,
+)
 from hairtrigger.services.setup.projects import Projects
 
 
 def router(routes: APIRouter, projects: Projects) -> APIRouter:
     @routes.post("/projects", status_code=201)
     async def create_project(body: ProjectCreate, caller: Admitted) -> NewProject:
-        """A new project: a workflow behind HTTP or an agent, which its triggers run."""
+        """A new project: a workflow behind HTTP or an agent, which its triggers run.
+
+        `warnings` says what would keep the service from calling the target.
+        """
         made, secret = await projects.create(
             caller, body.name, body.target, body.max_inflight, body.api_key, body.order_by
         )
-        return NewProject.with_secret(made, secret)
+        return NewProject.with_secret(made, secret, list(await projects.warnings(caller, made.id, body.target)))
 
     @routes.get("/projects")
     async def list_projects(caller: Admitted) -> Page[Project]:
@@ -27,12 +39,17 @@ def router(routes: APIRouter, projects: Projects) -> APIRouter:
         return Project.of(await projects.get(caller, project_id))
 
     @routes.patch("/projects/{project_id}")
-    async def update_project(project_id: str, body: ProjectUpdate, caller: Admitted) -> Project:
-        """Changes what is given; deliveries that wait or are retried go to the new target."""
+    async def update_project(project_id: str, body: ProjectUpdate, caller: Admitted) -> ChangedProject:
+        """Changes what is given; deliveries that wait or are retried go to the new target.
+
+        A masked secret of the target stays as it is. So does the format of a workflow, if none is given.
+        """
         order_by = body.order_by if "order_by" in body.model_fields_set else "unchanged"
-        return Project.of(
-            await projects.update(caller, project_id, body.name, body.target, body.max_inflight, body.api_key, order_by)
+        changed = await projects.update(
+            caller, project_id, body.name, body.target, body.max_inflight, body.api_key, order_by
         )
+        warnings = list(await projects.warnings(caller, project_id, body.target)) if body.target else []
+        return ChangedProject.with_warnings(changed, warnings)
 
     @routes.post("/projects/{project_id}/secret")
     async def rotate_project_secret(project_id: str, body: Rotate, caller: Admitted) -> NewSecret:

@@ -141,10 +141,19 @@ class NewProject(Project):
     signing_secret: str = Field(
         repr=False, description="Deliveries are signed with it (Standard Webhooks). Shown once."
     )
+    warnings: list[str] = Field(description="What would keep the service from calling the target.")
 
     @classmethod
-    def with_secret(cls, stored: projects.Project, secret: str) -> "NewProject":
-        return cls(**Project.of(stored).model_dump(), signing_secret=secret)
+    def with_secret(cls, stored: projects.Project, secret: str, warnings: list[str]) -> "NewProject":
+        return cls(**Project.of(stored).model_dump(), signing_secret=secret, warnings=warnings)
+
+
+class ChangedProject(Project):
+    warnings: list[str] = Field(description="What would keep the service from calling a new target.")
+
+    @classmethod
+    def with_warnings(cls, stored: projects.Project, warnings: list[str]) -> "ChangedProject":
+        return cls(**Project.of(stored).model_dump(), warnings=warnings)
 
 
 class Rotate(Body):
@@ -250,8 +259,7 @@ class Attempt(BaseModel):
 
     @classmethod
     def of(cls, stored: AttemptRecord) -> "Attempt":
-        told = {"failure": stored.failure and Failure(stored.failure).shown}
-        return cls.model_validate({**vars(stored), **told, "response": stored.response.decode(errors="replace")})
+        return cls.model_validate({**vars(stored), "response": stored.response.decode(errors="replace")})
 
 
 class DeliveryDetail(Delivery):

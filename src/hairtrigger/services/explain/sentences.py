@@ -312,7 +312,7 @@ def _delivery_step(delivery: Delivery, said: str, at: datetime) -> RecordedStep:
 
 
 def _attempt_step(delivery: Delivery, one: AttemptRecord) -> RecordedStep:
-    failure = Failure(one.failure).shown if one.failure and one.status == "failed" else None
+    failure = Failure(one.failure) if one.failure and one.status == "failed" else None
     why = f", because {FAILURE[failure]}" if failure else ""
     ended = {"delivered": "delivered it", "failed": f"failed{why}", "gone": "was the last: the target is gone"}
     said = _joined(f"Attempt {one.number} {ended[one.status]}.", one.detail)

@@ -1,6 +1,6 @@
 """Projects: each has a name, a target and secrets, which sign deliveries and authenticate us at an agent."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Literal
@@ -8,9 +8,10 @@ from typing import Literal
 from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import Conflict, Invalid, Issue
 from hairtrigger.domain.ids import new_id
-from hairtrigger.domain.target import TargetConfig, WorkflowTarget, authorized
+from hairtrigger.domain.target import AgentTarget, LogTarget, TargetConfig, WorkflowTarget, authorized
 from hairtrigger.domain.target_secrets import opened, parted
 from hairtrigger.platform.clock import Clock
+from hairtrigger.platform.shares import Tenant
 from hairtrigger.platform.vault import new_signing_secret
 from hairtrigger.services.secrets import Secrets
 from hairtrigger.store.database import Store
@@ -29,6 +30,8 @@ class Projects:
     store: Store
     clock: Clock
     secrets: Secrets
+    check: Callable[[Tenant, str], Awaitable[str | None]]
+    """Return why the URL can't be called, as far as the tenant may know that."""
 
     async def create(
         self,
@@ -100,6 +103,15 @@ class Projects:
             )
             await projects.save(tx, changed)
         return changed
+
+    async def warnings(self, caller: Caller, project_id: str, target: TargetConfig) -> Sequence[str]:
+        """Return what would keep the service from calling the target, as far as the caller may know that."""
+        match target:
+            case WorkflowTarget(url=url) | AgentTarget(base_url=url):
+                why = await self.check(Tenant(str(caller.org_id), project_id), url)
+                return [f"The target can't be called as things are. {why}"] if why else []
+            case LogTarget():
+                return []
 
     async def rotate_secret(self, caller: Caller, project_id: str, overlap: timedelta) -> str:
         """Make and return a new signing secret. During `overlap`, deliveries carry the signatures of both secrets."""

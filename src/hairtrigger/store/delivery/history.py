@@ -1,7 +1,7 @@
 """Deliveries and their attempts as users read them. The tables that hold a delivery determine its status."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -9,7 +9,8 @@ from uuid import UUID
 from sqlalchemy import CursorResult, DateTime, bindparam, select, text
 from sqlalchemy.exc import DBAPIError
 
-from hairtrigger.domain.outcome import DeliveryStatus
+from hairtrigger.domain.outcome import DeliveryStatus, Failure
+from hairtrigger.store import accounts
 from hairtrigger.store.database import is_cancelled
 from hairtrigger.store.tables import attempt
 from hairtrigger.store.transaction import Transaction
@@ -188,10 +189,17 @@ async def _run(tx: Transaction, query: str, values: Mapping[str, object]) -> Cur
 
 
 async def attempts(tx: Transaction, org_id: UUID, delivery_id: UUID) -> list[AttemptRecord]:
+    """Return the attempts of a delivery. Only the operator's organisation reads exactly why they failed."""
+    is_exact = await accounts.has_operator(tx, org_id)
     columns = [attempt.c[name] for name in AttemptRecord.__dataclass_fields__]
     statement = (
         select(*columns)
         .where(attempt.c.org_id == org_id, attempt.c.delivery_id == delivery_id)
         .order_by(attempt.c.number, attempt.c.id)
     )
-    return [AttemptRecord(**row._mapping) for row in await tx.connection.execute(statement)]
+    found = [AttemptRecord(**row._mapping) for row in await tx.connection.execute(statement)]
+    return found if is_exact else [_inexact(one) for one in found]
+
+
+def _inexact(one: AttemptRecord) -> AttemptRecord:
+    return replace(one, failure=Failure(one.failure).shown) if one.failure else one

@@ -1,0 +1,62 @@
+"""The reasons why an address can't be reached, each with its cure. They are for the operator alone."""
+
+import socket
+import ssl
+from collections import OrderedDict
+from collections.abc import Hashable
+from ipaddress import ip_address
+from time import monotonic
+
+from hairtrigger.platform.connections import BlockedAddress
+
+_AGAIN = 3600.0  # seconds after which the same reason is told again
+_MOST = 1000
+
+
+def why_unreachable(error: Exception, host: str, port: int) -> str | None:
+    """Return a sentence on the reason and its cure, or None if the address could be reached."""
+    match error:
+        case BlockedAddress(addresses=addresses):
+            network = _network_of(addresses[0]) if addresses else "…"
+            where = host if host in addresses else f"{host} leads to {', '.join(addresses[:3])}, which"
+            return (
+                f"{where} is no public address, so the service does not call it. To allow it: "
+                f"HAIRTRIGGER_EGRESS_ALLOW={network}"
+            )
+        case socket.gaierror():
+            return (
+                f"The name {host} is not known. See whether it is spelt correctly, and whether this machine can look "
+                "it up."
+            )
+        case OSError() if not isinstance(error, ssl.SSLError):
+            why = error.strerror or str(error)
+            return (
+                f"{host} did not take the connection at port {port}: {why}. See whether a program listens there, and "
+                "whether a firewall is in the way."
+            )
+        case _:
+            return None
+
+
+def _network_of(address: str) -> str:
+    named = ip_address(address)
+    if named.is_loopback:
+        return "127.0.0.0/8" if named.version == 4 else "::1/128"
+    return f"{named}/{named.max_prefixlen}"
+
+
+class Told:
+    """Remembers what was told, so that the log is told each thing once an hour. The memory is bounded."""
+
+    def __init__(self) -> None:
+        self._at: OrderedDict[Hashable, float] = OrderedDict()
+
+    def is_new(self, what: Hashable) -> bool:
+        now = monotonic()
+        if now - self._at.get(what, now - _AGAIN) < _AGAIN:
+            return False
+        self._at[what] = now
+        self._at.move_to_end(what)
+        if len(self._at) > _MOST:
+            self._at.popitem(last=False)
+        return True
