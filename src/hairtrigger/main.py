@@ -17,6 +17,7 @@ from hairtrigger.api.v1.app import Services as OwnServices
 from hairtrigger.api.v1.app import v1_app
 from hairtrigger.api.webhooks import WebhookEndpoint
 from hairtrigger.domain.errors import HairtriggerError, Invalid, Issue, Unavailable
+from hairtrigger.domain.target import Target
 from hairtrigger.platform import life_locks
 from hairtrigger.platform.batching import Batcher
 from hairtrigger.platform.clock import Clock, SystemClock
@@ -31,7 +32,7 @@ from hairtrigger.platform.wake import TOLD, Wake
 from hairtrigger.providers import CATALOGUE
 from hairtrigger.sandbox.protocol.poll import PollError, SyntaxProblem
 from hairtrigger.sandbox.service.sandbox import Sandbox
-from hairtrigger.services.accounts import Accounts
+from hairtrigger.services.accounts import Accounts, Operators
 from hairtrigger.services.catalogue import Catalogue, catalogue_of
 from hairtrigger.services.delivery.dispatcher import Dispatcher
 from hairtrigger.services.delivery.history import History
@@ -40,13 +41,13 @@ from hairtrigger.services.delivery.lost_deliveries import LostDeliveries
 from hairtrigger.services.delivery.notifications import Notifications
 from hairtrigger.services.delivery.pauses import Pauses
 from hairtrigger.services.delivery.replays import Replays
+from hairtrigger.services.delivery.samples import Samples
 from hairtrigger.services.explain.explainer import Explainer
 from hairtrigger.services.explain.health import Diagnosis
 from hairtrigger.services.explain.stall_watchdog import StallWatchdog
 from hairtrigger.services.ingest.ingest import Ingest
 from hairtrigger.services.ingest.receiver_cache import ReceiverCache
 from hairtrigger.services.ingest.refusal_counter import RefusalCounter
-from hairtrigger.services.operators import Operators
 from hairtrigger.services.polling.dry_run import DryRuns
 from hairtrigger.services.polling.poll_leases import PollLeases
 from hairtrigger.services.polling.poll_results import PollResults, PollStep, StoredPoll
@@ -68,6 +69,7 @@ from hairtrigger.services.upkeep.retention import Retention
 from hairtrigger.settings import Settings
 from hairtrigger.store import partitions
 from hairtrigger.store.database import Store, open_store
+from hairtrigger.store.setup.projects import Project
 from hairtrigger.store.statements import Statements, open_statements
 from hairtrigger.targets.making import target_maker
 
@@ -139,6 +141,7 @@ class Parts:
     schedules: Schedules
     pauses: Pauses
     replays: Replays
+    target_of: Callable[[Project], Target]
     diagnosis: Diagnosis
     watchdog: StallWatchdog
 
@@ -325,6 +328,7 @@ def _parts(settings: Settings, clock: Clock, resources: Resources, process: UUID
         schedules=Schedules(store=store, clock=clock, catalogue=catalogue, work=work, grace=grace),
         pauses=Pauses(store=store, clock=clock, work=work),
         replays=Replays(store=store, clock=clock, work=work),
+        target_of=target_maker(egress, clock, secrets),
         diagnosis=diagnosis,
         watchdog=StallWatchdog(store=store, clock=clock, diagnosis=diagnosis),
     )
@@ -369,6 +373,7 @@ def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tupl
                 interventions=Interventions(store=store, clock=clock, work=parts.work),
                 pauses=parts.pauses,
                 replays=parts.replays,
+                samples=Samples(store=store, clock=clock, target_of=parts.target_of),
                 poller=parts.poller,
                 schedules=parts.schedules,
                 watchdog=parts.watchdog,
@@ -415,12 +420,11 @@ def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tupl
 def _working(parts: Parts, direct: Store) -> RoleShare:
     """Build the role `worker`: polls, schedules, deliveries and upkeep."""
     settings, clock, store, work = parts.settings, parts.clock, parts.store, parts.work
-    target_of = target_maker(parts.egress, clock, parts.secrets)
     dispatcher = Dispatcher(
         store=store,
         clock=clock,
         work=work,
-        target_of=target_of,
+        target_of=parts.target_of,
         triggers=parts.triggers,
         slots=settings.concurrent_deliveries,
         lease=settings.lease,

@@ -17,7 +17,7 @@ from joserfc.jwk import OctKey
 from pwdlib import PasswordHash
 
 from hairtrigger.domain.caller import SCOPES, Caller
-from hairtrigger.domain.errors import Conflict, Forbidden, Invalid, Issue, NotFound, Unauthenticated
+from hairtrigger.domain.errors import Conflict, Forbidden, Invalid, Issue, NotFound, Unauthenticated, Unavailable
 from hairtrigger.domain.ids import new_id
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.thread_queue import ThreadQueue
@@ -218,3 +218,20 @@ def _checksum(body: str) -> str:
 
 def _digest(value: str) -> bytes:
     return hashlib.sha256(value.encode()).digest()
+
+
+@dataclass(frozen=True)
+class Operators:
+    """The organisation that operates the service: only its users may know how the service's own network looks."""
+
+    store: Store
+
+    async def include(self, org: str) -> bool:
+        """Return whether this is the id of the operator's organisation. While the database is away, none is."""
+        if not org:
+            return False
+        try:
+            async with self.store.transaction() as tx:
+                return await accounts.has_operator(tx, UUID(org))
+        except Unavailable:
+            return False

@@ -230,3 +230,50 @@ async def test_why_a_target_can_not_be_called_is_told_to_the_operators_organisat
     assert (failure, detail) == ("unreachable", "The address could not be reached.")
     assert "public" not in summary
     assert "EGRESS" not in json.dumps(told["other"])
+
+
+async def test_a_sample_is_sent_to_the_target_without_a_provider_and_marked_as_a_test(
+    tenant: Tenant, stranger: Tenant, anybody: httpx2.AsyncClient, target: Server
+) -> None:
+    project = await tenant.project(target.url)
+    path = f"/v1/projects/{project['id']}/sample"
+
+    result = await tenant.ask("POST", path, {})
+
+    assert (result["status"], result["response_status"]) == ("delivered", 200)
+    assert result["detail"] == "The target answered 200."
+    [seen] = target.seen
+    Webhook(project["signing_secret"]).verify(seen.body, dict(seen.headers))
+    sample = json.loads(seen.body)
+    assert (seen.header("hairtrigger-test"), sample["istest"], sample["type"]) == ("true", True, "hairtrigger.sample")
+    assert await tenant.deliveries(project_id=project["id"]) == []
+
+    await tenant.ask("POST", path, {"type": "a.b", "subject": "s", "data": {"n": 1}})
+    own = json.loads(target.seen[1].body)
+    assert (own["type"], own["subject"], own["data"]) == ("a.b", "s", {"n": 1})
+
+    id_, secret = await tenant.webhook(project["id"])
+    event_id = (await _send(anybody, id_, secret, b'{"real": 1.0}'))["events"][0]
+    await until(lambda: _seen(target, 3))
+    await tenant.ask("POST", path, {"event_id": event_id})
+    again = json.loads(target.seen[3].body)
+    assert (again["id"], again["replayof"], again["istest"]) == (event_id, event_id, True)
+    assert b'"data":{"real": 1.0}' in target.seen[3].body
+    assert target.seen[3].header("webhook-id") != event_id
+
+    await stranger.ask("POST", path, {}, status=404)
+    await stranger.ask(
+        "POST",
+        path.replace(project["id"], (await stranger.project(target.url))["id"]),
+        {"event_id": event_id},
+        status=404,
+    )
+
+
+async def test_a_sample_that_fails_says_why(tenant: Tenant) -> None:
+    async with serving(answering(500, b"oops")) as target:
+        project = await tenant.project(target.url)
+        result = await tenant.ask("POST", f"/v1/projects/{project['id']}/sample", {})
+
+    assert (result["status"], result["response"]) == ("failed", "oops")
+    assert result["detail"] == "The target answered 500 Internal Server Error."

@@ -32,6 +32,7 @@ from hairtrigger.services.delivery.history import History
 from hairtrigger.services.delivery.interventions import Interventions
 from hairtrigger.services.delivery.pauses import Pauses
 from hairtrigger.services.delivery.replays import Replays
+from hairtrigger.services.delivery.samples import Samples
 from hairtrigger.services.explain.explainer import Explainer
 from hairtrigger.services.explain.stall_watchdog import StallWatchdog
 from hairtrigger.services.polling.dry_run import DryRuns
@@ -60,6 +61,7 @@ class Services:
     interventions: Interventions
     pauses: Pauses
     replays: Replays
+    samples: Samples
     poller: Poller
     schedules: Schedules
     watchdog: StallWatchdog
@@ -92,7 +94,7 @@ def v1_app(services: Services) -> FastAPI:
 
     for router in (
         accounts.router(routes("accounts"), services.accounts),
-        projects.router(routes("projects"), services.projects),
+        projects.router(routes("projects"), services.projects, services.samples),
         connections.router(routes("connections"), services.connections),
         triggers.router(
             routes("triggers"),

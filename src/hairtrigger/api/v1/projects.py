@@ -14,11 +14,14 @@ from hairtrigger.api.v1.schemas import (
     ProjectCreate,
     ProjectUpdate,
     Rotate,
+    SampleResult,
+    SampleSend,
 )
+from hairtrigger.services.delivery.samples import Samples
 from hairtrigger.services.setup.projects import Projects
 
 
-def router(routes: APIRouter, projects: Projects) -> APIRouter:
+def router(routes: APIRouter, projects: Projects, samples: Samples) -> APIRouter:
     @routes.post("/projects", status_code=201)
     async def create_project(body: ProjectCreate, caller: Admitted) -> NewProject:
         """A new project: a workflow behind HTTP or an agent, which its triggers run.
@@ -50,6 +53,14 @@ def router(routes: APIRouter, projects: Projects) -> APIRouter:
         )
         warnings = list(await projects.warnings(caller, project_id, body.target)) if body.target else []
         return ChangedProject.with_warnings(changed, warnings)
+
+    @routes.post("/projects/{project_id}/sample")
+    async def send_sample(project_id: str, body: SampleSend, caller: Admitted) -> SampleResult:
+        """Calls the target once with a sample, without a provider, and says what came of it.
+
+        The request is marked as a test. It is not stored and not tried again.
+        """
+        return SampleResult.of(await samples.send(caller, project_id, body.sample()))
 
     @routes.post("/projects/{project_id}/secret")
     async def rotate_project_secret(project_id: str, body: Rotate, caller: Admitted) -> NewSecret:

@@ -5,12 +5,22 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    model_validator,
+)
 
 from hairtrigger.domain.outcome import Code, DeliveryStatus, Failure, Kind
-from hairtrigger.domain.target import TargetConfig, read_config
+from hairtrigger.domain.target import Sent, TargetConfig, read_config
 from hairtrigger.sandbox.protocol.poll import PollErrorKind
 from hairtrigger.services.delivery.replays import ReplayQuery
+from hairtrigger.services.delivery.samples import Sample
 from hairtrigger.services.explain import explainer
 from hairtrigger.services.explain.health import Health as Diagnosed
 from hairtrigger.services.polling.poller import Result
@@ -154,6 +164,30 @@ class ChangedProject(Project):
     @classmethod
     def with_warnings(cls, stored: projects.Project, warnings: list[str]) -> "ChangedProject":
         return cls(**Project.of(stored).model_dump(), warnings=warnings)
+
+
+class SampleSend(Body):
+    """A sample. All is optional; `event_id` takes what is not given from an event that is stored."""
+
+    event_id: UUID | None = None
+    type: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+    subject: Annotated[str, StringConstraints(min_length=1, max_length=1000)] | None = None
+    data: JsonValue | None = None
+
+    def sample(self) -> Sample:
+        return Sample(self.event_id, self.type, self.subject, self.data)
+
+
+class SampleResult(BaseModel):
+    status: Literal["delivered", "failed", "gone"]
+    response_status: int | None
+    detail: str
+    response: str = Field(description="The beginning of the target's answer.")
+    conversation: list[dict[str, Any]] | None
+
+    @classmethod
+    def of(cls, sent: Sent) -> "SampleResult":
+        return cls.model_validate({**vars(sent), "response": sent.response.decode(errors="replace")})
 
 
 class Rotate(Body):
