@@ -11,6 +11,8 @@ from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from hairtrigger.cli import app
+from hairtrigger.domain.quotas import Limits as Quotas
+from hairtrigger.domain.quotas import Quota
 from hairtrigger.kit.http import DocumentLimits
 from hairtrigger.sandbox.protocol.poll import DEFAULT_LIMITS, MEBIBYTE, Limits
 from hairtrigger.settings import Settings
@@ -145,3 +147,11 @@ def test_a_wrong_value_is_refused_in_a_sentence_on_its_setting(
     assert f"HAIRTRIGGER_{name}: " in started.output
     assert said in started.output
     assert "Traceback" not in started.output
+
+
+def test_every_quota_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().quotas == Quotas()
+    for number, quota in enumerate(Quota, 1):
+        monkeypatch.setenv(f"HAIRTRIGGER_QUOTA_{quota.upper()}", str(number))
+    assert Settings().quotas == Quotas(*range(1, len(Quota) + 1))
+    assert {field.name for field in fields(Quotas)} == set(Quota)

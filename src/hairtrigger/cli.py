@@ -95,6 +95,19 @@ def explain(
         typer.echo(f"{at_:%Y-%m-%d %H:%M:%S}  {step['what']:<12}  {step['code']:<19}  {step['detail']}")
 
 
+@app.command()
+def status(demo: Demo = False) -> None:
+    """Say whether the service takes new events, how full its disk is, and what is used of the quotas."""
+    with _client(demo=demo) as client:
+        health, usage = _asked(client, "/v1/health", {}), _asked(client, "/v1/usage", {})
+    typer.echo(f"New events are {'taken' if health['takes_events'] else 'refused'}. {health['detail']}")
+    for one in usage["data"]:
+        if one["used"] is not None:
+            typer.echo(f"{one['quota']:<24}{one['used']:>14,} of {one['limit']:>14,}")
+    if not health["takes_events"]:
+        raise typer.Exit(1)
+
+
 @database.command()
 def migrate() -> None:
     """Bring the schema up to date without starting the service, which does the same at its start."""

@@ -17,10 +17,12 @@ from hairtrigger.api.v1.app import Services as OwnServices
 from hairtrigger.api.v1.app import v1_app
 from hairtrigger.api.webhooks import WebhookEndpoint
 from hairtrigger.domain.errors import HairtriggerError, Invalid, Issue, Unavailable
+from hairtrigger.domain.quotas import Refuses
 from hairtrigger.domain.target import Target
 from hairtrigger.platform import life_locks
-from hairtrigger.platform.batching import Batcher
+from hairtrigger.platform.batching import MEBIBYTE, Batcher
 from hairtrigger.platform.clock import Clock, SystemClock
+from hairtrigger.platform.disk import size, used_share
 from hairtrigger.platform.egress import Egress, EgressPolicy
 from hairtrigger.platform.life_locks import LifeLock
 from hairtrigger.platform.parsers import Parsers
@@ -42,6 +44,7 @@ from hairtrigger.services.delivery.notifications import Notifications
 from hairtrigger.services.delivery.pauses import Pauses
 from hairtrigger.services.delivery.replays import Replays
 from hairtrigger.services.delivery.samples import Samples
+from hairtrigger.services.disk_watch import DiskWatch, Measure
 from hairtrigger.services.explain.explainer import Explainer
 from hairtrigger.services.explain.health import Diagnosis
 from hairtrigger.services.explain.stall_watchdog import StallWatchdog
@@ -54,6 +57,7 @@ from hairtrigger.services.polling.poll_results import PollResults, PollStep, Sto
 from hairtrigger.services.polling.poller import Poller
 from hairtrigger.services.polling.user_triggers import UserTriggers
 from hairtrigger.services.provider_calls import ProviderCalls
+from hairtrigger.services.quotas import Quotas
 from hairtrigger.services.recorder import COMMITTERS, Recorder
 from hairtrigger.services.scheduling.schedules import Schedules
 from hairtrigger.services.secrets import Secrets
@@ -66,6 +70,7 @@ from hairtrigger.services.setup.webhook_removals import WebhookRemovals
 from hairtrigger.services.upkeep.due_work import DueWork
 from hairtrigger.services.upkeep.presence import Presence
 from hairtrigger.services.upkeep.retention import Retention
+from hairtrigger.services.use_counter import UseCounter
 from hairtrigger.settings import Settings
 from hairtrigger.store import partitions
 from hairtrigger.store.database import Store, open_store
@@ -74,6 +79,7 @@ from hairtrigger.store.statements import Statements, open_statements
 from hairtrigger.targets.making import target_maker
 
 _CHECK = timedelta(seconds=3)  # the longest wait of a user who makes a project for the check of its target
+_LARGEST_LOG = 2048  # MiB: the size of the embedded database's write-ahead log on a disk that is large enough
 
 Loop = Callable[[], Coroutine[None, None, None]]
 
@@ -128,6 +134,10 @@ class Parts:
     vault: Vault
     egress: Egress
     work: Wake
+    counter: UseCounter
+    quotas: Quotas
+    disk: DiskWatch
+    refusal: Refuses
     secrets: Secrets
     accounts: Accounts
     user_triggers: UserTriggers
@@ -229,7 +239,10 @@ def _built(
     leaving = asyncio.Event()
     working = RoleShare() if settings.role == "api" else _working(parts, resources.direct)
     if settings.role == "worker":
-        serving, asgi = RoleShare(), worker_app(writable=parts.store.writable, leaving=leaving.is_set)
+        serving, asgi = (
+            RoleShare(),
+            worker_app(writable=parts.store.writable, leaving=leaving.is_set, disk=lambda: parts.disk.use),
+        )
     else:
         serving, asgi = _serving(parts, resources, leaving)
 
@@ -251,13 +264,24 @@ def _built(
         alone=settings.database_url is None,
         lock=resources.lock,
     )
-    common = (parts.poll_results.run, parts.watchdog.run, *_signals(settings, resources.direct, parts.work))
+    common = (
+        parts.poll_results.run,
+        parts.quotas.run,
+        parts.disk.run,
+        parts.watchdog.run,
+        *_signals(settings, resources.direct, parts.work),
+    )
     return application, (*serving.loops, *working.loops, *common, presence.run), presence
 
 
 def _parts(settings: Settings, clock: Clock, resources: Resources, process: UUID) -> Parts:
     store, vault, egress = resources.store, resources.vault, resources.egress
     work = Wake() if settings.database_url else Wake(TOLD)  # no other process uses an embedded database
+    counter = UseCounter()
+    limits = settings.quotas
+    quotas = Quotas(store, clock, counter, limits)
+    disk = DiskWatch(clock, _disk_measures(settings, store), settings.disk_thresholds)
+    refusal = _refusal(disk, quotas)
     secrets = Secrets(vault)
     fetch_deadline = timedelta(seconds=settings.sandbox_fetch_seconds)
     user_triggers = UserTriggers(resources.sandbox, egress, fetch_deadline, settings.url)
@@ -270,7 +294,13 @@ def _parts(settings: Settings, clock: Clock, resources: Resources, process: UUID
     )
     least_interval = timedelta(seconds=settings.least_polling_seconds)
     grace = timedelta(seconds=settings.schedule_grace_seconds)
-    diagnosis = Diagnosis(clock=clock, catalogue=catalogue, poll_deadline=settings.poll_deadline, schedule_grace=grace)
+    diagnosis = Diagnosis(
+        clock=clock,
+        catalogue=catalogue,
+        poll_deadline=settings.poll_deadline,
+        schedule_grace=grace,
+        refusal=refusal,
+    )
     leases = PollLeases(
         store=store,
         clock=clock,
@@ -279,9 +309,11 @@ def _parts(settings: Settings, clock: Clock, resources: Resources, process: UUID
         places=settings.concurrent_polls_per_connection,
         beyond=settings.lease,
         holder=process,
+        refusal=refusal,
+        counter=counter,
     )
     poll_results: Batcher[PollStep, StoredPoll] = Batcher(
-        PollResults(store).settle, tenant=lambda step: step.claimed.trigger.org_id
+        PollResults(store, counter).settle, tenant=lambda step: step.claimed.trigger.org_id
     )
     return Parts(
         settings=settings,
@@ -291,8 +323,12 @@ def _parts(settings: Settings, clock: Clock, resources: Resources, process: UUID
         vault=vault,
         egress=egress,
         work=work,
+        counter=counter,
+        quotas=quotas,
+        disk=disk,
+        refusal=refusal,
         secrets=secrets,
-        accounts=Accounts(store=store, clock=clock, token_key=vault.derive("access tokens")),
+        accounts=Accounts(store=store, clock=clock, token_key=vault.derive("access tokens"), limits=limits),
         user_triggers=user_triggers,
         catalogue=catalogue,
         calls=calls,
@@ -300,6 +336,7 @@ def _parts(settings: Settings, clock: Clock, resources: Resources, process: UUID
             store=store,
             clock=clock,
             secrets=secrets,
+            limits=limits,
             check=lambda tenant, url: egress.of(tenant).check(url, at_most=_CHECK),
         ),
         webhook_removals=webhook_removals,
@@ -313,6 +350,7 @@ def _parts(settings: Settings, clock: Clock, resources: Resources, process: UUID
             public_url=settings.url,
             least_interval=least_interval,
             poll_deadline=settings.poll_deadline,
+            limits=limits,
         ),
         poll_results=poll_results,
         poller=Poller(
@@ -325,9 +363,17 @@ def _parts(settings: Settings, clock: Clock, resources: Resources, process: UUID
             work=work,
             deadline=settings.poll_deadline,
         ),
-        schedules=Schedules(store=store, clock=clock, catalogue=catalogue, work=work, grace=grace),
+        schedules=Schedules(
+            store=store,
+            clock=clock,
+            catalogue=catalogue,
+            work=work,
+            grace=grace,
+            refusal=refusal,
+            counter=counter,
+        ),
         pauses=Pauses(store=store, clock=clock, work=work),
-        replays=Replays(store=store, clock=clock, work=work),
+        replays=Replays(store=store, clock=clock, work=work, limits=limits, counter=counter),
         target_of=target_maker(egress, clock, secrets),
         diagnosis=diagnosis,
         watchdog=StallWatchdog(store=store, clock=clock, diagnosis=diagnosis),
@@ -343,8 +389,9 @@ def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tupl
         parts.work,
         max_waiting=settings.max_waiting_requests,
         max_waiting_bytes=settings.max_waiting_bytes,
+        counter=parts.counter,
     )
-    refusals = RefusalCounter(store, clock)
+    refusals = RefusalCounter(store, clock, lambda: parts.disk.full)
     receivers = ReceiverCache(store, parts.secrets)
     ingest = Ingest(
         store=store,
@@ -354,12 +401,14 @@ def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tupl
         receivers=receivers,
         refusals=refusals,
         app_secrets=settings.live_app_secrets,
+        refusal=parts.refusal,
     )
     asgi = service_app(
         webhooks=WebhookEndpoint(ingest, settings.url, settings.max_body_bytes, leaving.is_set),
         writable=store.writable,
         leaving=leaving.is_set,
         proxies=[str(network) for network in settings.trusted_proxies],
+        disk=lambda: parts.disk.use,
         own=v1_app(
             OwnServices(
                 store=store,
@@ -367,10 +416,14 @@ def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tupl
                 clock=clock,
                 accounts=parts.accounts,
                 projects=parts.projects,
-                connections=Connections(store=store, clock=clock, catalogue=parts.catalogue, secrets=parts.secrets),
+                connections=Connections(
+                    store=store, clock=clock, catalogue=parts.catalogue, secrets=parts.secrets, limits=settings.quotas
+                ),
                 triggers=parts.triggers,
                 history=History(store=store),
-                interventions=Interventions(store=store, clock=clock, work=parts.work),
+                interventions=Interventions(
+                    store=store, clock=clock, work=parts.work, limits=settings.quotas, counter=parts.counter
+                ),
                 pauses=parts.pauses,
                 replays=parts.replays,
                 samples=Samples(store=store, clock=clock, target_of=parts.target_of),
@@ -385,10 +438,19 @@ def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tupl
                     user_triggers=parts.user_triggers,
                     at_a_time=settings.concurrent_dry_runs,
                 ),
+                quotas=parts.quotas,
+                limits=settings.quotas,
+                disk=parts.disk,
             )
         ),
         integrations=odeus_app(
-            Integrations(store=store, clock=clock, vault=parts.vault, syntax=_syntax_of(resources.sandbox)),
+            Integrations(
+                store=store,
+                clock=clock,
+                vault=parts.vault,
+                syntax=_syntax_of(resources.sandbox),
+                limits=settings.quotas,
+            ),
             parts.accounts,
             requests_per_minute=settings.integration_requests_per_minute,
             block_browsers=settings.refuse_browsers,
@@ -429,6 +491,7 @@ def _working(parts: Parts, direct: Store) -> RoleShare:
         slots=settings.concurrent_deliveries,
         lease=settings.lease,
         holder=parts.process,
+        counter=parts.counter,
         hurry=parts.egress.hurry,
     )
     due_work = DueWork(
@@ -470,8 +533,30 @@ async def _database(settings: Settings) -> AsyncIterator[tuple[str, str, Sequenc
         direct = settings.database_direct_url or settings.database_url
         yield settings.database_url.get_secret_value(), direct.get_secret_value(), ()
         return
-    async with embedded(settings.data_dir / "postgres") as server:
+    async with embedded(settings.data_dir / "postgres", settings=_log_sizes(settings)) as server:
         yield server.url, server.url, (server.ended,)
+
+
+def _log_sizes(settings: Settings) -> dict[str, str]:
+    """Return a smaller size of the write-ahead log for a small disk: the log must never fill it by itself."""
+    share = size(settings.data_dir) // 20 // MEBIBYTE
+    return {"max_wal_size": f"{max(64, share)}MB", "min_wal_size": "32MB"} if share < _LARGEST_LOG else {}
+
+
+def _disk_measures(settings: Settings, store: Store) -> Sequence[Measure]:
+    """Return what can be seen of the disk: an embedded database's file system, and a size that the operator set."""
+
+    async def directory() -> float:
+        return used_share(settings.data_dir)
+
+    async def database() -> float:
+        return await store.size() / (settings.database_max_bytes or 1)
+
+    return [*([] if settings.database_url else [directory]), *([database] if settings.database_max_bytes else [])]
+
+
+def _refusal(disk: DiskWatch, quotas: Quotas) -> Refuses:
+    return lambda org_id: disk.refusal() if disk.full else quotas.refusal(org_id)
 
 
 @asynccontextmanager

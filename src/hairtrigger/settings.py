@@ -14,6 +14,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import from_json
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from hairtrigger.domain.disk import Thresholds
+from hairtrigger.domain.quotas import Limits as Quotas
+from hairtrigger.domain.quotas import Quota
 from hairtrigger.kit.http import DocumentLimits
 from hairtrigger.platform.http_server import Patience
 from hairtrigger.platform.parser_process import Limits as ParseLimits
@@ -76,6 +79,25 @@ class Settings(BaseSettings):
         description="Safeguards that your PostgreSQL may have switched off, as JSON: "
         '["full_page_writes"] where the file system writes whole pages, like ZFS. Without fsync, what was accepted can '
         "be lost. Default: none.",
+    )
+    database_max_bytes: int | None = Field(
+        None,
+        ge=MEBIBYTE,
+        description="How large the database may grow. Where the disk of your PostgreSQL can't be seen from here, only "
+        "this tells when it is full. Default: not known.",
+    )
+    disk_low_percent: float = Field(
+        90,
+        gt=0,
+        le=100,
+        description="From here on the service says that the disk is nearly full: the one with the data directory, for "
+        "the embedded PostgreSQL, or the share of HAIRTRIGGER_DATABASE_MAX_BYTES.",
+    )
+    disk_full_percent: float = Field(
+        97,
+        gt=0,
+        le=100,
+        description="From here on new events are answered 503, and polls and schedules wait. Not below the one before.",
     )
     role: Role = Field(
         "all",
@@ -252,6 +274,42 @@ class Settings(BaseSettings):
     refuse_browsers: bool = Field(
         True, description="Whether the Integrations API refuses requests that come from a web page."
     )
+    quota_projects: int = Field(Quotas.projects, ge=1, description="Projects of an organisation.")
+    quota_project_triggers: int = Field(
+        Quotas.project_triggers, ge=1, description="Project triggers of an organisation."
+    )
+    quota_connections: int = Field(Quotas.connections, ge=1, description="Connections of an organisation.")
+    quota_secrets_per_connection: int = Field(
+        Quotas.secrets_per_connection, ge=1, description="Secrets in one connection."
+    )
+    quota_api_keys: int = Field(
+        Quotas.api_keys, ge=1, description="API keys of an organisation, expired ones included."
+    )
+    quota_integrations: int = Field(Quotas.integrations, ge=1, description="Integrations of an organisation.")
+    quota_integration_triggers: int = Field(
+        Quotas.integration_triggers, ge=1, description="Triggers of all integrations of an organisation."
+    )
+    quota_integration_actions: int = Field(
+        Quotas.integration_actions, ge=1, description="Actions of all integrations of an organisation."
+    )
+    quota_running_replays: int = Field(
+        Quotas.running_replays, ge=1, description="Replays of many events that an organisation may run at a time."
+    )
+    quota_idempotency_keys: int = Field(
+        Quotas.idempotency_keys,
+        ge=1,
+        description="Answers that are kept for an organisation's requests with an `Idempotency-Key`, for a day each.",
+    )
+    quota_stored_bytes: int = Field(
+        Quotas.stored_bytes,
+        ge=1,
+        description="Bytes that an organisation may store, in its configuration, its events and their ledger.",
+    )
+    quota_events_a_day: int = Field(
+        Quotas.events_a_day,
+        ge=1,
+        description="New events of an organisation on a day (UTC). Then its webhooks get 429, and its polls wait.",
+    )
     log_json: bool = Field(False, description="One JSON object a line instead of text.")
     shutdown_seconds: int = Field(
         25, ge=0, description="How long a stop waits for requests, polls and deliveries under way."
@@ -276,6 +334,13 @@ class Settings(BaseSettings):
     def _with_a_database_of_all(cls, given: Role, others: ValidationInfo) -> Role:
         if given != "all" and not others.data.get("database_url"):
             raise ValueError(f"the embedded PostgreSQL serves one process; '{given}' needs {PREFIX}DATABASE_URL")
+        return given
+
+    @field_validator("disk_full_percent")
+    @classmethod
+    def _not_before_low(cls, given: float, others: ValidationInfo) -> float:
+        if given < (low := others.data.get("disk_low_percent", given)):
+            raise ValueError(f"{given:g} is less than {PREFIX}DISK_LOW_PERCENT, {low:g}")
         return given
 
     @field_validator("ledger_days")
@@ -339,6 +404,14 @@ class Settings(BaseSettings):
             result_values=self.sandbox_result_values,
             result_levels=self.sandbox_result_levels,
         )
+
+    @property
+    def disk_thresholds(self) -> Thresholds:
+        return Thresholds(self.disk_low_percent / 100, self.disk_full_percent / 100)
+
+    @property
+    def quotas(self) -> Quotas:
+        return Quotas(**{quota: getattr(self, f"quota_{quota}") for quota in Quota})
 
     @property
     def connect_to(self) -> dict[tuple[str, int], tuple[str, int]]:

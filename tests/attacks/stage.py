@@ -29,6 +29,8 @@ _CHANCE = re.compile("answered with 503|unavailable|cut_off|timed_out|in time|no
 _SETTINGS = {
     "HAIRTRIGGER_EGRESS_ALLOW": '["127.0.0.0/8"]',
     "HAIRTRIGGER_LEAST_POLLING_SECONDS": "1",
+    "HAIRTRIGGER_QUOTA_API_KEYS": "60",
+    "HAIRTRIGGER_QUOTA_EVENTS_A_DAY": "20000",
     "HAIRTRIGGER_SANDBOX_WORKERS": "1",  # so that attacker and victim share one
 }
 

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from hairtrigger.domain.errors import Invalid
 from hairtrigger.domain.event import bounded_key
 from hairtrigger.domain.instants import EPOCH, FIRST, LAST, from_epoch, instant, shifted
-from hairtrigger.domain.quotas import wait
+from hairtrigger.domain.rate_limits import wait
 from hairtrigger.domain.retry import parse_retry_after
 from hairtrigger.domain.schedule import parse, upcoming
 from hairtrigger.kit.config import EpochSeconds, Instant

@@ -5,7 +5,7 @@ import os
 import resource
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -45,6 +45,24 @@ def filled(disk: Path) -> Iterator[None]:
         yield
     finally:
         ballast.unlink()
+
+
+@contextmanager
+def ballast(disk: Path) -> Iterator[Callable[[float], None]]:
+    """Yield a function that fills the disk until this share of it is used. The disk is as before after the body."""
+    file = disk / "ballast"
+
+    def fill(share: float) -> None:
+        found = os.statvfs(disk)
+        wanted = int(share * found.f_blocks) - (found.f_blocks - found.f_bfree)
+        with file.open("ab", buffering=0) as opened:
+            for _ in range(max(0, wanted * found.f_frsize // _MEBIBYTE)):
+                opened.write(bytes(_MEBIBYTE))
+
+    try:
+        yield fill
+    finally:
+        file.unlink(missing_ok=True)
 
 
 @contextmanager

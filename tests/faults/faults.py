@@ -11,12 +11,13 @@ from datetime import timedelta
 from pathlib import Path
 
 from hairtrigger.platform.postgres import EmbeddedPostgresFailed
-from tests.e2e.process import Service
+from tests.e2e.process import Client, Service
 from tests.faults import processes
 from tests.faults.clock import JumpingClock
-from tests.faults.disk import filled, limited
+from tests.faults.disk import ballast, filled, limited
 from tests.faults.proxy import Weather
 from tests.faults.world import World
+from tests.support.waiting import until_true
 
 Fault = Callable[[World], Awaitable[None]]
 
@@ -126,6 +127,28 @@ def disk_filled(disk: Path) -> Fault:
         await _without_room(world, filled(disk))
 
     return disk_full
+
+
+def disk_filling(disk: Path) -> Fault:
+    async def disk_filling(world: World) -> None:
+        """Fill the disk percent by percent, until new events are refused. Make room when all that is stored has come.
+
+        The schedule and the polls have taken nothing more by then either.
+        """
+        refused = world.ledger.refused
+        before = refused["503"]
+        with ballast(disk) as fill:
+            for percent in range(88, 98):
+                fill(percent / 100)
+                await asyncio.sleep(1.5)  # the service looks at its disk every second
+            await until_true(lambda: refused["503"] > before)
+            client = Client(world.services[0])
+            ready = await client.ask("GET", "/readyz", status=503)
+            await client.close()
+            assert "No new event is taken" in ready["status"], ready
+            await until_true(lambda: not world.ledger.missing())
+
+    return disk_filling
 
 
 async def quota_reached(world: World) -> None:

@@ -132,6 +132,20 @@ async def disk_full(plan: Plan) -> Verdict:
             return _judged(world, repeats=0)
 
 
+async def disk_filling(plan: Plan) -> Verdict:
+    """Fill the disk of an embedded database slowly: the service says so, then takes no new event, and goes on later."""
+    settings = Settings(plan.seed, per_second=plan.per_second)
+    with small_disk(1500) as disk:
+        async with running(settings, disk=disk) as world:
+            async with world.load():
+                await _struck(world, plan, [faults.disk_filling(disk)])
+            output = world.services[0].output
+            assert output.count("running at") == 1, "the service ended with its disk"
+            said = [output.rfind(one) for one in ("nearly full", "the disk is full", "the disk has room again")]
+            assert 0 < said[0] < said[1] < said[2], output[-3000:]
+            return _judged(world, repeats=0)
+
+
 async def quota_reached(plan: Plan) -> Verdict:
     """Forbid the database's files to grow, and then allow it again."""
     settings = Settings(plan.seed, per_second=plan.per_second)
@@ -188,6 +202,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     database_gone,
     every_sync,
     disk_full,
+    disk_filling,
     quota_reached,
     clock_jumping,
     bad_network,

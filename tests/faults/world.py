@@ -183,10 +183,15 @@ class World:
 
 
 @asynccontextmanager
-async def running(settings: Settings, database: Database | None = None) -> AsyncIterator[World]:
-    """Run services that are started again whenever they end. Nothing of them is left at the end."""
+async def running(
+    settings: Settings, database: Database | None = None, disk: Path | None = None
+) -> AsyncIterator[World]:
+    """Run services that are started again whenever they end. Nothing of them is left at the end.
+
+    On `disk` lie the data directories, with their embedded databases.
+    """
     async with AsyncExitStack() as stack:
-        folder = stack.enter_context(_folder())
+        folder = disk or stack.enter_context(_folder())
         ledger = Ledger(folder / "received.jsonl")
         provider = await stack.enter_async_context(providing())
         target = stack.enter_context(_target(ledger.file))

@@ -130,13 +130,21 @@ async def a_scene(
     """Provide a scene; `outside` is passed to `a_world` by name."""
     world = await a_world(store, clock, vault, *providers, **outside)
     catalogue = catalogue_of(providers, no_integrations)
-    diagnosis = Diagnosis(clock=clock, catalogue=catalogue, poll_deadline=DEADLINE, schedule_grace=timedelta(minutes=1))
+    diagnosis = Diagnosis(
+        clock=clock,
+        catalogue=catalogue,
+        poll_deadline=DEADLINE,
+        schedule_grace=timedelta(minutes=1),
+        refusal=world.refusal,
+    )
     statements, receivers, refusals = (
         Statements(store),
         ReceiverCache(store, world.secrets),
-        RefusalCounter(store, clock),
+        RefusalCounter(store, clock, lambda: world.disk.full),
     )
-    recorder = Recorder(statements, clock, Wake(), max_waiting=100, max_waiting_bytes=1024 * 1024)
+    recorder = Recorder(
+        statements, clock, Wake(), max_waiting=100, max_waiting_bytes=1024 * 1024, counter=world.counter
+    )
     ingest = Ingest(
         store=store,
         clock=clock,
@@ -145,6 +153,7 @@ async def a_scene(
         receivers=receivers,
         refusals=refusals,
         app_secrets={"github": ["a secret"]},
+        refusal=world.refusal,
     )
     tasks = [asyncio.create_task(loop()) for loop in (recorder.run, receivers.run)]
     try:

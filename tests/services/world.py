@@ -11,7 +11,9 @@ from uuid import UUID, uuid4
 from pydantic_core import from_json
 
 from hairtrigger.domain.caller import SCOPES, Caller
+from hairtrigger.domain.disk import Thresholds
 from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.domain.quotas import Limits, Refusal, Refuses
 from hairtrigger.domain.target import LogTarget
 from hairtrigger.kit.http import Http, Reply
 from hairtrigger.kit.trigger import Provider
@@ -20,16 +22,19 @@ from hairtrigger.platform.shares import Tenant
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
 from hairtrigger.services.catalogue import Owned, UserProviders, catalogue_of
+from hairtrigger.services.disk_watch import DiskWatch
 from hairtrigger.services.polling.poll_leases import PollLeases
 from hairtrigger.services.polling.poll_results import PollResults, PollStep, StoredPoll
 from hairtrigger.services.polling.poller import Poller, Result
 from hairtrigger.services.provider_calls import ProviderCalls
+from hairtrigger.services.quotas import Quotas
 from hairtrigger.services.scheduling.schedules import Schedules
 from hairtrigger.services.secrets import Secrets
 from hairtrigger.services.setup.connections import Connections
 from hairtrigger.services.setup.projects import Projects
 from hairtrigger.services.setup.triggers import Triggers
 from hairtrigger.services.setup.webhook_removals import WebhookRemovals
+from hairtrigger.services.use_counter import UseCounter
 from hairtrigger.store.database import Store
 from hairtrigger.store.events import events, outcomes
 from hairtrigger.store.events.events import Event
@@ -85,6 +90,10 @@ class World:
     schedules: Schedules
     webhook_removals: WebhookRemovals
     triggers: Triggers
+    counter: UseCounter
+    quotas: Quotas
+    disk: DiskWatch
+    refusal: Refuses
 
     async def create(
         self,
@@ -155,7 +164,16 @@ async def a_world(
     user_providers: UserProviders = no_integrations,
     http: Http | None = None,
     parsers: Parsers | None = None,
+    limits: Limits | None = None,
 ) -> World:
+    limits = limits or Limits()
+    counter = UseCounter()
+    quotas = Quotas(store, clock, counter, limits)
+    disk = DiskWatch(clock, (), Thresholds())
+
+    def refusal(org_id: UUID) -> Refusal | None:
+        return disk.refusal() or quotas.refusal(org_id)
+
     secrets = Secrets(vault)
     catalogue = catalogue_of(providers, user_providers)
     calls = ProviderCalls(
@@ -168,7 +186,7 @@ async def a_world(
     async with store.transaction() as tx:
         org_id = await an_organization(tx, clock.now())
     caller = Caller(org_id, uuid4(), frozenset(SCOPES))
-    projects = Projects(store=store, clock=clock, secrets=secrets, check=nothing_wrong)
+    projects = Projects(store=store, clock=clock, secrets=secrets, check=nothing_wrong, limits=limits)
     project, _ = await projects.create(caller, "Project", LogTarget(), max_inflight=5)
     return World(
         store=store,
@@ -176,19 +194,35 @@ async def a_world(
         secrets=secrets,
         caller=caller,
         project_id=project.id,
-        connections=Connections(store=store, clock=clock, catalogue=catalogue, secrets=secrets),
+        connections=Connections(store=store, clock=clock, catalogue=catalogue, secrets=secrets, limits=limits),
         projects=projects,
         poller=Poller(
             store=store,
             clock=clock,
             catalogue=catalogue,
             calls=calls,
-            leases=PollLeases(store=store, clock=clock, catalogue=catalogue, deadline=DEADLINE, places=4),
-            settle=settling_alone(store),
+            leases=PollLeases(
+                store=store,
+                clock=clock,
+                catalogue=catalogue,
+                deadline=DEADLINE,
+                places=4,
+                refusal=refusal,
+                counter=counter,
+            ),
+            settle=settling_alone(store, counter),
             work=work,
             deadline=DEADLINE,
         ),
-        schedules=Schedules(store=store, clock=clock, catalogue=catalogue, work=work, grace=timedelta(minutes=1)),
+        schedules=Schedules(
+            store=store,
+            clock=clock,
+            catalogue=catalogue,
+            work=work,
+            grace=timedelta(minutes=1),
+            refusal=refusal,
+            counter=counter,
+        ),
         webhook_removals=webhook_removals,
         triggers=Triggers(
             store=store,
@@ -200,15 +234,20 @@ async def a_world(
             public_url="https://hooks.test",
             least_interval=timedelta(seconds=1),
             poll_deadline=DEADLINE,
+            limits=limits,
         ),
+        counter=counter,
+        quotas=quotas,
+        disk=disk,
+        refusal=refusal,
     )
 
 
-def settling_alone(store: Store) -> Callable[[PollStep], Awaitable[StoredPoll]]:
+def settling_alone(store: Store, counter: UseCounter | None = None) -> Callable[[PollStep], Awaitable[StoredPoll]]:
     """Return a function that stores each result at once, in its own group."""
 
     async def settle(step: PollStep) -> StoredPoll:
-        [stored] = await PollResults(store).settle([step])
+        [stored] = await PollResults(store, counter or UseCounter()).settle([step])
         return stored
 
     return settle

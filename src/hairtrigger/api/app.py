@@ -15,8 +15,13 @@ from starlette.routing import Mount, Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from hairtrigger.domain.disk import DiskUse, Thresholds
 from hairtrigger.domain.errors import Unavailable
 from hairtrigger.domain.webhook_address import WEBHOOK_PATH
+
+
+def _unseen() -> DiskUse:
+    return DiskUse("unknown", None, Thresholds())
 
 
 def service_app(
@@ -28,6 +33,7 @@ def service_app(
     projects: ASGIApp,
     leaving: Callable[[], bool] = lambda: False,
     proxies: Sequence[str] = ("127.0.0.1",),
+    disk: Callable[[], DiskUse] = _unseen,
 ) -> Router:
     """Return the application of a process that serves the APIs.
 
@@ -36,7 +42,7 @@ def service_app(
     """
     roof = Starlette(
         routes=[
-            *_health(writable, leaving),
+            *_health(writable, leaving, disk),
             Mount("/v1", own),
             Mount("/integrations/v1", integrations),
             Mount("/api/public/integrations/v1", integrations),
@@ -52,9 +58,11 @@ def service_app(
     return Router([*hooks, Mount("/", heard)])
 
 
-def worker_app(*, writable: Callable[[], Awaitable[bool]], leaving: Callable[[], bool]) -> Router:
+def worker_app(
+    *, writable: Callable[[], Awaitable[bool]], leaving: Callable[[], bool], disk: Callable[[], DiskUse] = _unseen
+) -> Router:
     """Return the health endpoints, for a worker process that serves no API."""
-    roof = Starlette(routes=_health(writable, leaving), middleware=[Middleware(EveryAnswer, leaving=leaving)])
+    roof = Starlette(routes=_health(writable, leaving, disk), middleware=[Middleware(EveryAnswer, leaving=leaving)])
     return Router([Mount("/", roof)])
 
 
@@ -106,8 +114,10 @@ async def _nowhere(_: Request, error: Exception) -> Response:
     return JSONResponse({"detail": error.detail}, error.status_code)
 
 
-def _health(writable: Callable[[], Awaitable[bool]], leaving: Callable[[], bool]) -> list[Route]:
-    return [Route("/livez", _livez), Route("/readyz", _readyz(writable, leaving))]
+def _health(
+    writable: Callable[[], Awaitable[bool]], leaving: Callable[[], bool], disk: Callable[[], DiskUse]
+) -> list[Route]:
+    return [Route("/livez", _livez), Route("/readyz", _readyz(writable, leaving, disk))]
 
 
 async def _livez(_: Request) -> Response:
@@ -115,16 +125,22 @@ async def _livez(_: Request) -> Response:
 
 
 def _readyz(
-    writable: Callable[[], Awaitable[bool]], leaving: Callable[[], bool]
+    writable: Callable[[], Awaitable[bool]], leaving: Callable[[], bool], disk: Callable[[], DiskUse]
 ) -> Callable[[Request], Awaitable[Response]]:
-    """Return the endpoint of /readyz. A process is ready if events can be stored now and it is not stopping."""
+    """Return the endpoint of /readyz. A process is ready if events can be stored now and it is not stopping.
+
+    While the disk is low, the answer of a ready process says so.
+    """
 
     async def readyz(_: Request) -> Response:
         if leaving():
             return JSONResponse({"status": "the service is stopping"}, status_code=503)
+        use = disk()
+        if use.state == "full":
+            return JSONResponse({"status": use.sentence}, status_code=503)
         with suppress(Unavailable):
             if await writable():
-                return JSONResponse({"status": "ok"})
+                return JSONResponse({"status": "ok"} | ({"warning": use.sentence} if use.state == "low" else {}))
         return JSONResponse({"status": "the database can't be written"}, status_code=503)
 
     return readyz

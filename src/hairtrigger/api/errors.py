@@ -35,6 +35,7 @@ from hairtrigger.domain.errors import (
     Unauthenticated,
     Unavailable,
 )
+from hairtrigger.domain.quotas import QuotaFull, QuotaSpent
 
 _STATUS: Mapping[type[HairtriggerError], int] = {
     Malformed: 400,
@@ -100,6 +101,8 @@ def problem(status: int, text: str, error: HairtriggerError | None) -> tuple[str
     body: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": text}
     if issues := _issues(error):
         body["errors"] = [{"path": list(issue.path), "message": issue.message, "code": issue.code} for issue in issues]
+    if isinstance(error, QuotaFull | QuotaSpent):
+        body["quota"] = {"name": error.use.quota, "limit": error.use.limit, "used": error.use.used}
     return "application/problem+json", body
 
 

@@ -76,6 +76,8 @@ class Code(StrEnum):
         "was refused, because nothing could be stored at that moment; senders try again",
         Trait.ALWAYS,
     )
+    OVER_QUOTA = "over_quota", "was not taken, because the organisation has used up a quota"
+    DISK_FULL = "disk_full", "was not taken, because the service's disk is nearly full"
     FAILED = "failed", "failed", Trait.FAILURE
     TIMED_OUT = "timed_out", "took too long and was given up; how far it had come before is kept", Trait.FAILURE
     PARSE_KILLED = "parse_killed", "was ended because reading the answer takes more than it may", Trait.FAILURE

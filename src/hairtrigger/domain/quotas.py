@@ -1,56 +1,148 @@
-"""Rate limits in response headers: how long to wait before the next request. The common forms are read.
+"""Quotas: how much an organisation may store, and how much work it may cause on one day."""
 
-https://www.rfc-editor.org/rfc/rfc9110#name-retry-after
-https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/ (`RateLimit`, and before it `RateLimit-Reset`)
-https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api (`X-RateLimit-Reset` in epoch seconds)
-"""
-
-import re
-from collections.abc import Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Self
+from uuid import UUID
 
-from hairtrigger.domain.instants import from_epoch
-from hairtrigger.domain.retry import parse_retry_after
+from hairtrigger.domain.errors import Conflict, RateLimited, Unavailable
+from hairtrigger.domain.outcome import Code
 
-_PREFIXES = ("ratelimit", "x-ratelimit", "x-rate-limit")
-_TOO_MANY = 429
-_ERROR = 400
-_EPOCH_SECONDS = 10**9  # this number and above are a time since 1970, below it a length of time
-_EPOCH_MILLISECONDS = 10**12
-_PARTS = re.compile(r";\s*([rt])\s*=\s*(\d{1,10})")
+GIBIBYTE = 1024**3
+_ROOM_AGAIN = timedelta(minutes=1)
 
 
-def wait(status: int, headers: Mapping[str, str], now: datetime) -> timedelta | None:
-    """Return how long the provider asks us to wait, or None if it does not ask. Header names are lower case.
+class Quota(StrEnum):
+    """The things that are counted. Each has a limit of the same name in `Limits`."""
 
-    A `Retry-After` counts with any error. A reset counts with any status, if nothing is left of the rate limit.
+    counted: str  # the words that follow "of 1000 …"
+    way_out: str
+
+    # The defaults are for mypy, which reads the lookup `Quota("projects")` as a call of this method.
+    def __new__(cls, value: str, counted: str = "", way_out: str = "") -> Self:
+        quota = str.__new__(cls, value)
+        quota._value_ = value
+        quota.counted, quota.way_out = counted, way_out
+        return quota
+
+    PROJECTS = "projects", "projects", "Delete one that is not used any more."
+    PROJECT_TRIGGERS = (
+        "project_triggers",
+        "project triggers, with those deleted ones whose webhooks are still to be removed at their providers",
+        "Delete one that is not used any more.",
+    )
+    CONNECTIONS = "connections", "connections", "Delete one that is not used any more."
+    SECRETS_PER_CONNECTION = "secrets_per_connection", "secrets in one connection", "Store fewer in this connection."
+    API_KEYS = "api_keys", "API keys", "Delete one that is not used any more, such as an expired one."
+    INTEGRATIONS = "integrations", "integrations", "Delete what is not used any more."
+    INTEGRATION_TRIGGERS = (
+        "integration_triggers",
+        "triggers of all integrations",
+        "Delete one that is not used any more.",
+    )
+    INTEGRATION_ACTIONS = (
+        "integration_actions",
+        "actions of all integrations",
+        "Delete one that is not used any more.",
+    )
+    RUNNING_REPLAYS = "running_replays", "running replays of many events", "Wait until one has ended, or cancel one."
+    IDEMPOTENCY_KEYS = (
+        "idempotency_keys",
+        "answers that are kept for requests with an Idempotency-Key",
+        "Each is kept for a day. Wait, or send the request without the header.",
+    )
+    STORED_BYTES = (
+        "stored_bytes",
+        "stored bytes: configuration, events, attempts and outcomes",
+        "Delete configuration with large values, or wait until old events are dropped.",
+    )
+    EVENTS_A_DAY = "events_a_day", "new events on one day (UTC)", "The count begins again at midnight UTC."
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The limit of each quota, for every organisation."""
+
+    projects: int = 1_000
+    project_triggers: int = 10_000
+    connections: int = 10_000
+    secrets_per_connection: int = 1_000
+    api_keys: int = 1_000
+    integrations: int = 1_000
+    integration_triggers: int = 5_000
+    integration_actions: int = 5_000
+    running_replays: int = 20
+    idempotency_keys: int = 20_000
+    stored_bytes: int = 20 * GIBIBYTE
+    events_a_day: int = 10_000_000
+
+    def of(self, quota: Quota) -> int:
+        limit: int = getattr(self, quota)
+        return limit
+
+
+@dataclass(frozen=True)
+class Use:
+    """The use of a quota by an organisation."""
+
+    quota: Quota
+    limit: int
+    used: int | None  # None: it is counted for each connection, and not for the organisation
+    resets_at: datetime | None = None
+
+    def __str__(self) -> str:
+        said = f"The quota '{self.quota}' allows {self.limit} {self.quota.counted}; {self.used} are used."
+        return f"{said} {self.quota.way_out}"
+
+
+class QuotaFull(Conflict):
+    """The organisation stores as much as it may."""
+
+    def __init__(self, use: Use) -> None:
+        super().__init__(str(use))
+        self.use = use
+
+
+class QuotaSpent(RateLimited):
+    """The organisation has used up what it may use for now."""
+
+    def __init__(self, use: Use, retry_after: timedelta, since: datetime | None = None) -> None:
+        super().__init__(str(use), retry_after=retry_after)
+        self.use = use
+        self.since = since
+
+
+class DiskFull(Unavailable):
+    """The service's disk is nearly full, so no new event is taken. What is stored is delivered. Try again later."""
+
+    def __init__(self, message: str | None = None, *, since: datetime | None = None) -> None:
+        super().__init__(message, retry_after=_ROOM_AGAIN)
+        self.since = since
+
+
+Refusal = QuotaSpent | DiskFull
+"""The reason why no new event of an organisation is taken for now. `since` is when this began, if that is known."""
+
+Refuses = Callable[[UUID], Refusal | None]
+
+
+def nothing_refused(_: UUID) -> None:
+    """Refuse no event of any organisation."""
+
+
+def begins(refusal: Refusal, due: datetime, every: timedelta) -> bool:
+    """Return whether work that is due every so often is refused for the first time since the refusal began.
+
+    Only then it leaves an outcome: a disk that is full must not be filled with outcomes that say so.
     """
-    after = headers.get("retry-after")
-    asked = parse_retry_after(after, now) if after and status >= _ERROR else None
-    return asked or _until_reset(status, headers, now)
+    return refusal.since is None or due - every <= refusal.since
 
 
-def _until_reset(status: int, headers: Mapping[str, str], now: datetime) -> timedelta | None:
-    for prefix in _PREFIXES:
-        reset, left = _number(headers.get(f"{prefix}-reset")), _number(headers.get(f"{prefix}-remaining"))
-        if reset is not None and (left == 0 or (left is None and status == _TOO_MANY)):
-            return _length(reset, now)
-    return _of_fields(headers.get("ratelimit", ""))
-
-
-def _of_fields(value: str) -> timedelta | None:
-    """Return the longest time of the limits with nothing left. The value is one or several `"default";r=0;t=30`."""
-    quotas = [dict(_PARTS.findall(one)) for one in value.split(",")]
-    spent = [timedelta(seconds=int(one["t"])) for one in quotas if one.get("r") == "0" and "t" in one]
-    return max(spent, default=None)
-
-
-def _length(reset: float, now: datetime) -> timedelta:
-    if reset < _EPOCH_SECONDS:
-        return timedelta(seconds=reset)
-    seconds = reset / 1000 if reset >= _EPOCH_MILLISECONDS else reset
-    return max(from_epoch(seconds) - now, timedelta(0))
-
-
-def _number(text: str | None) -> float | None:
-    return float(text) if text and re.fullmatch(r"\s*\d{1,16}(\.\d{1,9})?\s*", text) else None
+def code_of(refusal: Refusal) -> Code:
+    match refusal:
+        case QuotaSpent():
+            return Code.OVER_QUOTA
+        case DiskFull():
+            return Code.DISK_FULL

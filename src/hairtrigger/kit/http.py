@@ -9,7 +9,7 @@ from urllib.parse import urlencode, urljoin
 from pydantic import ValidationError
 from pydantic_core import to_json
 
-from hairtrigger.domain import quotas
+from hairtrigger.domain import rate_limits
 from hairtrigger.domain.errors import CredentialsRefused, MissingAtProvider, ProviderFailed
 from hairtrigger.domain.json_reader import TooManyParts, read_json
 from hairtrigger.kit.config import Payload, wrong_part
@@ -52,7 +52,7 @@ class Quota:
 
     def note(self, status: int, headers: Sequence[tuple[str, str]]) -> timedelta | None:
         """Record and return the wait that this answer asks for."""
-        asked = quotas.wait(status, dict(headers), datetime.now(UTC))
+        asked = rate_limits.wait(status, dict(headers), datetime.now(UTC))
         self.wait = max(filter(None, (self.wait, asked)), default=None)
         return asked
 

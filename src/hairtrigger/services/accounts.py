@@ -19,10 +19,11 @@ from pwdlib import PasswordHash
 from hairtrigger.domain.caller import SCOPES, Caller
 from hairtrigger.domain.errors import Conflict, Forbidden, Invalid, Issue, NotFound, Unauthenticated, Unavailable
 from hairtrigger.domain.ids import new_id
+from hairtrigger.domain.quotas import Limits, Quota
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.thread_queue import ThreadQueue
 from hairtrigger.services.guessing import Guessing
-from hairtrigger.store import accounts
+from hairtrigger.store import accounts, quotas
 from hairtrigger.store.accounts import ApiKey, Organization, User
 from hairtrigger.store.database import Store
 from hairtrigger.store.upkeep import periodic_tasks
@@ -44,6 +45,7 @@ class Accounts:
     store: Store
     clock: Clock
     token_key: bytes = field(repr=False)
+    limits: Limits = field(default_factory=Limits)
     hashing: ThreadQueue = field(default_factory=_turns)
     guessing: Guessing = field(default_factory=Guessing)
 
@@ -162,7 +164,7 @@ class Accounts:
             last_used_at=None,
             expires_at=expires_at,
         )
-        async with self.store.transaction() as tx:
+        async with self.store.transaction() as tx, quotas.within(tx, caller.org_id, self.limits, Quota.API_KEYS):
             await accounts.add_key(tx, key, _digest(value))
         return key, value
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import chain
 
 from hairtrigger.domain.event import Draft, bounded_key
 from hairtrigger.domain.ids import new_id
@@ -9,6 +10,7 @@ from hairtrigger.domain.instants import instant
 from hairtrigger.platform.batching import Batcher
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
+from hairtrigger.services.use_counter import UseCounter
 from hairtrigger.store.events import request_batches
 from hairtrigger.store.events.events import Event
 from hairtrigger.store.events.request_batches import Write
@@ -26,8 +28,16 @@ class Recorder:
     """
 
     def __init__(
-        self, statements: Statements, clock: Clock, work: Wake, *, max_waiting: int, max_waiting_bytes: int
+        self,
+        statements: Statements,
+        clock: Clock,
+        work: Wake,
+        *,
+        max_waiting: int,
+        max_waiting_bytes: int,
+        counter: UseCounter | None = None,
     ) -> None:
+        self._counter = counter or UseCounter()
         self._statements = statements
         self._clock = clock
         self._work = work
@@ -50,7 +60,16 @@ class Recorder:
         answers = await request_batches.write(self._statements, writes, self._clock.now())
         if any(answers):
             self._work.set()
+        self._counter.events(chain.from_iterable(filter(None, answers)))
+        for write, fresh in zip(writes, answers, strict=True):
+            if not fresh:
+                self._count_outcomes(write, stored=fresh is not None)
         return answers
+
+    def _count_outcomes(self, write: Write, *, stored: bool) -> None:
+        self._counter.outcomes(write.outcomes)
+        if stored and write.events:  # a repeat leaves an outcome
+            self._counter.ledger(write.events[0].org_id, 1)
 
 
 def event_from(trigger: ProjectTrigger, draft: Draft, received_at: datetime) -> Event:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from pydantic_core import from_json, to_json
 
+from hairtrigger.domain.errors import Conflict
 from hairtrigger.platform.vault import Vault
 from hairtrigger.store.setup.connections import Connection
 from hairtrigger.store.setup.projects import Project
@@ -27,6 +28,9 @@ class LiveSecret:
 
     value: str = field(repr=False)
     until: datetime | None = None
+
+
+MOST_LIVE = 10  # signing secrets of a trigger that are valid at a time
 
 
 def live(secrets: Sequence[LiveSecret], now: datetime) -> list[str]:
@@ -53,12 +57,20 @@ class Secrets:
         return self._seal([{"value": s.value, "until": s.until} for s in secrets], f"trigger/{trigger_id}")
 
     def rotated(self, trigger: ProjectTrigger, value: str, now: datetime, overlap: timedelta) -> bytes:
-        """Seal `value` as the new signing secret. The secrets valid now stay valid for `overlap` at most."""
+        """Seal `value` as the new signing secret. The secrets valid now stay valid for `overlap` at most.
+
+        Raise `Conflict` if there would be too many: each request is compared with all that are valid.
+        """
         kept = [
             LiveSecret(old, min(now + overlap, until) if until else now + overlap)
             for old, until in ((s.value, s.until) for s in self.of_trigger(trigger))
-            if until is None or until > now
+            if (until is None or until > now) and overlap
         ]
+        if len(kept) >= MOST_LIVE:
+            raise Conflict(
+                f"The trigger has {len(kept)} valid signing secrets, and {MOST_LIVE} are the most. Wait until one is "
+                "no longer valid, or rotate with an overlap of 0, which ends all others at once."
+            )
         return self.seal_for_trigger(trigger.id, [LiveSecret(value), *kept])
 
     def sealed_params(self, trigger_id: UUID, params: Mapping[str, Any], secret: Collection[str]) -> dict[str, Any]:

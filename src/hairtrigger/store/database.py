@@ -136,6 +136,12 @@ class Store:
             [name for name in server.SAFEGUARDS if not getattr(row, name)], self.without
         )
 
+    async def size(self) -> int:
+        """Return how many bytes the database takes on its server's disk, without the write-ahead log."""
+        async with self.transaction() as tx:
+            found: int = (await tx.connection.execute(text("SELECT pg_database_size(current_database())"))).scalar_one()
+        return found
+
     async def check(self) -> None:
         """Raise `DatabaseUnreachable` if the database can't be used or is not safe. The message says what to change."""
         try:

@@ -5,6 +5,7 @@ in them is a uuid v7 made in Python, and `day` is the UTC date inside it, so an 
 """
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Date,
@@ -57,6 +58,18 @@ app_user = Table(
     Column("password_hash", Text, nullable=False),
     Column("operator", Boolean, nullable=False),  # may create organisations
     Column("created_at", _Instant, nullable=False),
+)
+
+org_usage = Table(  # what an organisation has used on a day (UTC); processes add what they have counted
+    "org_usage",
+    metadata,
+    Column("org_id", UUID, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("events", BigInteger, nullable=False),
+    Column("event_bytes", BigInteger, nullable=False),  # of events that are still stored
+    Column("ledger_bytes", BigInteger, nullable=False),  # of attempts, outcomes and replays
+    Column("attempts", BigInteger, nullable=False),
+    postgresql_with={"fillfactor": "50"},
 )
 
 api_key = Table(
@@ -222,7 +235,7 @@ removal = Table(  # webhooks to remove at their provider; planned before a webho
     "removal",
     metadata,
     Column("project_trigger_id", UUID, primary_key=True),
-    Column("org_id", UUID, _gone_with("org.id"), nullable=False),
+    Column("org_id", UUID, _gone_with("org.id"), nullable=False, index=True),
     Column("provider_id", Text, nullable=False),
     Column("trigger_id", Text, nullable=False),
     Column("config", JSONB, nullable=False),

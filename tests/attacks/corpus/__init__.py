@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from tests.attacks.attack import Attack
-from tests.attacks.corpus import answers, calm, connections, feeds, guests, logins, requests, secrets, targets
+from tests.attacks.corpus import answers, calm, connections, feeds, guests, logins, quotas, requests, secrets, targets
 
-_MODULES = (calm, feeds, guests, answers, secrets, targets, logins, connections, requests)
+_MODULES = (calm, feeds, guests, answers, secrets, targets, logins, connections, requests, quotas)
 ATTACKS: Sequence[Attack] = tuple(attack for module in _MODULES for attack in module.ATTACKS)

@@ -26,7 +26,9 @@ _BASE = "/organizations/{org_id}/triggers/{project_trigger_id}"
 def router(
     accounts: Accounts, ingest: Ingest, poller: Poller, schedules: Schedules, public_url: str, max_body: int
 ) -> APIRouter:
-    routes = APIRouter(tags=["deprecated"], deprecated=True, responses=problems(400, 401, 403, 404, 409, 422, 502, 503))
+    routes = APIRouter(
+        tags=["deprecated"], deprecated=True, responses=problems(400, 401, 403, 404, 409, 422, 429, 502, 503)
+    )
 
     async def key_holder(org_id: str, api_key: str) -> Caller:
         caller = await accounts.by_key(api_key)

@@ -9,6 +9,7 @@ _REFUSALS = {
     "404": "There is no such webhook.",
     "413": "The body is too large.",
     "422": "The trigger's configuration is no longer valid.",
+    "429": "The organisation has used up a quota. Send it again after `Retry-After`.",
     "503": "Nothing can be stored right now. Send it again.",
 }
 

@@ -22,9 +22,11 @@ from hairtrigger.api.v1 import (
     projects,
     replays,
     triggers,
+    usage,
 )
 from hairtrigger.api.v1.idempotency import idempotent_route
 from hairtrigger.api.v1.responses import Problem, problems
+from hairtrigger.domain.quotas import Limits
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.vault import Vault
 from hairtrigger.services.accounts import Accounts
@@ -33,10 +35,12 @@ from hairtrigger.services.delivery.interventions import Interventions
 from hairtrigger.services.delivery.pauses import Pauses
 from hairtrigger.services.delivery.replays import Replays
 from hairtrigger.services.delivery.samples import Samples
+from hairtrigger.services.disk_watch import DiskWatch
 from hairtrigger.services.explain.explainer import Explainer
 from hairtrigger.services.explain.stall_watchdog import StallWatchdog
 from hairtrigger.services.polling.dry_run import DryRuns
 from hairtrigger.services.polling.poller import Poller
+from hairtrigger.services.quotas import Quotas
 from hairtrigger.services.scheduling.schedules import Schedules
 from hairtrigger.services.setup.connections import Connections
 from hairtrigger.services.setup.projects import Projects
@@ -67,6 +71,9 @@ class Services:
     watchdog: StallWatchdog
     explainer: Explainer
     dry_runs: DryRuns
+    quotas: Quotas
+    limits: Limits
+    disk: DiskWatch
 
 
 def v1_app(services: Services) -> FastAPI:
@@ -82,14 +89,14 @@ def v1_app(services: Services) -> FastAPI:
     )
     errors.install(app, errors.problem)
     authenticate = Authenticator(services.accounts)
-    idempotent = idempotent_route(authenticate, services.store, services.vault, services.clock)
+    idempotent = idempotent_route(authenticate, services.store, services.vault, services.clock, services.limits)
 
     def routes(tag: str, route_class: type[APIRoute] = idempotent) -> APIRouter:
         return APIRouter(
             tags=[tag],
             route_class=route_class,
             dependencies=[Security(_TOKEN)],
-            responses=problems(400, 401, 403, 404, 409, 413, 422, 503),
+            responses=problems(400, 401, 403, 404, 409, 413, 422, 429, 503),
         )
 
     for router in (
@@ -108,6 +115,7 @@ def v1_app(services: Services) -> FastAPI:
         history.router(routes("history"), services.history, services.interventions),
         replays.router(routes("replays"), services.replays),
         pauses.router(routes("pauses"), services.pauses),
+        usage.router(routes("usage"), services.quotas, services.disk),
         # Nothing of a dry run is kept, not even its answer for an Idempotency-Key.
         polling_code.router(routes("polling code", authenticated_route(authenticate)), services.dry_runs),
     ):

@@ -8,6 +8,7 @@ them show a new secret.
 """
 
 import hashlib
+from datetime import timedelta
 
 from fastapi.routing import APIRoute
 from starlette.requests import Request
@@ -17,13 +18,18 @@ from hairtrigger.api.auth import Authenticator
 from hairtrigger.api.bodies import BoundedRequest, Handler
 from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import Conflict, Invalid, Unavailable
+from hairtrigger.domain.quotas import Limits, Quota, QuotaSpent, Use
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.vault import Vault
-from hairtrigger.store import idempotency
+from hairtrigger.store import idempotency, quotas
 from hairtrigger.store.database import Store
 
+_AGAIN = timedelta(hours=1)  # the oldest answers are forgotten about every hour
 
-def idempotent_route(authenticate: Authenticator, store: Store, vault: Vault, clock: Clock) -> type[APIRoute]:
+
+def idempotent_route(
+    authenticate: Authenticator, store: Store, vault: Vault, clock: Clock, limits: Limits
+) -> type[APIRoute]:
     class IdempotentRoute(APIRoute):
         def get_route_handler(self) -> Handler:
             handle = super().get_route_handler()
@@ -50,6 +56,9 @@ def idempotent_route(authenticate: Authenticator, store: Store, vault: Vault, cl
         bound_to = f"idempotency/{caller.org_id}/{key}"
         async with store.transaction() as tx:
             first = await idempotency.begin(tx, caller.org_id, key, digest, clock.now())
+            kept = await quotas.rows(tx, caller.org_id, Quota.IDEMPOTENCY_KEYS) if first is None else 0
+            if kept > limits.idempotency_keys:
+                raise QuotaSpent(Use(Quota.IDEMPOTENCY_KEYS, limits.idempotency_keys, kept - 1), _AGAIN)
         if first is None:
             return await _carry_out(request, key, caller, handle, bound_to)
         if first.request != digest:

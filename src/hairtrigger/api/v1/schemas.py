@@ -16,7 +16,9 @@ from pydantic import (
     model_validator,
 )
 
+from hairtrigger.domain.disk import DiskState, DiskUse
 from hairtrigger.domain.outcome import Code, DeliveryStatus, Failure, Kind
+from hairtrigger.domain.quotas import Quota, Use
 from hairtrigger.domain.target import Sent, TargetConfig, read_config
 from hairtrigger.sandbox.protocol.poll import PollErrorKind
 from hairtrigger.services.delivery.replays import ReplayQuery
@@ -364,6 +366,34 @@ class Replay(BaseModel):
     def of(cls, stored: Job) -> "Replay":
         status = "cancelled" if stored.cancelled else "done" if stored.ended_at else "running"
         return cls.model_validate({**vars(stored), "status": status})
+
+
+class QuotaUse(BaseModel):
+    """A quota of the organisation, and how much of it is used."""
+
+    quota: Quota
+    counted: str = Field(description="What is counted.")
+    limit: int
+    used: int | None = Field(description="Null for a limit of each connection.")
+    resets_at: datetime | None = Field(description="When the count begins again. Null: it never does.")
+
+    @classmethod
+    def of(cls, use: Use) -> "QuotaUse":
+        return cls(quota=use.quota, counted=use.quota.counted, limit=use.limit, used=use.used, resets_at=use.resets_at)
+
+
+class ServiceHealth(BaseModel):
+    """The health of the service. `full`: no new event is taken until there is room again."""
+
+    takes_events: bool
+    disk: DiskState = Field(description="`unknown`: what the database's disk can hold is not known.")
+    disk_used_percent: float | None
+    detail: str
+
+    @classmethod
+    def of(cls, use: DiskUse) -> "ServiceHealth":
+        percent = None if use.used is None else round(100 * use.used, 1)
+        return cls(takes_events=use.state != "full", disk=use.state, disk_used_percent=percent, detail=use.sentence)
 
 
 class Paused(BaseModel):

@@ -19,6 +19,7 @@ from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.loops import every
 from hairtrigger.platform.wake import Wake
 from hairtrigger.services.setup.triggers import Triggers
+from hairtrigger.services.use_counter import UseCounter
 from hairtrigger.store.database import Store
 from hairtrigger.store.delivery import deliveries
 from hairtrigger.store.delivery.deliveries import Attempt, Claimed
@@ -61,6 +62,7 @@ class Dispatcher:
     lease: timedelta = timedelta(seconds=30)  # after it another worker gets the deliveries of a dead one
     holder: UUID | None = None  # this process
     jitter: Callable[[], float] = random.random
+    counter: UseCounter = field(default_factory=UseCounter)
     hurry: Callable[[], None] = lambda: None  # ends the reading of answers whose status is known
     _under_way: dict[int, asyncio.Task[None]] = field(default_factory=dict, init=False)
     _finishing: int = field(default=0, init=False)
@@ -262,6 +264,7 @@ class Dispatcher:
     async def _finish(self, attempts: Sequence[Attempt]) -> list[None]:
         async with self.store.transaction() as tx:
             counted, let_in = await deliveries.finish(tx, attempts)
+        self.counter.attempts(counted)
         if let_in:
             self.work.set()
         for one in counted:

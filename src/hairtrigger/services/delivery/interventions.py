@@ -1,14 +1,17 @@
 """Let users try one delivery again now, end it, or replay its event. No event is sent twice by that unasked."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import Conflict, NotFound
 from hairtrigger.domain.outcome import DELIVERY_STATUS, DeliveryStatus
+from hairtrigger.domain.quotas import Limits
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
+from hairtrigger.services.use_counter import UseCounter
+from hairtrigger.store import quotas
 from hairtrigger.store.database import Store
 from hairtrigger.store.delivery import history, interventions, replays
 from hairtrigger.store.delivery.history import Delivery
@@ -24,6 +27,8 @@ class Interventions:
     store: Store
     clock: Clock
     work: Wake
+    limits: Limits = field(default_factory=Limits)
+    counter: UseCounter = field(default_factory=UseCounter)
 
     async def retry(self, caller: Caller, delivery_id: UUID) -> Delivery:
         """Make the next attempt now, and return the delivery. One that is on its way already is left alone.
@@ -81,7 +86,9 @@ class Interventions:
                 await interventions.retry_now(tx, [found.id])
                 delivery_id = found.id
             else:
+                await quotas.require_room(tx, caller.org_id, self.limits)
                 [delivery_id] = await replays.add(tx, [event], str(caller.id), self.clock.now())
+                self.counter.ledger(caller.org_id, 1)
         self.work.set()
         return delivery_id
 

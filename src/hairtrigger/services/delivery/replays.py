@@ -6,7 +6,7 @@ target that remembers ids runs the event again.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -15,9 +15,12 @@ from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import Conflict, NotFound
 from hairtrigger.domain.ids import new_id
 from hairtrigger.domain.outcome import DeliveryStatus
+from hairtrigger.domain.quotas import Limits, Quota
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
 from hairtrigger.services.delivery.interventions import under_way
+from hairtrigger.services.use_counter import UseCounter
+from hairtrigger.store import quotas
 from hairtrigger.store.database import Store
 from hairtrigger.store.delivery import history, interventions, replays
 from hairtrigger.store.delivery.history import Delivery
@@ -70,6 +73,8 @@ class Replays:
     store: Store
     clock: Clock
     work: Wake
+    limits: Limits = field(default_factory=Limits)
+    counter: UseCounter = field(default_factory=UseCounter)
 
     async def start(self, caller: Caller, query: ReplayQuery, per_second: int, to_project_id: str | None) -> Job:
         """Start a job. It replays only deliveries that exist now, never those that the job itself makes."""
@@ -87,8 +92,10 @@ class Replays:
             until=id_,
             next_at=now,
         )
-        async with self.store.transaction() as tx:
+        more = Quota.RUNNING_REPLAYS
+        async with self.store.transaction() as tx, quotas.within(tx, caller.org_id, self.limits, more):
             await self._check(tx, caller, query, to_project_id)
+            await quotas.require_room(tx, caller.org_id, self.limits)
             total = await history.count_events(tx, job.org_id, patience=_COUNTING, upto=job.until, **vars(query))
             job = replace(job, total=total)
             await replays.add_job(tx, job)
@@ -156,6 +163,7 @@ class Replays:
             ended_at=now if ended else None,
         )
         await replays.save_job(tx, changed)
+        self.counter.ledger(job.org_id, len(made))
         return len(made)
 
     async def _chosen(

@@ -7,6 +7,7 @@ from itertools import takewhile
 
 from hairtrigger.domain.instants import shifted
 from hairtrigger.domain.outcome import Code, Kind, Trait
+from hairtrigger.domain.quotas import Refuses, nothing_refused
 from hairtrigger.kit.trigger import AppWebhook, Webhook
 from hairtrigger.platform.clock import Clock
 from hairtrigger.services.catalogue import Catalogue
@@ -37,6 +38,7 @@ class Diagnosis:
     catalogue: Catalogue
     poll_deadline: timedelta
     schedule_grace: timedelta
+    refusal: Refuses = nothing_refused
 
     def expectations(self) -> Expectations:
         """Return what counts as overdue now: work that took longer than allowed, with some time added for delays."""
@@ -65,6 +67,8 @@ class Diagnosis:
     def health(self, condition: Condition, latest: Sequence[Outcome] = ()) -> Health:
         """Return the trigger's health. `latest` outcomes, newest first, make its reason more exact."""
         since, reason = self._why(condition, latest)
+        if condition.enabled and (refused := self.refusal(condition.org_id)):
+            reason = f"No new event of it is taken now. {refused.message} {reason}"
         return Health(condition.status, reason, since, condition.next_at, self.expected_by(condition))
 
     def _why(self, condition: Condition, latest: Sequence[Outcome]) -> tuple[datetime | None, str]:

@@ -5,7 +5,7 @@ known reason to ignore it, or a refusal. A request that does not become an event
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 import structlog
@@ -16,6 +16,7 @@ from hairtrigger.domain.errors import Broken, Invalid, Malformed, NoSuchTrigger,
 from hairtrigger.domain.event import Draft
 from hairtrigger.domain.ids import parsed_id
 from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.domain.quotas import DiskFull, QuotaSpent, Refusal, Refuses, code_of, nothing_refused
 from hairtrigger.kit.handshake import Answer
 from hairtrigger.kit.incoming import Incoming, Request
 from hairtrigger.kit.trigger import App, AppWebhook, Provider, Webhook
@@ -45,12 +46,14 @@ class Ingest:
     receivers: ReceiverCache
     refusals: RefusalCounter
     app_secrets: Mapping[str, Sequence[str]] = field(repr=False)
+    refusal: Refuses = nothing_refused
 
     async def receive(self, webhook_id: str, request: Request) -> Answer:
         """Return the answer to a request, after the request's events are on disk.
 
         Raise `NotFound` for an address that no trigger has, `Rejected` for a bad signature, `Malformed` for a body that
-        is not in the provider's format, and `Unavailable` when nothing could be stored.
+        is not in the provider's format, `QuotaSpent` when the organisation has used up a quota, and `Unavailable` when
+        nothing could be stored.
         """
         provider = self.catalogue.native(webhook_id)
         if provider and (app := provider.app):
@@ -146,7 +149,25 @@ class Ingest:
             raise await self._broken(error, f"{provider.id}: a request could not be read") from error
         if not heard:
             return await self._ignored(Code.IGNORED_UNROUTED, f"no enabled trigger listens to {', '.join(accounts)}")
-        return await self._stored(heard, request)
+        return await self._stored(await self._within_quotas(heard), request)
+
+    async def _within_quotas(
+        self, heard: Sequence[tuple[TriggerWithVersion, Sequence[Draft]]]
+    ) -> Sequence[tuple[TriggerWithVersion, Sequence[Draft]]]:
+        """Return the events of organisations that have not used up a quota. The others get an outcome, and no event.
+
+        All organisations share the app's webhook: a refused request would be sent again for each of them, and after
+        many refusals the provider would switch the webhook off. So an organisation that uses up its quota loses the
+        events of its app webhooks, and no other organisation notices.
+        """
+        within = []
+        for trigger, drafts in heard:
+            refused = self.refusal(trigger.org_id) if drafts else None
+            if isinstance(refused, QuotaSpent):
+                await self._note(code_of(refused), refused.message, trigger)
+            else:
+                within.append((trigger, drafts))
+        return within
 
     async def _drafts(self, provider: Provider, trigger: ProjectTrigger, request: Request) -> tuple[Draft, ...]:
         """Return a trigger's events, or none if its configuration is no longer valid: other triggers get theirs."""
@@ -163,11 +184,16 @@ class Ingest:
         self, heard: Sequence[tuple[TriggerWithVersion, Sequence[Draft]]], request: Request
     ) -> Answer | None:
         """Store the events and return the answer, or store nothing and return None if a trigger has changed since."""
+        if not heard:
+            return _answer("ignored", reason=Code.OVER_QUOTA, detail="a quota is used up")
         events = [event_from(trigger, draft, request.received_at) for trigger, drafts in heard for draft in drafts]
         if not events:
             return await self._ignored(
                 Code.IGNORED_EVENT, "not an event this trigger listens for", *(trigger for trigger, _ in heard)
             )
+        if refused := self.refusal(events[0].org_id):
+            await self._note_refused(refused, *(trigger for trigger, _ in heard))
+            raise refused
         versions = [trigger.version for trigger, drafts in heard for _ in drafts]
         try:
             fresh = await self.recorder.write(Write(events, versions))
@@ -179,6 +205,14 @@ class Ingest:
         if fresh is None:
             return None
         return _answer("accepted" if fresh else "duplicate", events=[str(event.id) for event in fresh])
+
+    async def _note_refused(self, refused: Refusal, *told: ProjectTrigger) -> None:
+        if isinstance(refused, DiskFull):  # nothing is stored now that can be stored later
+            for trigger in told:
+                outcome = Outcome(Kind.WEBHOOK, Code.DISK_FULL, self.clock.now(), trigger.org_id, trigger.id)
+                self.refusals.count(replace(outcome, detail=refused.message))
+        else:
+            await self._note(code_of(refused), refused.message, *told)
 
     async def _ignored(self, code: Code, reason: str, *told: ProjectTrigger) -> Answer:
         await self._note(code, f"{reason[0].upper()}{reason[1:]}.", *told)

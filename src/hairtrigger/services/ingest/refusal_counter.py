@@ -7,7 +7,7 @@ no event of these requests was acknowledged.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
@@ -17,6 +17,7 @@ import structlog
 from hairtrigger.domain.errors import HairtriggerError, NotFound, TooLarge, Unavailable
 from hairtrigger.domain.ids import parsed_id
 from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.domain.quotas import DiskFull
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.loops import every
 from hairtrigger.store.database import Store
@@ -37,7 +38,8 @@ Alike = tuple[UUID | None, Code]  # the id of the trigger or in the address, and
 class RefusalCounter:
     """Counts for one process."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, disk_full: Callable[[], bool] = lambda: False) -> None:
+        self._disk_full = disk_full
         self._store = store
         self._clock = clock
         self._recorded: Counter[Alike] = Counter()  # outcomes offered to `admit` in this minute
@@ -47,10 +49,14 @@ class RefusalCounter:
         """Return whether to record an outcome of a trigger now. If not, the outcome has been counted."""
         alike = (outcome.project_trigger_id, outcome.code)
         self._recorded[alike] += 1
-        if self._recorded[alike] <= _ONE_BY_ONE:
+        if self._recorded[alike] <= _ONE_BY_ONE and not self._disk_full():
             return True
         _add(self._counted, outcome)
         return False
+
+    def count(self, outcome: Outcome) -> None:
+        """Count an outcome, and record it at the end of the minute."""
+        _add(self._counted, outcome)
 
     def turned_away(self, webhook_id: str, error: HairtriggerError | None) -> None:
         """Count a request that leaves no outcome otherwise. Without an error, it ended before it was complete."""
@@ -61,8 +67,12 @@ class RefusalCounter:
             _add(self._counted, outcome)
 
     async def run(self) -> None:
-        """Flush every minute. While the database is away, counting goes on."""
-        await every(_EVERY, "refusals", self.flush, at_once=False)
+        """Flush every minute. While the database is away, or its disk is full, counting goes on."""
+        await every(_EVERY, "refusals", self._flush_if_there_is_room, at_once=False)
+
+    async def _flush_if_there_is_room(self) -> None:
+        if not self._disk_full():
+            await self.flush()
 
     async def flush(self) -> None:
         """Record the counts and begin a new minute. Counts that can't be stored now are kept for the next minute."""
@@ -101,7 +111,7 @@ def _add(counted: dict[Alike, Outcome], one: Outcome) -> None:
 
 
 def _code(error: HairtriggerError | None) -> Code | None:
-    """Return the code to count, or None for an error that `Ingest` has recorded itself."""
+    """Return the code to count, or None for an error that `Ingest` has recorded or counted itself."""
     match error:
         case None:
             return Code.INCOMPLETE
@@ -109,6 +119,8 @@ def _code(error: HairtriggerError | None) -> Code | None:
             return Code.UNKNOWN_ADDRESS
         case TooLarge():
             return Code.TOO_LARGE
+        case DiskFull():
+            return None
         case Unavailable():
             return Code.UNAVAILABLE
         case _:

@@ -13,12 +13,14 @@ from hairtrigger.domain.errors import Conflict
 from hairtrigger.domain.ids import new_lease
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.domain.pace import Pace
+from hairtrigger.domain.quotas import Refusal, Refuses, begins, code_of, nothing_refused
 from hairtrigger.domain.rhythm import next_beat
 from hairtrigger.kit.trigger import Provider
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.shares import Shares, Tenant
 from hairtrigger.services.catalogue import Catalogue
 from hairtrigger.services.provider_calls import tenant_of
+from hairtrigger.services.use_counter import UseCounter
 from hairtrigger.store.database import Store
 from hairtrigger.store.events import outcomes
 from hairtrigger.store.events.outcomes import Outcome
@@ -30,6 +32,7 @@ from hairtrigger.store.setup.triggers import ProjectTrigger
 from hairtrigger.store.transaction import Transaction
 
 _LOOKS = 5  # of one claim, for polls of organisations that have places left
+_AFTER_A_REFUSAL = timedelta(minutes=10)  # or as soon as events are taken again, if that is told
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,8 @@ class PollLeases:
     places: int  # polls of one connection at a time
     beyond: timedelta = timedelta(seconds=30)  # a lease lasts so much longer than the deadline, for storing results
     holder: UUID = field(default_factory=uuid4)  # this process
+    refusal: Refuses = nothing_refused
+    counter: UseCounter = field(default_factory=UseCounter)
 
     @property
     def hold(self) -> timedelta:
@@ -89,10 +94,17 @@ class PollLeases:
         connected = [held.id for row in rows if (held := known[row.project_trigger_id][1])]
         pace = await connection_limits.of_all(tx, connected)
         before = dict(pace)
-        changed = [self._placed(row, known[row.project_trigger_id][1], pace, now) for row in rows]
+        refused = self._refused(rows, known)
+        changed = [
+            self._postponed(row, refused[row.project_trigger_id], now)
+            if row.project_trigger_id in refused
+            else self._placed(row, known[row.project_trigger_id][1], pace, now)
+            for row in rows
+        ]
         await polls.set_due(tx, changed)
         await connection_limits.save(tx, [one for id_, one in pace.items() if one is not before[id_]])
         await self._note_cut_off(tx, rows, known, now)
+        await self._note_refused(tx, rows, refused, known, now)
         mine = [(row, due.lease) for row, due in zip(rows, changed, strict=True) if due.lease]
         claims = Claims(await self._claimed(tx, mine, known), len(rows), held_back)
         if places:
@@ -138,6 +150,8 @@ class PollLeases:
 
         Return None while another process runs it. Raise `Conflict` while the provider allows no poll.
         """
+        if refused := self.refusal(trigger.org_id):
+            raise refused
         now = self.clock.now()
         row = await polls.due_or_not(tx, trigger.id, now)
         if not row:
@@ -195,6 +209,36 @@ class PollLeases:
             return due
         paces[held.id], turn = pace.queued(now, self.places)
         return Due(row.project_trigger_id, turn)
+
+    def _refused(
+        self, rows: Sequence[Poll], known: dict[UUID, tuple[ProjectTrigger, Connection | None]]
+    ) -> dict[UUID, Refusal]:
+        """Return the polls that may not run now, because no event of their organisations would be stored."""
+        reasons = {org_id: self.refusal(org_id) for org_id in {trigger.org_id for trigger, _ in known.values()}}
+        ids = (row.project_trigger_id for row in rows)
+        return {id_: refusal for id_ in ids if (refusal := reasons[known[id_][0].org_id])}
+
+    def _postponed(self, row: Poll, refused: Refusal, now: datetime) -> Due:
+        """Give the poll a later due time. Its cursor stays, so what comes meanwhile is found then."""
+        wait = min(refused.retry_after, _AFTER_A_REFUSAL)
+        return Due(row.project_trigger_id, next_beat(row.project_trigger_id, row.every, now + wait))
+
+    async def _note_refused(
+        self,
+        tx: Transaction,
+        rows: Sequence[Poll],
+        refused: dict[UUID, Refusal],
+        known: dict[UUID, tuple[ProjectTrigger, Connection | None]],
+        now: datetime,
+    ) -> None:
+        told = [
+            Outcome(Kind.POLL, code_of(refusal), now, known[id_][0].org_id, id_, refusal.message)
+            for row in rows
+            if (refusal := refused.get(id_ := row.project_trigger_id))
+            and begins(refusal, row.next_at or now, row.every)
+        ]
+        await outcomes.record(tx, *told)
+        self.counter.outcomes(told)
 
     def _leased(self, row: Poll, now: datetime) -> Due:
         """Lease the poll. It is due again at its next beat, or when the lease ends, in case this process dies."""

@@ -5,13 +5,14 @@ nothing, and this has no effect on the other polls of its batch.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.services.polling.poll_leases import Claimed
+from hairtrigger.services.use_counter import UseCounter
 from hairtrigger.store.database import Store
 from hairtrigger.store.events import events, outcomes
 from hairtrigger.store.events.events import Event
@@ -85,6 +86,7 @@ class StoredPoll:
 @dataclass(frozen=True)
 class PollResults:
     store: Store
+    counter: UseCounter = field(default_factory=UseCounter)
 
     async def settle(self, steps: Sequence[PollStep]) -> list[StoredPoll]:
         async with self.store.transaction() as tx:
@@ -94,8 +96,11 @@ class PollResults:
             await _remember(tx, [(step.at, event) for step in valid for event in step.events if event.id not in fresh])
             settled = [_stored(step, mine, fresh) for step in steps]
             over = [(step, got) for step, got in zip(steps, settled, strict=True) if step.end or not got.mine]
-            await outcomes.record(tx, *(_outcome(step, got) for step, got in over))
+            told = [_outcome(step, got) for step, got in over]
+            await outcomes.record(tx, *told)
             await _leave(tx, [step for step, _ in over])
+        self.counter.events(event for step in valid for event in step.events if event.id in fresh)
+        self.counter.outcomes(told)
         return settled
 
 

@@ -1,6 +1,6 @@
 """Turn the due times of schedules into events, in the transaction that sets the next due time."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -11,12 +11,14 @@ from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import HairtriggerError, Invalid, NotReady
 from hairtrigger.domain.event import Draft
 from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.domain.quotas import Refusal, Refuses, code_of, nothing_refused
 from hairtrigger.domain.schedule import Missed, Schedule, due, upcoming
 from hairtrigger.kit.trigger import Scheduled
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
 from hairtrigger.services.catalogue import Catalogue, config_of
 from hairtrigger.services.recorder import event_from
+from hairtrigger.services.use_counter import UseCounter
 from hairtrigger.store.database import Store
 from hairtrigger.store.events import events, outcomes
 from hairtrigger.store.events.events import Event
@@ -30,6 +32,7 @@ log = structlog.get_logger()
 
 _MOST_AT_ONCE = 100  # firings of one trigger in one run, where missed firings are made after all
 _AFTER_A_FAULT = timedelta(minutes=1)
+_AFTER_A_REFUSAL = timedelta(minutes=10)  # or as soon as events are taken again, if that is told
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Ticked:
 
     fired: Fired
     events: list[Event]
-    outcome: Outcome
+    outcome: Outcome | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,8 @@ class Schedules:
     catalogue: Catalogue
     work: Wake
     grace: timedelta  # a firing that is later than this counts as missed
+    refusal: Refuses = nothing_refused
+    counter: UseCounter = field(default_factory=UseCounter)
 
     async def run_due(self, limit: int = 1000) -> int:
         """Fire up to `limit` due triggers, and return how many were due. Any number takes the same few statements."""
@@ -57,12 +62,16 @@ class Schedules:
             found = await triggers.by_ids(tx, [row.project_trigger_id for row in rows])
             made = [self._ticked(found[row.project_trigger_id], row, now) for row in rows]
             await polls.fired(tx, [one.fired for one in made])
-            await events.append(tx, [event for one in made for event in one.events])
+            fresh = await events.append(tx, [event for one in made for event in one.events])
             # These schedules have no more times, a single time included: their triggers must not stay "enabled".
             over = [one for one in made if one.fired.next_at is None]
             if over:
                 await triggers.switch_off(tx, triggers.is_one_of([one.fired.project_trigger_id for one in over]), now)
-            await outcomes.record(tx, *(one.outcome for one in made), *(_over(one.outcome) for one in over))
+            told = [one.outcome for one in made if one.outcome]
+            told += [_over(one.outcome) for one in over if one.outcome]
+            await outcomes.record(tx, *told)
+        self.counter.events(event for one in made for event in one.events if event.id in fresh)
+        self.counter.outcomes(told)
         if rows:
             self.work.set()
         return len(rows)
@@ -77,9 +86,14 @@ class Schedules:
                 raise NotReady("This trigger has no schedule.")
             if not trigger.enabled:
                 raise NotReady("The trigger is disabled. Enable it first.")
+            if refused := self.refusal(caller.org_id):
+                raise refused
             event = event_from(trigger, replace(_tick(now), key=f"by hand {now.isoformat()}"), now)
             await events.append(tx, [event])
-            await outcomes.record(tx, self._outcome(trigger, Code.ACCEPTED, now, "Fired by hand.", 1))
+            told = self._outcome(trigger, Code.ACCEPTED, now, "Fired by hand.", 1)
+            await outcomes.record(tx, told)
+        self.counter.events([event])
+        self.counter.outcomes([told])
         self.work.set()
         return event.id
 
@@ -103,6 +117,17 @@ class Schedules:
             again = Fired(trigger.id, row.last_at or trigger.enabled_at or now, now + _AFTER_A_FAULT)
             return Ticked(again, [], outcome)
 
+    def _postponed(
+        self, trigger: ProjectTrigger, previous: datetime, now: datetime, refused: Refusal, *, told: bool
+    ) -> Ticked:
+        """Fire nothing now. When events are taken again, the schedule's policy decides about the times in between.
+
+        Only the first refusal leaves an outcome: a full disk must not be filled with outcomes that say so.
+        """
+        again = now + min(refused.retry_after, _AFTER_A_REFUSAL)
+        outcome = None if told else self._outcome(trigger, code_of(refused), now, refused.message)
+        return Ticked(Fired(trigger.id, previous, again), [], outcome)
+
     def _due(self, trigger: ProjectTrigger, row: Poll, now: datetime) -> Ticked:
         definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)
         if not isinstance(definition, Scheduled):
@@ -111,6 +136,9 @@ class Schedules:
         assert trigger.enabled_at
         schedule = definition.schedule(config, trigger.enabled_at)
         previous = max(row.last_at, trigger.enabled_at) if row.last_at else trigger.enabled_at
+        if refused := self.refusal(trigger.org_id):
+            is_planned = row.next_at == schedule.next_after(previous)
+            return self._postponed(trigger, previous, now, refused, told=not is_planned)
         policy: Missed = definition.missed(config)
         times = due(schedule, previous, now, policy, _MOST_AT_ONCE, grace=self.grace)
         reached = times[-1] if len(times) == _MOST_AT_ONCE else now  # the next run makes the rest

@@ -1,15 +1,17 @@
 """Connections: credentials that a user gives to the service. They are never shown again."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import Conflict, Invalid, Issue
 from hairtrigger.domain.ids import new_id
+from hairtrigger.domain.quotas import Limits, Quota, QuotaFull, Use
 from hairtrigger.platform.clock import Clock
 from hairtrigger.services.catalogue import Catalogue
 from hairtrigger.services.secrets import Secrets
+from hairtrigger.store import quotas
 from hairtrigger.store.database import Store
 from hairtrigger.store.setup import connections, triggers
 from hairtrigger.store.setup.connections import Connection
@@ -22,11 +24,13 @@ class Connections:
     clock: Clock
     catalogue: Catalogue
     secrets: Secrets
+    limits: Limits = field(default_factory=Limits)
 
     async def create(self, caller: Caller, provider_id: str, name: str, held: Mapping[str, str]) -> Connection:
         """Create a connection. Raise `Invalid` if the provider needs a secret that is missing or empty."""
         now = self.clock.now()
-        async with self.store.transaction() as tx:
+        self._check_number(held)
+        async with self.store.transaction() as tx, quotas.within(tx, caller.org_id, self.limits, Quota.CONNECTIONS):
             await self._complete(tx, caller, provider_id, held)
             id_ = new_id(now)
             connection = Connection(
@@ -58,7 +62,8 @@ class Connections:
         None keeps a name or the secrets.
         """
         now = self.clock.now()
-        async with self.store.transaction() as tx:
+        self._check_number(held or {})
+        async with self.store.transaction() as tx, quotas.within(tx, caller.org_id, self.limits):
             connection = await connections.existing(tx, caller.org_id, connection_id)
             changed = replace(connection, name=name or connection.name, updated_at=now)
             if held is not None:
@@ -76,6 +81,10 @@ class Connections:
             if in_use := await triggers.connection_in_use(tx, connection_id):
                 raise Conflict(f"{in_use} enabled triggers use this connection. Disable them first.")
             await connections.remove(tx, caller.org_id, connection_id)
+
+    def _check_number(self, held: Mapping[str, str]) -> None:
+        if len(held) > (limit := self.limits.secrets_per_connection):
+            raise QuotaFull(Use(Quota.SECRETS_PER_CONNECTION, limit, len(held)))
 
     async def _complete(self, tx: Transaction, caller: Caller, provider_id: str, held: Mapping[str, str]) -> None:
         provider = await self.catalogue.provider(tx, caller.org_id, provider_id)

@@ -1,6 +1,7 @@
 """Integrations that users define: the authentication at a system, the triggers that poll it, and its actions."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 from uuid import UUID
@@ -12,11 +13,13 @@ from hairtrigger.domain.errors import Conflict, Invalid, Issue, NotFound
 from hairtrigger.domain.ids import new_id
 from hairtrigger.domain.integration import ActionField, AuthField, AuthType, InputField, OAuthClient
 from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.domain.quotas import Limits, Quota
 from hairtrigger.domain.slug import kebab, snake, unused
 from hairtrigger.kit.trigger import PollingConfig
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.remembered import Remembered
 from hairtrigger.platform.vault import Vault
+from hairtrigger.store import quotas
 from hairtrigger.store.database import Store
 from hairtrigger.store.events import outcomes
 from hairtrigger.store.events.outcomes import Outcome
@@ -70,6 +73,7 @@ class Integrations:
     clock: Clock
     vault: Vault
     syntax: Syntax
+    limits: Limits = field(default_factory=Limits)
 
     async def create(self, caller: Caller, name: str, description: str) -> Integration:
         now = self.clock.now()
@@ -88,7 +92,7 @@ class Integrations:
             created_at=now,
             updated_at=now,
         )
-        async with self.store.transaction() as tx:
+        async with self.store.transaction() as tx, self._within(tx, caller, Quota.INTEGRATIONS):
             await integrations.add(tx, new)
         return new
 
@@ -119,7 +123,7 @@ class Integrations:
         """Change the given values and keep those that are None. An icon's URL replaces an uploaded image."""
         wanted = {"name": name, "description": description, "color": color, "icon_url": icon_url}
         changes: dict[str, Any] = {key: value for key, value in wanted.items() if value is not None}
-        async with self.store.transaction() as tx:
+        async with self.store.transaction() as tx, self._within(tx, caller):
             found = await self._own(tx, caller, integration_id, for_update=True)
             changed = replace(found, **changes, updated_at=self.clock.now())
             await integrations.save(tx, changed)
@@ -129,7 +133,7 @@ class Integrations:
 
     async def set_auth(self, caller: Caller, integration_id: UUID, draft: AuthDraft) -> Integration:
         """Set the authentication. Another type removes all users' connections, the OAuth client and the test code."""
-        async with self.store.transaction() as tx:
+        async with self.store.transaction() as tx, self._within(tx, caller):
             found = await self._own(tx, caller, integration_id, for_update=True)
             if draft.auth_type != found.auth_type:
                 await integrations.remove_connections(tx, integration_id)
@@ -159,7 +163,7 @@ class Integrations:
     async def set_icon(self, caller: Caller, integration_id: UUID, image: bytes) -> None:
         """Store an image. Raise `Invalid` if it is not PNG, JPEG or WebP, whatever content type it was sent with."""
         icon = Icon(_image_type(image), image)
-        async with self.store.transaction() as tx:
+        async with self.store.transaction() as tx, self._within(tx, caller):
             found = await self._own(tx, caller, integration_id, for_update=True)
             await integrations.save(tx, replace(found, icon_url=None, updated_at=self.clock.now()))
             await integrations.set_icon(tx, integration_id, icon)
@@ -169,7 +173,7 @@ class Integrations:
     async def create_trigger(self, caller: Caller, integration_id: UUID, draft: TriggerDraft) -> IntegrationTrigger:
         """Create a trigger. Raise `Conflict` if the name is taken."""
         await self._check(draft.polling_code)
-        async with self.store.transaction() as tx:
+        async with self.store.transaction() as tx, self._within(tx, caller, Quota.INTEGRATION_TRIGGERS):
             await self._own(tx, caller, integration_id, for_update=True)
             slug = unused(kebab(draft.name), await integrations.trigger_slugs(tx, integration_id))
             new = IntegrationTrigger(
@@ -187,7 +191,7 @@ class Integrations:
         Raise `Conflict` if the name is taken.
         """
         await self._check(draft.polling_code)
-        async with self.store.transaction() as tx:
+        async with self.store.transaction() as tx, self._within(tx, caller):
             found = await self._own_trigger(tx, caller, integration_id, trigger_id)
             changed = replace(found, **vars(draft))
             if not await integrations.save_trigger(tx, changed):
@@ -208,7 +212,7 @@ class Integrations:
 
     async def create_action(self, caller: Caller, integration_id: UUID, draft: ActionDraft) -> IntegrationAction:
         """Create an action. Raise `Conflict` if the name is taken."""
-        async with self.store.transaction() as tx:
+        async with self.store.transaction() as tx, self._within(tx, caller, Quota.INTEGRATION_ACTIONS):
             await self._own(tx, caller, integration_id, for_update=True)
             new = IntegrationAction(
                 id=new_id(self.clock.now()),
@@ -230,7 +234,7 @@ class Integrations:
     ) -> IntegrationAction:
         """Replace the action except its id, slug and position. Raise `Conflict` if the name is taken."""
         changes = {key: value for key, value in vars(draft).items() if value is not None}
-        async with self.store.transaction() as tx:
+        async with self.store.transaction() as tx, self._within(tx, caller):
             await self._own(tx, caller, integration_id, for_update=True)
             found = await integrations.action(tx, integration_id, action_id)
             if not found:
@@ -247,6 +251,9 @@ class Integrations:
                 raise _no_action()
 
     # -- the rest
+
+    def _within(self, tx: Transaction, caller: Caller, *more: Quota) -> AbstractAsyncContextManager[None]:
+        return quotas.within(tx, caller.org_id, self.limits, *more)
 
     async def _own(
         self, tx: Transaction, caller: Caller, integration_id: UUID, *, for_update: bool = False

@@ -1,19 +1,21 @@
 """Projects: each has a name, a target and secrets, which sign deliveries and authenticate us at an agent."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Literal
 
 from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import Conflict, Invalid, Issue
 from hairtrigger.domain.ids import new_id
+from hairtrigger.domain.quotas import Limits, Quota
 from hairtrigger.domain.target import AgentTarget, LogTarget, TargetConfig, WorkflowTarget, authorized
 from hairtrigger.domain.target_secrets import opened, parted
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.shares import Tenant
 from hairtrigger.platform.vault import new_signing_secret
 from hairtrigger.services.secrets import Secrets
+from hairtrigger.store import quotas
 from hairtrigger.store.database import Store
 from hairtrigger.store.setup import projects, triggers
 from hairtrigger.store.setup.projects import OrderBy, Project
@@ -32,6 +34,7 @@ class Projects:
     secrets: Secrets
     check: Callable[[Tenant, str], Awaitable[str | None]]
     """Return why the URL can't be called, as far as the tenant may know that."""
+    limits: Limits = field(default_factory=Limits)
 
     async def create(
         self,
@@ -58,7 +61,7 @@ class Projects:
             max_inflight=max_inflight,
             order_by=order_by,
         )
-        async with self.store.transaction() as tx:
+        async with self.store.transaction() as tx, quotas.within(tx, caller.org_id, self.limits, Quota.PROJECTS):
             await projects.add(tx, project)
         return project, signing
 
@@ -85,7 +88,7 @@ class Projects:
         A workflow whose new target names no format keeps its format. `Invalid` is raised for an `api_key` beside
         another Authorization.
         """
-        async with self.store.transaction() as tx:
+        async with self.store.transaction() as tx, quotas.within(tx, caller.org_id, self.limits):
             project = await projects.existing(tx, caller.org_id, project_id)
             held = self.secrets.of_project(project)
             before = opened(project.target, held)

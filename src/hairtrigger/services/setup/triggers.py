@@ -24,6 +24,7 @@ from hairtrigger.domain.errors import (
 )
 from hairtrigger.domain.ids import new_id
 from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.domain.quotas import Limits, Quota
 from hairtrigger.domain.webhook_address import webhook_url
 from hairtrigger.kit.trigger import AppWebhook, Polling, Provider, Question, Scheduled, Subscription, Trigger, Webhook
 from hairtrigger.platform.clock import Clock
@@ -33,6 +34,7 @@ from hairtrigger.services.catalogue import Catalogue, secret_params, validated
 from hairtrigger.services.provider_calls import ProviderCalls, tenant_of
 from hairtrigger.services.secrets import LiveSecret, Secrets
 from hairtrigger.services.setup.webhook_removals import WebhookRemovals
+from hairtrigger.store import quotas
 from hairtrigger.store.database import Store
 from hairtrigger.store.events import outcomes
 from hairtrigger.store.events.outcomes import Outcome
@@ -68,6 +70,7 @@ class Triggers:
     public_url: str
     least_interval: timedelta
     poll_deadline: timedelta
+    limits: Limits = field(default_factory=Limits)
 
     async def create(
         self,
@@ -79,7 +82,8 @@ class Triggers:
         connection_id: UUID | None,
     ) -> TriggerWithCursor:
         now = self.clock.now()
-        async with self.store.transaction() as tx:
+        more = Quota.PROJECT_TRIGGERS
+        async with self.store.transaction() as tx, quotas.within(tx, caller.org_id, self.limits, more):
             await projects.existing(tx, caller.org_id, project_id)
             _, definition = await self.catalogue.trigger(tx, caller.org_id, provider_id, trigger_id)
             validated(definition, params)

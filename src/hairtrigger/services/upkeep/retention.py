@@ -16,7 +16,7 @@ import structlog
 from hairtrigger.domain.errors import Unavailable
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.loops import repeat
-from hairtrigger.store import idempotency, partitions
+from hairtrigger.store import idempotency, partitions, quotas
 from hairtrigger.store.database import Store
 from hairtrigger.store.partitions import ATTEMPT, EVENT, OUTCOME
 from hairtrigger.store.transaction import Transaction
@@ -70,11 +70,18 @@ class Retention:
         # Only an attempt shows that an event was delivered, so it stays as long as the event.
         await self._drop(ATTEMPT, [day for day in attempts if day < min(today - self.ledger, oldest)])
         await self._drop(OUTCOME, [day for day in outcomes if day < today - self.ledger])
+        await self._forget_use(today)
         await self._in_batches(lambda tx: retention.forget_deliveries(tx, oldest))
         await self._in_batches(lambda tx: retention.forget_replay_jobs(tx, self.clock.now() - self.ledger))
         async with self.store.transaction() as tx:
             await processes.forget(tx, self.clock.now() - self.ledger)
         await self._in_batches(lambda tx: retention.forget_answers(tx, self.clock.now() - idempotency.KEPT))
+
+    async def _forget_use(self, today: date) -> None:
+        """Let organisations store as much again as was dropped."""
+        async with self.store.transaction() as tx:
+            events, attempts, outcomes = [await partitions.days_of(tx, table) for table in partitions.TABLES]
+            await quotas.forget(tx, today, events, {*attempts, *outcomes})
 
     async def forget_keys(self) -> None:
         before = self.clock.now().date() - self.keys

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hairtrigger.domain import quotas
+from hairtrigger.domain import rate_limits
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 EPOCH = int(NOW.timestamp())
@@ -40,7 +40,7 @@ EPOCH = int(NOW.timestamp())
     ],
 )
 def test_a_provider_is_understood(status: int, headers: dict[str, str], seconds: float | None) -> None:
-    assert quotas.wait(status, headers, NOW) == (None if seconds is None else timedelta(seconds=seconds))
+    assert rate_limits.wait(status, headers, NOW) == (None if seconds is None else timedelta(seconds=seconds))
 
 
 @given(
@@ -51,5 +51,5 @@ def test_a_provider_is_understood(status: int, headers: dict[str, str], seconds:
     ),
 )
 def test_whatever_a_provider_says_is_a_wait_or_none(status: int, headers: dict[str, str]) -> None:
-    said = quotas.wait(status, headers, NOW)
+    said = rate_limits.wait(status, headers, NOW)
     assert said is None or said >= timedelta(0)

@@ -1,0 +1,63 @@
+"""Count in memory what organisations use. The counts are added to the database a few seconds later, in `quotas`."""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from hairtrigger.store.delivery.deliveries import Attempt
+from hairtrigger.store.events.events import Event
+from hairtrigger.store.events.outcomes import Outcome
+from hairtrigger.store.quotas import Counts
+
+# What a row is reckoned to take on disk beside its large value, with its places in indexes.
+EVENT_ROW = 512  # with its key and the message of its delivery
+LEDGER_ROW = 256
+
+
+class UseCounter:
+    """Counts for one process."""
+
+    def __init__(self) -> None:
+        self._counted: dict[UUID, Counts] = {}
+
+    def of(self, org_id: UUID) -> Counts | None:
+        return self._counted.get(org_id)
+
+    def take(self) -> dict[UUID, Counts]:
+        """Return what has been counted, and begin again at nothing."""
+        taken, self._counted = self._counted, {}
+        return taken
+
+    def give_back(self, taken: dict[UUID, Counts]) -> None:
+        """Count again what could not be added to the database."""
+        for org_id, counts in taken.items():
+            self._counts(org_id).add(counts)
+
+    def events(self, stored: Iterable[Event]) -> None:
+        org_id, counts = None, Counts()
+        for event in stored:
+            if event.org_id is not org_id:  # the events of a receiver have the same object: a look-up costs more
+                org_id = event.org_id
+                counts = self._counts(org_id)
+            counts.events += 1
+            counts.event_bytes += EVENT_ROW + len(event.body)
+
+    def outcomes(self, recorded: Iterable[Outcome]) -> None:
+        for outcome in recorded:
+            if outcome.org_id is not None:
+                self._counts(outcome.org_id).ledger_bytes += LEDGER_ROW + len(outcome.detail)
+
+    def attempts(self, ended: Iterable[Attempt]) -> None:
+        for attempt in ended:
+            counts = self._counts(attempt.org_id)
+            counts.attempts += 1
+            counts.ledger_bytes += LEDGER_ROW + attempt.size
+
+    def ledger(self, org_id: UUID, rows: int, size: int = 0) -> None:
+        """Count rows of the ledger whose large values have this size together."""
+        self._counts(org_id).ledger_bytes += rows * LEDGER_ROW + size
+
+    def _counts(self, org_id: UUID) -> Counts:
+        counts = self._counted.get(org_id)
+        if counts is None:
+            counts = self._counted[org_id] = Counts()
+        return counts
