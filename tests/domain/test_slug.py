@@ -95,3 +95,18 @@ def test_utf16_units_add_up(one: str, other: str) -> None:
 @pytest.mark.parametrize(("text", "units"), [("", 0), ("é", 1), ("漢", 1), ("😀", 2), ("👨‍👩‍👧", 8), ("\ud83d", 1)])
 def test_characters_are_counted_as_javascript_counts_them(text: str, units: int) -> None:
     assert utf16_length(text) == units
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("Ødegård", "odegard"),
+        ("Łódź", "lodz"),
+        ("Straße", "strasse"),
+        ("Ærø", "aero"),
+        ("Œuvre", "oeuvre"),
+        ("Đà", "da"),
+    ],
+)
+def test_latin_letters_without_accents_are_spelled_in_ascii(name: str, slug: str) -> None:
+    assert kebab(name) == slug

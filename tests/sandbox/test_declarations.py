@@ -22,7 +22,7 @@ JAVASCRIPT = """
     Error EvalError FinalizationRegistry Float16Array Float32Array Float64Array Function Int8Array
     Int16Array Int32Array Iterator JSON Map Math Number Object Promise Proxy RangeError ReferenceError
     Reflect RegExp Set SharedArrayBuffer String SuppressedError Symbol SyntaxError TypeError Uint8Array
-    Uint8ClampedArray Uint16Array Uint32Array URIError WeakMap WeakRef WeakSet InternalError
+    Uint8ClampedArray Uint16Array Uint32Array URIError WeakMap WeakRef WeakSet InternalError Intl
 """
 PROGRAM = """
 import ts from "typescript";
@@ -71,6 +71,15 @@ FINE = {
         const response = await fetch(url, { headers: { Authorization: `Bearer ${secrets.API_TOKEN}` } });
         if (!response.ok) throw new Error(`HTTP ${response.status}`);
         return await response.json();""",
+    "bytes and their encodings": """
+        const claims = JSON.parse(Buffer.from(secrets.token.split(".")[1]!, "base64url").toString());
+        const all = Buffer.concat([Buffer.from("a"), new Uint8Array(2)]).subarray(1);
+        return [{ id: claims.sub, at: all.readUInt16BE(0), text: all.slice(1).toString("hex") }];""",
+    "days of a time zone": """
+        const zone = { timeZone: "Europe/Berlin" };
+        const day = new Intl.DateTimeFormat("sv-SE", zone).format(new Date(lastPollTime));
+        const order = new Intl.Collator("en", { numeric: true }).compare;
+        return [new Date().toLocaleDateString("en-CA", zone), day].sort(order);""",
     "all sorts of things": """
         const signal = AbortSignal.any([AbortSignal.timeout(1000), new AbortController().signal]);
         const key = await crypto.subtle.importKey("raw", new TextEncoder().encode(secrets.key),
@@ -90,7 +99,7 @@ WRONG = {
     "window": "return [window]",
     "process": "return [process.env]",
     "require": "return require('fs')",
-    "Buffer": "return [Buffer.from('x')]",
+    "a wrong encoding": "return [Buffer.from('x', 'base65')]",
     "localStorage": "return [localStorage]",
     "what is no array": "return { id: 1 }",
     "a number as a time": "return [lastPollTime.getTime()]",

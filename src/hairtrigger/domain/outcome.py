@@ -48,6 +48,7 @@ class Code(StrEnum):
 
     ACCEPTED = "accepted", "brought something new", Trait.ROUTINE
     DUPLICATE = "duplicate", "brought only what was already stored", Trait.SELF_EXPLANATORY
+    ITEMS_REFUSED = "items_refused", "refused items that cannot be told apart, and went on with the others"
     EMPTY = "empty", "found nothing new", Trait.ROUTINE
     BASELINE = (
         "baseline",

@@ -5,6 +5,9 @@ import unicodedata
 from collections.abc import Container
 from itertools import count
 
+_LETTER = re.compile("LATIN SMALL (?:LETTER|LIGATURE) ([A-Z]{1,2})(?: WITH .*)?")
+_SPELLED = {"ß": "ss", "ð": "d", "þ": "th", "ı": "i", "ȷ": "j", "ŋ": "ng", "ə": "e", "ɛ": "e", "ɔ": "o", "ʒ": "z"}
+
 
 def kebab(text: str, fallback: str = "trigger") -> str:
     """Return `new-issue-created` for `New Issue Created`: only ASCII, or `fallback` if nothing is left."""
@@ -45,5 +48,14 @@ def _is_mark(character: str) -> bool:
 
 
 def _folded(text: str) -> str:
-    """Return the text in lower case and without accents: `É` becomes `e`."""
-    return "".join(c for c in unicodedata.normalize("NFKD", text.lower()) if not unicodedata.combining(c))
+    """Return the text in lower case and without accents: `É` becomes `e`, `Ł` becomes `l`, `ß` becomes `ss`."""
+    plain = (c for c in unicodedata.normalize("NFKD", text.lower()) if not unicodedata.combining(c))
+    return "".join(map(_latin, plain))
+
+
+def _latin(character: str) -> str:
+    """Return a Latin letter that has no accent to take away, such as `ø`, in letters of ASCII."""
+    if character.isascii():
+        return character
+    named = _LETTER.fullmatch(unicodedata.name(character, ""))
+    return named[1].lower() if named else _SPELLED.get(character, character)

@@ -4,7 +4,7 @@ There are four kinds of trigger. A `Webhook` has a URL of its own. An `AppWebhoo
 all accounts of an app share. A `Polling` asks its provider again and again. A `Scheduled` depends only on the clock.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar, assert_never
@@ -29,6 +29,13 @@ Cursor = Mapping[str, Any]
 TriggerType = Literal["WEBHOOK", "POLLING", "SCHEDULED"]
 
 
+Known = Callable[[Sequence[str]], Awaitable[Collection[str]]]
+
+
+async def _nothing_known(_: Sequence[str]) -> Collection[str]:
+    return ()
+
+
 @dataclass(frozen=True)
 class Question(Generic[C]):
     """The data for the calls to the provider for one project trigger."""
@@ -42,6 +49,7 @@ class Question(Generic[C]):
     # For bodies that are not JSON: only this function parses bytes from outside at a bounded cost.
     parse: Parse = field(repr=False)
     project: str = ""  # the id of the trigger's project
+    known: Known = field(default=_nothing_known, repr=False)  # returns those of the keys whose events are stored
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,8 @@ class Page:
     cursor: Cursor
     more: bool = False
     note: str = ""  # a sentence for the user about this poll
+    repeats: int = 0  # events that an earlier poll brought, and that are left out here
+    refused: int = 0  # items of the answer that can't be told apart, and so make no event; `note` says why
     console: tuple[str, ...] = ()  # the lines that polling code printed
 
 

@@ -1,5 +1,9 @@
 // What polling code finds around it, besides JavaScript itself (lib: ["esnext"], and no other).
 //
+// Of Intl there are DateTimeFormat, NumberFormat and Collator, in the locales en-US, en-GB, en-CA, de-DE and sv-SE (no
+// Collator there). A locale or an option that is not known throws a RangeError that names it, also where TypeScript knows
+// it; so do toLocaleString and its like.
+//
 // Polling code is the body of an async function: `await` and `return` stand at its top level, and it returns an array
 // of events. Show it to TypeScript as such: `async function poll(): Promise<unknown[]> { … }`.
 
@@ -254,6 +258,55 @@ declare class TextDecoder {
   readonly ignoreBOM: boolean;
   decode(data?: BufferSource, options?: { stream?: boolean }): string;
 }
+// https://nodejs.org/api/buffer.html
+
+type BufferEncoding =
+  | "utf8" | "utf-8" | "hex" | "base64" | "base64url" | "latin1" | "binary" | "ascii" | "utf16le" | "utf-16le" | "ucs2"
+  | "ucs-2";
+type BufferOrder = "LE" | "BE";
+type BufferNumber = "UInt16" | "Uint16" | "Int16" | "UInt32" | "Uint32" | "Int32" | "Float" | "Double";
+type BufferReaders =
+  & { [K in `read${BufferNumber}${BufferOrder}`]: (offset?: number) => number }
+  & { [K in `write${BufferNumber}${BufferOrder}`]: (value: number, offset?: number) => number }
+  & { [K in `readBig${"UInt" | "Uint" | "Int"}64${BufferOrder}`]: (offset?: number) => bigint }
+  & { [K in `writeBig${"UInt" | "Uint" | "Int"}64${BufferOrder}`]: (value: bigint, offset?: number) => number }
+  & { [K in `read${"UInt" | "Uint" | "Int"}${BufferOrder}`]: (offset: number, size: number) => number }
+  & { [K in `write${"UInt" | "Uint" | "Int"}${BufferOrder}`]: (value: number, offset: number, size: number) => number }
+  & { [K in `read${"UInt" | "Uint" | "Int"}8`]: (offset?: number) => number }
+  & { [K in `write${"UInt" | "Uint" | "Int"}8`]: (value: number, offset?: number) => number };
+interface Buffer extends Uint8Array<ArrayBuffer>, BufferReaders {
+  toString(encoding?: BufferEncoding, start?: number, end?: number): string;
+  toJSON(): { type: "Buffer"; data: number[] };
+  equals(other: Uint8Array): boolean;
+  compare(target: Uint8Array, targetStart?: number, targetEnd?: number, start?: number, end?: number): number;
+  includes(value: string | number | Uint8Array, from?: number, encoding?: BufferEncoding): boolean;
+  indexOf(value: string | number | Uint8Array, from?: number, encoding?: BufferEncoding): number;
+  lastIndexOf(value: string | number | Uint8Array, from?: number, encoding?: BufferEncoding): number;
+  slice(start?: number, end?: number): Buffer;
+  subarray(start?: number, end?: number): Buffer;
+  copy(target: Uint8Array, targetStart?: number, start?: number, end?: number): number;
+  fill(value: string | number | Uint8Array, start?: number, end?: number, encoding?: BufferEncoding): this;
+  write(text: string, start?: number, length?: number, encoding?: BufferEncoding): number;
+  swap16(): this;
+  swap32(): this;
+  swap64(): this;
+}
+declare const Buffer: {
+  readonly prototype: Buffer;
+  from(text: string, encoding?: BufferEncoding): Buffer;
+  from(data: ArrayBuffer | SharedArrayBuffer, offset?: number, length?: number): Buffer;
+  from(data: Uint8Array | ArrayLike<number> | { type: "Buffer"; data: number[] }): Buffer;
+  of(...values: number[]): Buffer;
+  alloc(size: number, fill?: string | number | Uint8Array, encoding?: BufferEncoding): Buffer;
+  allocUnsafe(size: number): Buffer;
+  allocUnsafeSlow(size: number): Buffer;
+  byteLength(value: string | ArrayBuffer | ArrayBufferView, encoding?: BufferEncoding): number;
+  compare(one: Uint8Array, other: Uint8Array): number;
+  concat(list: readonly Uint8Array[], length?: number): Buffer;
+  isBuffer(value: unknown): value is Buffer;
+  isEncoding(encoding: string): encoding is BufferEncoding;
+};
+
 declare function atob(data: string): string;
 declare function btoa(data: string): string;
 

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import AliasChoices, ValidationError
+from pydantic.fields import FieldInfo
 
 from hairtrigger.domain.errors import InvalidConfig, Issue, NotFound
 from hairtrigger.domain.ids import parsed_id
@@ -13,6 +14,8 @@ from hairtrigger.kit.config import Config
 from hairtrigger.kit.trigger import Provider, Trigger
 from hairtrigger.store.setup.triggers import ProjectTrigger
 from hairtrigger.store.transaction import Transaction
+
+_MOST_TOLD = 5
 
 Owned = tuple[UUID, UUID]  # ids of an organisation and of an integration that may belong to it
 UserProviders = Callable[[Transaction, Collection[Owned]], Awaitable[Mapping[Owned, Provider]]]
@@ -75,8 +78,27 @@ def validated(definition: Trigger, params: Mapping[str, Any]) -> Config:
         config: Config = definition.config.model_validate(params)
     except ValidationError as error:
         issues = [Issue(tuple(e["loc"]), e["msg"], e["type"]) for e in error.errors()]
-        raise InvalidConfig("The trigger's configuration is not valid.", *issues) from error
+        raise InvalidConfig(_sentence(definition, issues), *issues) from error
     return config
+
+
+def _sentence(definition: Trigger, issues: Sequence[Issue]) -> str:
+    """Return what is wrong with a configuration, with the names of the fields and without their values."""
+    titles = {_key(name, field): field.title for name, field in definition.config.model_fields.items()}
+    told = []
+    for issue in issues[:_MOST_TOLD]:
+        key = str(issue.path[0]) if issue.path else ""
+        title = titles.get(key)
+        where = ".".join(map(str, issue.path)) or "all of it"
+        told.append(f"{where} ('{title}'): {issue.message}" if title and title != key else f"{where}: {issue.message}")
+    more = f"; and {len(issues) - len(told)} more" if len(issues) > len(told) else ""
+    return f"The trigger's configuration is not valid: {'; '.join(told)}{more}."
+
+
+def _key(name: str, field: FieldInfo) -> str:
+    """Return the key of a configuration under which a field's value is stored first."""
+    alias = field.validation_alias
+    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else name
 
 
 def config_of(definition: Trigger, trigger: ProjectTrigger) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from hairtrigger.domain.errors import CredentialsRefused, RateLimited
 from hairtrigger.kit.http import Api, DocumentLimits, Http
-from hairtrigger.kit.trigger import Page, Polling, Provider, Question, Trigger
+from hairtrigger.kit.trigger import Known, Page, Polling, Provider, Question, Trigger
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.parsers import Parsers
 from hairtrigger.platform.shares import Shares, Tenant
@@ -75,6 +75,7 @@ class ProviderCalls:
         *,
         cursor: Mapping[str, Any] | None = None,
         enabled_at: datetime | None = None,
+        known: Known | None = None,
     ) -> Question[Any]:
         """Return a question about the time since `enabled_at`, or since now. Without a cursor it is the first."""
         missing = [name for name in provider.auth.secrets if not secrets.get(name)]
@@ -82,7 +83,7 @@ class ProviderCalls:
             raise CredentialsRefused(f"The connection lacks {', '.join(missing)}.")
         headers = {} if missing else provider.auth.headers(secrets)
         now = self.clock.now()
-        return Question(
+        question: Question[Any] = Question(
             config=validated(definition, params),
             api=Api(self.http_of(tenant), provider.base_url, headers, documents=self.documents),
             secrets=secrets,
@@ -92,6 +93,7 @@ class ProviderCalls:
             parse=Parsing(self.parsers, tenant.org),
             project=tenant.project,
         )
+        return replace(question, known=known) if known else question
 
     async def secrets_of(self, tx: Transaction, trigger: ProjectTrigger) -> dict[str, str]:
         """Return the secrets of the trigger's connection; they are empty where the trigger has no connection."""

@@ -15,6 +15,7 @@ from hairtrigger.store.setup.connections import Connection
 from hairtrigger.store.setup.projects import Project
 from hairtrigger.store.setup.triggers import ProjectTrigger, Removal
 
+MASK = "********"  # shown in place of a secret; sent back, it means the secret that is stored
 SEALED = "sealed"  # a stored configuration holds an object with this one key in place of a secret
 
 

@@ -132,6 +132,8 @@ integration = Table(
     Column("oauth_secret", BYTEA),  # sealed
     Column("created_at", _Instant, nullable=False),
     Column("updated_at", _Instant, nullable=False),
+    Column("slug", Text),  # in the types of its events; null: made of the name, which has not changed since
+    Column("retired_slugs", JSONB),  # of triggers and actions that were deleted; they are never given again
 )
 
 integration_icon = Table(
@@ -193,6 +195,8 @@ project_trigger = Table(
     Column("created_at", _Instant, nullable=False),
     Column("updated_by", UUID),
     Column("updated_at", _Instant, nullable=False),
+    Column("name", Text),
+    Column("disconnected", Text),  # a sentence: why it has no connection any more
 )
 
 app_route = Table(

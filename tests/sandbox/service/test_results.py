@@ -12,7 +12,7 @@ pytestmark = pytest.mark.anyio
 async def test_events_are_what_json_makes_of_them(sandbox: Sandbox) -> None:
     code = """
         return [{ a: undefined, b: new Date(0), c: NaN, d: [undefined], e: 1.5, f: "\\u0000é😀", g: 1e21, h: () => 1 },
-                null, "text", 7, new Map([[1, 2]])]
+                null, "text", 7, {}, Promise.resolve(8)]
     """
 
     assert await returned(sandbox, code) == [
@@ -21,7 +21,38 @@ async def test_events_are_what_json_makes_of_them(sandbox: Sandbox) -> None:
         "text",
         7,
         {},
+        8,
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        ("new Map([[1, 2]])", "Map"),
+        ("{ a: [new Set([1])] }", "Set"),
+        ("{ later: Promise.resolve(1) }", "Promise"),
+        ("{ bytes: new ArrayBuffer(2) }", "ArrayBuffer"),
+        ("[1].values()", "Iterator"),
+        ("new Headers({ a: 'b' })", "Headers"),
+        ("{ found: /a/ }", "RegExp"),
+        ("new (class Other extends Map {})([[1, 2]])", "Map"),
+    ],
+)
+async def test_what_json_makes_empty_is_refused_by_name(sandbox: Sandbox, value: str, named: str) -> None:
+    error = await failed(sandbox, f"return [{{ id: 1 }}, {value}]")
+
+    assert (error.kind, error.name) == (PollErrorKind.JS_ERROR, "TypeError")
+    assert f" {named}, which is {{}} in JSON" in error.message
+
+
+async def test_an_error_among_the_events_says_what_it_is(sandbox: Sandbox) -> None:
+    code = "return [{ error: new RangeError('no'), empty: {} }]"
+    assert await returned(sandbox, code) == [{"error": {"name": "RangeError", "message": "no"}, "empty": {}}]
+
+
+async def test_a_promise_that_is_rejected_ends_the_poll(sandbox: Sandbox) -> None:
+    error = await failed(sandbox, "return [1, Promise.reject(new Error('no'))]")
+    assert (error.name, error.message) == ("Error", "no")
 
 
 async def test_half_a_surrogate_pair_does_not_leave_the_sandbox(sandbox: Sandbox) -> None:

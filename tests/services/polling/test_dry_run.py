@@ -125,6 +125,17 @@ def author(world: World, vault: Vault) -> Author:
     return Author(world, vault)
 
 
+async def test_a_dry_run_warns_of_items_without_an_id(world: World, dry_runs: DryRuns) -> None:
+    fine = await dry_runs.run(world.caller, DryRunRequest(code="return [{id: 1}, {id: '2'}]"))
+    report = await dry_runs.run(world.caller, DryRunRequest(code="return [{id: 1}, 'x', 'x', {id: 2 ** 53}]"))
+
+    assert fine.warnings == ()
+    refused, without = report.warnings
+    assert "1 items were refused" in refused
+    assert "2 items have no id" in without
+    assert [one.verdict for one in report.events] == ["new", "new", "new"]
+
+
 async def test_code_alone_shows_what_it_finds_and_leaves_nothing(world: World, dry_runs: DryRuns) -> None:
     code = """console.log('since', lastPollTime, inputs.n, secrets.token);
         return [{id: 1, timestamp: '2026-03-01T12:00:00Z', data: {a: 1}}, {id: '1', b: 2}, 'x', secrets.token]"""

@@ -2,6 +2,7 @@
 
 from asyncio import Event, StreamWriter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_network
 from typing import Any
@@ -9,19 +10,21 @@ from uuid import UUID
 
 import pytest
 
-from hairtrigger.domain.errors import Invalid, NotFound
+from hairtrigger.domain.errors import Invalid, NotFound, NotReady
 from hairtrigger.domain.event import digest
 from hairtrigger.domain.integration import AuthField, InputField
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.platform.egress import Egress, EgressPolicy
 from hairtrigger.platform.vault import Vault
+from hairtrigger.sandbox.protocol.poll import DEFAULT_LIMITS
 from hairtrigger.sandbox.service.sandbox import Sandbox
 from hairtrigger.services.polling.poller import Result
 from hairtrigger.services.polling.user_triggers import UserTriggers
 from hairtrigger.services.setup.integrations import AuthDraft, Integrations, TriggerDraft
+from hairtrigger.services.setup.triggers import TriggerChanges
 from hairtrigger.store.database import Store
 from hairtrigger.store.polling import polls
-from tests.services.world import World, a_world
+from tests.services.world import Killed, World, a_world, dying
 from tests.store.build import a_trigger
 from tests.support.clock import ManualClock
 from tests.support.servers import Seen, answering, serving
@@ -109,10 +112,8 @@ async def test_both_published_forms_and_anything_else_become_events(world: World
 @pytest.mark.parametrize(
     ("element", "same"),
     [
-        ("{a: 1, b: {c: 2, d: 3}}", "{b: {d: 3, c: 2}, a: 1}"),
         ('{id: 1, a: "first"}', '{id: "1", a: "second"}'),
         ('{id: "x", timestamp: "2026-03-01T12:00:00Z", data: {}}', '{id: "x"}'),
-        ('"text"', '"te" + "xt"'),
     ],
 )
 async def test_an_event_said_twice_is_one(world: World, author: Author, element: str, same: str) -> None:
@@ -139,7 +140,7 @@ async def test_events_with_an_unusable_id_are_told_apart_by_their_content(
         r'{id: "nul \0"}',
         r'{"\ud800": "\0"}',
         '{id: "x".repeat(5000)}',
-        "{id: 2 ** 53}",
+        "{id: 2 ** 53 - 1}",
         '{id: "1", timestamp: "0001-01-01T00:00:00+14:00", data: {}}',
         '{id: "1", timestamp: "9999-12-31T23:59:59-14:00", data: {}}',
         '{id: "1", timestamp: "yesterday", data: {}}',
@@ -153,6 +154,218 @@ async def test_no_element_is_too_odd_to_be_an_event(world: World, author: Author
     assert (await author.poll()).code == Code.ACCEPTED
     assert len(await world.keys(id_)) == 2
     assert (await author.poll()).code == Code.DUPLICATE
+
+
+@pytest.mark.parametrize(("element", "same"), [("'open'", "'op' + 'en'"), ("{a: 1, b: [2]}", "{b: [2], a: 1}")])
+async def test_without_an_id_an_item_that_was_gone_is_new_again(
+    world: World, author: Author, element: str, same: str
+) -> None:
+    """Items without an id are compared with the last answer only, as often as they were in it."""
+    code = f"const all = [[{element}], [{same}], [], [{element}], [{same}, {element}, 'x'], ['x', {element}]];"
+    id_ = await author.enabled(f"{code} return all[inputs.n]", InputField(slug="n", label="n", type="NUMBER"), n=0)
+    codes, counts = [], []
+    for n in range(6):
+        await world.set_config(id_, {"n": n})
+        result = await author.poll()
+        codes.append(result.code)
+        counts.append((len(result.events), result.repeats))
+
+    assert counts == [(1, 0), (0, 1), (0, 0), (1, 0), (2, 1), (0, 2)]
+    assert codes[:3] == [Code.ACCEPTED, Code.DUPLICATE, Code.EMPTY]
+
+
+async def test_what_an_earlier_version_stored_without_an_id_is_no_event_again(world: World, author: Author) -> None:
+    """Such a version kept no answer in its cursor, and its keys were digests of the contents."""
+    id_ = await author.enabled("return ['open']")
+    await author.poll()
+    async with world.store.transaction() as tx:
+        await polls.set_cursor(tx, id_, {"last_poll_time": world.clock.now().isoformat()})
+
+    assert (await author.poll()).code is Code.DUPLICATE
+    assert (await author.poll()).code is Code.DUPLICATE
+    assert len(await world.keys(id_)) == 1
+
+
+async def test_a_poll_that_is_made_again_gives_items_without_an_id_the_same_keys(
+    store: Store, world: World, author: Author
+) -> None:
+    """The process dies before it stores that the poll has ended."""
+    id_ = await author.enabled("return ['open', 'open']")
+    world.clock.advance(MINUTE)
+    poller = world.poller_on(dying(store, at=2))
+    [claimed] = (await poller.claim(10)).mine
+    with pytest.raises(Killed):
+        await poller.run(claimed)
+
+    world.clock.advance(MINUTE * 60)
+    [result] = await world.poll_due()
+
+    assert (len(result.events), len(await world.keys(id_))) == (2, 2)
+
+
+@pytest.mark.parametrize("id_", ["2 ** 53", "9007199254740993", "-(2 ** 60)", "1e300", "12345678901234567890"])
+async def test_an_id_that_is_no_exact_number_is_refused_and_told(world: World, author: Author, id_: str) -> None:
+    trigger = await author.enabled(f"return [{{id: {id_}, n: 1}}, {{id: {id_}, n: 2}}, {{id: 3}}, {{id: 2 ** 53 - 1}}]")
+
+    result = await author.poll()
+
+    assert (result.code, await world.keys(trigger)) == (Code.ITEMS_REFUSED, ["3", "9007199254740991"])
+    assert "2 items were refused" in result.detail
+    assert "JSON.parse" in result.detail
+    assert (await author.poll()).code is Code.ITEMS_REFUSED
+    assert (await world.clockwork(trigger)).error is None
+
+
+async def test_a_poll_whose_items_are_all_refused_fails(world: World, author: Author) -> None:
+    trigger = await author.enabled("return [{id: 2 ** 53}]")
+    result = await author.poll()
+    assert result.code is Code.FAILED
+    assert "1 items were refused" in ((await world.clockwork(trigger)).error or "")
+
+
+async def test_the_way_out_that_is_told_works(world: World, author: Author) -> None:
+    text = '[{"id": 9007199254740993, "n": 1}, {"id": 9007199254740992, "n": 2}]'
+    parse = "(key, value, { source }) => key === 'id' ? source : value"
+    trigger = await author.enabled(f"return JSON.parse('{text}', {parse})")
+    assert (await author.poll()).code is Code.ACCEPTED
+    assert await world.keys(trigger) == ["9007199254740993", "9007199254740992"]
+
+
+async def test_more_events_than_fit_are_taken_in_parts_and_none_is_lost(
+    store: Store, clock: ManualClock, vault: Vault
+) -> None:
+    """The first poll takes ten parts, and the next one goes on from the same time."""
+    limits = replace(DEFAULT_LIMITS, result_count=20)
+    async with Sandbox.start(workers=1, limits=limits) as sandbox, Egress(EgressPolicy()) as egress:
+        world = await a_world(store, clock, vault, user_providers=UserTriggers(sandbox, egress).providers)
+        author = Author(world, vault)
+        code = "return Array.from({length: inputs.n}, (_, n) => ({id: n, since: lastPollTime}))"
+        trigger = await author.enabled(code, InputField(slug="n", label="n", type="NUMBER"), n=230)
+        enabled_at = world.clock.now()
+
+        first = await author.poll()
+        assert (len(first.events), first.code) == (200, Code.ACCEPTED)
+        assert "goes on" in first.detail
+        assert (await world.trigger(trigger)).cursor == {"last_poll_time": enabled_at.isoformat()}
+        assert len((await author.poll()).events) == 30
+        assert set(await world.keys(trigger)) == set(map(str, range(230)))
+        await world.set_config(trigger, {"n": 3})
+        assert (await author.poll()).code is Code.DUPLICATE
+
+
+async def test_events_that_are_too_large_together_are_taken_in_parts(world: World, author: Author) -> None:
+    code = "return Array.from({length: 30}, (_, n) => ({id: `n${n}`, text: '\u20ac'.repeat(30_000)}))"
+    trigger = await author.enabled(code)
+    assert len((await author.poll()).events) == 30
+    assert len(set(await world.keys(trigger))) == 30
+
+
+@pytest.mark.parametrize("items", ["new Array(1001).fill('x')", "[...Array(1001).keys()].map((n) => ({n}))"])
+async def test_more_items_without_an_id_than_fit_are_refused_with_a_sentence(
+    world: World, author: Author, items: str
+) -> None:
+    await author.enabled(f"return {items}")
+    result = await author.poll()
+    assert (result.code, result.error_kind) == (Code.FAILED, "too_many_results")
+    assert "without ids they cannot be told apart" in result.detail
+
+
+async def test_a_trigger_that_has_lost_its_code_fails_and_says_so(world: World, author: Author) -> None:
+    id_ = await author.enabled("return []")
+    [made] = (await author.integrations.get(world.caller, author.id)).triggers
+    await author.integrations.replace_trigger(world.caller, author.id, made.id, TriggerDraft(made.name, "", None, ()))
+    assert "has no polling code" in (await author.poll()).detail
+    with pytest.raises(NotReady, match="no polling code"):
+        await world.enabled(str(author.id), made.slug)
+    assert (await world.clockwork(id_)).cursor is None
+
+
+async def test_a_renamed_field_keeps_its_value(world: World, author: Author) -> None:
+    board = InputField(slug="projectId", label="Project ID", required=True)
+    id_ = await author.enabled("return [inputs.projectId]", board, projectId="p1")
+    [made] = (await author.integrations.get(world.caller, author.id)).triggers
+    renamed = InputField(slug="projectIdentifier", label="Project Identifier", required=True)
+    code = "return [inputs.projectIdentifier, inputs.projectId, inputs['Project Identifier']]"
+
+    changed = await author.integrations.replace_trigger(
+        world.caller, author.id, made.id, TriggerDraft(made.name, "", code, (renamed,))
+    )
+
+    assert changed.input_fields[0].slug == "projectId"
+    assert (await author.poll()).code is Code.ACCEPTED
+    assert [body["value"] for body in await world.bodies(id_)] == ["p1", "p1", "p1"]
+
+
+async def test_a_field_that_no_longer_fits_is_named(world: World, author: Author) -> None:
+    id_ = await author.enabled("return []", InputField(slug="projectId", label="Project ID"), projectId="p1")
+    [made] = (await author.integrations.get(world.caller, author.id)).triggers
+    owner = InputField(slug="ownerName", label="Owner Name", type="NUMBER", required=True)
+    await author.integrations.replace_trigger(
+        world.caller, author.id, made.id, TriggerDraft(made.name, "", "return []", (owner,))
+    )
+
+    result = await author.poll()
+
+    assert result.code is Code.FAILED
+    for name in ("ownerName ('Owner Name')", "projectId"):
+        assert name in result.detail
+    assert (await world.clockwork(id_)).error == result.detail
+
+
+async def test_the_type_of_events_stays_when_an_integration_is_renamed(world: World, author: Author) -> None:
+    trigger = await author.enabled("return [lastPollTime]")
+    await author.poll()
+    await author.integrations.change(world.caller, author.id, name="Issue Board")
+    await author.poll()
+    assert {event.type for event in await world.events(trigger)} == {"tracker.new-ticket"}
+
+
+async def test_integrations_have_types_of_their_own(world: World, author: Author) -> None:
+    types = set()
+    for name in ("问题", "課題", "Łódź", "Lodz", "Ødegård"):
+        made = await author.integrations.create(world.caller, name, "")
+        types.add(made.slug)
+    assert types == {"integration", "integration-2", "lodz", "lodz-2", "odegard"}
+
+
+async def test_a_trigger_whose_integration_changes_its_authentication_is_told(
+    world: World, author: Author, vault: Vault
+) -> None:
+    """Its polls fail with the reason until it is given a connection again."""
+    integration = await author.integrations.create(world.caller, "Tracker", "")
+    token = AuthField(slug="token", label="Token", type="PASSWORD")
+    await author.integrations.set_auth(world.caller, integration.id, AuthDraft("API_KEY", (token,), None, None, None))
+    draft = TriggerDraft("New", "", "return [`Bearer ${secrets.token}`]", ())
+    made = await author.integrations.create_trigger(world.caller, integration.id, draft)
+    connection = await world.connections.create(world.caller, str(integration.id), "Mine", {"token": "t"})
+    id_ = await world.create(str(integration.id), made.slug, connection_id=connection.id)
+    await world.triggers.enable(world.caller, id_)
+    assert (await author.poll()).code is Code.ACCEPTED
+
+    await author.integrations.set_auth(world.caller, integration.id, AuthDraft("OAUTH", (token,), None, None, None))
+
+    [told] = await world.poll_due()
+    assert told.code is Code.CREDENTIALS_REFUSED
+    assert "authType changed from API_KEY to OAUTH" in told.detail
+    assert await world.bodies(id_) == [{"value": "Bearer t"}]
+    await world.triggers.disable(world.caller, id_)
+    with pytest.raises(NotReady, match="authType"):
+        await world.triggers.enable(world.caller, id_)
+    other = await world.connections.create(world.caller, str(integration.id), "Again", {"token": "u"})
+    await world.triggers.change(world.caller, id_, TriggerChanges(frozenset({"connection_id"}), connection_id=other.id))
+    await world.triggers.enable(world.caller, id_)
+    await author.poll()
+    assert (await world.bodies(id_))[-1] == {"value": "Bearer u"}
+
+
+async def test_the_slug_of_a_deleted_trigger_is_never_given_again(world: World, author: Author) -> None:
+    await author.enabled("return []")
+    [made] = (await author.integrations.get(world.caller, author.id)).triggers
+    await author.integrations.delete_trigger(world.caller, author.id, made.id)
+    again = await author.integrations.create_trigger(
+        world.caller, author.id, TriggerDraft("New Ticket", "", "return []", ())
+    )
+    assert (made.slug, again.slug) == ("new-ticket", "new-ticket-2")
 
 
 async def test_the_code_is_told_since_when_it_should_look(world: World, author: Author) -> None:
@@ -195,7 +408,6 @@ async def test_a_poll_by_hand_shows_the_console_also_of_code_that_throws(world: 
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
-        (None, "has no polling code"),
         ("return {id: 1}", "array"),
         ("return", "array"),
         ("while (true) {}", "CPU"),

@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints, WithJsonSchema, model_validator
 
 from hairtrigger.kit.trigger import AppWebhook, Provider, Trigger, Webhook, trigger_type
-from hairtrigger.services.secrets import is_sealed
+from hairtrigger.services.secrets import MASK, is_sealed
 from hairtrigger.services.setup.samples import can_sample
 from hairtrigger.store.setup.triggers import TriggerWithCursor as Stored
 
@@ -17,7 +17,7 @@ Instant = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),
 ]
 
-_MASK = "********"
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 
 
 class ProjectTrigger(BaseModel):
@@ -38,6 +38,7 @@ class ProjectTrigger(BaseModel):
     updated_at: Instant
     created_by: UUID
     updated_by: UUID | None = None
+    name: str | None = Field(None, description="Extension: a name that the user gave it.")
 
     @classmethod
     def of(cls, stored: Stored) -> "ProjectTrigger":
@@ -64,6 +65,7 @@ class TriggerCreate(BaseModel):
     provider_id: str
     trigger_id: str
     connection_id: UUID | None = None
+    name: Name | None = Field(None, description="Extension.")
     trigger_config_params: dict[str, Any] = Field(
         default_factory=dict,
         repr=False,
@@ -185,10 +187,11 @@ def _fields(stored: Stored) -> dict[str, Any]:
         "trigger_id": stored.trigger_id,
         "webhook_data": stored.webhook_data,
         "cursor_data": stored.cursor,
-        "trigger_config": {name: _MASK if is_sealed(value) else value for name, value in stored.config.items()},
+        "trigger_config": {name: MASK if is_sealed(value) else value for name, value in stored.config.items()},
         "status": "ENABLED" if stored.enabled else "DISABLED",
         "created_at": stored.created_at,
         "updated_at": stored.updated_at,
         "created_by": stored.created_by,
         "updated_by": stored.updated_by,
+        "name": stored.name,
     }

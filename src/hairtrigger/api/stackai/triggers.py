@@ -31,7 +31,7 @@ def router(accounts: Accounts, triggers: Triggers, sampler: Sampler) -> APIRoute
         """A new trigger of a project. It is disabled: nothing has been asked of the provider yet."""
         try:
             created = await triggers.create(
-                caller, project_id, body.provider_id, body.trigger_id, body.config, body.connection_id
+                caller, project_id, body.provider_id, body.trigger_id, body.config, body.connection_id, body.name
             )
         except InvalidConfig as error:
             raise error.inside(body.config_name) from error

@@ -126,6 +126,7 @@ class DryRunReport(BaseModel):
     console: list[str]
     exchanges: list[HttpExchange]
     usage: RunUsage | None = Field(description="null: the sandbox broke, or gave the code up.")
+    warnings: list[str] = Field(description="What a poll would do that the author may not expect.")
 
     @classmethod
     def of(cls, report: dry_run.Report) -> "DryRunReport":
@@ -136,6 +137,7 @@ class DryRunReport(BaseModel):
             console=list(report.console),
             exchanges=[HttpExchange.of(one) for one in report.exchanges],
             usage=RunUsage.of(report.usage) if report.usage else None,
+            warnings=list(report.warnings),
         )
 
 

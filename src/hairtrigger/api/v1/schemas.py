@@ -26,6 +26,7 @@ from hairtrigger.services.delivery.samples import Sample
 from hairtrigger.services.explain import explainer
 from hairtrigger.services.explain.health import Health as Diagnosed
 from hairtrigger.services.polling.poller import Result
+from hairtrigger.services.setup.triggers import TriggerChanges
 from hairtrigger.store import accounts
 from hairtrigger.store.delivery.history import AttemptRecord
 from hairtrigger.store.delivery.history import Delivery as StoredDelivery
@@ -190,6 +191,22 @@ class SampleResult(BaseModel):
     @classmethod
     def of(cls, sent: Sent) -> "SampleResult":
         return cls.model_validate({**vars(sent), "response": sent.response.decode(errors="replace")})
+
+
+class TriggerUpdate(Body):
+    """What changes. What is left out stays as it is."""
+
+    name: Name | None = Field(None, description="Null takes the name away.")
+    trigger_config: dict[str, Any] | None = Field(
+        None,
+        repr=False,
+        description="The whole configuration. A secret that is sent as it was shown, masked, stays as it is.",
+    )
+    connection_id: UUID | None = Field(None, description="Null takes the connection away.")
+
+    def changes(self) -> TriggerChanges:
+        given = self.model_fields_set - ({"trigger_config"} if self.trigger_config is None else set())
+        return TriggerChanges(frozenset(given), self.name, self.trigger_config, self.connection_id)
 
 
 class Rotate(Body):
@@ -462,6 +479,7 @@ class Health(BaseModel):
 
 class TriggerHealth(BaseModel):
     id: UUID
+    name: str | None
     project_id: str
     provider_id: str
     trigger_id: str
@@ -471,6 +489,7 @@ class TriggerHealth(BaseModel):
     def of(cls, found: Condition, diagnosed: Diagnosed) -> "TriggerHealth":
         return cls(
             id=found.id,
+            name=found.name,
             project_id=found.project_id,
             provider_id=found.provider_id,
             trigger_id=found.trigger_id,
@@ -503,6 +522,7 @@ class Explanation(BaseModel):
 class Clockwork(BaseModel):
     """Where a trigger stands: when it is due, how far it has come, and how its latest work ended."""
 
+    name: str | None
     status: Literal["ENABLED", "DISABLED"]
     health: Health
     paused: bool

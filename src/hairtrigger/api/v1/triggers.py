@@ -6,8 +6,18 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from hairtrigger.api.auth import Admitted
+from hairtrigger.api.stackai.schemas import ProjectTrigger
 from hairtrigger.api.v1.responses import problems
-from hairtrigger.api.v1.schemas import Clockwork, Health, NewSecret, Outcome, PollResult, RotateTriggerSecret
+from hairtrigger.api.v1.schemas import (
+    Clockwork,
+    Health,
+    NewSecret,
+    Outcome,
+    PollResult,
+    RotateTriggerSecret,
+    TriggerUpdate,
+)
+from hairtrigger.domain.errors import InvalidConfig
 from hairtrigger.services.delivery.pauses import Pauses
 from hairtrigger.services.explain.stall_watchdog import StallWatchdog
 from hairtrigger.services.polling.poller import Poller
@@ -28,6 +38,7 @@ def router(
         """When the trigger is due, how far it has come, and how its latest requests, polls and firings ended."""
         trigger, poll, ended = await triggers.clockwork(caller, project_trigger_id)
         return Clockwork(
+            name=trigger.name,
             status="ENABLED" if trigger.enabled else "DISABLED",
             health=Health.of(await watchdog.health_of(caller, project_trigger_id, ended)),
             paused=await pauses.is_paused(caller, project_trigger_id),
@@ -40,6 +51,19 @@ def router(
             last_error=poll.error if poll else None,
             outcomes=[Outcome.of(one) for one in ended],
         )
+
+    @routes.patch("/project-triggers/{project_trigger_id}", responses=problems(502))
+    async def update_project_trigger(project_trigger_id: UUID, body: TriggerUpdate, caller: Admitted) -> ProjectTrigger:
+        """Changes a trigger. It keeps its cursor, its event keys, its address and its signing secret.
+
+        An enabled trigger goes on with what is new: it polls at once, fires by its new schedule, or is registered again
+        at its provider where that is necessary. If the provider refuses, nothing is changed; only a trigger whose
+        webhook has to be made anew is disabled then, and its outcome says why.
+        """
+        try:
+            return ProjectTrigger.of(await triggers.change(caller, project_trigger_id, body.changes()))
+        except InvalidConfig as error:
+            raise error.inside("trigger_config") from error
 
     @routes.post("/project-triggers/{project_trigger_id}/poll", responses=problems(502))
     async def poll_now(project_trigger_id: UUID, caller: Admitted) -> PollResult:

@@ -14,7 +14,8 @@ const {
 } = globalThis;
 const { parse, stringify } = JSON;
 const { isArray } = Array;
-const { apply, ownKeys } = Reflect;
+const { apply, defineProperty: defineOwn, ownKeys } = Reflect;
+const { isInteger: isWhole, isSafeInteger: isExact } = Number;
 const { now } = Date;
 const { then } = Promise.prototype;
 const { toString: sourceOf } = Function.prototype;
@@ -30,6 +31,7 @@ delete JSON.rawJSON;
 delete JSON.isRawJSON;
 
 let limits = null; // the poll's; none while code is only checked
+let skipped = null; // ids of items that the host has
 
 const define = (values) => {
   for (const key of ownKeys(values))

@@ -35,20 +35,86 @@ function closedEarly(code) {
   return error;
 }
 
+// The result.
+
 function finish(value) {
   try {
-    const text = isArray(value) ? stringify(value) : undefined;
+    if (isArray(value) && value.some(isPromise)) apply(then, Promise.all(value), [deliver, report]);
+    else deliver(value);
+  } catch (error) {
+    report(error);
+  }
+}
+const isPromise = (value) => isObject(value) && typeof value.then === "function";
+
+function deliver(value) {
+  try {
+    const text = isArray(value) ? inJson(value) : undefined;
     if (text === undefined) fail("not_an_array", "TypeError", "The code must return an array of events.", "");
-    if (value.length > limits.results) fail("too_many_results", "RangeError", "", "");
-    done(text);
+    if (value.length > limits.results) deliverPart(value, "too_many_results");
+    else if (text.length * 3 > limits.bytes && utf8(text).length > limits.bytes) deliverPart(value, "result_too_large");
+    else done(text);
   } catch (error) {
     report(error);
   }
 }
 
+// What does not fit is taken in parts: the host asks again, and says which items it has.
+function deliverPart(value, kind) {
+  const pieces = [];
+  const doubtful = []; // their ids are no exact numbers; the host says so of some of them
+  const rest = [];
+  let bytes = 2;
+  for (const one of value) {
+    const piece = stringify(one);
+    const id = piece === undefined ? undefined : parse(piece)?.id;
+    const key = typeof id === "number" && isExact(id) ? string(id) : id;
+    if (typeof key === "number" && isWhole(key)) {
+      if (doubtful.length < 10) doubtful.push(piece);
+    } else if (typeof key !== "string" || key === "") fail(kind, "RangeError", "", "");
+    else if (!skipped.has(key)) {
+      const length = utf8(piece).length + 1;
+      if (length + 2 > limits.bytes) fail("result_too_large", "RangeError", "", "");
+      if (rest.length === 0 && pieces.length < limits.results && bytes + length <= limits.bytes) {
+        pieces.push(piece);
+        bytes += length;
+      } else rest.push(key);
+    }
+  }
+  for (const piece of doubtful) {
+    bytes += utf8(piece).length + 1;
+    if (pieces.length < limits.results && bytes <= limits.bytes) pieces.push(piece);
+  }
+  done(`[${pieces.join(",")}]`, rest.length > 0 ? stringify(rest) : "");
+}
+
+// JSON makes {} of what it does not know. Then it is made once more, by way of a `toJSON` that says so.
+function inJson(value) {
+  const text = stringify(value);
+  if (text === undefined || !text.includes("{}")) return text;
+  for (const [Type, way] of CONTENTLESS) {
+    const { prototype } = Type;
+    if (ownKeys(prototype).includes("toJSON")) continue;
+    defineOwn(prototype, "toJSON", {
+      value() { throw new TypeError(`The events contain ${nameOf(Type)}, which is {} in JSON: ${way}`); },
+    });
+  }
+  defineOwn(Error.prototype, "toJSON", { value() { return { name: this.name, message: this.message }; } });
+  return stringify(value);
+}
+const nameOf = ({ name }) => `${/^[AEIO]/.test(name) ? "an" : "a"} ${name}`;
+const WAY = "return plain values";
+const CONTENTLESS = [
+  [Promise, "await it"], [Map, "use Object.fromEntries(map) or [...map]"], [Set, "use [...set]"],
+  [WeakMap, WAY], [WeakSet, WAY], [WeakRef, WAY], [ArrayBuffer, "use Uint8Array and toBase64()"],
+  [SharedArrayBuffer, WAY], [DataView, WAY], [RegExp, "use its source"], [Iterator, "use [...iterator]"],
+  ...platformClasses.filter(({ prototype }) => !("toJSON" in prototype)).map((Type) => [Type, WAY]),
+];
+
 function start(text) {
   const job = parse(text);
   const { inputs, secrets, lastPollTime } = job;
+  skipped = new Set(job.skip);
   let run;
   try {
     run = compiled(job.code);

@@ -41,7 +41,7 @@
   interfaced(...Object.values(classes));
   platformClasses = Object.values(classes);
   define({
-    ...classes, ...reporting, clearInterval, clearTimeout, console, crypto, fetch, ld, setInterval, setTimeout,
+    ...classes, ...reporting, Buffer, Intl, clearInterval, clearTimeout, console, crypto, fetch, ld, setInterval, setTimeout,
     structuredClone, navigator: new Navigator(internal), performance: new Performance(internal),
     self: globalThis,
   });

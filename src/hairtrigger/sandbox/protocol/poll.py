@@ -69,6 +69,8 @@ class Program:
     """The 16 bytes from which all randomness of the program comes, or None for new ones in every poll."""
     start: datetime | None = None
     """The time that the program's clock shows at the start, or None for the current time."""
+    skip: tuple[str, ...] = ()
+    """The ids of items that are left out of the result if it is too large to be returned at once."""
     tenant: str = ""
     """Programs of one tenant share a sandbox worker; other programs on it may belong to other tenants."""
     project: str = ""
@@ -143,11 +145,15 @@ class Usage:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of a poll that returned an array: its events as JSON, and the lines that it wrote to the console."""
+    """The outcome of a poll that returned an array: its events as JSON, and the lines that it wrote to the console.
+
+    If the array was too large to be returned at once, `value` has its first items, and `rest` the ids of the others.
+    """
 
     value: list[Any]
     console: tuple[str, ...]
     usage: Usage
+    rest: tuple[str, ...] = ()
     recording: Recording | None = field(default=None, compare=False, repr=False)
 
 

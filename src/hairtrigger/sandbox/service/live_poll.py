@@ -60,10 +60,11 @@ class Tape:
 
 @dataclass(frozen=True)
 class Returned:
-    """The end of a poll whose code returned a value: `body` is the value as JSON."""
+    """The end of a poll whose code returned a value: `body` is it as JSON, `rest` the ids of what is left out."""
 
     usage: Usage
     body: bytes
+    rest: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -147,10 +148,12 @@ class LivePoll:
             "inputs": dict(self._program.inputs),
             "secrets": dict(self._program.secrets),
             "lastPollTime": last_poll_time.replace("+00:00", "Z"),
+            "skip": self._program.skip,
             "limits": {
                 "lines": self._limits.console_lines + 1,  # the last one shows that there were more
                 "line": self._line,
                 "results": self._limits.result_count,
+                "bytes": self._limits.result_bytes,
                 "request": self._limits.request_bytes,
             },
         }
@@ -182,7 +185,7 @@ class LivePoll:
         if wrong:
             raise await self._error(wrong, tuple(console))
         assert isinstance(end, Returned)
-        return Outcome(value, tuple(console), end.usage, self._recording())
+        return Outcome(value, tuple(console), end.usage, end.rest, self._recording())
 
     def receive(self, frame: Frame) -> None:
         """Take a frame about this poll.
@@ -202,7 +205,7 @@ class LivePoll:
                 if task := self._tasks.pop(fetch, None):
                     task.cancel()
             case Frame(Kind.DONE, head=dict() as head):
-                self._settle(Returned(self._usage(head), frame.body))
+                self._settle(Returned(self._usage(head), frame.body, self._rest(head.get("rest", ""))))
             case Frame(Kind.FAILED, head=dict() as head):
                 self._settle(self._failed(head))
             case _:
@@ -217,6 +220,14 @@ class LivePoll:
     def lost(self) -> None:
         """End the poll because its sandbox worker is gone."""
         self._settle(LOST)
+
+    def _rest(self, text: Any) -> tuple[str, ...]:
+        if not isinstance(text, str) or len(text) > self._limits.result_bytes:
+            raise Malformed("ids that the worker may not let through")
+        ids = json.loads(text) if text else []
+        if not isinstance(ids, list) or not all(isinstance(id_, str) for id_ in ids):
+            raise Malformed("ids that are none")
+        return tuple(ids)
 
     # The end.
 

@@ -14,6 +14,8 @@ PRELUDE = (  # in this order
     "timers",
     "text",
     "crypto",
+    "buffer",
+    "intl",
     "streams",
     "compression",
     "url",
@@ -43,6 +45,8 @@ HOOKS = (
     "toAscii",
     "wake",
     "writeCoder",
+    "zoneName",
+    "zoneOffset",
 )
 ENTRIES = ("start", "check", "respond", "runTimers")
 

@@ -156,7 +156,7 @@ class _Sample:
         }
 
     def run(self, instance: Instance) -> None:
-        limits = {"lines": 10, "line": 1000, "results": 100}
+        limits = {"lines": 10, "line": 1000, "results": 100, "bytes": 1 << 20}
         job = {"code": _SAMPLE, "inputs": {}, "secrets": {"key": "k"}, "lastPollTime": _TIME, "limits": limits}
         head = {"status": 200, "statusText": "OK", "url": "https://api.example.com/items", "redirected": False}
         items = [{"id": f"item-{number}", "title": "An item", "at": _TIME} for number in range(20)]

@@ -166,19 +166,20 @@ class Poll:
 
     # The hooks. An error that a hook raises ends the guest.
 
-    def _done(self, result: str) -> None:
+    def _done(self, result: str, rest: str = "") -> None:
+        """Take a result, and the ids of the items that did not fit into it, as a list in JSON."""
         body = result.encode()
-        if len(body) > self._limits.result_bytes:
+        if len(body) > self._limits.result_bytes or len(rest.encode()) > self._limits.result_bytes:
             self._failed(PollErrorKind.RESULT_TOO_LARGE)
         else:
-            self._judge(body)
+            self._judge(body, {"rest": rest} if rest else {})
         raise Ended
 
-    def _judge(self, body: bytes) -> None:
+    def _judge(self, body: bytes, head: dict[str, Any]) -> None:
         """Accept a result if the service can read it in little time, whatever values it has."""
         marks = body.count(b",") + body.count(b"[") + body.count(b"{")  # at least the number of values but one
         if marks < self._limits.result_values and rb"\ud" not in body:
-            self.end = Frame(Kind.DONE, self._number, {}, body)
+            self.end = Frame(Kind.DONE, self._number, head, body)
             return
         try:
             value = json.loads(body)
@@ -189,7 +190,7 @@ class Poll:
         if _has_more_than(self._limits.result_values, value):
             self._failed(PollErrorKind.TOO_MANY_VALUES)
         else:
-            self.end = Frame(Kind.DONE, self._number, {}, clean)
+            self.end = Frame(Kind.DONE, self._number, head, clean)
 
     def _fail(self, kind: str, name: str, message: str, stack: str) -> None:
         if message == "null" and self._guest.is_full:  # the engine throws null when it has no memory for an error

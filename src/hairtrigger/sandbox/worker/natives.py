@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable
 
 from hairtrigger.sandbox.worker.domains import to_ascii
+from hairtrigger.sandbox.worker.zones import zone_name, zone_offset
 
 Value = str | bytes | None  # None is JavaScript's undefined
 Hook = Callable[..., Value]
@@ -192,6 +193,8 @@ STATELESS: dict[str, Hook] = {
     "hmac": _hmac,
     "random": _random,
     "toAscii": to_ascii,
+    "zoneName": zone_name,
+    "zoneOffset": zone_offset,
 }
 
 

@@ -74,7 +74,7 @@ class Diagnosis:
     def _why(self, condition: Condition, latest: Sequence[Outcome]) -> tuple[datetime | None, str]:
         match condition.status:
             case "healthy":
-                return condition.enabled_at, _nothing_wrong(condition)
+                return condition.enabled_at, _nothing_wrong(condition, latest)
             case "failing":
                 failed = _in_a_row(latest)
                 said = f" {failed[0].detail}" if failed else ""
@@ -88,7 +88,10 @@ class Diagnosis:
                 return _disabled(condition, latest)
 
 
-def _nothing_wrong(condition: Condition) -> str:
+def _nothing_wrong(condition: Condition, latest: Sequence[Outcome]) -> str:
+    last = next((one for one in latest if one.kind is Kind.POLL), None)
+    if last and last.code is Code.ITEMS_REFUSED:
+        return f"The last poll refused items ({last.code}). {last.detail}"
     if condition.kind:
         return "Nothing stands in its way."
     return "It waits for requests. Nothing can be expected by a time: they come when something happens."

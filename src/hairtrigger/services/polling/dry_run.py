@@ -23,7 +23,7 @@ from hairtrigger.platform.shares import Shares, Tenant
 from hairtrigger.sandbox.protocol.poll import FetchFailed, HttpRequest, HttpResponse, Outcome, PollError, Program, Usage
 from hairtrigger.sandbox.service.redaction import Redaction, decoded
 from hairtrigger.sandbox.service.slices import in_slices
-from hairtrigger.services.polling.user_triggers import NO_CODE, UserTriggers, drafts_of, event_type, last_poll_of
+from hairtrigger.services.polling.user_triggers import NO_CODE, UserTriggers, answer_of, event_type, last_poll_of
 from hairtrigger.services.secrets import Secrets
 from hairtrigger.services.setup.integrations import config_model, inputs_of, passwords_of
 from hairtrigger.store.database import Store
@@ -36,6 +36,10 @@ from hairtrigger.store.transaction import Transaction
 
 _LATELY = timedelta(days=1)
 _OF_ALL = 100  # dry runs of all organisations at a time
+_WITHOUT_ID = (
+    "{} items have no id. They are new in a poll where the answer before did not have them; {} of them were in it. "
+    "Give each an `id` that stays the same, and no event comes twice."
+)
 _RETRY_AFTER = timedelta(seconds=5)
 _SHOWN = 1024  # characters of a body
 _SHOWN_URL = 2048
@@ -109,6 +113,7 @@ class Report:
     console: tuple[str, ...]
     exchanges: tuple[Exchange, ...]
     usage: Usage | None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,6 +121,7 @@ class _Prepared:
     program: Program
     type: str | None
     trigger: ProjectTrigger | None
+    cursor: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +150,9 @@ class DryRuns:
             watched = _Watched(self.user_triggers, tenant, redaction, operator=caller.operator)
             ended = await self._ended(program, watched)
             value = ended.value if isinstance(ended, Outcome) else []
-            found = await self._found(prepared, value, redaction)
+            found, warnings = await self._found(prepared, value, redaction)
+            if isinstance(ended, Outcome) and ended.rest:
+                warnings.append(f"{len(ended.rest)} more events would be taken in further parts of the poll.")
         return Report(
             last_poll_time=program.last_poll_time,
             events=found,
@@ -152,6 +160,7 @@ class DryRuns:
             console=ended.console,
             exchanges=tuple(watched.exchanges),
             usage=ended.usage,
+            warnings=tuple(warnings),
         )
 
     async def _ended(self, program: Program, watched: "_Watched") -> Outcome | PollError:
@@ -176,28 +185,35 @@ class DryRuns:
     # -- before the run
 
     async def _prepared(self, tx: Transaction, caller: Caller, asked: DryRunRequest) -> _Prepared:
-        trigger = await self._project_trigger(tx, caller, asked.project_trigger_id)
+        trigger = await self._project_trigger(tx, caller, asked)
         integration, stored = await self._definition(tx, caller, asked, trigger)
         code = asked.code if asked.code is not None or stored is None else stored.polling_code
         if code is None:
             raise NotReady(NO_CODE if stored else "There is no code to run: give it, or a trigger that has some.")
         kept = self.secrets.params(trigger.id, trigger.config) if trigger and asked.inputs is None else {}
         inputs, hidden = _inputs(stored, kept if asked.inputs is None else asked.inputs)
+        poll = await polls.get(tx, trigger.id) if trigger else None
+        cursor = poll.cursor if poll else None
         program = Program(
             code=code,
             inputs=inputs,
             secrets=await self._held(tx, caller, asked, trigger, integration),
-            last_poll_time=asked.last_poll_time or await self._last_poll(tx, trigger),
+            last_poll_time=asked.last_poll_time or self._last_poll(cursor, trigger),
             hidden=hidden,
             tenant=str(caller.org_id),
             project=trigger.project_id if trigger else "",
         )
-        return _Prepared(program, event_type(integration, stored) if integration and stored else None, trigger)
+        type_ = event_type(integration, stored) if integration and stored else None
+        return _Prepared(program, type_, trigger, cursor)
 
-    async def _project_trigger(self, tx: Transaction, caller: Caller, trigger_id: UUID | None) -> ProjectTrigger | None:
+    async def _project_trigger(self, tx: Transaction, caller: Caller, asked: DryRunRequest) -> ProjectTrigger | None:
+        trigger_id = asked.project_trigger_id
         if trigger_id is None:
             return None
-        return await triggers.existing(tx, caller.org_id, trigger_id)
+        trigger = await triggers.existing(tx, caller.org_id, trigger_id)
+        if trigger.disconnected and asked.connection_id is None and asked.secrets is None:
+            raise NotReady(trigger.disconnected)
+        return trigger
 
     async def _definition(
         self, tx: Transaction, caller: Caller, asked: DryRunRequest, trigger: ProjectTrigger | None
@@ -237,17 +253,22 @@ class DryRuns:
             raise Invalid(None, Issue(("connection_id",), "The connection is not one to the code's integration."))
         return self.secrets.of_connection(connection)
 
-    async def _last_poll(self, tx: Transaction, trigger: ProjectTrigger | None) -> datetime:
-        poll = await polls.get(tx, trigger.id) if trigger else None
-        if poll and poll.cursor:
-            return last_poll_of(poll.cursor)
+    def _last_poll(self, cursor: Mapping[str, Any] | None, trigger: ProjectTrigger | None) -> datetime:
+        if cursor:
+            return last_poll_of(cursor)
         return (trigger.enabled_at if trigger else None) or self.clock.now() - _LATELY
 
     # -- after the run
 
-    async def _found(self, prepared: _Prepared, value: list[Any], redaction: Redaction) -> tuple[FoundEvent, ...]:
+    async def _found(
+        self, prepared: _Prepared, value: list[Any], redaction: Redaction
+    ) -> tuple[tuple[FoundEvent, ...], list[str]]:
         now = self.clock.now()
-        drafts = await in_slices(drafts_of(value))
+        answer = await in_slices(answer_of(value, prepared.cursor, prepared.program.last_poll_time))
+        warnings = [answer.refusal] if answer.refused else []
+        if answer.without_id:
+            warnings.append(_WITHOUT_ID.format(answer.without_id, answer.repeats))
+        drafts = answer.drafts
         keys = [bounded_key(one.key) for one in drafts]
         stored: set[str] = set()
         if prepared.trigger and keys:
@@ -265,7 +286,7 @@ class DryRuns:
                     verdict, shown, prepared.type, instant(draft.occurred_at) if draft.occurred_at else now, data
                 )
             )
-        return tuple(found)
+        return tuple(found), warnings
 
 
 class _Watched:

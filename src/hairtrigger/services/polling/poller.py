@@ -5,8 +5,9 @@ The cursor of a page is stored with the last of its events, never before.
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -39,6 +40,7 @@ from hairtrigger.services.polling.poll_results import CHANGED, PollEnd, PollStep
 from hairtrigger.services.provider_calls import MOST_PAGES, Pages, ProviderCalls, tenant_of
 from hairtrigger.services.recorder import event_from
 from hairtrigger.store.database import Store
+from hairtrigger.store.events import events as stored_events
 from hairtrigger.store.events.events import Event
 from hairtrigger.store.setup import triggers
 from hairtrigger.store.setup.triggers import ProjectTrigger
@@ -68,6 +70,13 @@ class _Run:
     begun: datetime
     stored: StoredPoll = field(default_factory=lambda: StoredPoll(mine=True))
     question: Question[Any] | None = None
+    refused: int = 0
+
+    def code(self, *, silent: bool) -> Code | None:
+        """Return how the poll ended, or None if that follows from what it stored."""
+        if not self.stored.mine:
+            return None
+        return Code.BASELINE if silent else Code.ITEMS_REFUSED if self.refused else None
 
     @property
     def wait(self) -> timedelta | None:
@@ -138,13 +147,15 @@ class Poller:
         pages = Pages(definition, question, self.deadline, most=None if silent else MOST_PAGES)
         while True:
             page, last = await pages.next()
+            run.refused += page.refused
+            run.stored = replace(run.stored, repeats=run.stored.repeats + page.repeats)
             # A baseline that is cut off must begin again as a baseline, so nothing of it is stored before its end.
             if last or not silent:
                 run.stored = await self._stored(run, page, silent=silent, last=last)
             if run.stored.fresh:
                 self.work.set()
             if last or not run.stored.mine:
-                code = Code.BASELINE if silent and run.stored.mine else run.stored.code
+                code = run.code(silent=silent) or run.stored.code
                 detail = page.note if run.stored.mine else CHANGED
                 return Result(code, detail, run.stored.fresh, run.stored.repeats, page.console)
 
@@ -152,6 +163,8 @@ class Poller:
         trigger, provider = claimed.trigger, claimed.provider
         if provider is None:
             raise NotFound(f"There is no provider '{trigger.provider_id}'.")
+        if trigger.disconnected:
+            raise CredentialsRefused(trigger.disconnected)
         definition = provider.trigger(trigger.trigger_id)
         if definition is None:
             raise NotFound(f"The provider '{trigger.provider_id}' has no trigger '{trigger.trigger_id}'.")
@@ -165,8 +178,13 @@ class Poller:
             self.calls.secrets_in(claimed.connection),
             cursor=claimed.poll.cursor,
             enabled_at=trigger.enabled_at,
+            known=partial(self._known, trigger.id),
         )
         return definition, question
+
+    async def _known(self, trigger_id: UUID, keys: Sequence[str]) -> set[str]:
+        async with self.store.transaction() as tx:
+            return await stored_events.known(tx, trigger_id, keys)
 
     async def _stored(self, run: _Run, page: Page, *, silent: bool, last: bool) -> StoredPoll:
         """Store very many events in parts, and the cursor with the last part.
@@ -193,7 +211,7 @@ class Poller:
         return PollEnd(
             next_at=max(beat, paused_until or beat),
             detail=" ".join(filter(None, says)),
-            code=Code.BASELINE if silent else None,
+            code=run.code(silent=silent),
             succeeded_at=run.begun,
             paused_until=paused_until,
         )

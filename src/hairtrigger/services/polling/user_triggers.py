@@ -2,24 +2,26 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic_core import to_json
 
 from hairtrigger.domain.errors import PollFailed
-from hairtrigger.domain.event import Draft, digest
+from hairtrigger.domain.event import Draft, bounded_key, digest
 from hairtrigger.domain.instants import instant
-from hairtrigger.domain.slug import kebab
 from hairtrigger.kit.trigger import Page, Polling, PollingConfig, Provider, Question
 from hairtrigger.platform.egress import Egress, EgressFailed, Reason
 from hairtrigger.platform.shares import Tenant
 from hairtrigger.sandbox.protocol.poll import (
+    Fetch,
     FetchFailed,
     HttpRequest,
     HttpResponse,
+    Outcome,
     PollError,
+    PollErrorKind,
     Program,
     ResponseTooLarge,
     place,
@@ -27,13 +29,21 @@ from hairtrigger.sandbox.protocol.poll import (
 from hairtrigger.sandbox.service.sandbox import Sandbox
 from hairtrigger.sandbox.service.slices import Work, in_slices
 from hairtrigger.services.catalogue import Owned
-from hairtrigger.services.setup.integrations import config_model, inputs_of, passwords_of
+from hairtrigger.services.setup.integrations import config_model, inputs_of, passwords_of, slug_of
 from hairtrigger.store.setup import integrations
 from hairtrigger.store.setup.integrations import Integration, IntegrationTrigger, WithTriggers
 from hairtrigger.store.transaction import Transaction
 
 NO_CODE = "The trigger has no polling code, so it never fires."
-_LAST = "last_poll_time"  # in the cursor
+_LAST = "last_poll_time"  # in the cursor, like the next two
+_ANSWERED = "answered"  # how often each item without an id was in the last answer
+_PART = "part"  # of an answer that is too large to be taken at once
+_MOST_PARTS = 10  # of one poll
+_INEXACT = 2**53
+_IN_PARTS = {
+    PollErrorKind.TOO_MANY_RESULTS: " They are taken in parts if all have ids; without ids they cannot be told apart.",
+    PollErrorKind.RESULT_TOO_LARGE: " More is taken in parts if each event has an id and is small enough by itself.",
+}
 
 
 @dataclass(frozen=True)
@@ -108,13 +118,54 @@ class UserTriggers:
             question.api.quota.note(response.status, response.headers)
             return response
 
+        outcome = await self._run(program, fetch)
+        if outcome.rest:
+            outcome = await self._unseen(program, fetch, outcome, question)
+        found = await in_slices(answer_of(outcome.value, question.cursor, _last_poll(question)))
+        if found.refused and not found.drafts and not found.repeats:
+            raise PollFailed(found.refusal, outcome.console)
+        cursor, more, note = self._goes_on(question, outcome, found)
+        return Page(
+            found.drafts,
+            cursor,
+            more=more,
+            note=" ".join(filter(None, (found.refusal, note))),
+            console=outcome.console,
+            repeats=found.repeats,
+            refused=found.refused,
+        )
+
+    async def _run(self, program: Program, fetch: Fetch) -> Outcome:
         try:
-            outcome = await self.sandbox.run(program, fetch)
+            return await self.sandbox.run(program, fetch)
         except PollError as error:
-            said = f"{error.name}: {error.message}{place(error.line, error.column)}"
+            said = f"{error.name}: {error.message}{place(error.line, error.column)}{_IN_PARTS.get(error.kind, '')}"
             raise PollFailed(said, error.console, error.kind) from error
-        cursor = {_LAST: question.asked_at.isoformat()}  # its start: the next poll finds what happened since
-        return Page(await in_slices(drafts_of(outcome.value)), cursor, console=outcome.console)
+
+    async def _unseen(self, program: Program, fetch: Fetch, outcome: Outcome, question: Question[Any]) -> Outcome:
+        """Run the code again if some of its items are known, so that only unknown ones are taken."""
+        ids = {id_: bounded_key(id_) for id_ in (*_ids(outcome.value), *outcome.rest)}
+        known = set(await question.known(list(ids.values())))
+        skip = tuple(id_ for id_, key in ids.items() if key in known)
+        return await self._run(replace(program, skip=skip), fetch) if skip else outcome
+
+    def _goes_on(self, question: Question[Any], outcome: Outcome, found: "Answer") -> tuple[dict[str, Any], bool, str]:
+        """Return the next cursor, whether to go on at once, and what to say.
+
+        While there are items that did not fit, the time of the last poll stays, so that the code returns them again.
+        """
+        before = question.cursor or {_LAST: question.enabled_at.isoformat()}
+        if not outcome.rest:
+            cursor = {_LAST: question.asked_at.isoformat()}  # its start: the next poll finds what happened since
+            if found.without_id or _ANSWERED in before:
+                cursor |= {_ANSWERED: found.answered}
+            return cursor, False, ""
+        part = before.get(_PART, 0) + 1
+        kept = {key: value for key, value in before.items() if key != _PART}
+        if part < _MOST_PARTS:
+            return {**kept, _PART: part}, True, ""
+        note = f"There were more events than the poll took in {_MOST_PARTS} parts. The next poll goes on."
+        return kept, False, note
 
     async def fetch(self, tenant: Tenant, request: HttpRequest) -> HttpResponse:
         try:
@@ -136,29 +187,77 @@ class UserTriggers:
         )
 
 
-def drafts_of(value: Sequence[Any]) -> Work[list[Draft]]:
-    drafts = []
+@dataclass
+class Answer:
+    """The items that code returned, as events.
+
+    `answered` counts the items without an id by the digests of their contents.
+    """
+
+    drafts: list[Draft] = field(default_factory=list)
+    repeats: int = 0
+    refused: int = 0
+    example: str = ""  # an id for which an item was refused
+    answered: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def without_id(self) -> int:
+        return sum(self.answered.values())
+
+    @property
+    def refusal(self) -> str:
+        if not self.refused:
+            return ""
+        return (
+            f"{self.refused} items were refused: their ids are numbers of 2^53 or more, which JavaScript rounds, so "
+            f"that different items would be one ({self.example}). Read such ids as text, for example with "
+            "JSON.parse(text, (key, value, { source }) => key === 'id' ? source : value)."
+        )
+
+
+def answer_of(value: Sequence[Any], cursor: Mapping[str, Any] | None, since: datetime) -> Work[Answer]:
+    """Return the events of the items.
+
+    An item with an id is known by its id. An item without one is a repeat if it was in the answer before, as often as
+    it was there; else it is new, even if it was there at some earlier time. Polls that are made again from the same
+    cursor give it the same key.
+    """
+    found = Answer()
+    before = (cursor or {}).get(_ANSWERED)
     for one in value:
-        drafts.append(draft_of(one))
+        key = _key(one)
+        if key is None and (inexact := _inexact_id(one)) is not None:
+            found.refused += 1
+            found.example = found.example or str(inexact)
+        elif key is None:
+            contents = _digest(one)
+            short = contents[len("sha256:") :][:32]
+            count = found.answered[short] = found.answered.get(short, 0) + 1
+            if before is not None and count <= before.get(short, 0):
+                found.repeats += 1
+            else:
+                first = before is None and count == 1  # its key is that of earlier versions
+                found.drafts.append(draft_of(one, contents if first else f"{contents}/{since.isoformat()}/{count}"))
+        else:
+            found.drafts.append(draft_of(one, key))
         yield
-    return drafts
+    return found
 
 
-def draft_of(element: Any) -> Draft:
+def draft_of(element: Any, key: str) -> Draft:
     """Return the event of an element in either published form: `{id, timestamp, data}`, or any other value."""
-    key = _key(element)
     match element:
-        case {"id": _, "timestamp": str() as timestamp, "data": dict() as data} if key:
+        case {"id": _, "timestamp": str() as timestamp, "data": dict() as data} if _key(element):
             return Draft(key=key, data=to_json(data), occurred_at=_instant(timestamp))
         case dict():
-            return Draft(key=key or _digest(element), data=to_json(element))
+            return Draft(key=key, data=to_json(element))
         case _:
-            return Draft(key=_digest(element), data=to_json({"value": element}))
+            return Draft(key=key, data=to_json({"value": element}))
 
 
 def event_type(integration: Integration, trigger: IntegrationTrigger) -> str:
-    """Return the type made of the names that the author chose. An id would tell a reader nothing."""
-    return f"{kebab(integration.name)}.{trigger.slug}"
+    """Return the type made of the first names that the author chose. An id would tell a reader nothing."""
+    return f"{slug_of(integration)}.{trigger.slug}"
 
 
 def last_poll_of(cursor: Mapping[str, Any]) -> datetime:
@@ -170,14 +269,29 @@ def _last_poll(question: Question[PollingConfig]) -> datetime:
 
 
 def _key(element: Any) -> str | None:
-    """Return the element's id, if it is a whole number or a text. An empty text would make all elements one event."""
+    """Return the element's id, if it is an exact number or a text. An empty text would make all elements one event."""
     match element:
         case {"id": bool()}:
             return None
-        case {"id": str() | int() as id_}:
-            return str(id_) or None
+        case {"id": str() as id_}:
+            return id_ or None
+        case {"id": int() as id_} if abs(id_) < _INEXACT:
+            return str(id_)
         case _:
             return None
+
+
+def _inexact_id(element: Any) -> int | float | None:
+    """Return the element's id if it is a number that JavaScript cannot tell from the numbers beside it."""
+    match element:
+        case {"id": int() | float() as id_} if abs(id_) >= _INEXACT:
+            return id_
+        case _:
+            return None
+
+
+def _ids(value: Sequence[Any]) -> list[str]:
+    return [key for one in value if (key := _key(one))]
 
 
 def _digest(element: Any) -> str:

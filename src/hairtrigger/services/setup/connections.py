@@ -80,7 +80,7 @@ class Connections:
             await connections.existing(tx, caller.org_id, connection_id)
             if in_use := await triggers.connection_in_use(tx, connection_id):
                 raise Conflict(f"{in_use} enabled triggers use this connection. Disable them first.")
-            await connections.remove(tx, caller.org_id, connection_id)
+            await connections.remove(tx, caller.org_id, connection_id, self.clock.now())
 
     def _check_number(self, held: Mapping[str, str]) -> None:
         if len(held) > (limit := self.limits.secrets_per_connection):

@@ -1,6 +1,6 @@
 """Integrations that users define: the authentication at a system, the triggers that poll it, and its actions."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
@@ -12,9 +12,10 @@ from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import Conflict, Invalid, Issue, NotFound
 from hairtrigger.domain.ids import new_id
 from hairtrigger.domain.integration import ActionField, AuthField, AuthType, InputField, OAuthClient
+from hairtrigger.domain.kept_slugs import with_kept_slugs
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.domain.quotas import Limits, Quota
-from hairtrigger.domain.slug import kebab, snake, unused
+from hairtrigger.domain.slug import camel, kebab, snake, unused
 from hairtrigger.kit.trigger import PollingConfig
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.remembered import Remembered
@@ -30,6 +31,11 @@ from hairtrigger.store.transaction import Transaction
 _MODEL_BYTES = 4 * 1024  # about what a model needs, and the same again for each of its fields
 # Making a model takes a millisecond, and every poll needs one.
 _models: Remembered[tuple[InputField, ...], type[PollingConfig]] = Remembered(2000)
+
+_DISCONNECTED = (
+    "Its connection was deleted when the integration's authType changed from {} to {}. Give it another one, or null if "
+    "it needs none: PATCH /v1/project-triggers/{{id}} with connection_id."
+)
 
 Syntax = Callable[[str], Awaitable[None]]  # raises `Invalid` with line and column for code that does not parse
 
@@ -93,6 +99,8 @@ class Integrations:
             updated_at=now,
         )
         async with self.store.transaction() as tx, self._within(tx, caller, Quota.INTEGRATIONS):
+            slug = unused(kebab(name, "integration"), await integrations.slugs(tx, caller.org_id))
+            new = replace(new, slug=slug)
             await integrations.add(tx, new)
         return new
 
@@ -120,23 +128,30 @@ class Integrations:
         color: str | None = None,
         icon_url: str | None = None,
     ) -> Integration:
-        """Change the given values and keep those that are None. An icon's URL replaces an uploaded image."""
+        """Change the given values and keep those that are None. An icon's URL replaces an uploaded image.
+
+        The slug stays, and with it the types of the events.
+        """
         wanted = {"name": name, "description": description, "color": color, "icon_url": icon_url}
         changes: dict[str, Any] = {key: value for key, value in wanted.items() if value is not None}
         async with self.store.transaction() as tx, self._within(tx, caller):
             found = await self._own(tx, caller, integration_id, for_update=True)
-            changed = replace(found, **changes, updated_at=self.clock.now())
+            changed = replace(found, **changes, slug=slug_of(found), updated_at=self.clock.now())
             await integrations.save(tx, changed)
             if icon_url is not None:
                 await integrations.remove_icon(tx, integration_id)
         return changed
 
     async def set_auth(self, caller: Caller, integration_id: UUID, draft: AuthDraft) -> Integration:
-        """Set the authentication. Another type removes all users' connections, the OAuth client and the test code."""
+        """Set the authentication. Another type removes all users' connections, the OAuth client and the test code.
+
+        Project triggers that used such a connection fail from then on, with the reason, until they are given another.
+        """
         async with self.store.transaction() as tx, self._within(tx, caller):
             found = await self._own(tx, caller, integration_id, for_update=True)
             if draft.auth_type != found.auth_type:
-                await integrations.remove_connections(tx, integration_id)
+                why = _DISCONNECTED.format(found.auth_type, draft.auth_type)
+                await integrations.remove_connections(tx, integration_id, why, self.clock.now())
                 found = replace(found, auth_test_code=None, oauth_client=None, oauth_secret=None)
             changed = self._with_auth(found, draft)
             await integrations.save(tx, changed)
@@ -174,8 +189,9 @@ class Integrations:
         """Create a trigger. Raise `Conflict` if the name is taken."""
         await self._check(draft.polling_code)
         async with self.store.transaction() as tx, self._within(tx, caller, Quota.INTEGRATION_TRIGGERS):
-            await self._own(tx, caller, integration_id, for_update=True)
-            slug = unused(kebab(draft.name), await integrations.trigger_slugs(tx, integration_id))
+            integration = await self._own(tx, caller, integration_id, for_update=True)
+            used = {*(await integrations.trigger_slugs(tx, integration_id)), *(integration.retired_slugs or ())}
+            slug = unused(kebab(draft.name), used)
             new = IntegrationTrigger(
                 id=new_id(self.clock.now()), integration_id=integration_id, slug=slug, **vars(draft)
             )
@@ -188,12 +204,14 @@ class Integrations:
     ) -> IntegrationTrigger:
         """Replace the trigger except its id and its slug, by which project triggers refer to it.
 
+        An input field that only has another label keeps its slug, under which project triggers have stored its value.
         Raise `Conflict` if the name is taken.
         """
         await self._check(draft.polling_code)
         async with self.store.transaction() as tx, self._within(tx, caller):
             found = await self._own_trigger(tx, caller, integration_id, trigger_id)
-            changed = replace(found, **vars(draft))
+            fields = with_kept_slugs(found.input_fields, draft.input_fields)
+            changed = replace(found, **{**vars(draft), "input_fields": fields})
             if not await integrations.save_trigger(tx, changed):
                 raise _trigger_exists(draft.name)
         return changed
@@ -204,6 +222,7 @@ class Integrations:
         async with self.store.transaction() as tx:
             gone = await self._own_trigger(tx, caller, integration_id, trigger_id)
             await integrations.remove_trigger(tx, integration_id, trigger_id)
+            await self._retire(tx, caller, integration_id, gone.slug)
             why = f"Disabled: the integration's trigger '{gone.slug}' was deleted."
             for user in await integrations.disable_users(tx, gone, now):
                 await outcomes.record(tx, Outcome(Kind.TRIGGER, Code.DISABLED, now, caller.org_id, user, why))
@@ -213,12 +232,13 @@ class Integrations:
     async def create_action(self, caller: Caller, integration_id: UUID, draft: ActionDraft) -> IntegrationAction:
         """Create an action. Raise `Conflict` if the name is taken."""
         async with self.store.transaction() as tx, self._within(tx, caller, Quota.INTEGRATION_ACTIONS):
-            await self._own(tx, caller, integration_id, for_update=True)
+            integration = await self._own(tx, caller, integration_id, for_update=True)
+            used = {*(await integrations.action_slugs(tx, integration_id)), *(integration.retired_slugs or ())}
             new = IntegrationAction(
                 id=new_id(self.clock.now()),
                 integration_id=integration_id,
                 name=draft.name,
-                slug=unused(kebab(draft.name, "action"), await integrations.action_slugs(tx, integration_id)),
+                slug=unused(kebab(draft.name, "action"), used),
                 description=draft.description,
                 code=draft.code,
                 position=await integrations.next_position(tx, integration_id),
@@ -246,9 +266,12 @@ class Integrations:
 
     async def delete_action(self, caller: Caller, integration_id: UUID, action_id: UUID) -> None:
         async with self.store.transaction() as tx:
-            await self._own(tx, caller, integration_id)
-            if not await integrations.remove_action(tx, integration_id, action_id):
+            await self._own(tx, caller, integration_id, for_update=True)
+            gone = await integrations.action(tx, integration_id, action_id)
+            if not gone:
                 raise _no_action()
+            await integrations.remove_action(tx, integration_id, action_id)
+            await self._retire(tx, caller, integration_id, gone.slug)
 
     # -- the rest
 
@@ -272,6 +295,11 @@ class Integrations:
             raise NotFound("Trigger not found")
         return found
 
+    async def _retire(self, tx: Transaction, caller: Caller, integration_id: UUID, slug: str) -> None:
+        """Never give a slug again: what still refers to a deleted trigger must not find another one under it."""
+        found = await self._own(tx, caller, integration_id, for_update=True)
+        await integrations.save(tx, replace(found, retired_slugs=(*(found.retired_slugs or ()), slug)))
+
     async def _check(self, polling_code: str | None) -> None:
         if polling_code is not None:
             await self.syntax(polling_code)
@@ -290,10 +318,15 @@ class Integrations:
         return self.vault.seal(secret.encode(), f"integration/{integration_id}") if secret else None
 
 
+def slug_of(integration: Integration) -> str:
+    """Return the slug. An integration that has none yet has the name with which it was made."""
+    return integration.slug or kebab(integration.name)
+
+
 def config_model(fields: Sequence[InputField]) -> type[PollingConfig]:
     """Return the model of a project trigger's configuration, for a trigger with these fields.
 
-    A value may be given under its field's slug, its label, or its label in snake_case.
+    A value may be given under its field's slug, its label, or its label in camelCase or snake_case.
     """
     key = tuple(fields)
     model = _models.get(key)
@@ -333,10 +366,11 @@ def passwords_of(fields: Sequence[InputField], config: PollingConfig) -> tuple[s
 def _names(fields: Sequence[InputField]) -> list[list[str]]:
     """Return the names of each field, its slug first. A slug is never a name of another field."""
     taken = {one.slug for one in fields} | set(PollingConfig.model_fields)
-    return [
-        [one.slug, *(name for name in dict.fromkeys((snake(one.label), one.label)) if name not in taken)]
-        for one in fields
-    ]
+    return [[one.slug, *(name for name in _of_label(one.label) if name not in taken)] for one in fields]
+
+
+def _of_label(label: str) -> Iterable[str]:
+    return dict.fromkeys((camel(label), snake(label), label))
 
 
 def _accepted(one: InputField, names: Sequence[str]) -> tuple[Any, Any]:

@@ -9,7 +9,7 @@ repeated attempts.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from hairtrigger.domain.caller import Caller
@@ -32,7 +32,7 @@ from hairtrigger.platform.vault import new_signing_secret
 from hairtrigger.services.baseline import baseline, is_baseline
 from hairtrigger.services.catalogue import Catalogue, secret_params, validated
 from hairtrigger.services.provider_calls import ProviderCalls, tenant_of
-from hairtrigger.services.secrets import LiveSecret, Secrets
+from hairtrigger.services.secrets import MASK, LiveSecret, Secrets
 from hairtrigger.services.setup.webhook_removals import WebhookRemovals
 from hairtrigger.store import quotas
 from hairtrigger.store.database import Store
@@ -44,7 +44,26 @@ from hairtrigger.store.setup import connections, projects, triggers
 from hairtrigger.store.setup.triggers import ProjectTrigger, Removal, TriggerWithCursor
 from hairtrigger.store.transaction import Transaction
 
+_OVERLAP = timedelta(days=1)  # for which a signing secret stays valid when a provider chooses another one
 _ENABLING = timedelta(minutes=5)  # a registration that is not committed by then is removed again
+
+
+@dataclass(frozen=True)
+class TriggerChanges:
+    """A change of a trigger: of the values whose names are in `given`. The others stay as they are."""
+
+    given: frozenset[str]  # of: name, trigger_config, connection_id
+    name: str | None = None
+    config: Mapping[str, Any] | None = field(default=None, repr=False)
+    connection_id: UUID | None = None
+
+
+class Note(NamedTuple):
+    """An outcome that is recorded with a change."""
+
+    kind: Kind
+    code: Code
+    detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,6 +99,7 @@ class Triggers:
         trigger_id: str,
         params: Mapping[str, Any],
         connection_id: UUID | None,
+        name: str | None = None,
     ) -> TriggerWithCursor:
         now = self.clock.now()
         more = Quota.PROJECT_TRIGGERS
@@ -107,7 +127,7 @@ class Triggers:
                 created_at=now,
                 updated_by=None,
                 updated_at=now,
-                cursor=None,
+                name=name,
             )
             await triggers.add(tx, new)
         return new
@@ -131,8 +151,44 @@ class Triggers:
             trigger = await triggers.existing(tx, caller.org_id, trigger_id)
             return trigger, await polls.get(tx, trigger_id), await outcomes.of_trigger(tx, trigger_id)
 
-    async def enable(self, caller: Caller, trigger_id: UUID) -> TriggerWithCursor:
-        """Enable a trigger. Raise `ProviderFailed` if the provider refuses: the trigger then stays disabled."""
+    async def change(self, caller: Caller, trigger_id: UUID, changes: TriggerChanges) -> TriggerWithCursor:
+        """Change a trigger. Its cursor, its event keys, its address and its signing secret stay.
+
+        If the provider must be asked and refuses, raise `ProviderFailed`, and nothing is changed. Only a webhook that
+        has to be made anew at its provider is removed first: the trigger is disabled while that goes on, and stays
+        disabled if the provider refuses.
+        """
+        async with self.store.transaction() as tx:
+            trigger = await triggers.existing(tx, caller.org_id, trigger_id)
+            provider, definition = await self.catalogue.trigger(
+                tx, caller.org_id, trigger.provider_id, trigger.trigger_id
+            )
+            wanted = await self._wanted(tx, caller, trigger, definition, changes)
+            held = await self.calls.secrets_of(tx, wanted)
+        note = Note(Kind.TRIGGER, Code.CHANGED, f"Changed: {', '.join(sorted(changes.given)) or 'nothing'}.")
+        reconnected = (wanted.connection_id, wanted.disconnected) != (trigger.connection_id, trigger.disconnected)
+        if not trigger.enabled or not (reconnected or self._params(wanted) != self._params(trigger)):
+            return await self._commit_changed(wanted, note)
+        require_ready(provider, definition, wanted)
+        if isinstance(definition, Webhook) and definition.subscription:
+            return await self._moved(caller, trigger, wanted, note)
+        question = self.calls.question(
+            *(provider, definition, tenant_of(wanted), self._params(wanted), held),
+            cursor=trigger.cursor,
+            enabled_at=trigger.enabled_at,
+        )
+        with self.calls.asked(tenant_of(wanted)):
+            found = await self._registered(definition, wanted, question, held)
+        if trigger.cursor is not None:
+            found = replace(found, cursor=None)  # a poll may have moved it meanwhile
+        changed = replace(wanted, generation=trigger.generation + 1, webhook_data=found.webhook_data)
+        return await self._commit_enabled(changed, definition, found, note)
+
+    async def enable(self, caller: Caller, trigger_id: UUID, *, keep_secret: bool = False) -> TriggerWithCursor:
+        """Enable a trigger. Raise `ProviderFailed` if the provider refuses: the trigger then stays disabled.
+
+        With `keep_secret`, a webhook that is made at the provider is given the signing secret that the trigger has.
+        """
         async with self.store.transaction() as tx:
             trigger = await triggers.existing(tx, caller.org_id, trigger_id)
             if trigger.enabled:
@@ -150,7 +206,7 @@ class Triggers:
                 provider, definition, tenant_of(trigger), params, held, cursor=trigger.cursor, enabled_at=now
             )
             with self.calls.asked(tenant_of(trigger)):
-                found = await self._registered(definition, trigger, question, held)
+                found = await self._registered(definition, trigger, question, held, keep_secret=keep_secret)
         except (ProviderFailed, Invalid) as error:
             await self._not_enabled(trigger, f"Enabling failed: {error.message}")
             raise
@@ -163,7 +219,7 @@ class Triggers:
             updated_by=caller.id,
             updated_at=now,
         )
-        return await self._commit_enabled(changed, definition, found)
+        return await self._commit_enabled(changed, definition, found, Note(Kind.TRIGGER, Code.ENABLED))
 
     async def disable(self, caller: Caller, trigger_id: UUID) -> TriggerWithCursor:
         async with self.store.transaction() as tx:
@@ -215,10 +271,68 @@ class Triggers:
             await self._note(tx, trigger, Kind.TRIGGER, Code.CHANGED, detail)
         return secret
 
+    # -- changing
+
+    async def _wanted(
+        self,
+        tx: Transaction,
+        caller: Caller,
+        trigger: TriggerWithCursor,
+        definition: Trigger,
+        changes: TriggerChanges,
+    ) -> TriggerWithCursor:
+        wanted = replace(trigger, updated_by=caller.id, updated_at=self.clock.now())
+        if "name" in changes.given:
+            wanted = replace(wanted, name=changes.name)
+        if "trigger_config" in changes.given:
+            secret, before = secret_params(definition), self._params(trigger)
+            params = {
+                key: before[key] if value == MASK and key in secret and key in before else value
+                for key, value in (changes.config or {}).items()
+            }
+            validated(definition, params)
+            wanted = replace(wanted, config=self.secrets.sealed_params(trigger.id, params, secret))
+        if "connection_id" in changes.given:
+            if changes.connection_id is not None:
+                await self._fitting_connection(tx, caller, changes.connection_id, trigger.provider_id)
+            wanted = replace(wanted, connection_id=changes.connection_id, disconnected=None)
+        return wanted
+
+    async def _commit_changed(self, wanted: TriggerWithCursor, note: Note) -> TriggerWithCursor:
+        changed = replace(wanted, generation=wanted.generation + 1)
+        async with self.store.transaction() as tx:
+            if not await triggers.save(tx, changed):
+                raise Conflict("The trigger was changed by somebody else just now. Look at it again.")
+            await self._note(tx, changed, note.kind, note.code, note.detail)
+        return changed
+
+    async def _moved(
+        self, caller: Caller, trigger: TriggerWithCursor, wanted: TriggerWithCursor, note: Note
+    ) -> TriggerWithCursor:
+        """Remove the webhook as it was, then make it as it is wanted.
+
+        Whether both are one place at the provider is not known. If they are, removing after making would leave none.
+        """
+        async with self.store.transaction() as tx:
+            off = await self.switch_off(tx, trigger, caller.id)
+            await triggers.save(tx, replace(wanted, enabled=False, generation=off.generation + 1, webhook_data=None))
+            await self._note(tx, wanted, note.kind, note.code, note.detail)
+        await self.webhook_removals.try_now(trigger.id)
+        return await self.enable(caller, trigger.id, keep_secret=True)
+
+    def _params(self, trigger: ProjectTrigger) -> dict[str, Any]:
+        return self.secrets.params(trigger.id, trigger.config)
+
     # -- enabling
 
     async def _registered(
-        self, definition: Trigger, trigger: ProjectTrigger, question: Question[Any], held: Mapping[str, str]
+        self,
+        definition: Trigger,
+        trigger: ProjectTrigger,
+        question: Question[Any],
+        held: Mapping[str, str],
+        *,
+        keep_secret: bool = False,
     ) -> Enabled:
         now = question.asked_at
         match definition:
@@ -231,7 +345,7 @@ class Triggers:
                 return Enabled(webhook_data={"url": self.webhook_url(trigger.id)})
             case Webhook(subscription=subscription):
                 assert subscription
-                return await self._made(subscription, trigger, question, held)
+                return await self._made(subscription, trigger, question, held, keep_secret=keep_secret)
             case AppWebhook():
                 accounts = tuple(await definition.accounts(question))
                 if not accounts:
@@ -243,23 +357,36 @@ class Triggers:
                     cursor = await baseline(definition, question, self.poll_deadline)
                 return Enabled(cursor=cursor, next_at=now)
             case Scheduled():
-                following = definition.schedule(question.config, now).next_after(now)
+                following = definition.schedule(question.config, question.enabled_at).next_after(now)
                 if following is None:
                     raise InvalidConfig(None, Issue((), "This schedule never fires again."))
                 return Enabled(next_at=following)
 
     async def _made(
-        self, subscription: Subscription[Any], trigger: ProjectTrigger, question: Question[Any], held: Mapping[str, str]
+        self,
+        subscription: Subscription[Any],
+        trigger: ProjectTrigger,
+        question: Question[Any],
+        held: Mapping[str, str],
+        *,
+        keep_secret: bool,
     ) -> Enabled:
         planned = self._removal(trigger, held, question.asked_at + _ENABLING)
         await self._plan(trigger, planned, question.asked_at)
+        live = self.secrets.live(trigger, question.asked_at) if keep_secret else []
+        secret = live[0] if live else new_signing_secret()
         try:
-            made = await subscription.create(question, self.webhook_url(trigger.id), new_signing_secret())
+            made = await subscription.create(question, self.webhook_url(trigger.id), secret)
         except HairtriggerError:  # the webhook may have been made in spite of the error, so its removal is due
             async with self.store.transaction() as tx:
                 await triggers.postpone_removal(tx, planned, self.clock.now())
             raise
-        sealed = self.secrets.seal_for_trigger(trigger.id, [LiveSecret(made.secret)])
+        if made.secret in live:
+            sealed = trigger.secrets
+        elif live:  # the provider has chosen another one; requests on their way are signed with the one before
+            sealed = self.secrets.rotated(trigger, made.secret, question.asked_at, _OVERLAP)
+        else:
+            sealed = self.secrets.seal_for_trigger(trigger.id, [LiveSecret(made.secret)])
         return Enabled(webhook_data=dict(made.remote), secrets=sealed, planned=planned)
 
     async def _plan(self, trigger: ProjectTrigger, planned: Removal, now: datetime) -> None:
@@ -272,11 +399,11 @@ class Triggers:
                 raise Conflict("The trigger's webhook is being made or removed just now. Try again in a moment.")
 
     async def _commit_enabled(
-        self, changed: TriggerWithCursor, definition: Trigger, found: Enabled
+        self, changed: TriggerWithCursor, definition: Trigger, found: Enabled, note: Note
     ) -> TriggerWithCursor:
         async with self.store.transaction() as tx:
             if not await triggers.save(tx, changed):
-                raise Conflict("The trigger was changed by somebody else while it was being enabled. Try again.")
+                raise Conflict("The trigger was changed by somebody else while the provider was asked. Try again.")
             if found.planned and not await triggers.cancel_removal(tx, found.planned):
                 raise Conflict("Enabling took so long that the webhook has been taken down again. Try again.")
             match definition:
@@ -292,7 +419,7 @@ class Triggers:
                     await polls.start(tx, changed.id, "schedule", found.next_at)
             if isinstance(definition, Webhook | AppWebhook):
                 await self._note(tx, changed, Kind.REGISTRATION, Code.REGISTERED, "")
-            await self._note(tx, changed, Kind.TRIGGER, Code.ENABLED, "")
+            await self._note(tx, changed, note.kind, note.code, note.detail)
         return replace(changed, cursor=dict(found.cursor) if found.cursor is not None else changed.cursor)
 
     def interval(self, definition: Polling[Any], trigger: ProjectTrigger) -> timedelta:
@@ -345,5 +472,7 @@ def require_ready(provider: Provider, definition: Trigger, trigger: ProjectTrigg
     """Raise `NotReady` if the provider can't be asked for this trigger."""
     if isinstance(definition, Polling) and definition.lacks:
         raise NotReady(definition.lacks)
+    if trigger.disconnected:
+        raise NotReady(trigger.disconnected)
     if provider.auth.secrets and definition.needs_connection and trigger.connection_id is None:
         raise NotReady(f"The trigger needs a connection to '{provider.id}'. Create it with a connection_id.")

@@ -66,6 +66,7 @@ class Condition:
     failures: int
     stall: Stall | None
     status: Status
+    name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ _OVERDUE = """
                                ELSE CAST(:schedules_due_before AS timestamptz) END
 """
 _CONDITION = f"""
-    SELECT trigger.id, trigger.org_id, trigger.project_id, trigger.provider_id, trigger.trigger_id,
+    SELECT trigger.id, trigger.org_id, trigger.project_id, trigger.name, trigger.provider_id, trigger.trigger_id,
            trigger.connection_id IS NOT NULL AS connected, webhook.app IS TRUE AS of_app,
            trigger.enabled, trigger.enabled_at, trigger.created_at, trigger.updated_at,
            poll.kind, poll.next_at, poll.every_seconds, poll.leased_until, poll.last_at,

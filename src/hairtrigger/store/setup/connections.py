@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import ColumnElement, delete, insert, select, update
 
 from hairtrigger.domain.errors import NoSuchConnection
 from hairtrigger.store.polling import connection_limits, polls
@@ -60,6 +60,15 @@ async def renew(tx: Transaction, connection_id: UUID, now: datetime) -> None:
     await connection_limits.save(tx, [one.fresh() for one in held.values()])
 
 
-async def remove(tx: Transaction, org_id: UUID, connection_id: UUID) -> bool:
+async def disconnect(tx: Transaction, which: ColumnElement[bool], why: str, now: datetime) -> None:
+    """Take the connection away from triggers that meet a condition. Those that poll are due at once, to tell why."""
+    await polls.interrupt(tx, which, again_at=now)
+    statement = update(project_trigger).where(which)
+    await tx.connection.execute(statement.values(connection_id=None, disconnected=why, updated_at=now))
+
+
+async def remove(tx: Transaction, org_id: UUID, connection_id: UUID, now: datetime) -> bool:
+    """Remove a connection. The triggers that use it keep the reason why they have none."""
+    await disconnect(tx, project_trigger.c.connection_id == connection_id, "Its connection was deleted.", now)
     statement = delete(connection).where(connection.c.id == connection_id, connection.c.org_id == org_id)
     return (await tx.connection.execute(statement)).rowcount > 0

@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from hairtrigger.domain.integration import ActionField, AuthField, AuthType, InputField, OAuthClient
 from hairtrigger.store.polling import polls
+from hairtrigger.store.setup.connections import disconnect
 from hairtrigger.store.setup.triggers import switch_off
 from hairtrigger.store.tables import (
     connection,
@@ -42,6 +43,8 @@ class Integration:
     oauth_secret: bytes | None = field(repr=False)
     created_at: datetime
     updated_at: datetime
+    slug: str | None = None
+    retired_slugs: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class IntegrationTrigger:
 _INTEGRATION = TypeAdapter(Integration)
 _ACTION = TypeAdapter(IntegrationAction)
 _TRIGGER = TypeAdapter(IntegrationTrigger)
-_JSON = ("auth_fields", "oauth_client", "input_fields")
+_JSON = ("auth_fields", "oauth_client", "input_fields", "retired_slugs")
 
 
 async def add(tx: Transaction, new: Integration) -> None:
@@ -138,8 +141,19 @@ async def save(tx: Transaction, changed: Integration) -> None:
     await tx.connection.execute(statement.values(_columns(changed)))
 
 
-async def remove_connections(tx: Transaction, integration_id: UUID) -> None:
-    """Remove the integration's connections. Project triggers that used them stay, without a connection."""
+async def slugs(tx: Transaction, org_id: UUID) -> set[str]:
+    """Return the slugs of the organisation's integrations."""
+    rows = await tx.connection.execute(select(integration.c.slug).where(integration.c.org_id == org_id))
+    return {slug for slug in rows.scalars() if slug}
+
+
+async def remove_connections(tx: Transaction, integration_id: UUID, why: str, now: datetime) -> None:
+    """Remove the integration's connections.
+
+    Project triggers that used them stay, without a connection and with the reason. Their polls are due at once.
+    """
+    removed = select(connection.c.id).where(connection.c.provider_id == str(integration_id))
+    await disconnect(tx, project_trigger.c.connection_id.in_(removed), why, now)
     await tx.connection.execute(delete(connection).where(connection.c.provider_id == str(integration_id)))
 
 
@@ -236,7 +250,10 @@ async def add_trigger(tx: Transaction, new: IntegrationTrigger) -> bool:
 
 
 async def trigger_slugs(tx: Transaction, integration_id: UUID) -> set[str]:
-    return await _slugs(tx, integration_trigger, integration_id)
+    """Return the slugs of the integration's triggers, and those by which project triggers refer to deleted ones."""
+    used = select(project_trigger.c.trigger_id).where(project_trigger.c.provider_id == str(integration_id))
+    found = set((await tx.connection.execute(used.distinct())).scalars())
+    return found | await _slugs(tx, integration_trigger, integration_id)
 
 
 async def trigger(tx: Transaction, integration_id: UUID, trigger_id: UUID) -> IntegrationTrigger | None:

@@ -34,20 +34,22 @@ class ProjectTrigger:
     created_at: datetime
     updated_by: UUID | None
     updated_at: datetime
+    name: str | None = None
+    disconnected: str | None = None  # why it has no connection any more
 
 
 @dataclass(frozen=True)
 class TriggerWithCursor(ProjectTrigger):
     """A trigger as its users see it, with the cursor from its poll row, where it has one."""
 
-    cursor: dict[str, Any] | None
+    cursor: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class TriggerWithVersion(ProjectTrigger):
     """A trigger as read, with the version of its row. Every write to the row changes the version."""
 
-    version: int = field(compare=False)
+    version: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)

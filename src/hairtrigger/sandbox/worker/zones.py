@@ -1,0 +1,55 @@
+"""The time zones of the host, or of the package `tzdata` where the host has none.
+
+A locked sandbox worker can open no file, so the data of all zones are read when this module is imported.
+"""
+
+from collections import OrderedDict
+from datetime import UTC, datetime, timedelta
+from importlib import resources
+from io import BytesIO
+from pathlib import Path
+from zoneinfo import TZPATH, ZoneInfo
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MOST_PARSED = 64  # zones
+_FIRST, _LAST = -62_135_510_400_000, 253_402_214_400_000  # milliseconds since 1970, a day within Python's calendar
+
+
+def _read() -> dict[str, bytes]:
+    """Return the data of each zone by its name."""
+    packaged = resources.files("tzdata")
+    names = (packaged / "zones").read_text("utf-8").split()
+    return {name: _file(name) or (packaged / "zoneinfo" / name).read_bytes() for name in names}
+
+
+def _file(name: str) -> bytes | None:
+    paths = (Path(folder, name) for folder in TZPATH)
+    return next((path.read_bytes() for path in paths if path.is_file()), None)
+
+
+_DATA = _read()
+_NAMES = {name.lower(): name for name in _DATA}
+_parsed: OrderedDict[str, ZoneInfo] = OrderedDict()
+
+
+def zone_name(name: str) -> str | None:
+    """Return the name as it is spelled, or None if there is no such zone."""
+    return _NAMES.get(name.lower())
+
+
+def zone_offset(name: str, milliseconds: str) -> str:
+    """Return how many seconds the zone is ahead of UTC at a time. Beyond Python's calendar, it is as at its ends."""
+    time = min(max(int(milliseconds), _FIRST), _LAST)
+    offset = (_EPOCH + timedelta(milliseconds=time)).astimezone(_zone(name)).utcoffset() or timedelta()
+    return str(int(offset.total_seconds()))
+
+
+def _zone(name: str) -> ZoneInfo:
+    if name not in _parsed:
+        _parsed[name] = ZoneInfo.from_file(BytesIO(_DATA[name]), name)
+        if len(_parsed) > _MOST_PARSED:
+            _parsed.popitem(last=False)
+    return _parsed[name]
+
+
+zone_offset("America/New_York", "0")  # loads what the first look-up loads
