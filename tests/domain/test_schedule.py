@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hairtrigger.domain.errors import Invalid
-from hairtrigger.domain.schedule import Cron, Interval, Missed, Once, Schedule, due, parse, upcoming
+from hairtrigger.domain.schedule import Cron, Interval, Missed, Once, Schedule, due, notes, parse, upcoming
 
 BERLIN = ZoneInfo("Europe/Berlin")
 LORD_HOWE = ZoneInfo("Australia/Lord_Howe")  # its clocks change by half an hour
@@ -151,6 +151,69 @@ def test_day_of_the_month_and_day_of_the_week_are_either_or_unless_one_is_a_star
 
 
 @pytest.mark.parametrize(
+    ("expression", "same"),
+    [
+        ("0 9 * * MON-SUN", "0 9 * * 0-6"),
+        ("0 9 * * SAT-SUN", "0 9 * * 0,6"),
+        ("0 9 * * Fri-Mon", "0 9 * * 0,1,5,6"),
+        ("0 9 * * 5-1", "0 9 * * 0,1,5,6"),
+        ("0 9 * * 5-7", "0 9 * * 0,5,6"),
+        ("0 9 * * 7-2", "0 9 * * 0-2"),
+        ("0 9 * * SUN-SAT", "0 9 * * 0-6"),
+        ("0 9 * * MONDAY-friday", "0 9 * * 1-5"),
+        ("0 9 * * Tues,Thurs", "0 9 * * 2,4"),
+        ("0 22-2 * * *", "0 0-2,22,23 * * *"),
+        ("0 22-6/2 * * *", "0 0,2,4,6,22 * * *"),
+        ("0 9,22-1 * * *", "0 0,1,9,22,23 * * *"),
+        ("50-10 9 * * *", "0-10,50-59 9 * * *"),
+        ("0 9 28-3 * *", "0 9 1-3,28-31 * *"),
+        ("0 9 1 NOV-FEB *", "0 9 1 1,2,11,12 *"),
+        ("0 9 1 January,September *", "0 9 1 1,9 *"),
+        ("0 9 ? * MON-FRI", "0 9 * * 1-5"),
+        ("0 9 1 * ?", "0 9 1 * *"),
+    ],
+)
+def test_what_users_write_means_what_they_mean(expression: str, same: str) -> None:
+    assert upcoming(Cron(expression, BERLIN), ANCHOR, 60) == upcoming(Cron(same, BERLIN), ANCHOR, 60)
+
+
+@pytest.mark.parametrize(
+    ("expression", "note"),
+    [
+        ("0 9 1-7 * 1", "cron takes the two as alternatives"),
+        ("0 0 13 * FRI", "cron takes the two as alternatives"),
+        ("*/90 * * * *", "'*/90' fires only at minute 0 of each hour"),
+        ("*/60 * * * *", "'*/60' fires only at minute 0 of each hour"),
+        ("5/90 * * * *", "'5/90' fires only at minute 5 of each hour"),
+        ("0 */36 * * *", "'*/36' fires only at hour 0 of each day"),
+        ("*/45 * * * *", "'*/45' begins anew with each hour"),
+        ("0 */5 * * *", "give an interval, such as 5h"),
+        ("* 9 * * *", "every minute of the hours 9"),
+        ("0 9 31 * *", "months that have no day 31"),
+    ],
+)
+def test_what_may_surprise_gets_a_note_with_the_next_times(expression: str, note: str) -> None:
+    first, *_, times = notes(Cron(expression, BERLIN), datetime(2026, 5, 1, 12, tzinfo=UTC))
+
+    assert note in first
+    assert times.startswith("The next times are ")
+    assert times.endswith("(Europe/Berlin).")
+
+
+def test_a_note_names_times_on_the_clocks_of_the_schedule() -> None:
+    *_, times = notes(Cron("*/90 * * * *", BERLIN), datetime(2026, 5, 1, 12, 30, tzinfo=UTC))
+
+    assert "Fri 2026-05-01 15:00, Fri 2026-05-01 16:00" in times
+
+
+@pytest.mark.parametrize(
+    "expression", ["0 9 * * 1-5", "*/15 * * * *", "0 */6 * * *", "0 9-17/2 * * *", "* * * * *", "0 9 L * *", "@daily"]
+)
+def test_what_is_plain_gets_no_note(expression: str) -> None:
+    assert notes(Cron(expression, BERLIN), ANCHOR) == []
+
+
+@pytest.mark.parametrize(
     ("expression", "named"),
     [
         ("60 * * * *", "minute"),
@@ -159,7 +222,7 @@ def test_day_of_the_month_and_day_of_the_week_are_either_or_unless_one_is_a_star
         ("* * * 13 *", "month"),
         ("* * * * 8", "day of the week"),
         ("*/0 * * * *", "minute"),
-        ("5-1 * * * *", "minute"),
+        ("5-61 * * * *", "minute"),
         ("² * * * *", "minute"),
         ("0 0 30 2 *", "day of the month"),
         ("0 0 */29 2 MON#5", "never fires"),
@@ -382,6 +445,22 @@ PARSED: list[tuple[Mapping[str, Any], Schedule]] = [
     ({"interval": "5m"}, Interval(timedelta(minutes=5), ANCHOR)),
     ({"interval": "1h"}, Interval(timedelta(hours=1), ANCHOR)),
     ({"interval": "1d", "timezone": "Europe/Berlin"}, Interval(timedelta(days=1), ANCHOR)),
+    ({"interval": "1w"}, Interval(timedelta(weeks=1), ANCHOR)),
+    ({"interval": "1h30m"}, Interval(timedelta(minutes=90), ANCHOR)),
+    ({"interval": "1h 30m"}, Interval(timedelta(minutes=90), ANCHOR)),
+    ({"interval": "1.5h"}, Interval(timedelta(minutes=90), ANCHOR)),
+    ({"interval": "5 minutes"}, Interval(timedelta(minutes=5), ANCHOR)),
+    ({"interval": "1 day 2 hours"}, Interval(timedelta(hours=26), ANCHOR)),
+    ({"interval": "PT5M"}, Interval(timedelta(minutes=5), ANCHOR)),
+    ({"interval": "P1DT12H"}, Interval(timedelta(hours=36), ANCHOR)),
+    ({"interval": "P2W"}, Interval(timedelta(weeks=2), ANCHOR)),
+    ({"interval": "PT1.5S"}, Interval(timedelta(seconds=1.5), ANCHOR)),
+    ({"cron": "@every 5m"}, Interval(timedelta(minutes=5), ANCHOR)),
+    ({"cron": "@every 1h30m", "timezone": "Europe/Berlin"}, Interval(timedelta(minutes=90), ANCHOR)),
+    (
+        {"interval": "2h", "start": "2026-05-01T09:00", "timezone": "Europe/Berlin"},
+        Interval(timedelta(hours=2), datetime(2026, 5, 1, 7, tzinfo=UTC)),
+    ),
     ({"run_at": "2026-05-01T09:00:00+02:00"}, Once(datetime(2026, 5, 1, 7, tzinfo=UTC))),
     ({"run_at": "2026-05-01T07:00:00Z", "timezone": "Europe/Berlin"}, Once(datetime(2026, 5, 1, 7, tzinfo=UTC))),
     ({"run_at": "2026-05-01T09:00", "timezone": "Europe/Berlin"}, Once(datetime(2026, 5, 1, 7, tzinfo=UTC))),
@@ -396,8 +475,8 @@ def test_a_schedule_is_read_from_its_config(config: Mapping[str, Any], schedule:
 
 
 REFUSED: list[tuple[Mapping[str, Any], set[str]]] = [
-    ({}, {"cron", "interval", "run_at"}),
-    ({"timezone": "UTC"}, {"cron", "interval", "run_at"}),
+    ({}, {"cron", "interval", "rrule", "run_at"}),
+    ({"timezone": "UTC"}, {"cron", "interval", "rrule", "run_at"}),
     ({"cron": "@daily", "interval": 60}, {"cron", "interval"}),
     ({"cron": 5}, {"cron"}),
     ({"cron": "nonsense"}, {"cron"}),
@@ -414,7 +493,19 @@ REFUSED: list[tuple[Mapping[str, Any], set[str]]] = [
     ({"interval": float("nan")}, {"interval"}),
     ({"interval": float("inf")}, {"interval"}),
     ({"interval": 10**30}, {"interval"}),
-    ({"interval": "5 minutes"}, {"interval"}),
+    ({"interval": "5 lightyears"}, {"interval"}),
+    ({"interval": "5m 5m"}, {"interval"}),
+    ({"interval": "5 5m"}, {"interval"}),
+    ({"interval": "5M"}, {"interval"}),
+    ({"interval": "P"}, {"interval"}),
+    ({"interval": "PT"}, {"interval"}),
+    ({"interval": "P1M"}, {"interval"}),
+    ({"interval": "500ms"}, {"interval"}),
+    ({"interval": "1d", "start": "soon"}, {"start"}),
+    ({"interval": "1d", "start": 5}, {"start"}),
+    ({"cron": "@daily", "start": "2026-05-01T09:00:00Z"}, {"start"}),
+    ({"cron": "@every often"}, {"cron"}),
+    ({"cron": "@every 0s"}, {"interval"}),
     ({"interval": "٥m"}, {"interval"}),
     ({"interval": "-5m"}, {"interval"}),
     ({"interval": [5]}, {"interval"}),
@@ -437,7 +528,7 @@ def test_a_config_that_is_no_schedule_is_refused_by_the_name_of_its_key(
 JSON = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers())
 
 
-@given(st.dictionaries(st.sampled_from(["cron", "interval", "run_at", "timezone"]), JSON))
+@given(st.dictionaries(st.sampled_from(["cron", "interval", "rrule", "run_at", "start", "timezone"]), JSON))
 def test_any_config_is_a_schedule_or_is_refused(config: dict[str, Any]) -> None:
     try:
         schedule = parse(config, anchor=ANCHOR)

@@ -7,12 +7,13 @@ A cron expression has this meaning when clocks change:
 - With `*` it fires whenever the clock shows a matching time. `*/30 2 * * *` in Berlin does not fire on the night of the
   change in spring, and fires four times on the night of the change in autumn; `* * * * *` fires every real minute. If
   the expression names the day and a gap at midnight skips matching times, it fires once, at the end of the gap.
-An interval does not depend on clocks: its day is 24 hours.
+An interval does not depend on clocks: its day is 24 hours. With a start, one of whole days keeps the time on the clock.
+A recurrence rule behaves like fixed times (`domain.recurrence`).
 """
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
 from functools import cache, lru_cache
@@ -22,9 +23,13 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
 
+from hairtrigger.domain.cron_fields import fields_of, surprises
 from hairtrigger.domain.errors import Invalid, Issue
+from hairtrigger.domain.recurrence import Recurrence, Rule, rule_in, start_in
 
 SHORTEST = timedelta(seconds=1)
+_KINDS = ("cron", "interval", "rrule", "run_at")
+_LONGEST_STEP = 10_000  # days
 LONGEST_EXPRESSION = 200
 
 _FIELDS = {
@@ -35,15 +40,29 @@ _FIELDS = {
     "Bad day-of-week": "day of the week",
 }
 _ALIASES = {
-    "@hourly": "0 * * * *",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@weekly": "0 0 * * 0",
-    "@monthly": "0 0 1 * *",
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
+    "@hourly": ["0", "*", "*", "*", "*"],
+    "@daily": ["0", "0", "*", "*", "*"],
+    "@midnight": ["0", "0", "*", "*", "*"],
+    "@weekly": ["0", "0", "*", "*", "0"],
+    "@monthly": ["0", "0", "1", "*", "*"],
+    "@yearly": ["0", "0", "1", "1", "*"],
+    "@annually": ["0", "0", "1", "1", "*"],
 }
-_UNITS = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_EVERY = "@every "
+_UNITS = {
+    **dict.fromkeys(("", "s", "sec", "secs", "second", "seconds"), "seconds"),
+    **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), "minutes"),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), "hours"),
+    **dict.fromkeys(("d", "day", "days"), "days"),
+    **dict.fromkeys(("w", "week", "weeks"), "weeks"),
+}
+_AMOUNT = r"([0-9]{1,9}(?:\.[0-9]{1,9})?)"
+_AMOUNTS = re.compile(rf"{_AMOUNT} ?([a-z]*)")
+_LENGTH = re.compile(rf"{_AMOUNT} ?[a-z]*(?: ?{_AMOUNT} ?[a-z]+){{0,4}}")
+_ISO_LENGTH = re.compile(
+    rf"P(?:{_AMOUNT}W)?(?:{_AMOUNT}D)?(?:T(?:{_AMOUNT}H)?(?:{_AMOUNT}M)?(?:{_AMOUNT}S)?)?(?<![PT])"
+)
+_ISO_UNITS = ("weeks", "days", "hours", "minutes", "seconds")
 
 
 @dataclass(frozen=True)
@@ -56,7 +75,7 @@ class Cron:
     def __post_init__(self) -> None:
         if len(self.expression) > LONGEST_EXPRESSION:
             raise _invalid("cron", f"A cron expression has at most {LONGEST_EXPRESSION} characters.")
-        if len(self._fields) != len(_FIELDS):
+        if len(self.fields) != len(_FIELDS):
             raise _invalid("cron", "A cron expression has five fields: minute, hour, day, month, day of the week.")
         try:
             first = self.next_after(datetime(2000, 1, 1, tzinfo=UTC))
@@ -97,15 +116,15 @@ class Cron:
         return fire
 
     def _from(self, start: datetime) -> CronSim:
-        return CronSim(" ".join(self._fields), start)
+        return CronSim(" ".join(self.fields), start)
 
     @property
-    def _fields(self) -> list[str]:
-        return _ALIASES.get(self.expression, self.expression).split()
+    def fields(self) -> list[str]:
+        return _ALIASES.get(self.expression, fields_of(self.expression))
 
     @property
     def _fires_at_fixed_times(self) -> bool:
-        minute, hour, *_ = self._fields
+        minute, hour, *_ = self.fields
         return not minute.startswith("*") and not hour.startswith("*")
 
 
@@ -148,33 +167,52 @@ class Once:
         return at if instant.astimezone(UTC) < at else None
 
 
-Schedule = Cron | Interval | Once
+Schedule = Cron | Interval | Once | Recurrence
 
 
 def parse(config: Mapping[str, Any], *, anchor: datetime) -> Schedule:
-    """Return the schedule of `{cron, timezone}`, `{interval}` or `{run_at}`. Raises `Invalid`, which names the key.
+    """Return the schedule of `{cron, timezone}`, `{interval}`, `{rrule, start, timezone}` or `{run_at}`.
 
-    The zone is an IANA name; without one, cron is in UTC. An interval is seconds, or `"30s"`, `"5m"`, `"1h"`, `"1d"`,
-    and counts from `anchor`. `run_at` is ISO 8601 with an offset, or a time on the clocks of `timezone`.
+    Raises `Invalid`, which names the key. The zone is an IANA name; without one, clocks are in UTC. An interval is
+    seconds, or a text such as `"5m"`, `"1h30m"`, `"2w"` or `"PT5M"`, and counts from `start` or else from `anchor`. A
+    rule is one of iCalendar. `start` and `run_at` are ISO 8601 with an offset, or times on the clocks of `timezone`.
     """
-    given = {key: config[key] for key in ("cron", "interval", "run_at") if config.get(key) is not None}
+    given = {key: config[key] for key in _KINDS if config.get(key) is not None}
     if len(given) != 1:
-        surplus = ("cron", "interval", "run_at") if not given else tuple(given)
-        message = (
-            f"Give exactly one of cron, interval and run_at; there {'is none' if not given else f'are {len(given)}'}."
-        )
+        surplus = _KINDS if not given else tuple(given)
+        message = f"Give exactly one of {', '.join(_KINDS)}; there {'is none' if not given else f'are {len(given)}'}."
         raise Invalid(message, *(Issue((key,), message) for key in surplus))
-    zone = _zone(config.get("timezone"))
+    zone, start = _zone(config.get("timezone")), config.get("start")
+    if start is not None and not isinstance(start, str):
+        raise _invalid("start", "start must be a text.")
+    if start is not None and not given.keys() & {"interval", "rrule"}:
+        raise _invalid("start", "A start belongs to an interval or a rule.")
     match given:
+        case {"cron": str(expression)} if expression.startswith(_EVERY):
+            return Interval(_length(expression.removeprefix(_EVERY).strip(), "cron"), anchor)
         case {"cron": str(expression)}:
             return _cron(expression, zone or ZoneInfo("UTC"))
         case {"interval": interval}:
-            return Interval(_length(interval), anchor)
+            return _interval(_length(interval), start, zone or ZoneInfo("UTC"), anchor)
+        case {"rrule": str(text)}:
+            return _recurrence(text, start, zone or ZoneInfo("UTC"), anchor)
         case {"run_at": str(text)}:
             return Once(_moment(text, zone))
         case _:
             (key,) = given
             raise _invalid(key, f"{key} must be a text.")
+
+
+def notes(schedule: Schedule, after: datetime) -> list[str]:
+    """Return what of a schedule may surprise, and its next times if there is something."""
+    match schedule:
+        case Cron():
+            found = list(surprises(schedule.fields))
+            zone = schedule.zone
+        case _:
+            return []
+    times = ", ".join(f"{at.astimezone(zone):%a %Y-%m-%d %H:%M}" for at in upcoming(schedule, after, 5))
+    return [*found, f"The next times are {times} ({zone.key})."] if found else []
 
 
 def upcoming(schedule: Schedule, after: datetime, count: int) -> list[datetime]:
@@ -255,34 +293,88 @@ def _zones() -> frozenset[str]:
     return frozenset(available_timezones() - {"localtime"})
 
 
-def _length(value: object) -> timedelta:
+def _interval(every: timedelta, start: str | None, zone: ZoneInfo, anchor: datetime) -> Schedule:
+    """Return the interval. With a start, one of whole days keeps the time that the clocks show then."""
+    if start is None:
+        return Interval(every, anchor)
+    moment = _moment(start, zone, "start")
+    days = every / timedelta(days=1)
+    if not days.is_integer() or days < 1:
+        return Interval(every, moment)
+    if days > _LONGEST_STEP:
+        raise _invalid("interval", f"An interval with a start is at most {_LONGEST_STEP} days.")
+    return Recurrence(Rule("DAILY", int(days)), zone, moment.astimezone(zone).replace(tzinfo=None))
+
+
+def _recurrence(text: str, start: str | None, zone: ZoneInfo, anchor: datetime) -> Schedule:
+    """Return the rule with its start: the one given, or the one written before the rule, or the anchor."""
+    rule = rule_in(text)
+    written, its_zone = start_in(text)
+    if its_zone and zone.key == "UTC":
+        zone = _zone(its_zone) or zone
+    if start or written:
+        begin = _moment(start or written or "", zone, "start").astimezone(zone)
+    elif rule.hours:
+        begin = anchor.astimezone(zone)
+        rule = replace(rule, minutes=rule.minutes or (0,), seconds=rule.seconds or (0,))
+    else:
+        raise _invalid("rrule", "The rule names no time of the day. Add BYHOUR, such as BYHOUR=9, or give a start.")
+    recurrence = Recurrence(rule, zone, begin.replace(tzinfo=None, microsecond=0))
+    try:
+        first = next(recurrence.times(begin.date()), None)
+    except (OverflowError, ValueError):
+        first = None
+    if first is None:
+        raise _invalid("rrule", "The rule never fires.")
+    return recurrence
+
+
+def _length(value: object, key: str = "interval") -> timedelta:
     match value:
         case bool():
             pass
         case int() | float():
-            return _timedelta("seconds", value)
-        case str() if parts := re.fullmatch("([0-9]{1,9})([smhd]?)", value):
-            return _timedelta(_UNITS[parts[2]], int(parts[1]))
-    raise _invalid("interval", "interval must be seconds, or a number with s, m, h or d, such as 5m.")
+            return _timedelta({"seconds": value}, key)
+        case str():
+            if parts := _parts(value.strip()):
+                return _timedelta(parts, key)
+            if re.fullmatch("P[0-9]+[YM].*", value.strip()):
+                raise _invalid(key, "Months and years have no fixed length: give cron or a rule (rrule) instead.")
+    raise _invalid(key, "interval must be seconds, or a length such as 5m, 1h30m, 2w or PT5M.")
 
 
-def _timedelta(unit: str, amount: float) -> timedelta:
+def _parts(text: str) -> dict[str, float] | None:
+    """Return the amounts by their units, or None if the text is no length."""
+    if iso := _ISO_LENGTH.fullmatch(text):
+        return {unit: float(amount) for unit, amount in zip(_ISO_UNITS, iso.groups(), strict=True) if amount}
+    found = _LENGTH.fullmatch(text)
+    if not found:
+        return None
+    pairs = [(amount, unit) for amount, unit in _AMOUNTS.findall(text)]
+    units = [_UNITS.get(unit) for _, unit in pairs]
+    if len(pairs) > 1 and "" in (unit for _, unit in pairs):
+        return None
+    parts = {unit: float(amount) for (amount, _), unit in zip(pairs, units, strict=True) if unit}
+    return parts if len(parts) == len(pairs) else None
+
+
+def _timedelta(parts: Mapping[str, float], key: str) -> timedelta:
     try:
-        return timedelta(**{unit: amount})
+        return timedelta(**parts)
     except (ValueError, OverflowError):
-        raise _invalid("interval", "interval is not a number, or too long.") from None
+        raise _invalid(key, "interval is not a number, or too long.") from None
 
 
-def _moment(text: str, zone: ZoneInfo | None) -> datetime:
+def _moment(text: str, zone: ZoneInfo | None, key: str = "run_at") -> datetime:
     try:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is None and zone is None:
-            raise _invalid("run_at", "run_at needs an offset, such as 2026-05-01T09:00:00+02:00, or a timezone.")
+            raise _invalid(key, f"{key} needs an offset, such as 2026-05-01T09:00:00+02:00, or a timezone.")
         return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
     except OverflowError:
-        raise _invalid("run_at", "There is no such time in UTC, whose calendar has the years 1 to 9999.") from None
+        raise _invalid(key, "There is no such time in UTC, whose calendar has the years 1 to 9999.") from None
     except ValueError:
-        raise _invalid("run_at", "run_at must be a date and time in ISO 8601.") from None
+        raise _invalid(key, f"{key} must be a date and time in ISO 8601.") from None
 
 
 def _invalid(key: str, message: str) -> Invalid:

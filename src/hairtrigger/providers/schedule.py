@@ -44,14 +44,29 @@ class Recurring(Timed):
     timezone: str = Field(
         default="UTC",
         title="Time zone",
-        description="Whose clocks the cron expression is read on.",
+        description="Whose clocks the cron expression or the rule is read on.",
         examples=["Europe/Berlin"],
     )
     interval: float | str | None = Field(
         default=None,
         title="Interval",
-        description="In place of cron: seconds, or a text such as '5m', '1h' or '1d'. Counts from when it is enabled.",
+        description="In place of cron: seconds, or a text such as '5m', '1h30m', '2w' or 'PT5M'. Counts from the "
+        "start, or else from when it is enabled.",
         examples=["15m"],
+    )
+    rrule: str | None = Field(
+        default=None,
+        title="Rule",
+        description="In place of cron: a recurrence rule of iCalendar. 'FREQ=WEEKLY;INTERVAL=2;BYDAY=MO;BYHOUR=9' is "
+        "nine o'clock on every second Monday.",
+        examples=["FREQ=WEEKLY;INTERVAL=2;BYDAY=MO;BYHOUR=9"],
+    )
+    start: str | None = Field(
+        default=None,
+        title="Start",
+        description="Of an interval or a rule, in ISO 8601: the first time, from which it counts. "
+        "An interval of whole days then keeps the time on the clock.",
+        examples=["2030-01-07T09:00:00"],
     )
     missed: kit.Missed = Field(
         default=kit.Missed.LATEST,
@@ -79,7 +94,7 @@ provider = kit.Provider(
         kit.Scheduled(
             id="on_schedule",
             name="Schedule",
-            description="At times of the calendar (cron), or at an interval.",
+            description="At times of the calendar (cron or a rule), or at an interval.",
             config=Recurring,
             schedule=Recurring.schedule,
             missed=lambda config: config.missed,

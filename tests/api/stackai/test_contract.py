@@ -121,6 +121,19 @@ async def test_credentials_are_a_bearer_token_of_the_password_flow() -> None:
 # -- create, read, delete
 
 
+async def test_a_schedule_that_may_surprise_is_answered_with_a_note_and_its_next_times(
+    tenant: Tenant, project: str
+) -> None:
+    body = {"provider_id": "schedule", "trigger_id": "on_schedule", "trigger_config": {"cron": "0 9 1-7 * 1"}}
+
+    made = await tenant.ask("POST", f"/projects/{project}/triggers", body, status=201)
+    enabled = await tenant.ask("POST", f"/triggers/{made['project_trigger_id']}/enable")
+
+    for answer in (made, enabled):
+        assert "cron takes the two as alternatives" in answer["notes"][0]
+        assert answer["notes"][-1].startswith("The next times are ")
+
+
 async def test_a_created_trigger_has_the_published_fields_in_their_order_and_is_disabled(
     tenant: Tenant, project: str
 ) -> None:

@@ -27,6 +27,17 @@ def test_an_interval_counts_from_when_it_was_enabled(interval: object) -> None:
     assert next_after(ON_SCHEDULE, NOW + timedelta(minutes=20), interval=interval) == NOW + timedelta(minutes=30)
 
 
+def test_every_second_monday_at_nine_stays_at_nine_when_clocks_change() -> None:
+    config = {
+        "rrule": "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO;BYHOUR=9",
+        "start": "2026-10-12T09:00:00",
+        "timezone": "Europe/Berlin",
+    }
+    first = next_after(ON_SCHEDULE, datetime(2026, 10, 12, tzinfo=UTC), **config)
+    assert first == datetime(2026, 10, 12, 7, tzinfo=UTC)
+    assert next_after(ON_SCHEDULE, first, **config) == datetime(2026, 10, 26, 8, tzinfo=UTC)
+
+
 def test_a_one_off_happens_once_and_late_rather_than_never() -> None:
     config = ONCE.config.model_validate({"run_at": "2030-01-01T09:00:00", "timezone": "Europe/Berlin"})
 
@@ -48,7 +59,9 @@ def test_what_becomes_of_missed_times_is_the_user_s_choice(missed: Missed) -> No
 @pytest.mark.parametrize(
     ("definition", "config", "wrong"),
     [
-        (ON_SCHEDULE, {}, {"cron", "interval"}),
+        (ON_SCHEDULE, {}, {"cron", "interval", "rrule"}),
+        (ON_SCHEDULE, {"rrule": "FREQ=WEEKLY;BYDAY=MO"}, {"rrule"}),
+        (ON_SCHEDULE, {"rrule": "FREQ=DAILY;BYHOUR=9", "start": "soon"}, {"start"}),
         (ON_SCHEDULE, {"cron": "0 9 * * *", "interval": 60}, {"cron", "interval"}),
         (ON_SCHEDULE, {"cron": "0 25 * * *"}, {"cron"}),
         (ON_SCHEDULE, {"cron": "0 0 31 2 *"}, {"cron"}),

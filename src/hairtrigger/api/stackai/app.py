@@ -57,7 +57,7 @@ def stackai_app(services: Services, public_url: str, max_body_bytes: int, proxie
     )
     errors.install(app, errors.detail)
     app.include_router(login.router(services.accounts, proxies or Proxies(())))
-    app.include_router(triggers.router(services.accounts, services.triggers, services.sampler))
+    app.include_router(triggers.router(services.accounts, services.triggers, services.schedules, services.sampler))
     app.include_router(catalogue.router(services.accounts, services.catalogue, services.store))
     app.include_router(
         deprecated.router(

@@ -45,6 +45,12 @@ class ProjectTrigger(BaseModel):
         return cls.model_validate(_fields(stored))
 
 
+class NotedTrigger(ProjectTrigger):
+    """A trigger that was made or enabled, and of whose configuration something may surprise."""
+
+    notes: list[str] = Field(description="Extension: sentences about what may surprise, such as when a schedule fires.")
+
+
 class OrganizationTrigger(ProjectTrigger):
     """A trigger of the caller's organisation, with its project's name; `trigger` is the same trigger once more."""
 
@@ -176,6 +182,11 @@ class HTTPValidationError(BaseModel):
     """What is wrong with the request, and where."""
 
     detail: list[ValidationIssue]
+
+
+def noted(stored: Stored, notes: list[str]) -> NotedTrigger | ProjectTrigger:
+    """Return the trigger as published, and with notes only if there are any."""
+    return NotedTrigger.model_validate({**_fields(stored), "notes": notes}) if notes else ProjectTrigger.of(stored)
 
 
 def _fields(stored: Stored) -> dict[str, Any]:

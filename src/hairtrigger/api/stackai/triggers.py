@@ -6,16 +6,24 @@ from fastapi import APIRouter, Security
 
 from hairtrigger.api.auth import Admitted, Authenticator, authenticated_route, oauth2
 from hairtrigger.api.stackai.responses import problems
-from hairtrigger.api.stackai.schemas import OrganizationTrigger, ProjectTrigger, TestSamples, TriggerCreate
+from hairtrigger.api.stackai.schemas import (
+    NotedTrigger,
+    OrganizationTrigger,
+    ProjectTrigger,
+    TestSamples,
+    TriggerCreate,
+    noted,
+)
 from hairtrigger.domain.errors import InvalidConfig
 from hairtrigger.services.accounts import Accounts
+from hairtrigger.services.scheduling.schedules import Schedules
 from hairtrigger.services.setup.samples import Sampler
 from hairtrigger.services.setup.triggers import Triggers
 
 _ALWAYS = (401, 403, 503)
 
 
-def router(accounts: Accounts, triggers: Triggers, sampler: Sampler) -> APIRouter:
+def router(accounts: Accounts, triggers: Triggers, schedules: Schedules, sampler: Sampler) -> APIRouter:
     authenticate = Authenticator(accounts)
     routes = APIRouter(
         tags=["triggers"], route_class=authenticated_route(authenticate), dependencies=[Security(oauth2)]
@@ -27,7 +35,7 @@ def router(accounts: Accounts, triggers: Triggers, sampler: Sampler) -> APIRoute
         return [ProjectTrigger.of(one) for one in await triggers.of_project(caller, project_id)]
 
     @routes.post("/projects/{project_id}/triggers", status_code=201, responses=problems(*_ALWAYS, 400, 404, 413, 422))
-    async def create_trigger(project_id: str, body: TriggerCreate, caller: Admitted) -> ProjectTrigger:
+    async def create_trigger(project_id: str, body: TriggerCreate, caller: Admitted) -> NotedTrigger | ProjectTrigger:
         """A new trigger of a project. It is disabled: nothing has been asked of the provider yet."""
         try:
             created = await triggers.create(
@@ -35,7 +43,7 @@ def router(accounts: Accounts, triggers: Triggers, sampler: Sampler) -> APIRoute
             )
         except InvalidConfig as error:
             raise error.inside(body.config_name) from error
-        return ProjectTrigger.of(created)
+        return noted(created, schedules.notes(created))
 
     @routes.get("/triggers", responses=problems(*_ALWAYS))
     async def get_triggers_by_user_org(caller: Admitted) -> list[OrganizationTrigger]:
@@ -52,9 +60,10 @@ def router(accounts: Accounts, triggers: Triggers, sampler: Sampler) -> APIRoute
         await triggers.delete(caller, project_trigger_id)
 
     @routes.post("/triggers/{project_trigger_id}/enable", responses=problems(*_ALWAYS, 400, 404, 409, 422, 502))
-    async def enable_trigger(project_trigger_id: UUID, caller: Admitted) -> ProjectTrigger:
+    async def enable_trigger(project_trigger_id: UUID, caller: Admitted) -> NotedTrigger | ProjectTrigger:
         """Registers the trigger's webhook, sets its cursor or starts its clock. Enabled already: nothing happens."""
-        return ProjectTrigger.of(await triggers.enable(caller, project_trigger_id))
+        enabled = await triggers.enable(caller, project_trigger_id)
+        return noted(enabled, schedules.notes(enabled))
 
     @routes.post("/triggers/{project_trigger_id}/disable", responses=problems(*_ALWAYS, 404, 409, 422))
     async def disable_trigger(project_trigger_id: UUID, caller: Admitted) -> ProjectTrigger:

@@ -529,6 +529,7 @@ class Clockwork(BaseModel):
     webhook_url: str | None = Field(description="Where its deliveries go, for a webhook trigger.")
     next_at: datetime | None
     upcoming: list[datetime] = Field(description="The next ten firings of a schedule.")
+    notes: list[str] = Field(description="What of its schedule may surprise.")
     last_at: datetime | None
     failures_in_a_row: int
     failing_since: datetime | None = Field(description="When the first of these failures happened.")

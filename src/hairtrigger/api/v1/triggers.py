@@ -45,6 +45,7 @@ def router(
             webhook_url=triggers.own_webhook_url(trigger),
             next_at=poll.next_at if poll else None,
             upcoming=schedules.upcoming(trigger),
+            notes=schedules.notes(trigger),
             last_at=poll.last_at if poll else None,
             failures_in_a_row=poll.failures if poll else 0,
             failing_since=poll.failing_since if poll else None,

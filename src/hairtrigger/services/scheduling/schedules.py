@@ -12,7 +12,7 @@ from hairtrigger.domain.errors import HairtriggerError, Invalid, NotReady
 from hairtrigger.domain.event import Draft
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.domain.quotas import Refusal, Refuses, code_of, nothing_refused
-from hairtrigger.domain.schedule import Missed, Schedule, due, upcoming
+from hairtrigger.domain.schedule import Missed, Schedule, due, notes, upcoming
 from hairtrigger.kit.trigger import Scheduled
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
@@ -104,6 +104,17 @@ class Schedules:
             return []
         schedule = definition.schedule(config_of(definition, trigger), trigger.enabled_at)
         return upcoming(schedule, self.clock.now(), count)
+
+    def notes(self, trigger: ProjectTrigger) -> list[str]:
+        """Return what of a trigger's schedule may surprise, and its next times if there is something."""
+        definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)
+        if not isinstance(definition, Scheduled):
+            return []
+        now = self.clock.now()
+        try:
+            return notes(definition.schedule(config_of(definition, trigger), trigger.enabled_at or now), now)
+        except Invalid:  # the configuration was stored before today's rules for it
+            return []
 
     def _ticked(self, trigger: ProjectTrigger, row: Poll, now: datetime) -> Ticked:
         """Fire one trigger. If its schedule can't be read, it gets a failed outcome and no due time; others go on."""
