@@ -29,8 +29,9 @@ from hairtrigger.platform.http1 import Answer, Header, Malformed, Unsendable, he
 from hairtrigger.platform.look_ups import Resolve, resolve
 from hairtrigger.platform.proxy import Proxy
 from hairtrigger.platform.shares import OURS, Tenant
+from hairtrigger.platform.told import Told
 from hairtrigger.platform.turns import Turns
-from hairtrigger.platform.unreachable import Told, why_unreachable
+from hairtrigger.platform.unreachable import why_unreachable
 
 log = structlog.get_logger()
 
@@ -39,6 +40,7 @@ __all__ = ["Egress", "EgressFailed", "EgressPolicy", "Reason", "Reply"]
 _MOST_REDIRECTS = 20  # https://fetch.spec.whatwg.org/#http-redirect-fetch
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+_TOLD_AGAIN = 3600.0  # seconds after which the log is told again why an address can't be reached
 _LAST_PORT = 65535
 _LEAST_COUNTED = 64  # bytes that even a tiny piece of a body counts as: millions of pieces take much CPU time
 _DEFAULT_HEADERS = (("accept", "*/*"),)
@@ -178,7 +180,7 @@ class Egress:
         """`is_operator` says of an organisation whether it may know why an address can't be reached."""
         self.tenant = OURS
         self._is_operator = is_operator
-        self._told = Told()
+        self._told = Told(_TOLD_AGAIN)
         self._user_agent = user_agent
         self.turns = Turns()
         self._connections = Connections(policy, self.turns, resolve)

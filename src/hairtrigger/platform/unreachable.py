@@ -2,15 +2,9 @@
 
 import socket
 import ssl
-from collections import OrderedDict
-from collections.abc import Hashable
 from ipaddress import ip_address
-from time import monotonic
 
 from hairtrigger.platform.connections import BlockedAddress
-
-_AGAIN = 3600.0  # seconds after which the same reason is told again
-_MOST = 1000
 
 
 def why_unreachable(error: Exception, host: str, port: int) -> str | None:
@@ -43,20 +37,3 @@ def _network_of(address: str) -> str:
     if named.is_loopback:
         return "127.0.0.0/8" if named.version == 4 else "::1/128"
     return f"{named}/{named.max_prefixlen}"
-
-
-class Told:
-    """Remembers what was told, so that the log is told each thing once an hour. The memory is bounded."""
-
-    def __init__(self) -> None:
-        self._at: OrderedDict[Hashable, float] = OrderedDict()
-
-    def is_new(self, what: Hashable) -> bool:
-        now = monotonic()
-        if now - self._at.get(what, now - _AGAIN) < _AGAIN:
-            return False
-        self._at[what] = now
-        self._at.move_to_end(what)
-        if len(self._at) > _MOST:
-            self._at.popitem(last=False)
-        return True

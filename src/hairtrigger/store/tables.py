@@ -434,6 +434,27 @@ outcome = Table(  # how every request, poll, firing and change of a trigger ende
     postgresql_partition_by="RANGE (day)",
 )
 
+streak = Table(  # requests that were refused, or deliveries that failed, one after the other
+    "streak",
+    metadata,
+    Column("project_trigger_id", UUID, _gone_with("project_trigger.id"), primary_key=True),
+    Column("side", Text, primary_key=True),  # requests | deliveries
+    Column("count", Integer, nullable=False),
+    Column("since", _Instant, nullable=False),
+    Column("last_at", _Instant, nullable=False),
+    Column("last_id", UUID, nullable=False),  # the lowest id of that time: an event with a higher id came later
+    Column("detail", Text, nullable=False),
+    postgresql_with={"fillfactor": "50"},
+)
+
+pause = Table(  # since when a project or trigger is paused, and by whom; `lane` holds whether it is
+    "pause",
+    metadata,
+    Column("id", Text, primary_key=True),  # of the project or the trigger
+    Column("since", _Instant, nullable=False),
+    Column("paused_by", Text, nullable=False),
+)
+
 stall = Table(  # enabled triggers that are overdue or can never fire; a row's insert reports the finding once
     "stall",
     metadata,

@@ -6,18 +6,22 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+import structlog.testing
 from sqlalchemy import text
 
 from hairtrigger.domain.errors import ProviderFailed
-from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.domain.outcome import Code, Failure, Kind
+from hairtrigger.domain.target import Sent
 from hairtrigger.platform.vault import Vault
+from hairtrigger.platform.wake import Wake
 from hairtrigger.providers import github, schedule, webhook
+from hairtrigger.services.delivery.pauses import Pauses
 from hairtrigger.services.explain.health import Health
 from hairtrigger.store.database import Store
 from hairtrigger.store.explain import trigger_health
 from hairtrigger.store.explain.trigger_health import Status
 from tests.services.polling.test_poller import Source
-from tests.services.scene import Scene, a_scene
+from tests.services.scene import DELIVERED, Scene, a_scene
 from tests.store.build import a_trigger
 from tests.support.clock import ManualClock
 
@@ -190,3 +194,124 @@ async def test_looking_on_is_cheap_when_all_is_well(scene: Scene) -> None:
         lines = "\n".join(plan.scalars())
     assert "Index Scan using poll_due_idx" in lines
     assert "next_at <" in lines.split("Index Cond:")[1].split("\n")[0]
+
+
+# What health says of requests, deliveries and pauses
+
+
+BUSY = Sent("failed", 503, "The target answered 503 Service Unavailable.", failure=Failure.STATUS)
+
+
+async def listed(scene: Scene, status: Status, id_: UUID) -> Health:
+    [found] = [
+        h for one, h in await scene.watchdog.health(scene.world.caller, limit=10, status=status) if one.id == id_
+    ]
+    return found
+
+
+async def test_deliveries_that_fail_make_their_trigger_fail_until_one_arrives(scene: Scene) -> None:
+    id_, secret = await scene.webhook()
+    scene.answers[:] = [BUSY]
+    began = scene.clock.now()
+    with structlog.testing.capture_logs() as logged:
+        for key in "abc":
+            await scene.request(id_, secret, key)
+        await scene.deliver()
+
+    found = await health(scene, id_)
+    assert (found.status, found.since) == ("failing", began)
+    assert found.reason == "The last 3 attempts to deliver failed: The target answered 503 Service Unavailable."
+    assert await listed(scene, "failing", id_) == found
+    [line] = [line for line in logged if line["event"] == "deliveries fail"]
+    assert (line["log_level"], line["project_trigger_id"], line["detail"]) == ("warning", str(id_), BUSY.detail)
+
+    scene.answers[:] = [DELIVERED]
+    with structlog.testing.capture_logs() as logged:
+        scene.passes(minutes=5)
+        await scene.deliver()
+    assert (await health(scene, id_)).status == "healthy"
+    [line] = [line for line in logged if line["event"] == "deliveries arrive again"]
+    assert (line["project_trigger_id"], line["failed_attempts"]) == (str(id_), 3)
+
+
+async def test_a_dead_letter_is_told_once(scene: Scene) -> None:
+    id_, secret = await scene.webhook()
+    scene.answers[:] = [Sent("gone", 410, "The target answered 410 Gone.", failure=Failure.STATUS)]
+    with structlog.testing.capture_logs() as logged:
+        for key in "abc":
+            await scene.request(id_, secret, key)
+        await scene.deliver()
+
+    dead = [line for line in logged if line["event"] == "deliveries are dead letters"]
+    assert [line["project_trigger_id"] for line in dead] == [str(id_)]
+    single, in_list = await health(scene, id_), await listed(scene, "disabled", id_)
+    assert in_list.reason == single.reason == "The target answered 410 Gone, so the trigger was disabled."
+
+
+async def test_requests_that_are_refused_make_their_trigger_fail_until_one_is_accepted(scene: Scene) -> None:
+    id_, secret = await scene.webhook()
+    await scene.request(id_, secret, "first")
+    scene.passes(seconds=1)
+    began = scene.clock.now()
+    for _ in range(40):
+        await scene.request(id_, "wrong")
+    with structlog.testing.capture_logs() as logged:
+        await scene.refusals.note_refused()
+
+    found = await health(scene, id_)
+    assert (found.status, found.since) == ("failing", began)
+    assert found.reason.startswith("The last 40 requests were refused: ")
+    assert await listed(scene, "failing", id_) == found
+    assert [line["event"] for line in logged] == ["requests are refused"]
+
+    scene.passes(seconds=1)
+    await scene.request(id_, secret, "second")
+    assert (await health(scene, id_)).status == "healthy"
+
+    scene.passes(seconds=1)
+    await scene.request(id_, "wrong")
+    await scene.refusals.note_refused()
+    assert (await health(scene, id_)).reason.startswith("The last request was refused: ")
+    scene.passes(seconds=1)
+    await scene.request(id_, secret, "second")  # a repeat: it leaves an outcome, and is no refusal
+    assert (await health(scene, id_)).status == "healthy"
+
+
+async def test_a_paused_trigger_says_since_when_by_whom_and_how_to_go_on(scene: Scene) -> None:
+    id_, secret = await scene.webhook()
+    world = scene.world
+    pauses = Pauses(store=world.store, clock=scene.clock, work=Wake())
+    since = format(scene.clock.now(), "%Y-%m-%d %H:%M:%S UTC")
+    await pauses.pause(world.caller, id_)
+    scene.passes(minutes=1)
+    await pauses.pause(world.caller, id_)
+    for key in "ab":
+        await scene.request(id_, secret, key)
+    await scene.deliver()
+
+    found = await health(scene, id_)
+    assert found.status == "paused"
+    assert found.reason == (
+        f"It is paused since {since} by {world.caller.id}: what arrives is held, and 2 deliveries wait. "
+        f"To go on: POST /v1/project-triggers/{id_}/resume"
+    )
+    assert await listed(scene, "paused", id_) == found
+    assert found.reason in await scene.summary(id_)
+
+    await pauses.resume(world.caller, id_)
+    await pauses.pause(world.caller, world.project_id)
+    assert (await health(scene, id_)).reason.startswith("Its project is paused since ")
+    assert f"POST /v1/projects/{world.project_id}/resume" in (await health(scene, id_)).reason
+    await pauses.resume(world.caller, world.project_id)
+    assert (await health(scene, id_)).status == "healthy"
+
+
+async def test_the_list_says_why_a_poll_failed_as_the_single_view_does(scene: Scene, source: Source) -> None:
+    id_ = await scene.world.enabled("source", "on_item")
+    source.says(ProviderFailed("The provider answered 500."))
+    scene.passes(seconds=10)
+    await scene.poll()
+
+    found = await listed(scene, "failing", id_)
+    assert found == await health(scene, id_)
+    assert found.reason == "The last poll failed. The provider answered 500."

@@ -18,12 +18,14 @@ from hairtrigger.platform.batching import Batcher
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.loops import every
 from hairtrigger.platform.wake import Wake
+from hairtrigger.services.delivery.delivery_streaks import DeliveryStreaks
 from hairtrigger.services.setup.triggers import Triggers
 from hairtrigger.services.use_counter import UseCounter
 from hairtrigger.store.database import Store
 from hairtrigger.store.delivery import deliveries
-from hairtrigger.store.delivery.deliveries import Attempt, Claimed
+from hairtrigger.store.delivery.deliveries import Attempt, Claimed, Message
 from hairtrigger.store.events import outcomes
+from hairtrigger.store.events.events import Event
 from hairtrigger.store.events.outcomes import Outcome
 from hairtrigger.store.setup import triggers
 from hairtrigger.store.setup.projects import Project
@@ -64,6 +66,7 @@ class Dispatcher:
     jitter: Callable[[], float] = random.random
     counter: UseCounter = field(default_factory=UseCounter)
     hurry: Callable[[], None] = lambda: None  # ends the reading of answers whose status is known
+    streaks: DeliveryStreaks = field(default_factory=DeliveryStreaks)
     _under_way: dict[int, asyncio.Task[None]] = field(default_factory=dict, init=False)
     _finishing: int = field(default=0, init=False)
     _freed: Wake = field(default_factory=Wake, init=False)
@@ -244,6 +247,7 @@ class Dispatcher:
             conversation=None if sent.conversation is None else storable_json(sent.conversation),
             started_at=started,
             finished_at=now,
+            project_trigger_id=_own_trigger(claimed.event, claimed.message),
         )
         match sent.status:
             case "delivered":
@@ -264,6 +268,8 @@ class Dispatcher:
     async def _finish(self, attempts: Sequence[Attempt]) -> list[None]:
         async with self.store.transaction() as tx:
             counted, let_in = await deliveries.finish(tx, attempts)
+            changes = await self.streaks.note(tx, counted)
+        self.streaks.tell(counted, changes)
         self.counter.attempts(counted)
         if let_in:
             self.work.set()
@@ -290,6 +296,10 @@ class Dispatcher:
         reason = "The project was deleted." if claimed.event else "The event is no longer stored."
         async with self.store.transaction() as tx:
             await deliveries.drop(tx, claimed.message, org_id, reason, self.clock.now())
+
+
+def _own_trigger(event: Event, message: Message) -> UUID | None:
+    return event.project_trigger_id if message.project_id == event.project_id else None
 
 
 def _outgoing(claimed: Claimed) -> Outgoing:

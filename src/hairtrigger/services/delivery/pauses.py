@@ -32,7 +32,7 @@ class Pauses:
         Webhooks, polls and schedules go on; the deliveries of their events are suspended.
         """
         async with self.store.transaction() as tx:
-            await pauses.pause(tx, await _own(tx, caller, which))
+            await pauses.pause(tx, await _own(tx, caller, which), str(caller.id), self.clock.now())
 
     async def resume(self, caller: Caller, which: str | UUID) -> None:
         async with self.store.transaction() as tx:

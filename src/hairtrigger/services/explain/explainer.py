@@ -13,7 +13,7 @@ from hairtrigger.domain.errors import NotFound
 from hairtrigger.domain.event import bounded_key
 from hairtrigger.domain.outcome import Code, Kind, Trait
 from hairtrigger.platform.clock import Clock
-from hairtrigger.services.explain.health import Diagnosis, Health
+from hairtrigger.services.explain.health import MOST_HELD, Diagnosis, Health
 from hairtrigger.services.explain.outages import RECEIVERS, WORKERS, Outage, outages
 from hairtrigger.services.explain.sentences import RecordedStep, Story, Teller, event_step, outcome_step
 from hairtrigger.services.explain.silence import Silence
@@ -124,7 +124,8 @@ class Explainer:
     async def _seen(self, tx: Transaction, caller: Caller, trigger_id: UUID) -> _Seen:
         condition = await trigger_health.of_trigger(tx, caller.org_id, self.diagnosis.expectations(), trigger_id)
         latest = await outcomes.of_trigger(tx, trigger_id, limit=_LATEST)
-        return _Seen(condition, self.diagnosis.health(condition, latest), latest, Teller(self.clock.now()))
+        held = await trigger_health.held(tx, condition, most=MOST_HELD + 1) if condition.paused else 0
+        return _Seen(condition, self.diagnosis.health(condition, latest, held), latest, Teller(self.clock.now()))
 
     async def _of_event(self, tx: Transaction, seen: _Seen, event_id: UUID, missing: str) -> Explanation:
         event = await event_traces.get(tx, seen.condition.id, event_id)

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from itertools import takewhile
+from datetime import UTC, datetime, timedelta
 
 from hairtrigger.domain.instants import shifted
 from hairtrigger.domain.outcome import Code, Kind, Trait
@@ -20,6 +19,7 @@ STALLS: dict[Stall, str] = {
     "unregistered": "It is enabled but has no webhook, so nothing reaches it. Disable and enable it again.",
     "unrouted": "It is enabled but listens to no account, so nothing reaches it. Disable and enable it again.",
 }
+MOST_HELD = 1000
 _GRACE = timedelta(minutes=1)
 
 
@@ -64,9 +64,15 @@ class Diagnosis:
             return condition.leased_until
         return shifted(condition.next_at, self.poll_deadline if condition.kind == "poll" else self.schedule_grace)
 
-    def health(self, condition: Condition, latest: Sequence[Outcome] = ()) -> Health:
-        """Return the trigger's health. `latest` outcomes, newest first, make its reason more exact."""
+    def health(self, condition: Condition, latest: Sequence[Outcome] = (), held: int = 0) -> Health:
+        """Return the trigger's health. `latest` outcomes, newest first, and how many deliveries a pause holds back make
+        its reason more exact.
+        """
         since, reason = self._why(condition, latest)
+        if condition.paused and condition.status != "disabled":
+            reason = (
+                f"{reason} {_paused(condition, held)}" if condition.status != "paused" else _paused(condition, held)
+            )
         if condition.enabled and (refused := self.refusal(condition.org_id)):
             reason = f"No new event of it is taken now. {refused.message} {reason}"
         return Health(condition.status, reason, since, condition.next_at, self.expected_by(condition))
@@ -76,14 +82,13 @@ class Diagnosis:
             case "healthy":
                 return condition.enabled_at, _nothing_wrong(condition, latest)
             case "failing":
-                failed = _in_a_row(latest)
-                said = f" {failed[0].detail}" if failed else ""
-                polls = "poll" if condition.failures == 1 else f"{condition.failures} polls"
-                return failed[-1].at if failed else None, f"The last {polls} failed.{said}"
+                return _failing(condition)
             case "stalled":
                 assert condition.stall
                 since = self.expected_by(condition) if condition.stall == "overdue" else condition.enabled_at
                 return since, STALLS[condition.stall]
+            case "paused":
+                return condition.paused_since, ""
             case "disabled":
                 return _disabled(condition, latest)
 
@@ -97,10 +102,36 @@ def _nothing_wrong(condition: Condition, latest: Sequence[Outcome]) -> str:
     return "It waits for requests. Nothing can be expected by a time: they come when something happens."
 
 
-def _in_a_row(latest: Sequence[Outcome]) -> list[Outcome]:
-    """Return the failed polls since the last success, newest first. A poll that was cut off counts as neither."""
-    polls = (one for one in latest if one.kind is Kind.POLL and one.code is not Code.CUT_OFF)
-    return list(takewhile(lambda one: Trait.FAILURE in one.code.traits, polls))
+def _failing(condition: Condition) -> tuple[datetime | None, str]:
+    """Return since when and why the trigger is failing: its polls, its requests, its deliveries, or several of them."""
+    polls, refused, undelivered = condition.failures, condition.refused, condition.undelivered
+    told, begun = [], []
+    if polls:
+        what = "poll" if polls == 1 else f"{polls} polls"
+        told.append(f"The last {what} failed. {condition.poll_error or ''}".strip())
+        begun.append(condition.failing_since)
+    if refused:
+        what = "request was" if refused == 1 else f"{refused} requests were"
+        told.append(f"The last {what} refused: {condition.refused_detail}")
+        begun.append(condition.refused_since)
+    if undelivered:
+        what = "attempt to deliver" if undelivered == 1 else f"{undelivered} attempts to deliver"
+        told.append(f"The last {what} failed: {condition.undelivered_detail}")
+        begun.append(condition.undelivered_since)
+    return min((since for since in begun if since), default=None), " ".join(told)
+
+
+def _paused(condition: Condition, held: int) -> str:
+    since = f" since {condition.paused_since.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if condition.paused_since else ""
+    by = f" by {condition.paused_by}" if condition.paused_by else ""
+    what = "Its project is paused" if condition.paused == "project" else "It is paused"
+    path = f"projects/{condition.project_id}" if condition.paused == "project" else f"project-triggers/{condition.id}"
+    waiting = (
+        "1 delivery waits"
+        if held == 1
+        else f"{'more than ' if held > MOST_HELD else ''}{min(held, MOST_HELD)} deliveries wait"
+    )
+    return f"{what}{since}{by}: what arrives is held, and {waiting}. To go on: POST /v1/{path}/resume"
 
 
 def _disabled(condition: Condition, latest: Sequence[Outcome]) -> tuple[datetime, str]:

@@ -14,17 +14,20 @@ from uuid import UUID
 import structlog
 
 from hairtrigger.domain.caller import Caller
-from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.domain.outcome import Code, Kind, Trait
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.loops import every
-from hairtrigger.services.explain.health import STALLS, Diagnosis, Health
+from hairtrigger.services.explain.health import MOST_HELD, STALLS, Diagnosis, Health
 from hairtrigger.store.database import Store
 from hairtrigger.store.events import outcomes
 from hairtrigger.store.events.outcomes import Outcome
 from hairtrigger.store.explain import trigger_health
 from hairtrigger.store.explain.trigger_health import Condition, Finding, Status
+from hairtrigger.store.transaction import Transaction
 
 log = structlog.get_logger()
+
+_DISABLING = [code for code in Code if Trait.DISABLES in code.traits]
 
 _EVERY = timedelta(seconds=15)
 _ALL_EVERY = 20  # rounds, which are five minutes
@@ -66,7 +69,8 @@ class StallWatchdog:
         """Return a trigger's health. `latest` outcomes, newest first, make its reason more exact."""
         async with self.store.transaction() as tx:
             condition = await trigger_health.of_trigger(tx, caller.org_id, self.diagnosis.expectations(), trigger_id)
-        return self.diagnosis.health(condition, latest)
+            held = await self._held(tx, condition)
+        return self.diagnosis.health(condition, latest, held)
 
     async def health(
         self, caller: Caller, *, limit: int, after: UUID | None = None, status: Status | None = None
@@ -77,7 +81,14 @@ class StallWatchdog:
             found = await trigger_health.of_organization(
                 tx, caller.org_id, expected, limit=limit, after=after, status=status
             )
-        return [(one, self.diagnosis.health(one)) for one in found]
+            disabled = [one.id for one in found if not one.enabled]
+            ended = await outcomes.latest_of_each(tx, disabled, _DISABLING)
+            return [
+                (one, self.diagnosis.health(one, ended.get(one.id, ()), await self._held(tx, one))) for one in found
+            ]
+
+    async def _held(self, tx: Transaction, condition: Condition) -> int:
+        return await trigger_health.held(tx, condition, most=MOST_HELD + 1) if condition.paused else 0
 
 
 def _stalled(found: Finding, clock: Clock) -> Outcome:

@@ -6,8 +6,9 @@ away or the owner of its address has not been looked up, is only counted. If the
 no event of these requests was acknowledged.
 """
 
+import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
@@ -23,12 +24,16 @@ from hairtrigger.platform.loops import every
 from hairtrigger.store.database import Store
 from hairtrigger.store.events import outcomes
 from hairtrigger.store.events.outcomes import Outcome
+from hairtrigger.store.explain import streaks
+from hairtrigger.store.explain.streaks import Failures
 from hairtrigger.store.setup import triggers
 from hairtrigger.store.transaction import Transaction
 
 log = structlog.get_logger()
 
 _EVERY = timedelta(minutes=1)
+_NOTED_EVERY = timedelta(seconds=5)
+_REFUSED = frozenset({Code.REJECTED, Code.MALFORMED, Code.TOO_LARGE})
 _ONE_BY_ONE = 10  # rows for one code and trigger in a minute
 _MOST_ADDRESSES = 1000  # counted apart in a minute, before they are looked up; the rest are counted together
 
@@ -43,10 +48,12 @@ class RefusalCounter:
         self._store = store
         self._clock = clock
         self._recorded: Counter[Alike] = Counter()  # outcomes offered to `admit` in this minute
+        self._refused: dict[UUID, Failures] = {}  # since they were last noted
         self._counted: dict[Alike, Outcome] = {}  # the last one of those alike, with their number
 
     def admit(self, outcome: Outcome) -> bool:
         """Return whether to record an outcome of a trigger now. If not, the outcome has been counted."""
+        self._count_refused(outcome)
         alike = (outcome.project_trigger_id, outcome.code)
         self._recorded[alike] += 1
         if self._recorded[alike] <= _ONE_BY_ONE and not self._disk_full():
@@ -64,18 +71,49 @@ class RefusalCounter:
             address = parsed_id(webhook_id) if len(self._counted) < _MOST_ADDRESSES else None
             detail = error.message if error else ""
             outcome = Outcome(Kind.WEBHOOK, code, self._clock.now(), project_trigger_id=address, detail=detail)
+            self._count_refused(outcome)
             _add(self._counted, outcome)
+
+    def _count_refused(self, outcome: Outcome) -> None:
+        id_ = outcome.project_trigger_id
+        if id_ and outcome.code in _REFUSED and (id_ in self._refused or len(self._refused) < _MOST_ADDRESSES):
+            failure = Failures(1, outcome.at, outcome.at, outcome.detail or f"It {outcome.code.meaning}.")
+            self._refused[id_] = failure.after(self._refused.get(id_))
 
     async def run(self) -> None:
         """Flush every minute. While the database is away, or its disk is full, counting goes on."""
-        await every(_EVERY, "refusals", self._flush_if_there_is_room, at_once=False)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(every(_EVERY, "refusals", self._if_there_is_room(self.flush), at_once=False))
+            tasks.create_task(
+                every(_NOTED_EVERY, "refused requests", self._if_there_is_room(self.note_refused), at_once=False)
+            )
 
-    async def _flush_if_there_is_room(self) -> None:
-        if not self._disk_full():
-            await self.flush()
+    def _if_there_is_room(self, store: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        async def stored() -> None:
+            if not self._disk_full():
+                await store()
+
+        return stored
+
+    async def note_refused(self) -> None:
+        """Store for the health of triggers how many of their requests were refused one after the other."""
+        refused, self._refused = self._refused, {}
+        if not refused:
+            return
+        try:
+            async with self._store.transaction() as tx:
+                changes = await streaks.note(tx, "requests", refused)
+        except Exception:
+            for id_, one in refused.items():
+                later = self._refused.get(id_)
+                self._refused[id_] = later.after(one) if later else one
+            raise
+        for id_ in changes.begun:
+            log.warning("requests are refused", project_trigger_id=str(id_), detail=refused[id_].detail)
 
     async def flush(self) -> None:
         """Record the counts and begin a new minute. Counts that can't be stored now are kept for the next minute."""
+        await self.note_refused()
         counted, self._counted = list(self._counted.values()), {}
         self._recorded.clear()
         try:

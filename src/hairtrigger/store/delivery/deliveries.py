@@ -69,6 +69,8 @@ class Attempt:
     retry_at: datetime | None = None
     dead: str | None = None
     failure: Failure | None = None
+    project_trigger_id: UUID | None = None
+    """The trigger of the event. None if the event went to another project than its own."""
 
     @property
     def size(self) -> int:

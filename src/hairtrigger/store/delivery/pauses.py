@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import DateTime, bindparam, text
+from sqlalchemy import DateTime, bindparam, delete, text
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from hairtrigger.store.delivery import lanes
 from hairtrigger.store.delivery.lanes import Lane
+from hairtrigger.store.tables import pause as pause_table
 from hairtrigger.store.transaction import Transaction
 
 PORTION = 1000
@@ -40,8 +42,10 @@ async def is_paused(tx: Transaction, what: Paused) -> bool:
     return bool(rows.scalar_one_or_none())
 
 
-async def pause(tx: Transaction, what: Paused) -> None:
+async def pause(tx: Transaction, what: Paused, paused_by: str, now: datetime) -> None:
     await _locked(tx, what)
+    given = {"id": what.id, "since": now, "paused_by": paused_by}
+    await tx.connection.execute(upsert(pause_table).values(given).on_conflict_do_nothing())
     if what.project_trigger_id is None:
         change = "paused = true"
     else:
@@ -53,6 +57,7 @@ async def pause(tx: Transaction, what: Paused) -> None:
 async def resume(tx: Transaction, what: Paused) -> None:
     """End the pause. The suspended deliveries go in the order of their events, as the lane has room."""
     lane = await _locked(tx, what)
+    await tx.connection.execute(delete(pause_table).where(pause_table.c.id == what.id))
     if what.project_trigger_id is None:
         await _change_lane(tx, what, "paused = false")
     else:

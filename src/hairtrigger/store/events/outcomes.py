@@ -4,6 +4,7 @@ Ids sort by time, so a query by time uses the index of a trigger's outcomes by i
 from reading the other partitions.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -46,6 +47,18 @@ async def record(tx: Transaction, *outcomes: Outcome) -> None:
 async def of_trigger(tx: Transaction, project_trigger_id: UUID, *, limit: int = 50) -> list[Outcome]:
     """Return the trigger's last outcomes, newest first."""
     return await _read(tx, _of(project_trigger_id).order_by(outcome.c.id.desc()).limit(limit))
+
+
+async def latest_of_each(
+    tx: Transaction, project_trigger_ids: Sequence[UUID], codes: Sequence[Code]
+) -> dict[UUID, list[Outcome]]:
+    """Return the last outcome with one of the codes of each trigger that has one."""
+    found = {}
+    for id_ in project_trigger_ids:
+        statement = _of(id_).where(outcome.c.code.in_(codes)).order_by(outcome.c.id.desc()).limit(1)
+        if latest := await _read(tx, statement):
+            found[id_] = latest
+    return found
 
 
 async def before(

@@ -13,9 +13,10 @@ from uuid import UUID
 from sqlalchemy import Executable, text
 
 from hairtrigger.domain.errors import NoSuchTrigger
+from hairtrigger.store.explain.streaks import LATER
 from hairtrigger.store.transaction import Transaction
 
-Status = Literal["healthy", "failing", "stalled", "disabled"]
+Status = Literal["healthy", "failing", "stalled", "paused", "disabled"]
 Stall = Literal["overdue", "off_the_clock", "unregistered", "unrouted"]
 
 
@@ -45,7 +46,7 @@ class Expectations:
 
 @dataclass(frozen=True)
 class Condition:
-    """A trigger with its health. The fields from `kind` to `failures` come from its row in `poll`, if there is one."""
+    """A trigger with its health. The fields from `kind` to `poll_error` come from its row in `poll`, if any."""
 
     id: UUID
     org_id: UUID
@@ -64,6 +65,18 @@ class Condition:
     leased_until: datetime | None
     last_at: datetime | None
     failures: int
+    failing_since: datetime | None
+    poll_error: str | None
+    undelivered: int  # deliveries that failed one after the other; zero after one that arrived
+    undelivered_since: datetime | None
+    undelivered_detail: str | None
+    refused: int  # requests that were refused one after the other; zero after one that was accepted
+    refused_since: datetime | None
+    refused_at: datetime | None
+    refused_detail: str | None
+    paused: Literal["project", "trigger"] | None
+    paused_since: datetime | None
+    paused_by: str | None
     stall: Stall | None
     status: Status
     name: str | None = None
@@ -93,7 +106,15 @@ _CONDITION = f"""
            trigger.connection_id IS NOT NULL AS connected, webhook.app IS TRUE AS of_app,
            trigger.enabled, trigger.enabled_at, trigger.created_at, trigger.updated_at,
            poll.kind, poll.next_at, poll.every_seconds, poll.leased_until, poll.last_at,
-           coalesce(poll.failures, 0) AS failures,
+           coalesce(poll.failures, 0) AS failures, poll.failing_since, poll.error AS poll_error,
+           coalesce(undelivered.count, 0) AS undelivered, undelivered.since AS undelivered_since,
+           undelivered.detail AS undelivered_detail,
+           CASE WHEN refused.count IS NULL OR {LATER.format(streak="refused")} THEN 0
+                ELSE refused.count END AS refused,
+           refused.since AS refused_since, refused.last_at AS refused_at, refused.detail AS refused_detail,
+           CASE WHEN lane.paused THEN 'project'
+                WHEN trigger.id = ANY(lane.paused_triggers) THEN 'trigger' END AS paused,
+           pause.since AS paused_since, pause.paused_by,
            CASE WHEN NOT trigger.enabled THEN NULL
                 WHEN webhook.app IS TRUE AND NOT EXISTS
                      (SELECT FROM app_route WHERE app_route.project_trigger_id = trigger.id) THEN 'unrouted'
@@ -103,6 +124,11 @@ _CONDITION = f"""
            END AS stall
     FROM project_trigger AS trigger
     LEFT JOIN poll ON poll.project_trigger_id = trigger.id
+    LEFT JOIN lane ON lane.project_id = trigger.project_id
+    LEFT JOIN pause ON pause.id = CASE WHEN lane.paused THEN trigger.project_id
+                                       WHEN trigger.id = ANY(lane.paused_triggers) THEN CAST(trigger.id AS text) END
+    LEFT JOIN streak AS undelivered ON undelivered.project_trigger_id = trigger.id AND undelivered.side = 'deliveries'
+    LEFT JOIN streak AS refused ON refused.project_trigger_id = trigger.id AND refused.side = 'requests'
     LEFT JOIN unnest(CAST(:providers AS text[]), CAST(:triggers AS text[]), CAST(:apps AS bool[]))
               AS webhook (provider_id, trigger_id, app)
            ON webhook.provider_id = trigger.provider_id AND webhook.trigger_id = trigger.trigger_id
@@ -111,7 +137,8 @@ _WITH_STATUS = f"""
     SELECT * FROM (
         SELECT condition.*,
                CASE WHEN NOT enabled THEN 'disabled' WHEN stall IS NOT NULL THEN 'stalled'
-                    WHEN failures > 0 THEN 'failing' ELSE 'healthy' END AS status
+                    WHEN failures > 0 OR undelivered > 0 OR refused > 0 THEN 'failing'
+                    WHEN paused IS NOT NULL THEN 'paused' ELSE 'healthy' END AS status
         FROM ({_CONDITION} WHERE trigger.org_id = :org_id) AS condition
     ) AS told WHERE true
 """  # noqa: S608 all of it our own text
@@ -137,6 +164,22 @@ async def of_trigger(tx: Transaction, org_id: UUID, expected: Expectations, trig
     if not found:
         raise NoSuchTrigger
     return found[0]
+
+
+_HELD = text(
+    """
+    SELECT count(*) FROM (
+        SELECT FROM waiting
+        WHERE project_id = :project AND project_trigger_id = :id AND suspended_by IS NOT NULL LIMIT :most
+    ) AS held
+    """
+)
+
+
+async def held(tx: Transaction, condition: Condition, *, most: int) -> int:
+    """Return how many deliveries of the trigger a pause holds back, and at most `most`."""
+    values = {"project": condition.project_id, "id": condition.id, "most": most}
+    return int((await tx.connection.execute(_HELD, values)).scalar_one())
 
 
 FIND_OVERDUE = text(

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Text, bindparam, cast, delete, func, insert, select, update
 
 from hairtrigger.domain.errors import NoSuchProject
-from hairtrigger.store.tables import lane, project
+from hairtrigger.store.tables import lane, pause, project
 from hairtrigger.store.transaction import Transaction
 
 OrderBy = Literal["trigger", "subject"]
@@ -79,3 +79,4 @@ async def save(tx: Transaction, changed: Project) -> None:
 
 async def remove(tx: Transaction, project_id: str) -> None:
     await tx.connection.execute(delete(project).where(project.c.id == project_id))
+    await tx.connection.execute(delete(pause).where(pause.c.id == project_id))

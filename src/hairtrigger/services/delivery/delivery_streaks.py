@@ -1,0 +1,58 @@
+"""Deliveries that fail one after the other: noted for the health of their trigger, and told once in the log.
+
+A trigger whose attempts fail and succeed in turns would fill the log, so a change is told once a minute at most.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import structlog
+
+from hairtrigger.platform.told import Told
+from hairtrigger.store.delivery.deliveries import Attempt
+from hairtrigger.store.explain import streaks
+from hairtrigger.store.explain.streaks import Changes, Failures
+from hairtrigger.store.transaction import Transaction
+
+log = structlog.get_logger()
+
+_AGAIN = 60.0  # seconds
+
+
+@dataclass
+class DeliveryStreaks:
+    _told: Told = field(default_factory=lambda: Told(_AGAIN))
+
+    async def note(self, tx: Transaction, ended: Sequence[Attempt]) -> Changes:
+        """Store how the attempts ended, and return the triggers for which that is a change."""
+        failed: dict[UUID, Failures] = {}
+        arrived: set[UUID] = set()
+        for one in sorted(ended, key=lambda one: one.finished_at):
+            id_ = one.project_trigger_id
+            if id_ is None:
+                continue
+            if one.status == "delivered":
+                arrived.add(id_)
+                failed.pop(id_, None)
+            else:
+                failure = Failures(1, one.finished_at, one.finished_at, one.detail)
+                failed[id_] = failure.after(failed.get(id_))
+        anew = [id_ for id_ in arrived if id_ in failed]
+        return await streaks.note(tx, "deliveries", failed, anew, sorted(arrived - failed.keys()))
+
+    def tell(self, ended: Sequence[Attempt], changes: Changes) -> None:
+        """Log the first failure of a trigger's deliveries, the first one that arrives again, and dead letters."""
+        details = {one.project_trigger_id: one.detail for one in ended if one.status != "delivered"}
+        for id_ in changes.begun:
+            if self._told.is_new(("begun", id_)):
+                log.warning("deliveries fail", project_trigger_id=str(id_), detail=details.get(id_))
+        for id_, count in changes.ended.items():
+            if self._told.is_new(("ended", id_)):
+                log.info("deliveries arrive again", project_trigger_id=str(id_), failed_attempts=count)
+        dead = Counter(one.project_trigger_id for one in ended if one.dead)
+        reasons = {one.project_trigger_id: one.dead for one in ended if one.dead}
+        for id_, count in dead.items():
+            if self._told.is_new(("dead", id_)):
+                log.warning("deliveries are dead letters", project_trigger_id=str(id_), count=count, why=reasons[id_])
