@@ -12,6 +12,7 @@ _V1 = "tests/api/v1/test_contract.py::"
 _SAMPLES = "tests/api/v1/test_samples.py::"
 _EGRESS = "tests/platform/test_egress.py::"
 _DELIVERIES = "tests/api/v1/test_deliveries.py::"
+_WATCHDOG = "tests/services/explain/test_stall_watchdog.py::"
 _FORMATS = "tests/targets/test_formats.py::"
 _AGENT = "tests/targets/test_agent.py::"
 _REMAINDERS = "tests/targets/test_remainders.py::"
@@ -103,6 +104,11 @@ TESTS: Mapping[str, Sequence[str]] = {
         _REPLAYS + "test_what_is_retried_is_tried_again_now_and_not_sent_twice",
         _PAUSES + "test_a_delivery_is_retried_at_once_or_cancelled",
     ),
+    "C8": (
+        _WATCHDOG + "test_deliveries_that_fail_make_their_trigger_fail_until_one_arrives",
+        _WATCHDOG + "test_requests_that_are_refused_make_their_trigger_fail_until_one_is_accepted",
+        _WATCHDOG + "test_a_dead_letter_is_told_once",
+    ),
     "C9": (_EGRESS + "test_a_connection_that_ends_before_the_answer_is_replaced_once",),
     "C10": (
         "tests/platform/test_http1.py::test_an_odd_but_readable_answer_is_read_in_whatever_pieces_it_comes",
@@ -138,7 +144,6 @@ LEFT: Mapping[str, str] = {
     "B8": "in work",
     "B9": "in work",
     "B10": "in work",
-    "C8": "in work",
     "F": "in work: the rights of an Idempotency-Key are held by tests/api/v1/test_contract.py",
     "G": "in work",
 }

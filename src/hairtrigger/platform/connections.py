@@ -54,6 +54,8 @@ class Connection(asyncio.Protocol):
     Bytes that arrive are parsed in slices, at the speed at which the task that sent the request reads.
     """
 
+    _transport: asyncio.Transport
+
     def __init__(self, turns: Turns, tenant: str) -> None:
         self._loop = asyncio.get_running_loop()
         self._turns = turns

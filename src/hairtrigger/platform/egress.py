@@ -215,11 +215,12 @@ class Egress:
         """
         try:
             origin = _place(url).origin
+        except EgressFailed as failed:
+            return failed.message
+        try:
             is_operator = await self._is_operator(self.tenant.org)
             async with asyncio.timeout(at_most.total_seconds()):
                 await self._connections.check(self.tenant, origin, connect=is_operator)
-        except EgressFailed as failed:
-            return failed.message
         except TimeoutError:
             return _MESSAGES[Reason.TIMEOUT]
         except tuple(_REASONS) as error:

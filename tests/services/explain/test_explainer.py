@@ -5,6 +5,7 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
 from hairtrigger.domain.caller import SCOPES, Caller
 from hairtrigger.domain.errors import NotFound, ProviderFailed
@@ -13,9 +14,12 @@ from hairtrigger.domain.retry import DELAYS
 from hairtrigger.domain.rhythm import next_beat
 from hairtrigger.domain.target import Sent
 from hairtrigger.platform.vault import Vault
+from hairtrigger.platform.wake import Wake
 from hairtrigger.providers import github, schedule, webhook
 from hairtrigger.services.delivery.interventions import Interventions
+from hairtrigger.services.delivery.pauses import Pauses
 from hairtrigger.store.database import Store
+from hairtrigger.store.delivery import deliveries
 from hairtrigger.store.setup import triggers
 from tests.services.polling.test_poller import Source, page
 from tests.services.scene import DELIVERED, Scene, a_scene
@@ -468,3 +472,79 @@ async def test_more_events_than_are_read_are_not_counted_as_if_they_were_all(sce
     await scene.poll()
     told = await scene.summary(id_, at=scene.clock.now() + timedelta(seconds=10))
     assert " At least 99 other events arrived between " in told
+
+
+# Deliveries that wait
+
+
+async def claim(scene: Scene) -> list[deliveries.Claimed]:
+    async with scene.world.store.transaction() as tx:
+        _, claimed = await deliveries.claim(tx, 100, timedelta(hours=1))
+    return claimed
+
+
+async def change(scene: Scene, statement: str) -> None:
+    async with scene.world.store.transaction() as tx:
+        await tx.connection.execute(text(statement))
+
+
+async def test_a_full_lane_is_told_with_its_limit_and_since_when(scene: Scene) -> None:
+    id_, secret = await scene.webhook()
+    await change(scene, "UPDATE lane SET max_inflight = 1")
+    await scene.request(id_, secret, "first")
+    scene.passes(seconds=1)
+    await scene.request(id_, secret, "second")
+    await claim(scene)
+    await change(scene, "UPDATE pgmq.q_dispatch SET last_read_at = clock_timestamp() - interval '65 seconds'")
+
+    assert (
+        "It waits for room: 1 of at most 1 deliveries of its project are under way, the longest for 1 minute."
+    ) in await scene.summary(id_, key="second")
+
+
+async def test_the_delivery_that_goes_before_is_named(scene: Scene) -> None:
+    id_, secret = await scene.webhook()
+    await change(scene, "UPDATE lane SET order_by = 'trigger'")
+    await scene.request(id_, secret, "first")
+    scene.passes(seconds=1)
+    await scene.request(id_, secret, "second")
+    first, *_ = await claim(scene)
+
+    assert (
+        f"It waits for its turn: the delivery {first.message.delivery_id} goes before it, as its project keeps "
+        "deliveries of the same trigger in order."
+    ) in await scene.summary(id_, key="second")
+
+
+async def test_a_pause_of_the_project_is_told_from_one_of_the_trigger(scene: Scene) -> None:
+    id_, secret = await scene.webhook()
+    pauses = Pauses(store=scene.world.store, clock=scene.clock, work=Wake())
+    for which, what, path in (
+        (id_, "trigger", f"project-triggers/{id_}"),
+        (scene.world.project_id, "project", f"projects/{scene.world.project_id}"),
+    ):
+        await pauses.pause(scene.world.caller, which)
+        since = scene.time()
+        scene.passes(minutes=2)
+        await scene.request(id_, secret, what)
+        await claim(scene)
+
+        assert (
+            f"It is held back, because its {what} is paused since {since} by {scene.world.caller.id}. "
+            f"To go on: POST /v1/{path}/resume"
+        ) in await scene.summary(id_, key=what)
+        await pauses.resume(scene.world.caller, which)
+
+
+async def test_a_target_that_hangs_is_told_from_a_worker_that_is_not_there(scene: Scene) -> None:
+    id_, secret = await scene.webhook()
+    await change(scene, """UPDATE project SET target = '{"kind": "workflow", "timeout_seconds": 300}'""")
+    await scene.request(id_, secret, "only")
+    scene.passes(minutes=2)
+    assert "No worker has claimed it for 2 minutes: see whether a worker runs" in await scene.summary(id_, key="only")
+
+    await claim(scene)
+    assert (await scene.summary(id_, key="only")).endswith("It is on the queue, or under way.")
+    await change(scene, "UPDATE pgmq.q_dispatch SET last_read_at = clock_timestamp() - interval '61 seconds'")
+    said = await scene.summary(id_, key="only")
+    assert "A worker claimed it 1 minute ago, and the target has not answered since. It may take 300 seconds." in said

@@ -462,7 +462,11 @@ class Outcome(BaseModel):
 
 
 class Health(BaseModel):
-    """How a trigger is. `stalled`: it should have been heard of and was not, and nobody works on it."""
+    """The health of a trigger.
+
+    `failing`: its last poll failed, its last request was refused, or its last delivery failed. `stalled`: it is
+    overdue, and no worker works on it. `paused`: what arrives is held.
+    """
 
     status: Status
     reason: str

@@ -53,6 +53,7 @@ class DeliveryStreaks:
                 log.info("deliveries arrive again", project_trigger_id=str(id_), failed_attempts=count)
         dead = Counter(one.project_trigger_id for one in ended if one.dead)
         reasons = {one.project_trigger_id: one.dead for one in ended if one.dead}
-        for id_, count in dead.items():
-            if self._told.is_new(("dead", id_)):
-                log.warning("deliveries are dead letters", project_trigger_id=str(id_), count=count, why=reasons[id_])
+        for dead_id, count in dead.items():
+            if self._told.is_new(("dead", dead_id)):
+                why = reasons[dead_id]
+                log.warning("deliveries are dead letters", project_trigger_id=str(dead_id), count=count, why=why)

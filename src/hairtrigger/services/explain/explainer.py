@@ -21,7 +21,7 @@ from hairtrigger.store.database import Store
 from hairtrigger.store.delivery import history
 from hairtrigger.store.events import outcomes
 from hairtrigger.store.events.outcomes import Outcome
-from hairtrigger.store.explain import event_traces, trigger_health
+from hairtrigger.store.explain import event_traces, trigger_health, waits
 from hairtrigger.store.explain.event_traces import EventTrace
 from hairtrigger.store.explain.trigger_health import Condition
 from hairtrigger.store.transaction import Transaction
@@ -139,7 +139,8 @@ class Explainer:
         made = await history.deliveries(tx, org_id, limit=_MOST_DELIVERIES, event_id=event.id)
         with_attempts = [(one, await history.attempts(tx, org_id, one.id)) for one in reversed(made)]
         repeats = await outcomes.repeats(tx, condition.id, event.key, event.received_at)
-        return Story(event, condition.kind, with_attempts, repeats)
+        found = [(one.id, await waits.of_delivery(tx, one)) for one in made]
+        return Story(event, condition.kind, with_attempts, repeats, {id_: wait for id_, wait in found if wait})
 
     async def _ended(self, tx: Transaction, seen: _Seen, one: Outcome) -> str:
         """Describe an outcome that came instead of an event."""

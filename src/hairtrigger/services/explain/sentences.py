@@ -1,7 +1,7 @@
 """Make the sentences and steps of an explanation of why something did or did not fire."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -31,6 +31,7 @@ from hairtrigger.store.delivery.history import AttemptRecord, Delivery
 from hairtrigger.store.events.outcomes import Outcome
 from hairtrigger.store.explain.event_traces import EventTrace
 from hairtrigger.store.explain.trigger_health import Condition
+from hairtrigger.store.explain.waits import Behind, Claimed, LaneFull, Suspended, Unclaimed, Wait
 from hairtrigger.store.upkeep.processes import After
 
 _SUBJECT = {
@@ -50,6 +51,7 @@ _OUTAGE: Mapping[After, str] = {
     "standstill": "the service stood still",
 }
 _MOST_OUTAGES = 3
+_LONG_FOR_AN_ANSWER = timedelta(seconds=10)
 _SOON = timedelta(minutes=1)  # within it a worker claims a delivery that nothing holds back
 
 
@@ -74,6 +76,7 @@ class Story:
     came: str | None  # "poll" or "schedule"; None for an event from a request
     deliveries: Sequence[tuple[Delivery, Sequence[AttemptRecord]]]  # oldest first
     repeats: Sequence[Outcome]
+    waits: Mapping[UUID, Wait] = field(default_factory=dict)  # by delivery
 
     def steps(self) -> list[RecordedStep]:
         told = [event_step(self.event, self.came)]
@@ -108,19 +111,21 @@ class Teller:
         parts = [f"The event '{event.key}' arrived at {self.time(event.received_at)} {_WAYS[story.came]}."]
         if story.deliveries:
             (first, attempts), *replays = story.deliveries
-            parts.append(self.delivery(first, attempts, event))
+            parts.append(self.delivery(first, attempts, event, story.waits.get(first.id)))
             if replays:
                 again = "once" if len(replays) == 1 else f"{len(replays)} times"
                 latest, attempts = replays[-1]
                 parts.append(f"It was replayed {again}, the last time at {self.time(latest.created_at)}.")
-                parts.append(self.delivery(latest, attempts, event))
+                parts.append(self.delivery(latest, attempts, event, story.waits.get(latest.id)))
         if story.repeats:
             count = sum(one.count for one in story.repeats)
             came = "A repeat of it came" if count == 1 else f"{count} repeats of it came, the last"
             parts.append(f"{came} at {self.time(story.repeats[-1].at)} and started nothing: its key is known.")
         return " ".join(parts)
 
-    def delivery(self, delivery: Delivery, attempts: Sequence[AttemptRecord], event: EventTrace) -> str:
+    def delivery(
+        self, delivery: Delivery, attempts: Sequence[AttemptRecord], event: EventTrace, wait: Wait | None = None
+    ) -> str:
         failed = self._failed([one for one in attempts if one.status != "delivered"])
         match delivery.status:
             case "delivered":
@@ -134,9 +139,9 @@ class Teller:
                 again = f"To try again: POST /v1/events/{event.id}/replay"
                 return _joined(f"It {DELIVERY_STATUS['dead']}.", f"{delivery.detail or ''} {again}")
             case "pending":
-                return f"{failed}It {DELIVERY_STATUS['pending']}.{self._untouched(delivery)}"
+                return f"{failed}It {DELIVERY_STATUS['pending']}.{self._untouched(delivery, wait)}"
             case "waiting" | "suspended":
-                return f"{failed}It {DELIVERY_STATUS[delivery.status]}."
+                return f"{failed}{self._held(delivery, wait)}"
 
     def state(self, condition: Condition, health: Health, latest: Sequence[Outcome], last: Story | None) -> str:
         """Describe a trigger's health, what happened to the trigger last, and what comes next."""
@@ -279,11 +284,41 @@ class Teller:
             "failed, at", "failed, the last at" if len(failed) > 1 else "failed at"
         )
 
-    def _untouched(self, delivery: Delivery) -> str:
+    def _held(self, delivery: Delivery, wait: Wait | None) -> str:
+        match wait:
+            case Suspended(by, id_, since, paused_by):
+                what = "its project is paused" if by == "project" else "its trigger is paused"
+                when = f" since {self.time(since)}" if since else ""
+                whom = f" by {paused_by}" if paused_by else ""
+                path = "projects" if by == "project" else "project-triggers"
+                return f"It is held back, because {what}{when}{whom}. To go on: POST /v1/{path}/{id_}/resume"
+            case Behind(delivery_id, order_by):
+                return (
+                    f"It waits for its turn: the delivery {delivery_id} goes before it, as its project keeps "
+                    f"deliveries of the same {order_by} in order."
+                )
+            case LaneFull(limit, under_way, longest):
+                since = f", the longest for {length(longest)}" if longest else ""
+                most = f"{under_way} of at most {limit} deliveries"
+                return f"It waits for room: {most} of its project are under way{since}."
+            case _:
+                return f"It {DELIVERY_STATUS[delivery.status]}."
+
+    def _untouched(self, delivery: Delivery, wait: Wait | None) -> str:
         waited = self.now - delivery.created_at
-        if delivery.attempts or waited < _SOON:
-            return ""
-        return f" No attempt has ended for {length(waited)}: see whether a worker runs, and whether the target hangs."
+        match wait:
+            case Claimed(lasting, timeout_seconds) if lasting >= _LONG_FOR_AN_ANSWER:
+                most = f" It may take {timeout_seconds} seconds." if timeout_seconds else ""
+                return f" A worker claimed it {length(lasting)} ago, and the target has not answered since.{most}"
+            case Claimed():
+                return ""
+            case _ if delivery.attempts or waited < _SOON:
+                return ""
+            case Unclaimed():
+                return f" No worker has claimed it for {length(waited)}: see whether a worker runs and keeps up."
+            case _:
+                why = "see whether a worker runs, and whether the target hangs"
+                return f" No attempt has ended for {length(waited)}: {why}."
 
 
 def event_step(event: EventTrace, came: str | None) -> RecordedStep:
