@@ -383,7 +383,7 @@ async def test_a_delivery_that_no_worker_takes(scene: Scene) -> None:
     scene.passes(minutes=5)
     assert await scene.summary(id_, key="order 7") == (
         "The event 'order 7' arrived at 12:00:00 UTC as a request. It is on the queue, or under way. "
-        "No attempt has ended for 5 minutes: see whether a worker runs, and whether the target hangs."
+        "No worker has claimed it for 5 minutes: see whether a worker runs and keeps up."
     )
 
 
@@ -472,6 +472,20 @@ async def test_more_events_than_are_read_are_not_counted_as_if_they_were_all(sce
     await scene.poll()
     told = await scene.summary(id_, at=scene.clock.now() + timedelta(seconds=10))
     assert " At least 99 other events arrived between " in told
+
+
+@pytest.mark.parametrize("failure", [Failure.DNS, Failure.CONNECT, Failure.REFUSED_ADDRESS])
+async def test_how_attempts_fail_maps_no_network_for_those_who_do_not_operate_it(
+    failure: Failure, scene: Scene
+) -> None:
+    id_, secret = await scene.webhook()
+    scene.answers[:] = [Sent("failed", None, "The address could not be reached.", failure=failure)]
+    await scene.request(id_, secret, "only")
+    await scene.deliver()
+
+    [attempt] = [step for step in (await scene.why(id_, key="only")).steps if step.what == "attempt"]
+    assert attempt.code == "unreachable"
+    assert attempt.detail.startswith("Attempt 1 failed, because the target could not be reached.")
 
 
 # Deliveries that wait

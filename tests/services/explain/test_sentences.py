@@ -104,15 +104,6 @@ def test_every_status_of_a_delivery_is_told_after_any_attempt(status: DeliverySt
     assert [step.what for step in story.steps()] == ["event", "attempt"]
 
 
-def test_nobody_can_map_a_network_by_how_attempts_fail() -> None:
-    hidden = {Failure.DNS, Failure.CONNECT, Failure.REFUSED_ADDRESS}
-    told = {
-        Story(EVENT, None, [(delivery("retrying"), [attempt(failure)])], ()).steps()[1].detail for failure in hidden
-    }
-    assert told == {"Attempt 1 failed, because the target could not be reached. Because."}
-    assert {failure.shown for failure in hidden} == {Failure.UNREACHABLE}
-
-
 def test_a_time_of_another_day_is_told_with_its_date() -> None:
     assert TELLER.time(NOON - timedelta(days=1)) == "2026-05-03 12:00:00 UTC"
 

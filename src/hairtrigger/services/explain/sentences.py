@@ -298,9 +298,9 @@ class Teller:
                     f"deliveries of the same {order_by} in order."
                 )
             case LaneFull(limit, under_way, longest):
-                since = f", the longest for {length(longest)}" if longest else ""
+                lasting = f", the longest for {length(longest)}" if longest else ""
                 most = f"{under_way} of at most {limit} deliveries"
-                return f"It waits for room: {most} of its project are under way{since}."
+                return f"It waits for room: {most} of its project are under way{lasting}."
             case _:
                 return f"It {DELIVERY_STATUS[delivery.status]}."
 

@@ -44,7 +44,7 @@ class Expectations:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Condition:
     """A trigger with its health. The fields from `kind` to `poll_error` come from its row in `poll`, if any."""
 
@@ -65,18 +65,18 @@ class Condition:
     leased_until: datetime | None
     last_at: datetime | None
     failures: int
-    failing_since: datetime | None
-    poll_error: str | None
-    undelivered: int  # deliveries that failed one after the other; zero after one that arrived
-    undelivered_since: datetime | None
-    undelivered_detail: str | None
-    refused: int  # requests that were refused one after the other; zero after one that was accepted
-    refused_since: datetime | None
-    refused_at: datetime | None
-    refused_detail: str | None
-    paused: Literal["project", "trigger"] | None
-    paused_since: datetime | None
-    paused_by: str | None
+    failing_since: datetime | None = None
+    poll_error: str | None = None
+    undelivered: int = 0  # deliveries that failed one after the other; zero after one that arrived
+    undelivered_since: datetime | None = None
+    undelivered_detail: str | None = None
+    refused: int = 0  # requests that were refused one after the other; zero after one that was accepted
+    refused_since: datetime | None = None
+    refused_at: datetime | None = None
+    refused_detail: str | None = None
+    paused: Literal["project", "trigger"] | None = None
+    paused_since: datetime | None = None
+    paused_by: str | None = None
     stall: Stall | None
     status: Status
     name: str | None = None
