@@ -300,7 +300,7 @@ class Triggers:
 
     async def _commit_changed(self, wanted: TriggerWithCursor, note: Note) -> TriggerWithCursor:
         changed = replace(wanted, generation=wanted.generation + 1)
-        async with self.store.transaction() as tx:
+        async with self.store.transaction() as tx, quotas.within(tx, changed.org_id, self.limits):
             if not await triggers.save(tx, changed):
                 raise Conflict("The trigger was changed by somebody else just now. Look at it again.")
             await self._note(tx, changed, note.kind, note.code, note.detail)
@@ -401,7 +401,7 @@ class Triggers:
     async def _commit_enabled(
         self, changed: TriggerWithCursor, definition: Trigger, found: Enabled, note: Note
     ) -> TriggerWithCursor:
-        async with self.store.transaction() as tx:
+        async with self.store.transaction() as tx, quotas.within(tx, changed.org_id, self.limits):
             if not await triggers.save(tx, changed):
                 raise Conflict("The trigger was changed by somebody else while the provider was asked. Try again.")
             if found.planned and not await triggers.cancel_removal(tx, found.planned):
