@@ -28,8 +28,8 @@ async def _guests() -> AsyncIterator[Measure]:
         yield beside(
             lambda: run("return [1]", "victim"),
             {
-                "friendly": lambda: run("return [1]", "neighbour"),
-                "hostile": lambda: run("for (;;);", "neighbour"),
+                "friendly": lambda: run("return [1]", "friendly neighbour"),
+                "hostile": lambda: run("for (;;);", "hostile neighbour"),
             },
             at_a_time=40,
             per_second=20,

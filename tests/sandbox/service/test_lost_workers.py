@@ -12,7 +12,6 @@ import pytest
 
 from hairtrigger.sandbox.protocol.poll import HttpRequest, HttpResponse, Limits, PollErrorKind
 from hairtrigger.sandbox.service.sandbox import Sandbox
-from hairtrigger.sandbox.service.turns import Turns
 from hairtrigger.sandbox.service.worker_process import WorkerProcess
 from tests.sandbox.programs import answer, failed, nowhere, program, returned
 
@@ -181,51 +180,6 @@ async def test_a_suspect_that_is_cancelled_leaves_nothing_behind(sandbox: Sandbo
         await poll
     assert worker._process.returncode is not None
     assert not sandbox._apart
-
-
-async def test_a_tenants_suspects_do_not_keep_those_of_another_waiting() -> None:
-    turns = Turns(2)
-    order: list[str] = []
-    end = asyncio.Event()
-
-    async def one(tenant: str) -> None:
-        async with turns.turn(tenant):
-            order.append(tenant)
-            await end.wait()
-
-    async with asyncio.TaskGroup() as group:
-        for tenant in ["many"] * 6 + ["few"] * 2 + ["one"]:
-            group.create_task(one(tenant))
-        await asyncio.sleep(0)
-        assert order == ["many", "many"]
-        end.set()
-
-    assert {"few", "one"} <= set(order[2:5])
-    assert Counter(order) == {"many": 6, "few": 2, "one": 1}
-
-
-@pytest.mark.parametrize("given", [False, True])
-async def test_a_turn_that_is_no_longer_wanted_goes_to_the_next(given: bool) -> None:
-    turns = Turns(1)
-    taken: list[str] = []
-
-    async def one(tenant: str) -> None:
-        async with turns.turn(tenant):
-            taken.append(tenant)
-
-    async with turns.turn("first"):
-        unwanted, next_ = (asyncio.create_task(one(tenant)) for tenant in ("unwanted", "next"))
-        await asyncio.sleep(0)
-        if not given:
-            unwanted.cancel()
-            await asyncio.sleep(0)
-    if given:
-        unwanted.cancel()
-    await asyncio.wait([unwanted, next_])
-
-    assert taken == ["next"]
-    async with turns.turn("another"):
-        pass
 
 
 async def test_checking_code_survives_the_loss_of_a_worker(sandbox: Sandbox) -> None:

@@ -274,8 +274,7 @@ async def test_only_the_tenants_of_a_killed_worker_move(workers: Workers) -> Non
 async def test_a_tenant_with_many_polls_leaves_room_for_the_others(
     workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hairtrigger.sandbox.service.turns._POLLS_OF_A_TENANT", 2)
-    monkeypatch.setattr("hairtrigger.sandbox.service.turns._POLLS_AT_A_TIME", 3)
+    monkeypatch.setattr("hairtrigger.sandbox.service.worker_process._PLACES", 2)
     async with workers(1) as sandbox:
         held = Held(2)
         greedy = replace(program(WAITING), tenant="greedy")
@@ -342,3 +341,25 @@ async def test_memory_stays_flat_over_many_polls(workers: Workers) -> None:
         of_one = (await sandbox.run(program(code), internet.fetch)).usage.memory_bytes
         first = await resident_bytes_after(20)
         assert await resident_bytes_after(200) - first < 200 * of_one / 10
+
+
+async def test_a_tenant_whose_code_takes_long_gets_a_worker_apart_from_the_others(workers: Workers) -> None:
+    """Its polls that have not begun move there, too."""
+    async with workers(2) as sandbox:
+        await until_true(lambda: len(sandbox.workers) == 2)
+        first = sandbox._serving[0].pid
+        names = [f"tenant {n}" for n in range(40)]
+        costly, *_ = [name for name in names if (await sandbox._worker_for(name)).pid == first]
+
+        async def end(code: str) -> PollErrorKind | None:
+            try:
+                await sandbox.run(replace(program(code), tenant=costly), nowhere)
+            except PollError as error:
+                return error.kind
+            return None
+
+        ended = await asyncio.gather(*(end("for (;;);") for _ in range(4)), end("return []"))
+
+        assert ended == [PollErrorKind.CPU_LIMIT] * 4 + [None]
+        assert (await sandbox._worker_for(costly)).pid != first
+        assert {(await sandbox._worker_for(name)).pid for name in names if name != costly} == {first}

@@ -83,6 +83,7 @@ class Failed:
 
 Ended = Returned | Failed
 LOST = Failed(PollErrorKind.WORKER_LOST)
+MOVED = Failed(PollErrorKind.WORKER_LOST, "moved")  # the poll has not begun, and runs elsewhere
 
 
 class LivePoll:
@@ -98,12 +99,14 @@ class LivePoll:
         tape: Tape,
     ) -> None:
         self._number = number
+        self.tenant = program.tenant
         self._program = fixed(program)
         self._redaction = Redaction((*program.secrets.values(), *program.hidden), _MOST_COMPARED)
         self._fetch = fetch
         self._limits = limits
         self._send = send
         self._started = time.monotonic()
+        self.heard = False  # its sandbox worker has sent a frame about it
         self._end: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self._console: list[str] = []
         self._group = asyncio.TaskGroup()
@@ -127,6 +130,7 @@ class LivePoll:
             "recorded": self._entries is not None,
             "replayed": self._replayed is not None,
             "line": self._line,
+            "tenant": self._program.tenant,
         }
         yield Frame(kind, self._number, course, self._job() if kind is Kind.RUN else _json(self._program.code))
         if self._replayed is not None:
@@ -192,6 +196,7 @@ class LivePoll:
 
         Raise Malformed for a frame that a sandbox worker may not send, or the error that one of its values raises.
         """
+        self.heard = True
         if self._end.done():  # or the service gave the poll up: its further fetches are not begun
             return
         match frame:
@@ -216,6 +221,11 @@ class LivePoll:
         if not self._end.done():
             _log.error("a poll of the sandbox was broken off", reason=reason)
             self._settle(Failed(PollErrorKind.SANDBOX_FAULT))
+
+    def move(self) -> None:
+        """End a poll about which no frame has come. Such a poll has asked for nothing, so it can begin again."""
+        if not self.heard:
+            self._settle(MOVED)
 
     def lost(self) -> None:
         """End the poll because its sandbox worker is gone."""

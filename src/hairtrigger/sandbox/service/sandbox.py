@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -11,6 +11,8 @@ from typing import Literal
 
 import structlog
 
+from hairtrigger.platform.remembered import Remembered
+from hairtrigger.platform.shares import Shares, Tenant
 from hairtrigger.sandbox.protocol.frames import Kind
 from hairtrigger.sandbox.protocol.poll import (
     DEFAULT_LIMITS,
@@ -27,8 +29,7 @@ from hairtrigger.sandbox.protocol.poll import (
     SyntaxProblem,
 )
 from hairtrigger.sandbox.protocol.walls import UNLOCKED, Walls
-from hairtrigger.sandbox.service.live_poll import LOST, Ended, LivePoll, Tape, fixed
-from hairtrigger.sandbox.service.turns import Turns
+from hairtrigger.sandbox.service.live_poll import LOST, MOVED, Ended, LivePoll, Tape, fixed
 from hairtrigger.sandbox.service.worker_process import DONE_ITS_SHARE, NotStarted, WorkerProcess
 
 _log = structlog.get_logger(__name__)
@@ -37,6 +38,9 @@ _SPARE = 1
 _RESTART_SECONDS = 1
 _ALONE_AT_A_TIME = 4  # polls that run again because their sandbox worker died
 _REPEATABLE = ("GET", "HEAD")
+_COSTLY = 0.1  # of the CPU time that a poll may use: a tenant with a poll that uses more is costly
+_COSTLY_SECONDS = 300
+_MOST_COSTLY = 10_000
 
 
 class Sandbox:
@@ -47,8 +51,11 @@ class Sandbox:
     its own. If that one dies too, its poll fails with `worker_lost`; the other polls do not notice. Like a poll that
     was cut off with the whole service, a second run may send a request again. The exception is a request that is
     neither GET nor HEAD and was already answered: the second run gets that answer. A spare sandbox worker takes the
-    place of the dead one. The programs of one tenant run on one sandbox worker, and on another only when that one is
-    replaced.
+    place of the dead one.
+
+    The programs of one tenant run on one sandbox worker, and on another only when that one is replaced, or when the
+    tenant becomes costly: polls that take long can't be interrupted, and others would wait for them. While there are
+    costly tenants, they have half of the sandbox workers, and the other tenants have the rest.
     """
 
     def __init__(self, limits: Limits, compiled: bytes, *, unlocked: bool) -> None:
@@ -58,7 +65,9 @@ class Sandbox:
         self._serving: dict[int, WorkerProcess] = {}  # by place
         self._spares: asyncio.Queue[WorkerProcess] = asyncio.Queue()
         self._arrival = asyncio.Event()
-        self._alone = Turns(_ALONE_AT_A_TIME)
+        self._alone = Shares(_ALONE_AT_A_TIME, of_org=_ALONE_AT_A_TIME - 1, of_project=_ALONE_AT_A_TIME - 1)
+        self._costly: Remembered[str, float] = Remembered(_MOST_COSTLY)  # tenants, and until when they count as such
+        self._costly_until = 0.0
         self._apart: set[WorkerProcess] = set()  # those that run one poll each
         self._walls: asyncio.Future[Walls] = asyncio.get_running_loop().create_future()
 
@@ -127,9 +136,9 @@ class Sandbox:
             Kind.RUN, recording.program, _nothing, Tape(entries=recording.entries, heard=recording.heard)
         )
 
-    async def check(self, code: str) -> None:
+    async def check(self, code: str, tenant: str = "") -> None:
         """Raise SyntaxProblem if the code cannot be compiled. The code is not run."""
-        program = Program(code, {}, {}, datetime.now(UTC))
+        program = Program(code, {}, {}, datetime.now(UTC), tenant=tenant)
         try:
             await self._poll(Kind.CHECK, program, _nothing, Tape())
         except PollError as error:
@@ -139,14 +148,32 @@ class Sandbox:
 
     async def _poll(self, kind: Literal[Kind.RUN, Kind.CHECK], program: Program, fetch: Fetch, tape: Tape) -> Outcome:
         asked = _Asked(fetch)
-        async with self._turn(program.tenant) as worker:
-            program = fixed(program)  # if there are two runs, both draw the same numbers and make the same requests
-            live, end = await self._ended(worker, kind, program, asked.fetch, tape)
+        tenant = Tenant(program.tenant, program.project)
+        end: Ended = MOVED
+        while end == MOVED:
+            async with self._turn(tenant) as worker:
+                program = fixed(program)  # if there are two runs, both draw the same numbers and make the same requests
+                live, end = await self._ended(worker, kind, program, asked.fetch, tape)
         if end == LOST:
             asked.begin_again()
-            async with self._alone.turn(program.tenant), self._own_worker() as worker:
+            async with self._alone.place(tenant), self._own_worker() as worker:
                 live, end = await self._ended(worker, kind, program, asked.fetch, tape)
+        self._note_cost(program.tenant, end)
         return await live.outcome(end)
+
+    def _note_cost(self, tenant: str, end: Ended) -> None:
+        if not tenant or end.usage is None or end.usage.cpu <= _COSTLY * self._limits.cpu:
+            return
+        is_new = not self._is_costly(tenant)
+        self._costly_until = _now() + _COSTLY_SECONDS
+        self._costly.keep(tenant, self._costly_until, len(tenant))
+        if is_new:
+            living = self._living()
+            for worker in living.values():
+                worker.move(lambda tenant, here=worker: bool(tenant) and self._chosen(tenant, living) is not here)
+
+    def _is_costly(self, tenant: str) -> bool:
+        return (self._costly.get(tenant) or 0) > _now()
 
     async def _ended(
         self, worker: WorkerProcess, kind: Literal[Kind.RUN, Kind.CHECK], program: Program, fetch: Fetch, tape: Tape
@@ -159,11 +186,11 @@ class Sandbox:
                 return live, live.gave_up(PollErrorKind.WALL_LIMIT)
 
     @asynccontextmanager
-    async def _turn(self, tenant: str) -> AsyncIterator[WorkerProcess]:
+    async def _turn(self, tenant: Tenant) -> AsyncIterator[WorkerProcess]:
         while True:
-            worker = await self._worker_for(tenant)
+            worker = await self._worker_for(tenant.org)
             async with worker.turn(tenant):
-                if not worker.over.is_set():
+                if not worker.over.is_set() and (not tenant.org or worker is await self._worker_for(tenant.org)):
                     yield worker
                     return
 
@@ -171,9 +198,20 @@ class Sandbox:
         while not (living := self._living()):
             self._arrival.clear()
             await self._arrival.wait()
+        return self._chosen(tenant, living)
+
+    def _chosen(self, tenant: str, living: Mapping[int, WorkerProcess]) -> WorkerProcess:
+        places = self._places_for(tenant, sorted(living))
         if not tenant:
-            return min(living.values(), key=lambda worker: worker.load)
-        return living[max(living, key=lambda place: _affinity(tenant, place))]
+            return min((living[place] for place in places), key=lambda worker: worker.load)
+        return living[max(places, key=lambda place: _affinity(tenant, place))]
+
+    def _places_for(self, tenant: str, places: Sequence[int]) -> Sequence[int]:
+        """Return the places where polls of this tenant may run. While no tenant is costly, these are all places."""
+        for_costly = len(places) // 2
+        if not for_costly or self._costly_until <= _now():
+            return places
+        return places[-for_costly:] if self._is_costly(tenant) else places[:-for_costly]
 
     def _living(self) -> dict[int, WorkerProcess]:
         return {place: worker for place, worker in self._serving.items() if not worker.over.is_set()}
@@ -277,6 +315,10 @@ class _Asked:
 
     def begin_again(self) -> None:
         self._before, self._answered = self._answered, defaultdict(deque)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _affinity(tenant: str, place: int) -> bytes:

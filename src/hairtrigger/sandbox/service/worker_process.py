@@ -4,7 +4,7 @@ import asyncio
 import mmap
 import os
 from asyncio import IncompleteReadError
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict
 from datetime import timedelta
@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Literal
 
 from hairtrigger.domain.errors import HairtriggerError
+from hairtrigger.platform.shares import Shares, Tenant
 from hairtrigger.sandbox.protocol.frames import HEADER, LARGEST, Frame, Header, Kind, Malformed
 from hairtrigger.sandbox.protocol.poll import MEBIBYTE, Fetch, Limits, Program
 from hairtrigger.sandbox.protocol.walls import Walls
 from hairtrigger.sandbox.service.live_poll import LivePoll, Tape
 from hairtrigger.sandbox.service.spawn import Spawned, spawned
-from hairtrigger.sandbox.service.turns import PollTurns
 
 DONE_ITS_SHARE = "it has done its share"
 _START_SECONDS = 60
@@ -28,6 +28,7 @@ _SILENT_SECONDS = 2  # in addition to the slice of a guest that may have to end 
 _SLICES = 4  # on a busy machine, a slice may take this many times its CPU time
 _TICKS = os.sysconf("SC_CLK_TCK")  # a second
 _OWN_BYTES = 400 * MEBIBYTE
+_PLACES = 128  # for polls at a time, of one project alone
 _POLLS = 10_000  # after so many, a sandbox worker has done its share and is replaced
 _FRAMES_AT_A_TIME = 64
 _FRAMES_TOO_MANY = 10_000  # that may still come from a poll after it was ended for sending too many
@@ -62,7 +63,7 @@ class WorkerProcess:
         self._pinged = False
         self._heard = False
         self._reason = "it ended"
-        self._turns = PollTurns()
+        self._places = Shares.beyond(_PLACES)
         self.compiled = b""
         self.walls = Walls()
         self.over = asyncio.Event()  # it takes no more polls
@@ -224,6 +225,12 @@ class WorkerProcess:
 
     # Polls.
 
+    def move(self, is_elsewhere: Callable[[str], bool]) -> None:
+        """End the polls of these tenants that have not begun, so that they run in another sandbox worker."""
+        for live in self._polls.values():
+            if is_elsewhere(live.tenant):
+                live.move()
+
     @property
     def load(self) -> int:
         return len(self._polls)
@@ -233,9 +240,9 @@ class WorkerProcess:
         return self._process.pid
 
     @asynccontextmanager
-    async def turn(self, tenant: str) -> AsyncIterator[None]:
+    async def turn(self, tenant: Tenant) -> AsyncIterator[None]:
         """Wait until one more poll may run here."""
-        async with self._turns.turn(tenant):
+        async with self._places.place(tenant):
             await self._room()
             yield
 

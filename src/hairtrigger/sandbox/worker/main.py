@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import timedelta
 from itertools import chain, islice
-from time import monotonic
+from time import monotonic, process_time
 from typing import Any
 
 from hairtrigger.sandbox.lockdown import enclose, seal
@@ -28,6 +28,7 @@ from hairtrigger.sandbox.protocol.progress import ProgressMemory
 from hairtrigger.sandbox.protocol.walls import UNLOCKED
 from hairtrigger.sandbox.worker.environment import Hook, native_hooks
 from hairtrigger.sandbox.worker.guest import Guest, Machine, Stopped
+from hairtrigger.sandbox.worker.line import Line
 from hairtrigger.sandbox.worker.natives import random_length
 
 _LEAST_CPU = timedelta(milliseconds=1)
@@ -36,6 +37,8 @@ _SLEEP_SECONDS = 60  # at most, however late the next timer is due
 _NAME_CHARS = 200  # of the name of an error; the service cuts it further
 _STACK_CHARS = 16 * 1024
 _SAID_BY_CODE = ("js_error", "syntax_error", "not_an_array", "too_many_results")
+_MOST_WAITING = 64 * 1024 * 1024  # bytes of frames; beyond it the service has to wait
+_TIMER = Kind.PONG  # in the line, a frame that never comes from the service stands for a timer
 _ENDLESS = {"code": "for (;;);", "inputs": {}, "secrets": {}, "lastPollTime": "", "limits": {}}
 
 
@@ -52,6 +55,7 @@ class Course:
     recorded: bool = False
     replayed: bool = False  # the poll waits for nothing: the service sends each entry of its recording
     line: int = 4096  # characters of a console line and of an error's message
+    tenant: str = ""  # tenants share the processor
 
 
 class Poll:
@@ -250,6 +254,8 @@ class Worker:
         self._progress = progress
         self._polls: dict[int, Poll] = {}
         self._timers: dict[int, float] = {}  # when the next timer of each poll must run, on the monotonic clock
+        self._line = Line()
+        self._tenants: dict[int, str] = {}  # of the polls whose first frame has come, until their end
 
     def serve(self) -> None:
         hello = self._incoming.take()
@@ -289,24 +295,49 @@ class Worker:
         Poll(0, self._machine, limits, lambda _: None).enter("start", json.dumps(_ENDLESS))
 
     def _serve_polls(self) -> None:
-        while True:
-            self._run_timers()
-            if self._timers and not self._incoming.waits:
-                readable, _, _ = select.select([self._connection], [], [], self._until_next_timer())
-                if not readable:
-                    continue
+        while self._receive():
+            self._let_timers_in()
+            if self._line:
+                tenant, frame = self._line.next()
+                started = process_time()
+                with self._progress.entering(frame.poll):
+                    self._hand_over(frame)
+                self._line.charge(tenant, process_time() - started)
+                self._entered(frame.poll)
+
+    def _receive(self) -> bool:
+        """Take the frames that have come, and wait for one if there is nothing to do. Return False at the end."""
+        while self._line.bytes < _MOST_WAITING and (self._incoming.waits or self._readable()):
             frame = self._incoming.take()
             if frame is None:
-                return
-            self._handle(frame)
+                return False
+            self._sort(frame)
+        return True
 
-    def _handle(self, frame: Frame) -> None:
-        if frame.kind is Kind.PING:
-            self._send(Frame(Kind.PONG))
-            return
-        with self._progress.entering(frame.poll):
-            self._hand_over(frame)
-        self._entered(frame.poll)
+    def _readable(self) -> bool:
+        wait = 0 if self._line else self._until_next_timer()
+        readable, _, _ = select.select([self._connection], [], [], wait)
+        return bool(readable)
+
+    def _sort(self, frame: Frame) -> None:
+        match frame.kind:
+            case Kind.PING:
+                self._send(Frame(Kind.PONG))
+            case Kind.CANCEL:
+                self._cancel(frame.poll)
+            case Kind.RUN | Kind.CHECK:
+                tenant = self._tenants[frame.poll] = str(frame.head.get("tenant", ""))
+                self._line.add(tenant, frame)
+            case _ if frame.poll in self._tenants:
+                self._line.add(self._tenants[frame.poll], frame)
+
+    def _cancel(self, number: int) -> None:
+        if number in self._tenants:
+            self._line.drop(self._tenants.pop(number), number)
+        if poll := self._polls.pop(number, None):
+            poll.close()
+        self._timers.pop(number, None)
+        self._send(Frame(Kind.GONE, number))
 
     def _hand_over(self, frame: Frame) -> None:
         poll = self._polls.get(frame.poll)
@@ -319,10 +350,8 @@ class Worker:
                 poll.respond(frame.head["fetch"], frame.head["answer"], frame.body)
             case Kind.REPLAY if poll:
                 poll.replay(frame.head, frame.body)
-            case Kind.CANCEL:
-                if poll:
-                    self._polls.pop(frame.poll).close()
-                self._send(Frame(Kind.GONE, frame.poll))
+            case kind if kind is _TIMER and poll and poll.wake_at is not None and poll.wake_at <= monotonic():
+                poll.run_timers()
 
     def _begin(self, frame: Frame, entry: str) -> None:
         """Start a poll. Raise WasmtimeError if there is no memory for one more.
@@ -334,16 +363,18 @@ class Worker:
         self._polls[frame.poll] = poll
         poll.enter(entry, frame.body.decode())
 
-    def _run_timers(self) -> None:
+    def _let_timers_in(self) -> None:
+        """Put the polls whose timers are due into the line."""
         if not self._timers:
             return
         now = monotonic()
         for number in [number for number, at in self._timers.items() if at <= now]:
-            with self._progress.entering(number):
-                self._polls[number].run_timers()
-            self._entered(number)
+            del self._timers[number]
+            self._line.add(self._tenants[number], Frame(_TIMER, number))
 
-    def _until_next_timer(self) -> float:
+    def _until_next_timer(self) -> float | None:
+        if not self._timers:
+            return None
         return min(max(0.0, min(self._timers.values()) - monotonic()), _SLEEP_SECONDS)
 
     def _entered(self, number: int) -> None:
@@ -351,6 +382,7 @@ class Worker:
         poll = self._polls.get(number)
         if poll and poll.end is not None:
             del self._polls[number]
+            self._tenants.pop(number, None)
             poll = None
         if poll and poll.wake_at is not None:
             self._timers[number] = poll.wake_at
