@@ -40,3 +40,28 @@ def test_what_is_kept_anew_or_forgotten_takes_no_room_any_more() -> None:
     remembered.forget("never there")
 
     assert (remembered.get("a"), remembered.get("b"), remembered.bytes) == (2, None, 5)
+
+
+def test_an_owner_with_many_values_drives_out_its_own_and_not_those_of_another() -> None:
+    remembered: Remembered[str, int] = Remembered(most=10, most_bytes=1000)
+    for number in range(3):
+        remembered.keep(f"few {number}", number, 1, "few")
+    for number in range(100):
+        remembered.keep(f"many {number}", number, 1, "many")
+
+    assert [remembered.get(f"few {number}") for number in range(3)] == [0, 1, 2]
+    assert [remembered.get(f"many {number}") for number in range(93, 100)] == list(range(93, 100))
+    for number in range(3, 9):
+        remembered.keep(f"few {number}", number, 1, "few")
+    assert [remembered.get(f"few {number}") for number in range(3)] == [0, 1, 2]
+    assert len(remembered) == 10
+
+
+def test_an_owner_with_large_values_drives_out_its_own() -> None:
+    remembered: Remembered[str, int] = Remembered(most=1000, most_bytes=1000)
+    remembered.keep("few", 1, 10, "few")
+    for number in range(200):
+        remembered.keep(f"many {number}", number, 10, "many")
+
+    assert remembered.get("few") == 1
+    assert remembered.bytes == 1000

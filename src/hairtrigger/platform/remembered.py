@@ -2,7 +2,8 @@
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from typing import Generic, TypeVar
+from dataclasses import dataclass, field
+from typing import Generic, NamedTuple, TypeVar
 
 from hairtrigger.platform.batching import MEBIBYTE
 
@@ -10,16 +11,30 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
+class _Kept(NamedTuple, Generic[V]):
+    value: V
+    size: int
+    owner: Hashable
+
+
+@dataclass
+class _Owner(Generic[K]):
+    keys: OrderedDict[K, None] = field(default_factory=OrderedDict)
+    bytes: int = 0
+
+
 class Remembered(Generic[K, V]):
     """A cache that keeps the values used last: at most `most` values, with at most `most_bytes` in all.
 
     The caller of `keep` estimates the size of a value. A value larger than a hundredth of `most_bytes` is not kept.
+    When the cache is full, an owner that has more than an equal part of it drives out its own values only.
     """
 
     def __init__(self, most: int, most_bytes: int = 64 * MEBIBYTE) -> None:
         self._most = most
         self._most_bytes = most_bytes
-        self._values: OrderedDict[K, tuple[V, int]] = OrderedDict()
+        self._values: OrderedDict[K, _Kept[V]] = OrderedDict()
+        self._of_owners: dict[Hashable, _Owner[K]] = {}
         self.bytes = 0
 
     def __len__(self) -> int:
@@ -30,18 +45,30 @@ class Remembered(Generic[K, V]):
         if found is None:
             return None
         self._values.move_to_end(key)
-        return found[0]
+        self._of_owners[found.owner].keys.move_to_end(key)
+        return found.value
 
-    def keep(self, key: K, value: V, size: int) -> None:
+    def keep(self, key: K, value: V, size: int, owner: Hashable = None) -> None:
         self.forget(key)
         if size > self._most_bytes // 100:
             return
-        self._values[key] = value, size
+        self._values[key] = _Kept(value, size, owner)
+        its = self._of_owners.setdefault(owner, _Owner())
+        its.keys[key] = None
+        its.bytes += size
         self.bytes += size
         while len(self._values) > self._most or self.bytes > self._most_bytes:
-            _, (_, freed) = self._values.popitem(last=False)
-            self.bytes -= freed
+            self.forget(next(iter(its.keys if self._has_too_much(its) else self._values)))
+
+    def _has_too_much(self, its: _Owner[K]) -> bool:
+        owners = len(self._of_owners)
+        return len(its.keys) * owners > self._most or its.bytes * owners > self._most_bytes
 
     def forget(self, key: K) -> None:
-        _, size = self._values.pop(key, (None, 0))
-        self.bytes -= size
+        if found := self._values.pop(key, None):
+            its = self._of_owners[found.owner]
+            del its.keys[key]
+            its.bytes -= found.size
+            self.bytes -= found.size
+            if not its.keys:
+                del self._of_owners[found.owner]

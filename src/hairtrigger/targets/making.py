@@ -44,7 +44,7 @@ def target_maker(egress: Egress, clock: Clock, secrets: Secrets) -> Callable[[Pr
         made = remembered.get(project.id)
         if made is None or made.project != project or (made.until and made.until <= now):
             made = _made(project, now)
-            remembered.keep(project.id, made, _size(project))
+            remembered.keep(project.id, made, _size(project), project.org_id)
         return made.target
 
     def _made(project: Project, now: datetime) -> _Made:

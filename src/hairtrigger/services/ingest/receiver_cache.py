@@ -72,7 +72,7 @@ class ReceiverCache:
         """Make and remember a receiver. Raise `Invalid` for a stored configuration that breaks newer rules."""
         config = config_of(definition, trigger)
         receiver = Receiver(trigger, definition, config, definition.verifier(config), self._secrets.of_trigger(trigger))
-        self._remembered.keep(str(trigger.id), receiver, _size(trigger))
+        self._remembered.keep(str(trigger.id), receiver, _size(trigger), trigger.org_id)
         return receiver
 
     async def _by_ids(self, ids: Sequence[UUID]) -> list[TriggerWithVersion | None]:
