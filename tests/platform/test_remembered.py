@@ -49,9 +49,9 @@ def test_an_owner_with_many_values_drives_out_its_own_and_not_those_of_another()
     for number in range(100):
         remembered.keep(f"many {number}", number, 1, "many")
 
-    assert [remembered.get(f"few {number}") for number in range(3)] == [0, 1, 2]
     assert [remembered.get(f"many {number}") for number in range(93, 100)] == list(range(93, 100))
-    for number in range(3, 9):
+    assert [remembered.get(f"few {number}") for number in range(3)] == [0, 1, 2]
+    for number in range(3, 5):
         remembered.keep(f"few {number}", number, 1, "few")
     assert [remembered.get(f"few {number}") for number in range(3)] == [0, 1, 2]
     assert len(remembered) == 10
