@@ -49,7 +49,7 @@ def places() -> dict[Place, int]:
 
 def in_source(source: str) -> Iterator[tuple[str, int]]:
     """Return the names of the places in a source text, each with its line."""
-    yield from {name: line for name, line in reversed(list(_in(ast.parse(source), "")))}.items()
+    yield from dict(reversed(list(_in(ast.parse(source), "")))).items()
 
 
 def _in(node: ast.AST, scope: str) -> Iterator[tuple[str, int]]:

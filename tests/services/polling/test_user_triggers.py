@@ -15,6 +15,7 @@ from hairtrigger.domain.event import digest
 from hairtrigger.domain.integration import AuthField, InputField
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.platform.egress import Egress, EgressPolicy
+from hairtrigger.platform.shares import Tenant
 from hairtrigger.platform.vault import Vault
 from hairtrigger.sandbox.protocol.poll import DEFAULT_LIMITS
 from hairtrigger.sandbox.service.sandbox import Sandbox
@@ -553,7 +554,7 @@ async def test_an_organisation_is_a_tenant_of_the_sandbox(
     tenants = []
     turn = Sandbox._turn
 
-    def noted(sandbox: Sandbox, tenant: str) -> Any:
+    def noted(sandbox: Sandbox, tenant: Tenant) -> Any:
         tenants.append(tenant)
         return turn(sandbox, tenant)
 
@@ -561,7 +562,7 @@ async def test_an_organisation_is_a_tenant_of_the_sandbox(
     await author.enabled("return [1]")
     await author.poll()
 
-    assert tenants == [str(world.caller.org_id)]
+    assert tenants == [Tenant(str(world.caller.org_id), world.project_id)]
 
 
 async def test_deleting_the_code_disables_what_uses_it(world: World, author: Author) -> None:

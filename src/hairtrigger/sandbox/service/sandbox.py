@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from typing import Literal
 
 import structlog
@@ -149,11 +150,12 @@ class Sandbox:
     async def _poll(self, kind: Literal[Kind.RUN, Kind.CHECK], program: Program, fetch: Fetch, tape: Tape) -> Outcome:
         asked = _Asked(fetch)
         tenant = Tenant(program.tenant, program.project)
-        end: Ended = MOVED
-        while end == MOVED:
+        while True:
             async with self._turn(tenant) as worker:
                 program = fixed(program)  # if there are two runs, both draw the same numbers and make the same requests
                 live, end = await self._ended(worker, kind, program, asked.fetch, tape)
+            if end != MOVED:
+                break
         if end == LOST:
             asked.begin_again()
             async with self._alone.place(tenant), self._own_worker() as worker:
@@ -170,7 +172,11 @@ class Sandbox:
         if is_new:
             living = self._living()
             for worker in living.values():
-                worker.move(lambda tenant, here=worker: bool(tenant) and self._chosen(tenant, living) is not here)
+                worker.move(partial(self._is_elsewhere, worker, living))
+
+    def _is_elsewhere(self, worker: WorkerProcess, living: Mapping[int, WorkerProcess], tenant: str) -> bool:
+        """Return whether a tenant's polls now belong to another sandbox worker than this one."""
+        return bool(tenant) and self._chosen(tenant, living) is not worker
 
     def _is_costly(self, tenant: str) -> bool:
         return (self._costly.get(tenant) or 0) > _now()
