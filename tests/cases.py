@@ -28,12 +28,13 @@ _FEEDS = (
     "test_a_private_feed_gets_its_credentials",
     "test_a_feed_that_costs_too_much_to_read_ends_its_own_poll",
 )
+_STOPS = "tests/e2e/test_stops.py::"
 
 ROWS = (
     *(f"A{number}" for number in range(1, 20)),
     *(f"B{number}" for number in range(1, 11)),
     *(f"C{number}" for number in range(1, 11)),
-    *("D", "E", "F", "G"),
+    *("D", "E", "F", "G", "H10"),
 )
 
 TESTS: Mapping[str, Sequence[str]] = {
@@ -131,6 +132,10 @@ TESTS: Mapping[str, Sequence[str]] = {
         "tests/domain/test_schedule.py::test_a_schedule_is_read_from_its_config",
         _STACKAI + "test_a_schedule_that_may_surprise_is_answered_with_a_note_and_its_next_times",
     ),
+    "B7": ("tests/e2e/test_walk.py::test_the_printed_curl_makes_something_happen", "tests/e2e/test_newcomer.py::test_every_printed_hint_works_as_it_is_printed"),
+    "F": (_STOPS + "test_a_signal_to_the_whole_group_ends_what_is_under_way_without_a_complaint", _STOPS + "test_a_signal_to_each_process_but_the_database_is_no_cause_for_complaint", _STOPS + "test_a_stop_while_the_service_starts_ends_the_start_without_a_complaint", _V1 + "test_an_answer_is_not_handed_to_a_caller_with_other_rights", _V1 + "test_two_passwords_are_looked_at_at_a_time_whether_their_users_exist_or_not"),
+    "G": ("tests/e2e/test_newcomer.py::test_every_printed_hint_works_as_it_is_printed", "tests/e2e/test_newcomer.py::test_the_commands_of_the_readme_lead_to_the_first_event_at_a_program_on_this_machine", "tests/api/test_pages.py::test_all_links_from_the_first_page_lead_somewhere_without_a_login", "tests/api/v1/test_requests.py::test_an_unknown_query_parameter_is_refused_by_its_name", "tests/api/v1/test_requests.py::test_an_api_key_that_has_expired_already_cannot_be_made", "tests/api/v1/test_requests.py::test_the_providers_say_what_a_connection_needs", "tests/test_settings_variables.py::test_a_misspelt_variable_is_told_with_the_one_that_was_meant"),
+    "H10": ("tests/services/upkeep/test_presence.py::test_with_the_embedded_database_everything_is_free_at_the_start_and_only_then", _STOPS + "test_what_a_killed_service_held_is_done_at_once_and_the_outage_is_told"),
 }
 
 LEFT: Mapping[str, str] = {
@@ -140,10 +145,7 @@ LEFT: Mapping[str, str] = {
     "B4": "in work",
     "B5": "in work",
     "B6": "in work",
-    "B7": "in work",
     "B8": "in work",
     "B9": "in work",
     "B10": "in work",
-    "F": "in work: the rights of an Idempotency-Key are held by tests/api/v1/test_contract.py",
-    "G": "in work",
 }

@@ -1,47 +1,71 @@
 """The command line."""
 
 import asyncio
+import os
+import secrets
 import socket
 import sys
 import time
-from datetime import datetime
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
 from ipaddress import ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
-from hairtrigger.credentials import Credentials
-from hairtrigger.domain.errors import HairtriggerError
-from hairtrigger.settings import PREFIX, Settings, table
+from hairtrigger import hints, remote
+from hairtrigger.domain.errors import HairtriggerError, NotFound
+from hairtrigger.remote import ApiKey, Demo, Json, Url, fail
+from hairtrigger.settings import PREFIX, Settings, table, unknown_variables
 
 if TYPE_CHECKING:
-    import httpx2
+    from hairtrigger.services.accounts import Accounts
 
+T = TypeVar("T")
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
-    help="""Start a workflow or an agent at once when something happens in another app.
+    help=f"""Start a workflow or an agent at once when something happens in another app.
 
     Each event is once in the ledger and is delivered at least once. Repeats are recognisable by their id.
 
-    Start with:  hairtrigger serve --demo      a service with sample triggers that fire by themselves
+    Start with:  {hints.program()} serve --demo      a service with sample triggers that fire by themselves
 
-    and in another terminal:  hairtrigger events tail --demo      what they start
+    and in another terminal:  {hints.program()} events tail --demo      what they start
+
+    Most commands ask the service that runs with the same data directory. With --url and --api-key, or with the
+    variables HAIRTRIGGER_URL and HAIRTRIGGER_API_KEY, they ask any other.
     """,
 )
-events = typer.Typer(no_args_is_help=True, help="Look at what happened.")
+user = typer.Typer(no_args_is_help=True, help="Users and their passwords, for an operator that cannot log in, too.")
 config = typer.Typer(no_args_is_help=True, help="Look at the settings.")
 database = typer.Typer(no_args_is_help=True, help="Look after the database.")
 vault = typer.Typer(no_args_is_help=True, help="The keys that stored secrets are sealed with.")
-app.add_typer(events, name="events")
+app.add_typer(user, name="user")
 app.add_typer(config, name="config")
 app.add_typer(vault, name="vault")
 app.add_typer(database, name="database")
+PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
+_LEAST_PASSWORD = 12
 
-Demo = Annotated[bool, typer.Option("--demo", help="Use the demo's own data, apart from the real.")]
+
+def _version(*, asked: bool) -> None:
+    if asked:
+        typer.echo(f"hairtrigger {version('hairtrigger')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool, typer.Option("--version", callback=lambda asked: _version(asked=asked), is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
+    """Take the options that come before a command."""
 
 
 @app.command()
@@ -63,17 +87,17 @@ def serve(
     try:
         listener = _listen(settings.host, settings.port)
     except OSError as error:
-        _fail(f"Can't listen on {settings.host}:{settings.port}: {error.strerror}. Choose another with --port.")
+        fail(f"Can't listen on {settings.host}:{settings.port}: {error.strerror}. Choose another with --port.")
     settings = settings.model_copy(update={"port": listener.getsockname()[1]})
     try:
         with asyncio.Runner(loop_factory=loop()) as runner:
             runner.run(run(settings, listener, demo=demo))
     except HairtriggerError as error:
-        _fail(error.message)
+        fail(error.message)
     except ExceptionGroup as several:
         if several.split(HairtriggerError)[1]:
             raise
-        _fail(" ".join(error.message for error in _leaves(several)))
+        fail(" ".join(error.message for error in _leaves(several)))
 
 
 @app.command()
@@ -83,16 +107,91 @@ def explain(
     event: Annotated[str | None, typer.Option(help="The id of an event.")] = None,
     key: Annotated[str | None, typer.Option(help="The key of an event.")] = None,
     delivery: Annotated[str | None, typer.Option(help="The id of a delivery.")] = None,
+    url: Url = None,
+    api_key: ApiKey = None,
     demo: Demo = False,
+    as_json: Json = False,
 ) -> None:
     """Say why something did or did not fire; without a question, where the trigger stands."""
     question = {"at": at, "event": event, "key": key, "delivery": delivery}
-    with _client(demo=demo) as client:
-        told = _asked(client, f"/v1/project-triggers/{trigger}/explain", {k: v for k, v in question.items() if v})
+    server = remote.connect(url, api_key, demo=demo, settings=lambda: _settings(demo=demo))
+    path = f"/v1/project-triggers/{trigger}/explain"
+    told = server.ask("GET", path, query={name: value for name, value in question.items() if value})
+    if as_json:
+        remote.print_json(told)
+        return
     typer.echo(told["summary"])
     for step in told["steps"]:
-        at_ = datetime.fromisoformat(step["at"]).astimezone()
-        typer.echo(f"{at_:%Y-%m-%d %H:%M:%S}  {step['what']:<12}  {step['code']:<19}  {step['detail']}")
+        time_ = remote.time_of(step["at"])
+        typer.echo(f"{time_}  {step['what']:<12}  {step['code']:<19}  {step['detail']}")
+
+
+@user.command("list")
+def list_users(demo: Demo = False, as_json: Json = False) -> None:
+    """List the users of all organisations."""
+    found = _with_accounts(demo, lambda accounts: accounts.users())
+    rows = [
+        {
+            "email": one.email,
+            "organization": organization.name,
+            "operator": one.operator,
+            "created_at": one.created_at.isoformat(),
+        }
+        for one, organization in found
+    ]
+    remote.print_json(rows) if as_json else remote.print_table(
+        ("email", "organization", "operator", "created_at"), rows
+    )
+
+
+@user.command("add")
+def add_user(
+    email: Annotated[str, typer.Argument(help="An e-mail address, with which the user logs in.")],
+    organization: Annotated[str | None, typer.Option(help="Its name or id. Default: the only one.")] = None,
+    new_organization: Annotated[
+        str | None, typer.Option(help="Make an organisation of this name for the user.")
+    ] = None,
+    demo: Demo = False,
+    password_stdin: PasswordStdin = False,
+) -> None:
+    """Add a user. A password is made and shown, unless one comes on standard input."""
+    password = _password(from_stdin=password_stdin)
+
+    async def add(accounts: "Accounts") -> str:
+        if new_organization:
+            made, _ = await accounts.create_organization(new_organization, email, password)
+            return made.name
+        every = await accounts.organizations()
+        chosen = [one for one in every if organization in (None, one.name, str(one.id))]
+        if len(chosen) != 1:
+            names = ", ".join(f"'{one.name}' ({one.id})" for one in every) or "none yet"
+            raise NotFound(f"Choose one organisation with --organization, or make one. There are: {names}.")
+        await accounts.add_user(chosen[0].id, email, password)
+        return chosen[0].name
+
+    name = _with_accounts(demo, add)
+    typer.echo(f"{email} is a user of '{name}'." + _shown(password, from_stdin=password_stdin))
+
+
+@user.command("password")
+def reset_password(
+    email: Annotated[str, typer.Argument(help="The e-mail address of the user.")],
+    demo: Demo = False,
+    password_stdin: PasswordStdin = False,
+) -> None:
+    """Give a user a new password. It is made and shown, unless one comes on standard input."""
+    password = _password(from_stdin=password_stdin)
+    _with_accounts(demo, lambda accounts: accounts.reset_password(email, password))
+    typer.echo(f"{email} has a new password." + _shown(password, from_stdin=password_stdin))
+
+
+@user.command("remove")
+def remove_user(
+    email: Annotated[str, typer.Argument(help="The e-mail address of the user.")], demo: Demo = False
+) -> None:
+    """Remove a user. What the user made stays with the organisation."""
+    _with_accounts(demo, lambda accounts: accounts.remove_user(email))
+    typer.echo(f"{email} can't log in any more.")
 
 
 @app.command()
@@ -130,7 +229,7 @@ def create(file: Annotated[Path, typer.Argument(help="Where to write it; it must
     from hairtrigger.platform.vault import Vault  # noqa: PLC0415
 
     if file.exists():
-        _fail(f"{file} exists. A key file is never made over another: what that sealed would be lost.")
+        fail(f"{file} exists. A key file is never made over another: what that sealed would be lost.")
     Vault.open(file)
     typer.echo(f"{file} was made. Keep a copy apart from the database: without it, stored secrets are lost.")
 
@@ -145,26 +244,27 @@ def rotate(file: Annotated[Path, typer.Argument(help="The key file of the servic
     from hairtrigger.platform.vault import Vault  # noqa: PLC0415
 
     if not file.exists():
-        _fail(f"There is no key file at {file}. Make one:  hairtrigger vault create {file}")
+        fail(f"There is no key file at {file}. Make one:  hairtrigger vault create {file}")
     Vault.open(file).rotate()
     typer.echo(f"{file} has a new key. Replace every copy of it, also the one that is kept apart from the database.")
 
 
-@events.command()
 def tail(
+    url: Url = None,
+    api_key: ApiKey = None,
     demo: Demo = False,
     follow: Annotated[bool, typer.Option(help="Go on until interrupted.")] = True,
     count: Annotated[int, typer.Option(min=1, max=200, help="How many deliveries to begin with.")] = 10,
 ) -> None:
     """Show deliveries as they happen: when they came, from what, and how they ended."""
     shown: dict[str, str] = {}
-    with _client(demo=demo) as client:
-        while True:
-            found = _asked(client, "/v1/deliveries", {"limit": count if not shown else 200})
-            _print_changes(found["data"], shown)
-            if not follow:
-                return
-            time.sleep(0.5)
+    server = remote.connect(url, api_key, demo=demo, settings=lambda: _settings(demo=demo))
+    while True:
+        found = server.ask("GET", "/v1/deliveries", query={"limit": 200 if shown else count})
+        _print_changes(found["data"], shown)
+        if not follow:
+            return
+        time.sleep(0.5)
 
 
 @config.command()
@@ -179,6 +279,10 @@ def show(*, markdown: Annotated[bool, typer.Option("--markdown", help="The table
 
 def main() -> None:
     try:
+        for name, group in remote.groups(_settings):
+            if name == "events":
+                group.command()(tail)
+            app.add_typer(group, name=name)
         app()
     except KeyboardInterrupt:
         sys.exit(130)
@@ -188,7 +292,7 @@ def _database_url() -> str:
     settings = _settings()
     url = settings.database_direct_url or settings.database_url
     if not url:
-        _fail("Set HAIRTRIGGER_DATABASE_URL. The embedded PostgreSQL is looked after by the service itself.")
+        fail("Set HAIRTRIGGER_DATABASE_URL. The embedded PostgreSQL is looked after by the service itself.")
     return url.get_secret_value()
 
 
@@ -213,11 +317,18 @@ async def _rebuilt(url: str) -> tuple[int, int]:
 
 
 def _settings(*, demo: bool = False, **overrides: Any) -> Settings:
+    for sentence in unknown_variables(os.environ):
+        typer.secho(sentence, err=True, fg="yellow")
     try:
         settings = Settings(**overrides)
     except ValidationError as error:
         wrong = "\n".join(f"  {PREFIX}{e['loc'][0]!s}".upper() + f": {e['msg']}" for e in error.errors())
-        _fail(f"The settings are not valid:\n{wrong}")
+        fail(f"The settings are not valid:\n{wrong}")
+    except SettingsError as error:
+        name = next((name for name in Settings.model_fields if f'"{name}"' in str(error)), "")
+        fail(f"The settings are not valid:\n  {PREFIX}{name.upper()}: it is not JSON: {error.__cause__ or error}")
+    except OSError as error:
+        fail(f"A setting can't be read from its file: {error.filename}: {error.strerror}")
     return _for_demo(settings) if demo else settings
 
 
@@ -246,41 +357,41 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _client(*, demo: bool) -> "httpx2.Client":
-    """Return a client with the credentials of the service that runs with this data directory."""
-    credentials = Credentials.load(_settings(demo=demo).data_dir)
-    if not credentials:
-        _fail("No service has run with this data directory yet. Start one:  hairtrigger serve" + " --demo" * demo)
-    import httpx2  # noqa: PLC0415 it takes a fifth of a second, and --help need not wait
-
-    headers = {"Authorization": f"Bearer {credentials.api_key}"}
-    return httpx2.Client(base_url=credentials.url, headers=headers, trust_env=False)
-
-
-def _asked(client: "httpx2.Client", path: str, question: dict[str, Any]) -> dict[str, Any]:
-    import httpx2  # noqa: PLC0415
-
-    try:
-        answer = client.get(path, params=question)
-    except httpx2.ConnectError:
-        _fail(f"No service answers at {client.base_url}. Start it:  hairtrigger serve")
-    except httpx2.HTTPError as error:
-        _fail(f"The service can't be asked: {error}")
-    found: dict[str, Any] = answer.json()
-    if not answer.is_success:
-        _fail(f"The service refused: {found.get('detail', answer.reason_phrase)}")
-    return found
-
-
 def _print_changes(deliveries: list[dict[str, Any]], shown: dict[str, str]) -> None:
     for one in reversed(deliveries):
         if shown.get(one["id"]) != one["status"]:
             shown[one["id"]] = one["status"]
-            at = datetime.fromisoformat(one["created_at"]).astimezone()
+            at = datetime.fromisoformat(one["created_at"]).astimezone(UTC)
             detail = one["detail"] or ""
-            typer.echo(f"{at:%H:%M:%S}  {one['status']:<9}  {one['event_type']:<34}  {one['id']}  {detail}")
+            typer.echo(f"{at:%H:%M:%S} UTC  {one['status']:<9}  {one['event_type']:<34}  {one['id']}  {detail}")
 
 
-def _fail(message: str) -> NoReturn:
-    typer.secho(message, err=True, fg="red")
-    raise typer.Exit(1)
+def _with_accounts(demo: bool, work: Callable[["Accounts"], Awaitable[T]]) -> T:
+    """Do work with the accounts in the database, whether the service runs or not."""
+    from hairtrigger.users import accounts_of  # noqa: PLC0415
+
+    settings = _settings(demo=demo)
+    if not settings.database_url and not (settings.data_dir / "postgres" / "cluster").exists():
+        fail(f"There is no database in {settings.data_dir} yet. Start one:  {hints.command('serve', demo=demo)}")
+
+    async def done() -> T:
+        async with accounts_of(settings) as accounts:
+            return await work(accounts)
+
+    try:
+        return asyncio.run(done())
+    except HairtriggerError as error:
+        fail(error.message)
+
+
+def _password(*, from_stdin: bool) -> str:
+    if not from_stdin:
+        return secrets.token_urlsafe(12)
+    password = sys.stdin.readline().rstrip("\n")
+    if len(password) < _LEAST_PASSWORD:
+        fail(f"A password has at least {_LEAST_PASSWORD} characters.")
+    return password
+
+
+def _shown(password: str, *, from_stdin: bool) -> str:
+    return "" if from_stdin else f" The password, which is shown once:  {password}"

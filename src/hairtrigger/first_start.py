@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from hairtrigger import hints
 from hairtrigger.credentials import Credentials
 from hairtrigger.domain.caller import INTEGRATION_API, TRIGGER_API, Caller
 from hairtrigger.domain.target import LogTarget
@@ -24,6 +25,7 @@ class Welcome:
     api_key: str = field(repr=False)
     webhook_url: str
     webhook_secret: str = field(repr=False)
+    demo: bool = False
 
     def text(self) -> str:
         return f"""
@@ -31,12 +33,15 @@ class Welcome:
   API key     {self.api_key}
               ({INTEGRATION_API} and {TRIGGER_API}; neither is shown again)
 
+  If the password is lost:  {hints.command(f"user password {self.email}", demo=self.demo)}
+
   Make something happen (in another terminal):
 
-    curl -d '{{"hello": "world"}}' -H 'X-Webhook-Secret: {self.webhook_secret}' \\
+    curl -d '{{"hello": "world"}}' -H 'Content-Type: application/json' \\
+         -H 'X-Webhook-Secret: {self.webhook_secret}' \\
          {self.webhook_url}
 
-  and see it arrive here, or with:  hairtrigger events tail
+  and see it arrive here, or with:  {hints.command("events tail", demo=self.demo)}
 """
 
 

@@ -417,7 +417,12 @@ def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tupl
                 accounts=parts.accounts,
                 projects=parts.projects,
                 connections=Connections(
-                    store=store, clock=clock, catalogue=parts.catalogue, secrets=parts.secrets, limits=settings.quotas
+                    store=store,
+                    clock=clock,
+                    catalogue=parts.catalogue,
+                    secrets=parts.secrets,
+                    calls=parts.calls,
+                    limits=settings.quotas,
                 ),
                 triggers=parts.triggers,
                 history=History(store=store),

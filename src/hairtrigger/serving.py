@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import structlog
 import typer
 
 from hairtrigger import demo as demonstration
+from hairtrigger.api.app import BelowPath
 from hairtrigger.credentials import Credentials
 from hairtrigger.first_start import Welcome, first_login
 from hairtrigger.main import Application, running
@@ -61,7 +63,7 @@ async def _serve(
             if demo:
                 app.asgi.routes.insert(0, demonstration.route())
             server = HttpServer(
-                app.asgi,
+                BelowPath(app.asgi, settings.url) if urlsplit(settings.url).path else app.asgi,
                 settings.patience,
                 settings.stop_within,
                 room=settings.room,
@@ -69,8 +71,9 @@ async def _serve(
             )
             settled()
             serving = await stack.enter_async_context(_listening(server, listener))
-            running_at = f"hairtrigger is running at {settings.url}   (stop with Ctrl-C)"
-            typer.echo(f"{running_at}\n{first.text()}" if first else running_at)  # one write: programs wait for it
+            running_at = f"hairtrigger is running at {settings.url}   (stop with Ctrl-C)\n\n{_places(settings)}"
+            welcome = replace(first, demo=demo).text() if first else ""
+            typer.echo(f"{running_at}\n{welcome}")  # one write: programs wait for it
         serving.add_done_callback(lambda _: stop.asked.set())
         started.set()
         async with demonstration.playing(app) if demo else nullcontext():
@@ -86,6 +89,15 @@ async def _serve(
             await asyncio.wait([draining, serving])
         elif not draining.cancelled():
             draining.result()
+
+
+def _places(settings: Settings) -> str:
+    """Say where the data lie, and where to read on."""
+    reads_on = [] if settings.role == "worker" else [f"  Reference   {settings.url}/docs"]
+    if settings.database_url:
+        return "\n".join([f"  Key file    {settings.vault_path}   (it opens the secrets in your database)", *reads_on])
+    backup = "the database" if settings.vault_file else "the database and the key of its secrets"
+    return "\n".join([f"  Data        {settings.data_dir}   ({backup}: back it up)", *reads_on])
 
 
 async def _first_of(task: asyncio.Task[None], event: asyncio.Event) -> None:

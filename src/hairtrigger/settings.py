@@ -3,7 +3,9 @@
 import os
 import re
 import ssl
+from collections.abc import Mapping
 from datetime import timedelta
+from difflib import get_close_matches
 from importlib.metadata import version
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -26,6 +28,7 @@ from hairtrigger.sandbox.protocol.poll import MEBIBYTE, Limits
 Role = Literal["all", "api", "worker"]
 
 PREFIX = "HAIRTRIGGER_"
+OF_THE_COMMAND_LINE = (f"{PREFIX}URL", f"{PREFIX}API_KEY")  # how it finds a service: options of its commands
 _DAY, _YEAR = 86_400, 365 * 86_400  # seconds
 _CENTURY = 36_500  # days
 _LARGEST_PART = 32 * MEBIBYTE  # that a sandbox worker sends or receives at once
@@ -506,3 +509,15 @@ def table() -> str:
         default = "" if field.default_factory or field.default is None else f"`{field.default}`"
         lines.append(f"| `{PREFIX}{name.upper()}` | {default} | {field.description} |")
     return "\n".join(lines) + "\n"
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """Return a sentence about each variable that looks like a setting and is none, with the name that was meant."""
+    names = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
+    known = {*names, *(f"{name}_FILE" for name in names), *OF_THE_COMMAND_LINE}
+    said = []
+    for name in sorted(environment):
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            meant = get_close_matches(name.upper(), known, n=1, cutoff=0.8)
+            said.append(f"There is no setting {name}." + (f" Is {meant[0]} meant?" if meant else ""))
+    return said

@@ -21,6 +21,7 @@ from tests.support.servers import Server, answering, serving
 
 GITHUB_SECRET = "github app secret"
 SLACK_SECRET = "slack signing secret"
+NOWHERE = "http://127.0.0.1:1/"
 PASSWORD = "correct horse battery"
 
 
@@ -94,6 +95,7 @@ async def service(database_url: str, folder: Path) -> AsyncIterator[Application]
         public_url="http://hairtrigger.test",
         egress_allow=["127.0.0.0/8"],
         least_polling_seconds=1,
+        provider_urls=dict.fromkeys(("github", "slack", "stripe", "typeform"), NOWHERE),
         sandbox_workers=1,
         app_secrets={"github": [SecretStr(GITHUB_SECRET)], "slack": [SecretStr(SLACK_SECRET)]},
         integration_requests_per_minute=100_000,

@@ -128,7 +128,7 @@ class Service:
 
     @property
     def curl(self) -> str:
-        found = re.search(r"curl .*?\\\n\s+\S+", self.output, re.DOTALL)
+        found = re.search(r"curl [^\n]*\\\n.*?http\S+", self.output, re.DOTALL)
         assert found, self.output
         return found[0]
 

@@ -194,7 +194,9 @@ async def a_world(
         secrets=secrets,
         caller=caller,
         project_id=project.id,
-        connections=Connections(store=store, clock=clock, catalogue=catalogue, secrets=secrets, limits=limits),
+        connections=Connections(
+            store=store, clock=clock, catalogue=catalogue, secrets=secrets, calls=calls, limits=limits
+        ),
         projects=projects,
         poller=Poller(
             store=store,

@@ -4,7 +4,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
+from urllib.parse import urlsplit
 
+from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -15,6 +17,8 @@ from starlette.routing import Mount, Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from hairtrigger.api import reference
+from hairtrigger.api.reference import Described
 from hairtrigger.domain.disk import DiskUse, Thresholds
 from hairtrigger.domain.errors import Unavailable
 from hairtrigger.domain.webhook_address import WEBHOOK_PATH
@@ -28,9 +32,9 @@ def service_app(
     *,
     webhooks: ASGIApp,
     writable: Callable[[], Awaitable[bool]],
-    own: ASGIApp,
-    integrations: ASGIApp,
-    projects: ASGIApp,
+    own: FastAPI,
+    integrations: FastAPI,
+    projects: FastAPI,
     leaving: Callable[[], bool] = lambda: False,
     proxies: Sequence[str] = ("127.0.0.1",),
     disk: Callable[[], DiskUse] = _unseen,
@@ -43,6 +47,7 @@ def service_app(
     roof = Starlette(
         routes=[
             *_health(writable, leaving, disk),
+            *reference.routes(_described(own, integrations, projects)),
             Mount("/v1", own),
             Mount("/integrations/v1", integrations),
             Mount("/api/public/integrations/v1", integrations),
@@ -58,12 +63,51 @@ def service_app(
     return Router([*hooks, Mount("/", heard)])
 
 
+def _described(own: FastAPI, integrations: FastAPI, projects: FastAPI) -> tuple[Described, ...]:
+    return (
+        Described(
+            "v1",
+            "hairtrigger API",
+            "Projects, connections, API keys, events, deliveries, replays and explanations.",
+            "v1/openapi.json",
+            own,
+        ),
+        Described(
+            "triggers",
+            "Triggers API",
+            "The triggers of projects, after Stack AI's reference.",
+            "openapi.json",
+            projects,
+        ),
+        Described(
+            "integrations",
+            "Integrations API",
+            "Triggers that you write yourself, after Odeus' reference.",
+            "integrations/v1/openapi.json",
+            integrations,
+        ),
+    )
+
+
 def worker_app(
     *, writable: Callable[[], Awaitable[bool]], leaving: Callable[[], bool], disk: Callable[[], DiskUse] = _unseen
 ) -> Router:
     """Return the health endpoints, for a worker process that serves no API."""
     roof = Starlette(routes=_health(writable, leaving, disk), middleware=[Middleware(EveryAnswer, leaving=leaving)])
     return Router([Mount("/", roof)])
+
+
+class BelowPath:
+    """Serves an application below the path of its public address, too, for proxies that pass the path on."""
+
+    def __init__(self, app: ASGIApp, public_url: str) -> None:
+        self._app = app
+        self._path = urlsplit(public_url).path.rstrip("/")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(f"{self._path}/"):
+            scope = {**scope, "root_path": self._path}
+        await self._app(scope, receive, send)
 
 
 class EveryAnswer:

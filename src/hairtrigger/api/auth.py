@@ -4,14 +4,17 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends
+from fastapi.dependencies.utils import get_flat_params
+from fastapi.params import Query
 from fastapi.routing import APIRoute
 from fastapi.security import OAuth2PasswordBearer
 from starlette.requests import Request
 from starlette.responses import Response
 
 from hairtrigger.api.bodies import BoundedRequest, Handler
+from hairtrigger.api.errors import InvalidRequest
 from hairtrigger.domain.caller import TRIGGER_API, Caller
-from hairtrigger.domain.errors import Unauthenticated
+from hairtrigger.domain.errors import Issue, Unauthenticated
 from hairtrigger.services.accounts import Accounts
 
 
@@ -46,10 +49,27 @@ class Authenticator:
         return caller
 
 
+class StrictRoute(APIRoute):
+    """A route that refuses query parameters that it does not have: a misspelt filter would return everything."""
+
+    def get_route_handler(self) -> Handler:
+        handle = super().get_route_handler()
+        known = {one.alias for one in get_flat_params(self.dependant) if isinstance(one.field_info, Query)}
+
+        async def strict(request: Request) -> Response:
+            if unknown := [name for name in request.query_params if name not in known]:
+                there_are = f"There are: {', '.join(sorted(known))}." if known else "There are none."
+                said = f"There is no parameter '{unknown[0]}' here. {there_are}"
+                raise InvalidRequest(said, *(Issue(("query", name), said, "extra_forbidden") for name in unknown))
+            return await handle(request)
+
+        return strict
+
+
 def authenticated_route(authenticate: Authenticator) -> type[APIRoute]:
     """Return a class of routes that authenticate before they read a body, and read only a body of bounded size."""
 
-    class AuthenticatedRoute(APIRoute):
+    class AuthenticatedRoute(StrictRoute):
         def get_route_handler(self) -> Handler:
             handle = super().get_route_handler()
 

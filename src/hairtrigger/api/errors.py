@@ -181,6 +181,13 @@ def _methods_at(app: FastAPI, scope: Scope) -> list[str]:
 
 
 def _from_schema(error: RequestValidationError) -> InvalidRequest:
-    issues = [Issue(tuple(e["loc"]), e["msg"], e["type"]) for e in error.errors()]
+    issues = [Issue(tuple(e["loc"]), _not_read(e) or e["msg"], e["type"]) for e in error.errors()]
     where = ".".join(map(str, issues[0].path)) if issues else "request"
     return InvalidRequest(f"{where}: {issues[0].message}" if issues else None, *issues)
+
+
+def _not_read(error: Mapping[str, Any]) -> str:
+    """Return what to change if the body is no JSON for FastAPI, which then hands its bytes on as they are."""
+    if tuple(error["loc"]) != ("body",) or not isinstance(error.get("input"), bytes):
+        return ""
+    return "The body is not read as JSON, because of its Content-Type. Send `Content-Type: application/json`."

@@ -201,6 +201,13 @@ class Provider:
     auth: Auth = field(default_factory=NoAuth)
     app: App | None = None
     icon: str = ""  # an emoji or a data: URL
+    guide: str = ""  # how a user gets what a connection needs
+    labels: Mapping[str, str] = field(default_factory=dict)  # of the connection's secrets, by their names
+    check: Callable[[Api], Awaitable[object]] | None = None  # a call that succeeds with every usable connection
+
+    @property
+    def needs_connection(self) -> bool:
+        return bool(self.auth.secrets) and any(trigger.needs_connection for trigger in self.triggers)
 
     def trigger(self, trigger_id: str) -> Trigger | None:
         return next((trigger for trigger in self.triggers if trigger.id == trigger_id), None)

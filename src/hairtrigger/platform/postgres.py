@@ -12,6 +12,7 @@ import pwd
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -99,8 +100,39 @@ async def embedded(
             server = _started([binaries / "postgres", "-D", cluster, *_flags(settings)], user, directory, theirs)
             stack.push_async_callback(_stop, server)
             await _make_ready(server, sockets, directory)
-        url = f"postgresql+asyncpg://{_NAME}@/{_NAME}?host={quote(str(sockets))}&port={_PORT}"
-        yield EmbeddedPostgres(url, server.pid, server)
+        yield EmbeddedPostgres(_url(sockets), server.pid, server)
+
+
+@asynccontextmanager
+async def embedded_or_running(directory: Path) -> AsyncIterator[str]:
+    """Yield the URL of the server in `directory`. The server is started for the block if no other process runs it."""
+    if running := _running(directory / "cluster"):
+        yield running
+        return
+    async with embedded(directory) as server:
+        yield server.url
+
+
+def _running(cluster: Path) -> str | None:
+    """Return the URL of the server that runs in this cluster, or None if no server answers.
+
+    https://www.postgresql.org/docs/current/storage-file-layout.html describes the file of its number.
+    """
+    try:
+        sockets = (cluster / "postmaster.pid").read_text().splitlines()[4].strip()
+    except (OSError, IndexError):
+        return None
+    path = Path(sockets, f".s.PGSQL.{_PORT}")
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return None
+    return _url(Path(sockets))
+
+
+def _url(sockets: Path) -> str:
+    return f"postgresql+asyncpg://{_NAME}@/{_NAME}?host={quote(str(sockets))}&port={_PORT}"
 
 
 @contextmanager

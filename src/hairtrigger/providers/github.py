@@ -245,6 +245,10 @@ provider = kit.Provider(
         # https://docs.github.com/en/rest/about-the-rest-api/api-versions
         also={"accept": "application/vnd.github+json", "x-github-api-version": "2022-11-28"},
     ),
+    guide="Make a token that may read the repositories: a fine-grained one with read access to metadata, or a classic "
+    "one with the scope repo. Events come through the GitHub App of this service, whose secret its operator has set.",
+    labels={"token": "Personal access token"},
+    check=lambda api: api.get("user"),
     app=kit.App(verify=kit.GITHUB, accounts=_accounts, handshake=kit.github_ping),
     triggers=(
         _on("push", "on_push", "Push", "Commits were pushed to a branch, or a tag was.", _pushed, Branch),

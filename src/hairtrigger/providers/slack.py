@@ -91,7 +91,11 @@ def _workspaces(request: kit.Request) -> Sequence[str]:
 
 async def _workspace(question: kit.Question[Any]) -> Sequence[str]:
     """Return the workspace that the token was made for. Slack names it, not the user."""
-    answer = await question.api.post("auth.test", {})
+    return [f"team:{await _team(question.api)}"]
+
+
+async def _team(api: kit.Api) -> str:
+    answer = await api.post("auth.test", {})
     status = kit.read(Status, answer)
     if not status.ok:  # the HTTP status is 200 all the same
         failure = kit.CredentialsRefused if status.error in _REFUSED else kit.ProviderFailed
@@ -103,7 +107,7 @@ async def _workspace(question: kit.Question[Any]) -> Sequence[str]:
         raise kit.Invalid(
             "This token is of a whole organization. Install the app in a workspace and connect with that."
         )
-    return [f"team:{identity.team_id}"]
+    return identity.team_id
 
 
 def _on(
@@ -160,6 +164,10 @@ provider = kit.Provider(
     icon="💬",
     base_url="https://slack.com/api/",
     auth=kit.Bearer("bot_token"),
+    guide="Install the Slack app of this service in your workspace, and take the bot token, which begins with xoxb-, "
+    "from its page OAuth & Permissions.",
+    labels={"bot_token": "Bot token"},
+    check=_team,
     app=kit.App(verify=kit.SLACK, accounts=_workspaces, handshake=kit.slack_url_verification),
     triggers=(
         _on(

@@ -114,6 +114,10 @@ provider = kit.Provider(
     icon="💳",
     base_url="https://api.stripe.com/",
     auth=kit.Bearer("api_key"),
+    guide="In the Stripe dashboard, under Developers, API keys, make a restricted key that may write webhook "
+    "endpoints. A key of the test mode hears of test events only.",
+    labels={"api_key": "Secret or restricted key"},
+    check=lambda api: api.get("v1/webhook_endpoints", {"limit": 1}),
     triggers=(
         _on("customer.created", "on_customer_created", "Customer created", "A customer was added to the account."),
         _on("payment_intent.succeeded", "on_payment_succeeded", "Payment succeeded", "A payment was completed."),

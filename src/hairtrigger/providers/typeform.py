@@ -91,6 +91,10 @@ provider = kit.Provider(
     icon="📝",
     base_url="https://api.typeform.com/",
     auth=kit.Bearer("token"),
+    guide="In Typeform, in the settings of your account, make a personal access token that may read responses and "
+    "write webhooks.",
+    labels={"token": "Personal access token"},
+    check=lambda api: api.get("me"),
     triggers=(
         kit.Webhook(
             id="on_form_submitted",

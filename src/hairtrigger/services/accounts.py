@@ -26,6 +26,7 @@ from hairtrigger.services.guessing import Guessing
 from hairtrigger.store import accounts, quotas
 from hairtrigger.store.accounts import ApiKey, Organization, User
 from hairtrigger.store.database import Store
+from hairtrigger.store.transaction import Transaction
 from hairtrigger.store.upkeep import periodic_tasks
 
 TOKEN_LIFE = timedelta(hours=12)
@@ -53,9 +54,7 @@ class Accounts:
         self, name: str, email: str, password: str, *, operator: bool = False, first: bool = False
     ) -> tuple[Organization, User]:
         """Create an organisation and a user of it. Raise `Conflict` when the e-mail address is taken."""
-        email = email.strip().lower()
-        if not _EMAIL.fullmatch(email):
-            raise Invalid(None, Issue(("email",), "This is not an e-mail address."))
+        email = _address(email)
         now = self.clock.now()
         organization = Organization(new_id(now), name, now)
         hashed = await self.hashing.run(partial(_passwords.hash, password))
@@ -68,6 +67,49 @@ class Accounts:
                 left = {"org_id": str(organization.id), "user_id": str(user.id)}
                 await periodic_tasks.leave(tx, _FIRST_LOGIN, left, now)
         return organization, user
+
+    async def add_user(self, org_id: UUID, email: str, password: str) -> User:
+        """Create a further user of an organisation. Raise `Conflict` when the e-mail address is taken."""
+        email = _address(email)
+        hashed = await self.hashing.run(partial(_passwords.hash, password))
+        now = self.clock.now()
+        user = User(new_id(now), org_id, email, hashed, operator=False, created_at=now)
+        async with self.store.transaction() as tx:
+            if not await accounts.add_user(tx, user):
+                raise Conflict(f"There already is a user {email}.")
+        return user
+
+    async def users(self) -> list[tuple[User, Organization]]:
+        """Return the users of all organisations, oldest first."""
+        async with self.store.transaction() as tx:
+            return await accounts.users(tx)
+
+    async def organizations(self) -> list[Organization]:
+        async with self.store.transaction() as tx:
+            return await accounts.organizations(tx)
+
+    async def reset_password(self, email: str, password: str) -> User:
+        """Give a user another password. A first login that was not shown yet is not shown any more."""
+        hashed = await self.hashing.run(partial(_passwords.hash, password))
+        async with self.store.transaction() as tx:
+            user = await self._user(tx, email)
+            await accounts.set_password(tx, user.id, hashed)
+        return user
+
+    async def remove_user(self, email: str) -> User:
+        """Remove a user. Raise `Conflict` for the last user of the service: then no login would be left."""
+        async with self.store.transaction() as tx:
+            user = await self._user(tx, email)
+            if len(await accounts.users(tx)) == 1:
+                raise Conflict("This is the only user. Add another one first.")
+            await accounts.remove_user(tx, user.id)
+        return user
+
+    async def _user(self, tx: Transaction, email: str) -> User:
+        user = await accounts.user_by_email(tx, email.strip().lower())
+        if not user:
+            raise NotFound(f"There is no user {email}.")
+        return user
 
     async def create_first(self, name: str, email: str) -> None:
         """Create an organisation with an operator if there is no user yet. The operator's random password is lost."""
@@ -152,6 +194,8 @@ class Accounts:
         if not caller.scopes.issuperset(scopes):
             raise Forbidden("An API key can't have a scope that its creator lacks.")
         now = self.clock.now()
+        if expires_at and expires_at <= now:
+            raise Invalid(None, Issue(("expires_at",), f"This time has passed: it is {now:%Y-%m-%d %H:%M:%S} UTC."))
         value = _new_key()
         key = ApiKey(
             id=new_id(now),
@@ -190,6 +234,13 @@ class Accounts:
             return UUID(claims["sub"])
         except (JoseError, KeyError, TypeError, ValueError) as error:
             raise Unauthenticated("The access token is invalid.") from error
+
+
+def _address(email: str) -> str:
+    email = email.strip().lower()
+    if not _EMAIL.fullmatch(email):
+        raise Invalid(None, Issue(("email",), "This is not an e-mail address."))
+    return email
 
 
 def _matches(password: str, hashed: str | None) -> bool:

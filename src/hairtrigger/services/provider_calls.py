@@ -85,7 +85,7 @@ class ProviderCalls:
         now = self.clock.now()
         question: Question[Any] = Question(
             config=validated(definition, params),
-            api=Api(self.http_of(tenant), provider.base_url, headers, documents=self.documents),
+            api=self._api(provider, tenant, headers),
             secrets=secrets,
             cursor=cursor,
             enabled_at=enabled_at or now,
@@ -94,6 +94,13 @@ class ProviderCalls:
             project=tenant.project,
         )
         return replace(question, known=known) if known else question
+
+    def api(self, provider: Provider, tenant: Tenant, secrets: Mapping[str, str]) -> Api:
+        """Return the provider's API, to be called with these credentials, all of which must be there."""
+        return self._api(provider, tenant, provider.auth.headers(secrets))
+
+    def _api(self, provider: Provider, tenant: Tenant, headers: Mapping[str, str]) -> Api:
+        return Api(self.http_of(tenant), provider.base_url, headers, documents=self.documents)
 
     async def secrets_of(self, tx: Transaction, trigger: ProjectTrigger) -> dict[str, str]:
         """Return the secrets of the trigger's connection; they are empty where the trigger has no connection."""

@@ -65,6 +65,31 @@ async def add_user(tx: Transaction, user: User) -> bool:
     return (await tx.connection.execute(statement.returning(app_user.c.id))).first() is not None
 
 
+async def users(tx: Transaction) -> list[tuple[User, Organization]]:
+    """Return all users with their organisations, oldest first."""
+    rows = await tx.connection.execute(
+        select(*app_user.c, *(column.label(f"org_{column.name}") for column in org.c if column.name != "id"))
+        .join(org, org.c.id == app_user.c.org_id)
+        .order_by(app_user.c.id)
+    )
+    names = User.__dataclass_fields__
+    return [
+        (
+            User(**{name: getattr(row, name) for name in names}),
+            Organization(row.org_id, row.org_name, row.org_created_at),
+        )
+        for row in rows
+    ]
+
+
+async def organizations(tx: Transaction) -> list[Organization]:
+    return [Organization(**row._mapping) for row in await tx.connection.execute(select(org).order_by(org.c.id))]
+
+
+async def remove_user(tx: Transaction, user_id: UUID) -> None:
+    await tx.connection.execute(delete(app_user).where(app_user.c.id == user_id))
+
+
 async def any_user(tx: Transaction) -> bool:
     return (await tx.connection.execute(select(app_user.c.id).limit(1))).first() is not None
 

@@ -246,6 +246,8 @@ async def test_a_project_that_can_not_be_is_422_and_says_where(
 async def test_the_secrets_of_a_connection_go_in_and_never_come_out(tenant: Tenant) -> None:
     body = {"provider_id": "stripe", "name": "Live", "secrets": {"api_key": "sk_live_1"}}
     made = await tenant.ask("POST", "/v1/connections", body, status=201)
+    check = made.pop("check")
+    assert check.startswith("It could not be checked at Stripe: ")
     _holds(made, CONNECTION)
     path = f"/v1/connections/{made['id']}"
     changed = await tenant.ask("PATCH", path, {"name": "Test", "secrets": {"api_key": "sk_test_2"}})
@@ -316,8 +318,11 @@ async def test_a_deleted_key_opens_nothing(tenant: Tenant, anybody: httpx2.Async
 
 
 async def test_an_expired_key_opens_nothing(tenant: Tenant, anybody: httpx2.AsyncClient) -> None:
-    body = {"name": "Old", "scopes": list(SCOPES), "expires_at": "2001-01-01T00:00:00Z"}
+    body = {"name": "Old", "scopes": list(SCOPES), "expires_at": "9000-01-01T00:00:00Z"}
     made = await tenant.ask("POST", "/v1/api-keys", body, status=201)
+    async with tenant.app.store.transaction() as tx:
+        expired = text("UPDATE api_key SET expires_at = '2001-01-01T00:00:00Z' WHERE id = CAST(:id AS uuid)")
+        await tx.connection.execute(expired, {"id": made["id"]})
     _is_problem(await _as(anybody, made["key"], "/v1/projects"), 401)
     assert (await _as(anybody, made["key"], "/triggers")).status_code == 401
     assert (await _as(anybody, made["key"], "/integrations/v1/get")).status_code == 401
@@ -780,7 +785,7 @@ async def test_every_route_wants_credentials_of_the_right_scope(
 @pytest.mark.parametrize(("method", "path"), [one for one in OPERATIONS if "{" in one[1]])
 async def test_what_does_not_exist_is_404_and_what_is_no_id_422(tenant: Tenant, method: str, path: str) -> None:
     _is_problem(await tenant.client.request(method, _filled(path), json=_valid(path)), 404)
-    is_uuid = "{project_id}" not in path
+    is_uuid = not {"{project_id}", "{provider_id}"} & set(path.split("/"))
     answer = await tenant.client.request(method, re.sub("{.*}", "x", f"/v1{path}"), json=_valid(path))
     _is_problem(answer, 422 if is_uuid else 404)
 

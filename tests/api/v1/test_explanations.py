@@ -39,7 +39,7 @@ async def test_a_request_can_be_followed_to_its_target(
     received = (await tenant.ask("GET", f"/v1/events/{event}"))["received_at"]
     for question in ({"event": event}, {"delivery": event}, {"key": "order 7"}, {"at": received, "within": "1"}):
         told = await explain(tenant, id_, **question)
-        assert told["summary"].startswith("The event 'order 7' arrived at "), question
+        assert told["summary"].startswith("The event with the key 'order 7' arrived at "), question
         assert "It was delivered at " in told["summary"]
         assert all(step.keys() == STEP for step in told["steps"])
         assert [step["what"] for step in told["steps"] if step["event_id"] == event] == ["event", "attempt"]

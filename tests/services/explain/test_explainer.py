@@ -69,7 +69,7 @@ async def test_a_request_that_became_an_event_and_was_delivered(scene: Scene) ->
     scene.passes(seconds=2)
     await scene.deliver()
     said = (
-        "The event 'order 7' arrived at 12:01:00 UTC as a request. "
+        "The event with the key 'order 7' arrived at 12:01:00 UTC as a request. "
         "It was delivered at 12:01:02 UTC, at the first attempt."
     )
     [event] = await scene.world.events(id_)
@@ -89,7 +89,7 @@ async def test_a_request_that_was_a_repeat(scene: Scene) -> None:
     scene.passes(minutes=10)
     await scene.request(id_, secret, "order 7")
     original = (
-        "The event 'order 7' arrived at 12:00:00 UTC as a request. "
+        "The event with the key 'order 7' arrived at 12:00:00 UTC as a request. "
         "It was delivered at 12:00:00 UTC, at the first attempt. "
         "A repeat of it came at 12:10:00 UTC and started nothing: its key is known."
     )
@@ -348,7 +348,8 @@ async def test_a_delivery_that_is_tried_again(scene: Scene) -> None:
     scene.passes(seconds=5)
     await scene.deliver()
     assert await scene.summary(id_, key="order 7") == (
-        "The event 'order 7' arrived at 12:00:00 UTC as a request. 2 attempts failed, the last at 12:00:05 UTC: "
+        "The event with the key 'order 7' arrived at 12:00:00 UTC as a request. "
+        "2 attempts failed, the last at 12:00:05 UTC: "
         "The target answered 503 Service Unavailable. Attempt 3 is due at 12:05:05 UTC."
     )
 
@@ -382,7 +383,7 @@ async def test_a_delivery_that_no_worker_takes(scene: Scene) -> None:
     await scene.request(id_, secret, "order 7")
     scene.passes(minutes=5)
     assert await scene.summary(id_, key="order 7") == (
-        "The event 'order 7' arrived at 12:00:00 UTC as a request. It is on the queue, or under way. "
+        "The event with the key 'order 7' arrived at 12:00:00 UTC as a request. It is on the queue, or under way. "
         "No worker has claimed it for 5 minutes: see whether a worker runs and keeps up."
     )
 
@@ -461,7 +462,7 @@ async def test_items_of_a_poll(scene: Scene, source: Source) -> None:
     await scene.poll()
     await scene.deliver()
     told = await scene.summary(id_, at=scene.clock.now() + timedelta(seconds=10))
-    assert told.startswith("The event 'c' arrived at ")
+    assert told.startswith("The event with the key 'c' arrived at ")
     assert " with a poll. It was delivered at " in told
     assert " 2 other events arrived between " in told
 

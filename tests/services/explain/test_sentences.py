@@ -99,7 +99,7 @@ def test_a_silence_after_any_outcome_has_a_reason(code: Code, kind: str | None) 
 def test_every_status_of_a_delivery_is_told_after_any_attempt(status: DeliveryStatus, failure: Failure | None) -> None:
     story = Story(EVENT, "poll", [(delivery(status), [attempt(failure)])], ())
     said = TELLER.story(story)
-    assert said.startswith("The event 'order 7' arrived at 11:59:00 UTC with a poll. ")
+    assert said.startswith("The event with the key 'order 7' arrived at 11:59:00 UTC with a poll. ")
     assert len(said.split(". ")) > 1
     assert [step.what for step in story.steps()] == ["event", "attempt"]
 

@@ -20,6 +20,7 @@ from hairtrigger.api.v1 import (
     pauses,
     polling_code,
     projects,
+    providers,
     replays,
     triggers,
     usage,
@@ -101,8 +102,9 @@ def v1_app(services: Services) -> FastAPI:
 
     for router in (
         accounts.router(routes("accounts"), services.accounts),
-        projects.router(routes("projects"), services.projects, services.samples),
+        projects.router(routes("projects"), services.projects, services.samples, services.triggers),
         connections.router(routes("connections"), services.connections),
+        providers.router(routes("providers"), services.connections),
         triggers.router(
             routes("triggers"),
             services.triggers,

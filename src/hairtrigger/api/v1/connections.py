@@ -5,15 +5,20 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from hairtrigger.api.auth import Admitted
-from hairtrigger.api.v1.schemas import Connection, ConnectionCreate, ConnectionUpdate, Page
+from hairtrigger.api.v1.schemas import CheckedConnection, Connection, ConnectionCreate, ConnectionUpdate, Page
 from hairtrigger.services.setup.connections import Connections
 
 
 def router(routes: APIRouter, connections: Connections) -> APIRouter:
     @routes.post("/connections", status_code=201)
-    async def create_connection(body: ConnectionCreate, caller: Admitted) -> Connection:
-        """Stores credentials for a provider, encrypted. They are never shown again."""
-        return Connection.of(await connections.create(caller, body.provider_id, body.name, body.secrets))
+    async def create_connection(body: ConnectionCreate, caller: Admitted) -> CheckedConnection:
+        """Stores credentials for a provider, encrypted. They are never shown again.
+
+        The provider is asked first. What it refuses is refused here, too.
+        """
+        check = await connections.check(caller, body.provider_id, body.secrets)
+        made = await connections.create(caller, body.provider_id, body.name, body.secrets)
+        return CheckedConnection.with_check(made, check)
 
     @routes.get("/connections")
     async def list_connections(caller: Admitted, provider_id: str | None = None) -> Page[Connection]:
@@ -25,6 +30,9 @@ def router(routes: APIRouter, connections: Connections) -> APIRouter:
 
     @routes.patch("/connections/{connection_id}")
     async def update_connection(connection_id: UUID, body: ConnectionUpdate, caller: Admitted) -> Connection:
+        if body.secrets is not None:
+            before = await connections.get(caller, connection_id)
+            await connections.check(caller, before.provider_id, body.secrets)
         return Connection.of(await connections.update(caller, connection_id, body.name, body.secrets))
 
     @routes.delete("/connections/{connection_id}", status_code=204)

@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hairtrigger.api.auth import Authenticator
+from hairtrigger.api.auth import Authenticator, StrictRoute
 from hairtrigger.api.bodies import BoundedRequest, Handler
 from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import Conflict, Invalid, Unavailable
@@ -30,7 +30,7 @@ _AGAIN = timedelta(hours=1)  # the oldest answers are forgotten about every hour
 def idempotent_route(
     authenticate: Authenticator, store: Store, vault: Vault, clock: Clock, limits: Limits
 ) -> type[APIRoute]:
-    class IdempotentRoute(APIRoute):
+    class IdempotentRoute(StrictRoute):
         def get_route_handler(self) -> Handler:
             handle = super().get_route_handler()
 

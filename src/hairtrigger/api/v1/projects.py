@@ -1,8 +1,9 @@
 """Projects and their targets."""
 
 from datetime import timedelta
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 
 from hairtrigger.api.auth import Admitted
 from hairtrigger.api.v1.schemas import (
@@ -19,9 +20,10 @@ from hairtrigger.api.v1.schemas import (
 )
 from hairtrigger.services.delivery.samples import Samples
 from hairtrigger.services.setup.projects import Projects
+from hairtrigger.services.setup.triggers import Triggers
 
 
-def router(routes: APIRouter, projects: Projects, samples: Samples) -> APIRouter:
+def router(routes: APIRouter, projects: Projects, samples: Samples, triggers: Triggers) -> APIRouter:
     @routes.post("/projects", status_code=201)
     async def create_project(body: ProjectCreate, caller: Admitted) -> NewProject:
         """A new project: a workflow behind HTTP or an agent, which its triggers run.
@@ -69,8 +71,16 @@ def router(routes: APIRouter, projects: Projects, samples: Samples) -> APIRouter
         return NewSecret(secret=await projects.rotate_secret(caller, project_id, overlap))
 
     @routes.delete("/projects/{project_id}", status_code=204)
-    async def delete_project(project_id: str, caller: Admitted) -> None:
-        """Deletes a project and its triggers. Refused while one of them is enabled."""
+    async def delete_project(
+        project_id: str,
+        caller: Admitted,
+        *,
+        with_enabled_triggers: Annotated[bool, Query(description="Delete its enabled triggers first.")] = False,
+    ) -> None:
+        """Deletes a project and its triggers. Refused while one of them is enabled, unless that is asked for."""
+        if with_enabled_triggers:
+            for trigger in await triggers.of_project(caller, project_id):
+                await triggers.delete(caller, trigger.id)
         await projects.delete(caller, project_id)
 
     return routes

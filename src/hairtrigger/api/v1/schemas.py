@@ -20,6 +20,7 @@ from hairtrigger.domain.disk import DiskState, DiskUse
 from hairtrigger.domain.outcome import Code, DeliveryStatus, Failure, Kind
 from hairtrigger.domain.quotas import Quota, Use
 from hairtrigger.domain.target import Sent, TargetConfig, read_config
+from hairtrigger.kit import trigger as kit
 from hairtrigger.sandbox.protocol.poll import PollErrorKind
 from hairtrigger.services.delivery.replays import ReplayQuery
 from hairtrigger.services.delivery.samples import Sample
@@ -246,6 +247,59 @@ class Connection(BaseModel):
     @classmethod
     def of(cls, stored: connections.Connection) -> "Connection":
         return cls.model_validate(stored, from_attributes=True)
+
+
+class CheckedConnection(Connection):
+    check: str = Field(description="What the provider said of the credentials, or why it was not asked.")
+
+    @classmethod
+    def with_check(cls, stored: connections.Connection, check: str) -> "CheckedConnection":
+        return cls(**Connection.of(stored).model_dump(), check=check)
+
+
+class ConnectionField(BaseModel):
+    name: str = Field(description="The key in a connection's `secrets`.")
+    label: str
+
+
+class ConnectionNeeds(BaseModel):
+    required: bool = Field(description="Whether a trigger of this provider needs a connection.")
+    fields: list[ConnectionField]
+    guide: str = Field(description="How to get what is needed; empty where that is not known.")
+
+
+class ProviderTrigger(BaseModel):
+    id: str
+    name: str
+    description: str
+    type: str
+    instructions: str | None
+
+
+class Provider(BaseModel):
+    id: str
+    name: str
+    connection: ConnectionNeeds
+    triggers: list[ProviderTrigger]
+
+    @classmethod
+    def of(cls, provider: kit.Provider) -> "Provider":
+        fields = [
+            ConnectionField(name=name, label=provider.labels.get(name) or name.replace("_", " ").capitalize())
+            for name in provider.auth.secrets
+        ]
+        needs = ConnectionNeeds(required=provider.needs_connection, fields=fields, guide=provider.guide)
+        triggers = [
+            ProviderTrigger(
+                id=one.id,
+                name=one.name,
+                description=one.description,
+                type=kit.trigger_type(one),
+                instructions=one.instructions,
+            )
+            for one in provider.triggers
+        ]
+        return cls(id=provider.id, name=provider.name, connection=needs, triggers=triggers)
 
 
 class Event(BaseModel):

@@ -108,7 +108,7 @@ class Teller:
 
     def story(self, story: Story) -> str:
         event = story.event
-        parts = [f"The event '{event.key}' arrived at {self.time(event.received_at)} {_WAYS[story.came]}."]
+        parts = [f"The event with the key '{event.key}' arrived at {self.time(event.received_at)} {_WAYS[story.came]}."]
         if story.deliveries:
             (first, attempts), *replays = story.deliveries
             parts.append(self.delivery(first, attempts, event, story.waits.get(first.id)))
@@ -322,7 +322,7 @@ class Teller:
 
 
 def event_step(event: EventTrace, came: str | None) -> RecordedStep:
-    said = f"The event '{event.key}' of type {event.type} was stored: it came {_WAYS[came]}."
+    said = f"The event with the key '{event.key}' of type {event.type} was stored: it came {_WAYS[came]}."
     return RecordedStep(event.received_at, "event", Code.ACCEPTED, said, event_id=event.id)
 
 

@@ -76,6 +76,7 @@ class UserTriggers:
             name=integration.name,
             icon=integration.icon_url or (self._image_url(integration) if found.has_image else ""),
             auth=IntegrationAuth(required),
+            labels={field.slug: field.label for field in integration.auth_fields},
             triggers=tuple(self._trigger(integration, one) for one in found.triggers),
         )
 

@@ -1,21 +1,28 @@
 """Connections: credentials that a user gives to the service. They are never shown again."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from uuid import UUID
 
 from hairtrigger.domain.caller import Caller
-from hairtrigger.domain.errors import Conflict, Invalid, Issue
+from hairtrigger.domain.errors import Conflict, CredentialsRefused, HairtriggerError, Invalid, Issue
 from hairtrigger.domain.ids import new_id
+from hairtrigger.kit.trigger import Provider
 from hairtrigger.domain.quotas import Limits, Quota, QuotaFull, Use
 from hairtrigger.platform.clock import Clock
+from hairtrigger.platform.shares import Tenant
 from hairtrigger.services.catalogue import Catalogue
+from hairtrigger.services.provider_calls import ProviderCalls
 from hairtrigger.services.secrets import Secrets
 from hairtrigger.store import quotas
 from hairtrigger.store.database import Store
-from hairtrigger.store.setup import connections, triggers
+from hairtrigger.store.setup import connections, integrations, triggers
 from hairtrigger.store.setup.connections import Connection
 from hairtrigger.store.transaction import Transaction
+
+_CHECK = timedelta(seconds=10)  # for the provider to answer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +31,44 @@ class Connections:
     clock: Clock
     catalogue: Catalogue
     secrets: Secrets
+    calls: ProviderCalls
     limits: Limits = field(default_factory=Limits)
+
+    async def providers(self, caller: Caller) -> Sequence[Provider]:
+        """Return the native providers and the organisation's integrations."""
+        async with self.store.transaction() as tx:
+            owned = [(caller.org_id, id_) for id_ in await integrations.ids(tx, caller.org_id)]
+            made = await self.catalogue.user_providers(tx, owned)
+        return [*self.catalogue.providers.values(), *(made[one] for one in owned if one in made)]
+
+    async def provider(self, caller: Caller, provider_id: str) -> Provider:
+        async with self.store.transaction() as tx:
+            return await self.catalogue.provider(tx, caller.org_id, provider_id)
+
+    async def check(self, caller: Caller, provider_id: str, held: Mapping[str, str]) -> str:
+        """Ask the provider whether it accepts these credentials, and return what came of it in a sentence.
+
+        Raise `Invalid` if it refuses them. A provider that cannot be asked now is no reason to refuse a connection.
+        """
+        async with self.store.transaction() as tx:
+            provider = await self._complete(tx, caller, provider_id, held)
+        if not provider.check:
+            return f"There is no way to check a connection to {provider.name}."
+        api = self.calls.api(provider, Tenant(str(caller.org_id)), held)
+        try:
+            async with asyncio.timeout(_CHECK.total_seconds()):
+                await provider.check(api)
+        except CredentialsRefused as refused:
+            said = f"{provider.name} does not accept this: {refused.message}"
+            raise Invalid(
+                said, *(Issue(("secrets", name), said, "refused") for name in provider.auth.secrets)
+            ) from None
+        except Invalid:
+            raise
+        except (HairtriggerError, TimeoutError) as error:
+            said = error.message if isinstance(error, HairtriggerError) else f"It did not answer within {_CHECK}."
+            return f"It could not be checked at {provider.name}: {said}"
+        return f"{provider.name} accepts it."
 
     async def create(self, caller: Caller, provider_id: str, name: str, held: Mapping[str, str]) -> Connection:
         """Create a connection. Raise `Invalid` if the provider needs a secret that is missing or empty."""
@@ -86,7 +130,7 @@ class Connections:
         if len(held) > (limit := self.limits.secrets_per_connection):
             raise QuotaFull(Use(Quota.SECRETS_PER_CONNECTION, limit, len(held)))
 
-    async def _complete(self, tx: Transaction, caller: Caller, provider_id: str, held: Mapping[str, str]) -> None:
+    async def _complete(self, tx: Transaction, caller: Caller, provider_id: str, held: Mapping[str, str]) -> Provider:
         provider = await self.catalogue.provider(tx, caller.org_id, provider_id)
         missing = [
             Issue(("secrets", name), f"A connection to {provider.name} needs '{name}'.", "missing")
@@ -95,3 +139,4 @@ class Connections:
         ]
         if missing:
             raise Invalid(None, *missing)
+        return provider

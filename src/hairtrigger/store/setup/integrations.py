@@ -113,6 +113,11 @@ class WithTriggers:
     has_image: bool  # an icon was uploaded
 
 
+async def ids(tx: Transaction, org_id: UUID) -> list[UUID]:
+    statement = select(integration.c.id).where(integration.c.org_id == org_id).order_by(integration.c.id)
+    return list((await tx.connection.execute(statement)).scalars())
+
+
 async def with_triggers(tx: Transaction, wanted: Collection[tuple[UUID, UUID]]) -> list[WithTriggers]:
     """Return the integrations that exist, with their triggers. `wanted` holds pairs of organisation and id.
 

@@ -1,0 +1,29 @@
+"""The commands that are printed for a user to type, as they work where this program was started."""
+
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+_PLACE = "HAIRTRIGGER_DATA_DIR"
+
+
+def command(arguments: str, *, demo: bool = False) -> str:
+    """Return the command with these arguments, for another terminal in the same folder."""
+    place = os.environ.get(_PLACE)
+    prefix = f"{_PLACE}={shlex.quote(place)} " if place else ""
+    return f"{prefix}{program()} {arguments}{' --demo' if demo else ''}"
+
+
+def program() -> str:
+    """Return the shortest name by which this program can be started again."""
+    environment = Path(sys.prefix)
+    clone = environment.parent
+    if environment.name == ".venv" and (clone / "dev").is_file():
+        return "./dev hairtrigger" if Path.cwd() == clone else f"{shlex.quote(str(clone / 'dev'))} hairtrigger"
+    script = Path(sys.executable).with_name("hairtrigger")
+    found = shutil.which("hairtrigger")
+    if found and script.exists() and Path(found).samefile(script):
+        return "hairtrigger"
+    return shlex.quote(str(script)) if script.exists() else f"{shlex.quote(sys.executable)} -m hairtrigger"

@@ -1,0 +1,369 @@
+"""The command line as a client of a service: of the one with this data directory, or of any other by its address."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from hairtrigger import hints
+from hairtrigger.credentials import Credentials
+from hairtrigger.settings import Settings
+
+if TYPE_CHECKING:
+    import httpx2
+
+Url = Annotated[
+    str | None, typer.Option("--url", envvar="HAIRTRIGGER_URL", help="The address of a service on another machine.")
+]
+ApiKey = Annotated[str | None, typer.Option("--api-key", envvar="HAIRTRIGGER_API_KEY", help="An API key of it.")]
+Demo = Annotated[bool, typer.Option("--demo", help="Use the demo's own data, apart from the real.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+_Limit = Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")]
+_Where = Annotated[
+    list[str] | None, typer.Option("--where", metavar="NAME=VALUE", help="Only these. May be given several times.")
+]
+_Id = Annotated[str, typer.Argument(metavar="ID", help="Its id.")]
+_PAGE = 200
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A kind of thing that the API lists."""
+
+    name: str  # as a command, in the plural
+    path: str
+    about: str
+    columns: tuple[str, ...]  # of a list; a dot leads into an object
+    filters: tuple[str, ...] = ()
+    paged: bool = True
+    single: bool = True  # one can be got by its id
+
+
+RESOURCES = (
+    Resource(
+        "projects", "/v1/projects", "What is run.", ("id", "name", "target.kind", "max_inflight", "paused"), paged=False
+    ),
+    Resource(
+        "connections",
+        "/v1/connections",
+        "Credentials at providers.",
+        ("id", "provider_id", "name", "created_at"),
+        ("provider_id",),
+        paged=False,
+    ),
+    Resource(
+        "providers",
+        "/v1/providers",
+        "Where events come from, and what a connection needs.",
+        ("id", "name", "connection.required", "triggers"),
+        paged=False,
+    ),
+    Resource(
+        "keys",
+        "/v1/api-keys",
+        "API keys.",
+        ("id", "name", "prefix", "scopes", "last_used_at", "expires_at"),
+        paged=False,
+        single=False,
+    ),
+    Resource(
+        "triggers",
+        "/v1/project-triggers",
+        "The triggers of projects, with their health.",
+        ("id", "provider_id", "trigger_id", "project_id", "health.status", "health.reason"),
+        ("health",),
+    ),
+    Resource(
+        "events",
+        "/v1/events",
+        "Look at what happened.",
+        ("id", "received_at", "type", "key", "project_trigger_id"),
+        ("project_id", "project_trigger_id", "since"),
+    ),
+    Resource(
+        "deliveries",
+        "/v1/deliveries",
+        "Events on their way to projects.",
+        ("id", "created_at", "status", "attempts", "event_type", "detail"),
+        ("status", "project_id", "project_trigger_id", "event_id"),
+    ),
+    Resource(
+        "replays",
+        "/v1/replays",
+        "Events that are delivered again.",
+        ("id", "created_at", "status", "replayed", "total"),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A service that answers at an address."""
+
+    http: "httpx2.Client" = field(repr=False)
+
+    def ask(self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: Any = None) -> Any:
+        """Return the answer, or end the program with a sentence that says why there is none."""
+        import httpx2  # noqa: PLC0415 it takes a fifth of a second, and --help need not wait
+
+        try:
+            answer = self.http.request(method, path.lstrip("/"), params=dict(query or {}), json=body)
+        except httpx2.ConnectError:
+            fail(f"No service answers at {self.http.base_url}. Start it:  {hints.command('serve')}")
+        except httpx2.HTTPError as error:
+            fail(f"The service can't be asked: {error}")
+        found = _read(answer)
+        if not answer.is_success:
+            fail(f"The service refused: {_refusal(found) or answer.reason_phrase}")
+        return found
+
+    def listed(self, resource: Resource, query: Mapping[str, Any], limit: int) -> list[Any]:
+        found: list[Any] = []
+        cursor: str | None = None
+        while True:
+            more = {"limit": min(_PAGE, limit - len(found)), "cursor": cursor} if resource.paged else {}
+            given = {name: value for name, value in {**query, **more}.items() if value is not None}
+            page = self.ask("GET", resource.path, query=given)
+            found += page["data"]
+            cursor = page.get("next_cursor")
+            if not cursor or len(found) >= limit:
+                return found[:limit]
+
+
+def connect(url: str | None, api_key: str | None, *, demo: bool, settings: Callable[[], Settings]) -> Server:
+    """Return the service at this address, or the one that runs with this data directory."""
+    if url and not api_key:
+        fail("A service at another address needs an API key of it: --api-key, or the variable HAIRTRIGGER_API_KEY.")
+    if not (url and api_key):
+        known = Credentials.load(settings().data_dir)
+        if not known:
+            start = hints.command("serve", demo=demo)
+            fail(
+                f"No service has run with the data directory {settings().data_dir} yet. Start one:  {start}\n"
+                "For a service on another machine, give --url and --api-key."
+            )
+        url, api_key = url or known.url, api_key or known.api_key
+    import httpx2  # noqa: PLC0415
+
+    headers = {"Authorization": f"Bearer {api_key}"}
+    try:
+        return Server(httpx2.Client(base_url=f"{url.rstrip('/')}/", headers=headers, trust_env=False, timeout=90))
+    except (httpx2.InvalidURL, ValueError, TypeError) as error:
+        fail(f"'{url}' is no address of a service: {error}")
+
+
+def groups(settings: Callable[..., Settings]) -> Iterator[tuple[str, typer.Typer]]:
+    """Yield a group of commands for each resource."""
+
+    def server(url: str | None, api_key: str | None, *, demo: bool) -> Server:
+        return connect(url, api_key, demo=demo, settings=lambda: settings(demo=demo))
+
+    for resource in RESOURCES:
+        group = typer.Typer(no_args_is_help=True, help=resource.about)
+        _add_list(group, resource, server)
+        if resource.single:
+            _add_get(group, resource, server)
+        if resource.name == "projects":
+            _add_project_create(group, server)
+        if resource.name == "triggers":
+            _add_trigger_create(group, server)
+            _add_trigger_commands(group, server)
+        if resource.name == "events":
+            _add_replay(group, server)
+        yield resource.name, group
+
+
+Connect = Callable[..., Server]
+
+
+def _add_list(group: typer.Typer, resource: Resource, server: Connect) -> None:
+    filters = f" Filters for --where: {', '.join(resource.filters)}." if resource.filters else ""
+
+    @group.command("list", help=f"List {resource.name}.{filters}")
+    def list_(
+        where: _Where = None,
+        limit: _Limit = 50,
+        url: Url = None,
+        api_key: ApiKey = None,
+        demo: Demo = False,
+        as_json: Json = False,
+    ) -> None:
+        found = server(url, api_key, demo=demo).listed(resource, _filters(resource, where or ()), limit)
+        if as_json:
+            print_json(found)
+        else:
+            print_table(resource.columns, found)
+
+
+def _add_get(group: typer.Typer, resource: Resource, server: Connect) -> None:
+    @group.command("get", help="Show one, with all that is known of it.")
+    def get(id_: _Id, url: Url = None, api_key: ApiKey = None, demo: Demo = False, as_json: Json = False) -> None:
+        found = server(url, api_key, demo=demo).ask("GET", f"{resource.path}/{_in_path(id_)}")
+        print_json(found) if as_json else _print_fields(found)
+
+
+def _add_project_create(group: typer.Typer, server: Connect) -> None:
+    @group.command("create", help="Make a project that a program behind HTTP runs.")
+    def create(
+        name: Annotated[str, typer.Argument(help="Its name.")],
+        target: Annotated[str, typer.Option(help="The URL that each event is sent to.")],
+        url: Url = None,
+        api_key: ApiKey = None,
+        demo: Demo = False,
+        as_json: Json = False,
+    ) -> None:
+        body = {"name": name, "target": {"kind": "workflow", "url": target}}
+        found = server(url, api_key, demo=demo).ask("POST", "/v1/projects", body=body)
+        print_json(found) if as_json else _print_fields(found)
+
+
+def _add_trigger_create(group: typer.Typer, server: Connect) -> None:
+    @group.command("create", help="Make a trigger of a project. Enable it afterwards.")
+    def create(
+        project: Annotated[str, typer.Argument(help="The id of the project.")],
+        provider: Annotated[str, typer.Argument(help="The id of a provider: see the command providers list.")],
+        trigger: Annotated[str, typer.Argument(help="The id of one of its triggers.")],
+        params: Annotated[str, typer.Option("--config", help="Its configuration, as a JSON object.")] = "{}",
+        connection: Annotated[str | None, typer.Option(help="The id of a connection.")] = None,
+        url: Url = None,
+        api_key: ApiKey = None,
+        demo: Demo = False,
+        as_json: Json = False,
+    ) -> None:
+        try:
+            given = json.loads(params)
+        except ValueError as error:
+            fail(f"The configuration is not JSON: {error}")
+        body = {
+            "provider_id": provider,
+            "trigger_id": trigger,
+            "trigger_config_params": given,
+            "connection_id": connection,
+        }
+        found = server(url, api_key, demo=demo).ask("POST", f"/projects/{_in_path(project)}/triggers", body=body)
+        print_json(found) if as_json else _print_fields(found)
+
+
+def _add_trigger_commands(group: typer.Typer, server: Connect) -> None:
+    def add(name: str, about: str, method: str, path: str, body: Mapping[str, Any] | None = None) -> None:
+        @group.command(name, help=about)
+        def command(
+            id_: _Id, url: Url = None, api_key: ApiKey = None, demo: Demo = False, as_json: Json = False
+        ) -> None:
+            found = server(url, api_key, demo=demo).ask(method, path.format(_in_path(id_)), body=body)
+            print_json(found) if as_json else _print_fields(found)
+
+    add("enable", "Enable it: register its webhook, or begin to poll.", "POST", "/triggers/{}/enable")
+    add("disable", "Disable it.", "POST", "/triggers/{}/disable")
+    add("secret", "Make a new signing secret and show it, once.", "POST", "/v1/project-triggers/{}/secret", {})
+    add("poll", "Poll it now.", "POST", "/v1/project-triggers/{}/poll")
+    add("test", "Show samples of its events. Nothing is started.", "GET", "/api/v0/project-triggers/{}/test-samples")
+
+
+def _add_replay(group: typer.Typer, server: Connect) -> None:
+    @group.command("replay", help="Deliver one event again.")
+    def replay(id_: _Id, url: Url = None, api_key: ApiKey = None, demo: Demo = False, as_json: Json = False) -> None:
+        found = server(url, api_key, demo=demo).ask("POST", f"/v1/events/{_in_path(id_)}/replay", body={})
+        print_json(found) if as_json else _print_fields(found)
+
+
+def time_of(text: str) -> str:
+    """Return a time of an answer in UTC, as the whole service writes times."""
+    return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def print_json(found: Any) -> None:
+    typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+
+
+def fail(message: str) -> NoReturn:
+    typer.secho(message, err=True, fg="red")
+    raise typer.Exit(1)
+
+
+def _filters(resource: Resource, where: Sequence[str]) -> dict[str, str]:
+    given = {}
+    for one in where:
+        name, equals, value = one.partition("=")
+        if not equals or name not in resource.filters:
+            known = ", ".join(resource.filters) or "none"
+            fail(f"'{one}' is no filter of {resource.name}, which are given as NAME=VALUE. They are: {known}.")
+        given[name] = value
+    return given
+
+
+def _in_path(id_: str) -> str:
+    if not id_ or not all(one.isalnum() or one in "-_" for one in id_):
+        fail(f"'{id_}' is no id.")
+    return id_
+
+
+def _read(answer: "httpx2.Response") -> Any:
+    try:
+        return answer.json() if answer.content else {}
+    except ValueError:
+        fail(f"What answers at {answer.url.host} is not this service: it sends no JSON ({answer.status_code}).")
+
+
+def _refusal(found: Any) -> str:
+    match found:
+        case {"detail": str(said)} | {"message": str(said)}:
+            return said
+        case {"detail": [{"msg": str(said), "loc": [*where]}, *_]}:
+            return f"{'.'.join(map(str, where))}: {said}"
+        case _:
+            return ""
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Any]) -> None:
+    lines = [[name.rpartition(".")[2].upper() for name in columns]]
+    lines += [[_shown(_part(row, name)) for name in columns] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _print_fields(found: Any, indent: str = "") -> None:
+    if not isinstance(found, Mapping):
+        print_json(found)
+        return
+    for name, value in found.items():
+        if isinstance(value, Mapping) and value:
+            typer.echo(f"{indent}{name}:")
+            _print_fields(value, f"{indent}  ")
+        elif isinstance(value, list) and any(isinstance(one, Mapping) for one in value):
+            for one in value:
+                typer.echo(f"{indent}{name}:")
+                _print_fields(one, f"{indent}  ")
+        else:
+            typer.echo(f"{indent}{name}: {_shown(value, name)}")
+
+
+def _part(row: Any, name: str) -> Any:
+    for part in name.split("."):
+        row = row.get(part) if isinstance(row, Mapping) else None
+    return row
+
+
+def _shown(value: Any, name: str = "") -> str:
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case str() if name.endswith("_at") or _is_time(value):
+            return time_of(value) if _is_time(value) else value
+        case list():
+            return ", ".join(_shown(_part(one, "id") if isinstance(one, Mapping) else one) for one in value) or "-"
+        case _:
+            return str(value).replace("\n", " ")
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return len(text) > len("2026-01-01T00:00") and datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False

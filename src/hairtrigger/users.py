@@ -1,0 +1,31 @@
+"""Users from the command line of the service's machine, for an operator that cannot log in.
+
+The commands use the database directly. An embedded database is started for them, unless the service runs: then they use
+the one that runs.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from hairtrigger.platform.clock import SystemClock
+from hairtrigger.platform.postgres import embedded_or_running
+from hairtrigger.services.accounts import Accounts
+from hairtrigger.settings import Settings
+from hairtrigger.store.database import open_store
+
+
+@asynccontextmanager
+async def accounts_of(settings: Settings) -> AsyncIterator[Accounts]:
+    """Yield the accounts in the database of these settings, whose schema is brought up to date first."""
+    async with _database_url(settings) as url, open_store(url, connections=2, patience=None) as store:
+        await store.migrate()
+        yield Accounts(store=store, clock=SystemClock(), token_key=b"")
+
+
+@asynccontextmanager
+async def _database_url(settings: Settings) -> AsyncIterator[str]:
+    if url := settings.database_direct_url or settings.database_url:
+        yield url.get_secret_value()
+        return
+    async with embedded_or_running(settings.data_dir / "postgres") as url_:
+        yield url_
