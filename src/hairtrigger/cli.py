@@ -195,10 +195,10 @@ def remove_user(
 
 
 @app.command()
-def status(demo: Demo = False) -> None:
+def status(url: Url = None, api_key: ApiKey = None, demo: Demo = False) -> None:
     """Say whether the service takes new events, how full its disk is, and what is used of the quotas."""
-    with _client(demo=demo) as client:
-        health, usage = _asked(client, "/v1/health", {}), _asked(client, "/v1/usage", {})
+    server = remote.connect(url, api_key, demo=demo, settings=lambda: _settings(demo=demo))
+    health, usage = server.ask("GET", "/v1/health"), server.ask("GET", "/v1/usage")
     typer.echo(f"New events are {'taken' if health['takes_events'] else 'refused'}. {health['detail']}")
     for one in usage["data"]:
         if one["used"] is not None:

@@ -9,8 +9,8 @@ from uuid import UUID
 from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import Conflict, CredentialsRefused, HairtriggerError, Invalid, Issue
 from hairtrigger.domain.ids import new_id
-from hairtrigger.kit.trigger import Provider
 from hairtrigger.domain.quotas import Limits, Quota, QuotaFull, Use
+from hairtrigger.kit.trigger import Provider
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.shares import Tenant
 from hairtrigger.services.catalogue import Catalogue
