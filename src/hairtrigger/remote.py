@@ -100,6 +100,40 @@ RESOURCES = (
 
 
 @dataclass(frozen=True)
+class Action:
+    """What can be done with one thing, named by its id."""
+
+    name: str
+    about: str
+    method: str
+    path: str
+    body: Mapping[str, Any] | None = None
+
+
+ACTIONS: Mapping[str, Sequence[Action]] = {
+    "triggers": (
+        Action("enable", "Enable it: register its webhook, or begin to poll.", "POST", "/triggers/{}/enable"),
+        Action("disable", "Disable it.", "POST", "/triggers/{}/disable"),
+        Action("secret", "Make a new signing secret and show it, once.", "POST", "/v1/project-triggers/{}/secret", {}),
+        Action("poll", "Poll it now.", "POST", "/v1/project-triggers/{}/poll"),
+        Action(
+            "test",
+            "Show samples of its events. Nothing is started.",
+            "GET",
+            "/api/v0/project-triggers/{}/test-samples",
+        ),
+    ),
+    "events": (Action("replay", "Deliver one event again.", "POST", "/v1/events/{}/replay"),),
+    "deliveries": (
+        Action("retry", "Try it again now.", "POST", "/v1/deliveries/{}/retry"),
+        Action("cancel", "Try it no more.", "POST", "/v1/deliveries/{}/cancel"),
+    ),
+    "replays": (Action("cancel", "Replay no more events of it.", "POST", "/v1/replays/{}/cancel"),),
+}
+_REPLAYED = ("status", "project_id", "project_trigger_id", "event_type", "since", "until")
+
+
+@dataclass(frozen=True)
 class Server:
     """A service that answers at an address."""
 
@@ -170,9 +204,10 @@ def groups(settings: Callable[..., Settings]) -> Iterator[tuple[str, typer.Typer
             _add_project_create(group, server)
         if resource.name == "triggers":
             _add_trigger_create(group, server)
-            _add_trigger_commands(group, server)
-        if resource.name == "events":
-            _add_replay(group, server)
+        if resource.name == "replays":
+            _add_replay_create(group, server, resource)
+        for action in ACTIONS.get(resource.name, ()):
+            _add_action(group, server, action)
         yield resource.name, group
 
 
@@ -191,7 +226,9 @@ def _add_list(group: typer.Typer, resource: Resource, server: Connect) -> None:
         demo: Demo = False,
         as_json: Json = False,
     ) -> None:
-        found = server(url, api_key, demo=demo).listed(resource, _filters(resource, where or ()), limit)
+        found = server(url, api_key, demo=demo).listed(
+            resource, _filters(resource.name, resource.filters, where or ()), limit
+        )
         if as_json:
             print_json(found)
         else:
@@ -247,26 +284,37 @@ def _add_trigger_create(group: typer.Typer, server: Connect) -> None:
         print_json(found) if as_json else _print_fields(found)
 
 
-def _add_trigger_commands(group: typer.Typer, server: Connect) -> None:
-    def add(name: str, about: str, method: str, path: str, body: Mapping[str, Any] | None = None) -> None:
-        @group.command(name, help=about)
-        def command(
-            id_: _Id, url: Url = None, api_key: ApiKey = None, demo: Demo = False, as_json: Json = False
-        ) -> None:
-            found = server(url, api_key, demo=demo).ask(method, path.format(_in_path(id_)), body=body)
-            print_json(found) if as_json else _print_fields(found)
-
-    add("enable", "Enable it: register its webhook, or begin to poll.", "POST", "/triggers/{}/enable")
-    add("disable", "Disable it.", "POST", "/triggers/{}/disable")
-    add("secret", "Make a new signing secret and show it, once.", "POST", "/v1/project-triggers/{}/secret", {})
-    add("poll", "Poll it now.", "POST", "/v1/project-triggers/{}/poll")
-    add("test", "Show samples of its events. Nothing is started.", "GET", "/api/v0/project-triggers/{}/test-samples")
+def _add_action(group: typer.Typer, server: Connect, action: Action) -> None:
+    @group.command(action.name, help=action.about)
+    def command(id_: _Id, url: Url = None, api_key: ApiKey = None, demo: Demo = False, as_json: Json = False) -> None:
+        path = action.path.format(_in_path(id_))
+        found = server(url, api_key, demo=demo).ask(action.method, path, body=action.body)
+        print_json(found) if as_json else _print_fields(found)
 
 
-def _add_replay(group: typer.Typer, server: Connect) -> None:
-    @group.command("replay", help="Deliver one event again.")
-    def replay(id_: _Id, url: Url = None, api_key: ApiKey = None, demo: Demo = False, as_json: Json = False) -> None:
-        found = server(url, api_key, demo=demo).ask("POST", f"/v1/events/{_in_path(id_)}/replay", body={})
+def _add_replay_create(group: typer.Typer, server: Connect, resource: Resource) -> None:
+    @group.command("create")
+    def create(
+        where: _Where = None,
+        every: Annotated[bool, typer.Option("--all", help="Also what was delivered.")] = False,
+        per_second: Annotated[int, typer.Option(min=1, max=1000, help="How fast.")] = 10,
+        yes: Annotated[bool, typer.Option("--yes", help="Begin without asking.")] = False,
+        url: Url = None,
+        api_key: ApiKey = None,
+        demo: Demo = False,
+        as_json: Json = False,
+    ) -> None:
+        """Deliver many events again: dead letters, unless --where says otherwise. First it is said how many.
+
+        The names for --where: status, project_id, project_trigger_id, event_type, since, until.
+        """
+        asked = server(url, api_key, demo=demo)
+        body = {**_filters(resource.name, _REPLAYED, where or ()), "all": every, "per_second": per_second}
+        total = asked.ask("POST", f"{resource.path}/preview", body=body)["total"]
+        count = "Very many events" if total is None else f"{total} events"
+        if not yes:
+            typer.confirm(f"{count} would be delivered again. Begin?", abort=True, err=True)
+        found = asked.ask("POST", resource.path, body=body)
         print_json(found) if as_json else _print_fields(found)
 
 
@@ -284,13 +332,13 @@ def fail(message: str) -> NoReturn:
     raise typer.Exit(1)
 
 
-def _filters(resource: Resource, where: Sequence[str]) -> dict[str, str]:
+def _filters(of: str, filters: Sequence[str], where: Sequence[str]) -> dict[str, str]:
     given = {}
     for one in where:
         name, equals, value = one.partition("=")
-        if not equals or name not in resource.filters:
-            known = ", ".join(resource.filters) or "none"
-            fail(f"'{one}' is no filter of {resource.name}, which are given as NAME=VALUE. They are: {known}.")
+        if not equals or name not in filters:
+            known = ", ".join(filters) or "none"
+            fail(f"'{one}' is no filter of {of}, which are given as NAME=VALUE. They are: {known}.")
         given[name] = value
     return given
 

@@ -1,6 +1,7 @@
 """A newcomer's first half hour: the commands of the README and of the service's output, typed as they are printed."""
 
 import asyncio
+import json
 import os
 import re
 import shlex
@@ -101,6 +102,7 @@ async def test_every_printed_hint_works_as_it_is_printed(folder: Path, demo: boo
         reference = re.search(r"Reference   (\S+)", service.output)
         assert reference
         assert "API reference" in (await http.get(reference[1])).text
+    await the_command_line_is_a_client_of_any_server(service)
     await service.stop()
 
     listed = await typed(
@@ -109,6 +111,24 @@ async def test_every_printed_hint_works_as_it_is_printed(folder: Path, demo: boo
         + (" --demo" if demo else "")
     )
     assert email in listed  # also while the service does not run
+
+
+async def the_command_line_is_a_client_of_any_server(service: Service) -> None:
+    elsewhere = {"HAIRTRIGGER_DATA_DIR": "/nowhere", "HAIRTRIGGER_API_KEY": service.api_key}
+    asked = f"./dev hairtrigger {{}} --url {service.url}"
+    ids = {}
+    for name in ("projects", "triggers", "connections", "providers", "keys", "events", "deliveries", "replays"):
+        found = json.loads(await typed(asked.format(f"{name} list --limit 3 --json"), elsewhere))
+        assert isinstance(found, list)
+        ids[name] = [one["id"] for one in found]
+        assert all(id_ in await typed(asked.format(f"{name} list --limit 3"), elsewhere) for id_ in ids[name])
+    for name in ("projects", "triggers", "providers", "events", "deliveries"):
+        shown = json.loads(await typed(asked.format(f"{name} get {ids[name][0]} --json"), elsewhere))
+        assert ids[name][0] in shown.values()
+    trigger, event = ids["triggers"][0], ids["events"][0]
+    assert "The trigger is " in await typed(asked.format(f"explain {trigger}"), elsewhere)
+    assert "delivery_id: " in await typed(asked.format(f"events replay {event}"), elsewhere)
+    assert (await typed("./dev hairtrigger --version")).startswith("hairtrigger ")
 
 
 async def test_the_commands_of_the_readme_lead_to_the_first_event_at_a_program_on_this_machine(folder: Path) -> None:
