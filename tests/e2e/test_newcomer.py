@@ -152,10 +152,10 @@ async def test_the_commands_of_the_readme_lead_to_the_first_event_at_a_program_o
                 ("PROJECT", r"^id: (proj_\S+)"),
                 ("TRIGGER", r"^project_trigger_id: (\S+)"),
                 ("SECRET", r"^secret: (\S+)"),
-                ("ADDRESS", r"webhook_url: (\S+)|\burl: (\S+)"),
+                ("ADDRESS", r"^webhook_data:\n  url: (\S+)"),
             ):
                 if word not in words and (found := re.search(pattern, said, re.MULTILINE)):
-                    words[word] = next(filter(None, found.groups()))
+                    words[word] = found[1]
         await until_true(lambda: len(program.seen) == 1)
         assert b'"hello"' in program.seen[0].body
     client = Client(service, service.api_key)
