@@ -101,7 +101,7 @@ RESOURCES = (
 
 @dataclass(frozen=True)
 class Action:
-    """What can be done with one thing, named by its id."""
+    """A command for one thing, which is named by its id."""
 
     name: str
     about: str
