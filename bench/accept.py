@@ -150,10 +150,7 @@ def middle(runs: Sequence[Measured]) -> Measured:
 
 @contextmanager
 def idle_service(folder: Path, **more: str) -> Iterator[tuple[Service, Webhook]]:
-    """Run a service that accepts and delivers nothing: a target that never answers takes its one place for deliveries.
-
-    A full lane would not do, because the dispatcher moves every event of a full lane aside.
-    """
+    """Run a service that accepts and delivers nothing: a target that never answers has its one place for deliveries."""
     with (
         service(folder, CONCURRENT_DELIVERIES="1", **more) as running,
         socket.create_server(("127.0.0.1", 0)) as silent,

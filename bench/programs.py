@@ -43,7 +43,7 @@ class Service:
         """Return the arguments for a connection to the service's database."""
         return {"host": str(self.data / "postgres" / "cluster"), "user": "hairtrigger", "database": "hairtrigger"}
 
-    def webhook(self, target: str, max_inflight: int = 20, **more: Any) -> Webhook:
+    def webhook(self, target: str, max_inflight: int | None = None, **more: Any) -> Webhook:
         """Make a project whose events go to `target`, with one enabled trigger, and return the trigger's webhook."""
         project = self.project({"kind": "workflow", "url": target, **more}, max_inflight)
         body = {"provider_id": "webhook", "trigger_id": "on_request", "trigger_config_params": {}}
@@ -53,10 +53,10 @@ class Service:
         headers = {"X-Webhook-Secret": secret, "Content-Type": "application/json"}
         return Webhook(f"{self.api.base_url}/v1/webhooks/{id_}", headers)
 
-    def project(self, target: Mapping[str, Any] | None = None, max_inflight: int = 20) -> str:
+    def project(self, target: Mapping[str, Any] | None = None, max_inflight: int | None = None) -> str:
         """Make a project whose events go to `target`, or are logged, and return its id."""
-        body = {"name": "Bench", "target": target or {"kind": "log"}, "max_inflight": max_inflight}
-        return str(self.post("/v1/projects", body)["id"])
+        ceiling = {} if max_inflight is None else {"max_inflight": max_inflight}
+        return str(self.post("/v1/projects", {"name": "Bench", "target": target or {"kind": "log"}, **ceiling})["id"])
 
     def organisation(self, name: str) -> "Service":
         """Make another organisation, and return the same service as this one sees it."""

@@ -425,7 +425,7 @@ def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tupl
                     limits=settings.quotas,
                 ),
                 triggers=parts.triggers,
-                history=History(store=store),
+                history=History(store=store, clock=clock),
                 interventions=Interventions(
                     store=store, clock=clock, work=parts.work, limits=settings.quotas, counter=parts.counter
                 ),

@@ -150,7 +150,9 @@ class Settings(BaseSettings):
     concurrent_polls_per_connection: int = Field(
         4, ge=1, description="Polls of one connection at a time, by all processes together."
     )
-    concurrent_deliveries: int = Field(200, ge=1, description="Deliveries at a time, per process.")
+    concurrent_deliveries: int = Field(
+        200, ge=1, description="Deliveries of one project at a time, per process. Others find more places."
+    )
     lease_seconds: int = Field(
         30,
         ge=5,

@@ -67,6 +67,10 @@ class Code(StrEnum):
     )
     IGNORED_EVENT = "ignored_event", "was authentic, but not what the trigger listens for", Trait.SELF_EXPLANATORY
     IGNORED_UNROUTED = "ignored_unrouted", "was authentic, but no enabled trigger listens to its account"
+    IGNORED_LOOP = (
+        "ignored_loop",
+        "was ignored: it came from a delivery of this service that led back to it again and again",
+    )
     REJECTED = "rejected", "was refused: its signature or token is missing or wrong"
     MALFORMED = "malformed", "was refused: it was signed correctly, but is not readable as the provider's format"
     UNKNOWN_ADDRESS = "unknown_address", "was refused: no trigger has this address", Trait.ALWAYS
@@ -120,7 +124,8 @@ DeliveryStatus = Literal["pending", "waiting", "suspended", "retrying", "deliver
 
 DELIVERY_STATUS: Mapping[DeliveryStatus, str] = {
     "pending": "is on the queue, or under way",
-    "waiting": "waits until fewer deliveries of its project are under way, or those before it in order end",
+    "waiting": "waits until fewer deliveries of its project are under way, its rate limits allow more, or those before "
+    "it in order end",
     "suspended": "is held back, because its project or trigger is paused",
     "retrying": "failed, and is tried again",
     "delivered": "was delivered",

@@ -22,6 +22,7 @@ from pydantic import (
 )
 from pydantic_core import to_json
 
+from hairtrigger.domain import hops
 from hairtrigger.domain.json_reader import read_json
 from hairtrigger.domain.outcome import Failure
 
@@ -38,7 +39,7 @@ Format = Literal["json", "structured", "binary", "plain", "template"]
 """The form of the requests to a workflow; `docs/target-formats.md` shows each."""
 
 # Headers that this service sets itself.
-_TAKEN = {"content-length", "content-type", "host", "proxy-authorization", "traceparent"}
+_TAKEN = {"content-length", "content-type", "host", "proxy-authorization", "traceparent", hops.HEADER}
 _LONGEST_TEMPLATE = 100_000  # bytes of JSON
 _DEEPEST_TEMPLATE = 50
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
@@ -235,6 +236,8 @@ class Outgoing:
     """W3C trace context."""
     is_test: bool = False
     """The event did not happen: a user asked for it, to try the target."""
+    hops: int = 1
+    """How many deliveries of this service have led to each other, with this one: see `domain/hops.py`."""
 
 
 @dataclass(frozen=True)

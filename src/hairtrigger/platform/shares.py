@@ -90,6 +90,10 @@ class Shares:
             self._change(following, 1)
             entered.set_result(None)
 
+    def held_by(self, tenant: Tenant) -> tuple[int, int]:
+        """Return how many places the tenant's organisation has, and how many of them its project has."""
+        return self._orgs[tenant.org], self._projects[tenant]
+
     def barred(self) -> tuple[list[str], list[str]]:
         """Return the organisations and the projects that have places and may not have more now."""
         orgs = [org for org, held in self._orgs.items() if not self._org_may(held)]

@@ -58,8 +58,8 @@ class Recorder:
 
     async def _flush(self, writes: Sequence[Write]) -> list[Sequence[Event] | None]:
         answers = await request_batches.write(self._statements, writes, self._clock.now())
-        if any(answers):
-            self._work.set()
+        if projects := {event.project_id for fresh in answers if fresh for event in fresh}:
+            self._work.set(projects)
         self._counter.events(chain.from_iterable(filter(None, answers)))
         for write, fresh in zip(writes, answers, strict=True):
             if not fresh:

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy import text as sql
-from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, REAL, UUID
 
 metadata = MetaData(
     naming_convention={
@@ -359,13 +359,23 @@ lane = Table(  # how many deliveries of a project are under way, how many may be
     Column("project_id", Text, _gone_with("project.id"), primary_key=True),
     Column("max_inflight", Integer, nullable=False),
     Column("inflight", Integer, nullable=False),
+    Column("width", REAL),  # how many may be under way now, at most max_inflight; null for max_inflight
+    Column("latency", REAL),  # seconds in which the target answers if it has little to do
+    Column("narrowed_at", _Instant),  # the last time that errors of the target narrowed the lane
+    Column("per_second", Integer),  # how many may be claimed in a second, hour and day of UTC; null for any number
+    Column("per_hour", Integer),
+    Column("per_day", Integer),
+    Column("used_at", _Instant),  # the time of the last claim that was counted, which says what the next three are of
+    Column("used_second", Integer, nullable=False, server_default="0"),
+    Column("used_hour", Integer, nullable=False, server_default="0"),
+    Column("used_day", Integer, nullable=False, server_default="0"),
     Column("order_by", Text),  # trigger | subject: makes the order key; null for no order
     Column("paused", Boolean, nullable=False, server_default=false()),
     Column("paused_triggers", ARRAY(UUID), nullable=False, server_default="{}"),
     postgresql_with={"fillfactor": "50"},
 )
 
-waiting = Table(  # deliveries that wait for room in the lane, for their turn, or for the end of a pause
+waiting = Table(  # deliveries that wait for the turn of their order key, or for the end of a pause
     "waiting",
     metadata,
     Column("project_id", Text, primary_key=True),

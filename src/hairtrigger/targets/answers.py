@@ -3,6 +3,7 @@
 from datetime import datetime
 from http import HTTPStatus
 
+from hairtrigger.domain import hops
 from hairtrigger.domain.json_reader import read_json
 from hairtrigger.domain.outcome import Failure
 from hairtrigger.domain.retry import parse_retry_after
@@ -42,8 +43,12 @@ def json_of(outgoing: Outgoing) -> object:
 
 
 def marks(outgoing: Outgoing) -> dict[str, str]:
-    """Return the headers that every request has: its place in a trace, and whether it is only a test."""
-    given = {"traceparent": outgoing.traceparent, "hairtrigger-test": "true" if outgoing.is_test else None}
+    """Return the headers that every request has: its place in a trace, its hops, and whether it is only a test."""
+    given = {
+        "traceparent": outgoing.traceparent,
+        hops.HEADER: str(outgoing.hops),
+        "hairtrigger-test": "true" if outgoing.is_test else None,
+    }
     return {name: value for name, value in given.items() if value is not None}
 
 

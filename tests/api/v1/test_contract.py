@@ -36,6 +36,7 @@ PROJECT = {
     "target": dict,
     "max_inflight": int,
     "order_by": str | None,
+    "rate_limits": dict,
     "paused": bool,
     "created_at": str,
     "updated_at": str,
@@ -201,6 +202,29 @@ async def test_a_change_of_a_project_changes_what_it_names(tenant: Tenant) -> No
     assert {**await tenant.ask("GET", path), "warnings": []} == limited
 
 
+async def test_a_new_project_has_the_ceiling_of_its_target_and_no_rate_limits(tenant: Tenant) -> None:
+    workflow = {"kind": "workflow", "url": "https://example.com/run"}
+    agent = {"kind": "agent", "base_url": "https://example.com/v1", "model": "m"}
+    made = [
+        await tenant.ask("POST", "/v1/projects", {"name": "P", "target": target}, status=201)
+        for target in (workflow, agent)
+    ]
+    assert [one["max_inflight"] for one in made] == [200, 20]
+    assert made[0]["rate_limits"] == {"per_second": None, "per_hour": None, "per_day": None}
+
+
+async def test_rate_limits_are_replaced_as_a_whole_or_left_as_they_were(tenant: Tenant) -> None:
+    body = {"name": "P", "target": LOG, "rate_limits": {"per_second": 1, "per_day": 100}}
+    made = await tenant.ask("POST", "/v1/projects", body, status=201)
+    path = f"/v1/projects/{made['id']}"
+    assert made["rate_limits"] == {"per_second": 1, "per_hour": None, "per_day": 100}
+    for change in ({"name": "Q"}, {"rate_limits": None}):
+        assert (await tenant.ask("PATCH", path, change))["rate_limits"] == made["rate_limits"]
+    changed = {"per_second": None, "per_hour": 5, "per_day": None}
+    assert (await tenant.ask("PATCH", path, {"rate_limits": {"per_hour": 5}}))["rate_limits"] == changed
+    assert (await tenant.ask("GET", path))["rate_limits"] == changed
+
+
 async def test_a_rotated_secret_is_new_and_shown_once(tenant: Tenant) -> None:
     made = await tenant.ask("POST", "/v1/projects", {"name": "Project", "target": LOG}, status=201)
     rotated = await tenant.ask("POST", f"/v1/projects/{made['id']}/secret", {"overlap_seconds": 0})
@@ -231,6 +255,10 @@ async def test_a_project_is_deleted_with_its_triggers_once_they_are_disabled(ten
         ({"name": "P", "target": {"kind": "workflow", "url": "ftp://a.b"}}, ["body", "target", "workflow", "url"]),
         ({"name": "P", "target": LOG, "max_inflight": 0}, ["body", "max_inflight"]),
         ({"name": "P", "target": LOG, "api_key": ""}, ["body", "api_key"]),
+        ({"name": "P", "target": LOG, "rate_limits": {"per_second": 0}}, ["body", "rate_limits", "per_second"]),
+        ({"name": "P", "target": LOG, "rate_limits": {"per_hour": 1.5}}, ["body", "rate_limits", "per_hour"]),
+        ({"name": "P", "target": LOG, "rate_limits": {"per_day": 10**12}}, ["body", "rate_limits", "per_day"]),
+        ({"name": "P", "target": LOG, "rate_limits": {"per_week": 1}}, ["body", "rate_limits", "per_week"]),
     ],
 )
 async def test_a_project_that_can_not_be_is_422_and_says_where(

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 from standardwebhooks import Webhook
 
+from hairtrigger.domain.hops import HEADER, MOST
 from hairtrigger.main import Application
 from tests.api.conftest import Tenant, another_organisation
 from tests.support.servers import Seen, Server, answering, response, serving
@@ -277,3 +278,52 @@ async def test_a_sample_that_fails_says_why(tenant: Tenant) -> None:
 
     assert (result["status"], result["response"]) == ("failed", "oops")
     assert result["detail"] == "The target answered 500 Internal Server Error."
+
+
+async def test_a_target_that_leads_back_to_its_own_webhook_ends_and_is_told(
+    tenant: Tenant, anybody: httpx2.AsyncClient
+) -> None:
+    way: dict[str, str] = {}
+
+    async def lead_back(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        """Send the delivery to the webhook, as happens if the project's target is that webhook."""
+        passed = {HEADER: seen.header(HEADER) or ""}
+        await _send(anybody, way["id"], way["secret"], seen.body, **passed)
+        writer.write(response())
+
+    async with serving(lead_back) as target:
+        project = await tenant.project(target.url)
+        way["id"], way["secret"] = await tenant.webhook(project["id"])
+        await _send(anybody, way["id"], way["secret"], b"{}")
+        last = await until(lambda: _outcome(tenant, way["id"], "ignored_loop"))
+        await until(lambda: _all_delivered(tenant, MOST + 1))
+        await _settled(tenant)
+    assert [seen.header(HEADER) for seen in target.seen] == [str(number + 1) for number in range(MOST + 1)]
+    told = await tenant.ask("GET", f"/v1/project-triggers/{way['id']}/explain?at={last['at'].replace('+', '%2B')}")
+    assert f"{MOST + 1} deliveries of this service led to it" in json.dumps(told)
+
+
+async def test_what_is_over_a_rate_limit_waits_says_so_everywhere_and_is_released(
+    tenant: Tenant, anybody: httpx2.AsyncClient, target: Server
+) -> None:
+    project = await tenant.project(target.url, rate_limits={"per_day": 1})
+    id_, secret = await tenant.webhook(project["id"])
+    [first] = (await _send(anybody, id_, secret, b"{}"))["events"]
+    await until(lambda: tenant.deliveries(status="delivered", event_id=first))
+    [second] = (await _send(anybody, id_, secret, b"{}"))["events"]
+
+    [held] = await tenant.deliveries(status="waiting")
+    assert held["event_id"] == second
+    assert held["next_attempt_at"].endswith("T00:00:00Z")
+    explained = await tenant.ask("GET", f"/v1/project-triggers/{id_}/explain?event={second}")
+    assert "rate limits of deliveries are used up, so its deliveries wait until" in explained["summary"]
+    assert "rate limits of deliveries are used up" in explained["health"]["reason"]
+
+    await tenant.ask("PATCH", f"/v1/projects/{project['id']}", {"rate_limits": {}})
+    await until(lambda: tenant.deliveries(status="delivered", event_id=second))
+    assert len(target.seen) == 2
+
+
+async def _outcome(tenant: Tenant, id_: str, code: str) -> dict[str, Any] | None:
+    outcomes = (await tenant.ask("GET", f"/v1/project-triggers/{id_}"))["outcomes"]
+    return next((one for one in outcomes if one["code"] == code), None)

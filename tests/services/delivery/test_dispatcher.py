@@ -28,7 +28,7 @@ from hairtrigger.store.events import events
 from hairtrigger.store.events.events import Event
 from hairtrigger.store.setup.projects import Project
 from tests.services.world import Meddled, World, a_world
-from tests.store.build import a_project, an_event
+from tests.store.build import a_project, an_event, an_organization
 from tests.support.clock import ManualClock, pass_time
 from tests.support.waiting import until, until_true
 
@@ -449,6 +449,43 @@ async def test_a_slow_target_fills_its_own_lane_only(world: World, trigger: UUID
         await until(lambda: _count(slow, 10))
         await dispatcher.drain(LONG)
     assert len({sent.delivery_id for sent in slow.received}) == 10
+
+
+async def test_an_organisation_that_fills_all_its_places_keeps_no_other_waiting(
+    world: World, trigger: UUID, target: Endpoint
+) -> None:
+    slow = Endpoint()
+    now = world.clock.now()
+    async with world.store.transaction() as tx:
+        hostile = await an_organization(tx, now)
+        theirs = [await a_project(tx, hostile, now, max_inflight=10_000) for _ in range(3)]
+        await events.append(tx, [an_event(hostile, one, uuid4(), str(n), now) for one in theirs for n in range(20)])
+
+    def target_of(project: Project) -> Target:
+        return slow if project.id in theirs else target
+
+    async with running(a_dispatcher(world, target_of, slots=4)):
+        await until(lambda: _count(slow, 5))  # one project may have four places, and one organisation five
+        quick = await happen(world, trigger, *(f"quick {n}" for n in range(10)))
+        await until(lambda: _all(world, quick, "delivered"))
+        assert len(slow.received) == 5
+        assert {one.project_id for one in slow.received} == set(theirs)
+
+
+async def test_new_work_of_full_lanes_alone_wakes_no_loop() -> None:
+    work = Wake()
+    work.full = frozenset({"full"})
+    waiting = asyncio.create_task(work.wait(LONG))
+    await asyncio.sleep(0)
+    work.set({"full"})
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    work.set({"full", "other"})
+    await waiting
+    for projects in (None, {"other"}):
+        work.set(projects)
+        await work.wait(LONG)
 
 
 async def _all(world: World, made: list[Event], status: str) -> bool:

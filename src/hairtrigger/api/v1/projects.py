@@ -18,6 +18,7 @@ from hairtrigger.api.v1.schemas import (
     SampleResult,
     SampleSend,
 )
+from hairtrigger.domain.lane import default_ceiling
 from hairtrigger.services.delivery.samples import Samples
 from hairtrigger.services.setup.projects import Projects
 from hairtrigger.services.setup.triggers import Triggers
@@ -30,8 +31,9 @@ def router(routes: APIRouter, projects: Projects, samples: Samples, triggers: Tr
 
         `warnings` says what would keep the service from calling the target.
         """
+        ceiling = body.max_inflight or default_ceiling(body.target)
         made, secret = await projects.create(
-            caller, body.name, body.target, body.max_inflight, body.api_key, body.order_by
+            caller, body.name, body.target, ceiling, body.api_key, body.order_by, body.rate_limits.as_domain()
         )
         return NewProject.with_secret(made, secret, list(await projects.warnings(caller, made.id, body.target)))
 
@@ -50,8 +52,9 @@ def router(routes: APIRouter, projects: Projects, samples: Samples, triggers: Tr
         A masked secret of the target stays as it is. So does the format of a workflow, if none is given.
         """
         order_by = body.order_by if "order_by" in body.model_fields_set else "unchanged"
+        limits = body.rate_limits.as_domain() if body.rate_limits else None
         changed = await projects.update(
-            caller, project_id, body.name, body.target, body.max_inflight, body.api_key, order_by
+            caller, project_id, body.name, body.target, body.max_inflight, body.api_key, order_by, limits
         )
         warnings = list(await projects.warnings(caller, project_id, body.target)) if body.target else []
         return ChangedProject.with_warnings(changed, warnings)

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from hairtrigger.domain.disk import DiskState, DiskUse
+from hairtrigger.domain.lane import RateLimits
 from hairtrigger.domain.outcome import Code, DeliveryStatus, Failure, Kind
 from hairtrigger.domain.quotas import Quota, Use
 from hairtrigger.domain.target import Sent, TargetConfig, read_config
@@ -53,11 +54,12 @@ Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 Secret = Annotated[str, StringConstraints(min_length=1, max_length=8192)]
 SigningSecret = Annotated[str, StringConstraints(min_length=8, max_length=512)]
 Scope = Literal["INTEGRATION_API", "ASSISTANT_API", "TRIGGER_API"]
-MaxInflight = Annotated[int, Field(ge=1, le=10_000, description="Deliveries of the project at a time.")]
+MaxInflight = Annotated[int, Field(ge=1, le=10_000, description="The most deliveries of the project at a time.")]
 _ORDER = (
     "Deliveries of the same trigger, or of events with the same subject, go one after the other, in the order of their "
     "events. One that fails holds back those behind it until it is delivered, dead or discarded. Null: in any order."
 )
+_LIMITS = "What is over these limits waits until the next second, hour or day, and is not lost. Replaced as a whole."
 Overlap = Annotated[int, Field(ge=0, le=30 * 86_400, description="Seconds for which the secret before stays valid.")]
 
 
@@ -118,14 +120,30 @@ class NewApiKey(ApiKey):
         return cls(**ApiKey.of(stored).model_dump(), key=value)
 
 
+class Limits(Body):
+    """Limits of the attempts to deliver that begin in a second, an hour and a day of UTC. Null: any number."""
+
+    model_config = ConfigDict(extra="forbid", from_attributes=True)
+
+    per_second: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    per_hour: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    per_day: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
+
+    def as_domain(self) -> RateLimits:
+        return RateLimits(self.per_second, self.per_hour, self.per_day)
+
+
 class ProjectCreate(Body):
     name: Name
     target: TargetConfig
     api_key: Secret | None = Field(
         None, repr=False, description="Sent to the target as `Authorization: Bearer …`. Write-only."
     )
-    max_inflight: MaxInflight = 20
+    max_inflight: MaxInflight | None = Field(
+        None, description="The most deliveries of the project at a time. Default: 200, or 20 for an agent."
+    )
     order_by: OrderBy | None = Field(None, description=_ORDER)
+    rate_limits: Limits = Field(Limits(), description=_LIMITS)
 
 
 class ProjectUpdate(Body):
@@ -134,6 +152,7 @@ class ProjectUpdate(Body):
     api_key: Secret | None = Field(None, repr=False)
     max_inflight: MaxInflight | None = None
     order_by: OrderBy | None = Field(None, description=f"{_ORDER} Left out: as it was.")
+    rate_limits: Limits | None = Field(None, description=f"{_LIMITS} Left out or null: as they were.")
 
 
 class Project(BaseModel):
@@ -142,13 +161,15 @@ class Project(BaseModel):
     target: TargetConfig
     max_inflight: int
     order_by: OrderBy | None
+    rate_limits: Limits
     paused: bool
     created_at: datetime
     updated_at: datetime
 
     @classmethod
     def of(cls, stored: projects.Project) -> "Project":
-        return cls.model_validate({**vars(stored), "target": read_config(stored.target)})
+        own = {"target": read_config(stored.target), "rate_limits": stored.rate_limits}
+        return cls.model_validate({**vars(stored), **own})
 
 
 class NewProject(Project):

@@ -17,13 +17,17 @@ from hairtrigger.domain.target import Outgoing, Sent, Target
 from hairtrigger.platform.batching import Batcher
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.loops import every
+from hairtrigger.platform.shares import Tenant
 from hairtrigger.platform.wake import Wake
 from hairtrigger.services.delivery.delivery_streaks import DeliveryStreaks
+from hairtrigger.services.delivery.places import Places, tenant_of
 from hairtrigger.services.setup.triggers import Triggers
 from hairtrigger.services.use_counter import UseCounter
 from hairtrigger.store.database import Store
 from hairtrigger.store.delivery import deliveries
-from hairtrigger.store.delivery.deliveries import Attempt, Claimed, Message
+from hairtrigger.store.delivery.claims import Claimed, Look
+from hairtrigger.store.delivery.deliveries import Attempt, Message
+from hairtrigger.store.delivery.lanes import Asking
 from hairtrigger.store.events import outcomes
 from hairtrigger.store.events.events import Event
 from hairtrigger.store.events.outcomes import Outcome
@@ -36,6 +40,10 @@ log = structlog.get_logger()
 _SHORTEST = timedelta(milliseconds=10)  # after a claim that found too little; doubles while claims find nothing
 _MORE = timedelta(milliseconds=20)  # the longest wait for more places to become free before a claim
 _MOST_CLAIMED = 200
+_EXPIRED = 1.0  # seconds between two looks for leases that have ended
+_BEAT = 0.05  # seconds between two measures of the event loop's delay
+_FADING = 0.9
+_TURNS = 4  # an answer waits for about so many turns of the event loop
 _LAST = timedelta(seconds=5)  # the end of a drain, in which answers that have come are stored
 _NOT_STORED = "The target's answer can't be stored, so nothing of it is kept."
 _OUR_FAULT = "The fault is the service's, not the target's; the service's log says more."
@@ -49,8 +57,8 @@ _NOBODY = UUID(int=0)
 
 @dataclass(kw_only=True)
 class Dispatcher:
-    """Sends up to `slots` deliveries at a time. Each project has its own limit in the database, so a slow target fills
-    its own lane and never the places of others.
+    """Sends deliveries, up to `slots` of one project at a time. Each project has its own limit in the database as well,
+    so a slow target fills its own lane, and `Places` keeps room for other organisations and projects.
 
     Claiming, sending and finishing run side by side: a place is free again when the target has answered.
     """
@@ -68,13 +76,17 @@ class Dispatcher:
     hurry: Callable[[], None] = lambda: None  # ends the reading of answers whose status is known
     streaks: DeliveryStreaks = field(default_factory=DeliveryStreaks)
     _under_way: dict[int, asyncio.Task[None]] = field(default_factory=dict, init=False)
-    _finishing: int = field(default=0, init=False)
+    _sending: dict[int, Tenant] = field(default_factory=dict, init=False)  # those that hold places
+    _after: str = field(default="", init=False)
     _freed: Wake = field(default_factory=Wake, init=False)
     _stopping: bool = field(default=False, init=False)
+    _delay: float = field(default=0.0, init=False)
+    _expired_at: float = field(default=0.0, init=False)
     _pause: timedelta = field(default=_SHORTEST, init=False)
     _claiming: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     def __post_init__(self) -> None:
+        self._places = Places(self.slots)
         self._finisher: Batcher[Attempt, None] = Batcher(
             self._finish,
             size=lambda attempt: attempt.size,
@@ -87,6 +99,7 @@ class Dispatcher:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._finisher.run())
             tasks.create_task(self._keep_leases())
+            tasks.create_task(self._measure_delay())
             while not self._stopping:
                 try:
                     await self._go_on(tasks)
@@ -128,42 +141,108 @@ class Dispatcher:
                     await deliveries.extend(tx, list(unfinished), timedelta())
 
     async def _go_on(self, tasks: asyncio.TaskGroup) -> None:
-        """Claim once, and wait if the queue held no more.
+        """Claim once, and wait if nothing more may go.
 
         The claim waits shortly for enough free places to be worth a transaction.
         """
         if self._free() < self._worth_it:
             await self._freed.wait(_MORE)
         wanted = min(self._free(), _MOST_CLAIMED)
-        read = await self._start(tasks, wanted) if wanted else 0
-        if read < wanted:
-            self._pause = _SHORTEST if read else min(2 * self._pause, self.work.patience)
-            await self.work.wait(self._pause)
+        if not wanted:
+            return
+        look = await self._start(tasks, wanted)
+        if look.more:
+            return
+        self._pause = _SHORTEST if look.read else min(2 * self._pause, self.work.patience)
+        await self.work.wait(self._pause if look.next_at is None else min(self._pause, self._until(look.next_at)))
+
+    def _until(self, at: datetime) -> timedelta:
+        return max(at - self.clock.now(), _SHORTEST)
 
     @property
     def _worth_it(self) -> int:
-        return max(1, min(self.slots // 2, _MOST_CLAIMED))
+        return max(1, min(self.slots // 16, _MOST_CLAIMED))
 
     def _free(self) -> int:
         """Return how many deliveries may be claimed now.
 
         The limit on attempts that wait to be stored keeps claims from being faster than the database.
         """
-        sending = len(self._under_way) - self._finishing
-        return max(0, min(self.slots - sending, 4 * self.slots - self._finishing))
+        finishing = len(self._under_way) - len(self._sending)
+        return max(0, min(self._places.free, 4 * self.slots - finishing))
 
-    async def _start(self, tasks: asyncio.TaskGroup, limit: int) -> int:
+    async def _start(self, tasks: asyncio.TaskGroup, limit: int) -> Look:
         async with self._claiming:
-            async with self.store.transaction() as tx:
-                read, claimed = await deliveries.claim(tx, limit, self.lease, self.holder)
-            for one in claimed:
-                if one.message.msg_id in self._under_way:
-                    continue  # this process stood still until the lease ran out, and has claimed it again
-                self._under_way[one.message.msg_id] = tasks.create_task(self._deliver(one))
-        return read
+            parts: dict[Tenant, int] = {}
+
+            def share(asking: Sequence[Asking], places: int) -> Mapping[str, int]:
+                shared = self._places.share(asking, places)
+                orgs = {one.project_id: one.org_id for one in asking}
+                parts.update({tenant_of(orgs[project_id], project_id): count for project_id, count in shared.items()})
+                return shared
+
+            try:
+                async with self.store.transaction() as tx:
+                    look, claimed = await deliveries.claim(
+                        tx,
+                        limit,
+                        self.lease,
+                        self.holder,
+                        now=self.clock.now(),
+                        share=share,
+                        after=self._after,
+                        expired=self._looks_for_expired(),
+                    )
+                for one in claimed:
+                    if one.message.msg_id in self._under_way:
+                        continue  # this process stood still until the lease ran out, and has claimed it again
+                    self._take_place(one, parts)
+                    self._under_way[one.message.msg_id] = tasks.create_task(self._deliver(one))
+            finally:
+                for tenant, unused in parts.items():
+                    self._places.give_back(tenant, unused)
+        full = look.full | self._places.refused
+        self.work.full = self.work.full | full if self._after else full
+        self._after = look.after
+        return look
+
+    def _looks_for_expired(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        due = now - self._expired_at >= _EXPIRED
+        self._expired_at = now if due else self._expired_at
+        return due
+
+    def _take_place(self, claimed: Claimed, parts: dict[Tenant, int]) -> None:
+        """Take one of the places that were shared out, or another for a delivery that a dead worker had.
+
+        If there is none, that delivery goes without.
+        """
+        tenant = tenant_of(claimed.project.org_id if claimed.project else None, claimed.message.project_id)
+        if parts.get(tenant):
+            parts[tenant] -= 1
+        elif not self._places.take(tenant):
+            return
+        self._sending[claimed.message.msg_id] = tenant
+
+    def _leave_place(self, claimed: Claimed) -> None:
+        """Give the delivery's place back, if it still holds one, and tell that there may be room for a claim."""
+        if claimed.message.msg_id in self._sending:
+            self._places.give_back(self._sending.pop(claimed.message.msg_id))
+            if self._places.refused:
+                self.work.set()
+        if self._free() >= self._worth_it:
+            self._freed.set()
 
     async def _keep_leases(self) -> None:
         await every(self.lease / 3, "leases of deliveries", self._extend_leases, at_once=False)
+
+    async def _measure_delay(self) -> None:
+        """Measure how much later than it should the event loop goes on with what waits, as answers of targets do."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + _BEAT
+            await asyncio.sleep(_BEAT)
+            self._delay = max(loop.time() - due, self._delay * _FADING)
 
     async def _extend_leases(self) -> None:
         if self._under_way:
@@ -184,11 +263,7 @@ class Dispatcher:
             log.exception("delivery broke; it will be repeated", delivery=str(claimed.message.delivery_id))
         finally:
             del self._under_way[claimed.message.msg_id]
-            self._tell_when_free()
-
-    def _tell_when_free(self) -> None:
-        if self._free() >= self._worth_it:
-            self._freed.set()
+            self._leave_place(claimed)
 
     async def _sent(self, claimed: Claimed, project: Project) -> Sent:
         """Call the target. A fault of the service is a failed attempt too: only repeated, no user would ever see it.
@@ -214,17 +289,13 @@ class Dispatcher:
 
         For the same reason an attempt whose answer the database refuses is stored without the answer.
         """
-        self._finishing += 1
-        self._tell_when_free()
+        self._leave_place(claimed)
         try:
-            try:
-                await self._stored(self._attempt(claimed, sent, started))
-            except Exception:
-                log.exception("an answer can't be stored", delivery=str(claimed.message.delivery_id))
-                bare = replace(sent, detail=_NOT_STORED, response=b"", conversation=None)
-                await self._stored(self._attempt(claimed, bare, started))
-        finally:
-            self._finishing -= 1
+            await self._stored(self._attempt(claimed, sent, started))
+        except Exception:
+            log.exception("an answer can't be stored", delivery=str(claimed.message.delivery_id))
+            bare = replace(sent, detail=_NOT_STORED, response=b"", conversation=None)
+            await self._stored(self._attempt(claimed, bare, started))
 
     async def _stored(self, attempt: Attempt) -> None:
         while True:
@@ -248,6 +319,7 @@ class Dispatcher:
             started_at=started,
             finished_at=now,
             project_trigger_id=_own_trigger(claimed.event, claimed.message),
+            delayed=timedelta(seconds=_TURNS * self._delay),
         )
         match sent.status:
             case "delivered":
@@ -267,11 +339,11 @@ class Dispatcher:
 
     async def _finish(self, attempts: Sequence[Attempt]) -> list[None]:
         async with self.store.transaction() as tx:
-            counted, let_in = await deliveries.finish(tx, attempts)
+            counted, others_may_go = await deliveries.finish(tx, attempts)
             changes = await self.streaks.note(tx, counted)
         self.streaks.tell(counted, changes)
         self.counter.attempts(counted)
-        if let_in:
+        if others_may_go:
             self.work.set()
         for one in counted:
             if one.status == "gone":
@@ -320,4 +392,5 @@ def _outgoing(claimed: Claimed) -> Outgoing:
         project_trigger_id=event.project_trigger_id,
         event_key=event.key,
         replay_of=event.id if message.delivery_id != event.id else None,
+        hops=message.hops + 1,
     )

@@ -7,6 +7,7 @@ from uuid import UUID
 from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import NotFound
 from hairtrigger.domain.outcome import DeliveryStatus
+from hairtrigger.platform.clock import Clock
 from hairtrigger.store.database import Store
 from hairtrigger.store.delivery import history
 from hairtrigger.store.delivery.history import AttemptRecord, Delivery
@@ -17,6 +18,7 @@ from hairtrigger.store.events.events import Event
 @dataclass(frozen=True, kw_only=True)
 class History:
     store: Store
+    clock: Clock
 
     async def events(
         self,
@@ -44,7 +46,9 @@ class History:
             event = await events.get(tx, caller.org_id, event_id)
             if not event:
                 raise NotFound("There is no such event.")
-            return event, await history.deliveries(tx, caller.org_id, limit=100, event_id=event_id)
+            return event, await history.deliveries(
+                tx, caller.org_id, limit=100, event_id=event_id, now=self.clock.now()
+            )
 
     async def deliveries(
         self,
@@ -67,11 +71,12 @@ class History:
                 project_trigger_id=project_trigger_id,
                 project_id=project_id,
                 event_id=event_id,
+                now=self.clock.now(),
             )
 
     async def delivery(self, caller: Caller, delivery_id: UUID) -> tuple[Delivery, list[AttemptRecord]]:
         async with self.store.transaction() as tx:
-            found = await history.deliveries(tx, caller.org_id, limit=1, id=delivery_id)
+            found = await history.deliveries(tx, caller.org_id, limit=1, id=delivery_id, now=self.clock.now())
             if not found:
                 raise NotFound("There is no such delivery.")
             return found[0], await history.attempts(tx, caller.org_id, delivery_id)

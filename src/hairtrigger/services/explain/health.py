@@ -20,6 +20,7 @@ STALLS: dict[Stall, str] = {
     "unrouted": "It is enabled but listens to no account, so nothing reaches it. Disable and enable it again.",
 }
 MOST_HELD = 1000
+RATE_LIMITED = "The project's rate limits of deliveries are used up, so its deliveries wait"
 _GRACE = timedelta(minutes=1)
 
 
@@ -97,6 +98,8 @@ def _nothing_wrong(condition: Condition, latest: Sequence[Outcome]) -> str:
     last = next((one for one in latest if one.kind is Kind.POLL), None)
     if last and last.code is Code.ITEMS_REFUSED:
         return f"The last poll refused items ({last.code}). {last.detail}"
+    if condition.rests_until:
+        return f"{RATE_LIMITED} until {condition.rests_until:%Y-%m-%d %H:%M:%S} UTC."
     if condition.kind:
         return "Nothing stands in its way."
     return "It waits for requests. Nothing can be expected by a time: they come when something happens."

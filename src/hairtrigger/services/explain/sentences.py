@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from hairtrigger.domain.outcome import DELIVERY_STATUS, FAILURE, Code, Failure, Kind, Trait
-from hairtrigger.services.explain.health import Health
+from hairtrigger.services.explain.health import RATE_LIMITED, Health
 from hairtrigger.services.explain.outages import Outage
 from hairtrigger.services.explain.silence import (
     CutOff,
@@ -140,6 +140,8 @@ class Teller:
                 return _joined(f"It {DELIVERY_STATUS['dead']}.", f"{delivery.detail or ''} {again}")
             case "pending":
                 return f"{failed}It {DELIVERY_STATUS['pending']}.{self._untouched(delivery, wait)}"
+            case "waiting" if delivery.next_attempt_at:
+                return f"{failed}{RATE_LIMITED} until {self.time(delivery.next_attempt_at)}."
             case "waiting" | "suspended":
                 return f"{failed}{self._held(delivery, wait)}"
 

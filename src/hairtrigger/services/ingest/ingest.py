@@ -14,6 +14,7 @@ from pydantic_core import to_json
 from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import Broken, Invalid, Malformed, NoSuchTrigger, NotFound, Rejected, Unavailable
 from hairtrigger.domain.event import Draft
+from hairtrigger.domain.hops import HEADER, MOST, hops_in
 from hairtrigger.domain.ids import parsed_id
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.domain.quotas import DiskFull, QuotaSpent, Refusal, Refuses, code_of, nothing_refused
@@ -191,12 +192,16 @@ class Ingest:
             return await self._ignored(
                 Code.IGNORED_EVENT, "not an event this trigger listens for", *(trigger for trigger, _ in heard)
             )
+        passed = hops_in(request.headers.get(HEADER))
+        if passed > MOST:
+            looped = f"{passed} deliveries of this service led to it, each to the next, and more than {MOST} are a loop"
+            return await self._ignored(Code.IGNORED_LOOP, looped, *(trigger for trigger, _ in heard))
         if refused := self.refusal(events[0].org_id):
             await self._note_refused(refused, *(trigger for trigger, _ in heard))
             raise refused
         versions = [trigger.version for trigger, drafts in heard for _ in drafts]
         try:
-            fresh = await self.recorder.write(Write(events, versions))
+            fresh = await self.recorder.write(Write(events, versions, hops=passed))
         except Unavailable:
             raise
         except Exception as error:

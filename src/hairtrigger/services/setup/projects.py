@@ -8,6 +8,7 @@ from typing import Literal
 from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import Conflict, Invalid, Issue
 from hairtrigger.domain.ids import new_id
+from hairtrigger.domain.lane import NO_LIMITS, RateLimits
 from hairtrigger.domain.quotas import Limits, Quota
 from hairtrigger.domain.target import AgentTarget, LogTarget, TargetConfig, WorkflowTarget, authorized
 from hairtrigger.domain.target_secrets import opened, parted
@@ -44,6 +45,7 @@ class Projects:
         max_inflight: int,
         api_key: str | None = None,
         order_by: OrderBy | None = None,
+        rate_limits: RateLimits = NO_LIMITS,
     ) -> tuple[Project, str]:
         """Return the new project and the secret that signs its deliveries, which is not shown again."""
         now = self.clock.now()
@@ -60,6 +62,7 @@ class Projects:
             updated_at=now,
             max_inflight=max_inflight,
             order_by=order_by,
+            **vars(rate_limits),
         )
         async with self.store.transaction() as tx, quotas.within(tx, caller.org_id, self.limits, Quota.PROJECTS):
             await projects.add(tx, project)
@@ -82,6 +85,7 @@ class Projects:
         max_inflight: int | None,
         api_key: str | None,
         order_by: OrderBy | Literal["unchanged"] | None = "unchanged",
+        rate_limits: RateLimits | None = None,
     ) -> Project:
         """Change the given values and keep those that are None. For `order_by`, None means no order.
 
@@ -103,6 +107,7 @@ class Projects:
                 max_inflight=max_inflight or project.max_inflight,
                 order_by=project.order_by if order_by == "unchanged" else order_by,
                 updated_at=self.clock.now(),
+                **vars(rate_limits or project.rate_limits),
             )
             await projects.save(tx, changed)
         return changed

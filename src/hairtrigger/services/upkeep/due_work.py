@@ -168,10 +168,12 @@ class DueWork:
         await self.webhook_removals.run_due()
 
     async def _let_in(self) -> None:
-        async with self.store.transaction() as tx:
-            moved = await lanes.let_in_left_behind(tx)
-        if moved:
-            self.work.set()
+        moved = 1
+        while moved:
+            async with self.store.transaction() as tx:
+                moved = await lanes.let_in_left_behind(tx)
+            if moved:
+                self.work.set()
 
     async def _recount(self) -> None:
         async with self.store.transaction() as tx:

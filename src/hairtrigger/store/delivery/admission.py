@@ -1,14 +1,15 @@
-"""Decide which of the deliveries just read from the queue may be attempted, and what the others wait for.
+"""Decide which deliveries of lanes with an order or a pause may be attempted, and what the others wait for.
 
-A delivery may be attempted if neither its project nor its trigger is paused, if it has the turn of its order key where
-the project keeps an order, and if its lane has room. Otherwise it is moved from the queue to `waiting`. All of this
-happens under the lock of its lane.
+A delivery may be attempted if neither its project nor its trigger is paused, and if it has the turn of its order key
+where the project keeps an order. Otherwise it is moved from the queue to `waiting`. One that may be attempted
+and finds no room in its lane stays on the queue. All of this happens under the lock of its lane.
 """
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import text
@@ -16,9 +17,12 @@ from sqlalchemy import text
 from hairtrigger.domain.event import bounded_key
 from hairtrigger.store.delivery import lanes
 from hairtrigger.store.delivery.lanes import Lane, Turns
-from hairtrigger.store.delivery.queue_messages import Message
+from hairtrigger.store.delivery.queue_messages import FIELDS, Message
 from hairtrigger.store.events.events import DISPATCH
 from hairtrigger.store.transaction import Transaction
+
+_MOST_READ = 200  # deliveries of one lane
+_NO_TURNS = Turns({}, set())
 
 
 @dataclass(frozen=True)
@@ -48,30 +52,29 @@ class _HeldBack:
 
 
 @dataclass
-class _Admission:
+class Admission:
     """The decisions of one claim. `turns` were held before it; `taken` are the turns that this claim gives."""
 
-    lanes: dict[str, Lane]
-    owner: dict[UUID, _EventOwner]
+    lanes: Mapping[str, Lane]
+    room: Counter[str]
+    owner: Mapping[UUID, _EventOwner]
     turns: Turns
     taken: dict[tuple[str, str], UUID] = field(default_factory=dict)
     admitted: list[Message] = field(default_factory=list)
     held: list[_HeldBack] = field(default_factory=list)
-    entered: Counter[str] = field(default_factory=Counter)
 
     def decide(self, message: Message) -> None:
-        lane = self.lanes.get(message.project_id)
-        if lane is None:  # the project was deleted; the dispatcher ends the delivery and says why
-            self.admitted.append(message)
-            return
+        lane = self.lanes[message.project_id]
         owner = self.owner.get(message.event_id)
         key = owner.key(lane) if owner else None
-        behind = key is not None and not self._takes_turn(message, key)
         suspended_by = None if message.released else _paused(lane, owner)
-        if behind or suspended_by is not None or self.entered[lane.project_id] >= lane.room:
+        if suspended_by is None and not self.room[lane.project_id]:
+            return  # it stays on the queue
+        behind = key is not None and not self._takes_turn(message, key)
+        if behind or suspended_by is not None:
             self.held.append(_HeldBack(message, owner, key, behind, suspended_by))
         else:
-            self.entered[lane.project_id] += 1
+            self.room[lane.project_id] -= 1
             self.admitted.append(message)
 
     def _takes_turn(self, message: Message, key: str) -> bool:
@@ -89,35 +92,47 @@ class _Admission:
         return holder is None
 
 
-async def admit(tx: Transaction, messages: Sequence[Message]) -> list[Message]:
-    """Return the deliveries that may be attempted, after counting them into their lanes. The others wait."""
-    if not messages:
-        return []
-    locked = await lanes.lock(tx, {message.project_id for message in messages})
-    asking = [m for m in messages if m.project_id in locked and locked[m.project_id].needs_event_lookup]
-    admission = await _admission(tx, locked, asking)
-    # Deliveries of a key are ordered by event, not by message, because a batch may have mixed their messages.
-    for message in sorted(messages, key=lambda one: one.delivery_id) if asking else messages:
+_READ = text(
+    f"""
+    SELECT {FIELDS} FROM unnest(CAST(:ids AS text[])) AS asked (project_id) CROSS JOIN LATERAL (
+        SELECT msg_id, message FROM pgmq.q_{DISPATCH} WHERE read_ct = 0 AND message->>'project' = asked.project_id
+        ORDER BY msg_id LIMIT {_MOST_READ} FOR UPDATE SKIP LOCKED
+    ) AS oldest
+    """  # noqa: S608 all of it our own text
+)
+
+
+async def admit(tx: Transaction, parts: Mapping[str, int], now: datetime | None) -> Admission:
+    """Choose up to so many deliveries of each lane to be attempted, count them into the lane and move others aside."""
+    if not parts:
+        return Admission({}, Counter(), {}, _NO_TURNS)
+    locked = await lanes.lock(tx, parts, now)
+    messages = [Message(*row) for row in await tx.connection.execute(_READ, {"ids": list(locked)})]
+    admission = await _admission(tx, locked, parts, messages)
+    for message in sorted(messages, key=lambda one: one.delivery_id):
         admission.decide(message)
     if admission.taken:
         await lanes.take_turns(tx, admission.taken)
-    if admission.entered:
-        await lanes.enter(tx, admission.entered)
+    if admission.admitted:
+        await lanes.enter(tx, Counter(one.project_id for one in admission.admitted), now)
     await _hold_back(tx, admission.held)
-    return admission.admitted
+    return admission
 
 
-async def _admission(tx: Transaction, locked: dict[str, Lane], asking: Sequence[Message]) -> _Admission:
-    if not asking:
-        return _Admission(locked, {}, Turns({}, set()))
-    owner = await _owners(tx, asking)
+async def _admission(
+    tx: Transaction, locked: Mapping[str, Lane], parts: Mapping[str, int], messages: Sequence[Message]
+) -> Admission:
+    room = Counter({id_: min(lane.room, parts[id_]) for id_, lane in locked.items()})
+    if not messages:
+        return Admission(locked, room, {}, _NO_TURNS)
+    owner = await _owners(tx, messages)
     keys = {
         (message.project_id, key)
-        for message in asking
+        for message in messages
         if (found := owner.get(message.event_id)) and (key := found.key(locked[message.project_id])) is not None
     }
-    taken = await lanes.turns(tx, keys, [m.delivery_id for m in asking]) if keys else Turns({}, set())
-    return _Admission(locked, owner, taken)
+    taken = await lanes.turns(tx, keys, [m.delivery_id for m in messages]) if keys else _NO_TURNS
+    return Admission(locked, room, owner, taken)
 
 
 def _paused(lane: Lane, owner: _EventOwner | None) -> str | None:
@@ -144,7 +159,7 @@ async def _owners(tx: Transaction, messages: Sequence[Message]) -> dict[UUID, _E
 
 
 _HOLD_BACK = text(
-    """
+    f"""
     WITH moved AS (
         INSERT INTO waiting (project_id, delivery_id, message, project_trigger_id, order_key, behind, suspended_by)
         SELECT project_id, delivery_id, CAST(message AS jsonb), project_trigger_id, order_key, behind, suspended_by
@@ -155,8 +170,8 @@ _HOLD_BACK = text(
         ) AS held (project_id, delivery_id, message, project_trigger_id, order_key, behind, suspended_by)
         ON CONFLICT DO NOTHING
     )
-    SELECT 1 FROM pgmq.delete(:queue, CAST(:msg_id AS bigint[]))
-    """
+    DELETE FROM pgmq.q_{DISPATCH} WHERE msg_id = ANY(CAST(:msg_id AS bigint[]))
+    """  # noqa: S608 all of it our own text
 )
 
 
@@ -166,7 +181,6 @@ async def _hold_back(tx: Transaction, held: Sequence[_HeldBack]) -> None:
     await tx.connection.execute(
         _HOLD_BACK,
         {
-            "queue": DISPATCH,
             "msg_id": [one.message.msg_id for one in held],
             "project_id": [one.message.project_id for one in held],
             "delivery_id": [one.message.delivery_id for one in held],

@@ -1,14 +1,14 @@
-"""Claim deliveries from the queue, store how their attempts ended, and put due retries back on the queue.
+"""Store how attempts ended, and put due retries back on the queue.
 
 A queue message is a pointer `{delivery, event, day, project, attempt}`, never a body. Every transaction here locks
-messages first and lanes second, always in the order of project ids, so that no two of them wait for each other.
+leased messages first and lanes second, always in the order of project ids, so that no two of them wait for each other.
 """
 
 import json
-from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Literal
 from uuid import UUID
 
@@ -18,10 +18,10 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from hairtrigger.domain.ids import day_of, new_id
 from hairtrigger.domain.outcome import Failure
 from hairtrigger.store.delivery import lanes
-from hairtrigger.store.delivery.admission import admit
+from hairtrigger.store.delivery.claims import Claimed, claim, extend, take_back
+from hairtrigger.store.delivery.lanes import Leaving
 from hairtrigger.store.delivery.queue_messages import Message
-from hairtrigger.store.events.events import COLUMNS, DISPATCH, Event
-from hairtrigger.store.setup.projects import Project, by_ids
+from hairtrigger.store.events.events import DISPATCH
 from hairtrigger.store.tables import dead, event
 from hairtrigger.store.text import storable
 from hairtrigger.store.transaction import Transaction
@@ -39,14 +39,8 @@ __all__ = [
     "trigger_of",
 ]
 
-
-@dataclass(frozen=True)
-class Claimed:
-    """A message under our lease. `event` or `project` is None if it has been deleted."""
-
-    message: Message
-    event: Event | None
-    project: Project | None
+_BUSY = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
+_SILENT = {Failure.TIMEOUT, Failure.UNREACHABLE, Failure.CONNECT, Failure.DNS}
 
 
 @dataclass(frozen=True)
@@ -71,114 +65,37 @@ class Attempt:
     failure: Failure | None = None
     project_trigger_id: UUID | None = None
     """The trigger of the event. None if the event went to another project than its own."""
+    delayed: timedelta = timedelta()
+    """The part of its time for which this process is to blame, and not the target."""
 
     @property
     def size(self) -> int:
         """Return about how many bytes of the attempt were received from the target."""
         return len(self.response) + len(self.conversation or "")
 
+    @property
+    def overloaded(self) -> bool:
+        """Return whether it failed as attempts do if the target is too busy or broken."""
+        busy = self.response_status is not None and (self.response_status in _BUSY or self.response_status >= 500)
+        return self.status == "failed" and (busy or self.failure in _SILENT)
 
-# -- claiming
-
-# One claim at a time, because deliveries that two workers read at once would be admitted in any order. The commit does
-# not wait for the disk: if it is lost, only the lease is lost. A worker that stops in the middle loses its session.
-_ALONE = text(
-    "SELECT set_config('synchronous_commit', 'off', true), "
-    "set_config('idle_in_transaction_session_timeout', '5s', true), pg_advisory_xact_lock(7420318)"
-)
-# This is `pgmq.read`, which also writes down the process that has the lease. A process of an earlier version does not,
-# so the count of readings tells whether the lease is still the one that was written down.
-_READ = text(
-    """
-    WITH next AS (
-        SELECT msg_id FROM pgmq.q_dispatch WHERE vt <= clock_timestamp()
-        ORDER BY msg_id LIMIT :qty FOR UPDATE SKIP LOCKED
-    ), leased AS (
-        UPDATE pgmq.q_dispatch AS queue
-        SET last_read_at = clock_timestamp(), vt = clock_timestamp() + make_interval(secs => :vt),
-            read_ct = read_ct + 1,
-            headers = jsonb_build_object('holder', CAST(:holder AS text), 'read', read_ct + 1)
-        FROM next WHERE queue.msg_id = next.msg_id
-        RETURNING queue.msg_id, read_ct, message
-    )
-    SELECT msg_id, read_ct, CAST(message->>'delivery' AS uuid), CAST(message->>'event' AS uuid),
-           CAST(message->>'day' AS date), message->>'project', CAST(message->>'attempt' AS int), message ? 'released'
-    FROM leased ORDER BY msg_id
-    """
-)
-
-
-async def claim(tx: Transaction, limit: int, hold: timedelta, holder: UUID | None = None) -> tuple[int, list[Claimed]]:
-    """Lease up to `limit` deliveries, oldest first, for the process `holder`. Those that may not be attempted yet are
-    moved from the queue to `waiting` instead (see `admission`).
-
-    Return how many were read from the queue, and the leased ones. Fewer read than `limit`: no more can be read now.
-    """
-    await tx.connection.execute(_ALONE)
-    parameters = {"vt": hold.total_seconds(), "qty": limit, "holder": holder and str(holder)}
-    rows = await tx.connection.execute(_READ, parameters)
-    read = [(read_ct, Message(msg_id, *pointer)) for msg_id, read_ct, *pointer in rows]
-    # A message that was read before has its place in the lane already: the worker that had it died.
-    again = [message for count, message in read if count > 1]
-    fresh = [message for count, message in read if count == 1]
-    return len(read), await _load(tx, [*again, *await admit(tx, fresh)])
-
-
-async def extend(tx: Transaction, msg_ids: Collection[int], hold: timedelta) -> None:
-    """Extend the leases of deliveries under way, so that no other worker claims them. Zero gives them back."""
-    await tx.connection.execute(
-        text("SELECT 1 FROM pgmq.set_vt(:queue, CAST(:ids AS bigint[]), CAST(:vt AS int))"),
-        {"queue": DISPATCH, "ids": list(msg_ids), "vt": round(hold.total_seconds())},
-    )
-
-
-_TAKE_BACK = text(
-    """
-    UPDATE pgmq.q_dispatch SET vt = clock_timestamp()
-    WHERE vt > clock_timestamp() AND (
-        :any OR headers->>'holder' = ANY(CAST(:holders AS text[])) AND CAST(headers->>'read' AS int) = read_ct
-    )
-    """
-)
-
-
-async def take_back(tx: Transaction, holders: Collection[UUID] | None) -> int:
-    """End the leases of deliveries that dead processes hold, or with None all leases, and return how many there were.
-
-    A lease that ran out and is now another process's stays.
-    """
-    parameters = {"any": holders is None, "holders": [str(one) for one in holders or ()]}
-    return (await tx.connection.execute(_TAKE_BACK, parameters)).rowcount
-
-
-_EVENTS = text(
-    f"""
-    SELECT {", ".join(f"event.{column.name}" for column in COLUMNS)}
-    FROM unnest(CAST(:days AS date[]), CAST(:ids AS uuid[])) AS wanted (day, id)
-    JOIN event ON event.day = wanted.day AND event.id = wanted.id
-    """  # noqa: S608 all of it our own text
-)
-
-
-async def _load(tx: Transaction, messages: Sequence[Message]) -> list[Claimed]:
-    if not messages:
-        return []
-    wanted = {m.event_id: m.event_day for m in messages}
-    rows = await tx.connection.execute(_EVENTS, {"days": list(wanted.values()), "ids": list(wanted)})
-    events = {row.id: Event(*row) for row in rows}
-    projects = await by_ids(tx, {m.project_id for m in messages})
-    return [Claimed(m, events.get(m.event_id), projects.get(m.project_id)) for m in messages]
+    @property
+    def served(self) -> bool:
+        """Return whether the target answered as targets do that are not overloaded."""
+        return self.response_status is not None and not self.overloaded
 
 
 # -- finishing
 
 _FINISH = text(
-    """
+    f"""
     WITH given AS (
         SELECT * FROM unnest(CAST(:attempts AS ended_attempt[]))
+    ), gone AS (
+        DELETE FROM pgmq.q_{DISPATCH} WHERE msg_id IN (SELECT msg_id FROM given) RETURNING msg_id
     ), counted AS MATERIALIZED (
         SELECT given.* FROM given
-        JOIN pgmq.delete(:queue, (SELECT array_agg(msg_id) FROM given)) AS gone ON gone = given.msg_id
+        JOIN gone USING (msg_id)
     ), recorded AS (
         INSERT INTO attempt (day, id, org_id, delivery_id, number, status, failure, response_status, detail,
                              response, conversation, started_at, finished_at)
@@ -195,25 +112,39 @@ _FINISH = text(
         ON CONFLICT DO NOTHING
     )
     SELECT msg_id FROM counted
-    """
+    """  # noqa: S608 all of it our own text
 )
 
 
-async def finish(tx: Transaction, attempts: Sequence[Attempt]) -> tuple[list[Attempt], int]:
-    """Store how attempts ended, end their leases and let the next deliveries into the lanes.
+async def finish(tx: Transaction, attempts: Sequence[Attempt]) -> tuple[list[Attempt], bool]:
+    """Store how attempts ended, end their leases and count them out of their lanes.
 
     An attempt whose message another worker has finished in the meantime changes nothing. Return the attempts that
-    counted, and how many deliveries were let in.
+    counted, and whether other deliveries may go now.
     """
     if not attempts:
-        return [], 0
+        return [], False
     ended = [_ended(one) for one in attempts]
-    found = set((await tx.connection.execute(_FINISH, {"attempts": ended, "queue": DISPATCH})).scalars())
+    found = set((await tx.connection.execute(_FINISH, {"attempts": ended})).scalars())
     counted = [one for one in attempts if one.message.msg_id in found]
     if not counted:
-        return [], 0
+        return [], False
+    of_project: dict[str, list[Attempt]] = {}
+    for one in counted:
+        of_project.setdefault(one.message.project_id, []).append(one)
     at_their_end = [one.message.delivery_id for one in counted if not one.retry_at]
-    return counted, await lanes.leave(tx, Counter(one.message.project_id for one in counted), at_their_end)
+    return counted, await lanes.leave(tx, {id_: _leaving(those) for id_, those in of_project.items()}, at_their_end)
+
+
+def _leaving(attempts: Sequence[Attempt]) -> Leaving:
+    took = [max(one.finished_at - one.started_at - one.delayed, timedelta()) for one in attempts if one.served]
+    return Leaving(
+        count=len(attempts),
+        served=len(took),
+        latency=sum(took, timedelta()).total_seconds() / len(took) if took else None,
+        failed_at=max((one.started_at for one in attempts if one.overloaded), default=None),
+        ended_at=max(one.finished_at for one in attempts),
+    )
 
 
 async def drop(tx: Transaction, message: Message, org_id: UUID, reason: str, now: datetime) -> None:
@@ -224,7 +155,7 @@ async def drop(tx: Transaction, message: Message, org_id: UUID, reason: str, now
     if gone.scalar_one():
         row = {"delivery_id": message.delivery_id, "org_id": org_id, "reason": reason, "at": now}
         await tx.connection.execute(upsert(dead).on_conflict_do_nothing(), [row])
-        await lanes.leave(tx, {message.project_id: 1}, [message.delivery_id])
+        await lanes.leave(tx, {message.project_id: Leaving(1)}, [message.delivery_id])
 
 
 async def trigger_of(tx: Transaction, message: Message) -> UUID | None:

@@ -12,6 +12,8 @@ from sqlalchemy.exc import DBAPIError
 from hairtrigger.domain.outcome import DeliveryStatus, Failure
 from hairtrigger.store import accounts
 from hairtrigger.store.database import is_cancelled
+from hairtrigger.store.delivery.lane_room import RESTS_UNTIL, ROOM
+from hairtrigger.store.events.events import DISPATCH
 from hairtrigger.store.tables import attempt
 from hairtrigger.store.transaction import Transaction
 
@@ -63,7 +65,7 @@ _STATUS: Mapping[DeliveryStatus, str] = {
     "delivered": "last.status = 'delivered'",
     "retrying": "retry.delivery_id IS NOT NULL",
     "suspended": "waiting.suspended_by IS NOT NULL",
-    "waiting": "waiting.delivery_id IS NOT NULL",
+    "waiting": "(waiting.delivery_id IS NOT NULL OR held.by_lane)",
 }
 # A dead letter whose event was delivered again to the same project is not counted among those to replay.
 _LATEST = """
@@ -73,6 +75,16 @@ _LATEST = """
           AND coalesce(later.project_id, event.project_id) = d.project_id
     )
 """
+_WAITING = f"""
+    d.id IN (
+        SELECT delivery_id FROM waiting JOIN project ON project.id = waiting.project_id
+        WHERE project.org_id = :org_id
+        UNION ALL
+        SELECT CAST(message->>'delivery' AS uuid) FROM project JOIN lane ON lane.project_id = project.id
+        JOIN pgmq.q_{DISPATCH} ON read_ct = 0 AND message->>'project' = project.id
+        WHERE project.org_id = :org_id AND {ROOM} = 0
+    )
+"""  # noqa: S608 all of it our own text
 # These two follow from the whole history. The deliveries of every other status are found by its condition, which few
 # rows meet.
 _OF_MANY: Collection[DeliveryStatus] = ("pending", "delivered")
@@ -81,7 +93,7 @@ _DELIVERIES = f"""
            CASE {" ".join(f"WHEN {condition} THEN '{status}'" for status, condition in _STATUS.items())}
                 ELSE 'pending' END AS status,
            coalesce(last.number, 0) AS attempts,
-           retry.run_at AS next_attempt_at,
+           coalesce(retry.run_at, held.rests_until) AS next_attempt_at,
            coalesce(dead.reason, last.detail) AS detail
     FROM {_MADE}
     LEFT JOIN LATERAL (
@@ -91,6 +103,13 @@ _DELIVERIES = f"""
     LEFT JOIN dead ON dead.delivery_id = d.id
     LEFT JOIN retry ON retry.delivery_id = d.id
     LEFT JOIN waiting ON waiting.project_id = d.project_id AND waiting.delivery_id = d.id
+    LEFT JOIN LATERAL (
+        SELECT true AS by_lane, {RESTS_UNTIL} AS rests_until FROM lane
+        WHERE lane.project_id = d.project_id AND {ROOM} = 0
+        AND dead.delivery_id IS NULL AND retry.delivery_id IS NULL AND waiting.delivery_id IS NULL
+        AND last.status IS DISTINCT FROM 'delivered' AND d.id NOT IN (
+            SELECT CAST(message->>'delivery' AS uuid) FROM pgmq.q_{DISPATCH} WHERE read_ct > 0)
+    ) AS held ON true
     WHERE d.org_id = :org_id
 """  # noqa: S608
 _FILTERS = {
@@ -115,7 +134,10 @@ async def deliveries(
     status: DeliveryStatus | None = None,
     **filters: UUID | str | datetime | None,
 ) -> list[Delivery]:
-    """Return deliveries, newest first. `_FILTERS` lists the filters; `before` is the last id of the previous page."""
+    """Return deliveries, newest first. `_FILTERS` lists the filters; `before` is the last id of the previous page.
+
+    Rate limits go by the time `now`, or by the database's clock.
+    """
     outer = "WHERE status = :status" if status else ""
     query = f"SELECT * FROM ({_inner(status, filters)}) AS found {outer} ORDER BY id DESC LIMIT :limit"  # noqa: S608 all of it our own text
     return await _read(tx, query, org_id, limit, filters | ({"status": status} if status else {}))
@@ -167,12 +189,12 @@ async def count_events(
 
 
 def _inner(status: DeliveryStatus | None, filters: Mapping[str, UUID | str | datetime | None]) -> str:
-    found = [_STATUS[status]] if status and status not in _OF_MANY else []
+    found = [_WAITING if status == "waiting" else _STATUS[status]] if status and status not in _OF_MANY else []
     return " AND ".join((_DELIVERIES, *found, *_conditions(filters)))
 
 
 def _conditions(filters: Mapping[str, UUID | str | datetime | None]) -> list[str]:
-    return [_FILTERS[name] for name, value in filters.items() if value is not None]
+    return [_FILTERS[name] for name, value in filters.items() if value is not None and name != "now"]
 
 
 async def _read(
@@ -185,6 +207,8 @@ async def _read(
 async def _run(tx: Transaction, query: str, values: Mapping[str, object]) -> CursorResult[Any]:
     given = {name: value for name, value in values.items() if value is not None}
     instants = [bindparam(name, type_=DateTime(timezone=True)) for name in ("since", "until") if name in given]
+    if ":now" in query:
+        instants.append(bindparam("now", values.get("now"), type_=DateTime(timezone=True)))
     return await tx.connection.execute(text(query).bindparams(*instants), given)
 
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import DateTime, bindparam, text
 
 from hairtrigger.store.delivery import lanes
+from hairtrigger.store.delivery.lanes import Leaving
 from hairtrigger.store.events.events import DISPATCH
 from hairtrigger.store.text import storable
 from hairtrigger.store.transaction import Transaction
@@ -65,7 +66,7 @@ async def end(tx: Transaction, given: End) -> bool:
     """End a delivery as a dead letter, and return whether it was ended: an attempt that is under way is not cut off."""
     planned = (await tx.connection.execute(_PLANNED, {"id": given.delivery_id})).first() is not None
     left = None if planned else await _taken_from_queue(tx, given.delivery_id)
-    lane = (await lanes.lock(tx, [given.project_id])).get(given.project_id)
+    await lanes.lock(tx, [given.project_id])
     if not planned and left is None:
         held = await tx.connection.execute(_HELD, {"project": given.project_id, "id": given.delivery_id})
         if held.first() is None:
@@ -73,11 +74,9 @@ async def end(tx: Transaction, given: End) -> bool:
     row = {"id": given.delivery_id, "org": given.org_id, "reason": storable(given.reason), "now": given.now}
     await tx.connection.execute(_DEAD, row)
     if left:
-        await lanes.leave(tx, {given.project_id: left}, [given.delivery_id])
+        await lanes.leave(tx, {given.project_id: Leaving(left)}, [given.delivery_id])
         return True
     await lanes.pass_turns(tx, [given.delivery_id])
-    if lane and lane.room > 0:
-        await lanes.let_in(tx, {given.project_id: lane.room})
     return True
 
 

@@ -1,29 +1,36 @@
 """Lanes: how many deliveries of a project are under way, how many may be, in which order, and whether it is paused.
 
+Deliveries that may go stay unread on the queue until their lane has room: a claim reads the lanes first. `waiting`
+holds those that wait for something else, which is the turn of their order key or the end of a pause.
+
 Every change of a count locks the lane: `lock` and `leave` hold lanes until the end of the transaction, always in the
-order of project ids. `waiting` holds the deliveries that wait for room, for the turn of their order key, or for the end
-of a pause.
+order of project ids. An unread message of the queue is locked only by a transaction that holds its lane.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import DateTime, bindparam, text
 
+from hairtrigger.store.delivery.lane_room import ENTER, LEAVE, RESTS_UNTIL, ROOM, WIDTH
 from hairtrigger.store.events.events import DISPATCH
+from hairtrigger.store.setup.projects import IN_SQL, Project, from_row
 from hairtrigger.store.transaction import Transaction
 
-_MOST_AT_ONCE = 1000
+_PORTION = 1000  # of deliveries that one statement moves
 
 
 @dataclass(frozen=True)
 class Lane:
     project_id: str
-    room: int  # how many more may be under way
+    room: int  # how many more may be claimed
     order_by: str | None
     paused: bool
     paused_triggers: frozenset[UUID]
+    rests_until: datetime | None = None  # set if its rate limits are used up
 
     @property
     def needs_event_lookup(self) -> bool:
@@ -31,61 +38,145 @@ class Lane:
         return self.paused or self.order_by is not None or bool(self.paused_triggers)
 
 
+class Asking(NamedTuple):
+    """A project with unread deliveries. It has been deleted if it has no lane."""
+
+    project_id: str
+    project: Project | None
+    lane: Lane | None
+
+    @property
+    def org_id(self) -> UUID | None:
+        return self.project.org_id if self.project else None
+
+    @property
+    def is_plain(self) -> bool:
+        """Return whether its deliveries may be claimed without a look at their events."""
+        return self.lane is None or not self.lane.needs_event_lookup
+
+
+_COLUMNS = f"{ROOM}, lane.order_by, lane.paused, lane.paused_triggers, {RESTS_UNTIL}"
+_NOW = bindparam("now", type_=DateTime(timezone=True))
+
 _LOCK = text(
-    """
-    SELECT project_id, max_inflight - inflight, order_by, paused, paused_triggers FROM lane
+    f"""
+    SELECT project_id, {_COLUMNS} FROM lane
     WHERE project_id = ANY(CAST(:ids AS text[])) ORDER BY project_id FOR UPDATE
-    """
-)
+    """  # noqa: S608 all of it our own text
+).bindparams(_NOW)
 
 
-async def lock(tx: Transaction, project_ids: Collection[str]) -> dict[str, Lane]:
+async def lock(tx: Transaction, project_ids: Collection[str], now: datetime | None = None) -> dict[str, Lane]:
     """Lock the lanes and return them by project. A project that is missing in the result has been deleted."""
-    rows = await tx.connection.execute(_LOCK, {"ids": list(project_ids)})
-    return {id_: Lane(id_, room, order, paused, frozenset(of)) for id_, room, order, paused, of in rows}
+    rows = await tx.connection.execute(_LOCK, {"ids": list(project_ids), "now": now})
+    return {project_id: _lane(project_id, *rest) for project_id, *rest in rows}
 
 
-async def enter(tx: Transaction, by_project: Mapping[str, int]) -> None:
-    """Count deliveries into their lanes, which the transaction has locked."""
-    await tx.connection.execute(
-        text(
-            """
-            UPDATE lane SET inflight = lane.inflight + step.count
-            FROM unnest(CAST(:ids AS text[]), CAST(:counts AS int[])) AS step (project_id, count)
-            WHERE lane.project_id = step.project_id
-            """
-        ),
-        {"ids": list(by_project), "counts": list(by_project.values())},
+def _lane(project_id: str, room: int, order_by: str | None, *rest: Any) -> Lane:
+    paused, paused_triggers, rests_until = rest
+    return Lane(project_id, room, order_by, paused, frozenset(paused_triggers), rests_until)
+
+
+_ASKING = text(
+    f"""
+    WITH RECURSIVE found AS (
+        (SELECT message->>'project' AS project_id FROM pgmq.q_{DISPATCH}
+         WHERE read_ct = 0 AND message->>'project' > :after ORDER BY message->>'project' LIMIT 1)
+        UNION ALL
+        SELECT (SELECT message->>'project' FROM pgmq.q_{DISPATCH}
+                WHERE read_ct = 0 AND message->>'project' > found.project_id ORDER BY message->>'project' LIMIT 1)
+        FROM found WHERE found.project_id IS NOT NULL
+    ), listed AS (
+        SELECT project_id FROM found WHERE project_id IS NOT NULL LIMIT :limit
     )
+    SELECT listed.project_id, {_COLUMNS}, {IN_SQL}
+    FROM listed
+    LEFT JOIN lane ON lane.project_id = listed.project_id
+    LEFT JOIN project ON project.id = listed.project_id
+    """  # noqa: S608 all of it our own text
+).bindparams(_NOW)
+
+
+async def asking(tx: Transaction, after: str, limit: int, now: datetime | None) -> list[Asking]:
+    """Return the next `limit` projects with unread deliveries, in the order of their ids."""
+    rows = await tx.connection.execute(_ASKING, {"after": after, "limit": limit, "now": now})
+    found = [
+        Asking(project_id, from_row(project), _lane(project_id, room, order_by, *rest))
+        if project[0] is not None
+        else Asking(project_id, None, None)
+        for project_id, room, order_by, *rest, project in ((*row[:6], row[6:]) for row in rows)
+    ]
+    return sorted(found, key=lambda one: one.project_id)
+
+
+_ENTER = text(
+    f"""
+    UPDATE lane SET {ENTER}
+    FROM unnest(CAST(:ids AS text[]), CAST(:counts AS int[])) AS entering (project_id, count)
+    WHERE lane.project_id = entering.project_id
+    """  # noqa: S608 all of it our own text
+).bindparams(_NOW)
+
+
+async def enter(tx: Transaction, by_project: Mapping[str, int], now: datetime | None) -> None:
+    """Count deliveries into their lanes, which the transaction has locked."""
+    given = {"ids": list(by_project), "counts": list(by_project.values()), "now": now}
+    await tx.connection.execute(_ENTER, given)
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """Deliveries of one lane that have ended."""
+
+    count: int
+    served: int = 0  # how many the target answered as a target does that has room for more
+    latency: float | None = None  # seconds that it took for these, on average
+    failed_at: datetime | None = None  # the last start of an attempt that the target was too busy or broken for
+    ended_at: datetime | None = None
 
 
 _LEAVE = text(
-    """
-    WITH step AS (
-        SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:counts AS int[])) AS step (project_id, count)
+    f"""
+    WITH leaving AS (
+        SELECT * FROM unnest(
+            CAST(:ids AS text[]), CAST(:counts AS int[]), CAST(:served AS int[]), CAST(:latencies AS real[]),
+            CAST(:failed AS timestamptz[]), CAST(:ended AS timestamptz[])
+        ) AS leaving (project_id, count, served, latency, failed_at, ended_at)
     ), locked AS MATERIALIZED (
-        SELECT project_id FROM lane WHERE project_id = ANY(CAST(:ids AS text[])) ORDER BY project_id FOR UPDATE
+        SELECT project_id, inflight >= floor({WIDTH}) AS was_full FROM lane
+        WHERE project_id = ANY(CAST(:ids AS text[])) ORDER BY project_id FOR UPDATE
     )
-    UPDATE lane SET inflight = greatest(0, lane.inflight - step.count)
-    FROM step JOIN locked USING (project_id) WHERE lane.project_id = step.project_id
-    RETURNING EXISTS (SELECT 1 FROM turn WHERE turn.project_id = lane.project_id)
-    """
+    UPDATE lane SET {LEAVE}
+    FROM leaving JOIN locked USING (project_id) WHERE lane.project_id = leaving.project_id
+    RETURNING was_full, EXISTS (SELECT 1 FROM turn WHERE turn.project_id = lane.project_id)
+    """  # noqa: S608 all of it our own text
 )
 
 
-async def leave(tx: Transaction, by_project: Mapping[str, int], ended: Sequence[UUID]) -> int:
-    """Count deliveries out of their lanes, let as many in, and return how many were let in.
+async def leave(tx: Transaction, by_project: Mapping[str, Leaving], ended: Sequence[UUID]) -> bool:
+    """Count deliveries out of their lanes, and return whether others may go now.
 
     The deliveries that have `ended` pass on their turns.
     """
-    rows = await tx.connection.execute(_LEAVE, {"ids": list(by_project), "counts": list(by_project.values())})
-    if any(ordered for (ordered,) in rows):
-        await pass_turns(tx, ended)
-    return await let_in(tx, by_project)
+    each = by_project.values()
+    rows = await tx.connection.execute(
+        _LEAVE,
+        {
+            "ids": list(by_project),
+            "counts": [one.count for one in each],
+            "served": [one.served for one in each],
+            "latencies": [one.latency for one in each],
+            "failed": [one.failed_at for one in each],
+            "ended": [one.ended_at for one in each],
+        },
+    )
+    left = rows.all()
+    passed = await pass_turns(tx, ended) if any(ordered for _, ordered in left) else 0
+    return passed > 0 or any(was_full for was_full, _ in left)
 
 
 _PASS = text(
-    """
+    f"""
     WITH ended AS MATERIALIZED (
         SELECT turn.project_id, turn.order_key, (
             SELECT delivery_id FROM waiting
@@ -99,83 +190,60 @@ _PASS = text(
     ), closed AS (
         DELETE FROM turn USING ended
         WHERE turn.project_id = ended.project_id AND turn.order_key = ended.order_key AND successor IS NULL
+    ), held AS (
+        UPDATE waiting SET behind = false FROM ended
+        WHERE waiting.project_id = ended.project_id AND waiting.delivery_id = successor AND suspended_by IS NOT NULL
+    ), ready AS (
+        DELETE FROM waiting USING ended
+        WHERE waiting.project_id = ended.project_id AND waiting.delivery_id = successor AND suspended_by IS NULL
+        RETURNING waiting.message
     )
-    UPDATE waiting SET behind = false FROM ended
-    WHERE waiting.project_id = ended.project_id AND waiting.delivery_id = successor
-    """
+    INSERT INTO pgmq.q_{DISPATCH} (vt, message) SELECT clock_timestamp(), message FROM ready RETURNING 1
+    """  # noqa: S608 all of it our own text
 )
 
 
-async def pass_turns(tx: Transaction, ended: Sequence[UUID]) -> None:
-    """Pass the turns of deliveries that have ended to the next ones. The transaction has locked the lanes."""
-    await tx.connection.execute(_PASS, {"ids": list(ended)})
+async def pass_turns(tx: Transaction, ended: Sequence[UUID]) -> int:
+    """Pass the turns of deliveries that have ended to the next ones, and return how many of these may go now.
 
-
-_LET_IN = text(
+    The transaction has locked the lanes.
     """
-    WITH room AS (
-        SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:counts AS int[])) AS room (project_id, free)
+    return len((await tx.connection.execute(_PASS, {"ids": list(ended)})).all())
+
+
+_LET_IN_LEFT_BEHIND = text(
+    f"""
+    WITH RECURSIVE found AS (
+        (SELECT project_id FROM waiting ORDER BY project_id LIMIT 1)
+        UNION ALL
+        SELECT (SELECT project_id FROM waiting WHERE project_id > found.project_id ORDER BY 1 LIMIT 1)
+        FROM found WHERE found.project_id IS NOT NULL
+    ), ready AS (
+        SELECT project_id, delivery_id FROM waiting WHERE suspended_by IS NULL AND NOT behind
+        UNION ALL
+        SELECT waiting.project_id, waiting.delivery_id FROM found JOIN waiting USING (project_id)
+        WHERE NOT EXISTS (SELECT FROM lane WHERE lane.project_id = found.project_id)
     ), next AS (
-        SELECT picked.project_id, picked.delivery_id FROM room
-        CROSS JOIN LATERAL (
-            SELECT project_id, delivery_id FROM waiting
-            WHERE waiting.project_id = room.project_id AND suspended_by IS NULL AND NOT behind
-            ORDER BY delivery_id LIMIT room.free FOR UPDATE SKIP LOCKED
-        ) AS picked
+        SELECT project_id, delivery_id FROM waiting
+        WHERE (project_id, delivery_id) IN (SELECT * FROM ready LIMIT {_PORTION}) FOR UPDATE SKIP LOCKED
     ), moved AS (
         DELETE FROM waiting USING next
         WHERE waiting.project_id = next.project_id AND waiting.delivery_id = next.delivery_id
         RETURNING waiting.message, waiting.delivery_id
     )
-    SELECT pgmq.send_batch(:queue, array_agg(message ORDER BY delivery_id)) FROM moved HAVING count(*) > 0
-    """
+    INSERT INTO pgmq.q_{DISPATCH} (vt, message) SELECT clock_timestamp(), message FROM moved ORDER BY delivery_id
+    RETURNING 1
+    """  # noqa: S608 all of it our own text
 )
 
 
-async def let_in(tx: Transaction, by_project: Mapping[str, int]) -> int:
-    """Move deliveries that may be attempted to the queue, oldest first, up to the given number for each project.
-
-    Return how many were moved.
-    """
-    rows = await tx.connection.execute(
-        _LET_IN, {"queue": DISPATCH, "ids": list(by_project), "counts": list(by_project.values())}
-    )
-    return len(rows.all())
-
-
 async def let_in_left_behind(tx: Transaction) -> int:
-    """Let deliveries into lanes that have room but were not filled by any other step, and return how many.
+    """Move a portion of the deliveries in `waiting` that wait for nothing to the queue, and return how many.
 
-    A raised limit, for example, lets nothing in by itself. Deliveries that wait for a deleted project go to the queue,
-    too: the dispatcher ends them and says why.
+    They are those of deleted projects, which the dispatcher ends with a reason, and those that a process of an earlier
+    version put there because their lane was full.
     """
-    rows = await tx.connection.execute(
-        text(
-            """
-            WITH RECURSIVE found AS (
-                (SELECT project_id FROM waiting ORDER BY project_id LIMIT 1)
-                UNION ALL
-                SELECT (SELECT project_id FROM waiting WHERE project_id > found.project_id ORDER BY 1 LIMIT 1)
-                FROM found WHERE found.project_id IS NOT NULL
-            )
-            SELECT found.project_id, lane.project_id IS NULL FROM found LEFT JOIN lane USING (project_id)
-            WHERE found.project_id IS NOT NULL AND (lane.project_id IS NULL OR lane.inflight < lane.max_inflight)
-            """
-        )
-    )
-    found = [(project_id, is_gone) for project_id, is_gone in rows]
-    gone = [project_id for project_id, is_gone in found if is_gone]
-    if gone:
-        await tx.connection.execute(
-            text(
-                "UPDATE waiting SET behind = false, suspended_by = NULL "
-                "WHERE project_id = ANY(CAST(:ids AS text[])) AND (behind OR suspended_by IS NOT NULL)"
-            ),
-            {"ids": gone},
-        )
-    lanes = await lock(tx, [project_id for project_id, is_gone in found if not is_gone])
-    room = {lane.project_id: lane.room for lane in lanes.values() if lane.room > 0}
-    return await let_in(tx, room | dict.fromkeys(gone, _MOST_AT_ONCE))
+    return len((await tx.connection.execute(_LET_IN_LEFT_BEHIND)).all())
 
 
 _DRIFTED = text(

@@ -13,7 +13,7 @@ from sqlalchemy import DateTime, bindparam, delete, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from hairtrigger.store.delivery import lanes
-from hairtrigger.store.delivery.lanes import Lane
+from hairtrigger.store.events.events import DISPATCH
 from hairtrigger.store.tables import pause as pause_table
 from hairtrigger.store.transaction import Transaction
 
@@ -43,7 +43,7 @@ async def is_paused(tx: Transaction, what: Paused) -> bool:
 
 
 async def pause(tx: Transaction, what: Paused, paused_by: str, now: datetime) -> None:
-    await _locked(tx, what)
+    await lanes.lock(tx, [what.project_id])
     given = {"id": what.id, "since": now, "paused_by": paused_by}
     await tx.connection.execute(upsert(pause_table).values(given).on_conflict_do_nothing())
     if what.project_trigger_id is None:
@@ -55,23 +55,21 @@ async def pause(tx: Transaction, what: Paused, paused_by: str, now: datetime) ->
 
 
 async def resume(tx: Transaction, what: Paused) -> None:
-    """End the pause. The suspended deliveries go in the order of their events, as the lane has room."""
-    lane = await _locked(tx, what)
+    """End the pause. The suspended deliveries go to the queue, where they keep the order of their events."""
+    await lanes.lock(tx, [what.project_id])
     await tx.connection.execute(delete(pause_table).where(pause_table.c.id == what.id))
     if what.project_trigger_id is None:
         await _change_lane(tx, what, "paused = false")
     else:
         await _change_lane(tx, what, "paused_triggers = array_remove(paused_triggers, CAST(:trigger AS uuid))")
     await _free(tx, what)
-    await _let_in(tx, lane)
 
 
 async def release(tx: Transaction, what: Paused, limit: int, delivery_ids: Sequence[UUID] | None) -> int:
     """Release the oldest `limit` suspended deliveries while the pause goes on, and return how many went."""
-    lane = await _locked(tx, what)
+    await lanes.lock(tx, [what.project_id])
     rows = await tx.connection.execute(_RELEASE, _chosen(what, limit, delivery_ids))
-    await _let_in(tx, lane)
-    return len(rows.all())
+    return int(rows.scalar_one())
 
 
 async def discard(
@@ -84,11 +82,10 @@ async def discard(
     now: datetime,
 ) -> int:
     """End the oldest `limit` suspended deliveries as dead letters, and return how many ended."""
-    lane = await _locked(tx, what)
+    await lanes.lock(tx, [what.project_id])
     given = {"org_id": org_id, "reason": reason, "now": now}
     ended = (await tx.connection.execute(_DISCARD, _chosen(what, limit, delivery_ids) | given)).scalars().all()
     await lanes.pass_turns(tx, ended)
-    await _let_in(tx, lane)
     return len(ended)
 
 
@@ -130,21 +127,9 @@ async def settle(tx: Transaction, now: datetime) -> int:
         if is_deleted:
             count += await discard(tx, what, PORTION, None, org_id, "The trigger was deleted while it was paused.", now)
         else:
-            lane = await _locked(tx, what)
+            await lanes.lock(tx, [what.project_id])
             count += await _free(tx, what)
-            await _let_in(tx, lane)
     return count
-
-
-async def _locked(tx: Transaction, what: Paused) -> Lane:
-    """Lock and return the lane, or return one without room if the project has been deleted in the meantime."""
-    found = (await lanes.lock(tx, [what.project_id])).get(what.project_id)
-    return found or Lane(what.project_id, 0, None, paused=False, paused_triggers=frozenset())
-
-
-async def _let_in(tx: Transaction, lane: Lane) -> None:
-    if lane.room > 0:
-        await lanes.let_in(tx, {lane.project_id: lane.room})
 
 
 async def _change_lane(tx: Transaction, what: Paused, change: str) -> None:
@@ -154,51 +139,73 @@ async def _change_lane(tx: Transaction, what: Paused, change: str) -> None:
     )
 
 
+_SUSPEND = text(
+    f"""
+    WITH first AS (
+        SELECT msg_id, message, event.project_trigger_id FROM (
+            SELECT msg_id, message FROM pgmq.q_{DISPATCH} WHERE read_ct = 0 AND message->>'project' = :project
+            ORDER BY msg_id LIMIT {10 * PORTION} FOR UPDATE SKIP LOCKED
+        ) AS unread
+        JOIN event ON event.day = CAST(message->>'day' AS date) AND event.id = CAST(message->>'event' AS uuid)
+        WHERE NOT message ? 'released' AND (CAST(:trigger AS uuid) IS NULL OR event.project_trigger_id = :trigger)
+    ), taken AS (
+        DELETE FROM pgmq.q_{DISPATCH} AS queue USING first WHERE queue.msg_id = first.msg_id
+    ), behind AS (
+        SELECT waiting.project_id, delivery_id, event.project_trigger_id FROM (
+            SELECT * FROM waiting WHERE project_id = :project AND suspended_by IS NULL
+            ORDER BY delivery_id LIMIT {10 * PORTION}
+        ) AS waiting
+        JOIN event ON event.day = CAST(message->>'day' AS date) AND event.id = CAST(message->>'event' AS uuid)
+        WHERE NOT message ? 'released' AND (CAST(:trigger AS uuid) IS NULL OR event.project_trigger_id = :trigger)
+    ), marked AS (
+        UPDATE waiting SET suspended_by = :by, project_trigger_id = behind.project_trigger_id FROM behind
+        WHERE waiting.project_id = behind.project_id AND waiting.delivery_id = behind.delivery_id
+    )
+    INSERT INTO waiting (project_id, delivery_id, message, project_trigger_id, suspended_by)
+    SELECT :project, CAST(message->>'delivery' AS uuid), message, project_trigger_id, :by FROM first
+    ON CONFLICT DO NOTHING
+    """  # noqa: S608 all of it our own text
+)
+
+
 async def _suspend_waiting(tx: Transaction, what: Paused) -> None:
     """Suspend the first portion of the deliveries that wait already, so that users see the pause at once.
 
-    Admission suspends the rest when the lane has room for them.
+    Admission suspends the rest.
     """
     await tx.connection.execute(
-        text(
-            """
-            WITH first AS (
-                SELECT waiting.project_id, delivery_id, event.project_trigger_id FROM (
-                    SELECT * FROM waiting WHERE project_id = :project AND suspended_by IS NULL
-                    ORDER BY delivery_id LIMIT :portion
-                ) AS waiting
-                JOIN event ON event.day = CAST(message->>'day' AS date) AND event.id = CAST(message->>'event' AS uuid)
-                WHERE NOT message ? 'released'
-                  AND (CAST(:trigger AS uuid) IS NULL OR event.project_trigger_id = :trigger)
-            )
-            UPDATE waiting SET suspended_by = :by, project_trigger_id = first.project_trigger_id FROM first
-            WHERE waiting.project_id = first.project_id AND waiting.delivery_id = first.delivery_id
-            """
-        ),
-        {"project": what.project_id, "trigger": what.project_trigger_id, "by": what.id, "portion": 10 * PORTION},
+        _SUSPEND, {"project": what.project_id, "trigger": what.project_trigger_id, "by": what.id}
     )
+
+
+_FREE = text(
+    f"""
+    WITH first AS MATERIALIZED (
+        SELECT project_id, delivery_id, behind FROM waiting WHERE project_id = :project AND suspended_by = :by
+        ORDER BY delivery_id LIMIT :portion
+    ), kept AS (
+        UPDATE waiting SET suspended_by = NULL FROM first
+        WHERE waiting.project_id = first.project_id AND waiting.delivery_id = first.delivery_id AND first.behind
+    ), freed AS (
+        DELETE FROM waiting USING first
+        WHERE waiting.project_id = first.project_id AND waiting.delivery_id = first.delivery_id AND NOT first.behind
+        RETURNING waiting.delivery_id, waiting.message
+    ), sent AS (
+        INSERT INTO pgmq.q_{DISPATCH} (vt, message) SELECT clock_timestamp(), message FROM freed ORDER BY delivery_id
+    )
+    SELECT count(*) FROM first
+    """  # noqa: S608 all of it our own text
+)
 
 
 async def _free(tx: Transaction, what: Paused) -> int:
-    rows = await tx.connection.execute(
-        text(
-            """
-            UPDATE waiting SET suspended_by = NULL FROM (
-                SELECT project_id, delivery_id FROM waiting WHERE project_id = :project AND suspended_by = :by
-                ORDER BY delivery_id LIMIT :portion
-            ) AS first
-            WHERE waiting.project_id = first.project_id AND waiting.delivery_id = first.delivery_id
-            RETURNING 1
-            """
-        ),
-        {"project": what.project_id, "by": what.id, "portion": PORTION},
-    )
-    return len(rows.all())
+    rows = await tx.connection.execute(_FREE, {"project": what.project_id, "by": what.id, "portion": PORTION})
+    return int(rows.scalar_one())
 
 
 _CHOSEN = """
-    WITH chosen AS (
-        SELECT project_id, delivery_id FROM waiting
+    WITH chosen AS MATERIALIZED (
+        SELECT project_id, delivery_id, behind FROM waiting
         WHERE project_id = :project AND suspended_by IS NOT NULL
           AND (CAST(:trigger AS uuid) IS NULL OR project_trigger_id = :trigger)
           AND (CAST(:ids AS uuid[]) IS NULL OR delivery_id = ANY(:ids))
@@ -206,11 +213,20 @@ _CHOSEN = """
     )
 """
 _RELEASE = text(
-    _CHOSEN  # noqa: S608 all of it our own text
-    + """
-    UPDATE waiting SET suspended_by = NULL, message = message || jsonb_build_object('released', true) FROM chosen
-    WHERE waiting.project_id = chosen.project_id AND waiting.delivery_id = chosen.delivery_id RETURNING 1
-    """
+    f"""
+    {_CHOSEN}, kept AS (
+        UPDATE waiting SET suspended_by = NULL, message = message || jsonb_build_object('released', true) FROM chosen
+        WHERE waiting.project_id = chosen.project_id AND waiting.delivery_id = chosen.delivery_id AND chosen.behind
+    ), freed AS (
+        DELETE FROM waiting USING chosen
+        WHERE waiting.project_id = chosen.project_id AND waiting.delivery_id = chosen.delivery_id AND NOT chosen.behind
+        RETURNING waiting.delivery_id, waiting.message
+    ), sent AS (
+        INSERT INTO pgmq.q_{DISPATCH} (vt, message)
+        SELECT clock_timestamp(), message || jsonb_build_object('released', true) FROM freed ORDER BY delivery_id
+    )
+    SELECT count(*) FROM chosen
+    """  # noqa: S608 all of it our own text
 )
 _DISCARD = text(
     _CHOSEN  # noqa: S608 all of it our own text

@@ -14,6 +14,12 @@ _QUEUES = """
     SELECT substr(relname, 3) AS name FROM pg_class
     WHERE relname LIKE 'q\\_%' AND relkind = 'r' AND relnamespace = to_regnamespace('pgmq') ORDER BY relname
 """
+# Messages are read by lane, and those whose leases have ended by lease. PGMQ's own index would only cost.
+_INDEXES = """
+    CREATE INDEX q_{0}_unread_idx ON pgmq.q_{0} ((message->>'project'), msg_id) WHERE read_ct = 0;
+    CREATE INDEX q_{0}_leased_idx ON pgmq.q_{0} (vt) WHERE read_ct > 0;
+    DROP INDEX pgmq.q_{0}_vt_idx
+"""
 _CHURNS = "fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0"
 
 
@@ -33,7 +39,7 @@ async def rebuild(session: Session) -> int:
         await session.execute(f"DROP SCHEMA IF EXISTS pgmq CASCADE; {engine()}")
         for queue in queues or [DISPATCH]:
             await session.execute("SELECT pgmq.create($1)", queue)
-            await session.execute(f"ALTER TABLE pgmq.q_{queue} SET ({_CHURNS})")
+            await session.execute(f"ALTER TABLE pgmq.q_{queue} SET ({_CHURNS}); {_INDEXES.format(queue)}")
         return sum([await _put_back(session, queue, next_ids[queue]) for queue in queues])
 
 

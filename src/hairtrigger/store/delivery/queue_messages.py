@@ -5,6 +5,11 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
+FIELDS = """msg_id, CAST(message->>'delivery' AS uuid), CAST(message->>'event' AS uuid),
+    CAST(message->>'day' AS date), message->>'project', CAST(message->>'attempt' AS int), message ? 'released',
+    coalesce(CAST(message->>'hops' AS int), 0)"""
+"""The fields of `Message`, in SQL, of a row of the queue."""
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -17,6 +22,7 @@ class Message:
     project_id: str
     attempt: int
     released: bool = False  # it may be attempted although its project or trigger is paused
+    hops: int = 0  # how often deliveries of this service have led to its event: see `domain/hops.py`
 
     def pointer(self, attempt: int) -> dict[str, Any]:
         return {
@@ -26,4 +32,5 @@ class Message:
             "project": self.project_id,
             "attempt": attempt,
             **({"released": True} if self.released else {}),
+            **({"hops": self.hops} if self.hops else {}),
         }

@@ -44,7 +44,7 @@ _STORED = ", ".join(event.c.keys())
 # Each row of `given`, which a statement defines before this text, becomes an event and a queue message, if its key is
 # new. Keys are locked in one order, so that no two statements wait for each other. The message is inserted directly:
 # `pgmq.send` would insert the same row, but plans its statement at every call, a quarter of the cost of storing.
-STORING = f"""fresh AS (
+_STORING = f"""fresh AS (
         INSERT INTO event_key (project_trigger_id, key, event_id, day)
         SELECT project_trigger_id, key, id, day FROM given ORDER BY project_trigger_id, key
         ON CONFLICT DO NOTHING
@@ -55,9 +55,16 @@ STORING = f"""fresh AS (
     ), sent AS (
         INSERT INTO pgmq.q_{DISPATCH} (vt, message)
         SELECT clock_timestamp(), jsonb_build_object(
-            'delivery', id, 'event', id, 'day', day, 'project', project_id, 'attempt', 1)
+            'delivery', id, 'event', id, 'day', day, 'project', project_id, 'attempt', 1) {{more}}
         FROM stored
     )"""  # noqa: S608 all of it our own text
+STORING = _STORING.format(more="")
+STORING_WITH_HOPS = _STORING.format(
+    more="""|| coalesce((
+        SELECT jsonb_build_object('hops', hops) FROM unnest($16::uuid[], $17::int[]) AS hop (id, hops)
+        WHERE hop.id = stored.id), '{}')"""
+)
+"""The same, where $16 names the events that deliveries of this service have led to, and $17 says how many."""
 
 _APPEND = text(
     f"""

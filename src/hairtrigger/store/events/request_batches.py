@@ -11,7 +11,7 @@ from uuid import UUID
 
 from hairtrigger.domain.ids import day_of, new_id
 from hairtrigger.domain.outcome import Code, Kind
-from hairtrigger.store.events.events import STORING, Event, offered
+from hairtrigger.store.events.events import STORING, STORING_WITH_HOPS, Event, offered
 from hairtrigger.store.events.outcomes import Outcome
 from hairtrigger.store.server import SAFEGUARDS, DatabaseUnfit, lacking
 from hairtrigger.store.statements import Statements
@@ -29,6 +29,8 @@ class Write(NamedTuple):
     events: Sequence[Event] = ()
     versions: Sequence[int] = ()
     outcomes: Sequence[Outcome] = ()
+    hops: int = 0
+    """How many deliveries of this service have led to the request."""
 
     @property
     def size(self) -> int:
@@ -43,7 +45,7 @@ class Write(NamedTuple):
 # The commit waits for the disk, even if the server or a pooler was told otherwise after the session began. Nothing is
 # stored while a safeguard of the server is off. If a trigger has all events of a request already, one outcome of a
 # repeat is stored for it, with the id that an event would have had.
-WRITE = f"""
+_WRITE = """
     WITH lacking AS MATERIALIZED (
         SELECT name FROM unnest($15::text[]) AS name WHERE current_setting(name) <> 'on'
     ), offered AS (
@@ -53,7 +55,7 @@ WRITE = f"""
             SELECT FROM project_trigger WHERE project_trigger.id = offered.project_trigger_id AND xmin = version)
     ), given AS (
         SELECT * FROM offered WHERE write NOT IN (SELECT write FROM outdated)
-    ), {STORING}, repeated AS (
+    ), {storing}, repeated AS (
         INSERT INTO outcome (id, day, org_id, project_trigger_id, key, kind, code, detail, events, at)
         SELECT (array_agg(id))[1], min(day), (array_agg(org_id))[1], project_trigger_id, min(given.key),
                $2, $3, $4, 0, $5
@@ -68,7 +70,9 @@ WRITE = f"""
            (SELECT array_agg(write) FROM outdated) AS outdated,
            (SELECT array_agg(name) FROM lacking) AS lacking,
            set_config('synchronous_commit', 'on', true)
-"""  # noqa: S608 all of it our own text
+"""
+WRITE = _WRITE.format(storing=STORING)
+_WRITE_WITH_HOPS = _WRITE.format(storing=STORING_WITH_HOPS)
 
 
 async def write(statements: Statements, writes: Sequence[Write], now: datetime) -> list[Sequence[Event] | None]:
@@ -76,7 +80,11 @@ async def write(statements: Statements, writes: Sequence[Write], now: datetime) 
 
     Outcomes are stored in both cases. Raise `DatabaseUnfit` if the commit would not be on disk.
     """
-    row = await statements.row(WRITE, *arguments(writes, now, statements.without))
+    given = arguments(writes, now, statements.without)
+    if hops := {event.id: one.hops for one in writes if one.hops for event in one.events}:
+        row = await statements.row(_WRITE_WITH_HOPS, *given, list(hops), list(hops.values()))
+    else:
+        row = await statements.row(WRITE, *given)
     if row["lacking"]:
         unfit = DatabaseUnfit(lacking(row["lacking"], ()))
         statements.complaints.tell(unfit.reason)

@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import Executable, text
 
 from hairtrigger.domain.errors import NoSuchTrigger
+from hairtrigger.store.delivery.lane_room import RESTS_UNTIL
 from hairtrigger.store.explain.streaks import LATER
 from hairtrigger.store.transaction import Transaction
 
@@ -80,6 +81,7 @@ class Condition:
     stall: Stall | None
     status: Status
     name: str | None = None
+    rests_until: datetime | None = None  # set if the rate limits of its project's deliveries are used up
 
 
 @dataclass(frozen=True)
@@ -135,11 +137,12 @@ _CONDITION = f"""
 """  # noqa: S608 all of it our own text
 _WITH_STATUS = f"""
     SELECT * FROM (
-        SELECT condition.*,
+        SELECT condition.*, {RESTS_UNTIL} AS rests_until,
                CASE WHEN NOT enabled THEN 'disabled' WHEN stall IS NOT NULL THEN 'stalled'
                     WHEN failures > 0 OR undelivered > 0 OR refused > 0 THEN 'failing'
                     WHEN paused IS NOT NULL THEN 'paused' ELSE 'healthy' END AS status
         FROM ({_CONDITION} WHERE trigger.org_id = :org_id) AS condition
+        LEFT JOIN lane ON lane.project_id = condition.project_id
     ) AS told WHERE true
 """  # noqa: S608 all of it our own text
 _FILTERS = {"id": "id = :id", "after": "id > :after", "status": "status = :status"}

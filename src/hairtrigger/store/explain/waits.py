@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from hairtrigger.store.delivery.history import Delivery
+from hairtrigger.store.delivery.lane_room import WIDTH
 from hairtrigger.store.transaction import Transaction
 
 
@@ -49,17 +50,17 @@ class Unclaimed:
 Wait = Suspended | Behind | LaneFull | Claimed | Unclaimed
 
 _HELD = text(
-    """
-    SELECT waiting.suspended_by, waiting.behind, turn.delivery_id AS before, lane.order_by, lane.max_inflight,
-           lane.inflight, pause.since, pause.paused_by, (
+    f"""
+    SELECT waiting.suspended_by, waiting.behind, turn.delivery_id AS before, lane.order_by,
+           CAST(floor({WIDTH}) AS int) AS width, lane.inflight, pause.since, pause.paused_by, (
                SELECT clock_timestamp() - min(last_read_at) FROM pgmq.q_dispatch
-               WHERE message->>'project' = waiting.project_id AND read_ct > 0
+               WHERE message->>'project' = lane.project_id AND read_ct > 0
            ) AS longest
-    FROM waiting JOIN lane USING (project_id)
+    FROM lane LEFT JOIN waiting ON waiting.project_id = lane.project_id AND waiting.delivery_id = :id
     LEFT JOIN turn ON turn.project_id = waiting.project_id AND turn.order_key = waiting.order_key
     LEFT JOIN pause ON pause.id = waiting.suspended_by
-    WHERE waiting.project_id = :project AND waiting.delivery_id = :id
-    """
+    WHERE lane.project_id = :project
+    """  # noqa: S608 all of it our own text
 )
 _QUEUED = text(
     """
@@ -91,7 +92,7 @@ async def _held(tx: Transaction, delivery: Delivery) -> Wait | None:
         return Suspended(by, row.suspended_by, row.since, row.paused_by)
     if row.behind and row.before:
         return Behind(row.before, row.order_by or "trigger")
-    return LaneFull(row.max_inflight, row.inflight, row.longest)
+    return LaneFull(row.width, row.inflight, row.longest)
 
 
 async def _queued(tx: Transaction, delivery: Delivery) -> Wait | None:

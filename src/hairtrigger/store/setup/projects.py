@@ -1,6 +1,6 @@
 """Projects: each has a target and a lane, which limits how many deliveries may be under way."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Text, bindparam, cast, delete, func, insert, select, update
 
 from hairtrigger.domain.errors import NoSuchProject
+from hairtrigger.domain.lane import START, RateLimits
 from hairtrigger.store.tables import lane, pause, project
 from hairtrigger.store.transaction import Transaction
 
@@ -28,20 +29,34 @@ class Project:
     max_inflight: int
     order_by: OrderBy | None = None
     paused: bool = False
+    per_second: int | None = None
+    per_hour: int | None = None
+    per_day: int | None = None
+
+    @property
+    def rate_limits(self) -> RateLimits:
+        return RateLimits(self.per_second, self.per_hour, self.per_day)
 
 
-_LANE = ("max_inflight", "order_by", "paused")
+_LANE = ("max_inflight", "order_by", "paused", "per_second", "per_hour", "per_day")
 _COLUMNS = (*project.c, *(lane.c[name] for name in _LANE))
 _JOINED = project.join(lane, lane.c.project_id == project.c.id)
 
+IN_SQL = ", ".join(f"{column.table.name}.{column.name}" for column in _COLUMNS)
+"""The values of a project, of the tables `project` and `lane`, for `from_row`."""
+
 _BY_IDS = select(*_COLUMNS).select_from(_JOINED).where(project.c.id == func.any(cast(bindparam("ids"), ARRAY(Text))))
+
+
+def from_row(values: Sequence[Any]) -> Project:
+    return Project(**{column.name: value for column, value in zip(_COLUMNS, values, strict=True)})
 
 
 async def add(tx: Transaction, new: Project) -> None:
     values = dict(vars(new))
     of_lane = {name: values.pop(name) for name in _LANE}
     await tx.connection.execute(insert(project).values(values))
-    await tx.connection.execute(insert(lane).values(project_id=new.id, inflight=0, **of_lane))
+    await tx.connection.execute(insert(lane).values(project_id=new.id, inflight=0, width=START, **of_lane))
 
 
 async def get(tx: Transaction, org_id: UUID, project_id: str) -> Project | None:

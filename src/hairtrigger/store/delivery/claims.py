@@ -1,0 +1,257 @@
+"""Claim deliveries from the queue under a lease: as many of each lane as it has room for, and no others.
+
+A claim first asks which lanes have deliveries and room, so that the deliveries of a full lane cost it nothing. Then it
+leases the oldest deliveries of these lanes. What a dead process had leased has its place in its lane already.
+"""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import DateTime, bindparam, text
+
+from hairtrigger.store.delivery import lanes
+from hairtrigger.store.delivery.admission import admit
+from hairtrigger.store.delivery.lane_room import ENTER, ROOM
+from hairtrigger.store.delivery.lanes import Asking
+from hairtrigger.store.delivery.queue_messages import FIELDS, Message
+from hairtrigger.store.events.events import COLUMNS, DISPATCH, Event
+from hairtrigger.store.setup.projects import Project, by_ids
+from hairtrigger.store.transaction import Transaction
+
+_MOST_LANES = 256  # that one claim looks at
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A message under our lease. `event` or `project` is None if it has been deleted."""
+
+    message: Message
+    event: Event | None
+    project: Project | None
+
+
+@dataclass(frozen=True)
+class Look:
+    """The rest of the queue after a claim, as far as the claim looked."""
+
+    read: int
+    """How many deliveries were leased, or put aside because they may not go yet."""
+    more: bool
+    """Whether more deliveries may go now, or other lanes were not looked at yet."""
+    full: frozenset[str]
+    """The projects whose lanes have no room left."""
+    next_at: datetime | None
+    """The first time at which the rate limits of a lane allow more."""
+    after: str
+    """The lane after which the next claim begins to look."""
+
+
+Lease = Mapping[str, object]
+"""The parameters of the statements that lease: how many seconds, and the process that has the lease."""
+
+Share = Callable[[Sequence[Asking], int], Mapping[str, int]]
+"""A function that says how many deliveries of each project are claimed, where there are places for so many in all."""
+
+# One claim at a time, because deliveries that two workers read at once would be admitted in any order. The commit does
+# not wait for the disk: if it is lost, only the lease is lost. A worker that stops in the middle loses its session.
+# The plans are made once for a queue of any length, so they use its indexes also while it is short.
+_ALONE = text(
+    "SELECT set_config('synchronous_commit', 'off', true), set_config('enable_seqscan', 'off', true), "
+    "set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true), "
+    "set_config('enable_bitmapscan', 'off', true), set_config('jit', 'off', true), "
+    "set_config('idle_in_transaction_session_timeout', '5s', true), pg_advisory_xact_lock(7420318)"
+)
+
+
+async def claim(
+    tx: Transaction,
+    limit: int,
+    hold: timedelta,
+    holder: UUID | None = None,
+    *,
+    now: datetime | None = None,
+    share: Share | None = None,
+    after: str = "",
+    expired: bool = True,
+) -> tuple[Look, list[Claimed]]:
+    """Lease up to `limit` deliveries for the process `holder`: of each project what `share` says, the oldest first.
+
+    Without `share`, projects have equal parts. Deliveries that wait for a turn or for the end of a pause are moved from
+    the queue to `waiting` (see `admission`). Rate limits go by the time `now`. If `expired` is not set, leases that
+    have ended are left as they are.
+    """
+    await tx.connection.execute(_ALONE)
+    lease = {"hold": hold.total_seconds(), "holder": holder and str(holder)}
+    again = await _expired(tx, limit, lease) if expired else []
+    found = await lanes.asking(tx, after, _MOST_LANES, now)
+    open_ = [one for one in found if one.lane is None or one.lane.room]
+    parts = dict((share or equal_parts)(open_, limit - len(again)))
+    plain = {one.project_id: parts[one.project_id] for one in open_ if one.is_plain and parts.get(one.project_id)}
+    looked_up = {
+        one.project_id: parts.get(one.project_id, 0)
+        for one in found
+        if one.lane and not one.is_plain and (one.lane.paused or parts.get(one.project_id))
+    }
+    if looked_up:
+        await lanes.lock(tx, {*plain, *looked_up}, now)  # both kinds at once, so that they are locked in one order
+    gone = [one.project_id for one in open_ if one.lane is None]
+    taken = await _taken(tx, plain, gone, lease, now) if plain else []
+    admission = await admit(tx, looked_up, now)
+    await _lease(tx, admission.admitted, lease)
+    projects = {one.project_id: one.project for one in found}
+    claimed = await _load(tx, [*again, *admission.admitted])
+    claimed += [Claimed(message, event, projects[message.project_id]) for message, event in taken]
+    fresh = Counter([one.project_id for one in admission.admitted] + [message.project_id for message, _ in taken])
+    return _look(found, parts, fresh, len(claimed), len(admission.held)), claimed
+
+
+def equal_parts(asking: Sequence[Asking], places: int) -> Mapping[str, int]:
+    part = -(-places // max(1, len(asking)))
+    return {one.project_id: min(part, one.lane.room if one.lane else part) for one in asking[:places]}
+
+
+def _look(found: Sequence[Asking], parts: Mapping[str, int], taken: Mapping[str, int], claimed: int, held: int) -> Look:
+    full = [one for one in found if one.lane and one.lane.room <= taken.get(one.project_id, 0)]
+    filled = [one for one in found if 0 < parts.get(one.project_id, 0) <= taken.get(one.project_id, 0)]
+    is_page = len(found) == _MOST_LANES
+    return Look(
+        read=claimed + held,
+        more=is_page or held > 0 or bool({one.project_id for one in filled} - {one.project_id for one in full}),
+        full=frozenset(one.project_id for one in full),
+        next_at=min((one.lane.rests_until for one in full if one.lane and one.lane.rests_until), default=None),
+        after=found[-1].project_id if is_page else "",
+    )
+
+
+# This does what `pgmq.read` does, and also writes down the process that has the lease. A process of an earlier version
+# does not, so the count of readings tells whether the lease is still the one that was written down.
+_LEASED = """
+    vt = clock_timestamp() + make_interval(secs => :hold), read_ct = read_ct + 1, last_read_at = clock_timestamp(),
+    headers = jsonb_build_object('holder', CAST(:holder AS text), 'read', read_ct + 1)
+"""
+
+_EXPIRED = text(
+    f"""
+    WITH expired AS MATERIALIZED (
+        SELECT msg_id FROM pgmq.q_{DISPATCH} WHERE read_ct > 0 AND vt <= clock_timestamp()
+        ORDER BY vt LIMIT :limit FOR UPDATE SKIP LOCKED
+    )
+    UPDATE pgmq.q_{DISPATCH} AS queue SET {_LEASED}
+    FROM expired WHERE queue.msg_id = expired.msg_id
+    RETURNING queue.{FIELDS}
+    """  # noqa: S608 all of it our own text
+)
+
+
+async def _expired(tx: Transaction, limit: int, lease: Lease) -> list[Message]:
+    """Lease deliveries again whose leases have ended, because the worker that had them died or stood still."""
+    rows = await tx.connection.execute(_EXPIRED, {"limit": limit, **lease})
+    return sorted((Message(*row) for row in rows), key=lambda one: one.msg_id)
+
+
+_EVENT = ", ".join(f"event.{column.name}" for column in COLUMNS)
+
+# A lane that was paused or got an order since it was looked at is left to the next claim.
+_TAKE = text(
+    f"""
+    WITH asked AS (
+        SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:counts AS int[])) AS asked (project_id, count)
+    ), locked AS MATERIALIZED (
+        SELECT project_id, {ROOM} AS room FROM lane
+        WHERE project_id = ANY(CAST(:ids AS text[])) AND NOT paused AND order_by IS NULL AND paused_triggers = '{{}}'
+        ORDER BY project_id FOR UPDATE
+    ), wanted AS MATERIALIZED (
+        SELECT project_id, least(count, room) AS count FROM asked JOIN locked USING (project_id)
+        UNION ALL
+        SELECT project_id, count FROM asked WHERE project_id = ANY(CAST(:gone AS text[]))
+    ), picked AS MATERIALIZED (
+        SELECT oldest.msg_id FROM wanted CROSS JOIN LATERAL (
+            SELECT msg_id FROM pgmq.q_{DISPATCH} WHERE read_ct = 0 AND message->>'project' = wanted.project_id
+            ORDER BY msg_id LIMIT wanted.count FOR UPDATE SKIP LOCKED
+        ) AS oldest
+    ), taken AS (
+        UPDATE pgmq.q_{DISPATCH} AS queue SET {_LEASED}
+        FROM picked WHERE queue.msg_id = picked.msg_id
+        RETURNING queue.msg_id, queue.message
+    ), entered AS (
+        UPDATE lane SET {ENTER}
+        FROM (
+            SELECT message->>'project' AS project_id, CAST(count(*) AS int) AS count FROM taken GROUP BY 1
+        ) AS entering
+        WHERE lane.project_id = entering.project_id
+    )
+    SELECT {FIELDS}, {_EVENT} FROM taken
+    LEFT JOIN event ON event.day = CAST(message->>'day' AS date) AND event.id = CAST(message->>'event' AS uuid)
+    """  # noqa: S608 all of it our own text
+).bindparams(bindparam("now", type_=DateTime(timezone=True)))
+
+
+async def _taken(
+    tx: Transaction, parts: Mapping[str, int], gone: Sequence[str], lease: Lease, now: datetime | None
+) -> list[tuple[Message, Event | None]]:
+    """Lease the oldest deliveries of projects that keep no order and are not paused, or that have been deleted."""
+    given = {"ids": list(parts), "counts": list(parts.values()), "gone": gone, "now": now}
+    rows = await tx.connection.execute(_TAKE, {**given, **lease})
+    width = len(dataclasses.fields(Message))
+    taken = [(Message(*row[:width]), Event(*row[width:]) if row[width] else None) for row in rows]
+    return sorted(taken, key=lambda one: one[0].msg_id)
+
+
+_LEASE = text(
+    f"UPDATE pgmq.q_{DISPATCH} SET {_LEASED} WHERE msg_id = ANY(CAST(:ids AS bigint[]))"  # noqa: S608
+)
+
+
+async def _lease(tx: Transaction, messages: Sequence[Message], lease: Lease) -> None:
+    if messages:
+        await tx.connection.execute(_LEASE, {"ids": [one.msg_id for one in messages], **lease})
+
+
+async def extend(tx: Transaction, msg_ids: Collection[int], hold: timedelta) -> None:
+    """Extend the leases of deliveries under way, so that no other worker claims them. Zero gives them back."""
+    await tx.connection.execute(
+        text("SELECT 1 FROM pgmq.set_vt(:queue, CAST(:ids AS bigint[]), CAST(:vt AS int))"),
+        {"queue": DISPATCH, "ids": list(msg_ids), "vt": round(hold.total_seconds())},
+    )
+
+
+_TAKE_BACK = text(
+    """
+    UPDATE pgmq.q_dispatch SET vt = clock_timestamp()
+    WHERE read_ct > 0 AND vt > clock_timestamp() AND (
+        :any OR headers->>'holder' = ANY(CAST(:holders AS text[])) AND CAST(headers->>'read' AS int) = read_ct
+    )
+    """
+)
+
+
+async def take_back(tx: Transaction, holders: Collection[UUID] | None) -> int:
+    """End the leases of deliveries that dead processes hold, or with None all leases, and return how many there were.
+
+    A lease that ran out and is now another process's stays.
+    """
+    parameters = {"any": holders is None, "holders": [str(one) for one in holders or ()]}
+    return (await tx.connection.execute(_TAKE_BACK, parameters)).rowcount
+
+
+_EVENTS = text(
+    f"""
+    SELECT {_EVENT}
+    FROM unnest(CAST(:days AS date[]), CAST(:ids AS uuid[])) AS wanted (day, id)
+    JOIN event ON event.day = wanted.day AND event.id = wanted.id
+    """  # noqa: S608 all of it our own text
+)
+
+
+async def _load(tx: Transaction, messages: Sequence[Message]) -> list[Claimed]:
+    if not messages:
+        return []
+    wanted = {m.event_id: m.event_day for m in messages}
+    rows = await tx.connection.execute(_EVENTS, {"days": list(wanted.values()), "ids": list(wanted)})
+    events = {row.id: Event(*row) for row in rows}
+    projects = await by_ids(tx, {m.project_id for m in messages})
+    return [Claimed(m, events.get(m.event_id), projects.get(m.project_id)) for m in messages]
