@@ -102,8 +102,17 @@ async def test_a_lane_begins_narrow_and_grows_to_its_ceiling_while_its_target_an
     widths = [await target.round() for _ in range(20)]
     assert widths[0] == START
     assert widths == sorted(widths)
+    assert widths[:4] == [START, 2 * START, 4 * START, 4 * START]
+
+
+async def test_a_lane_that_was_narrowed_grows_step_by_step(target: Target) -> None:
+    await target.project(ceiling=40)
+    for _ in range(3):
+        await target.round()
+    await target.round(503)
+    widths = [await target.round() for _ in range(10)]
+    assert (widths[0], widths[-1]) == (20, 40)
     assert max(later - earlier for earlier, later in itertools.pairwise(widths)) <= 4
-    assert widths[-1] == 40
 
 
 async def test_a_lane_does_not_grow_while_its_target_answers_more_slowly_than_before(target: Target) -> None:

@@ -40,7 +40,8 @@ ENTER = f"""
 """
 """Count deliveries into a lane, where `entering.count` is their number."""
 
-_ROUND = f"least({STEP}, greatest(1, lane.max_inflight / {STEPS}.0), {WIDTH})"
+_STEP = f"least({STEP}, greatest(1, lane.max_inflight / {STEPS}.0), {WIDTH})"
+_ROUND = f"CASE WHEN lane.narrowed_at IS NULL THEN {WIDTH} ELSE {_STEP} END"
 _NARROWS = "leaving.failed_at > coalesce(lane.narrowed_at, '-infinity')"
 _GROWS = f"""
     leaving.served > 0 AND 2 * lane.inflight >= {WIDTH}
