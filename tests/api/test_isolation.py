@@ -94,7 +94,7 @@ async def test_filters_lead_to_nothing_of_another_organisation(
 
 
 async def test_nothing_is_replayed_to_another_organisations_project(tenant: Tenant, mine: Ids, theirs: Ids) -> None:
-    await tenant.ask("POST", "/v1/replays", {"to_project_id": theirs["project_id"]}, status=404)
+    await tenant.ask("POST", "/v1/replays", {"to_project_id": theirs["project_id"], "all": True}, status=404)
 
 
 async def test_deliveries_of_another_organisations_event_are_not_listed(tenant: Tenant, theirs: Ids) -> None:
