@@ -157,7 +157,9 @@ class UserTriggers:
         """
         before = question.cursor or {_LAST: question.enabled_at.isoformat()}
         if not outcome.rest:
-            cursor: dict[str, Any] = {_LAST: question.asked_at.isoformat()}  # its start: the next poll finds what happened since
+            cursor: dict[str, Any] = {
+                _LAST: question.asked_at.isoformat()
+            }  # its start: the next poll finds what happened since
             if found.without_id or _ANSWERED in before:
                 cursor |= {_ANSWERED: found.answered}
             return cursor, False, ""
