@@ -51,6 +51,7 @@ from hairtrigger.services.explain.stall_watchdog import StallWatchdog
 from hairtrigger.services.ingest.ingest import Ingest
 from hairtrigger.services.ingest.receiver_cache import ReceiverCache
 from hairtrigger.services.ingest.refusal_counter import RefusalCounter
+from hairtrigger.services.ingest.sender_documents import SenderDocuments
 from hairtrigger.services.polling.dry_run import DryRuns
 from hairtrigger.services.polling.poll_leases import PollLeases
 from hairtrigger.services.polling.poll_results import PollResults, PollStep, StoredPoll
@@ -393,6 +394,7 @@ def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tupl
     )
     refusals = RefusalCounter(store, clock, lambda: parts.disk.full)
     receivers = ReceiverCache(store, parts.secrets)
+    documents = SenderDocuments(store, clock, resources.egress)
     ingest = Ingest(
         store=store,
         clock=clock,
@@ -400,6 +402,7 @@ def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tupl
         recorder=recorder,
         receivers=receivers,
         refusals=refusals,
+        documents=documents,
         app_secrets=settings.live_app_secrets,
         refusal=parts.refusal,
     )
@@ -481,7 +484,7 @@ def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tupl
         with suppress(Unavailable):
             await refusals.flush()
 
-    return RoleShare((receivers.run, recorder.run, refusals.run), drain), asgi
+    return RoleShare((receivers.run, recorder.run, refusals.run, documents.run), drain), asgi
 
 
 def _working(parts: Parts, direct: Store) -> RoleShare:

@@ -445,7 +445,10 @@ class Settings(BaseSettings):
 
     @property
     def live_app_secrets(self) -> dict[str, list[str]]:
-        return {provider: [secret.get_secret_value() for secret in live] for provider, live in self.app_secrets.items()}
+        return {
+            provider: [secret.get_secret_value().strip() for secret in live]
+            for provider, live in self.app_secrets.items()
+        }
 
     @property
     def retention(self) -> tuple[timedelta, timedelta, timedelta]:

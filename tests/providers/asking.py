@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from pydantic_core import to_json
 from starlette.types import ASGIApp
 
+from hairtrigger.domain.errors import NotWanted
 from hairtrigger.domain.event import Draft
 from hairtrigger.kit.http import Api
 from hairtrigger.kit.incoming import Headers, Incoming, Request
@@ -70,4 +71,7 @@ def arrived(body: bytes, headers: Mapping[str, str] | None = None) -> Request:
 def events(definition: Trigger, request: Request, config: Mapping[str, Any] | None = None) -> list[Draft]:
     assert isinstance(definition, Webhook | AppWebhook)
     read: Callable[[Incoming[Any]], Any] = definition.events
-    return list(read(Incoming(request, definition.config.model_validate(config or {}))))
+    try:
+        return list(read(Incoming(request, definition.config.model_validate(config or {}))))
+    except NotWanted:
+        return []

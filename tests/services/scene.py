@@ -25,12 +25,13 @@ from hairtrigger.services.explain.stall_watchdog import StallWatchdog
 from hairtrigger.services.ingest.ingest import Ingest
 from hairtrigger.services.ingest.receiver_cache import ReceiverCache
 from hairtrigger.services.ingest.refusal_counter import RefusalCounter
+from hairtrigger.services.ingest.sender_documents import SenderDocuments
 from hairtrigger.services.recorder import Recorder
 from hairtrigger.store.database import Store
 from hairtrigger.store.delivery import deliveries
 from hairtrigger.store.statements import Statements
 from hairtrigger.store.transaction import Transaction
-from tests.services.world import DEADLINE, World, a_world, no_integrations
+from tests.services.world import DEADLINE, Offline, World, a_world, no_integrations
 from tests.support.clock import ManualClock
 from tests.support.waiting import until
 
@@ -152,6 +153,7 @@ async def a_scene(
         recorder=recorder,
         receivers=receivers,
         refusals=refusals,
+        documents=SenderDocuments(store, clock, Offline()),
         app_secrets={"github": ["a secret"]},
         refusal=world.refusal,
     )

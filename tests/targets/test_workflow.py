@@ -160,7 +160,6 @@ def test_spellings_that_a_parser_would_lose_are_kept(body: bytes, outgoing: Outg
         ("application/json", b"NaN"),
         ("application/json", b"\xef\xbb\xbf{}"),
         ("application/json", b"[" * 100_000 + b"]" * 100_000),
-        ("text/plain", b"123"),
         ("application/x-www-form-urlencoded", b"a=1&b=2"),
         ("application/octet-stream", bytes(range(256))),
     ],
@@ -171,6 +170,29 @@ def test_what_is_not_json_is_carried_as_base64(content_type: str, body: bytes, o
     assert read_by_someone_else(event).get_data() == body
     assert json.loads(event)["data_base64"] == base64.b64encode(body).decode()
     assert json.loads(event)["id"] == str(outgoing.event_id)
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "text/csv; charset=utf-8", "application/xml", "image/svg+xml"])
+def test_text_is_carried_as_text(content_type: str, outgoing: Outgoing) -> None:
+    event = cloud_event(replace(outgoing, content_type=content_type, body='{"n": "ü"}\n'.encode()))
+
+    assert json.loads(event)["data"] == '{"n": "ü"}\n'
+    assert read_by_someone_else(event).get_data() == '{"n": "ü"}\n'
+
+
+def test_bytes_that_are_no_text_whatever_their_type_says_are_carried_as_base64(outgoing: Outgoing) -> None:
+    event = cloud_event(replace(outgoing, content_type="text/plain", body=b"\xff"))
+
+    assert json.loads(event)["data_base64"] == "/w=="
+
+
+def test_what_is_kept_of_a_request_is_carried_as_attributes(outgoing: Outgoing) -> None:
+    kept = '{"method":"PUT","query":{"source":"a"},"headers":{"x-shopify-topic":"orders/create"}}'
+    event = json.loads(cloud_event(replace(outgoing, request=kept)))
+
+    assert (event["requestmethod"], event["requestquery"]) == ("PUT", '{"source":"a"}')
+    assert event["requestheaders"] == '{"x-shopify-topic":"orders/create"}'
+    read_by_someone_else(json.dumps(event).encode())
 
 
 @pytest.mark.parametrize(

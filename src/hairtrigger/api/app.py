@@ -59,7 +59,7 @@ def service_app(
     heard = cast(
         "ASGIApp", ProxyHeadersMiddleware(cast("Any", roof), list(proxies))
     )  # both libraries describe ASGI, each with types of its own
-    hooks = [Route(path, webhooks, methods=["POST"]) for path in (WEBHOOK_PATH, f"{WEBHOOK_PATH}/")]
+    hooks = [Route(path, webhooks) for path in (WEBHOOK_PATH, f"{WEBHOOK_PATH}/")]
     return Router([*hooks, Mount("/", heard)])
 
 

@@ -34,6 +34,7 @@ from hairtrigger.domain.errors import (
     TooLarge,
     Unauthenticated,
     Unavailable,
+    WrongMethod,
 )
 from hairtrigger.domain.quotas import QuotaFull, QuotaSpent
 
@@ -44,6 +45,7 @@ _STATUS: Mapping[type[HairtriggerError], int] = {
     Rejected: 401,
     Forbidden: 403,
     NotFound: 404,
+    WrongMethod: 405,
     Conflict: 409,
     TooLarge: 413,
     Invalid: 422,
@@ -63,6 +65,8 @@ def status_of(error: HairtriggerError) -> int:
 def headers_of(error: HairtriggerError) -> dict[str, str]:
     if isinstance(error, Unauthenticated):
         return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, WrongMethod):
+        return {"Allow": ", ".join(error.allowed)}
     wait = getattr(error, "retry_after", None)
     return {"Retry-After": str(max(1, round(wait.total_seconds())))} if wait else {}
 

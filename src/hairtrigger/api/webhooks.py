@@ -1,4 +1,4 @@
-"""`POST /v1/webhooks/{webhook_id}`: the hot path, with nothing in front of it but a router."""
+"""`/v1/webhooks/{webhook_id}`: the hot path, with nothing in front of it but a router."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -66,4 +66,5 @@ async def read_request(scope: Scope, receive: Receive, public_url: str, max_body
         headers=headers,
         body=await read_body(receive, headers.get("content-length", ""), max_body),
         received_at=datetime.now(UTC),
+        most=max_body,
     )

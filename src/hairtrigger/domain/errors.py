@@ -106,6 +106,26 @@ class Unavailable(HairtriggerError):
         self.retry_after = retry_after
 
 
+class DocumentNeeded(Unavailable):
+    """A document of the sender must be fetched first. Send the request again."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(retry_after=timedelta(seconds=5))
+        self.url = url
+
+
+class WrongMethod(HairtriggerError):
+    """The request's method is not one that this webhook takes."""
+
+    def __init__(self, allowed: tuple[str, ...]) -> None:
+        super().__init__(f"This webhook takes {', '.join(allowed)}.")
+        self.allowed = allowed
+
+
+class NotWanted(HairtriggerError):
+    """The request is authentic, but not what the trigger listens for."""
+
+
 class ProviderFailed(HairtriggerError):
     """The provider refused or could not be reached."""
 

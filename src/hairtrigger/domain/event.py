@@ -22,6 +22,7 @@ class Draft:
     subject: str | None = None
     occurred_at: datetime | None = None
     content_type: str = "application/json"
+    request: str | None = None  # JSON: the method, query and headers of the request that brought it
 
 
 def digest(data: bytes) -> str:

@@ -40,3 +40,13 @@ def from_epoch(seconds: float) -> datetime:
         return shifted(EPOCH, timedelta(seconds=seconds))
     except OverflowError:
         return LAST if seconds > 0 else FIRST
+
+
+def spelled(length: timedelta) -> str:
+    """Return a length of time in words, with its two largest units: "1 hour 5 minutes"."""
+    seconds, words = round(length.total_seconds()), []
+    for unit, size in (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1)):
+        count, seconds = divmod(seconds, size)
+        if count:
+            words.append(f"{count} {unit}{'s' * (count != 1)}")
+    return " ".join(words[:2]) or "0 seconds"

@@ -47,7 +47,7 @@ class Code(StrEnum):
         return code
 
     ACCEPTED = "accepted", "brought something new", Trait.ROUTINE
-    DUPLICATE = "duplicate", "brought only what was already stored", Trait.SELF_EXPLANATORY
+    DUPLICATE = "duplicate", "brought only what was already stored"
     ITEMS_REFUSED = "items_refused", "refused items that cannot be told apart, and went on with the others"
     EMPTY = "empty", "found nothing new", Trait.ROUTINE
     BASELINE = (
@@ -65,7 +65,7 @@ class Code(StrEnum):
         "was ignored, because the trigger was disabled",
         Trait.WHILE_DISABLED | Trait.SELF_EXPLANATORY,
     )
-    IGNORED_EVENT = "ignored_event", "was authentic, but not what the trigger listens for", Trait.SELF_EXPLANATORY
+    IGNORED_EVENT = "ignored_event", "was authentic, but not what the trigger listens for"
     IGNORED_UNROUTED = "ignored_unrouted", "was authentic, but no enabled trigger listens to its account"
     IGNORED_LOOP = (
         "ignored_loop",
@@ -73,6 +73,7 @@ class Code(StrEnum):
     )
     REJECTED = "rejected", "was refused: its signature or token is missing or wrong"
     MALFORMED = "malformed", "was refused: it was signed correctly, but is not readable as the provider's format"
+    WRONG_METHOD = "wrong_method", "was refused: its method is not one that the trigger takes events with"
     UNKNOWN_ADDRESS = "unknown_address", "was refused: no trigger has this address", Trait.ALWAYS
     TOO_LARGE = "too_large", "was refused: its body is larger than this service accepts", Trait.ALWAYS
     INCOMPLETE = "incomplete", "ended before it was complete, so nothing of it was stored", Trait.ALWAYS

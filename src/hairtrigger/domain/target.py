@@ -83,8 +83,9 @@ def _json_template(template: JsonValue) -> JsonValue:
         if depth > _DEEPEST_TEMPLATE:
             raise ValueError(f"The template is nested more than {_DEEPEST_TEMPLATE} levels deep.")
         for name in (found.strip() for found in PLACEHOLDER.findall(text)):
-            if name not in NAMED and name.partition(".")[0] != "data":
-                raise ValueError(f"There is no {{{{{name}}}}}. A template may name data, data.…, {', '.join(NAMED)}.")
+            if name not in NAMED and name.partition(".")[0] not in _WITH_PATHS:
+                paths = "data, data.…, query.…, headers.…"
+                raise ValueError(f"There is no {{{{{name}}}}}. A template may name {paths}, {', '.join(NAMED)}.")
     if len(to_json(template)) > _LONGEST_TEMPLATE:
         raise ValueError(f"The template is longer than {_LONGEST_TEMPLATE} bytes.")
     return template
@@ -238,6 +239,8 @@ class Outgoing:
     """The event did not happen: a user asked for it, to try the target."""
     hops: int = 1
     """How many deliveries of this service have led to each other, with this one: see `domain/hops.py`."""
+    request: str | None = field(default=None, repr=False)
+    """JSON: the method, query and headers of the request that brought the event."""
 
 
 @dataclass(frozen=True)

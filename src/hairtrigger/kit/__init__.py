@@ -7,6 +7,7 @@ from hairtrigger.domain.errors import (
     Issue,
     Malformed,
     MissingAtProvider,
+    NotWanted,
     ProviderFailed,
 )
 from hairtrigger.domain.event import Draft, digest
@@ -17,10 +18,14 @@ from hairtrigger.kit import feeds
 from hairtrigger.kit.auth import Auth, Bearer, NoAuth
 from hairtrigger.kit.config import Config, Empty, EpochSeconds, Instant, Key, Payload
 from hairtrigger.kit.cursor import Look, LookBack, mark, still_seen
-from hairtrigger.kit.handshake import Answer, github_ping, graph_validation, slack_url_verification
+from hairtrigger.kit.handshake import CLOUDEVENTS_ORIGIN, HANDSHAKES, HEAD_CHECK, Answer, Handshake
 from hairtrigger.kit.http import Api, DocumentLimits, Http, Quota, Reply, header, read
 from hairtrigger.kit.incoming import Headers, Incoming, Request
 from hairtrigger.kit.parsing import Parse, Parser
+from hairtrigger.kit.places import NAME, PLACE, is_header, is_place, text_at
+from hairtrigger.kit.request_data import request_data
+from hairtrigger.kit.senders import SENDERS, KnownSender
+from hairtrigger.kit.sns import Sns
 from hairtrigger.kit.trigger import (
     App,
     AppWebhook,
@@ -49,13 +54,23 @@ from hairtrigger.kit.verify import (
     TYPEFORM,
     Basic,
     Hmac,
+    PublicKey,
+    Scheme,
+    Signature,
     Timestamp,
     Token,
     Verifier,
 )
+from hairtrigger.kit.web_token import WebToken
 
 __all__ = [
+    "CLOUDEVENTS_ORIGIN",
     "GITHUB",
+    "HANDSHAKES",
+    "HEAD_CHECK",
+    "NAME",
+    "PLACE",
+    "SENDERS",
     "SHOPIFY",
     "SLACK",
     "STANDARD_WEBHOOKS",
@@ -78,6 +93,7 @@ __all__ = [
     "Draft",
     "Empty",
     "EpochSeconds",
+    "Handshake",
     "Headers",
     "Hmac",
     "Http",
@@ -87,12 +103,14 @@ __all__ = [
     "InvalidConfig",
     "Issue",
     "Key",
+    "KnownSender",
     "Look",
     "LookBack",
     "Malformed",
     "Missed",
     "MissingAtProvider",
     "NoAuth",
+    "NotWanted",
     "Page",
     "Parse",
     "Parser",
@@ -101,6 +119,7 @@ __all__ = [
     "PollingConfig",
     "Provider",
     "ProviderFailed",
+    "PublicKey",
     "Question",
     "Quota",
     "Registration",
@@ -109,21 +128,26 @@ __all__ = [
     "Samples",
     "Schedule",
     "Scheduled",
+    "Scheme",
+    "Signature",
+    "Sns",
     "Subscription",
     "Timestamp",
     "Token",
     "Trigger",
     "Verifier",
+    "WebToken",
     "Webhook",
     "digest",
     "feeds",
-    "github_ping",
-    "graph_validation",
     "header",
+    "is_header",
+    "is_place",
     "mark",
     "new_id",
     "parse_schedule",
     "read",
-    "slack_url_verification",
+    "request_data",
     "still_seen",
+    "text_at",
 ]

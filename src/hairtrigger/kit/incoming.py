@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl
 
 from hairtrigger.domain.errors import Malformed
 from hairtrigger.domain.json_reader import TooManyParts, read_json
+from hairtrigger.kit.bodies import Content, content_of, decompressed
 from hairtrigger.kit.config import Config, Payload
 
 C = TypeVar("C", bound=Config)
@@ -50,7 +52,8 @@ class Request:
     """A request as its sender made it.
 
     `repr` shows only the method, the names of the headers and the time: the rest may hold secrets. `url` is the public
-    URL with its query, as the sender knows it; `received_at` is aware.
+    URL with its query, as the sender knows it; `received_at` is aware. `most` is the number of bytes that a body may
+    have, also when it is decompressed. `documents` are what the sender publishes, by address: certificates.
     """
 
     method: str
@@ -58,11 +61,24 @@ class Request:
     headers: Headers
     body: bytes = field(repr=False)
     received_at: datetime
+    most: int = 1_048_576
+    documents: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def value(self) -> Any:
+        """The JSON value or the form of the body as it came, or None if it is neither.
+
+        Verifiers read it before the sender is known, so a compressed body is not decompressed for it.
+        """
+        return content_of(self.body, self.headers.get("content-type", "")).value
+
+    def parameters(self) -> list[tuple[str, str]]:
+        """Return the parameters of the query in their order, decoded."""
+        return parse_qsl(self.url.partition("#")[0].partition("?")[2], keep_blank_values=True)
 
     def query(self, name: str) -> list[str]:
         """Return every value of a query parameter, decoded."""
-        query = self.url.partition("#")[0].partition("?")[2]
-        return [value for key, value in parse_qsl(query, keep_blank_values=True) if key == name]
+        return [value for key, value in self.parameters() if key == name]
 
 
 @dataclass(frozen=True)
@@ -71,6 +87,14 @@ class Incoming(Generic[C]):
 
     request: Request
     config: C
+
+    @cached_property
+    def content(self) -> Content:
+        """The content of the body, decompressed. Raises `Malformed` if it can't be read."""
+        headers = self.request.headers
+        encoding = headers.get("content-encoding", "")
+        body = decompressed(self.request.body, encoding, self.request.most) if encoding else self.request.body
+        return content_of(body, headers.get("content-type", ""))
 
     def json(self) -> Any:
         try:

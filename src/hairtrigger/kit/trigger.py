@@ -15,7 +15,7 @@ from hairtrigger.domain.event import Draft
 from hairtrigger.domain.schedule import Missed, Schedule
 from hairtrigger.kit.auth import Auth, NoAuth
 from hairtrigger.kit.config import Config
-from hairtrigger.kit.handshake import Answer
+from hairtrigger.kit.handshake import Handshake
 from hairtrigger.kit.http import Api
 from hairtrigger.kit.incoming import Incoming, Request
 from hairtrigger.kit.parsing import Parse
@@ -113,13 +113,21 @@ class Definition(Generic[C]):
 
 @dataclass(frozen=True, kw_only=True)
 class Webhook(Definition[C]):
-    """A trigger with a URL of its own. Without a subscription, the user enters the URL at the provider."""
+    """A trigger with a URL of its own. Without a subscription, the user enters the URL at the provider.
+
+    `handshakes` are the questions that are answered, `verify_token` a text that some of them must hold, `methods` the
+    methods of requests that are events, and `repeats` says in a sentence what counts as a repeat.
+    """
 
     verify: Verifier | ByConfig[C]
     events: Callable[[Incoming[C]], Iterable[Draft]]
     subscription: Subscription[C] | None = None
     requires_verification: bool = False
-    handshake: Callable[[Request], Answer | None] = lambda _: None  # called after the signature has been checked
+    handshakes: Callable[[C], Sequence[Handshake]] = lambda _: ()
+    verify_token: Callable[[C], str | None] = lambda _: None
+    methods: Callable[[C], Sequence[str]] = lambda _: ("POST",)
+    repeats: Callable[[C], str] | None = None
+    initial: Mapping[str, Any] = field(default_factory=dict)  # settings of a new trigger that its user leaves out
 
     def verifier(self, config: C) -> Verifier:
         return self.verify.choose(config) if isinstance(self.verify, ByConfig) else self.verify
@@ -187,7 +195,7 @@ class App:
 
     verify: Verifier
     accounts: Callable[[Request], Sequence[str]]  # those a request is for, in the form of `AppWebhook.accounts`
-    handshake: Callable[[Request], Answer | None] = lambda _: None
+    handshakes: Sequence[Handshake] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

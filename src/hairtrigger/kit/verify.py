@@ -1,4 +1,4 @@
-"""Verifiers check that a provider sent a request. One grammar covers the signature schemes of about fifty providers.
+"""Verifiers check that a provider sent a request. One grammar covers the signature schemes of about seventy providers.
 
 A verifier is a value. It is called with the raw request and the live secrets, and returns or raises `Rejected`; it does
 nothing else, whatever arrives. A missing part means refusal: no header, no secret, an empty secret, or no time where a
@@ -7,19 +7,31 @@ chooses how the request is checked, and no message shows a secret, a signature o
 """
 
 import base64
+import hashlib
 import hmac
 import re
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol
 
-from hairtrigger.domain.errors import Rejected
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+
+from hairtrigger.domain.errors import Malformed, Rejected
+from hairtrigger.domain.instants import spelled
+from hairtrigger.kit.bodies import form_fields
 from hairtrigger.kit.incoming import Request
+from hairtrigger.kit.places import at_pointer, text_at
 
 KeyForm = Literal["utf8", "base64", "hex"]
+PublicKeyForm = Literal["base64", "hex", "pem"]
 
-_PLACEHOLDER = re.compile(rb"{(\w+)}")
+_PLACEHOLDER = re.compile(rb"{(\w+|/[^{}]*)}")
+_MOST_SIGNATURES = 16  # of one request: a check of a public key's signature takes 0.1 ms
+_LARGEST_KEY = 8192  # bits of an RSA key
 
 
 class Verifier(Protocol):
@@ -28,12 +40,45 @@ class Verifier(Protocol):
     def __call__(self, request: Request, secrets: Sequence[str]) -> None: ...
 
 
+class Scheme(ABC):
+    """A verifier that also says what it reads, so that these parts of a request can be treated accordingly."""
+
+    @abstractmethod
+    def __call__(self, request: Request, secrets: Sequence[str]) -> None: ...
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The places that are read: `header:name` in lower case, `query:name`, and JSON pointers."""
+        return frozenset()
+
+    @property
+    def is_timed(self) -> bool:
+        """True if the sender signs the time."""
+        return False
+
+    def fault(self, secret: str) -> str | None:
+        """Return why the text can't be a secret of this scheme, or None if it can."""
+        return None if secret.strip() else "It is empty."
+
+    def signed(self, request: Request) -> bytes:
+        """Return those bytes of a verified request that identify what was sent: all that the proof covers."""
+        return request.body
+
+    def signed_id(self, request: Request) -> str | None:  # noqa: ARG002
+        """Return the id that the proof covers, or None if the scheme has none."""
+        return None
+
+    def signed_time(self, request: Request) -> str | None:  # noqa: ARG002
+        """Return the time that the proof covers as the sender wrote it, or None if the scheme has none."""
+        return None
+
+
 @dataclass(frozen=True)
 class Timestamp:
     """The time at which the sender signed, and how far from now it may be, before or after.
 
     The time follows `prefix` in a header of its own or, if `header` is None, in an element of the signature's header
-    (`t=`).
+    (`t=`). `header` may also be a JSON pointer into the body.
     """
 
     header: str | None = None
@@ -42,9 +87,13 @@ class Timestamp:
     unit: Literal["s", "ms", "iso"] = "s"
     tolerance: timedelta = timedelta(minutes=5)
 
+    def ahead(self, text: str, now: datetime) -> timedelta:
+        """Return how far the time is ahead of `now`. Raises `ValueError` if the text is no time."""
+        return timedelta(seconds=min(max(self._seconds(text) - now.timestamp(), -_AGES), _AGES))
+
     def within(self, text: str, now: datetime) -> bool:
         """Return whether the time is within the tolerance. Raises `ValueError` if the text is no time."""
-        return abs(self._seconds(text) - now.timestamp()) <= self.tolerance.total_seconds()
+        return abs(self.ahead(text, now)) <= self.tolerance
 
     def _seconds(self, text: str) -> float:
         if self.unit == "iso":
@@ -55,50 +104,164 @@ class Timestamp:
         return int(text) / (1000 if self.unit == "ms" else 1)
 
 
-@dataclass(frozen=True)
-class Hmac:
-    """A keyed digest of a message: the body and, in most schemes, a time, an id, the URL.
+_AGES = 1e12  # seconds; a `timedelta` holds more
 
-    `prefix` stands before each signature and names its version: elements of the header that begin otherwise are
-    ignored. `separator` divides the elements of a header that holds several; without a separator the header is one
-    element. `message` holds `{body}` and may hold `{timestamp}`, `{id}`, `{url}` and `{method}`. `key` names the
-    encoding of the secret, and `key_prefix` the beginning of the secret that is not part of the key.
+
+@dataclass(frozen=True)
+class Signature(Scheme):
+    """A signature of a message: the body and, in most schemes, a time, an id, the URL.
+
+    `header` is the header with the signature or a JSON pointer to it; a scheme that sends one signature for each of two
+    secrets has another one in `other_header`. `prefix` stands before each signature and names its version: elements of
+    the header that begin otherwise are ignored. `separator` divides the elements of a header that holds several;
+    without a separator the header is one element.
+
+    `message` holds `{body}` and may hold `{timestamp}`, `{id}`, `{url}` and `{method}`. In place of the body it may
+    hold `{form}`, the sorted names and values of a form, or the URL, if the URL holds the SHA-256 of the body at
+    `body_digest`. A scheme that signs only parts of the body, `{/pointer}`, says `partial`; then events get nothing
+    but what is signed as their key. `single` is a pointer to a list that must have one element, so that none is
+    unsigned. `url` is the public URL as the sender knows it, if that differs from ours.
     """
 
     header: str
     _: KW_ONLY
-    algorithm: Literal["sha1", "sha256", "sha512"] = "sha256"
     encoding: Literal["hex", "base64"] = "hex"
     prefix: str = ""
     separator: str | None = None
     message: str = "{body}"
-    key: KeyForm = "utf8"
     key_prefix: str = ""
     id_header: str | None = None
     timestamp: Timestamp | None = None
+    other_header: str | None = None
+    body_digest: str | None = None
+    partial: bool = False
+    single: str | None = None
+    url: str | None = None
 
     def __post_init__(self) -> None:
         named = [name.decode() for name in _PLACEHOLDER.findall(self.message.encode())]
-        signed = set(named)
-        read = {"timestamp"} if self.timestamp else set()
+        signed = {name for name in named if not name.startswith("/")}
+        inside = self.timestamp is not None and (self.timestamp.header or "").startswith("/")
+        read = {"timestamp"} if self.timestamp and not inside else set()
         read |= {"id"} if self.id_header else set()
-        if not {"body", *read} <= signed <= {"body", "url", "method", *read}:
+        needed = (
+            read if self.partial else {"url" if self.body_digest else "form" if "form" in signed else "body", *read}
+        )
+        if not needed <= signed <= {"body", "form", "url", "method", "timestamp", *read}:
             raise ValueError("A message signs the body and all that is read beside it, and nothing that is not read.")
-        if len(named) > len(signed):  # a body may be a megabyte, and a stranger may configure the message
+        if "timestamp" in signed and not self.timestamp:
+            raise ValueError("A message signs the time only where it is said where the time is.")
+        if len(named) > len(set(named)):  # a body may be a megabyte, and a stranger may configure the message
             raise ValueError("A message signs each thing once.")
         if self.timestamp and not self.timestamp.header and not (self.separator and self.timestamp.prefix):
             raise ValueError("A time within the signature's header needs a separator and a prefix.")
 
+    @property
+    def reads(self) -> frozenset[str]:
+        places = [self.header, self.other_header, self.id_header, self.timestamp and self.timestamp.header]
+        return frozenset(_place(one) for one in places if one) | ({self.body_digest} if self.body_digest else set())
+
+    @property
+    def is_timed(self) -> bool:
+        return self.timestamp is not None
+
+    def signed(self, request: Request) -> bytes:
+        if self.partial or "{form}" in self.message:
+            return self._signed_message(request, self._elements(request, self.header))
+        return request.body
+
+    def signed_id(self, request: Request) -> str | None:
+        return _value(request, self.id_header) if self.id_header else None
+
+    def signed_time(self, request: Request) -> str | None:
+        if self.timestamp is None:
+            return None
+        return self._time(self.timestamp, request, self._elements(request, self.header))
+
+    def _elements(self, request: Request, header: str) -> Sequence[str]:
+        value = _value(request, header)
+        return [value] if self.separator is None else [element.strip() for element in value.split(self.separator)]
+
+    def _signatures(self, request: Request) -> tuple[Sequence[str], Sequence[str]]:
+        """Return the elements of the header, and the signatures among them and in the other header."""
+        elements = self._elements(request, self.header)
+        found = _after(self.prefix, elements)
+        if self.other_header and request.headers.get(self.other_header):
+            found = [*found, *_after(self.prefix, self._elements(request, self.other_header))]
+        if not found:
+            raise Rejected(f"{_named(self.header)} has no signature that begins with '{self.prefix}'.")
+        if len(found) > _MOST_SIGNATURES:
+            raise Rejected(f"{_named(self.header)} has more than {_MOST_SIGNATURES} signatures.")
+        return elements, found
+
+    def _signed_message(self, request: Request, elements: Sequence[str]) -> bytes:
+        if self.body_digest and text_at(request, self.body_digest) != hashlib.sha256(request.body).hexdigest():
+            raise Rejected("The URL does not hold the digest of this body.")
+        if self.single and not _has_one(at_pointer(request.value, self.single)):
+            raise Rejected(f"The body does not have one element at {self.single}.")
+        texts: dict[bytes, str] = {b"url": self._url(request), b"method": request.method}
+        if self.timestamp:
+            texts[b"timestamp"] = self._sent_at(self.timestamp, request, elements)
+        if self.id_header:
+            texts[b"id"] = _value(request, self.id_header)
+
+        def part(placeholder: re.Match[bytes]) -> bytes:
+            name = placeholder[1]
+            if name == b"body":
+                return request.body
+            if name == b"form":
+                return _sorted_form(request.body)
+            if name.startswith(b"/"):
+                return _signed_value(at_pointer(request.value, name.decode()))
+            return _octets(texts[name], name.decode())
+
+        return _PLACEHOLDER.sub(part, self.message.encode())
+
+    def _url(self, request: Request) -> str:
+        if self.url is None:
+            return request.url
+        _, mark, query = request.url.partition("?")
+        return self.url if "?" in self.url else f"{self.url}{mark}{query}"
+
+    def _time(self, timestamp: Timestamp, request: Request, elements: Sequence[str]) -> str:
+        """Return the time exactly as the sender wrote it, because the sender signed that text."""
+        header = timestamp.header or self.header
+        texts = _after(timestamp.prefix, [_value(request, header)] if timestamp.header else elements)
+        if len(texts) != 1:
+            raise Rejected(f"{_named(header)} does not hold one time that can be read.")
+        return texts[0]
+
+    def _sent_at(self, timestamp: Timestamp, request: Request, elements: Sequence[str]) -> str:
+        text = self._time(timestamp, request, elements)
+        require_timely(timestamp, text, request, _named(timestamp.header or self.header))
+        return text
+
+
+@dataclass(frozen=True)
+class Hmac(Signature):
+    """A keyed digest of a message. `key` names the encoding of the secret, and `key_prefix` its beginning that is not
+    part of the key.
+    """
+
+    _: KW_ONLY
+    algorithm: Literal["sha1", "sha256", "sha512"] = "sha256"
+    key: KeyForm = "utf8"
+
     def __call__(self, request: Request, secrets: Sequence[str]) -> None:
         keys = [self._key(secret) for secret in _live(secrets, self.header)]
-        elements = self._elements(request)
-        given = [self._given(signature) for signature in _after(self.prefix, elements)]
-        if not given:
-            raise Rejected(f"The header {self.header} has no signature that begins with '{self.prefix}'.")
+        elements, signatures = self._signatures(request)
+        given = [self._given(signature) for signature in signatures]
         message = self._signed_message(request, elements)
         expected = [self._signature(key, message) for key in keys]
         if not any(hmac.compare_digest(ours, theirs) for ours in expected for theirs in given):
-            raise Rejected(f"The signature in {self.header} does not match.")
+            raise Rejected(_mismatch(self.header))
+
+    def fault(self, secret: str) -> str | None:
+        try:
+            self._key(secret)
+        except Rejected:
+            return f"It is not {self.key}, which this sender's secrets are." if secret.strip() else "It is empty."
+        return None
 
     def _key(self, secret: str) -> bytes:
         try:
@@ -109,39 +272,9 @@ class Hmac:
             raise Rejected(f"A secret to check {self.header} with is empty, or is not {self.key}.")
         return key
 
-    def _elements(self, request: Request) -> Sequence[str]:
-        value = _header(request, self.header)
-        return [value] if self.separator is None else [element.strip() for element in value.split(self.separator)]
-
     def _given(self, signature: str) -> bytes:
         # Texts are compared, not decoded digests: decoders accept several spellings of the same bytes.
         return _octets(signature.lower() if self.encoding == "hex" else signature, self.header)
-
-    def _signed_message(self, request: Request, elements: Sequence[str]) -> bytes:
-        texts = {b"url": request.url, b"method": request.method}
-        if self.timestamp:
-            texts[b"timestamp"] = self._sent_at(self.timestamp, request, elements)
-        if self.id_header:
-            texts[b"id"] = _header(request, self.id_header)
-
-        def part(placeholder: re.Match[bytes]) -> bytes:
-            name = placeholder[1]
-            return request.body if name == b"body" else _octets(texts[name], name.decode())
-
-        return _PLACEHOLDER.sub(part, self.message.encode())
-
-    def _sent_at(self, timestamp: Timestamp, request: Request, elements: Sequence[str]) -> str:
-        """Return the time exactly as the sender wrote it, because the sender signed that text."""
-        header = timestamp.header or self.header
-        texts = _after(timestamp.prefix, [_header(request, timestamp.header)] if timestamp.header else elements)
-        try:
-            (text,) = texts
-            within = timestamp.within(text, request.received_at)
-        except ValueError:
-            raise Rejected(f"The header {header} does not hold one time that can be read.") from None
-        if not within:
-            raise Rejected(f"The time in {header} is more than {timestamp.tolerance} from now.")
-        return text
 
     def _signature(self, key: bytes, message: bytes) -> bytes:
         digest = hmac.digest(key, message, self.algorithm)
@@ -149,34 +282,108 @@ class Hmac:
 
 
 @dataclass(frozen=True)
-class Token:
-    """The secret itself, sent in a header after `prefix` or in a parameter of the URL's query."""
+class PublicKey(Signature):
+    """A signature that is checked with the sender's public key, which takes the place of the secret.
+
+    The key is raw, or as `SubjectPublicKeyInfo` in base64 or PEM. `key` names the form of a raw key.
+    """
+
+    _: KW_ONLY
+    algorithm: Literal["ed25519", "ecdsa_p256", "rsa_sha256"]
+    key: PublicKeyForm = "base64"
+
+    def __call__(self, request: Request, secrets: Sequence[str]) -> None:
+        checks = [self._check(secret) for secret in _live(secrets, self.header)]
+        elements, signatures = self._signatures(request)
+        given = [self._given(signature) for signature in signatures]
+        message = self._signed_message(request, elements)
+        if not any(_holds(check, signature, message) for check in checks for signature in given):
+            raise Rejected(_mismatch(self.header))
+
+    def fault(self, secret: str) -> str | None:
+        try:
+            self._check(secret)
+        except Rejected:
+            return f"It is not a public key of the kind {self.algorithm}: the sender's public key is the secret here."
+        return None
+
+    def _given(self, signature: str) -> bytes:
+        try:
+            return _decoded(signature, "hex" if self.encoding == "hex" else "base64")
+        except ValueError:
+            return b""
+
+    def _check(self, secret: str) -> "Check":
+        """Return the function that checks a signature and a message with this key, or raises `InvalidSignature`."""
+        try:
+            key = self._public_key(secret.strip())
+        except (ValueError, UnsupportedAlgorithm):
+            key = None
+        match key:
+            case ed25519.Ed25519PublicKey() if self.algorithm == "ed25519":
+                return key.verify
+            case ec.EllipticCurvePublicKey() if self.algorithm == "ecdsa_p256" and key.curve.name == "secp256r1":
+                return lambda signature, message: key.verify(signature, message, ec.ECDSA(hashes.SHA256()))
+            case rsa.RSAPublicKey() if self.algorithm == "rsa_sha256" and 2048 <= key.key_size <= _LARGEST_KEY:
+                return lambda signature, message: key.verify(signature, message, padding.PKCS1v15(), hashes.SHA256())
+            case _:
+                raise Rejected(f"A key to check {self.header} with is not a public key of the kind {self.algorithm}.")
+
+    def _public_key(self, secret: str) -> object:
+        if secret.startswith("-----BEGIN "):
+            return serialization.load_pem_public_key(secret.encode())
+        raw = _decoded(secret.removeprefix(self.key_prefix), "hex" if self.key == "hex" else "base64")
+        if self.algorithm == "ed25519" and len(raw) == 32:
+            return ed25519.Ed25519PublicKey.from_public_bytes(raw)
+        return serialization.load_der_public_key(raw)
+
+
+Check = Callable[[bytes, bytes], None]
+
+
+@dataclass(frozen=True)
+class Token(Scheme):
+    """The secret itself, sent in a header after `prefix`, in a parameter of the URL's query, or in the body.
+
+    `pointer` leads into the body. A part `*` stands for each element of a list, which must not be empty.
+    """
 
     header: str | None = None
     _: KW_ONLY
     query: str | None = None
+    pointer: str | None = None
     prefix: str = ""
 
     def __post_init__(self) -> None:
-        if bool(self.header) == bool(self.query):
-            raise ValueError("A token is either in a header or in the query.")
+        if [bool(self.header), bool(self.query), bool(self.pointer)].count(True) != 1:
+            raise ValueError("A token is either in a header, in the query or in the body.")
 
     def __call__(self, request: Request, secrets: Sequence[str]) -> None:
-        name = self.header or f"the parameter {self.query}"
+        name = self.header or self.pointer or f"the parameter {self.query}"
         expected = [_utf8(secret) for secret in _live(secrets, name)]
-        given = _after(self.prefix, self._values(request))
-        if len(given) != 1:
+        values = self._values(request)
+        given = _after(self.prefix, values)
+        if len(given) != len(values) or not given or (len(given) > 1 and not self.pointer):
             raise Rejected(f"The token is missing from {name}, or there are several.")
-        theirs = _octets(given[0], name) if self.header else _utf8(given[0])
-        if not any(hmac.compare_digest(ours, theirs) for ours in expected):
-            raise Rejected(f"The token in {name} is not the right one.")
+        for one in given:
+            theirs = _octets(one, name) if self.header else _utf8(one)
+            if not any(hmac.compare_digest(ours, theirs) for ours in expected):
+                raise Rejected(f"The token in {name} is not the right one.")
+
+    @property
+    def reads(self) -> frozenset[str]:
+        return frozenset({_place(self.header) if self.header else self.pointer or f"query:{self.query}"})
 
     def _values(self, request: Request) -> Sequence[str]:
-        return [_header(request, self.header)] if self.header else request.query(self.query or "")
+        if self.header:
+            return [_header(request, self.header)]
+        if self.pointer:
+            return [one if isinstance(one, str) else "" for one in _each(request.value, self.pointer.split("/")[1:])]
+        return request.query(self.query or "")
 
 
 @dataclass(frozen=True)
-class Basic:
+class Basic(Scheme):
     """`Authorization: Basic …`, where the secret is `user:password`."""
 
     def __call__(self, request: Request, secrets: Sequence[str]) -> None:
@@ -188,12 +395,98 @@ class Basic:
         if not any(hmac.compare_digest(ours, theirs) for ours in expected):
             raise Rejected("The user or the password in Authorization is not the right one.")
 
+    @property
+    def reads(self) -> frozenset[str]:
+        return frozenset({"header:authorization"})
+
+    def fault(self, secret: str) -> str | None:
+        return None if ":" in secret else "It is not of the form user:password."
+
+
+def live_secrets(secrets: Sequence[str], name: str) -> Sequence[str]:
+    """Return the secrets. Raises `Rejected` if there are none, or if one is empty."""
+    return _live(secrets, name)
+
+
+def require_timely(timestamp: Timestamp, text: str, request: Request, name: str = "the body") -> None:
+    """Raise `Rejected` if the text at `name` is not a time within the tolerance."""
+    try:
+        within = timestamp.within(text, request.received_at)
+    except ValueError:
+        raise Rejected(f"{name[0].upper()}{name[1:]} does not hold one time that can be read.") from None
+    if not within:
+        raise Rejected(_untimely(name, timestamp, text, request.received_at))
+
 
 def _live(secrets: Sequence[str], header: str) -> Sequence[str]:
     # A string is a sequence of strings, too: each of its letters would then count as a secret.
     if isinstance(secrets, str) or not secrets or not all(secret.strip() for secret in secrets):
         raise Rejected(f"There is no secret to check {header} with, or an empty one.")
     return secrets
+
+
+def _mismatch(header: str) -> str:
+    return (
+        f"The signature in {header} does not match: the sender has another secret, or the body was changed on its way."
+    )
+
+
+def _untimely(name: str, timestamp: Timestamp, text: str, now: datetime) -> str:
+    ahead, allowed = timestamp.ahead(text, now), spelled(timestamp.tolerance)
+    side = "ahead of" if ahead > timedelta() else "behind"
+    verb = "is" if allowed.startswith("1 ") else "are"
+    cause = (
+        "The sender's clock is wrong" if ahead > timedelta() else "The delivery is late, or the sender's clock is wrong"
+    )
+    name = f"{name[0].lower()}{name[1:]}"
+    return f"The time in {name} is {spelled(abs(ahead))} {side} our clock; {allowed} {verb} allowed. {cause}."
+
+
+def _holds(check: "Check", signature: bytes, message: bytes) -> bool:
+    try:
+        check(signature, message)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _has_one(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 1
+
+
+def _each(value: object, path: Sequence[str]) -> Iterator[object]:
+    """Yield what the path leads to; nothing for a missing member, and None for an empty list."""
+    for place, part in enumerate(path):
+        if part == "*":
+            if not isinstance(value, list) or not value:
+                yield None
+                return
+            for one in value:
+                yield from _each(one, path[place + 1 :])
+            return
+        value = at_pointer(value, f"/{part}")
+    yield value
+
+
+def _sorted_form(body: bytes) -> bytes:
+    """Return the names and values of a form without separators, sorted by both; equal pairs count once."""
+    try:
+        pairs = set(form_fields(body))
+    except Malformed as error:
+        raise Rejected(error.message) from None
+    return "".join(name + value for name, value in sorted(pairs)).encode(errors="surrogatepass")
+
+
+def _signed_value(value: object) -> bytes:
+    match value:
+        case None:
+            return b""
+        case bool():
+            return b"true" if value else b"false"
+        case str() | int():
+            return _utf8(str(value))
+        case _:
+            raise Rejected("A signed part of the body is no text and no whole number.")
 
 
 def _decoded(text: str, form: KeyForm) -> bytes:
@@ -204,6 +497,26 @@ def _decoded(text: str, form: KeyForm) -> bytes:
             return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
         case "hex":
             return bytes.fromhex(text)
+
+
+def _place(header: str) -> str:
+    return header if header.startswith("/") else f"header:{header.lower()}"
+
+
+def _named(header: str) -> str:
+    return f"The body at {header}" if header.startswith("/") else f"The header {header}"
+
+
+def _value(request: Request, header: str) -> str:
+    if not header.startswith("/"):
+        return _header(request, header)
+    try:
+        found = text_at(request, header)
+    except Malformed as error:
+        raise Rejected(error.message) from None
+    if found is None:
+        raise Rejected(f"The body has no text at {header}.")
+    return found
 
 
 def _header(request: Request, name: str) -> str:

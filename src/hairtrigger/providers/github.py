@@ -228,7 +228,9 @@ def _on(
 def _pushed(happening: Happening, config: Branch) -> bool:
     if happening.ref is None or happening.deleted:
         return False
-    return config.branch is None or happening.ref == f"refs/heads/{config.branch}"
+    if config.branch is not None and happening.ref != f"refs/heads/{config.branch}":
+        raise kit.NotWanted(f"It is a push to {happening.ref[:300]}; this trigger listens to {config.branch}.")
+    return True
 
 
 def _merged(happening: Happening, _: Source) -> bool:
@@ -249,7 +251,7 @@ provider = kit.Provider(
     "one with the scope repo. Events come through the GitHub App of this service, whose secret its operator has set.",
     labels={"token": "Personal access token"},
     check=lambda api: api.get("user"),
-    app=kit.App(verify=kit.GITHUB, accounts=_accounts, handshake=kit.github_ping),
+    app=kit.App(verify=kit.GITHUB, accounts=_accounts, handshakes=kit.SENDERS["github"].handshakes),
     triggers=(
         _on("push", "on_push", "Push", "Commits were pushed to a branch, or a tag was.", _pushed, Branch),
         _on(

@@ -142,14 +142,15 @@ def _on(
 
 
 def _written(event: Mapping[str, Any], config: Messages) -> bool:
-    subtype = event.get("subtype")
-    by_bot = subtype == "bot_message" or event.get("bot_id") is not None
-    return (
-        event.get("type") == "message"
-        and (config.include_bots if by_bot else True)
-        and (subtype in _WRITTEN or subtype == "bot_message")
-        and config.channel in (None, event.get("channel"))
-    )
+    """Return whether the event is a message. Raises `NotWanted` for a message that the configuration leaves out."""
+    subtype, channel = event.get("subtype"), event.get("channel")
+    if event.get("type") != "message" or not (subtype in _WRITTEN or subtype == "bot_message"):
+        return False
+    if config.channel not in (None, channel):
+        raise kit.NotWanted(f"It is a message in {str(channel)[:50]}; this trigger listens to {config.channel}.")
+    if (subtype == "bot_message" or event.get("bot_id") is not None) and not config.include_bots:
+        raise kit.NotWanted("It is a message of a bot, and this trigger leaves these out (include_bots).")
+    return True
 
 
 def _channel(event: Mapping[str, Any]) -> str | None:
@@ -168,7 +169,7 @@ provider = kit.Provider(
     "from its page OAuth & Permissions.",
     labels={"bot_token": "Bot token"},
     check=_team,
-    app=kit.App(verify=kit.SLACK, accounts=_workspaces, handshake=kit.slack_url_verification),
+    app=kit.App(verify=kit.SLACK, accounts=_workspaces, handshakes=(kit.HANDSHAKES["slack"],)),
     triggers=(
         _on(
             "on_message_received",

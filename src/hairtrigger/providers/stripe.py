@@ -84,13 +84,14 @@ async def _endpoints(api: kit.Api) -> Sequence[Endpoint]:
 def _on(event_type: str, id_: str, name: str, description: str) -> kit.Webhook[kit.Empty]:
     def events(incoming: kit.Incoming[kit.Empty]) -> Iterable[kit.Draft]:
         event = incoming.parse(Event)
-        if event.type == event_type:
-            yield kit.Draft(
-                key=event.id,
-                data=incoming.request.body,
-                subject=event.data.object.id,
-                occurred_at=event.created,
-            )
+        if event.type != event_type:
+            raise kit.NotWanted(f"It is a {event.type[:100]}; this trigger listens to {event_type}.")
+        yield kit.Draft(
+            key=event.id,
+            data=incoming.request.body,
+            subject=event.data.object.id,
+            occurred_at=event.created,
+        )
 
     async def samples(question: kit.Question[kit.Empty]) -> Sequence[Any]:
         """Return the latest events. https://docs.stripe.com/api/events/list"""

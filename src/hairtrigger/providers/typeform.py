@@ -62,13 +62,14 @@ def _tag(url: str) -> str:
 
 def _submitted(incoming: kit.Incoming[Form]) -> Iterable[kit.Draft]:
     submission = incoming.parse(Submission)
-    if submission.event_type == "form_response":
-        yield kit.Draft(
-            key=submission.event_id,
-            data=incoming.request.body,
-            subject=submission.form_response.token,
-            occurred_at=submission.form_response.submitted_at,
-        )
+    if submission.event_type != "form_response":
+        raise kit.NotWanted(f"It is a {submission.event_type[:100]}; this trigger listens to form_response.")
+    yield kit.Draft(
+        key=submission.event_id,
+        data=incoming.request.body,
+        subject=submission.form_response.token,
+        occurred_at=submission.form_response.submitted_at,
+    )
 
 
 async def _samples(question: kit.Question[Form]) -> Sequence[Any]:

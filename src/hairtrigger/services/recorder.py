@@ -86,4 +86,5 @@ def event_from(trigger: ProjectTrigger, draft: Draft, received_at: datetime) -> 
         received_at=received_at,
         content_type=storable(draft.content_type),
         body=draft.data,
+        request=draft.request,
     )

@@ -16,6 +16,7 @@ from hairtrigger.store.setup.projects import Project
 from hairtrigger.store.setup.triggers import ProjectTrigger, Removal
 
 MASK = "********"  # shown in place of a secret; sent back, it means the secret that is stored
+_KEPT_ENDED = 3
 SEALED = "sealed"  # a stored configuration holds an object with this one key in place of a secret
 
 
@@ -60,19 +61,22 @@ class Secrets:
     def rotated(self, trigger: ProjectTrigger, value: str, now: datetime, overlap: timedelta) -> bytes:
         """Seal `value` as the new signing secret. The secrets valid now stay valid for `overlap` at most.
 
-        Raise `Conflict` if there would be too many: each request is compared with all that are valid.
+        A few that are no longer valid are kept, to tell users that a sender still signs with one of them. Raise
+        `Conflict` if there would be too many valid ones: each request is compared with all of them.
         """
-        kept = [
+        before = [
             LiveSecret(old, min(now + overlap, until) if until else now + overlap)
             for old, until in ((s.value, s.until) for s in self.of_trigger(trigger))
-            if (until is None or until > now) and overlap
+            if old != value
         ]
-        if len(kept) >= MOST_LIVE:
+        valid = [one for one in before if one.until and one.until > now]
+        if len(valid) >= MOST_LIVE:
             raise Conflict(
-                f"The trigger has {len(kept)} valid signing secrets, and {MOST_LIVE} are the most. Wait until one is "
+                f"The trigger has {len(valid)} valid signing secrets, and {MOST_LIVE} are the most. Wait until one is "
                 "no longer valid, or rotate with an overlap of 0, which ends all others at once."
             )
-        return self.seal_for_trigger(trigger.id, [LiveSecret(value), *kept])
+        ended = [one for one in before if one not in valid][:_KEPT_ENDED]
+        return self.seal_for_trigger(trigger.id, [LiveSecret(value), *valid, *ended])
 
     def sealed_params(self, trigger_id: UUID, params: Mapping[str, Any], secret: Collection[str]) -> dict[str, Any]:
         """Return a configuration as it is stored: the values with the names in `secret` are sealed."""

@@ -266,6 +266,7 @@ event = Table(
     Column("received_at", _Instant, nullable=False),
     Column("content_type", Text, nullable=False),
     Column("body", BYTEA, nullable=False),
+    Column("request", JSONB),  # method, query and headers of the request; null for other events
     Index("event_project_trigger_id_id_idx", "project_trigger_id", "id"),
     Index("event_org_id_id_idx", "org_id", "id"),
     postgresql_partition_by="RANGE (day)",
@@ -463,6 +464,14 @@ pause = Table(  # since when a project or trigger is paused, and by whom; `lane`
     Column("id", Text, primary_key=True),  # of the project or the trigger
     Column("since", _Instant, nullable=False),
     Column("paused_by", Text, nullable=False),
+)
+
+sender_document = Table(  # what senders publish: certificates, fetched once for all processes
+    "sender_document",
+    metadata,
+    Column("url", Text, primary_key=True),
+    Column("body", BYTEA, nullable=False),
+    Column("fetched_at", _Instant, nullable=False),
 )
 
 stall = Table(  # enabled triggers that are overdue or can never fire; a row's insert reports the finding once

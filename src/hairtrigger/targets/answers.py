@@ -3,8 +3,11 @@
 from datetime import datetime
 from http import HTTPStatus
 
+from pydantic_core import to_json
+
 from hairtrigger.domain import hops
 from hairtrigger.domain.json_reader import read_json
+from hairtrigger.domain.media import media_of
 from hairtrigger.domain.outcome import Failure
 from hairtrigger.domain.retry import parse_retry_after
 from hairtrigger.domain.target import Outgoing, Sent
@@ -50,6 +53,25 @@ def marks(outgoing: Outgoing) -> dict[str, str]:
         "hairtrigger-test": "true" if outgoing.is_test else None,
     }
     return {name: value for name, value in given.items() if value is not None}
+
+
+def text_of(outgoing: Outgoing) -> str | None:
+    """Return the event's data if it is text, or None. CloudEvents' JSON has text as a string (3.1.1)."""
+    if not media_of(outgoing.content_type).is_text:
+        return None
+    try:
+        return outgoing.body.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def request_attributes(outgoing: Outgoing) -> dict[str, str]:
+    """Return what is kept of the event's request as CloudEvents attributes, which can be texts but no objects."""
+    if outgoing.request is None:
+        return {}
+    kept = read_json(outgoing.request.encode())
+    parts = {"requestquery": kept["query"], "requestheaders": kept["headers"]}
+    return {"requestmethod": kept["method"], **{name: to_json(part).decode() for name, part in parts.items() if part}}
 
 
 def unsuccessful(reply: Reply, now: datetime) -> Sent:

@@ -13,7 +13,7 @@ from typing import assert_never
 from pydantic_core import to_json
 
 from hairtrigger.domain.target import Outgoing, WorkflowTarget
-from hairtrigger.targets.answers import json_of
+from hairtrigger.targets.answers import json_of, request_attributes, text_of
 from hairtrigger.targets.template import filled
 
 # The characters that CloudEvents forbids in its strings.
@@ -72,6 +72,7 @@ def _attributes(outgoing: Outgoing) -> dict[str, str | int | bool | None]:
         "replayof": str(outgoing.replay_of) if outgoing.replay_of else None,
         "istest": outgoing.is_test or None,
         "traceparent": outgoing.traceparent,
+        **request_attributes(outgoing),
     }
     return {name: _text(value) if isinstance(value, str) else value for name, value in attributes.items()}
 
@@ -107,6 +108,9 @@ def _data(outgoing: Outgoing) -> bytes:
     try:
         json_of(outgoing)
     except ValueError:
+        text = text_of(outgoing)
+        if text is not None:
+            return b',"data":' + to_json(text)
         return b',"data_base64":"' + base64.b64encode(outgoing.body) + b'"'
     return b',"data":' + outgoing.body
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from pydantic import JsonValue
 from pydantic_core import to_json
 
+from hairtrigger.domain.json_reader import read_json
 from hairtrigger.domain.target import PLACEHOLDER, Outgoing
 from hairtrigger.targets.answers import json_of
 
@@ -28,6 +29,8 @@ class TooLong(Exception):
 
 def rendered(template: str, outgoing: Outgoing) -> str:
     """Fill in `{{event}}`, `{{type}}`, `{{time}}`, `{{data.path.to.0.field}}`; a missing value leaves nothing.
+
+    Of the request that brought the event: `{{method}}`, `{{query.name}}`, `{{headers.name}}`.
 
     Raises `TooLong` before more than `LONGEST` characters are made, because a template may name the event many times.
     """
@@ -115,7 +118,22 @@ class _Filling:
                 return str(outgoing.delivery_id)
             case _:
                 head, *path = name.split(".")
-                return _at(self._data, path) if head == "data" else _NOTHING
+                return _at(self._data, path) if head == "data" else self._of_request(head, ".".join(path))
+
+    def _of_request(self, part: str, name: str) -> Any:
+        """Return a value of the request that brought the event. Names of headers are in lower case."""
+        if self._outgoing.request is None:
+            return _NOTHING
+        request = read_json(self._outgoing.request.encode())
+        match part:
+            case "method" if not name:
+                return request["method"]
+            case "query":
+                return request["query"].get(name, _NOTHING)
+            case "headers":
+                return request["headers"].get(name.lower(), _NOTHING)
+            case _:
+                return _NOTHING
 
     def _indented(self) -> str:
         if self._is_json and _lines(self._outgoing.body) <= _MOST_LINES:

@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from hairtrigger.domain.errors import CredentialsRefused, Invalid, Malformed, MissingAtProvider
+from hairtrigger.kit.handshake import answered
 from hairtrigger.kit.incoming import Headers, Request
 from hairtrigger.kit.trigger import AppWebhook
 from tests.providers.asking import NOW, arrived, asking, events, provider, trigger
@@ -242,7 +243,8 @@ def test_the_first_delivery_of_all_is_answered() -> None:
     github = provider("github").app
     assert github
 
-    answer = github.handshake(arrived(b'{"zen": "Design for failure.", "hook_id": 1}', {"x-github-event": "ping"}))
+    ping = arrived(b'{"zen": "Design for failure.", "hook_id": 1}', {"x-github-event": "ping"})
+    answer = answered(github.handshakes, ping, signed=True)
 
     assert answer
     assert answer.status == 200

@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from hairtrigger.domain.errors import CredentialsRefused, Invalid, Malformed, ProviderFailed
+from hairtrigger.kit.handshake import answered
 from hairtrigger.kit.incoming import Headers, Request
 from hairtrigger.kit.trigger import App, AppWebhook
 from tests.providers.asking import arrived, asking, events, provider, trigger
@@ -189,7 +190,7 @@ async def test_the_question_whether_the_address_is_ours_is_answered_and_is_no_ev
     )
 
     slack().verify(asked, [state.signing_secret])
-    answer = slack().handshake(asked)
+    answer = answered(slack().handshakes, asked, signed=True)
     assert answer
     assert answer.body == b"3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P"
-    assert slack().handshake(message()) is None
+    assert answered(slack().handshakes, message(), signed=True) is None

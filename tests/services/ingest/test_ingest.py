@@ -20,10 +20,11 @@ from hairtrigger.services.catalogue import catalogue_of
 from hairtrigger.services.ingest.ingest import Ingest
 from hairtrigger.services.ingest.receiver_cache import ReceiverCache
 from hairtrigger.services.ingest.refusal_counter import RefusalCounter
+from hairtrigger.services.ingest.sender_documents import SenderDocuments
 from hairtrigger.services.recorder import Recorder
 from hairtrigger.store.database import Store
 from hairtrigger.store.statements import Statements
-from tests.services.world import Meddled, World, a_world, no_integrations
+from tests.services.world import Meddled, Offline, World, a_world, no_integrations
 from tests.support.clock import ManualClock
 
 pytestmark = pytest.mark.anyio
@@ -99,6 +100,7 @@ async def door(world: World) -> AsyncIterator[Door]:
             recorder=recorder,
             receivers=receivers,
             refusals=RefusalCounter(store, world.clock),
+            documents=SenderDocuments(store, world.clock, Offline()),
             app_secrets={},
         ),
         statements,

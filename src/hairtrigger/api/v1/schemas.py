@@ -1,6 +1,7 @@
 """The shapes of our own routes. No answer contains a secret, except the one answer that announces a new secret."""
 
 import base64
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 from uuid import UUID
@@ -51,8 +52,22 @@ def _in_utc(at: datetime) -> datetime:
 
 Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
-Secret = Annotated[str, StringConstraints(min_length=1, max_length=8192)]
-SigningSecret = Annotated[str, StringConstraints(min_length=8, max_length=512)]
+
+
+def _pasted(secret: str) -> str:
+    """Return a secret, whose surrounding spaces and line breaks have been removed: they come with pasting."""
+    if not secret.startswith("-----BEGIN ") and _NOT_TYPED.search(secret):
+        raise ValueError("A secret holds no line breaks or other control characters.")
+    return secret
+
+
+_NOT_TYPED = re.compile("[\x00-\x1f\x7f]")
+Secret = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=8192), AfterValidator(_pasted)
+]
+SigningSecret = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=8, max_length=8192), AfterValidator(_pasted)
+]
 Scope = Literal["INTEGRATION_API", "ASSISTANT_API", "TRIGGER_API"]
 MaxInflight = Annotated[int, Field(ge=1, le=10_000, description="The most deliveries of the project at a time.")]
 _ORDER = (
@@ -357,9 +372,19 @@ class Delivery(BaseModel):
         return cls.model_validate(stored, from_attributes=True)
 
 
+class RequestData(BaseModel):
+    """The parts of a request that are kept beside its body, without those that may be a credential."""
+
+    method: str
+    query: dict[str, str | list[str]]
+    headers: dict[str, str]
+    cut: bool = Field(False, description="Whether there was more than the 8 KiB that are kept.")
+
+
 class EventDetail(Event):
     body: str = Field(description="As it arrived.")
     body_encoding: Literal["utf-8", "base64"]
+    request: RequestData | None = Field(description="Of an event that a request to a webhook of any sender brought.")
     deliveries: list[Delivery]
 
     @classmethod
@@ -369,6 +394,7 @@ class EventDetail(Event):
             **Event.of(stored).model_dump(),
             body=text,
             body_encoding=encoding,
+            request=RequestData.model_validate_json(stored.request) if stored.request else None,
             deliveries=[Delivery.of(one) for one in made],
         )
 
@@ -606,6 +632,7 @@ class Clockwork(BaseModel):
     health: Health
     paused: bool
     webhook_url: str | None = Field(description="Where its deliveries go, for a webhook trigger.")
+    repeats: str | None = Field(description="What counts as a repeat of a request, for a webhook of any sender.")
     next_at: datetime | None
     upcoming: list[datetime] = Field(description="The next ten firings of a schedule.")
     notes: list[str] = Field(description="What of its schedule may surprise.")

@@ -43,6 +43,7 @@ def router(
             health=Health.of(await watchdog.health_of(caller, project_trigger_id, ended)),
             paused=await pauses.is_paused(caller, project_trigger_id),
             webhook_url=triggers.own_webhook_url(trigger),
+            repeats=triggers.repeats_of(trigger),
             next_at=poll.next_at if poll else None,
             upcoming=schedules.upcoming(trigger),
             notes=schedules.notes(trigger),

@@ -391,6 +391,7 @@ def _outgoing(claimed: Claimed) -> Outgoing:
         project_id=event.project_id,
         project_trigger_id=event.project_trigger_id,
         event_key=event.key,
+        request=event.request,
         replay_of=event.id if message.delivery_id != event.id else None,
         hops=message.hops + 1,
     )

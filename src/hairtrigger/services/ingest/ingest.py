@@ -1,7 +1,8 @@
 """Turn webhook requests into events. A request is verified as bytes, parsed, stored, and only then answered.
 
-Nothing here makes outgoing calls. A request ends with an answered handshake, stored events, an acknowledged repeat, a
-known reason to ignore it, or a refusal. A request that does not become an event leaves an outcome that says why.
+Nothing here makes outgoing calls before the answer. A request ends with an answered handshake, stored events, an
+acknowledged repeat, a known reason to ignore it, or a refusal. A request that does not become an event leaves an
+outcome that says why.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -12,19 +13,31 @@ import structlog
 from pydantic_core import to_json
 
 from hairtrigger.domain.caller import Caller
-from hairtrigger.domain.errors import Broken, Invalid, Malformed, NoSuchTrigger, NotFound, Rejected, Unavailable
+from hairtrigger.domain.errors import (
+    Broken,
+    DocumentNeeded,
+    Invalid,
+    Malformed,
+    NoSuchTrigger,
+    NotFound,
+    NotWanted,
+    Rejected,
+    Unavailable,
+    WrongMethod,
+)
 from hairtrigger.domain.event import Draft
 from hairtrigger.domain.hops import HEADER, MOST, hops_in
 from hairtrigger.domain.ids import parsed_id
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.domain.quotas import DiskFull, QuotaSpent, Refusal, Refuses, code_of, nothing_refused
-from hairtrigger.kit.handshake import Answer
+from hairtrigger.kit.handshake import Answer, answered
 from hairtrigger.kit.incoming import Incoming, Request
 from hairtrigger.kit.trigger import App, AppWebhook, Provider, Webhook
 from hairtrigger.platform.clock import Clock
 from hairtrigger.services.catalogue import Catalogue, config_of
-from hairtrigger.services.ingest.receiver_cache import ReceiverCache
+from hairtrigger.services.ingest.receiver_cache import Receiver, ReceiverCache
 from hairtrigger.services.ingest.refusal_counter import RefusalCounter
+from hairtrigger.services.ingest.sender_documents import SenderDocuments
 from hairtrigger.services.recorder import Recorder, event_from
 from hairtrigger.store.database import Store
 from hairtrigger.store.events.outcomes import Outcome
@@ -36,6 +49,8 @@ from hairtrigger.store.text import storable
 log = structlog.get_logger()
 
 _TRIES = 3  # of one request, if its trigger changes meanwhile
+_MOST_DOCUMENTS = 2  # that one request needs: a certificate, and the confirmation of a subscription
+_UNWANTED = "not what the trigger listens for"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +61,7 @@ class Ingest:
     recorder: Recorder
     receivers: ReceiverCache
     refusals: RefusalCounter
+    documents: SenderDocuments
     app_secrets: Mapping[str, Sequence[str]] = field(repr=False)
     refusal: Refuses = nothing_refused
 
@@ -53,7 +69,8 @@ class Ingest:
         """Return the answer to a request, after the request's events are on disk.
 
         Raise `NotFound` for an address that no trigger has, `Rejected` for a bad signature, `Malformed` for a body that
-        is not in the provider's format, `QuotaSpent` when the organisation has used up a quota, and `Unavailable` when
+        is not in the provider's format, `WrongMethod` for a method that brings no events, `QuotaSpent` when the
+        organisation has used up a quota, and `Unavailable` when
         nothing could be stored.
         """
         provider = self.catalogue.native(webhook_id)
@@ -103,7 +120,9 @@ class Ingest:
             read = receiver.read(request, self.clock.now())
         except Exception:  # noqa: BLE001 the request is read again later, and then a fault leaves an outcome
             return None
-        return None if isinstance(read, Answer) or not read else await self._stored([(receiver.trigger, read)], request)
+        if isinstance(read, Answer) or not read:
+            return None
+        return await self._stored([(receiver.trigger, read)], request, _repeats(receiver))
 
     async def _from_anybody(self, trigger_id: UUID | None, request: Request) -> Answer | None:
         trigger = await self.receivers.look_up(trigger_id) if trigger_id else None
@@ -117,39 +136,85 @@ class Ingest:
         definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)
         if not isinstance(definition, Webhook):
             raise NotFound("This trigger does not take webhooks.")
-        if not trigger.enabled:
-            return await self._ignored(Code.IGNORED_DISABLED, "the trigger is disabled", trigger)
+        receiver: Receiver | None = None
         try:
-            read = self.receivers.of(trigger, definition).read(request, self.clock.now(), signed=signed)
-        except (Rejected, Malformed, Invalid) as error:
+            receiver = self.receivers.of(trigger, definition)
+            # A provider asks its question while the trigger is being enabled, too.
+            greeting = receiver.greeted(request, self.clock.now())
+            if not trigger.enabled and greeting is None:
+                return await self._ignored(Code.IGNORED_DISABLED, "the trigger is disabled", trigger)
+            read = greeting or await self._read(receiver, request, signed=signed)
+        except Rejected as error:
+            told = self._explained(error, receiver, request)
+            await self._note(Code.REJECTED, told.message, trigger)
+            raise told from error
+        except NotWanted as error:
+            return await self._ignored(Code.IGNORED_EVENT, error.message, trigger)
+        except (Malformed, Invalid, WrongMethod) as error:
             await self._note(_code(error), error.message, trigger)
+            raise
+        except Unavailable:
             raise
         except Exception as error:
             raise await self._broken(error, "A request could not be read", trigger) from error
         if isinstance(read, Answer):
             await self._note(Code.HANDSHAKE, "The provider's handshake was answered.", trigger)
             return read
-        return await self._stored([(trigger, read)], request)
+        return await self._stored([(trigger, read)], request, _repeats(receiver))
+
+    async def _read(self, receiver: Receiver, request: Request, *, signed: bool) -> Answer | tuple[Draft, ...]:
+        """Return the events of a request or the answer to it, read with the documents of its sender that are stored.
+
+        Raise `Unavailable` if one is missing: it is fetched after the answer, and the sender sends the request again.
+        """
+        for _ in range(_MOST_DOCUMENTS):
+            try:
+                return receiver.read(request, self.clock.now(), signed=signed)
+            except DocumentNeeded as needed:
+                document = await self.documents.get(needed.url)
+                if document is None:
+                    self.documents.fetch_soon(needed.url, receiver.trigger)
+                    raise
+                request = replace(request, documents={**request.documents, needed.url: document})
+        return receiver.read(request, self.clock.now(), signed=signed)
+
+    def _explained(self, error: Rejected, receiver: Receiver | None, request: Request) -> Rejected:
+        """Return the refusal, with the reason if the request is signed with a secret that was replaced."""
+        until = receiver.replaced_secret(request, self.clock.now()) if receiver else None
+        if until is None:
+            return error
+        return Rejected(
+            f"It matches a secret of the trigger that was replaced, and that was valid until {until:%Y-%m-%d %H:%M:%S} "
+            "UTC. Give the sender the new one."
+        )
 
     async def _from_app(self, provider: Provider, app: App, request: Request) -> Answer | None:
+        secrets = self.app_secrets.get(provider.id, ())
         try:
-            app.verify(request, self.app_secrets.get(provider.id, ()))
-            if challenge := app.handshake(request):
+            if challenge := answered(app.handshakes, request, secrets, signed=False):
+                return challenge
+            if request.method != "POST":
+                raise WrongMethod(("POST",))
+            app.verify(request, secrets)
+            if challenge := answered(app.handshakes, request, secrets, signed=True):
                 return challenge
             # A text that the database refuses can't be the name of an account.
             accounts = [account for account in app.accounts(request) if storable(account) == account]
             async with self.store.transaction() as tx:
                 listening = await triggers.listening_to(tx, provider.id, accounts)
-            heard = [(trigger, await self._drafts(provider, trigger, request)) for trigger in listening]
-        except (Rejected, Malformed) as error:
+            read = [(trigger, await self._drafts(provider, trigger, request)) for trigger in listening]
+        except (Rejected, Malformed, WrongMethod) as error:
             await self._note(_code(error), f"{provider.id}: {error.message}")
             raise
         except Unavailable:
             raise
         except Exception as error:
             raise await self._broken(error, f"{provider.id}: a request could not be read") from error
-        if not heard:
+        if not listening:
             return await self._ignored(Code.IGNORED_UNROUTED, f"no enabled trigger listens to {', '.join(accounts)}")
+        heard = [(trigger, drafts) for trigger, drafts in read if drafts is not None]
+        if not heard:
+            return _answer("ignored", reason="event", detail=_UNWANTED)
         return await self._stored(await self._within_quotas(heard), request)
 
     async def _within_quotas(
@@ -170,8 +235,8 @@ class Ingest:
                 within.append((trigger, drafts))
         return within
 
-    async def _drafts(self, provider: Provider, trigger: ProjectTrigger, request: Request) -> tuple[Draft, ...]:
-        """Return a trigger's events, or none if its configuration is no longer valid: other triggers get theirs."""
+    async def _drafts(self, provider: Provider, trigger: ProjectTrigger, request: Request) -> tuple[Draft, ...] | None:
+        """Return a trigger's events, or None if it has an outcome already: other triggers get their events."""
         definition = provider.trigger(trigger.trigger_id)
         if not isinstance(definition, AppWebhook):
             return ()
@@ -179,19 +244,22 @@ class Ingest:
             return tuple(definition.events(Incoming(request, config_of(definition, trigger))))
         except Invalid as error:
             await self._note(Code.FAILED, error.message, trigger)
-            return ()
+        except NotWanted as error:
+            await self._note(Code.IGNORED_EVENT, error.message, trigger)
+        return None
 
     async def _stored(
-        self, heard: Sequence[tuple[TriggerWithVersion, Sequence[Draft]]], request: Request
+        self, heard: Sequence[tuple[TriggerWithVersion, Sequence[Draft]]], request: Request, repeats: str = ""
     ) -> Answer | None:
-        """Store the events and return the answer, or store nothing and return None if a trigger has changed since."""
+        """Store the events and return the answer, or store nothing and return None if a trigger has changed since.
+
+        `repeats` says what counts as a repeat of this trigger's requests.
+        """
         if not heard:
             return _answer("ignored", reason=Code.OVER_QUOTA, detail="a quota is used up")
         events = [event_from(trigger, draft, request.received_at) for trigger, drafts in heard for draft in drafts]
         if not events:
-            return await self._ignored(
-                Code.IGNORED_EVENT, "not an event this trigger listens for", *(trigger for trigger, _ in heard)
-            )
+            return await self._ignored(Code.IGNORED_EVENT, _UNWANTED, *(trigger for trigger, _ in heard))
         passed = hops_in(request.headers.get(HEADER))
         if passed > MOST:
             looped = f"{passed} deliveries of this service led to it, each to the next, and more than {MOST} are a loop"
@@ -201,7 +269,7 @@ class Ingest:
             raise refused
         versions = [trigger.version for trigger, drafts in heard for _ in drafts]
         try:
-            fresh = await self.recorder.write(Write(events, versions, hops=passed))
+            fresh = await self.recorder.write(Write(events, versions, hops=passed, repeats=repeats))
         except Unavailable:
             raise
         except Exception as error:
@@ -220,7 +288,7 @@ class Ingest:
             await self._note(code_of(refused), refused.message, *told)
 
     async def _ignored(self, code: Code, reason: str, *told: ProjectTrigger) -> Answer:
-        await self._note(code, f"{reason[0].upper()}{reason[1:]}.", *told)
+        await self._note(code, f"{reason[0].upper()}{reason[1:].rstrip('.')}.", *told)
         return _answer("ignored", reason=code.removeprefix("ignored_"), detail=reason)
 
     async def _broken(self, error: Exception, what: str, *told: ProjectTrigger) -> Broken:
@@ -245,10 +313,16 @@ async def _unchanged(attempt: Callable[[], Awaitable[Answer | None]]) -> Answer:
     raise Unavailable("The trigger is being changed. Try again.")
 
 
-def _code(error: Rejected | Malformed | Invalid) -> Code:
+def _repeats(receiver: Receiver | None) -> str:
+    return receiver.repeats if receiver else ""
+
+
+def _code(error: Rejected | Malformed | Invalid | WrongMethod) -> Code:
     match error:
         case Rejected():
             return Code.REJECTED
+        case WrongMethod():
+            return Code.WRONG_METHOD
         case Malformed():
             return Code.MALFORMED
         case Invalid():

@@ -5,7 +5,8 @@ stored only if the row of the trigger is still the one that was read (`store/eve
 answer, the trigger is loaded from the database.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,8 +14,9 @@ from uuid import UUID
 
 from pydantic_core import to_json
 
+from hairtrigger.domain.errors import Rejected, WrongMethod
 from hairtrigger.domain.event import Draft
-from hairtrigger.kit.handshake import Answer
+from hairtrigger.kit.handshake import Answer, Handshake, answered
 from hairtrigger.kit.incoming import Incoming, Request
 from hairtrigger.kit.trigger import Webhook
 from hairtrigger.kit.verify import Verifier
@@ -36,15 +38,48 @@ class Receiver:
     config: Any
     verify: Verifier
     secrets: Sequence[LiveSecret] = field(repr=False)
+    unsigned: Mapping[str, Sequence[Handshake]]
+    """The questions that are answered before the signature is checked, by method."""
+    signed: Sequence[Handshake]
+    methods: Sequence[str]
+    repeats: str
+    """The sentence that says what counts as a repeat; empty for a provider that numbers its events."""
+
+    def greeted(self, request: Request, now: datetime) -> Answer | None:
+        """Return the answer to a question that is not signed, or None. Raise `Rejected` if it lacks a part."""
+        questions = self.unsigned.get(request.method, ())
+        return self._answered(questions, request, live(self.secrets, now), signed=False) if questions else None
 
     def read(self, request: Request, now: datetime, *, signed: bool = True) -> Answer | tuple[Draft, ...]:
         """Return the events of a request, or the answer to a handshake.
 
-        Raise `Rejected` for a bad signature, and `Malformed` for a body that is not in the provider's format.
+        Raise `Rejected` for a bad signature, `Malformed` for a body that is not in the provider's format, `NotWanted`
+        for what the trigger does not listen for, and `WrongMethod` for a method that brings no events.
         """
+        if answer := self.greeted(request, now):
+            return answer
+        if request.method not in self.methods:
+            raise WrongMethod(tuple(self.methods))
+        secrets = live(self.secrets, now)
         if signed:
-            self.verify(request, live(self.secrets, now))
-        return self.definition.handshake(request) or tuple(self.definition.events(Incoming(request, self.config)))
+            self.verify(request, secrets)
+        if self.signed and (answer := self._answered(self.signed, request, secrets, signed=True)):
+            return answer
+        return tuple(self.definition.events(Incoming(request, self.config)))
+
+    def replaced_secret(self, request: Request, now: datetime) -> datetime | None:
+        """Return until when the secret was valid that the request is signed with, or None if it is no earlier one."""
+        for one in self.secrets:
+            if one.until is not None and one.until <= now:
+                with suppress(Rejected):
+                    self.verify(request, [one.value])
+                    return one.until
+        return None
+
+    def _answered(
+        self, questions: Sequence[Handshake], request: Request, secrets: Sequence[str], *, signed: bool
+    ) -> Answer | None:
+        return answered(questions, request, secrets, self.definition.verify_token(self.config), signed=signed)
 
 
 class ReceiverCache:
@@ -71,7 +106,21 @@ class ReceiverCache:
     def of(self, trigger: TriggerWithVersion, definition: Webhook[Any]) -> Receiver:
         """Make and remember a receiver. Raise `Invalid` for a stored configuration that breaks newer rules."""
         config = config_of(definition, trigger)
-        receiver = Receiver(trigger, definition, config, definition.verifier(config), self._secrets.of_trigger(trigger))
+        questions = definition.handshakes(config)
+        receiver = Receiver(
+            trigger,
+            definition,
+            config,
+            definition.verifier(config),
+            self._secrets.of_trigger(trigger),
+            {
+                one.method: [two for two in questions if two.method == one.method and not two.signed]
+                for one in questions
+            },
+            [one for one in questions if one.signed],
+            definition.methods(config),
+            definition.repeats(config) if definition.repeats else "",
+        )
         self._remembered.keep(str(trigger.id), receiver, _size(trigger), trigger.org_id)
         return receiver
 

@@ -7,6 +7,7 @@ repeated attempts.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -27,10 +28,11 @@ from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.domain.quotas import Limits, Quota
 from hairtrigger.domain.webhook_address import webhook_url
 from hairtrigger.kit.trigger import AppWebhook, Polling, Provider, Question, Scheduled, Subscription, Trigger, Webhook
+from hairtrigger.kit.verify import Scheme
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.vault import new_signing_secret
 from hairtrigger.services.baseline import baseline, is_baseline
-from hairtrigger.services.catalogue import Catalogue, secret_params, validated
+from hairtrigger.services.catalogue import Catalogue, config_of, secret_params, validated
 from hairtrigger.services.provider_calls import ProviderCalls, tenant_of
 from hairtrigger.services.secrets import MASK, LiveSecret, Secrets
 from hairtrigger.services.setup.webhook_removals import WebhookRemovals
@@ -106,6 +108,7 @@ class Triggers:
         async with self.store.transaction() as tx, quotas.within(tx, caller.org_id, self.limits, more):
             await projects.existing(tx, caller.org_id, project_id)
             _, definition = await self.catalogue.trigger(tx, caller.org_id, provider_id, trigger_id)
+            params = {**_initial(definition), **params}
             validated(definition, params)
             if connection_id is not None:
                 await self._fitting_connection(tx, caller, connection_id, provider_id)
@@ -262,7 +265,8 @@ class Triggers:
             definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)
             if not isinstance(definition, Webhook) or definition.subscription:
                 raise Invalid("This trigger's signing secret is not yours to set: its provider or app holds it.")
-            secret = value or new_signing_secret()
+            secret = (value or new_signing_secret()).strip()
+            _require_usable(definition, trigger, secret, given=value is not None)
             sealed = self.secrets.rotated(trigger, secret, now, overlap)
             await triggers.save_secrets(tx, trigger_id, sealed, now)
             detail = "It has a new signing secret." + f" The one before stays valid for {overlap}." * bool(
@@ -336,13 +340,14 @@ class Triggers:
     ) -> Enabled:
         now = question.asked_at
         match definition:
-            case Webhook(subscription=None):
+            case Webhook(subscription=None, repeats=repeats):
                 if not self.secrets.live(trigger, now):
                     raise NotReady(
                         "The trigger has no signing secret yet, so it would refuse everything. "
                         f"Set one first: POST /v1/project-triggers/{trigger.id}/secret"
                     )
-                return Enabled(webhook_data={"url": self.webhook_url(trigger.id)})
+                told = {"repeats": repeats(question.config)} if repeats else {}
+                return Enabled(webhook_data={"url": self.webhook_url(trigger.id), **told})
             case Webhook(subscription=subscription):
                 assert subscription
                 return await self._made(subscription, trigger, question, held, keep_secret=keep_secret)
@@ -427,6 +432,15 @@ class Triggers:
         wanted = trigger.config.get("polling_frequency")
         return max(self.least_interval, timedelta(seconds=int(wanted)) if wanted else definition.every)
 
+    def repeats_of(self, trigger: ProjectTrigger) -> str | None:
+        """Return the sentence that says what counts as a repeat of a request, or None if there is none."""
+        definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)
+        if not isinstance(definition, Webhook) or definition.repeats is None:
+            return None
+        with suppress(Invalid):  # the configuration was stored before today's rules for it
+            return definition.repeats(config_of(definition, trigger))
+        return None
+
     def own_webhook_url(self, trigger: ProjectTrigger) -> str | None:
         """Return the address for requests to this trigger, or None if it has no address of its own."""
         definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)
@@ -466,6 +480,23 @@ class Triggers:
     async def _note(self, tx: Transaction, trigger: ProjectTrigger, kind: Kind, code: Code, detail: str) -> None:
         now = self.clock.now()
         await outcomes.record(tx, Outcome(kind, code, now, trigger.org_id, trigger.id, detail))
+
+
+def _initial(definition: Trigger) -> Mapping[str, Any]:
+    return definition.initial if isinstance(definition, Webhook) else {}
+
+
+def _require_usable(definition: Webhook[Any], trigger: ProjectTrigger, secret: str, *, given: bool) -> None:
+    """Raise `Invalid` for a secret with which the trigger would refuse every request."""
+    try:
+        verifier = definition.verifier(config_of(definition, trigger))
+    except Invalid:
+        return  # the configuration was stored before today's rules for it, and is told elsewhere
+    fault = verifier.fault(secret) if isinstance(verifier, Scheme) else None
+    if fault and given:
+        raise Invalid(None, Issue(("secret",), f"The trigger would refuse every request with this secret. {fault}"))
+    if fault:
+        raise Invalid(None, Issue(("secret",), f"The sender dictates this secret, so give it. {fault}"))
 
 
 def require_ready(provider: Provider, definition: Trigger, trigger: ProjectTrigger) -> None:

@@ -18,7 +18,7 @@ from hairtrigger.store.delivery.admission import admit
 from hairtrigger.store.delivery.lane_room import ENTER, ROOM
 from hairtrigger.store.delivery.lanes import Asking
 from hairtrigger.store.delivery.queue_messages import FIELDS, Message
-from hairtrigger.store.events.events import COLUMNS, DISPATCH, Event
+from hairtrigger.store.events.events import DISPATCH, READ, Event
 from hairtrigger.store.setup.projects import Project, by_ids
 from hairtrigger.store.transaction import Transaction
 
@@ -153,8 +153,6 @@ async def _expired(tx: Transaction, limit: int, lease: Lease) -> list[Message]:
     return sorted((Message(*row) for row in rows), key=lambda one: one.msg_id)
 
 
-_EVENT = ", ".join(f"event.{column.name}" for column in COLUMNS)
-
 # A lane that was paused or got an order since it was looked at is left to the next claim.
 _TAKE = text(
     f"""
@@ -184,7 +182,7 @@ _TAKE = text(
         ) AS entering
         WHERE lane.project_id = entering.project_id
     )
-    SELECT {FIELDS}, {_EVENT} FROM taken
+    SELECT {FIELDS}, {READ} FROM taken
     LEFT JOIN event ON event.day = CAST(message->>'day' AS date) AND event.id = CAST(message->>'event' AS uuid)
     """  # noqa: S608 all of it our own text
 ).bindparams(bindparam("now", type_=DateTime(timezone=True)))
@@ -240,7 +238,7 @@ async def take_back(tx: Transaction, holders: Collection[UUID] | None) -> int:
 
 _EVENTS = text(
     f"""
-    SELECT {_EVENT}
+    SELECT {READ}
     FROM unnest(CAST(:days AS date[]), CAST(:ids AS uuid[])) AS wanted (day, id)
     JOIN event ON event.day = wanted.day AND event.id = wanted.id
     """  # noqa: S608 all of it our own text

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import Text, cast, select, text
 
 from hairtrigger.domain.ids import day_of
 from hairtrigger.store.tables import event, event_key
@@ -27,6 +27,7 @@ class Event(NamedTuple):
     received_at: datetime
     content_type: str
     body: bytes
+    request: str | None = None  # JSON: method, query and headers of the request
 
     @property
     def day(self) -> date:
@@ -38,8 +39,15 @@ class Event(NamedTuple):
         return self if self.subject is None else self._replace(subject=storable(self.subject))
 
 
-COLUMNS = tuple(column for column in event.c if column.name != "day")  # in the order of the fields of `Event`
+# In the order of the fields of `Event`. What is kept of a request is read as the text of its JSON.
+COLUMNS = tuple(
+    cast(column, Text).label(column.name) if column is event.c.request else column
+    for column in event.c
+    if column.name != "day"
+)
+READ = ", ".join(f"CAST(event.{one.name} AS text)" if one.name == "request" else f"event.{one.name}" for one in COLUMNS)
 _STORED = ", ".join(event.c.keys())
+_GIVEN = _STORED.replace("request", "CAST(request AS jsonb)")
 
 # Each row of `given`, which a statement defines before this text, becomes an event and a queue message, if its key is
 # new. Keys are locked in one order, so that no two statements wait for each other. The message is inserted directly:
@@ -50,7 +58,7 @@ _STORING = f"""fresh AS (
         ON CONFLICT DO NOTHING
         RETURNING event_id
     ), stored AS (
-        INSERT INTO event ({_STORED}) SELECT {_STORED} FROM given JOIN fresh ON fresh.event_id = given.id
+        INSERT INTO event ({_STORED}) SELECT {_GIVEN} FROM given JOIN fresh ON fresh.event_id = given.id
         RETURNING id, day, project_id
     ), sent AS (
         INSERT INTO pgmq.q_{DISPATCH} (vt, message)
@@ -61,15 +69,15 @@ _STORING = f"""fresh AS (
 STORING = _STORING.format(more="")
 STORING_WITH_HOPS = _STORING.format(
     more="""|| coalesce((
-        SELECT jsonb_build_object('hops', hops) FROM unnest($16::uuid[], $17::int[]) AS hop (id, hops)
+        SELECT jsonb_build_object('hops', hops) FROM unnest($17::uuid[], $18::int[]) AS hop (id, hops)
         WHERE hop.id = stored.id), '{}')"""
 )
-"""The same, where $16 names the events that deliveries of this service have led to, and $17 says how many."""
+"""The same, where $17 names the events that deliveries of this service have led to, and $18 says how many."""
 
 _APPEND = text(
     f"""
     WITH given AS (
-        SELECT * FROM unnest(CAST(:events AS offered_event[]))
+        SELECT * FROM unnest(CAST(:events AS event_offer[]))
     ), {STORING}
     SELECT id, set_config('synchronous_commit', 'on', true) FROM stored
     """  # noqa: S608 all of it our own text
@@ -85,7 +93,7 @@ async def append(tx: Transaction, events: Sequence[Event]) -> set[UUID]:
 
 
 def offered(event: Event, write: int | None = None, version: int | None = None) -> tuple[object, ...]:
-    """Return the event as a row of the type `offered_event`: write, version, id, day and the other fields of `Event`.
+    """Return the event as a row of the type `event_offer`: write, version, id, day and the other fields of `Event`.
 
     For an event of a request, `write` is the place of the request in its batch, and `version` is its trigger's.
     """

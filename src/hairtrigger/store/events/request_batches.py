@@ -17,7 +17,7 @@ from hairtrigger.store.server import SAFEGUARDS, DatabaseUnfit, lacking
 from hairtrigger.store.statements import Statements
 from hairtrigger.store.text import storable
 
-_REPEATED = "A repeat of an event that is already stored."
+_REPEATED = "A repeat of an event that is already stored"
 
 
 class Write(NamedTuple):
@@ -31,10 +31,11 @@ class Write(NamedTuple):
     outcomes: Sequence[Outcome] = ()
     hops: int = 0
     """How many deliveries of this service have led to the request."""
+    repeats: str = ""  # says what counts as a repeat of the request
 
     @property
     def size(self) -> int:
-        return sum(len(event.body) for event in self.events)
+        return sum(len(event.body) + len(event.request or "") for event in self.events)
 
     @property
     def org_id(self) -> UUID | None:
@@ -44,12 +45,13 @@ class Write(NamedTuple):
 
 # The commit waits for the disk, even if the server or a pooler was told otherwise after the session began. Nothing is
 # stored while a safeguard of the server is off. If a trigger has all events of a request already, one outcome of a
-# repeat is stored for it, with the id that an event would have had.
+# repeat is stored for it, with the id that an event would have had. It names the earlier event, unless another
+# transaction stores that event at the same time.
 _WRITE = """
     WITH lacking AS MATERIALIZED (
         SELECT name FROM unnest($15::text[]) AS name WHERE current_setting(name) <> 'on'
     ), offered AS (
-        SELECT * FROM unnest($1::offered_event[]) WHERE NOT EXISTS (SELECT FROM lacking)
+        SELECT * FROM unnest($1::event_offer[]) WHERE NOT EXISTS (SELECT FROM lacking)
     ), outdated AS MATERIALIZED (
         SELECT write FROM offered WHERE NOT EXISTS (
             SELECT FROM project_trigger WHERE project_trigger.id = offered.project_trigger_id AND xmin = version)
@@ -57,10 +59,17 @@ _WRITE = """
         SELECT * FROM offered WHERE write NOT IN (SELECT write FROM outdated)
     ), {storing}, repeated AS (
         INSERT INTO outcome (id, day, org_id, project_trigger_id, key, kind, code, detail, events, at)
-        SELECT (array_agg(id))[1], min(day), (array_agg(org_id))[1], project_trigger_id, min(given.key),
-               $2, $3, $4, 0, $5
-        FROM given LEFT JOIN fresh ON fresh.event_id = given.id
-        GROUP BY write, project_trigger_id HAVING count(event_id) = 0
+        SELECT id, day, org_id, project_trigger_id, key, $2, $3,
+               $4 || coalesce(': ' || (
+                   SELECT event_id FROM event_key
+                   WHERE event_key.project_trigger_id = again.project_trigger_id AND event_key.key = again.key
+               ), '') || rtrim('. ' || coalesce(($16::text[])[write + 1], '')), 0, $5
+        FROM (
+            SELECT (array_agg(id))[1] AS id, min(day) AS day, (array_agg(org_id))[1] AS org_id, write,
+                   project_trigger_id, min(given.key) AS key
+            FROM given LEFT JOIN fresh ON fresh.event_id = given.id
+            GROUP BY write, project_trigger_id HAVING count(event_id) = 0
+        ) AS again
     ), told AS (
         INSERT INTO outcome (id, day, org_id, project_trigger_id, kind, code, detail, events, at)
         SELECT * FROM unnest($6::uuid[], $7::date[], $8::uuid[], $9::uuid[], $10::text[], $11::text[],
@@ -109,7 +118,8 @@ def arguments(writes: Sequence[Write], now: datetime, without: Collection[str] =
     outcomes = [_outcome(outcome) for one in writes for outcome in one.outcomes]
     repeat = (Kind.WEBHOOK, Code.DUPLICATE, _REPEATED, now)
     needed = [name for name in SAFEGUARDS if name not in without]
-    return [events, *repeat, *(zip(*outcomes, strict=True) if outcomes else [()] * 9), needed]
+    repeats = [one.repeats for one in writes] if any(one.repeats for one in writes) else []
+    return [events, *repeat, *(zip(*outcomes, strict=True) if outcomes else [()] * 9), needed, repeats]
 
 
 def _outcome(one: Outcome) -> tuple[object, ...]:

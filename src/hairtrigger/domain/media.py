@@ -1,0 +1,41 @@
+"""Content types: which bodies are JSON and which are text."""
+
+import re
+from typing import NamedTuple
+
+_PARAMETER = re.compile(r';\s*(charset|boundary)\s*=\s*(?:"([^"]*)"|([^;\s]+))', re.IGNORECASE)
+_TEXTUAL = frozenset({"application/xml", "application/yaml", "application/javascript", "application/x-ndjson"})
+
+
+class Media(NamedTuple):
+    """A content type: its name in lower case, and the two parameters that say how a body is read."""
+
+    name: str
+    charset: str = ""
+    boundary: str = ""
+
+    @property
+    def is_json(self) -> bool:
+        return self.name.endswith(("/json", "+json"))
+
+    @property
+    def is_text(self) -> bool:
+        return not self.is_json and (
+            self.name.startswith("text/") or self.name.endswith("+xml") or self.name in _TEXTUAL
+        )
+
+    @property
+    def is_form(self) -> bool:
+        return self.name == "application/x-www-form-urlencoded"
+
+    @property
+    def is_multipart(self) -> bool:
+        return self.name == "multipart/form-data"
+
+
+def media_of(content_type: str) -> Media:
+    name, _, rest = content_type.partition(";")
+    if not rest:
+        return Media(name.strip().lower())
+    given = {found[1].lower(): found[2] or found[3] or "" for found in _PARAMETER.finditer(f";{rest}")}
+    return Media(name.strip().lower(), given.get("charset", ""), given.get("boundary", ""))

@@ -1,0 +1,66 @@
+"""Places in a request: `header:NAME`, `query:NAME`, or a JSON pointer into the body, such as `/data/id`.
+
+A pointer leads into forms, too: a form counts as an object with a member for each field.
+"""
+
+import re
+from typing import Any
+
+from hairtrigger.kit.incoming import Request
+
+NAME = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # the name of a header, https://www.rfc-editor.org/rfc/rfc9110#name-tokens
+PLACE = rf"(?:header:{NAME}|query:[^\s{{}}]+|/[^{{}}]*)"
+_PLACE = re.compile(PLACE)
+_NAME = re.compile(NAME)
+_INDEX = re.compile("0|[1-9][0-9]{0,8}")
+
+
+def is_place(text: str) -> bool:
+    return _PLACE.fullmatch(text) is not None
+
+
+def is_header(text: str) -> bool:
+    return _NAME.fullmatch(text) is not None
+
+
+def at_place(request: Request, place: str, content: Any = None) -> object:
+    """Return the value at the place, or None if there is none.
+
+    `content` is what a pointer leads into. Without it, that is the request's body as it came.
+    """
+    if place.startswith("/"):
+        return at_pointer(request.value if content is None else content, place)
+    kind, _, name = place.partition(":")
+    if kind == "header":
+        return request.headers.get(name)
+    values = request.query(name)
+    return values[0] if len(values) == 1 else None  # of two values, one might be checked and the other one used
+
+
+def is_there(request: Request, place: str) -> bool:
+    """Return whether the place holds anything, even if that is empty or there several times."""
+    if place.startswith("query:"):
+        return bool(request.query(place.removeprefix("query:")))
+    return at_place(request, place) is not None
+
+
+def text_at(request: Request, place: str, content: Any = None) -> str | None:
+    """Return the text or the whole number at the place, or None if there is neither."""
+    found = at_place(request, place, content)
+    if isinstance(found, bool) or not isinstance(found, str | int) or found == "":
+        return None
+    return str(found)
+
+
+def at_pointer(value: Any, pointer: str) -> Any:
+    """Return the value at a JSON pointer (https://www.rfc-editor.org/rfc/rfc6901), or None if there is none."""
+    for part in pointer.split("/")[1:]:
+        name = part.replace("~1", "/").replace("~0", "~")
+        match value:
+            case dict():
+                value = value.get(name)
+            case list() if _INDEX.fullmatch(name) and int(name) < len(value):
+                value = value[int(name)]
+            case _:
+                return None
+    return value

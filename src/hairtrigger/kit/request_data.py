@@ -1,0 +1,72 @@
+"""The method, query and headers of a request, as they are kept with its events."""
+
+from collections.abc import Set as AbstractSet
+from functools import lru_cache
+from typing import Any
+
+from pydantic_core import to_json
+
+from hairtrigger.kit.incoming import Request
+
+MOST = 8 * 1024
+"""The number of bytes that are kept of a request beside its body."""
+
+_NEVER = frozenset({"authorization", "cookie", "forwarded", "host", "content-length", "connection"})
+_BEGINNINGS = ("proxy-", "x-forwarded-")
+_PARTS = ("token", "secret", "key", "signature", "password")
+
+
+def request_data(request: Request, reads: AbstractSet[str]) -> str:
+    """Return the method, query and headers as a JSON text of at most 8 KiB.
+
+    It holds none of the places that the verifier reads, and none with a name that speaks of a credential. Of more than
+    8 KiB, those that come first are kept, and `cut` says so.
+    """
+    headers = {
+        name: _text(value)
+        for name, value in request.headers.items()
+        if not _is_private(name) and f"header:{name}" not in reads
+    }
+    query = _query(request, reads) if "?" in request.url else {}
+    text = to_json({"method": request.method, "query": query, "headers": headers})
+    return (text if len(text) <= MOST else _cut(request.method, query, headers)).decode()
+
+
+def _query(request: Request, reads: AbstractSet[str]) -> dict[str, Any]:
+    found: dict[str, list[str]] = {}
+    for name, value in request.parameters():
+        if not _is_private(name.lower()) and f"query:{name}" not in reads:
+            found.setdefault(_storable(name), []).append(_storable(value))
+    return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
+
+
+def _cut(method: str, query: dict[str, Any], headers: dict[str, str]) -> bytes:
+    left = MOST - len(to_json({"method": method, "query": {}, "headers": {}, "cut": True}))
+    kept: dict[str, dict[str, Any]] = {"query": {}, "headers": {}}
+    for part, values in (("headers", headers), ("query", query)):
+        for name, value in values.items():
+            size = len(to_json({name: value}))
+            if size <= left:
+                kept[part][name] = value
+                left -= size
+    return to_json({"method": method, **kept, "cut": True})
+
+
+def _text(value: str) -> str:
+    """Return a header's value as text: many senders write UTF-8, which servers pass on as Latin-1."""
+    if value.isascii():
+        return _storable(value)
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeError:
+        return value
+
+
+def _storable(text: str) -> str:
+    """Return the text without NUL, which `jsonb` refuses."""
+    return text.replace("\0", "") if "\0" in text else text
+
+
+@lru_cache(maxsize=4096)
+def _is_private(name: str) -> bool:
+    return name in _NEVER or name.startswith(_BEGINNINGS) or any(part in name for part in _PARTS)
