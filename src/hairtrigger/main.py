@@ -394,7 +394,7 @@ def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tupl
     )
     refusals = RefusalCounter(store, clock, lambda: parts.disk.full)
     receivers = ReceiverCache(store, parts.secrets)
-    documents = SenderDocuments(store, clock, resources.egress)
+    documents = SenderDocuments(store, clock, parts.calls.http_of)
     ingest = Ingest(
         store=store,
         clock=clock,

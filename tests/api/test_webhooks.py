@@ -109,13 +109,15 @@ async def test_a_body_in_chunks_is_refused_as_soon_as_it_is_too_large(door: Door
     writer.close()
 
 
-async def test_a_compressed_body_is_kept_as_it_came(door: Door) -> None:
-    bomb = gzip.compress(bytes(100_000_000), 1)
-    answer = await door.send(bomb, **{"content-encoding": "gzip"})
+async def test_a_compressed_body_is_decompressed_within_the_limit_of_bodies(door: Door) -> None:
+    compressed = {"content-encoding": "gzip", "content-type": "application/json"}
+    refused = await door.send(gzip.compress(bytes(100_000_000), 1), key="large", **compressed)
+    assert (refused.status_code, "larger than" in refused.text) == (400, True)
+    answer = await door.send(gzip.compress(b'{"a": "' + b"a" * (LIMIT - 9) + b'"}'), key="largest", **compressed)
     assert answer.status_code == 200, answer.text
     async with door.app.store.transaction() as tx:
         stored = (await tx.connection.execute(text("SELECT body FROM event ORDER BY id DESC LIMIT 1"))).scalar_one()
-    assert stored == bomb
+    assert stored == b'{"a": "' + b"a" * (LIMIT - 9) + b'"}'
 
 
 @pytest.mark.parametrize(("count", "size"), [(20, 2), (10, 1_000_000)])

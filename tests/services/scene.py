@@ -153,7 +153,7 @@ async def a_scene(
         recorder=recorder,
         receivers=receivers,
         refusals=refusals,
-        documents=SenderDocuments(store, clock, Offline()),
+        documents=SenderDocuments(store, clock, lambda _: Offline()),
         app_secrets={"github": ["a secret"]},
         refusal=world.refusal,
     )

@@ -1,5 +1,6 @@
 """JavaScript of other projects, run with the Node of the development dependencies."""
 
+import hashlib
 import json
 import os
 import re
@@ -20,6 +21,8 @@ def installed(*packages: str) -> Path:
     The packages are installed once for each user, completely or not at all, also when tests run side by side.
     """
     name = re.sub(r"[^a-z0-9.]+", "-", " ".join(packages)).strip("-")
+    if len(name) > 200:  # file systems allow no more than 255 bytes
+        name = f"{name[:150]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
     place = Path(tempfile.gettempdir(), f"hairtrigger-tests-{os.getuid()}", name)
     if place.exists():
         return place

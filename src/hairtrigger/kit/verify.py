@@ -309,9 +309,12 @@ class PublicKey(Signature):
 
     def _given(self, signature: str) -> bytes:
         try:
-            return _decoded(signature, "hex" if self.encoding == "hex" else "base64")
+            given = _decoded(signature, "hex" if self.encoding == "hex" else "base64")
         except ValueError:
             return b""
+        # Decoders accept several spellings of the same bytes.
+        canonical = given.hex() if self.encoding == "hex" else base64.b64encode(given).decode()
+        return given if canonical == (signature.lower() if self.encoding == "hex" else signature) else b""
 
     def _check(self, secret: str) -> "Check":
         """Return the function that checks a signature and a message with this key, or raises `InvalidSignature`."""

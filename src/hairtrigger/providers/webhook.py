@@ -275,7 +275,14 @@ class Sender(kit.Config):
     @classmethod
     def _can_be_signed(cls, signed: str, given: ValidationInfo) -> str:
         settings = {**given.data, "signed": signed}
-        if not settings.get("sender") and settings.keys() >= {"scheme", "header", "query", "pointer", *_SIGNED}:
+        if not settings.get("sender") and settings.keys() >= {
+            "scheme",
+            "query",
+            "pointer",
+            "issuer",
+            "body_claim",
+            *_SIGNED,
+        }:
             _verifier_of(settings)
         return signed
 

@@ -94,8 +94,11 @@ async def test_a_request_that_was_a_repeat(scene: Scene) -> None:
         "A repeat of it came at 12:10:00 UTC and started nothing: its key is known."
     )
     assert await scene.summary(id_, key="order 7") == original
+    (event,) = await scene.world.events(id_)
     assert await scene.summary(id_, at=scene.clock.now()) == (
-        f"The request at 12:10:00 UTC brought only what was already stored. {original}"
+        "The request at 12:10:00 UTC brought only what was already stored. "
+        f"A repeat of an event that is already stored: {event.id}. "
+        f"A request with the same id (/id) counts as a repeat and starts nothing (repeats: never). {original}"
     )
 
 

@@ -100,7 +100,7 @@ async def door(world: World) -> AsyncIterator[Door]:
             recorder=recorder,
             receivers=receivers,
             refusals=RefusalCounter(store, world.clock),
-            documents=SenderDocuments(store, world.clock, Offline()),
+            documents=SenderDocuments(store, world.clock, lambda _: Offline()),
             app_secrets={},
         ),
         statements,

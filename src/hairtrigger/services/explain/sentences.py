@@ -366,8 +366,7 @@ def _attempt_step(delivery: Delivery, one: AttemptRecord) -> RecordedStep:
 def _joined(sentence: str, detail: str) -> str:
     """Return the sentence with the detail after it, unless the sentence contains the detail already."""
     detail = detail.strip()
-    told = detail.rstrip(".").lower() in sentence.lower()
-    return f"{sentence} {detail}" if detail and not told else sentence
+    return f"{sentence} {detail}" if detail and detail.rstrip(".") not in sentence else sentence
 
 
 def _capital(sentence: str) -> str:

@@ -288,7 +288,8 @@ class Ingest:
             await self._note(code_of(refused), refused.message, *told)
 
     async def _ignored(self, code: Code, reason: str, *told: ProjectTrigger) -> Answer:
-        await self._note(code, f"{reason[0].upper()}{reason[1:].rstrip('.')}.", *told)
+        detail = "" if reason == _UNWANTED else f"{reason[0].upper()}{reason[1:].rstrip('.')}."
+        await self._note(code, detail, *told)  # the code alone says that an event is not wanted
         return _answer("ignored", reason=code.removeprefix("ignored_"), detail=reason)
 
     async def _broken(self, error: Exception, what: str, *told: ProjectTrigger) -> Broken:

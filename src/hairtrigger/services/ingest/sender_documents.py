@@ -5,7 +5,7 @@ The document is then fetched and stored for all processes, and is there when the
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
 
@@ -16,6 +16,8 @@ from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.kit.http import Http
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.loops import repeat
+from hairtrigger.platform.shares import Tenant
+from hairtrigger.services.provider_calls import tenant_of
 from hairtrigger.store.database import Store
 from hairtrigger.store.events import outcomes, sender_documents
 from hairtrigger.store.events.outcomes import Outcome
@@ -30,10 +32,10 @@ _MOST_WAITING = 1000  # organisations that wait for a document
 class SenderDocuments:
     """Fetches one document at a time. Of each organisation, one waits at most, so that none delays the others."""
 
-    def __init__(self, store: Store, clock: Clock, http: Http) -> None:
+    def __init__(self, store: Store, clock: Clock, http_of: Callable[[Tenant], Http]) -> None:
         self._store = store
         self._clock = clock
-        self._http = http
+        self._http_of = http_of
         self._waiting: dict[UUID, tuple[str, ProjectTrigger]] = {}
         self._wanted = asyncio.Event()
 
@@ -67,7 +69,7 @@ class SenderDocuments:
 
     async def _fetch(self, url: str, trigger: ProjectTrigger) -> None:
         try:
-            body = await self._answer(url)
+            body = await _fetched(self._http_of(tenant_of(trigger)), url)
         except ProviderFailed as error:
             log.warning("document of a sender not fetched", url=url, reason=error.message)
             detail = f"A document of the sender could not be fetched from {url}. {error.message}"
@@ -78,9 +80,9 @@ class SenderDocuments:
         async with self._store.transaction() as tx:
             await sender_documents.put(tx, url, body, self._clock.now())
 
-    async def _answer(self, url: str) -> bytes:
-        no_headers: Mapping[str, str] = {}
-        reply = await self._http.send("GET", url, headers=no_headers)
-        if reply.status != 200 or len(reply.body) > _LARGEST:
-            raise ProviderFailed(f"The answer has the status {reply.status} and {len(reply.body)} bytes.")
-        return reply.body
+
+async def _fetched(http: Http, url: str) -> bytes:
+    reply = await http.send("GET", url, headers={})
+    if reply.status != 200 or len(reply.body) > _LARGEST:
+        raise ProviderFailed(f"The answer has the status {reply.status} and {len(reply.body)} bytes.")
+    return reply.body
