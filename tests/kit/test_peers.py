@@ -35,6 +35,7 @@ LIBRARIES = (
     *("@hubspot/api-client@14.0.1", "coinbase-commerce-node@1.0.4", "gocardless-nodejs@10.1.2"),
 )
 SCRIPT = Path(__file__).with_name("peers.mjs").read_text()
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 URL = "https://hooks.example.com/w/01J?team=7"
 # Some libraries check the JSON as they would write it themselves, so this is how JavaScript writes it.
 BODY = '{"id":"evt_1","name":"Jürgen","note":"ü ✓","event":{"id":"1"},"events":[]}'.encode()
@@ -46,7 +47,8 @@ def ask(questions: Sequence[dict[str, Any]]) -> dict[str, Any]:
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(questions, file)
         file.flush()
-        answered: dict[str, Any] = run(installed(*LIBRARIES), SCRIPT, file.name)
+        now = str(round(NOW.timestamp() * 1000))
+        answered: dict[str, Any] = run(installed(*LIBRARIES), SCRIPT, file.name, now)
     return answered
 
 
@@ -63,10 +65,9 @@ def accepts(name: str, request: Request, secret: str) -> bool:
 
 
 def sent(name: str) -> Signed:
-    now = datetime.now(UTC).replace(microsecond=0)  # the libraries read the real clock
     if isinstance(SENDERS[name].verify, Sns):
-        return notification(now)[0]
-    return signed_by_us(name, SENDERS[name].verify, BODY, now, URL)
+        return notification(NOW)[0]
+    return signed_by_us(name, SENDERS[name].verify, BODY, NOW, URL)
 
 
 def changed(request: Request) -> Request:
@@ -128,7 +129,7 @@ def test_we_accept_what_the_libraries_sign_and_refuse_a_changed_byte() -> None:
     for (peer, one), headers in zip(asked, ask(questions)["answers"], strict=True):
         name = peer.partition(":")[0]
         assert isinstance(headers, dict), headers
-        request = replace(one.request, headers=Headers(headers.items()), received_at=datetime.now(UTC))
+        request = replace(one.request, headers=Headers(headers.items()), received_at=NOW)
         assert accepts(name, request, one.secret), peer
         assert name in UNBOUND or not accepts(name, changed(request), one.secret), peer
         assert not accepts(name, request, one.secret[::-1]), peer
@@ -193,9 +194,6 @@ def notification(at: datetime, version: str = "2", **changes: str) -> tuple[Sign
 def known(one: Signed, document: bytes | str) -> Request:
     data = document.encode() if isinstance(document, str) else document
     return replace(one.request, documents={CERTIFICATE_URL: data})
-
-
-NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(("name", "version"), [("aws_sns", "2"), ("aws_sns_sha1", "1")])

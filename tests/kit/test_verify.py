@@ -436,7 +436,7 @@ def test_every_scheme_refuses_another_secret_and_none(vector: dict[str, Any]) ->
     assert not accepts(verifier, request)
     assert not accepts(verifier, request, "")
     assert not accepts(verifier, request, vector["secret"], "")
-    assert not accepts(verifier, replace(request, headers=Headers(), url=""), vector["secret"])
+    assert not accepts(verifier, replace(request, headers=Headers(), url="", body=b""), vector["secret"])
 
 
 @pytest.mark.parametrize("vector", WHOLLY, ids=lambda vector: vector["provider"])
