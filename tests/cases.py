@@ -19,6 +19,9 @@ _REMAINDERS = "tests/targets/test_remainders.py::"
 _RECEIVERS = "tests/api/test_receivers.py::"
 _PAUSES = "tests/api/v1/test_pauses.py::"
 _REPLAYS = "tests/services/delivery/test_replays.py::"
+_WEBHOOK = "tests/providers/webhook/test_webhook.py::"
+_REQUESTS = "tests/services/ingest/test_requests.py::"
+_PEERS = "tests/kit/test_peers.py::"
 
 _FEEDS = (
     "test_a_feed_is_read_as_it_is_meant",
@@ -132,20 +135,20 @@ TESTS: Mapping[str, Sequence[str]] = {
         "tests/domain/test_schedule.py::test_a_schedule_is_read_from_its_config",
         _STACKAI + "test_a_schedule_that_may_surprise_is_answered_with_a_note_and_its_next_times",
     ),
-    "B7": ("tests/e2e/test_walk.py::test_the_printed_curl_makes_something_happen", "tests/e2e/test_newcomer.py::test_every_printed_hint_works_as_it_is_printed"),
     "F": (_STOPS + "test_a_signal_to_the_whole_group_ends_what_is_under_way_without_a_complaint", _STOPS + "test_a_signal_to_each_process_but_the_database_is_no_cause_for_complaint", _STOPS + "test_a_stop_while_the_service_starts_ends_the_start_without_a_complaint", _V1 + "test_an_answer_is_not_handed_to_a_caller_with_other_rights", _V1 + "test_two_passwords_are_looked_at_at_a_time_whether_their_users_exist_or_not"),
     "G": ("tests/e2e/test_newcomer.py::test_every_printed_hint_works_as_it_is_printed", "tests/e2e/test_newcomer.py::test_the_commands_of_the_readme_lead_to_the_first_event_at_a_program_on_this_machine", "tests/api/test_pages.py::test_all_links_from_the_first_page_lead_somewhere_without_a_login", "tests/api/v1/test_requests.py::test_an_unknown_query_parameter_is_refused_by_its_name", "tests/api/v1/test_requests.py::test_an_api_key_that_has_expired_already_cannot_be_made", "tests/api/v1/test_requests.py::test_the_providers_say_what_a_connection_needs", "tests/test_settings_variables.py::test_a_misspelt_variable_is_told_with_the_one_that_was_meant"),
     "H10": ("tests/services/upkeep/test_presence.py::test_with_the_embedded_database_everything_is_free_at_the_start_and_only_then", _STOPS + "test_what_a_killed_service_held_is_done_at_once_and_the_outage_is_told"),
+    "B1": (_V1 + "test_method_query_and_headers_are_shown_with_the_event_and_reach_the_target", _WEBHOOK + "test_nothing_that_proves_or_opens_anything_stays_with_the_event", _WEBHOOK + "test_no_more_than_eight_kilobytes_of_a_request_stay_with_its_event"),
+    "B2": (_WEBHOOK + "test_the_form_says_whatever_the_grammar_can", _WEBHOOK + "test_every_known_sender_can_be_chosen_by_its_name", _PEERS + "test_every_library_accepts_what_we_sign", _PEERS + "test_we_accept_what_the_libraries_sign_and_refuse_a_changed_byte", "tests/kit/test_verify.py::test_a_delivery_signed_by_independent_code_is_accepted"),
+    "B3": (_WEBHOOK + "test_a_sender_that_signs_each_retry_anew_does_not_start_two_runs", _REQUESTS + "test_a_repeat_names_the_event_it_repeats_and_the_setting", _REQUESTS + "test_enabling_says_what_counts_as_a_repeat"),
+    "B4": (_WEBHOOK + "test_a_form_is_an_object_and_its_fields_are_places", _WEBHOOK + "test_text_becomes_utf8", _WEBHOOK + "test_json_in_any_unicode_encoding_becomes_utf8", _WEBHOOK + "test_a_compressed_body_is_decompressed_after_the_check_on_the_bytes_that_came", "tests/targets/test_workflow.py::test_text_is_carried_as_text"),
+    "B5": (_REQUESTS + "test_a_question_before_the_address_is_accepted_is_answered_and_recorded", _REQUESTS + "test_every_address_answers_whether_it_is_there", "tests/kit/test_handshake.py::test_a_known_handshake_is_answered_as_documented", "tests/api/test_webhooks.py::test_every_method_reaches_the_webhook"),
+    "B6": (_V1 + "test_what_is_pasted_around_a_secret_is_no_part_of_it", _V1 + "test_a_secret_that_no_sender_could_send_is_422", _REQUESTS + "test_a_secret_that_never_could_match_is_refused_where_it_is_set"),
+    "B7": ("tests/e2e/test_walk.py::test_the_printed_curl_makes_something_happen", "tests/e2e/test_newcomer.py::test_every_printed_hint_works_as_it_is_printed", _WEBHOOK + "test_json_that_curl_calls_a_form_is_json"),
+    "B8": ("tests/store/test_values.py::test_every_instant_comes_back_equal_and_aware", "tests/services/test_values.py::test_a_fault_of_ours_in_a_request_has_an_outcome_and_is_told_as_ours"),
+    "B9": ("tests/api/test_values.py::test_a_trigger_that_fires_at_the_end_of_the_calendar_can_be_looked_at_everywhere",),
+    "B10": ("tests/services/test_values.py::test_a_signed_submission_is_an_event_however_it_is_dated",),
 }
 
 LEFT: Mapping[str, str] = {
-    "B1": "in work",
-    "B2": "in work",
-    "B3": "in work",
-    "B4": "in work",
-    "B5": "in work",
-    "B6": "in work",
-    "B8": "in work",
-    "B9": "in work",
-    "B10": "in work",
 }

@@ -120,6 +120,24 @@ async def test_a_compressed_body_is_decompressed_within_the_limit_of_bodies(door
     assert stored == b'{"a": "' + b"a" * (LIMIT - 9) + b'"}'
 
 
+async def test_every_method_reaches_the_webhook(door: Door) -> None:
+    head, get = await door.client.head(door.path), await door.client.get(door.path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert (get.status_code, get.headers["allow"]) == (405, "POST, PUT, PATCH, DELETE")
+    asking = await door.client.options(door.path, headers={"webhook-request-origin": "events.example"})
+    assert (asking.status_code, asking.headers["webhook-allowed-origin"]) == (200, "events.example")
+    assert (await door.client.get("/v1/webhooks/github")).status_code == 405
+    assert (await door.client.head("/v1/webhooks/01890a5d-ac96-774b-bcce-b302099a8057")).status_code == 404
+
+    put = await door.client.put(f"{door.path}?source=a", content=b"{}", headers={"x-shopify-topic": "orders/create"})
+    assert put.json()["status"] == "accepted"
+    async with door.app.store.transaction() as tx:
+        kept = (await tx.connection.execute(text("SELECT request FROM event ORDER BY id DESC LIMIT 1"))).scalar_one()
+    assert (kept["method"], kept["query"]) == ("PUT", {"source": "a"})
+    assert kept["headers"]["x-shopify-topic"] == "orders/create"
+    assert "x-webhook-secret" not in kept["headers"]
+
+
 @pytest.mark.parametrize(("count", "size"), [(20, 2), (10, 1_000_000)])
 async def test_what_does_not_fit_among_what_waits_is_refused_at_once(door: Door, count: int, size: int) -> None:
     """Five requests with two megabytes in all may wait, for any time, while two statements wait for a lock."""

@@ -176,6 +176,10 @@ async def test_the_printed_curl_makes_something_happen(service: Service) -> None
         answer = await client.post(url, content=data, headers=headers)
     assert answer.json()["status"] == "accepted"
     await until(lambda: _true('{"hello": "world"}' in service.output))
+    (id_,) = answer.json()["events"]
+    async with httpx2.AsyncClient(base_url=service.url, headers={"x-api-key": service.api_key}) as client:
+        event = (await client.get(f"/v1/events/{id_}")).json()
+    assert (event["content_type"], event["body"], event["request"]["method"]) == ("application/json", data, "POST")
 
 
 async def test_real_github_payloads_start_the_workflows_that_listen_and_no_others(

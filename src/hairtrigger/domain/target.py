@@ -29,8 +29,9 @@ from hairtrigger.domain.outcome import Failure
 DEFAULT_TEMPLATE = "{{type}} happened at {{time}}.\n\n{{event}}"
 
 PLACEHOLDER = re.compile(r"\{\{([^{}]*)\}\}")
-NAMED = ("event", "type", "time", "id", "key", "subject", "attempt", "test", "project_id", "delivery_id")
-"""What a template may name besides `data` and the paths into it."""
+NAMED = ("event", "type", "time", "id", "key", "subject", "attempt", "test", "project_id", "delivery_id", "method")
+"""What a template may name besides `data` and the paths into it, the query and the headers of a request."""
+_WITH_PATHS = frozenset({"data", "query", "headers"})
 
 MASK = str(SecretStr("any"))
 """The text that answers show in place of a secret. In a request it stands for the secret that is stored."""

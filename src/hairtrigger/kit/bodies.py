@@ -57,9 +57,11 @@ class Content:
 
 
 def content_of(body: bytes, content_type: str) -> Content:
-    """Return the content of a body that is not compressed. Raises `Malformed` for a form that can't be read."""
+    """Return the content of a body that is not compressed. Without a content type, that is the body as it came.
+
+    Raises `Malformed` for a form that can't be read."""
     media = media_of(content_type)
-    if media.is_json or not media.name:
+    if media.is_json:
         return _json(body, content_type, media)
     if media.is_form:
         # `curl -d` sends this content type with whatever it is given, and JSON is no form.
@@ -130,9 +132,11 @@ def _json(body: bytes, content_type: str, media: Media) -> Content:
     else:
         return Content(body, content_type)
     try:
-        return Content(body.decode(encoding).encode(), _JSON)
-    except (UnicodeError, LookupError):
-        return Content(body, content_type)
+        data = body.decode(encoding).encode()
+        read_json(data)
+    except (ValueError, LookupError):
+        return Content(body, content_type)  # it is no JSON in any encoding
+    return Content(data, _JSON)
 
 
 def _text(body: bytes, content_type: str, media: Media) -> Content:

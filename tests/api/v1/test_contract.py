@@ -92,6 +92,7 @@ CLOCKWORK = {
     "health": dict,
     "paused": bool,
     "webhook_url": str | None,
+    "repeats": str | None,
     "next_at": str | None,
     "upcoming": list,
     "last_at": str | None,
@@ -604,7 +605,7 @@ async def test_an_event_and_its_delivery_have_these_fields(
     [delivery] = await until(lambda: tenant.deliveries(status="delivered"))
 
     event = await tenant.ask("GET", f"/v1/events/{event_id}")
-    _holds(event, {**EVENT, "body": str, "body_encoding": str, "deliveries": list})
+    _holds(event, {**EVENT, "body": str, "body_encoding": str, "request": dict | None, "deliveries": list})
     assert event["deliveries"] == [delivery]
     assert (event["key"], event["type"]) == ("evt_1", "webhook.on_request")
     assert (event["body"], event["body_encoding"]) == ('{"id": "evt_1"}', "utf-8")
@@ -618,6 +619,62 @@ async def test_an_event_and_its_delivery_have_these_fields(
     [attempt] = detail["history"]
     _holds(attempt, ATTEMPT)
     assert (attempt["number"], attempt["status"], attempt["response_status"]) == (1, "delivered", 200)
+
+
+async def test_method_query_and_headers_are_shown_with_the_event_and_reach_the_target(
+    tenant: Tenant, anybody: httpx2.AsyncClient, target: Server
+) -> None:
+    project = await tenant.project(target.url)
+    id_, secret = await tenant.webhook(project["id"], {"event_type": "header:X-Shopify-Topic"})
+    headers = {"x-webhook-secret": secret, "x-shopify-topic": "orders/create", "cookie": "a=b"}
+    answer = await anybody.put(f"/v1/webhooks/{id_}?source=a", content=b"{}", headers=headers)
+    [event_id] = answer.json()["events"]
+
+    event = await tenant.ask("GET", f"/v1/events/{event_id}")
+    assert event["type"] == "orders/create"
+    assert (event["request"]["method"], event["request"]["query"]) == ("PUT", {"source": "a"})
+    assert event["request"]["headers"]["x-shopify-topic"] == "orders/create"
+    assert not {"x-webhook-secret", "cookie"} & set(event["request"]["headers"])
+    await until(lambda: tenant.deliveries(status="delivered"))
+    assert b"orders/create" in target.seen[0].body
+    assert b"requestmethod" in target.seen[0].body
+
+
+@pytest.mark.parametrize("pasted", ["a secret of theirs\n", "\r\n a secret of theirs \t"])
+async def test_what_is_pasted_around_a_secret_is_no_part_of_it(
+    tenant: Tenant, anybody: httpx2.AsyncClient, pasted: str
+) -> None:
+    project = (await tenant.ask("POST", "/v1/projects", {"name": "Project", "target": LOG}, status=201))["id"]
+    id_, _ = await tenant.webhook(project)
+    made = await tenant.ask("POST", f"/v1/project-triggers/{id_}/secret", {"secret": pasted})
+    assert made["secret"] == "a secret of theirs"
+    await _send(anybody, id_, "a secret of theirs", b"{}")
+
+
+@pytest.mark.parametrize("secret", ["two\nlines of it", "a\x00 secret", "   short   ", " " * 20])
+async def test_a_secret_that_no_sender_could_send_is_422(tenant: Tenant, secret: str) -> None:
+    project = (await tenant.ask("POST", "/v1/projects", {"name": "Project", "target": LOG}, status=201))["id"]
+    id_, _ = await tenant.webhook(project)
+    problem = await tenant.client.post(f"/v1/project-triggers/{id_}/secret", json={"secret": secret})
+    assert _is_problem(problem, 422)["errors"][0]["path"] == ["body", "secret"]
+    if "\n" in secret or "\0" in secret:
+        body = {"provider_id": "stripe", "secrets": {"api_key": secret}}
+        _is_problem(await tenant.client.post("/v1/connections", json=body), 422)
+
+
+async def test_a_secret_that_the_sender_s_scheme_can_not_use_is_422(tenant: Tenant) -> None:
+    project = (await tenant.ask("POST", "/v1/projects", {"name": "Project", "target": LOG}, status=201))["id"]
+    id_ = await tenant.trigger(project, "webhook", "on_request", {"sender": "standard_webhooks"})
+    path = f"/v1/project-triggers/{id_}/secret"
+    problem = _is_problem(await tenant.client.post(path, json={"secret": "no base64 at all!"}), 422)
+    assert problem["errors"][0]["path"] == ["secret"]
+    assert "would refuse every request" in problem["detail"]
+
+
+async def test_a_trigger_says_what_counts_as_a_repeat(tenant: Tenant) -> None:
+    project = (await tenant.ask("POST", "/v1/projects", {"name": "Project", "target": LOG}, status=201))["id"]
+    id_ = await tenant.trigger(project, "webhook", "on_request", {"sender": "stripe"})
+    assert "same id (/id)" in (await tenant.ask("GET", f"/v1/project-triggers/{id_}"))["repeats"]
 
 
 async def test_a_body_that_is_no_text_is_shown_in_base64(tenant: Tenant, anybody: httpx2.AsyncClient) -> None:

@@ -1,5 +1,11 @@
+import base64
+import gzip
+import hmac
 import json
-from collections.abc import Mapping
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +15,9 @@ from pydantic import ValidationError
 
 from hairtrigger.domain.errors import Malformed, Rejected
 from hairtrigger.domain.event import Draft
+from hairtrigger.kit.senders import SENDERS
 from hairtrigger.kit.trigger import Webhook
+from hairtrigger.kit.verify import STANDARD_WEBHOOKS, SVIX, Basic, Hmac, Token, Verifier
 from tests.providers.asking import arrived, events, trigger
 
 ON_REQUEST: Webhook[Any] = trigger("webhook", "on_request")
@@ -160,3 +168,398 @@ def test_a_configuration_that_means_nothing_is_refused_at_its_field(
     config: dict[str, Any], wrong: set[tuple[str]]
 ) -> None:
     assert wrong_fields(**config) == wrong
+
+
+# -- the whole grammar, in the form
+
+ALL = sorted(SENDERS)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_known_sender_can_be_chosen_by_its_name(name: str) -> None:
+    config = ON_REQUEST.config.model_validate({"sender": name})
+
+    assert ON_REQUEST.verifier(config) == SENDERS[name].verify
+    assert set(SENDERS[name].handshakes) <= set(ON_REQUEST.handshakes(config))
+    assert name in ON_REQUEST.config.model_json_schema()["properties"]["sender"]["enum"]
+
+
+def test_there_are_at_least_sixty_known_senders() -> None:
+    assert len(SENDERS) >= 70
+
+
+GRAMMAR: Sequence[tuple[dict[str, Any], Verifier]] = [
+    ({"query": "key"}, Token(query="key")),
+    ({"pointer": "/passcode"}, Token(pointer="/passcode")),
+    ({"header": "Authorization", "prefix": "Bearer "}, Token("Authorization", prefix="Bearer ")),
+    ({"scheme": "basic"}, Basic()),
+    ({"scheme": "svix"}, SVIX),
+    ({"scheme": "standard_webhooks"}, STANDARD_WEBHOOKS),
+    (
+        {
+            "scheme": "hmac",
+            "header": "Calendly-Webhook-Signature",
+            "prefix": "v1=",
+            "separator": ",",
+            "timestamp_prefix": "t=",
+            "signed": "{timestamp}.{body}",
+            "tolerance": 180,
+        },
+        SENDERS["calendly"].verify,
+    ),
+    (
+        {"scheme": "hmac", "header": "Authorization", "prefix": "HMAC ", "encoding": "base64", "key": "base64"},
+        SENDERS["microsoft_teams"].verify,
+    ),
+    (
+        {
+            "scheme": "hmac",
+            "header": "Twitch-Eventsub-Message-Signature",
+            "prefix": "sha256=",
+            "id_header": "Twitch-Eventsub-Message-Id",
+            "timestamp_header": "Twitch-Eventsub-Message-Timestamp",
+            "timestamp_unit": "iso",
+            "tolerance": 600,
+            "signed": "{id}{timestamp}{body}",
+        },
+        SENDERS["twitch"].verify,
+    ),
+    (
+        {
+            "scheme": "hmac",
+            "header": "X-Twilio-Signature",
+            "algorithm": "sha1",
+            "encoding": "base64",
+            "signed": "{url}{form}",
+        },
+        SENDERS["twilio"].verify,
+    ),
+    (
+        {
+            "scheme": "public_key",
+            "header": "X-Signature-Ed25519",
+            "algorithm": "ed25519",
+            "key": "hex",
+            "timestamp_header": "X-Signature-Timestamp",
+            "signed": "{timestamp}{body}",
+        },
+        SENDERS["discord"].verify,
+    ),
+    (
+        {"scheme": "jwt", "header": "X-Webhook-Signature", "issuer": "netlify", "body_claim": "sha256"},
+        SENDERS["netlify"].verify,
+    ),
+    ({"scheme": "hmac", "header": "/signature", "signed": "{body}"}, Hmac("/signature")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("config", "verifier"), GRAMMAR, ids=lambda value: str(value)[:60])
+def test_the_form_says_whatever_the_grammar_can(config: dict[str, Any], verifier: Verifier) -> None:
+    assert ON_REQUEST.verifier(ON_REQUEST.config.model_validate(config)) == verifier
+
+
+@pytest.mark.parametrize(
+    ("config", "wrong"),
+    [
+        ({"sender": "nobody"}, {("sender",)}),
+        ({"sender": "stripe", "header": "X"}, {("header",)}),
+        ({"sender": "stripe", "scheme": "hmac"}, {("scheme",)}),
+        ({"sender": "stripe", "tolerance": 600}, set()),
+        ({"sender": "github", "tolerance": 600}, {("tolerance",)}),
+        ({"sender": "square", "sender_url": "https://proxy.example/a"}, set()),
+        ({"sender": "stripe", "sender_url": "https://proxy.example/a"}, {("sender_url",)}),
+        ({"sender": "github", "repeats": "by_time"}, {("repeats",)}),
+        ({"sender": "stripe", "repeats": "by_time"}, set()),
+        ({"repeats": "by_time"}, {("repeats",)}),
+        ({"scheme": "basic", "header": "X"}, {("header",)}),
+        ({"header": "X", "query": "key"}, {("signed",)}),
+        ({"scheme": "hmac", "header": "X", "algorithm": "ed25519"}, {("signed",)}),
+        ({"scheme": "public_key", "header": "X"}, {("signed",)}),
+        ({"scheme": "jwt", "header": "X", "algorithm": "sha1"}, {("signed",)}),
+        ({"scheme": "hmac", "header": "X", "signed": "{/id}"}, {("signed",)}),
+        ({"event_type": "type"}, {("event_type",)}),
+        ({"handshake": "nobody"}, {("handshake",)}),
+        ({"handshakes": [{"method": "POST", "text": "hello"}]}, {("handshakes", 0)}),
+        ({"handshakes": [{"method": "GET", "when": {"nowhere": None}}]}, {("handshakes", 0)}),
+        ({"handshakes": [{"method": "GET", "headers": {"a b": "x"}}]}, {("handshakes", 0)}),
+        ({"handshakes": [{"method": "GET", "text": "{hex:query:a}"}]}, {("handshakes", 0)}),
+        ({"handshakes": [{"method": "GET", "when": {"query:a": None}, "text": "{query:a}"}]}, set()),
+        ({"methods": []}, {("methods",)}),
+        ({"methods": ["TRACE"]}, {("methods", 0)}),
+    ],
+)
+def test_a_setting_without_effect_is_refused_at_its_field(config: dict[str, Any], wrong: set[Any]) -> None:
+    assert wrong_fields(**config) == wrong
+
+
+@pytest.mark.parametrize("given", [{}, {"sender": "stripe"}, {"scheme": "standard_webhooks"}])
+def test_a_form_that_sends_every_field_with_its_default_is_accepted(given: dict[str, Any]) -> None:
+    defaults = {name: field.default for name, field in ON_REQUEST.config.model_fields.items()}
+
+    assert wrong_fields(**{**defaults, **given}) == set()
+
+
+def test_a_sender_that_knows_another_url_signs_that_one() -> None:
+    config = ON_REQUEST.config.model_validate({"sender": "square", "sender_url": "https://proxy.example/in"})
+    verifier = ON_REQUEST.verifier(config)
+    signature = base64.b64encode(hmac.digest(b"a key", b"https://proxy.example/in{}", "sha256")).decode()
+
+    verifier(arrived(b"{}", {"x-square-hmacsha256-signature": signature}), ["a key"])
+    with pytest.raises(Rejected):
+        SENDERS["square"].verify(arrived(b"{}", {"x-square-hmacsha256-signature": signature}), ["a key"])
+
+
+# -- repeats
+
+SIGNED_BODY = {"scheme": "hmac", "header": "X-Signature"}
+TIMED = {**SIGNED_BODY, "timestamp_header": "X-Time", "signed": "{timestamp}.{body}"}
+
+
+def test_a_sender_that_signs_each_retry_anew_does_not_start_two_runs() -> None:
+    assert received(b"job failed", TIMED, x_time="1").key == received(b"job failed", TIMED, x_time="2").key
+
+
+def test_the_signed_time_tells_events_apart_on_request() -> None:
+    by_time = {**TIMED, "repeats": "by_time"}
+
+    assert received(b"job failed", by_time, x_time="1").key != received(b"job failed", by_time, x_time="2").key
+    assert received(b"job failed", by_time, x_time="1").key == received(b"job failed", by_time, x_time="1").key
+
+
+def test_a_body_that_only_says_that_something_changed_is_an_event_each_time() -> None:
+    dropbox = {"sender": "dropbox"}
+
+    assert received(b"{}", dropbox).key != received(b"{}", dropbox).key
+    assert (
+        received(b"{}", {**dropbox, "repeats": "by_content"}).key
+        == received(b"{}", {**dropbox, "repeats": "by_content"}).key
+    )
+
+
+def test_an_id_that_is_signed_is_the_key() -> None:
+    twitch = {"sender": "twitch"}
+
+    assert received(b"1", twitch, twitch_eventsub_message_id="m1").key == "m1"
+    assert received(b'{"id": "evt_1"}', {"sender": "stripe"}).key == "evt_1"
+    assert received(b'{"no": "id"}', {"sender": "stripe"}).key.startswith("sha256:")
+
+
+def test_what_a_forger_may_change_in_a_form_or_an_unsigned_part_makes_no_new_event() -> None:
+    form = {"content_type": "application/x-www-form-urlencoded"}
+    twilio = {"sender": "twilio"}
+    assert received(b"a=1&b=2", twilio, **form).key == received(b"b=2&&a=1", twilio, **form).key
+    mailgun = {"sender": "mailgun"}
+    one = b'{"signature": {"timestamp": "1", "token": "t", "signature": "s"}, "event-data": {"id": 1}}'
+    assert received(one, mailgun).key == received(one.replace(b'"id": 1', b'"id": 2'), mailgun).key
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({}, "same id (header:webhook-id or header:idempotency-key)"),
+        ({"sender": "stripe"}, "same id (/id) or, if it has no id, with the same signed content"),
+        (SIGNED_BODY, "with the same signed content counts as a repeat and starts nothing (repeats: by_content)"),
+        ({**TIMED, "repeats": "by_time"}, "the same signed content and time"),
+        ({"scheme": "standard_webhooks"}, "same id (header:webhook-id)"),
+        ({"sender": "dropbox"}, "No request counts as a repeat"),
+    ],
+)
+def test_a_trigger_says_what_counts_as_a_repeat(config: dict[str, Any], said: str) -> None:
+    assert said in ON_REQUEST.repeats(ON_REQUEST.config.model_validate(config))
+
+
+# -- what a request holds
+
+READ = {"data": "read"}
+
+
+def test_a_form_is_an_object_and_its_fields_are_places() -> None:
+    body = b"MessageSid=SM1&Body=caf%C3%A9+%26+co&MediaUrl=a&MediaUrl=b&Empty="
+    draft = received(
+        body, {**READ, "event_id": "/MessageSid"}, content_type="application/x-www-form-urlencoded; charset=UTF-8"
+    )
+
+    assert json.loads(draft.data) == {"MessageSid": "SM1", "Body": "café & co", "MediaUrl": ["a", "b"], "Empty": ""}
+    assert (draft.key, draft.content_type) == ("SM1", "application/json")
+
+
+def test_a_form_in_parts_is_an_object_with_its_files() -> None:
+    body = (
+        b'--x\r\nContent-Disposition: form-data; name="from"\r\n\r\na@example.com\r\n'
+        b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.bin"\r\nContent-Type: image/png'
+        b"\r\n\r\n\xff\x00\r\n"
+        b'--x\r\nContent-Disposition: form-data; name="text"\r\nContent-Type: text/plain; charset=iso-8859-1'
+        b"\r\n\r\n\xe9\r\n"
+        b"--x--\r\n"
+    )
+    draft = received(body, READ, content_type='multipart/form-data; boundary="x"')
+
+    assert json.loads(draft.data) == {
+        "from": "a@example.com",
+        "file": {"filename": "a.bin", "content_type": "image/png", "data_base64": "/wA="},
+        "text": "é",
+    }
+
+
+@pytest.mark.parametrize("body", [b"", b"--x", b"--x\r\n", b"--y--", b"\r\n--x--"[:5]])
+def test_a_form_in_parts_that_is_cut_off_is_malformed(body: bytes) -> None:
+    with pytest.raises(Malformed):
+        received(body, READ, content_type="multipart/form-data; boundary=x")
+
+
+def test_json_that_curl_calls_a_form_is_json() -> None:
+    draft = received(b' {"hello": "world"}', READ, content_type="application/x-www-form-urlencoded")
+
+    assert (json.loads(draft.data), draft.content_type) == ({"hello": "world"}, "application/json")
+
+
+TEXT = "Jürgen ✓"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_json_in_any_unicode_encoding_becomes_utf8(encoding: str) -> None:
+    draft = received(
+        json.dumps({"n": TEXT}, ensure_ascii=False).encode(encoding), READ, content_type="application/json"
+    )
+
+    assert json.loads(draft.data.decode("utf-8")) == {"n": TEXT}
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "text"),
+    [
+        ("é".encode("iso-8859-1"), "text/plain; charset=ISO-8859-1", "é"),
+        ("é".encode("cp1252"), "text/csv", "é"),
+        ("日本".encode("shift_jis"), "text/plain; charset=Shift_JIS", "日本"),
+        (TEXT.encode("utf-16"), "text/plain", TEXT),
+        (TEXT.encode("utf-16-le"), "text/plain; charset=utf-16le", TEXT),
+        (TEXT.encode(), "text/plain", TEXT),
+        (b"<a/>", "application/atom+xml", "<a/>"),
+        (b'{"Type": "Notification"}', "text/plain; charset=UTF-8", '{"Type": "Notification"}'),
+    ],
+)
+def test_text_becomes_utf8(body: bytes, content_type: str, text: str) -> None:
+    draft = received(body, READ, content_type=content_type)
+
+    assert draft.data.decode() == text
+    assert draft.content_type.partition(";")[0] == content_type.partition(";")[0]
+
+
+@pytest.mark.parametrize("charset", ["punycode", "unicode_escape", "idna", "zlib", "rot13", "utf-7", "x" * 500, "\x00"])
+def test_no_charset_that_a_stranger_names_chooses_slow_or_surprising_code(charset: str) -> None:
+    assert received(b"\xff", READ, content_type=f"text/plain; charset={charset}").data == b"\xff"
+
+
+def test_a_compressed_body_is_decompressed_after_the_check_on_the_bytes_that_came() -> None:
+    body = gzip.compress(b'{"id": "evt_1"}', mtime=0)
+    signature = hmac.digest(b"a secret", body, "sha256").hex()
+    config = {**SIGNED_BODY, **READ, "event_id": "/id"}
+    fields = {"content-type": "application/json", "content-encoding": "gzip", "x-signature": signature}
+
+    ON_REQUEST.verifier(ON_REQUEST.config.model_validate(config))(arrived(body, fields), ["a secret"])
+    (draft,) = events(ON_REQUEST, arrived(body, fields), config)
+    assert (draft.key, draft.data, draft.content_type) == ("evt_1", b'{"id": "evt_1"}', "application/json")
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "why"),
+    [
+        (b"no gzip", "gzip", "not compressed"),
+        (gzip.compress(b"{}")[:-1], "gzip", "cut off"),
+        (gzip.compress(bytes(10_000_000)), "gzip", "larger than"),
+        (gzip.compress(gzip.compress(bytes(2_000_000))), "gzip, gzip", "larger than"),
+        (gzip.compress(b"") * 200, "gzip", "too many parts"),
+        (b"{}", "br", "not read here"),
+        (b"{}", "gzip, gzip, gzip, gzip", "not read here"),
+    ],
+)
+def test_what_can_not_be_decompressed_within_bounds_is_malformed(body: bytes, encoding: str, why: str) -> None:
+    with pytest.raises(Malformed, match=why):
+        received(body, READ, content_encoding=encoding)
+
+
+@pytest.mark.parametrize("window", [zlib.MAX_WBITS, -zlib.MAX_WBITS])
+def test_deflate_is_read_with_and_without_its_header(window: int) -> None:
+    compressor = zlib.compressobj(wbits=window)
+    body = compressor.compress(b"{}") + compressor.flush()
+
+    assert received(body, READ, content_encoding="deflate").data == b"{}"
+
+
+def kept(url: str = "", config: Mapping[str, Any] | None = None, method: str = "POST", **headers: str) -> Any:
+    fields = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = replace(arrived(b"{}", fields), method=method)
+    (draft,) = events(ON_REQUEST, replace(request, url=request.url + url), {**READ, **(config or {})})
+    assert draft.request is not None
+    assert len(draft.request.encode()) <= 8192
+    return json.loads(draft.request)
+
+
+def test_method_query_and_headers_stay_with_the_event() -> None:
+    assert kept("?source=a&tag=1&tag=2", method="PUT", x_shopify_topic="orders/create", user_agent="Shopify") == {
+        "method": "PUT",
+        "query": {"source": "a", "tag": ["1", "2"]},
+        "headers": {"x-shopify-topic": "orders/create", "user-agent": "Shopify"},
+    }
+
+
+def test_nothing_that_proves_or_opens_anything_stays_with_the_event() -> None:
+    hidden = {
+        **dict.fromkeys(("authorization", "cookie", "proxy_authorization", "forwarded", "x_forwarded_for"), "x"),
+        **dict.fromkeys(("x_api_key", "x_auth_token", "x_hub_signature", "client_secret", "x_password"), "x"),
+    }
+    assert kept("?api_key=1&TOKEN=2&x=3&hmac=4", x_time="1", x_proof="2", **hidden) == {
+        "method": "POST",
+        "query": {"x": "3", "hmac": "4"},
+        "headers": {"x-time": "1", "x-proof": "2"},
+    }
+    signed = {"scheme": "hmac", "header": "X-Proof", "timestamp_header": "X-Time", "signed": "{timestamp}{body}"}
+    assert kept("", signed, x_time="1", x_proof="2", x_other="3")["headers"] == {"x-other": "3"}
+    assert kept("?pass=1&other=2", {"query": "pass"})["query"] == {"other": "2"}
+
+
+def test_no_more_than_eight_kilobytes_of_a_request_stay_with_its_event() -> None:
+    found = kept("?a=" + "%C3%A9" * 3000, **{f"x_{number}": "x" * 1000 for number in range(20)})
+
+    assert found["cut"] is True
+    assert 5 < len(found["headers"]) < 8
+
+
+@given(st.text(st.characters(codec=None)), st.text(st.characters(max_codepoint=255)))
+def test_what_stays_of_a_request_can_always_be_stored(query: str, header: str) -> None:
+    found = json.dumps(kept(f"?q={query}&n=%00", x_header=header))
+
+    assert "\\u0000" not in found
+    assert not re.search(r"\\ud[89a-f]", found)
+
+
+@pytest.mark.parametrize(
+    ("config", "kind"),
+    [
+        ({"event_type": "header:X-Shopify-Topic"}, "orders/create"),
+        ({"event_type": "/type"}, "thing.made"),
+        ({"event_type": "/missing"}, None),
+        ({"event_type": "query:kind"}, "query"),
+        ({"sender": "shopify"}, "orders/create"),
+        ({}, None),
+    ],
+)
+def test_the_type_of_an_event_is_where_the_user_or_the_sender_says(config: dict[str, Any], kind: str | None) -> None:
+    request = arrived(b'{"type": "thing.made"}', {"x-shopify-topic": "orders/create"})
+    for data in ("read", "raw"):
+        (draft,) = events(ON_REQUEST, replace(request, url=f"{request.url}?kind=query"), {**config, "data": data})
+        assert draft.type == kind
+
+
+def test_a_trigger_of_an_earlier_version_keeps_its_raw_bodies() -> None:
+    draft = received(gzip.compress(b"{}", mtime=0), {}, content_encoding="gzip", content_type="application/json")
+
+    assert (draft.data, draft.request) == (gzip.compress(b"{}", mtime=0), None)
+    assert ON_REQUEST.initial == READ
+
+
+def test_a_message_of_sns_is_json_though_it_is_called_text() -> None:
+    body = b'{"Type": "Notification", "MessageId": "1", "TopicArn": "t", "Message": "m", "Timestamp": "x"}'
+    draft = received(body, {**READ, "sender": "aws_sns"}, content_type="text/plain; charset=UTF-8")
+
+    assert (draft.key, draft.type, draft.content_type) == ("1", "Notification", "application/json")
