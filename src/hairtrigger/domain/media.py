@@ -1,6 +1,7 @@
 """Content types: which bodies are JSON and which are text."""
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 _PARAMETER = re.compile(r';\s*(charset|boundary)\s*=\s*(?:"([^"]*)"|([^;\s]+))', re.IGNORECASE)
@@ -33,9 +34,19 @@ class Media(NamedTuple):
         return self.name == "multipart/form-data"
 
 
+_LONGEST = 200  # characters of a content type that is remembered
+
+
 def media_of(content_type: str) -> Media:
+    return _remembered(content_type) if len(content_type) <= _LONGEST else _read(content_type)
+
+
+def _read(content_type: str) -> Media:
     name, _, rest = content_type.partition(";")
     if not rest:
         return Media(name.strip().lower())
     given = {found[1].lower(): found[2] or found[3] or "" for found in _PARAMETER.finditer(f";{rest}")}
     return Media(name.strip().lower(), given.get("charset", ""), given.get("boundary", ""))
+
+
+_remembered = lru_cache(maxsize=1024)(_read)

@@ -1,6 +1,6 @@
 """A request as its sender made it, and a verified request with the configuration of its trigger."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import ItemsView, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -39,6 +39,9 @@ class Headers(Mapping[str, str]):
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
+
+    def items(self) -> ItemsView[str, str]:
+        return self._values.items()
 
     def __len__(self) -> int:
         return len(self._values)
@@ -91,10 +94,10 @@ class Incoming(Generic[C]):
     @cached_property
     def content(self) -> Content:
         """The content of the body, decompressed. Raises `Malformed` if it can't be read."""
-        headers = self.request.headers
-        encoding = headers.get("content-encoding", "")
-        body = decompressed(self.request.body, encoding, self.request.most) if encoding else self.request.body
-        return content_of(body, headers.get("content-type", ""))
+        request = self.request
+        encoding = request.headers.get("content-encoding")
+        body = decompressed(request.body, encoding, request.most) if encoding else request.body
+        return content_of(body, request.headers.get("content-type", ""))
 
     def json(self) -> Any:
         try:

@@ -16,26 +16,27 @@ _BEGINNINGS = ("proxy-", "x-forwarded-")
 _PARTS = ("token", "secret", "key", "signature", "password")
 
 
-def request_data(request: Request, reads: AbstractSet[str]) -> str:
+def request_data(request: Request, reads: frozenset[str]) -> str:
     """Return the method, query and headers as a JSON text of at most 8 KiB.
 
     It holds none of the places that the verifier reads, and none with a name that speaks of a credential. Of more than
     8 KiB, those that come first are kept, and `cut` says so.
     """
+    read_headers, read_query = _names(reads)
     headers = {
-        name: _text(value)
+        name: value if value.isascii() and "\0" not in value else _text(value)
         for name, value in request.headers.items()
-        if not _is_private(name) and f"header:{name}" not in reads
+        if name not in read_headers and not _is_private(name)
     }
-    query = _query(request, reads) if "?" in request.url else {}
+    query = _query(request, read_query) if "?" in request.url else {}
     text = to_json({"method": request.method, "query": query, "headers": headers})
     return (text if len(text) <= MOST else _cut(request.method, query, headers)).decode()
 
 
-def _query(request: Request, reads: AbstractSet[str]) -> dict[str, Any]:
+def _query(request: Request, read: AbstractSet[str]) -> dict[str, Any]:
     found: dict[str, list[str]] = {}
     for name, value in request.parameters():
-        if not _is_private(name.lower()) and f"query:{name}" not in reads:
+        if name not in read and not _is_private(name.lower()):
             found.setdefault(_storable(name), []).append(_storable(value))
     return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
 
@@ -54,12 +55,10 @@ def _cut(method: str, query: dict[str, Any], headers: dict[str, str]) -> bytes:
 
 def _text(value: str) -> str:
     """Return a header's value as text: many senders write UTF-8, which servers pass on as Latin-1."""
-    if value.isascii():
-        return _storable(value)
     try:
-        return value.encode("latin-1").decode()
+        return _storable(value.encode("latin-1").decode())
     except UnicodeError:
-        return value
+        return _storable(value)
 
 
 def _storable(text: str) -> str:
@@ -68,5 +67,19 @@ def _storable(text: str) -> str:
 
 
 @lru_cache(maxsize=4096)
+def _names(reads: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the names of headers and of query parameters among the places."""
+    headers = frozenset(place.removeprefix("header:") for place in reads if place.startswith("header:"))
+    return headers, frozenset(place.removeprefix("query:") for place in reads if place.startswith("query:"))
+
+
+_LONGEST_NAME = 200
+
+
 def _is_private(name: str) -> bool:
+    return _judged(name) if len(name) <= _LONGEST_NAME else _judged.__wrapped__(name)
+
+
+@lru_cache(maxsize=4096)
+def _judged(name: str) -> bool:
     return name in _NEVER or name.startswith(_BEGINNINGS) or any(part in name for part in _PARTS)

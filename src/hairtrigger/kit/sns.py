@@ -8,6 +8,7 @@ import base64
 import hmac
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
@@ -83,13 +84,17 @@ class Sns(Scheme):
         return True
 
     def signed_time(self, request: Request) -> str | None:
-        return _text(_message(request), "Timestamp")
+        with suppress(Rejected):
+            return _text(_message(request), "Timestamp")
+        return None
 
     def fault(self, secret: str) -> str | None:
         return None if _TOPIC.fullmatch(secret) else "It is not the ARN of an SNS topic, which is the secret here."
 
     def signed(self, request: Request) -> bytes:
-        return _signed(_message(request))
+        with suppress(Rejected):  # an API key has proved the request, which then need not be a message
+            return _signed(_message(request))
+        return request.body
 
     def _key(self, request: Request, url: str) -> rsa.RSAPublicKey:
         if not _CERTIFICATE.fullmatch(url):

@@ -12,6 +12,7 @@ import hmac
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol
@@ -167,16 +168,18 @@ class Signature(Scheme):
 
     def signed(self, request: Request) -> bytes:
         if self.partial or "{form}" in self.message:
-            return self._signed_message(request, self._elements(request, self.header))
+            with suppress(Rejected):  # an API key has proved the request, which then need not be signed
+                return self._signed_message(request, self._elements(request, self.header))
         return request.body
 
     def signed_id(self, request: Request) -> str | None:
-        return _value(request, self.id_header) if self.id_header else None
+        return request.headers.get(self.id_header) if self.id_header else None
 
     def signed_time(self, request: Request) -> str | None:
-        if self.timestamp is None:
-            return None
-        return self._time(self.timestamp, request, self._elements(request, self.header))
+        if self.timestamp is not None:
+            with suppress(Rejected):
+                return self._time(self.timestamp, request, self._elements(request, self.header))
+        return None
 
     def _elements(self, request: Request, header: str) -> Sequence[str]:
         value = _value(request, header)

@@ -28,7 +28,7 @@ _SETTINGS: Mapping[str, set[str]] = {
     "jwt": {"header", "prefix", "algorithm", "issuer", "body_claim"},
 }
 _OF_SCHEMES = ("header", "query", "pointer", "issuer", "body_claim", "other_header", *sorted(_SIGNED - {"header"}))
-_UNSIGNED = kit.Token | kit.Basic
+_UNSIGNED = (kit.Token, kit.Basic)
 _TOLERANCE = 300  # seconds
 
 
@@ -64,6 +64,7 @@ class Question(kit.Config):
             raise ValueError("These are no names of headers.")
         if self.method == "POST" and not self.signed and not self.when:
             raise ValueError("A question that is not signed needs a place by which it is told from events.")
+        self.handshake()
         return self
 
     def handshake(self) -> kit.Handshake:
@@ -328,13 +329,25 @@ class Sender(kit.Config):
     def counts_as_repeat(self) -> Literal["by_content", "by_time", "never"]:
         if self.repeats:
             return self.repeats
-        if self.known and not isinstance(self.known.verify, _UNSIGNED):
+        if self.known and self.signs:
             return self.known.repeats
-        return "never" if isinstance(self.verifier, _UNSIGNED) else "by_content"
+        return "by_content" if self.signs else "never"
 
-    @property
+    @cached_property
     def type_place(self) -> str | None:
         return self.event_type or (self.known.event_type if self.known else None)
+
+    @cached_property
+    def id_place(self) -> str | None:
+        return self.event_id or (self.known.event_id if self.known else None)
+
+    @cached_property
+    def signs(self) -> bool:
+        return not isinstance(self.verifier, _UNSIGNED)
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        return self.verifier.reads
 
 
 def _settings_of(verifier: kit.Scheme) -> set[str]:
@@ -441,39 +454,37 @@ def _events(incoming: kit.Incoming[Sender]) -> Iterable[kit.Draft]:
         data=content.data,
         content_type=stated or content.content_type,
         type=kind or None,
-        request=kit.request_data(request, sender.verifier.reads),
+        request=kit.request_data(request, sender.reads),
     )
 
 
 def _key(incoming: kit.Incoming[Sender]) -> str:
     sender, request = incoming.config, incoming.request
-    verifier, rule = sender.verifier, sender.counts_as_repeat
+    rule = sender.counts_as_repeat
     key = _id(incoming)
     if key is None:
         # Two requests with the same body are two events where nothing is signed: "the door was opened".
-        key = str(kit.new_id(request.received_at)) if rule == "never" else kit.digest(verifier.signed(request))
-    return f"{key}@{verifier.signed_time(request)}" if rule == "by_time" else key
+        key = str(kit.new_id(request.received_at)) if rule == "never" else kit.digest(sender.verifier.signed(request))
+    time = sender.verifier.signed_time(request) if rule == "by_time" else None
+    return f"{key}@{time}" if time else key
 
 
 def _id(incoming: kit.Incoming[Sender]) -> str | None:
     sender, request = incoming.config, incoming.request
-    if sender.event_id:
-        found = kit.text_at(request, sender.event_id, incoming.content.value)
-        if found is None:
-            raise kit.Malformed(f"There is no event id at {sender.event_id}: no text or whole number.")
+    if place := sender.id_place:
+        found = kit.text_at(request, place, incoming.content.value)
+        if found is None and sender.event_id:
+            raise kit.Malformed(f"There is no event id at {place}: no text or whole number.")
         return found
-    if sender.known and sender.known.event_id:
-        return kit.text_at(request, sender.known.event_id, incoming.content.value)
-    if isinstance(sender.verifier, _UNSIGNED):
-        return request.headers.get("webhook-id") or request.headers.get("idempotency-key")
-    return sender.verifier.signed_id(request)
+    if sender.signs:
+        return sender.verifier.signed_id(request)
+    return request.headers.get("webhook-id") or request.headers.get("idempotency-key")
 
 
 def _repeats(sender: Sender) -> str:
     """Say what counts as a repeat."""
-    where = sender.event_id or (sender.known.event_id if sender.known else None)
-    rule = sender.counts_as_repeat
-    if isinstance(sender.verifier, _UNSIGNED) and not where:
+    where, rule = sender.id_place, sender.counts_as_repeat
+    if not sender.signs and not where:
         where = "header:webhook-id or header:idempotency-key"
     elif isinstance(sender.verifier, kit.Signature) and sender.verifier.id_header and not where:
         where = f"header:{sender.verifier.id_header}"

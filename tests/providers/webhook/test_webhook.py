@@ -2,7 +2,6 @@ import base64
 import gzip
 import hmac
 import json
-import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,7 +17,7 @@ from hairtrigger.domain.event import Draft
 from hairtrigger.kit.senders import SENDERS
 from hairtrigger.kit.trigger import Webhook
 from hairtrigger.kit.verify import STANDARD_WEBHOOKS, SVIX, Basic, Hmac, Token, Verifier
-from tests.providers.asking import arrived, events, trigger
+from tests.providers.asking import NOW, arrived, events, trigger
 
 ON_REQUEST: Webhook[Any] = trigger("webhook", "on_request")
 
@@ -180,7 +179,7 @@ def test_every_known_sender_can_be_chosen_by_its_name(name: str) -> None:
     config = ON_REQUEST.config.model_validate({"sender": name})
 
     assert ON_REQUEST.verifier(config) == SENDERS[name].verify
-    assert set(SENDERS[name].handshakes) <= set(ON_REQUEST.handshakes(config))
+    assert all(one in ON_REQUEST.handshakes(config) for one in SENDERS[name].handshakes)
     assert name in ON_REQUEST.config.model_json_schema()["properties"]["sender"]["enum"]
 
 
@@ -285,7 +284,7 @@ def test_the_form_says_whatever_the_grammar_can(config: dict[str, Any], verifier
         ({"handshakes": [{"method": "GET", "text": "{hex:query:a}"}]}, {("handshakes", 0)}),
         ({"handshakes": [{"method": "GET", "when": {"query:a": None}, "text": "{query:a}"}]}, set()),
         ({"methods": []}, {("methods",)}),
-        ({"methods": ["TRACE"]}, {("methods", 0)}),
+        ({"methods": ["TRACE"]}, {("methods", 0), ("methods",)}),
     ],
 )
 def test_a_setting_without_effect_is_refused_at_its_field(config: dict[str, Any], wrong: set[Any]) -> None:
@@ -321,9 +320,9 @@ def test_a_sender_that_signs_each_retry_anew_does_not_start_two_runs() -> None:
 
 def test_the_signed_time_tells_events_apart_on_request() -> None:
     by_time = {**TIMED, "repeats": "by_time"}
+    first, again, next_ = (received(b"job failed", by_time, x_time=time, x_signature="s") for time in ("1", "1", "2"))
 
-    assert received(b"job failed", by_time, x_time="1").key != received(b"job failed", by_time, x_time="2").key
-    assert received(b"job failed", by_time, x_time="1").key == received(b"job failed", by_time, x_time="1").key
+    assert first.key == again.key != next_.key
 
 
 def test_a_body_that_only_says_that_something_changed_is_an_event_each_time() -> None:
@@ -345,11 +344,11 @@ def test_an_id_that_is_signed_is_the_key() -> None:
 
 
 def test_what_a_forger_may_change_in_a_form_or_an_unsigned_part_makes_no_new_event() -> None:
-    form = {"content_type": "application/x-www-form-urlencoded"}
+    form = {"content_type": "application/x-www-form-urlencoded", "x_twilio_signature": "s"}
     twilio = {"sender": "twilio"}
     assert received(b"a=1&b=2", twilio, **form).key == received(b"b=2&&a=1", twilio, **form).key
-    mailgun = {"sender": "mailgun"}
-    one = b'{"signature": {"timestamp": "1", "token": "t", "signature": "s"}, "event-data": {"id": 1}}'
+    mailgun, now = {"sender": "mailgun"}, b"%d" % NOW.timestamp()
+    one = b'{"signature": {"timestamp": "%s", "token": "t", "signature": "s"}, "event-data": {"id": 1}}' % now
     assert received(one, mailgun).key == received(one.replace(b'"id": 1', b'"id": 2'), mailgun).key
 
 
@@ -522,15 +521,15 @@ def test_no_more_than_eight_kilobytes_of_a_request_stay_with_its_event() -> None
     found = kept("?a=" + "%C3%A9" * 3000, **{f"x_{number}": "x" * 1000 for number in range(20)})
 
     assert found["cut"] is True
-    assert 5 < len(found["headers"]) < 8
+    assert len(found["headers"]) == 8
 
 
 @given(st.text(st.characters(codec=None)), st.text(st.characters(max_codepoint=255)))
 def test_what_stays_of_a_request_can_always_be_stored(query: str, header: str) -> None:
-    found = json.dumps(kept(f"?q={query}&n=%00", x_header=header))
+    found = json.dumps(kept(f"?q={query}&n=%00", x_header=header), ensure_ascii=False)
 
     assert "\\u0000" not in found
-    assert not re.search(r"\\ud[89a-f]", found)
+    assert found.encode()
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ async def test_a_question_before_the_address_is_accepted_is_answered_and_recorde
     assert await send(scene, id_, b"", method="GET", query=f"{query}mine") == Answer(body=b"42")
     with pytest.raises(Rejected):
         await send(scene, id_, b"", method="GET", query=f"{query}other")
-    assert await scene.world.codes(id_, Kind.WEBHOOK) == [Code.HANDSHAKE, Code.REJECTED]
+    assert sorted(await scene.world.codes(id_, Kind.WEBHOOK)) == [Code.HANDSHAKE, Code.REJECTED]
 
 
 async def test_a_question_is_answered_while_the_trigger_is_not_enabled_and_an_event_is_not_taken(scene: Scene) -> None:
@@ -165,10 +165,10 @@ async def test_other_methods_than_post_bring_events(scene: Scene, method: str) -
 
     await send(scene, id_, method=method, query="?source=a", x_webhook_secret=SECRET, x_topic="made")
     await send(scene, id_, method=method, query="?source=b", x_webhook_secret=SECRET)  # from memory
-    first, second = await scene.world.events(id_)
-    assert first.request is not None
-    assert json.loads(first.request) == {"method": method, "query": {"source": "a"}, "headers": {"x-topic": "made"}}
-    assert second.request is not None
+    kept = [json.loads(event.request or "") for event in await scene.world.events(id_)]
+    first, second = sorted(kept, key=lambda one: str(one["query"]))
+    assert first == {"method": method, "query": {"source": "a"}, "headers": {"x-topic": "made"}}
+    assert second == {"method": method, "query": {"source": "b"}, "headers": {}}
 
 
 async def test_get_brings_events_where_the_user_says_so(scene: Scene) -> None:

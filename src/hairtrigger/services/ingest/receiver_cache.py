@@ -121,7 +121,8 @@ class ReceiverCache:
             definition.methods(config),
             definition.repeats(config) if definition.repeats else "",
         )
-        self._remembered.keep(str(trigger.id), receiver, _size(trigger), trigger.org_id)
+        if trigger.enabled:
+            self._remembered.keep(str(trigger.id), receiver, _size(trigger), trigger.org_id)
         return receiver
 
     async def _by_ids(self, ids: Sequence[UUID]) -> list[TriggerWithVersion | None]:
