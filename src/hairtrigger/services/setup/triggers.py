@@ -294,6 +294,7 @@ class Triggers:
                 key: before[key] if value == MASK and key in secret and key in before else value
                 for key, value in (changes.config or {}).items()
             }
+            params = {**{name: before[name] for name in _initial(definition) if name in before}, **params}
             validated(definition, params)
             wanted = replace(wanted, config=self.secrets.sealed_params(trigger.id, params, secret))
         if "connection_id" in changes.given:
