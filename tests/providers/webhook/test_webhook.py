@@ -364,6 +364,7 @@ def test_what_a_forger_may_change_in_a_form_or_an_unsigned_part_makes_no_new_eve
     ],
 )
 def test_a_trigger_says_what_counts_as_a_repeat(config: dict[str, Any], said: str) -> None:
+    assert ON_REQUEST.repeats
     assert said in ON_REQUEST.repeats(ON_REQUEST.config.model_validate(config))
 
 
@@ -485,7 +486,7 @@ def test_deflate_is_read_with_and_without_its_header(window: int) -> None:
     assert received(body, READ, content_encoding="deflate").data == b"{}"
 
 
-def kept(url: str = "", config: Mapping[str, Any] | None = None, method: str = "POST", **headers: str) -> Any:
+def kept(url: str = "", config: Mapping[str, Any] | None = None, method: str = "POST", **headers: Any) -> Any:
     fields = {name.replace("_", "-"): value for name, value in headers.items()}
     request = replace(arrived(b"{}", fields), method=method)
     (draft,) = events(ON_REQUEST, replace(request, url=request.url + url), {**READ, **(config or {})})
@@ -503,7 +504,7 @@ def test_method_query_and_headers_stay_with_the_event() -> None:
 
 
 def test_nothing_that_proves_or_opens_anything_stays_with_the_event() -> None:
-    hidden = {
+    hidden: dict[str, Any] = {
         **dict.fromkeys(("authorization", "cookie", "proxy_authorization", "forwarded", "x_forwarded_for"), "x"),
         **dict.fromkeys(("x_api_key", "x_auth_token", "x_hub_signature", "client_secret", "x_password"), "x"),
     }
@@ -518,7 +519,8 @@ def test_nothing_that_proves_or_opens_anything_stays_with_the_event() -> None:
 
 
 def test_no_more_than_eight_kilobytes_of_a_request_stay_with_its_event() -> None:
-    found = kept("?a=" + "%C3%A9" * 3000, **{f"x_{number}": "x" * 1000 for number in range(20)})
+    many: dict[str, Any] = {f"x_{number}": "x" * 1000 for number in range(20)}
+    found = kept("?a=" + "%C3%A9" * 3000, **many)
 
     assert found["cut"] is True
     assert len(found["headers"]) == 8

@@ -12,11 +12,11 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from hairtrigger.domain.errors import DocumentNeeded, Invalid, Rejected, WrongMethod
+from hairtrigger.domain.event import Draft
 from hairtrigger.domain.outcome import Code, Kind
-from hairtrigger.kit.config import Empty
 from hairtrigger.kit.handshake import Answer
 from hairtrigger.kit.incoming import Headers, Incoming, Request
-from hairtrigger.kit.trigger import Provider, Webhook
+from hairtrigger.kit.trigger import AppWebhook, Provider, Webhook
 from hairtrigger.kit.verify import Token
 from hairtrigger.platform.vault import Vault
 from hairtrigger.providers import github, webhook
@@ -60,7 +60,7 @@ async def trigger(scene: Scene, config: Mapping[str, Any], secret: str = SECRET)
 
 
 async def send(
-    scene: Scene, id_: UUID | str, body: bytes = b"{}", *, method: str = "POST", query: str = "", **headers: str
+    scene: Scene, id_: UUID | str, body: bytes = b"{}", *, method: str = "POST", query: str = "", **headers: Any
 ) -> Answer:
     fields = Headers((name.replace("_", "-"), value) for name, value in headers.items())
     url = f"https://hooks.test/v1/webhooks/{id_}{query}"
@@ -71,7 +71,7 @@ def signed(body: bytes, secret: str = SECRET) -> str:
     return hmac.digest(secret.encode(), body, "sha256").hex()
 
 
-def stripe(scene: Scene, body: bytes, secret: str = SECRET, **ago: float) -> dict[str, str]:
+def stripe(scene: Scene, body: bytes, secret: str = SECRET, **ago: float) -> dict[str, Any]:
     seconds = int((scene.clock.now() - timedelta(**ago)).timestamp())
     return {"stripe_signature": f"t={seconds},v1={signed(f'{seconds}.'.encode() + body, secret)}"}
 
@@ -271,15 +271,18 @@ async def test_a_secret_that_never_could_match_is_refused_where_it_is_set(scene:
             await world.triggers.rotate_secret(world.caller, id_, secret)
         if good:
             await world.triggers.rotate_secret(world.caller, id_, f"{good}\n")
+    public_key = await world.create("webhook", "on_request", {"sender": "discord"})
     with pytest.raises(Invalid, match="The sender dictates this secret"):
-        await world.triggers.rotate_secret(world.caller, id_)
+        await world.triggers.rotate_secret(world.caller, public_key)
 
 
 PUSH = {"repository": {"id": 1, "full_name": "o/r"}, "ref": "refs/heads/dev"}
 
 
-def _unwanted(incoming: Incoming[Empty]) -> Iterable[Any]:
-    return github.provider.triggers[0].events(incoming)  # type: ignore[union-attr]
+def _unwanted(incoming: Incoming[github.Branch]) -> Iterable[Draft]:
+    on_push = github.provider.triggers[0]
+    assert isinstance(on_push, AppWebhook)
+    return on_push.events(incoming)
 
 
 async def test_a_push_to_another_branch_names_both_branches(store: Store, clock: ManualClock, vault: Vault) -> None:

@@ -9,7 +9,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import BYTEA, JSONB
 
 revision = "0012"
-down_revision = "0011"
+down_revision = "0008"
 
 
 def upgrade() -> None:
