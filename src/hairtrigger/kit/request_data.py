@@ -62,8 +62,8 @@ def _text(value: str) -> str:
 
 
 def _storable(text: str) -> str:
-    """Return the text without NUL, which `jsonb` refuses."""
-    return text.replace("\0", "") if "\0" in text else text
+    """Return the text without NUL and half surrogates, which `jsonb` refuses."""
+    return text.replace("\0", "").encode(errors="replace").decode()
 
 
 @lru_cache(maxsize=4096)

@@ -140,7 +140,7 @@ _WITH_STATUS = f"""
         SELECT condition.*, {RESTS_UNTIL} AS rests_until,
                CASE WHEN NOT enabled THEN 'disabled' WHEN stall IS NOT NULL THEN 'stalled'
                     WHEN failures > 0 OR undelivered > 0 OR refused > 0 THEN 'failing'
-                    WHEN paused IS NOT NULL THEN 'paused' ELSE 'healthy' END AS status
+                    WHEN condition.paused IS NOT NULL THEN 'paused' ELSE 'healthy' END AS status
         FROM ({_CONDITION} WHERE trigger.org_id = :org_id) AS condition
         LEFT JOIN lane ON lane.project_id = condition.project_id
     ) AS told WHERE true
