@@ -88,6 +88,7 @@ ATTEMPT = {
     "finished_at": str,
 }
 CLOCKWORK = {
+    "name": str | None,
     "status": str,
     "health": dict,
     "paused": bool,
@@ -95,6 +96,7 @@ CLOCKWORK = {
     "repeats": str | None,
     "next_at": str | None,
     "upcoming": list,
+    "notes": list,
     "last_at": str | None,
     "failures_in_a_row": int,
     "failing_since": str | None,
