@@ -66,7 +66,7 @@ class Held:
 
     async def pause(self, what: Paused) -> None:
         async with self.store.transaction() as tx:
-            await pauses.pause(tx, what)
+            await pauses.pause(tx, what, "a user", self.clock.now())
 
     async def resume(self, what: Paused) -> None:
         async with self.store.transaction() as tx:
@@ -263,6 +263,6 @@ async def test_what_a_deleted_project_held_is_claimed_to_be_dropped(held: Held) 
 
 async def test_a_pause_whose_transaction_breaks_holds_nothing(held: Held) -> None:
     async with held.store.engine.connect() as connection:
-        await pauses.pause(Transaction(connection), held.whole)  # this is never committed
+        await pauses.pause(Transaction(connection), held.whole, "a user", held.clock.now())  # this is never committed
     made = await held.append(held.a)
     assert await held.deliver_all() == made
