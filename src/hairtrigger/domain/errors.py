@@ -53,6 +53,14 @@ class Invalid(HairtriggerError):
         self.issues = issues
 
 
+def sentence(error: HairtriggerError) -> str:
+    """Return the message, with the first fields at fault and the reason of each."""
+    if not isinstance(error, Invalid) or not error.issues:
+        return error.message
+    faults = [f"{'.'.join(map(str, one.path)) or 'it'}: {one.message}" for one in error.issues[:3]]
+    return error.message if error.message in faults[0] else f"{error.message} {'; '.join(faults)}"
+
+
 # The paths of its issues begin inside the configuration; each API says what it calls the configuration itself.
 class InvalidConfig(Invalid):
     """The trigger's configuration is not valid."""

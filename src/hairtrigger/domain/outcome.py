@@ -117,11 +117,20 @@ class Code(StrEnum):
     DISABLED = "disabled", "was disabled", Trait.DISABLES | Trait.ROUTINE
     FINISHED = "finished", "was disabled at the end of its schedule", Trait.DISABLES
     CHANGED = "changed", "was changed", Trait.ALWAYS | Trait.ROUTINE
+    DELETED = "deleted", "was deleted", Trait.DISABLES | Trait.ROUTINE
+    ATTEMPT_CUT_OFF = (
+        "attempt_cut_off",
+        "may have run: the process that called it ended before the attempt was recorded; the delivery is tried again",
+        Trait.ALWAYS | Trait.ROUTINE,
+    )
     STALLED = "stalled", "found that the trigger is overdue and nobody works on it"
     RECOVERED = "recovered", "found that the trigger is no longer overdue", Trait.ROUTINE
 
 
 DeliveryStatus = Literal["pending", "waiting", "suspended", "retrying", "delivered", "dead"]
+
+ASKED_TO_WAIT = "The provider asked to be left alone until "
+"""The beginning of a sentence in the detail of a poll, by which explanations recognise why the next one is late."""
 
 DELIVERY_STATUS: Mapping[DeliveryStatus, str] = {
     "pending": "is on the queue, or under way",

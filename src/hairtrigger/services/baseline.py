@@ -14,8 +14,10 @@ def is_baseline(definition: Polling[Any], question: Question[Any]) -> bool:
     return question.cursor is None and definition.baseline
 
 
-async def baseline(definition: Polling[Any], question: Question[Any], within: timedelta) -> Mapping[str, Any]:
-    """Return the cursor at which polls start: everything that the provider has now counts as seen.
+async def baseline(
+    definition: Polling[Any], question: Question[Any], within: timedelta
+) -> tuple[Mapping[str, Any], int]:
+    """Return the cursor at which polls start, and the number of things that the provider has now: they count as seen.
 
     All pages are read, because the events of a page that is not read would count as new. Raise `ProviderFailed` if that
     takes longer than `within`.
@@ -23,8 +25,10 @@ async def baseline(definition: Polling[Any], question: Question[Any], within: ti
     pages = Pages(definition, question, within, most=None)
     try:
         page, last = await pages.next()
+        seen = len(page.events)
         while not last:
             page, last = await pages.next()
+            seen += len(page.events)
     except TimeoutError as error:
         raise ProviderFailed(f"The first look at the provider took longer than {within}.") from error
-    return page.cursor
+    return page.cursor, seen

@@ -8,11 +8,13 @@ import pytest
 from sqlalchemy import text
 
 from hairtrigger.domain.caller import SCOPES, Caller
-from hairtrigger.domain.errors import NotFound, ProviderFailed
+from hairtrigger.domain.errors import NotFound, NotReady, ProviderFailed
 from hairtrigger.domain.outcome import Code, Failure, Kind
 from hairtrigger.domain.retry import DELAYS
 from hairtrigger.domain.rhythm import next_beat
 from hairtrigger.domain.target import Sent
+from hairtrigger.kit.cursor import mark
+from hairtrigger.kit.trigger import Page
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
 from hairtrigger.providers import github, schedule, webhook
@@ -566,3 +568,89 @@ async def test_a_target_that_hangs_is_told_from_a_worker_that_is_not_there(scene
     await change(scene, "UPDATE pgmq.q_dispatch SET last_read_at = clock_timestamp() - interval '61 seconds'")
     said = await scene.summary(id_, key="only")
     assert "A worker claimed it 1 minute ago, and the target has not answered since. It may take 300 seconds." in said
+
+
+# -- silences
+
+
+async def test_what_was_there_when_the_trigger_was_enabled(
+    store: Store, clock: ManualClock, vault: Vault, source: Source
+) -> None:
+    clock.advance(clock.now().replace(hour=12, minute=0, second=0, microsecond=0) + timedelta(days=1) - clock.now())
+    source.says(page("old", "older", seen=[mark("old")]))
+    async with a_scene(store, clock, vault, source.provider(baseline=True)) as scene:
+        id_ = await scene.world.enabled("source", "on_item")
+        await _counts_as_seen(scene, id_)
+
+
+async def _counts_as_seen(scene: Scene, id_: UUID) -> None:
+    assert await scene.summary(id_, key="old") == (
+        "'old' made no event: it was there when the trigger was enabled at 12:00:00 UTC. "
+        "What its provider had then counts as seen (2 entries)."
+    )
+    assert (await scene.summary(id_, at=scene.clock.now() - timedelta(hours=1))).endswith(
+        "At 12:00:00 UTC the trigger was enabled. What its provider had then counts as seen (2 entries)."
+    )
+
+
+async def test_a_deleted_trigger_that_requests_still_come_for(scene: Scene) -> None:
+    id_, secret = await scene.webhook()
+    scene.passes(minutes=1)
+    await scene.world.triggers.delete(scene.world.caller, id_)
+    for _ in range(3):
+        scene.passes(minutes=1)
+        await scene.request(id_, secret, "a")
+    await scene.refusals.flush()
+
+    told = await scene.explainer.of_deleted(scene.world.caller, id_)
+
+    assert told.summary == (
+        f"The trigger was deleted at 12:01:00 UTC. The user {scene.world.caller.id} deleted it. "
+        "3 requests have come to its address since then, the last at 12:04:00 UTC."
+    )
+    with pytest.raises(NotFound):
+        await scene.explainer.of_deleted(Caller(uuid4(), uuid4(), frozenset(SCOPES)), id_)
+
+
+async def test_enabling_without_a_connection(scene: Scene) -> None:
+    id_ = await scene.world.create("github", "on_push", {"repository": "a/b"})
+    with pytest.raises(NotReady):
+        await scene.world.triggers.enable(scene.world.caller, id_)
+
+    assert "Enabling failed: The trigger needs a connection to 'github'." in await scene.summary(id_)
+
+
+async def test_a_provider_that_asked_to_be_left_alone_in_a_poll_that_did_not_fail(scene: Scene, source: Source) -> None:
+    id_ = await scene.world.enabled("source", "on_item")
+
+    async def asking() -> Page:
+        source.asked[-1].api.quota.wait = timedelta(minutes=30)
+        return page()
+
+    source.says(asking)
+    scene.passes(minutes=1)
+    await scene.poll()
+    polled = scene.time()
+    scene.passes(minutes=20)
+
+    told = await scene.summary(id_, at=scene.clock.now() - timedelta(minutes=5), within=timedelta(minutes=1))
+
+    assert "no poll ran, because the provider asked for it" in told
+    assert f"the last poll before was at {polled}" in told
+    assert "The provider asked to be left alone until" in told
+
+
+async def test_an_attempt_that_was_cut_off_is_part_of_the_story(scene: Scene) -> None:
+    id_, secret = await scene.webhook()
+    await scene.request(id_, secret, "a")
+    async with scene.world.store.transaction() as tx:
+        read, [claimed] = await deliveries.claim(tx, 10, timedelta())
+    assert (read, claimed.again) == (1, False)
+    scene.passes(seconds=30)
+
+    await scene.deliver()
+
+    said = await scene.summary(id_, key="a")
+    assert f"An attempt before {scene.time()} left no result: the process that made it stopped, died" in said
+    assert "The target may have run." in said
+    assert "It was delivered" in said

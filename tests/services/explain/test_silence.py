@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.domain.outcome import ASKED_TO_WAIT, Code, Kind
 from hairtrigger.services.explain.outages import Outage
 from hairtrigger.services.explain.silence import (
     CutOff,
@@ -15,6 +15,7 @@ from hairtrigger.services.explain.silence import (
     Down,
     Gap,
     LateAfterFailure,
+    LeftAlone,
     NoLongerKept,
     NoRequest,
     NotDue,
@@ -59,6 +60,7 @@ EMPTY, FAILED, CUT, LIMITED, LATER = (
     poll(Code.RATE_LIMITED, HOUR * 20),
     poll(Code.EMPTY, MINUTE * 4),
 )
+ASKED_US = replace(poll(Code.EMPTY, MINUTE * 40), detail=f"{ASKED_TO_WAIT}13:00:00 UTC.")
 FIRED = Outcome(Kind.SCHEDULE, Code.ACCEPTED, NOON - HOUR)
 ASKED = Outcome(Kind.WEBHOOK, Code.EMPTY, NOON - HOUR)
 REFUSED = [Outcome(Kind.WEBHOOK, Code.REJECTED, ENDED, count=count) for count in (2, 3)]
@@ -86,6 +88,7 @@ CASES: list[tuple[Silence, Reason]] = [
         after(LIMITED, later=[LATER]),
         LateAfterFailure(Gap(LIMITED.at, polled_before=True, next_poll=LATER.at), LIMITED),
     ),
+    (after(ASKED_US), LeftAlone(Gap(ASKED_US.at, polled_before=True, next_poll=None), ASKED_US)),
     (after(CUT), CutOff(Gap(CUT.at, polled_before=True, next_poll=None), CUT)),
     (
         after(EMPTY, condition=replace(CONDITION, every_seconds=3600)),

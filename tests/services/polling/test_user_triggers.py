@@ -19,11 +19,16 @@ from hairtrigger.platform.shares import Tenant
 from hairtrigger.platform.vault import Vault
 from hairtrigger.sandbox.protocol.poll import DEFAULT_LIMITS
 from hairtrigger.sandbox.service.sandbox import Sandbox
+from hairtrigger.services.catalogue import catalogue_of
+from hairtrigger.services.explain.health import Diagnosis
 from hairtrigger.services.polling.poller import Result
 from hairtrigger.services.polling.user_triggers import UserTriggers
 from hairtrigger.services.setup.integrations import AuthDraft, Integrations, TriggerDraft
 from hairtrigger.services.setup.triggers import TriggerChanges
 from hairtrigger.store.database import Store
+from hairtrigger.store.events import outcomes
+from hairtrigger.store.explain import trigger_health
+from hairtrigger.store.explain.trigger_health import MOST_FRUITLESS
 from hairtrigger.store.polling import polls
 from tests.services.world import Killed, World, a_world, dying
 from tests.store.build import a_trigger
@@ -441,6 +446,36 @@ async def test_code_is_told_which_limit_ended_its_fetch(
         result = await author.poll()
 
     assert result.detail.startswith("TypeError: fetch failed: The answer took longer than 0.001 seconds.")
+
+
+async def test_code_that_swallows_refusals_is_told_and_becomes_failing(
+    store: Store, clock: ManualClock, vault: Vault, user_triggers: UserTriggers
+) -> None:
+    async with serving(answering(401)) as server, Egress(EgressPolicy((ip_network("127.0.0.0/8"),))) as egress:
+        reached = UserTriggers(user_triggers.sandbox, egress)
+        world = await a_world(store, clock, vault, user_providers=reached.providers)
+        author = Author(world, vault)
+        id_ = await author.enabled(
+            f"const {{status}} = await fetch('{server.url}/items?token=t0k3n'); console.log('got', status); return []"
+        )
+        diagnosis = Diagnosis(
+            clock=clock, catalogue=catalogue_of((), reached.providers), poll_deadline=MINUTE, schedule_grace=MINUTE
+        )
+        statuses = []
+        for _ in range(MOST_FRUITLESS):
+            result = await author.poll()
+            async with store.transaction() as tx:
+                latest = await outcomes.of_trigger(tx, id_)
+                org_id = world.caller.org_id
+                condition = await trigger_health.of_trigger(tx, org_id, diagnosis.expectations(), id_)
+            statuses.append(condition.status)
+
+    assert result.code == Code.EMPTY
+    assert result.detail == f"Its code made 1 request: GET {server.url}/items answered 401. Console: got 401"
+    assert statuses == [*["healthy"] * (MOST_FRUITLESS - 1), "failing"]
+    reason = diagnosis.health(condition, latest).reason
+    assert reason.startswith("The last 5 polls found nothing, and every request of their code failed or was refused.")
+    assert "answered 401" in reason
 
 
 async def test_the_code_fetches_with_the_connections_secrets(

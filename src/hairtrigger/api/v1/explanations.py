@@ -10,7 +10,7 @@ from hairtrigger.api.auth import Admitted
 from hairtrigger.api.errors import InvalidRequest
 from hairtrigger.api.v1.pages import Cursor, Limit, page
 from hairtrigger.api.v1.schemas import Explanation, Instant, Page, TriggerHealth
-from hairtrigger.domain.errors import Issue
+from hairtrigger.domain.errors import Issue, NoSuchTrigger
 from hairtrigger.services.explain.explainer import Explainer
 from hairtrigger.services.explain.stall_watchdog import StallWatchdog
 from hairtrigger.store.explain.trigger_health import Status
@@ -51,16 +51,19 @@ def router(
         if len(given) > 1:
             message = f"Ask about one thing: at, event, key or delivery; here are {' and '.join(given)}."
             raise InvalidRequest(message, *(Issue(("query", name), message) for name in given[1:]))
-        if at:
-            told = await explainer.moment(caller, project_trigger_id, at, timedelta(seconds=within))
-        elif event:
-            told = await explainer.event(caller, project_trigger_id, event)
-        elif key:
-            told = await explainer.key(caller, project_trigger_id, key)
-        elif delivery:
-            told = await explainer.delivery(caller, project_trigger_id, delivery)
-        else:
-            told = await explainer.state(caller, project_trigger_id)
+        try:
+            if at:
+                told = await explainer.moment(caller, project_trigger_id, at, timedelta(seconds=within))
+            elif event:
+                told = await explainer.event(caller, project_trigger_id, event)
+            elif key:
+                told = await explainer.key(caller, project_trigger_id, key)
+            elif delivery:
+                told = await explainer.delivery(caller, project_trigger_id, delivery)
+            else:
+                told = await explainer.state(caller, project_trigger_id)
+        except NoSuchTrigger:
+            told = await explainer.of_deleted(caller, project_trigger_id)
         return Explanation.of(told)
 
     return routes

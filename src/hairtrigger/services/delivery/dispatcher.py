@@ -193,6 +193,8 @@ class Dispatcher:
                         after=self._after,
                         expired=self._looks_for_expired(),
                     )
+                    cut_off = [_cut_off(one.event, self.clock.now()) for one in claimed if one.again and one.event]
+                    await outcomes.record(tx, *cut_off)
                 for one in claimed:
                     if one.message.msg_id in self._under_way:
                         continue  # this process stood still until the lease ran out, and has claimed it again
@@ -372,6 +374,12 @@ class Dispatcher:
 
 def _own_trigger(event: Event, message: Message) -> UUID | None:
     return event.project_trigger_id if message.project_id == event.project_id else None
+
+
+def _cut_off(event: Event, now: datetime) -> Outcome:
+    """Return the outcome of an attempt that left none: a claim that ends without a result leaves its message behind."""
+    code = Code.ATTEMPT_CUT_OFF
+    return Outcome(Kind.TARGET, code, now, event.org_id, event.project_trigger_id, key=event.key)
 
 
 def _outgoing(claimed: Claimed) -> Outgoing:

@@ -3,15 +3,16 @@
 Each question reads a few short ranges of indexes by time, so that it costs the same with a million events stored.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from hairtrigger.domain.caller import Caller
-from hairtrigger.domain.errors import NotFound
+from hairtrigger.domain.errors import NoSuchTrigger, NotFound
 from hairtrigger.domain.event import bounded_key
 from hairtrigger.domain.outcome import Code, Kind, Trait
+from hairtrigger.kit.cursor import mark
 from hairtrigger.platform.clock import Clock
 from hairtrigger.services.explain.health import MOST_HELD, Diagnosis, Health
 from hairtrigger.services.explain.outages import RECEIVERS, WORKERS, Outage, outages
@@ -24,6 +25,7 @@ from hairtrigger.store.events.outcomes import Outcome
 from hairtrigger.store.explain import event_traces, trigger_health, waits
 from hairtrigger.store.explain.event_traces import EventTrace
 from hairtrigger.store.explain.trigger_health import Condition
+from hairtrigger.store.polling import polls
 from hairtrigger.store.transaction import Transaction
 from hairtrigger.store.upkeep import processes
 
@@ -111,6 +113,14 @@ class Explainer:
             event_id = await event_traces.id_of_key(tx, trigger_id, bounded_key(key))
             if event_id is not None and await event_traces.get(tx, trigger_id, event_id):
                 return await self._of_event(tx, seen, event_id, "There is no such event of this trigger.")
+            cursor = (poll.cursor or {}) if (poll := await polls.get(tx, trigger_id)) else {}
+        if event_id is None and mark(key) in cursor.get("seen", ()):
+            first = next((one for one in seen.latest if one.code is Code.ENABLED and one.detail), None)
+            return Explanation(
+                seen.teller.seen_at_first(key, seen.condition, first),
+                seen.health,
+                _in_time(map(outcome_step, seen.latest)),
+            )
         unstored = seen.teller.unstored(key, remembered=event_id is not None)
         state = seen.teller.state(seen.condition, seen.health, seen.latest, None)
         return Explanation(f"{unstored} {state}", seen.health, _in_time([outcome_step(one) for one in seen.latest]))
@@ -120,6 +130,18 @@ class Explainer:
             seen = await self._seen(tx, caller, trigger_id)
             event_id = await event_traces.id_of_delivery(tx, delivery_id)
             return await self._of_event(tx, seen, event_id, "There is no such delivery of this trigger.")
+
+    async def of_deleted(self, caller: Caller, trigger_id: UUID) -> Explanation:
+        """Explain a trigger that was deleted. Raise `NoSuchTrigger` if the organisation never had it."""
+        async with self.store.transaction() as tx:
+            latest = await outcomes.of_trigger(tx, trigger_id, limit=_MOST_ALIKE)
+        end = next((one for one in latest if one.code is Code.DELETED and one.org_id == caller.org_id), None)
+        if end is None:
+            raise NoSuchTrigger
+        since = [one for one in latest if one.kind is Kind.WEBHOOK and one.at >= end.at]
+        summary = Teller(self.clock.now()).deleted(end, since)
+        health = Health("disabled", end.detail, end.at, None, None)
+        return Explanation(summary, health, _in_time(map(outcome_step, latest[:_LATEST])))
 
     async def _seen(self, tx: Transaction, caller: Caller, trigger_id: UUID) -> _Seen:
         condition = await trigger_health.of_trigger(tx, caller.org_id, self.diagnosis.expectations(), trigger_id)
@@ -194,5 +216,5 @@ class Explainer:
         ]
 
 
-def _in_time(steps: Sequence[RecordedStep]) -> list[RecordedStep]:
+def _in_time(steps: Iterable[RecordedStep]) -> list[RecordedStep]:
     return sorted(steps, key=lambda step: step.at)

@@ -11,7 +11,7 @@ from hairtrigger.kit.trigger import AppWebhook, Webhook
 from hairtrigger.platform.clock import Clock
 from hairtrigger.services.catalogue import Catalogue
 from hairtrigger.store.events.outcomes import Outcome
-from hairtrigger.store.explain.trigger_health import Condition, Expectations, Stall, Status
+from hairtrigger.store.explain.trigger_health import MOST_FRUITLESS, Condition, Expectations, Stall, Status
 
 STALLS: dict[Stall, str] = {
     "overdue": "It is overdue, and no worker has taken it. See whether a worker runs, and whether it keeps up.",
@@ -83,7 +83,7 @@ class Diagnosis:
             case "healthy":
                 return condition.enabled_at, _nothing_wrong(condition, latest)
             case "failing":
-                return _failing(condition)
+                return _failing(condition, latest)
             case "stalled":
                 assert condition.stall
                 since = self.expected_by(condition) if condition.stall == "overdue" else condition.enabled_at
@@ -92,6 +92,16 @@ class Diagnosis:
                 return condition.paused_since, ""
             case "disabled":
                 return _disabled(condition, latest)
+
+
+def _fruitless(condition: Condition, latest: Sequence[Outcome]) -> tuple[datetime | None, str]:
+    polls = [one for one in latest if one.kind is Kind.POLL][: condition.fruitless]
+    said = f" {polls[0].detail}" if polls else ""
+    count = condition.fruitless
+    return (
+        polls[-1].at if polls else None,
+        f"The last {count} polls found nothing, and every request of their code failed or was refused.{said}",
+    )
 
 
 def _nothing_wrong(condition: Condition, latest: Sequence[Outcome]) -> str:
@@ -105,7 +115,7 @@ def _nothing_wrong(condition: Condition, latest: Sequence[Outcome]) -> str:
     return "It waits for requests. Nothing can be expected by a time: they come when something happens."
 
 
-def _failing(condition: Condition) -> tuple[datetime | None, str]:
+def _failing(condition: Condition, latest: Sequence[Outcome]) -> tuple[datetime | None, str]:
     """Return since when and why the trigger is failing: its polls, its requests, its deliveries, or several of them."""
     polls, refused, undelivered = condition.failures, condition.refused, condition.undelivered
     told, begun = [], []
@@ -113,6 +123,10 @@ def _failing(condition: Condition) -> tuple[datetime | None, str]:
         what = "poll" if polls == 1 else f"{polls} polls"
         told.append(f"The last {what} failed. {condition.poll_error or ''}".strip())
         begun.append(condition.failing_since)
+    if condition.fruitless >= MOST_FRUITLESS and not polls:
+        since, why = _fruitless(condition, latest)
+        told.append(why)
+        begun.append(since)
     if refused:
         what = "request was" if refused == 1 else f"{refused} requests were"
         told.append(f"The last {what} refused: {condition.refused_detail}")

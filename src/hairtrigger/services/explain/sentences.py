@@ -14,6 +14,7 @@ from hairtrigger.services.explain.silence import (
     Down,
     Gap,
     LateAfterFailure,
+    LeftAlone,
     NoLongerKept,
     NoRequest,
     NotDue,
@@ -52,6 +53,7 @@ _OUTAGE: Mapping[After, str] = {
 }
 _MOST_OUTAGES = 3
 _LONG_FOR_AN_ANSWER = timedelta(seconds=10)
+_CUT_OFF = "the process that made it stopped, died, stood still or lost its database. The target may have run."
 _SOON = timedelta(minutes=1)  # within it a worker claims a delivery that nothing holds back
 
 
@@ -117,10 +119,15 @@ class Teller:
                 latest, attempts = replays[-1]
                 parts.append(f"It was replayed {again}, the last time at {self.time(latest.created_at)}.")
                 parts.append(self.delivery(latest, attempts, event, story.waits.get(latest.id)))
-        if story.repeats:
-            count = sum(one.count for one in story.repeats)
+        cut_off = [one for one in story.repeats if one.code is Code.ATTEMPT_CUT_OFF]
+        repeats = [one for one in story.repeats if one.code is not Code.ATTEMPT_CUT_OFF]
+        if cut_off:
+            which = "An attempt" if len(cut_off) == 1 else f"{len(cut_off)} attempts, the last of them"
+            parts.append(f"{which} before {self.time(cut_off[-1].at)} left no result: {_CUT_OFF}")
+        if repeats:
+            count = sum(one.count for one in repeats)
             came = "A repeat of it came" if count == 1 else f"{count} repeats of it came, the last"
-            parts.append(f"{came} at {self.time(story.repeats[-1].at)} and started nothing: its key is known.")
+            parts.append(f"{came} at {self.time(repeats[-1].at)} and started nothing: its key is known.")
         return " ".join(parts)
 
     def delivery(
@@ -149,6 +156,8 @@ class Teller:
         """Describe a trigger's health, what happened to the trigger last, and what comes next."""
         since = f" since {self.time(health.since)}" if health.since else ""
         parts = [f"The trigger is {health.status}{since}. {health.reason}".strip()]
+        if health.status == "failing" and (edit := _edit_before(latest, health.since)):
+            parts.append(self.outcome(edit))
         if work := next((one for one in latest if one.kind in WORK), None):
             parts.append(self.outcome(work))
         parts.append(self.story(last) if last else "No event of it is stored.")
@@ -179,6 +188,22 @@ class Teller:
             return f"An event with the key '{key}' arrived before, and a repeat starts nothing; it is no longer stored."
         return f"No event with the key '{key}' has arrived, as far back as keys are remembered."
 
+    def seen_at_first(self, key: str, condition: Condition, first: Outcome | None) -> str:
+        """Say that something was there when the trigger was enabled, so that it made no event."""
+        at = first.at if first else condition.enabled_at
+        enabled = f"when the trigger was enabled at {self.time(at)}" if at else "when the trigger was enabled"
+        rest = first.detail if first else "What its provider had then counts as seen."
+        return f"'{key}' made no event: it was there {enabled}. {rest}"
+
+    def deleted(self, end: Outcome, since: Sequence[Outcome]) -> str:
+        """Say that the trigger was deleted, and how many requests have come to its address since then."""
+        parts = [f"The trigger was deleted at {self.time(end.at)}. {end.detail}"]
+        if since:
+            count = sum(one.count for one in since)
+            came = "One request has" if count == 1 else f"{count} requests have"
+            parts.append(f"{came} come to its address since then, the last at {self.time(since[0].at)}.")
+        return " ".join(parts)
+
     def silence(self, silence: Silence) -> str:
         """Say why no event arrived in that time, and when the next poll or firing is due."""
         following = self.next(silence.condition)
@@ -191,7 +216,8 @@ class Teller:
             case NoLongerKept(kept_since):
                 return f"Of that time nothing is kept any more: what is stored begins on {kept_since:%Y-%m-%d}."
             case Disabled() as reason:
-                return f"Nothing arrived {window}. The trigger was disabled. {self.disabled(reason)}".strip()
+                said = f"Nothing arrived {window}. The trigger was disabled. {self.disabled(reason)}".strip()
+                return _joined(said, self.outcome(silence.baseline) if silence.baseline else "")
             case reason:
                 said = f"Nothing arrived {window}. The trigger was enabled{self._while_enabled(reason, following)}"
                 told = [reason.outage] if isinstance(reason, Down) else []
@@ -240,6 +266,8 @@ class Teller:
             case Polled(last, count):
                 more = f" It was polled {count} times then." if count > 1 else ""
                 return f"its last poll, at {self.time(last.at)}, {last.code.meaning}.{more}"
+            case LeftAlone(gap, poll):
+                return f"no poll ran, because the provider asked for it: {self._between(gap)}. {self.outcome(poll)}"
             case LateAfterFailure(gap, failed):
                 waits = "no poll was due, as it waits longer after a failure"
                 return f"{waits}: {self._between(gap)}. {self.outcome(failed)}"
@@ -360,6 +388,13 @@ def _attempt_step(delivery: Delivery, one: AttemptRecord) -> RecordedStep:
         said,
         event_id=delivery.event_id,
         delivery_id=delivery.id,
+    )
+
+
+def _edit_before(latest: Sequence[Outcome], since: datetime | None) -> Outcome | None:
+    """Return the last change of a trigger before it began to fail, if that change has a detail."""
+    return next(
+        (one for one in latest if one.code is Code.CHANGED and one.detail and (not since or one.at <= since)), None
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from hairtrigger.domain.outcome import Code, Kind, Trait
+from hairtrigger.domain.outcome import ASKED_TO_WAIT, Code, Kind, Trait
 from hairtrigger.domain.rhythm import LONGEST_WAIT, longest_back_off
 from hairtrigger.services.explain.outages import Outage
 from hairtrigger.store.events.outcomes import Outcome
@@ -71,6 +71,14 @@ class LateAfterFailure:
 
 
 @dataclass(frozen=True)
+class LeftAlone:
+    """No poll was due, because the provider asked to be left alone in a poll that did not fail."""
+
+    gap: Gap
+    poll: Outcome
+
+
+@dataclass(frozen=True)
 class CutOff:
     """The last poll was cut off, and no other poll ran."""
 
@@ -128,7 +136,7 @@ class NoRequest:
     before: Outcome | None
 
 
-PollReason = Polled | LateAfterFailure | CutOff | NotDue | Down | NotPolled
+PollReason = Polled | LeftAlone | LateAfterFailure | CutOff | NotDue | Down | NotPolled
 WhileEnabled = PollReason | NotFired | NothingFromApp | NoRequest
 Reason = StillToCome | NotYetCreated | NoLongerKept | Disabled | WhileEnabled
 
@@ -155,6 +163,12 @@ class Silence:
         if self.kept_since and self.until.date() < self.kept_since:
             return NoLongerKept(self.kept_since)
         return self._while_enabled(now) if self._enabled() else self.disabled()
+
+    @property
+    def baseline(self) -> Outcome | None:
+        """Return the enabling that followed, if what its provider had then counts as seen."""
+        on = next((one for one in (*self.within, *self.later) if one.code is Code.ENABLED), None)
+        return on if on and on.detail else None
 
     def disabled(self) -> Disabled:
         """Return since when, until when and why the trigger was disabled, as far as that is recorded."""
@@ -202,6 +216,8 @@ class Silence:
         every = timedelta(seconds=self.condition.every_seconds or 60)
         if before and Trait.FAILURE in before.code.traits and lasted <= _longest_after(before, every) + _ON_TIME:
             return LateAfterFailure(gap, before)
+        if before and ASKED_TO_WAIT in before.detail and lasted <= LONGEST_WAIT + _ON_TIME:
+            return LeftAlone(gap, before)
         if before and before.code is Code.CUT_OFF:
             return CutOff(gap, before)
         for outage in self.outages or ():

@@ -24,6 +24,7 @@ from hairtrigger.domain.errors import (
     Rejected,
     Unavailable,
     WrongMethod,
+    sentence,
 )
 from hairtrigger.domain.event import Draft
 from hairtrigger.domain.hops import HEADER, MOST, hops_in
@@ -151,7 +152,7 @@ class Ingest:
         except NotWanted as error:
             return await self._ignored(Code.IGNORED_EVENT, error.message, trigger)
         except (Malformed, Invalid, WrongMethod) as error:
-            await self._note(_code(error), error.message, trigger)
+            await self._note(_code(error), sentence(error), trigger)
             raise
         except Unavailable:
             raise
@@ -243,7 +244,7 @@ class Ingest:
         try:
             return tuple(definition.events(Incoming(request, config_of(definition, trigger))))
         except Invalid as error:
-            await self._note(Code.FAILED, error.message, trigger)
+            await self._note(Code.FAILED, sentence(error), trigger)
         except NotWanted as error:
             await self._note(Code.IGNORED_EVENT, error.message, trigger)
         return None

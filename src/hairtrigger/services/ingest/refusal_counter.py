@@ -20,7 +20,7 @@ from hairtrigger.domain.ids import parsed_id
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.domain.quotas import DiskFull
 from hairtrigger.platform.clock import Clock
-from hairtrigger.platform.loops import every
+from hairtrigger.platform.loops import every, repeat
 from hairtrigger.store.database import Store
 from hairtrigger.store.events import outcomes
 from hairtrigger.store.events.outcomes import Outcome
@@ -34,6 +34,7 @@ log = structlog.get_logger()
 _EVERY = timedelta(minutes=1)
 _NOTED_EVERY = timedelta(seconds=5)
 _REFUSED = frozenset({Code.REJECTED, Code.MALFORMED, Code.TOO_LARGE})
+_SOON = timedelta(seconds=1)
 _ONE_BY_ONE = 10  # rows for one code and trigger in a minute
 _MOST_ADDRESSES = 1000  # counted apart in a minute, before they are looked up; the rest are counted together
 
@@ -49,6 +50,7 @@ class RefusalCounter:
         self._clock = clock
         self._recorded: Counter[Alike] = Counter()  # outcomes offered to `admit` in this minute
         self._refused: dict[UUID, Failures] = {}  # since they were last noted
+        self._first = asyncio.Event()  # one of the first alike in this minute was counted
         self._counted: dict[Alike, Outcome] = {}  # the last one of those alike, with their number
 
     def admit(self, outcome: Outcome) -> bool:
@@ -73,6 +75,9 @@ class RefusalCounter:
             outcome = Outcome(Kind.WEBHOOK, code, self._clock.now(), project_trigger_id=address, detail=detail)
             self._count_refused(outcome)
             _add(self._counted, outcome)
+            self._recorded[address, code] += 1
+            if self._recorded[address, code] <= _ONE_BY_ONE:
+                self._first.set()
 
     def _count_refused(self, outcome: Outcome) -> None:
         id_ = outcome.project_trigger_id
@@ -81,12 +86,22 @@ class RefusalCounter:
             self._refused[id_] = failure.after(self._refused.get(id_))
 
     async def run(self) -> None:
-        """Flush every minute. While the database is away, or its disk is full, counting goes on."""
+        """Record the first requests that are alike within a second, and the others every minute.
+
+        While the database is away, or its disk is full, counting goes on.
+        """
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(every(_EVERY, "refusals", self._if_there_is_room(self.flush), at_once=False))
             tasks.create_task(
                 every(_NOTED_EVERY, "refused requests", self._if_there_is_room(self.note_refused), at_once=False)
             )
+            tasks.create_task(repeat("first refusals", self._flush_first))
+
+    async def _flush_first(self) -> timedelta:
+        await self._first.wait()
+        self._first.clear()
+        await self._if_there_is_room(self._record)()
+        return _SOON
 
     def _if_there_is_room(self, store: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
         async def stored() -> None:
@@ -111,11 +126,21 @@ class RefusalCounter:
         for id_ in changes.begun:
             log.warning("requests are refused", project_trigger_id=str(id_), detail=refused[id_].detail)
 
+    async def _flush_first(self) -> timedelta:
+        await self._first.wait()
+        self._first.clear()
+        if not self._disk_full():
+            await self._record()
+        return _SOON
+
     async def flush(self) -> None:
         """Record the counts and begin a new minute. Counts that can't be stored now are kept for the next minute."""
         await self.note_refused()
-        counted, self._counted = list(self._counted.values()), {}
         self._recorded.clear()
+        await self._record()
+
+    async def _record(self) -> None:
+        counted, self._counted = list(self._counted.values()), {}
         try:
             async with self._store.transaction() as tx:
                 told = await self._addressed(tx, counted)
@@ -128,16 +153,17 @@ class RefusalCounter:
             log.info("requests refused", code=one.code, count=one.count, project_trigger_id=one.project_trigger_id)
 
     async def _addressed(self, tx: Transaction, counted: Sequence[Outcome]) -> list[Outcome]:
-        """Add the organisations of the triggers.
+        """Add the organisations of the triggers, also of deleted ones.
 
         Addresses without a trigger become one outcome for each code, because a sender can invent any number of them.
         """
-        found = await triggers.by_ids(tx, [one.project_trigger_id for one in counted if one.project_trigger_id])
+        ids = {one.project_trigger_id for one in counted if one.project_trigger_id}
+        found = {id_: trigger.org_id for id_, trigger in (await triggers.by_ids(tx, list(ids))).items()}
+        owners = found | await outcomes.deleted(tx, ids - found.keys())
         told: dict[Alike, Outcome] = {}
         for one in counted:
-            trigger = found.get(one.project_trigger_id) if one.project_trigger_id else None
-            id_, org_id = (trigger.id, trigger.org_id) if trigger else (None, None)
-            _add(told, replace(one, project_trigger_id=id_, org_id=org_id))
+            id_ = one.project_trigger_id if one.project_trigger_id in owners else None
+            _add(told, replace(one, project_trigger_id=id_, org_id=owners[id_] if id_ else None))
         return list(told.values())
 
 

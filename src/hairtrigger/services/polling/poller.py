@@ -25,9 +25,10 @@ from hairtrigger.domain.errors import (
     PollFailed,
     ProviderFailed,
     Unavailable,
+    sentence,
 )
 from hairtrigger.domain.event import Draft
-from hairtrigger.domain.outcome import Code
+from hairtrigger.domain.outcome import ASKED_TO_WAIT, Code
 from hairtrigger.domain.rhythm import AFTER_A_LOSS, AFTER_A_REFUSAL, LONGEST_WAIT, back_off, beats_between, next_beat
 from hairtrigger.kit.trigger import Page, Polling, Question
 from hairtrigger.platform.clock import Clock
@@ -170,6 +171,8 @@ class Poller:
             raise NotFound(f"The provider '{trigger.provider_id}' has no trigger '{trigger.trigger_id}'.")
         if not isinstance(definition, Polling):
             raise PollFailed("This trigger does not poll.")
+        if provider.auth.secrets and definition.needs_connection and claimed.connection is None:
+            raise PollFailed(f"The trigger has no connection to '{provider.name}': it was deleted, or never given.")
         question = self.calls.question(
             provider,
             definition,
@@ -207,7 +210,11 @@ class Poller:
         beat = next_beat(poll.project_trigger_id, poll.every, now)
         paused_until = now + min(run.wait, LONGEST_WAIT) if run.wait else None
         skipped = beats_between(poll.project_trigger_id, poll.every, run.begun, now)
-        says = [page.note, f"It took so long that {skipped} polls were skipped." if skipped else ""]
+        says = [
+            page.note,
+            f"{ASKED_TO_WAIT}{paused_until:%Y-%m-%d %H:%M:%S} UTC." if paused_until else "",
+            f"It took so long that {skipped} polls were skipped." if skipped else "",
+        ]
         return PollEnd(
             next_at=max(beat, paused_until or beat),
             detail=" ".join(filter(None, says)),
@@ -228,10 +235,11 @@ class Poller:
         if isinstance(error, CredentialsRefused):
             code, wait = Code.CREDENTIALS_REFUSED, max(wait, AFTER_A_REFUSAL)
         next_at = max(now + wait, paused_until or now)
-        end = PollEnd(next_at, error.message, code, error=error.message, paused_until=paused_until)
+        said = sentence(error)
+        end = PollEnd(next_at, said, code, error=said, paused_until=paused_until)
         stored = await self.settle(PollStep(run.claimed, now, before=run.stored, end=end))
         console, kind = (error.console, error.kind) if isinstance(error, PollFailed) else ((), None)
-        ended = (code, error.message) if stored.mine else (Code.STALE, CHANGED)
+        ended = (code, said) if stored.mine else (Code.STALE, CHANGED)
         return Result(*ended, stored.fresh, stored.repeats, console, kind)
 
 

@@ -26,10 +26,12 @@ from hairtrigger.sandbox.protocol.poll import (
     ResponseTooLarge,
     place,
 )
+from hairtrigger.sandbox.service.redaction import Redaction
 from hairtrigger.sandbox.service.sandbox import Sandbox
 from hairtrigger.sandbox.service.slices import Work, in_slices
 from hairtrigger.services.catalogue import Owned
 from hairtrigger.services.setup.integrations import config_model, inputs_of, passwords_of, slug_of
+from hairtrigger.store.explain.trigger_health import FRUITLESS
 from hairtrigger.store.setup import integrations
 from hairtrigger.store.setup.integrations import Integration, IntegrationTrigger, WithTriggers
 from hairtrigger.store.transaction import Transaction
@@ -39,6 +41,8 @@ _LAST = "last_poll_time"  # in the cursor, like the next two
 _ANSWERED = "answered"  # how often each item without an id was in the last answer
 _PART = "part"  # of an answer that is too large to be taken at once
 _MOST_PARTS = 10  # of one poll
+_MOST_TOLD = 3  # requests, and lines of the console, that the outcome of an empty poll names
+_LONGEST_TOLD = 200  # characters of each
 _INEXACT = 2**53
 _IN_PARTS = {
     PollErrorKind.TOO_MANY_RESULTS: " They are taken in parts if all have ids; without ids they cannot be told apart.",
@@ -113,9 +117,15 @@ class UserTriggers:
 
     async def _page(self, program: Program, question: Question[PollingConfig]) -> Page:
         tenant = Tenant(program.tenant, program.project)
+        made: list[tuple[HttpRequest, int | None]] = []  # with the status of the answer
 
         async def fetch(request: HttpRequest) -> HttpResponse:
-            response = await self.fetch(tenant, request)
+            try:
+                response = await self.fetch(tenant, request)
+            except FetchFailed:
+                made.append((request, None))
+                raise
+            made.append((request, response.status))
             question.api.quota.note(response.status, response.headers)
             return response
 
@@ -126,6 +136,10 @@ class UserTriggers:
         if found.refused and not found.drafts and not found.repeats:
             raise PollFailed(found.refusal, outcome.console)
         cursor, more, note = self._goes_on(question, outcome, found)
+        if not outcome.value:
+            if made and all(status is None or status >= 400 for _, status in made):
+                cursor[FRUITLESS] = (question.cursor or {}).get(FRUITLESS, 0) + 1
+            note = await _summary(made, Redaction((*program.secrets.values(), *program.hidden)), outcome.console)
         return Page(
             found.drafts,
             cursor,
@@ -157,9 +171,8 @@ class UserTriggers:
         """
         before = question.cursor or {_LAST: question.enabled_at.isoformat()}
         if not outcome.rest:
-            cursor: dict[str, Any] = {
-                _LAST: question.asked_at.isoformat()
-            }  # its start: the next poll finds what happened since
+            # Its start: the next poll finds what happened since.
+            cursor: dict[str, Any] = {_LAST: question.asked_at.isoformat()}
             if found.without_id or _ANSWERED in before:
                 cursor |= {_ANSWERED: found.answered}
             return cursor, False, ""
@@ -188,6 +201,22 @@ class UserTriggers:
         return HttpResponse(
             reply.status, reply.reason, reply.url, reply.redirected, reply.headers, reply.body, reply.cost
         )
+
+
+async def _summary(made: Sequence[tuple[HttpRequest, int | None]], redaction: Redaction, console: Sequence[str]) -> str:
+    """Return a short account of a poll that found nothing: the first requests of its code, and its first lines."""
+    parts = []
+    if made:
+        told = []
+        for request, status in made[:_MOST_TOLD]:
+            address = await in_slices(redaction.shown(request.url.partition("?")[0], _LONGEST_TOLD, cut=False))
+            told.append(f"{request.method[:16]} {address} {f'answered {status}' if status else 'failed'}")
+        more = f", and {len(made) - len(told)} more" if len(made) > len(told) else ""
+        count = "1 request" if len(made) == 1 else f"{len(made)} requests"
+        parts.append(f"Its code made {count}: {', '.join(told)}{more}.")
+    if console:
+        parts.append(f"Console: {' | '.join(line[:_LONGEST_TOLD] for line in console[:_MOST_TOLD])}")
+    return " ".join(parts)
 
 
 @dataclass

@@ -8,7 +8,7 @@ import structlog
 from pydantic_core import to_json
 
 from hairtrigger.domain.caller import Caller
-from hairtrigger.domain.errors import HairtriggerError, Invalid, NotReady
+from hairtrigger.domain.errors import HairtriggerError, Invalid, NotReady, sentence
 from hairtrigger.domain.event import Draft
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.domain.quotas import Refusal, Refuses, code_of, nothing_refused
@@ -121,7 +121,7 @@ class Schedules:
         try:
             return self._due(trigger, row, now)
         except HairtriggerError as error:
-            return Ticked(Fired(trigger.id, now, None), [], self._outcome(trigger, Code.FAILED, now, error.message))
+            return Ticked(Fired(trigger.id, now, None), [], self._outcome(trigger, Code.FAILED, now, sentence(error)))
         except Exception:  # the fault is the service's: the trigger stays enabled, and loses no firing
             log.exception("schedule broke", project_trigger_id=str(trigger.id))
             outcome = self._outcome(trigger, Code.BROKEN, now, "The schedule broke inside the service; see its log.")

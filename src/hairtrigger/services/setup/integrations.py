@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Literal, cast
 from uuid import UUID
 
@@ -214,6 +215,9 @@ class Integrations:
             changed = replace(found, **{**vars(draft), "input_fields": fields})
             if not await integrations.save_trigger(tx, changed):
                 raise _trigger_exists(draft.name)
+            if parts := _edited(found, changed):
+                users = await integrations.users(tx, found)
+                await _changed(tx, users, self.clock.now(), f"The author of the integration edited its {parts}.")
         return changed
 
     async def delete_trigger(self, caller: Caller, integration_id: UUID, trigger_id: UUID) -> None:
@@ -398,6 +402,19 @@ def _type(one: InputField) -> Any:
         case "SELECT":
             choice = cast(Any, Literal)[tuple(option.value for option in one.options or ())]
             return cast(Any, list)[choice] if one.allow_multi_select else choice
+
+
+async def _changed(tx: Transaction, users: Sequence[tuple[UUID, UUID]], now: datetime, why: str) -> None:
+    """Record a change on project triggers, which are given with their organisations."""
+    await outcomes.record(tx, *(Outcome(Kind.TRIGGER, Code.CHANGED, now, org_id, id_, why) for id_, org_id in users))
+
+
+def _edited(before: IntegrationTrigger, after: IntegrationTrigger) -> str:
+    parts = {
+        "polling code": before.polling_code != after.polling_code,
+        "input fields": before.input_fields != after.input_fields,
+    }
+    return " and ".join(name for name, differs in parts.items() if differs)
 
 
 def _image_type(image: bytes) -> str:

@@ -9,6 +9,7 @@ from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import Conflict, Invalid, Issue
 from hairtrigger.domain.ids import new_id
 from hairtrigger.domain.lane import NO_LIMITS, RateLimits
+from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.domain.quotas import Limits, Quota
 from hairtrigger.domain.target import AgentTarget, LogTarget, TargetConfig, WorkflowTarget, authorized
 from hairtrigger.domain.target_secrets import opened, parted
@@ -18,6 +19,8 @@ from hairtrigger.platform.vault import new_signing_secret
 from hairtrigger.services.secrets import Secrets
 from hairtrigger.store import quotas
 from hairtrigger.store.database import Store
+from hairtrigger.store.events import outcomes
+from hairtrigger.store.events.outcomes import Outcome
 from hairtrigger.store.setup import projects, triggers
 from hairtrigger.store.setup.projects import OrderBy, Project
 
@@ -143,7 +146,12 @@ class Projects:
             enabled = [t for t in await triggers.of_project(tx, caller.org_id, project_id) if t.enabled]
             if enabled:
                 raise Conflict(f"Disable the project's {len(enabled)} enabled triggers first.")
+            now, why = self.clock.now(), f"The user {caller.id} deleted its project '{project_id}'."
+            gone = [t.id for t in await triggers.of_project(tx, caller.org_id, project_id)]
             await projects.remove(tx, project_id)
+            await outcomes.record(
+                tx, *(Outcome(Kind.TRIGGER, Code.DELETED, now, caller.org_id, id_, why) for id_ in gone)
+            )
 
     def _with(self, project: Project, held: Mapping[str, str]) -> Project:
         return replace(project, secrets=self.secrets.seal_for_project(project.id, held))

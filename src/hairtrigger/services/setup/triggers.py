@@ -22,6 +22,7 @@ from hairtrigger.domain.errors import (
     Issue,
     NotReady,
     ProviderFailed,
+    sentence,
 )
 from hairtrigger.domain.ids import new_id
 from hairtrigger.domain.outcome import Code, Kind
@@ -77,6 +78,7 @@ class Enabled:
     accounts: tuple[str, ...] = ()
     cursor: Mapping[str, Any] | None = None
     next_at: datetime | None = None
+    seen: int | None = None  # the number of things that its first look found, and that count as seen
     planned: Removal | None = None  # the removal of its webhook, if the commit fails
 
 
@@ -200,18 +202,18 @@ class Triggers:
                 tx, caller.org_id, trigger.provider_id, trigger.trigger_id
             )
             held = await self.calls.secrets_of(tx, trigger)
-        require_ready(provider, definition, trigger)
         now = self.clock.now()
         trigger = replace(trigger, enabled_at=now)
         try:
+            require_ready(provider, definition, trigger)
             params = self.secrets.params(trigger.id, trigger.config)
             question = self.calls.question(
                 provider, definition, tenant_of(trigger), params, held, cursor=trigger.cursor, enabled_at=now
             )
             with self.calls.asked(tenant_of(trigger)):
                 found = await self._registered(definition, trigger, question, held, keep_secret=keep_secret)
-        except (ProviderFailed, Invalid) as error:
-            await self._not_enabled(trigger, f"Enabling failed: {error.message}")
+        except (ProviderFailed, Invalid, NotReady) as error:
+            await self._not_enabled(trigger, f"Enabling failed: {sentence(error)}")
             raise
         changed = replace(
             trigger,
@@ -240,6 +242,7 @@ class Triggers:
             if trigger.enabled:
                 await self.switch_off(tx, trigger, caller.id)
             await triggers.remove(tx, trigger_id)
+            await self._note(tx, trigger, Kind.TRIGGER, Code.DELETED, f"The user {caller.id} deleted it.")
         await self.webhook_removals.try_now(trigger_id)
 
     async def switch_off(self, tx: Transaction, trigger: ProjectTrigger, by: UUID | None) -> TriggerWithCursor:
@@ -358,10 +361,10 @@ class Triggers:
                     raise ProviderFailed("The provider names no account that this connection may listen to.")
                 return Enabled(webhook_data={"accounts": list(accounts)}, accounts=accounts)
             case Polling():
-                cursor = question.cursor
-                if is_baseline(definition, question):
-                    cursor = await baseline(definition, question, self.poll_deadline)
-                return Enabled(cursor=cursor, next_at=now)
+                if not is_baseline(definition, question):
+                    return Enabled(cursor=question.cursor, next_at=now)
+                cursor, seen = await baseline(definition, question, self.poll_deadline)
+                return Enabled(cursor=cursor, next_at=now, seen=seen)
             case Scheduled():
                 following = definition.schedule(question.config, question.enabled_at).next_after(now)
                 if following is None:
@@ -425,7 +428,8 @@ class Triggers:
                     await polls.start(tx, changed.id, "schedule", found.next_at)
             if isinstance(definition, Webhook | AppWebhook):
                 await self._note(tx, changed, Kind.REGISTRATION, Code.REGISTERED, "")
-            await self._note(tx, changed, note.kind, note.code, note.detail)
+            seen = "" if found.seen is None else f"What its provider had then counts as seen ({found.seen} entries)."
+            await self._note(tx, changed, note.kind, note.code, " ".join(filter(None, (note.detail, seen))))
         return replace(changed, cursor=dict(found.cursor) if found.cursor is not None else changed.cursor)
 
     def interval(self, definition: Polling[Any], trigger: ProjectTrigger) -> timedelta:

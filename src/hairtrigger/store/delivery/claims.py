@@ -7,7 +7,7 @@ leases the oldest deliveries of these lanes. What a dead process had leased has 
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -32,6 +32,7 @@ class Claimed:
     message: Message
     event: Event | None
     project: Project | None
+    again: bool = False  # an earlier claim of it ended without a result
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,8 @@ async def claim(
     admission = await admit(tx, looked_up, now)
     await _lease(tx, admission.admitted, lease)
     projects = {one.project_id: one.project for one in found}
-    claimed = await _load(tx, [*again, *admission.admitted])
+    claimed = [replace(one, again=True) for one in await _load(tx, again)]
+    claimed += await _load(tx, admission.admitted)
     claimed += [Claimed(message, event, projects[message.project_id]) for message, event in taken]
     fresh = Counter([one.project_id for one in admission.admitted] + [message.project_id for message, _ in taken])
     return _look(found, parts, fresh, len(claimed), len(admission.held)), claimed

@@ -4,7 +4,7 @@ Ids sort by time, so a query by time uses the index of a trigger's outcomes by i
 from reading the other partitions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -96,6 +96,14 @@ async def repeats(
     following = _of(project_trigger_id).where(outcome.c.id >= start, outcome.c.day >= day_of(start))
     found = following.order_by(outcome.c.id).limit(among).subquery()
     return await _read(tx, select(found).where(found.c.key == key).order_by(found.c.id))
+
+
+async def deleted(tx: Transaction, project_trigger_ids: Collection[UUID]) -> dict[UUID, UUID | None]:
+    """Return those of these triggers that were deleted, with their organisations, as far back as outcomes are kept."""
+    statement = select(outcome.c.project_trigger_id, outcome.c.org_id).where(
+        outcome.c.project_trigger_id.in_(project_trigger_ids), outcome.c.code == Code.DELETED
+    )
+    return {row.project_trigger_id: row.org_id for row in await tx.connection.execute(statement)}
 
 
 def _of(project_trigger_id: UUID | None) -> Select[tuple[object, ...]]:

@@ -18,6 +18,8 @@ from hairtrigger.store.explain.streaks import LATER
 from hairtrigger.store.transaction import Transaction
 
 Status = Literal["healthy", "failing", "stalled", "paused", "disabled"]
+FRUITLESS = "fruitless_polls"  # in the cursor of a poll, where there were any
+MOST_FRUITLESS = 5
 Stall = Literal["overdue", "off_the_clock", "unregistered", "unrouted"]
 
 
@@ -82,6 +84,7 @@ class Condition:
     status: Status
     name: str | None = None
     rests_until: datetime | None = None  # set if the rate limits of its project's deliveries are used up
+    fruitless: int = 0  # polls in a row that found nothing, while every request of the code was refused
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,7 @@ _CONDITION = f"""
            trigger.enabled, trigger.enabled_at, trigger.created_at, trigger.updated_at,
            poll.kind, poll.next_at, poll.every_seconds, poll.leased_until, poll.last_at,
            coalesce(poll.failures, 0) AS failures, poll.failing_since, poll.error AS poll_error,
+           coalesce(CAST(poll.cursor->>'{FRUITLESS}' AS int), 0) AS fruitless,
            coalesce(undelivered.count, 0) AS undelivered, undelivered.since AS undelivered_since,
            undelivered.detail AS undelivered_detail,
            CASE WHEN refused.count IS NULL OR {LATER.format(streak="refused")} THEN 0
@@ -139,7 +143,7 @@ _WITH_STATUS = f"""
     SELECT * FROM (
         SELECT condition.*, {RESTS_UNTIL} AS rests_until,
                CASE WHEN NOT enabled THEN 'disabled' WHEN stall IS NOT NULL THEN 'stalled'
-                    WHEN failures > 0 OR undelivered > 0 OR refused > 0 THEN 'failing'
+                    WHEN failures > 0 OR undelivered > 0 OR refused > 0 OR fruitless >= {MOST_FRUITLESS} THEN 'failing'
                     WHEN condition.paused IS NOT NULL THEN 'paused' ELSE 'healthy' END AS status
         FROM ({_CONDITION} WHERE trigger.org_id = :org_id) AS condition
         LEFT JOIN lane ON lane.project_id = condition.project_id

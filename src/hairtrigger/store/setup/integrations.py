@@ -293,6 +293,16 @@ async def disable_users(tx: Transaction, gone: IntegrationTrigger, now: datetime
     return await switch_off(tx, _uses(gone), now)
 
 
+async def users(tx: Transaction, used: IntegrationTrigger) -> list[tuple[UUID, UUID]]:
+    """Return the project triggers that use this trigger, with their organisations."""
+    return await _with_organizations(tx, _uses(used))
+
+
+async def _with_organizations(tx: Transaction, which: ColumnElement[bool]) -> list[tuple[UUID, UUID]]:
+    statement = select(project_trigger.c.id, project_trigger.c.org_id).where(which)
+    return [(row.id, row.org_id) for row in await tx.connection.execute(statement)]
+
+
 def _uses(used: IntegrationTrigger) -> ColumnElement[bool]:
     return and_(project_trigger.c.provider_id == str(used.integration_id), project_trigger.c.trigger_id == used.slug)
 
