@@ -126,13 +126,6 @@ class RefusalCounter:
         for id_ in changes.begun:
             log.warning("requests are refused", project_trigger_id=str(id_), detail=refused[id_].detail)
 
-    async def _flush_first(self) -> timedelta:
-        await self._first.wait()
-        self._first.clear()
-        if not self._disk_full():
-            await self._record()
-        return _SOON
-
     async def flush(self) -> None:
         """Record the counts and begin a new minute. Counts that can't be stored now are kept for the next minute."""
         await self.note_refused()
