@@ -404,6 +404,7 @@ async def test_decompression_lets_others_have_their_turn_and_counts_what_it_cost
         (gzip.compress(empty_blocks(MIB)), "gzip, gzip"),
         (gzip.compress(bytes(3 * MIB)), "gzip"),
     ],
+    ids=["members", "members in members", "empty blocks", "zeros"],
 )
 async def test_little_that_takes_long_to_read_counts_as_much(body: bytes, coding: str, egress: Egress) -> None:
     assert len(body) < 256 * KIB

@@ -472,6 +472,7 @@ def test_a_compressed_body_is_decompressed_after_the_check_on_the_bytes_that_cam
         (b"{}", "br", "not read here"),
         (b"{}", "gzip, gzip, gzip, gzip", "not read here"),
     ],
+    ids=["no gzip", "cut off", "a bomb", "a bomb in two codings", "many members", "another coding", "four codings"],
 )
 def test_what_can_not_be_decompressed_within_bounds_is_malformed(body: bytes, encoding: str, why: str) -> None:
     with pytest.raises(Malformed, match=why):
