@@ -10,8 +10,8 @@ import socket
 import sys
 from typing import cast
 
+from fastapi import FastAPI
 from pydantic_core import to_json
-from starlette.applications import Starlette
 from starlette.routing import Router
 
 from hairtrigger.api.app import service_app
@@ -41,7 +41,7 @@ def app(secret: str) -> Router:
     async def writable() -> bool:
         return True
 
-    nothing = Starlette()
+    nothing = FastAPI(openapi_url=None)
     endpoint = WebhookEndpoint(cast("Ingest", Floor(secret)), "http://127.0.0.1", 1_048_576)
     return service_app(webhooks=endpoint, writable=writable, own=nothing, integrations=nothing, projects=nothing)
 

@@ -121,7 +121,8 @@ async def the_command_line_is_a_client_of_any_server(service: Service) -> None:
         found = json.loads(await typed(asked.format(f"{name} list --limit 3 --json"), elsewhere))
         assert isinstance(found, list)
         ids[name] = [one["id"] for one in found]
-        assert all(id_ in await typed(asked.format(f"{name} list --limit 3"), elsewhere) for id_ in ids[name])
+        listed = await typed(asked.format(f"{name} list --limit 3"), elsewhere)
+        assert all(id_ in listed for id_ in ids[name])
     for name in ("projects", "triggers", "providers", "events", "deliveries"):
         shown = json.loads(await typed(asked.format(f"{name} get {ids[name][0]} --json"), elsewhere))
         assert ids[name][0] in shown.values()
@@ -142,6 +143,7 @@ async def test_the_commands_of_the_readme_lead_to_the_first_event_at_a_program_o
     await service.start()
     place = {"HAIRTRIGGER_DATA_DIR": str(folder / "data")}
     words: dict[str, str] = {}
+    said = ""
     async with serving(answering()) as program:
         for line in commands:
             command = line.replace("http://127.0.0.1:9000", program.url)

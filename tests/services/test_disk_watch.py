@@ -81,7 +81,7 @@ async def test_requests_are_refused_and_told_when_there_is_room_again(scene: Sce
         with pytest.raises(DiskFull) as refused:
             await send("b")
         scene.refusals.turned_away(str(id_), refused.value)
-    assert refused.value.retry_after == timedelta(minutes=1)
+        assert refused.value.retry_after == timedelta(minutes=1)
     assert "The disk is 98.0% full." in (await scene.why(id_)).health.reason
     await scene.request(id_, "wrong")
     assert await scene.world.codes(id_, Kind.WEBHOOK) == []  # nothing is written that can be written later

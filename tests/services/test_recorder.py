@@ -75,7 +75,7 @@ class Desk:
 
     async def queued(self) -> int:
         async with self.world.store.transaction() as tx:
-            return (await deliveries.claim(tx, 100, seconds(30)))[0]
+            return (await deliveries.claim(tx, 100, seconds(30)))[0].read
 
 
 @pytest.fixture

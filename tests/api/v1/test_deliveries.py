@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -214,7 +215,7 @@ async def test_why_a_target_can_not_be_called_is_told_to_the_operators_organisat
             assert changed["warnings"] == project["warnings"]
             id_, secret = await one.webhook(project["id"])
             event_id = (await _send(anybody, id_, secret, b"{}"))["events"][0]
-            await until(lambda one=one: one.deliveries(status="retrying"))
+            await until(partial(one.deliveries, status="retrying"))
             [attempt] = (await one.ask("GET", f"/v1/deliveries/{event_id}"))["history"]
             explained = await one.ask("GET", f"/v1/project-triggers/{id_}/explain?event={event_id}")
             told[which] = [*project["warnings"], attempt["failure"], attempt["detail"], explained["summary"]]

@@ -1,5 +1,7 @@
 """`PATCH /v1/project-triggers/{id}`: a trigger is changed without making it anew."""
 
+from typing import Any
+
 import pytest
 
 from tests.api.conftest import Tenant
@@ -40,6 +42,7 @@ async def test_what_does_not_fit_is_refused_and_named(tenant: Tenant, stranger: 
     refused = await tenant.ask("PATCH", path, {"trigger_config": {"corn": "0 9 * * *"}}, status=422)
 
     assert ["trigger_config", "corn"] in [error["path"] for error in refused["errors"]]
-    for body in ({"trigger_confg": {}}, {"name": ""}, {"connection_id": "x"}):
+    bodies: list[dict[str, Any]] = [{"trigger_confg": {}}, {"name": ""}, {"connection_id": "x"}]
+    for body in bodies:
         await tenant.ask("PATCH", path, body, status=422)
     await stranger.ask("PATCH", path, {"name": "Mine"}, status=404)

@@ -30,7 +30,7 @@ def atom(*entries: str, head: str = "") -> bytes:
     return f'<feed xmlns="http://www.w3.org/2005/Atom" {_NAMESPACES}>{head}{listed}</feed>'.encode()
 
 
-def json_feed(*items: Mapping[str, Any], **feed: Any) -> bytes:
+def json_feed(*items: Any, **feed: Any) -> bytes:
     return json.dumps({"version": "https://jsonfeed.org/version/1.1", "items": items, **feed}).encode()
 
 

@@ -461,15 +461,18 @@ async def test_code_that_swallows_refusals_is_told_and_becomes_failing(
         diagnosis = Diagnosis(
             clock=clock, catalogue=catalogue_of((), reached.providers), poll_deadline=MINUTE, schedule_grace=MINUTE
         )
-        statuses = []
-        for _ in range(MOST_FRUITLESS):
+
+        async def polled() -> tuple[Any, Any, Any]:
             result = await author.poll()
             async with store.transaction() as tx:
                 latest = await outcomes.of_trigger(tx, id_)
                 org_id = world.caller.org_id
-                condition = await trigger_health.of_trigger(tx, org_id, diagnosis.expectations(), id_)
-            statuses.append(condition.status)
+                return result, latest, await trigger_health.of_trigger(tx, org_id, diagnosis.expectations(), id_)
 
+        polls = [await polled() for _ in range(MOST_FRUITLESS)]
+
+    result, latest, condition = polls[-1]
+    statuses = [condition.status for _, _, condition in polls]
     assert result.code == Code.EMPTY
     assert result.detail == f"Its code made 1 request: GET {server.url}/items answered 401. Console: got 401"
     assert statuses == [*["healthy"] * (MOST_FRUITLESS - 1), "failing"]
