@@ -146,6 +146,7 @@ async def _agrees(tx: Any, event: Event) -> None:
 async def _forget(tx: Any) -> None:
     for table in ("event", "event_key", "waiting", "pgmq.q_dispatch"):
         await tx.connection.execute(text(f"DELETE FROM {table}"))
+    await tx.connection.execute(text("UPDATE lane SET inflight = 0"))
 
 
 @given(anywhere)

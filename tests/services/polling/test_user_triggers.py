@@ -408,7 +408,7 @@ async def test_a_poll_by_hand_shows_the_console_also_of_code_that_throws(world: 
     assert (result.code, result.console, result.error_kind) == (Code.FAILED, ("looked true",), "js_error")
     assert result.detail == "TypeError: no such page (line 2, column 29)"
     world.clock.advance(MINUTE)
-    assert {one.detail for one in await world.outcomes(id_, Kind.POLL)} == {"", result.detail}
+    assert {one.detail for one in await world.outcomes(id_, Kind.POLL)} == {"Console: looked false", result.detail}
 
 
 @pytest.mark.parametrize(
