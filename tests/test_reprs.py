@@ -29,10 +29,15 @@ _NOT_SECRET = {
     *((name, "secrets") for name in ("NoAuth", "IntegrationAuth", "Parts", "DryRuns", "ProviderCalls", "Connections")),
     *((name, "secrets") for name in ("Projects", "Triggers", "WebhookRemovals")),
     ("Bearer", "secret"),
+    # numbers, and whether a claim is asked for
+    *(("Settings", f"quota_{name}") for name in ("api_keys", "secrets_per_connection")),
+    *(("Limits", name) for name in ("api_keys", "secrets_per_connection")),
+    ("WebToken", "query_hash"),
     ("Accounts", "hashing"),
     # keys of events, an option of a SELECT, the place where a list goes on
-    *((name, "key") for name in ("FoundEvent", "Event", "EventDetail", "Draft", "Outcome", "EventTrace")),
-    ("Hmac", "key"),  # how it is written
+    *((name, "key") for name in ("FoundEvent", "Event", "EventDetail", "Draft", "Outcome", "EventTrace", "Found")),
+    *((name, "key") for name in ("Hmac", "PublicKey", "Sender")),  # how it is written
+    ("Webhook", "verify_token"),  # a function that finds it
     ("Option", "value"),
     ("Look", "token"),
     ("Response", "token"),  # of a form: its id at Typeform

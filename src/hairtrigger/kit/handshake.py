@@ -63,7 +63,7 @@ class Handshake:
     proof: str | None = None
     text: str = ""
     json: Mapping[str, Any] | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     status: int = 200
     visit: str | None = None
     visited: str = ""

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 from hairtrigger.platform.batching import MEBIBYTE
 
@@ -11,8 +11,9 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class _Kept(NamedTuple, Generic[V]):
-    value: V
+@dataclass(frozen=True, slots=True)
+class _Kept(Generic[V]):
+    value: V = field(repr=False)
     size: int
     owner: Hashable
 

@@ -20,12 +20,14 @@ class Feed(kit.PollingConfig):
     username: str | None = Field(default=None, title="User name", description="Of a private feed (Basic).")
     password: str | None = Field(
         default=None,
+        repr=False,
         title="Password",
         description="Of a private feed (Basic).",
         json_schema_extra={"format": "password", "writeOnly": True},
     )
     headers: dict[Annotated[str, Field(pattern=_HEADER)], str] = Field(
         default_factory=dict,
+        repr=False,
         max_length=20,
         title="Headers",
         description="Sent with each request, such as Authorization, Cookie or User-Agent. They are kept as secrets.",

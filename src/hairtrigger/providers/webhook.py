@@ -53,7 +53,9 @@ class Question(kit.Config):
         description="The answer as JSON in place of text. {hex:place} and {base64:place} stand for an HMAC-SHA256.",
         examples=[{"plainToken": "{/payload/plainToken}", "encryptedToken": "{hex:/payload/plainToken}"}],
     )
-    headers: dict[str, str] = Field(default={}, max_length=5, examples=[{"X-Hook-Secret": "{header:X-Hook-Secret}"}])
+    headers: dict[str, str] = Field(
+        default={}, repr=False, max_length=5, examples=[{"X-Hook-Secret": "{header:X-Hook-Secret}"}]
+    )
     status: int = Field(default=200, ge=200, le=299)
 
     @model_validator(mode="after")
@@ -230,6 +232,7 @@ class Sender(kit.Config):
     )
     verify_token: str | None = Field(
         default=None,
+        repr=False,
         min_length=1,
         title="Verify token",
         description="The text by which a handshake is known to be for this trigger. Default: the secret.",

@@ -376,8 +376,8 @@ class RequestData(BaseModel):
     """The parts of a request that are kept beside its body, without those that may be a credential."""
 
     method: str
-    query: dict[str, str | list[str]]
-    headers: dict[str, str]
+    query: dict[str, str | list[str]] = Field(repr=False)
+    headers: dict[str, str] = Field(repr=False)
     cut: bool = Field(False, description="Whether there was more than the 8 KiB that are kept.")
 
 
