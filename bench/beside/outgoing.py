@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from ipaddress import ip_network
 from itertools import count
 from typing import cast
@@ -50,7 +51,8 @@ async def _server() -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def _connections() -> AsyncIterator[Measure]:
+async def _requests(hostile: str, *, at_a_time: int, per_second: int) -> AsyncIterator[Measure]:
+    """Compare small answers beside others like them with small answers beside what the path `hostile` answers."""
     async with _server() as port, Egress(_LOOPBACK) as egress:
         url = f"http://127.0.0.1:{port}"
         ours, theirs = egress.of(VICTIM), egress.of(NEIGHBOUR)
@@ -58,10 +60,10 @@ async def _connections() -> AsyncIterator[Measure]:
             lambda: ours.send("GET", f"{url}/", timeout=_PATIENCE),
             {
                 "friendly": lambda: theirs.send("GET", f"{url}/", timeout=_PATIENCE),
-                "hostile": lambda: theirs.send("GET", f"{url}/never", timeout=_PATIENCE),
+                "hostile": lambda: theirs.send("GET", f"{url}{hostile}", timeout=_PATIENCE),
             },
-            at_a_time=100,
-            per_second=400,
+            at_a_time=at_a_time,
+            per_second=per_second,
         )
 
 
@@ -92,24 +94,8 @@ async def _names() -> AsyncIterator[Measure]:
             stop.set()
 
 
-@asynccontextmanager
-async def _answers() -> AsyncIterator[Measure]:
-    async with _server() as port, Egress(_LOOPBACK) as egress:
-        url = f"http://127.0.0.1:{port}"
-        ours, theirs = egress.of(VICTIM), egress.of(NEIGHBOUR)
-        yield beside(
-            lambda: ours.send("GET", f"{url}/", timeout=_PATIENCE),
-            {
-                "friendly": lambda: theirs.send("GET", f"{url}/", timeout=_PATIENCE),
-                "hostile": lambda: theirs.send("GET", f"{url}/large", timeout=_PATIENCE),
-            },
-            at_a_time=20,
-            per_second=50,
-        )
-
-
 CASES = (
-    Case("outgoing connections", "call", _connections),
+    Case("outgoing connections", "call", partial(_requests, "/never", at_a_time=100, per_second=400)),
     Case("look-ups of names", "call with a look-up", _names),
-    Case("work on answers", "call", _answers),
+    Case("work on answers", "call", partial(_requests, "/large", at_a_time=20, per_second=50)),
 )

@@ -59,6 +59,13 @@ def _url_signed(header: str, message: str) -> Hmac:
     return Hmac(header, algorithm="sha1", encoding="base64", message=message)
 
 
+_DISCORD = PublicKey(
+    "X-Signature-Ed25519",
+    algorithm="ed25519",
+    key="hex",
+    message="{timestamp}{body}",
+    timestamp=Timestamp("X-Signature-Timestamp"),
+)
 SENDERS: Mapping[str, KnownSender] = {
     "adyen": KnownSender(
         # https://docs.adyen.com/development-resources/webhooks/secure-webhooks/verify-hmac-signatures
@@ -149,26 +156,14 @@ SENDERS: Mapping[str, KnownSender] = {
     "coinbase_commerce": KnownSender(_plain("X-CC-Webhook-Signature"), event_id="/event/id", event_type="/event/type"),
     # https://docs.discord.com/developers/interactions/overview
     "discord": KnownSender(
-        PublicKey(
-            "X-Signature-Ed25519",
-            algorithm="ed25519",
-            key="hex",
-            message="{timestamp}{body}",
-            timestamp=Timestamp("X-Signature-Timestamp"),
-        ),
+        _DISCORD,
         event_id="/id",
         handshakes=(handshake.DISCORD_PING,),
         asks_for="The application's public key.",
     ),
     # https://docs.discord.com/developers/events/webhook-events
     "discord_events": KnownSender(
-        PublicKey(
-            "X-Signature-Ed25519",
-            algorithm="ed25519",
-            key="hex",
-            message="{timestamp}{body}",
-            timestamp=Timestamp("X-Signature-Timestamp"),
-        ),
+        _DISCORD,
         event_type="/event/type",
         handshakes=(handshake.DISCORD_EVENT_PING,),
         asks_for="The application's public key.",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import DateTime, bindparam, delete, text
+from sqlalchemy import DateTime, TextClause, bindparam, delete, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from hairtrigger.store.delivery import lanes
@@ -178,23 +178,38 @@ async def _suspend_waiting(tx: Transaction, what: Paused) -> None:
     )
 
 
-_FREE = text(
-    f"""
-    WITH first AS MATERIALIZED (
+def _back_to_the_queue(chosen: str, mark: str = "") -> TextClause:
+    """Return the statement that moves the `chosen` deliveries back to the queue, or leaves them behind another one.
+
+    `mark` is added to their messages.
+    """
+    message = f"message {mark and f'|| {mark}'}"
+    return text(
+        f"""
+        {chosen}, kept AS (
+            UPDATE waiting SET suspended_by = NULL, message = {message} FROM chosen
+            WHERE waiting.project_id = chosen.project_id AND waiting.delivery_id = chosen.delivery_id AND chosen.behind
+        ), freed AS (
+            DELETE FROM waiting USING chosen
+            WHERE waiting.project_id = chosen.project_id AND waiting.delivery_id = chosen.delivery_id
+              AND NOT chosen.behind
+            RETURNING waiting.delivery_id, waiting.message
+        ), sent AS (
+            INSERT INTO pgmq.q_{DISPATCH} (vt, message)
+            SELECT clock_timestamp(), {message} FROM freed ORDER BY delivery_id
+        )
+        SELECT count(*) FROM chosen
+        """  # noqa: S608 all of it our own text
+    )
+
+
+_FREE = _back_to_the_queue(
+    """
+    WITH chosen AS MATERIALIZED (
         SELECT project_id, delivery_id, behind FROM waiting WHERE project_id = :project AND suspended_by = :by
         ORDER BY delivery_id LIMIT :portion
-    ), kept AS (
-        UPDATE waiting SET suspended_by = NULL FROM first
-        WHERE waiting.project_id = first.project_id AND waiting.delivery_id = first.delivery_id AND first.behind
-    ), freed AS (
-        DELETE FROM waiting USING first
-        WHERE waiting.project_id = first.project_id AND waiting.delivery_id = first.delivery_id AND NOT first.behind
-        RETURNING waiting.delivery_id, waiting.message
-    ), sent AS (
-        INSERT INTO pgmq.q_{DISPATCH} (vt, message) SELECT clock_timestamp(), message FROM freed ORDER BY delivery_id
     )
-    SELECT count(*) FROM first
-    """  # noqa: S608 all of it our own text
+    """
 )
 
 
@@ -212,22 +227,7 @@ _CHOSEN = """
         ORDER BY delivery_id LIMIT :limit
     )
 """
-_RELEASE = text(
-    f"""
-    {_CHOSEN}, kept AS (
-        UPDATE waiting SET suspended_by = NULL, message = message || jsonb_build_object('released', true) FROM chosen
-        WHERE waiting.project_id = chosen.project_id AND waiting.delivery_id = chosen.delivery_id AND chosen.behind
-    ), freed AS (
-        DELETE FROM waiting USING chosen
-        WHERE waiting.project_id = chosen.project_id AND waiting.delivery_id = chosen.delivery_id AND NOT chosen.behind
-        RETURNING waiting.delivery_id, waiting.message
-    ), sent AS (
-        INSERT INTO pgmq.q_{DISPATCH} (vt, message)
-        SELECT clock_timestamp(), message || jsonb_build_object('released', true) FROM freed ORDER BY delivery_id
-    )
-    SELECT count(*) FROM chosen
-    """  # noqa: S608 all of it our own text
-)
+_RELEASE = _back_to_the_queue(_CHOSEN, mark="jsonb_build_object('released', true)")
 _DISCARD = text(
     _CHOSEN  # noqa: S608 all of it our own text
     + """, ended AS (
