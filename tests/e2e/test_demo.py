@@ -45,7 +45,7 @@ async def test_each_sample_trigger_fires_within_a_minute_and_can_be_watched(demo
     before = len(demo.output)
     await demo.start("--demo")
     await until(lambda: _true("workflow started" in demo.output[before:]))
-    assert "refused" not in demo.output
+    assert "was refused" not in demo.output
 
 
 async def _true(value: bool) -> bool:

@@ -177,8 +177,9 @@ async def test_the_printed_curl_makes_something_happen(service: Service) -> None
     assert answer.json()["status"] == "accepted"
     await until(lambda: _true('{"hello": "world"}' in service.output))
     (id_,) = answer.json()["events"]
-    async with httpx2.AsyncClient(base_url=service.url, headers={"x-api-key": service.api_key}) as client:
-        event = (await client.get(f"/v1/events/{id_}")).json()
+    api = Client(service, service.api_key)
+    event = await api.ask("GET", f"/v1/events/{id_}")
+    await api.close()
     assert (event["content_type"], event["body"], event["request"]["method"]) == ("application/json", data, "POST")
 
 

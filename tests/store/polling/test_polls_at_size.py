@@ -18,6 +18,7 @@ from tests.support.clock import ManualClock
 pytestmark = pytest.mark.anyio
 
 MANY = 100_000
+STEP = 10_000  # a statement's rows, few enough for the time that a statement may take on any machine
 DUE = 200
 MINUTE = timedelta(minutes=1)
 
@@ -26,7 +27,7 @@ _TRIGGERS = text(
     INSERT INTO project_trigger (id, org_id, project_id, provider_id, trigger_id, config, enabled, generation,
                                  created_by, created_at, updated_at)
     SELECT gen_random_uuid(), :org_id, :project_id, 'rss', 'on_item_published', '{}', true, 1, :org_id, :now, :now
-    FROM generate_series(1, :many)
+    FROM generate_series(1, :step)
     """
 )
 # Some polls, all over the table, are due; a tenth has no due time, as if disabled.
@@ -36,7 +37,8 @@ _POLLS = text(
     SELECT id, 'poll', CASE WHEN number % 10 <> 0 THEN at END, 60, 0
     FROM (SELECT id, number,
                  CAST(:now AS timestamptz) + (number * 7919 % :many - :due) * interval '1 ms' AS at
-          FROM (SELECT id, row_number() OVER () AS number FROM project_trigger) AS numbered) AS spread
+          FROM (SELECT id, row_number() OVER (ORDER BY id) AS number FROM project_trigger) AS numbered
+          WHERE number > :done AND number <= :done + :step) AS spread
     """
 )
 
@@ -47,8 +49,11 @@ async def crowd(store: Store, clock: ManualClock) -> Store:
         org_id = await an_organization(tx, clock.now())
         project_id = await a_project(tx, org_id, clock.now())
         values = {"org_id": org_id, "project_id": project_id, "now": clock.now()}
-        await tx.connection.execute(_TRIGGERS, values | {"many": MANY})
-        await tx.connection.execute(_POLLS, {"now": clock.now(), "due": DUE, "many": MANY})
+        for _ in range(0, MANY, STEP):
+            await tx.connection.execute(_TRIGGERS, values | {"step": STEP})
+        for done in range(0, MANY, STEP):
+            spread = {"now": clock.now(), "due": DUE, "many": MANY, "done": done, "step": STEP}
+            await tx.connection.execute(_POLLS, spread)
         await tx.connection.execute(text("ANALYZE poll"))
     return store
 

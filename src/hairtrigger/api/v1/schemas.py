@@ -627,6 +627,7 @@ class Explanation(BaseModel):
 class Clockwork(BaseModel):
     """Where a trigger stands: when it is due, how far it has come, and how its latest work ended."""
 
+    id: UUID
     name: str | None
     status: Literal["ENABLED", "DISABLED"]
     health: Health

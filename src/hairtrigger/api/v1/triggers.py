@@ -38,6 +38,7 @@ def router(
         """When the trigger is due, how far it has come, and how its latest requests, polls and firings ended."""
         trigger, poll, ended = await triggers.clockwork(caller, project_trigger_id)
         return Clockwork(
+            id=trigger.id,
             name=trigger.name,
             status="ENABLED" if trigger.enabled else "DISABLED",
             health=Health.of(await watchdog.health_of(caller, project_trigger_id, ended)),

@@ -198,7 +198,9 @@ class Explainer:
     async def _outages(
         self, tx: Transaction, condition: Condition, since: datetime, until: datetime
     ) -> list[Outage] | None:
+        """Return the outages since the trigger was created: what was before it says nothing about it."""
         roles = WORKERS if condition.kind else RECEIVERS
+        since = min(max(since, condition.created_at), until)
         near = await processes.near(tx, since, until, roles, _MOST_STRETCHES)
         return outages(near, roles, since, until, self.clock.now()) if len(near) < _MOST_STRETCHES else None
 
