@@ -301,6 +301,7 @@ def _parts(settings: Settings, clock: Clock, resources: Resources, process: UUID
         poll_deadline=settings.poll_deadline,
         schedule_grace=grace,
         refusal=refusal,
+        holds=quotas.holds,
     )
     leases = PollLeases(
         store=store,
@@ -500,6 +501,7 @@ def _working(parts: Parts, direct: Store) -> RoleShare:
         lease=settings.lease,
         holder=parts.process,
         counter=parts.counter,
+        holds=parts.quotas.holds,
         hurry=parts.egress.hurry,
     )
     due_work = DueWork(

@@ -315,6 +315,11 @@ class Settings(BaseSettings):
         ge=1,
         description="New events of an organisation on a day (UTC). Then its webhooks get 429, and its polls wait.",
     )
+    quota_attempts_a_day: int = Field(
+        Quotas.attempts_a_day,
+        ge=1,
+        description="Attempts of an organisation's deliveries on a day (UTC). The rest waits until the next day.",
+    )
     log_json: bool = Field(False, description="One JSON object a line instead of text.")
     shutdown_seconds: int = Field(
         25, ge=0, description="How long a stop waits for requests, polls and deliveries under way."

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from hairtrigger.domain.errors import HairtriggerError
+from hairtrigger.domain.quotas import Refusal
 from hairtrigger.domain.target import Outgoing, Sent
 from hairtrigger.kit.incoming import Headers, Request
 from hairtrigger.kit.trigger import Provider
@@ -45,6 +46,7 @@ class Scene:
     refusals: RefusalCounter
     watchdog: StallWatchdog
     explainer: Explainer
+    held: int = 0  # how often a worker left an organisation's deliveries on the queue
     answers: list[Sent] = field(default_factory=lambda: [DELIVERED])  # the target's; the last one is repeated
 
     @property
@@ -75,8 +77,8 @@ class Scene:
     async def poll(self) -> None:
         await self.world.poll_due()
 
-    async def deliver(self) -> None:
-        """Run a worker until it has done all its work."""
+    async def deliver(self, over: Callable[[], Awaitable[bool]] | None = None) -> None:
+        """Run a worker until it has done all its work, or until `over`."""
         async with self.world.store.transaction() as tx:
             await deliveries.requeue_due(tx, self.clock.now(), 100)
         dispatcher = Dispatcher(
@@ -87,13 +89,20 @@ class Scene:
             triggers=self.world.triggers,
             slots=20,
             jitter=lambda: 0.5,
+            counter=self.world.counter,
+            holds=self._holds,
         )
         loop = asyncio.create_task(dispatcher.run())
-        await until(self._delivered)
+        await until(over or self._delivered)
         await dispatcher.drain(timedelta(hours=1))
         while not loop.done():
             loop.cancel()
             await asyncio.wait([loop], timeout=0.1)  # a part that is just ending can miss the cancellation
+
+    def _holds(self, org_id: UUID) -> Refusal | None:
+        held = self.world.quotas.holds(org_id)
+        self.held += held is not None
+        return held
 
     async def send(self, outgoing: Outgoing) -> Sent:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -137,6 +146,7 @@ async def a_scene(
         poll_deadline=DEADLINE,
         schedule_grace=timedelta(minutes=1),
         refusal=world.refusal,
+        holds=world.quotas.holds,
     )
     statements, receivers, refusals = (
         Statements(store),

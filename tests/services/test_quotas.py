@@ -30,6 +30,7 @@ from hairtrigger.services.setup.integrations import ActionDraft, AuthDraft, Inte
 from hairtrigger.services.use_counter import EVENT_ROW, UseCounter
 from hairtrigger.store import quotas
 from hairtrigger.store.database import Store
+from hairtrigger.store.delivery import history
 from hairtrigger.store.events import events
 from hairtrigger.store.setup import triggers
 from tests.services.scene import Scene, a_scene
@@ -234,6 +235,70 @@ async def test_an_app_webhook_goes_on_for_the_organisations_within_their_quotas(
     assert await scene.world.keys(listening[0].id) == []
     async with store.transaction() as tx:
         assert len(await events.page(tx, other, limit=10)) == 1
+
+
+# -- attempts a day
+
+
+async def test_deliveries_beyond_the_attempts_of_a_day_stay_and_go_on_the_next_day(
+    store: Store, clock: ManualClock, vault: Vault
+) -> None:
+    at_noon(clock)
+    async with a_scene(store, clock, vault, webhook.provider, limits=Limits(attempts_a_day=2)) as scene:
+        id_, secret = await scene.webhook()
+        for key in "ab":
+            await send(scene, id_, secret, key)
+            await scene.deliver()
+        assert scene.held == 0
+        scene.passes(seconds=1)
+        await send(scene, id_, secret, "c")
+
+        async def is_held() -> bool:
+            return scene.held > 0
+
+        await scene.deliver(over=is_held)
+        event = (await scene.world.events(id_))[-1]
+        async with store.transaction() as tx:
+            [delivery] = await history.deliveries(tx, scene.world.caller.org_id, limit=10, event_id=event.id)
+        assert (delivery.status, delivery.attempts) == ("pending", 0)
+        told = (await scene.why(id_)).health.reason
+        assert told.startswith("Its deliveries are held. The quota 'attempts_a_day' allows 2 ")
+        assert "go on at midnight UTC" in told
+        assert "It is held. The quota 'attempts_a_day'" in await scene.summary(id_, event=event.id)
+        use = {one.quota: one for one in await scene.world.quotas.usage(scene.world.caller)}[Quota.ATTEMPTS_A_DAY]
+        assert (use.used, use.limit, use.resets_at) == (2, 2, midnight_after(clock.now()))
+
+        await next_day(scene)
+        await scene.deliver()
+        assert "It was delivered" in await scene.summary(id_, event=event.id)
+        assert "held" not in (await scene.why(id_)).health.reason
+
+
+async def test_deliveries_of_other_organisations_go_on(store: Store, clock: ManualClock, vault: Vault) -> None:
+    async with a_scene(store, clock, vault, webhook.provider, limits=Limits(attempts_a_day=1)) as scene:
+        id_, secret = await scene.webhook()
+        await send(scene, id_, secret, "a")
+        await scene.deliver()
+        await send(scene, id_, secret, "b")
+        async with store.transaction() as tx:
+            other = await an_organization(tx, clock.now())
+            project = await a_project(tx, other, clock.now())
+            theirs = await a_trigger(tx, other, project, clock.now())
+            event = an_event(other, project, theirs.id, "k", clock.now())
+            await events.append(tx, [event])
+
+        async def is_delivered() -> bool:
+            async with store.transaction() as tx:
+                [one] = await history.deliveries(tx, other, limit=10, event_id=event.id)
+            return one.status == "delivered"
+
+        await scene.deliver(over=is_delivered)
+        assert sorted(one.attempts for one in await _of(scene, id_)) == [0, 1]
+
+
+async def _of(scene: Scene, id_: UUID) -> list[history.Delivery]:
+    async with scene.world.store.transaction() as tx:
+        return await history.deliveries(tx, scene.world.caller.org_id, limit=10, project_trigger_id=id_)
 
 
 # -- several processes

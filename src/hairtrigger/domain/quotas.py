@@ -59,6 +59,11 @@ class Quota(StrEnum):
         "Delete configuration with large values, or wait until old events are dropped.",
     )
     EVENTS_A_DAY = "events_a_day", "new events on one day (UTC)", "The count begins again at midnight UTC."
+    ATTEMPTS_A_DAY = (
+        "attempts_a_day",
+        "attempts of deliveries on one day (UTC)",
+        "Deliveries that are left are kept, and go on at midnight UTC.",
+    )
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,7 @@ class Limits:
     idempotency_keys: int = 20_000
     stored_bytes: int = 20 * GIBIBYTE
     events_a_day: int = 10_000_000
+    attempts_a_day: int = 20_000_000
 
     def of(self, quota: Quota) -> int:
         limit: int = getattr(self, quota)

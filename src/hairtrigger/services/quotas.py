@@ -25,6 +25,7 @@ _EVERY = timedelta(seconds=2)
 _BYTES_EVERY = timedelta(minutes=1)  # the sum of stored bytes reads all rows of an organisation
 _BYTES_AGAIN = timedelta(hours=1)  # for senders: old events are dropped by the day
 _MANY_EVENTS, _MANY_BYTES = 1_000_000, GIBIBYTE  # more than a process stores between two refreshes
+_OF_A_DAY = {Quota.EVENTS_A_DAY, Quota.ATTEMPTS_A_DAY}
 _PER_CONNECTION = Quota.SECRETS_PER_CONNECTION
 
 
@@ -82,6 +83,17 @@ class Quotas:
             return None
         return QuotaSpent(use, wait, known.since(use.quota, now) if known else None)
 
+    def holds(self, org_id: UUID) -> QuotaSpent | None:
+        """Return why no delivery of the organisation may be attempted now, or None if one may."""
+        known, fresh = self._known.get(org_id), self._counter.of(org_id)
+        now = self._clock.now()
+        of_today = [one for one in (known.use if known and known.day == now.date() else None, fresh) if one]
+        used = sum(one.attempts for one in of_today)
+        if used < self.limits.attempts_a_day:
+            return None
+        end = midnight_after(now)
+        return QuotaSpent(Use(Quota.ATTEMPTS_A_DAY, self.limits.attempts_a_day, used, end), end - now)
+
     async def run(self) -> None:
         await every(_EVERY, "quotas", self.refresh)
 
@@ -130,7 +142,11 @@ class Quotas:
         async with self._store.transaction() as tx:
             stored = (await quotas.stored_bytes(tx, [caller.org_id]))[caller.org_id]
             today = (await quotas.of_day(tx, [caller.org_id], now.date())).get(caller.org_id, Counts())
-            counted = {Quota.STORED_BYTES: stored, Quota.EVENTS_A_DAY: today.events}
+            counted = {
+                Quota.STORED_BYTES: stored,
+                Quota.EVENTS_A_DAY: today.events,
+                Quota.ATTEMPTS_A_DAY: today.attempts,
+            }
             for quota in Quota:
                 if quota not in counted and quota is not _PER_CONNECTION:
                     counted[quota] = await quotas.rows(tx, caller.org_id, quota)
@@ -139,7 +155,7 @@ class Quotas:
                 quota,
                 self.limits.of(quota),
                 counted.get(quota),
-                midnight_after(now) if quota is Quota.EVENTS_A_DAY else None,
+                midnight_after(now) if quota in _OF_A_DAY else None,
             )
             for quota in Quota
         ]

@@ -4,7 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from hairtrigger.domain.errors import Unavailable
 from hairtrigger.domain.outcome import Code, Failure, Kind
+from hairtrigger.domain.quotas import Quota, QuotaSpent, Use
 from hairtrigger.domain.retry import AFTER_OUR_FAULT, ATTEMPTS, DELAYS
 from hairtrigger.domain.target import Outgoing, Sent, Target
 from hairtrigger.platform.vault import Vault
@@ -470,6 +471,17 @@ async def test_an_organisation_that_fills_all_its_places_keeps_no_other_waiting(
         await until(lambda: _all(world, quick, "delivered"))
         assert len(slow.received) == 5
         assert {one.project_id for one in slow.received} == set(theirs)
+
+
+async def test_new_work_of_an_organisation_without_attempts_wakes_no_loop(
+    world: World, trigger: UUID, target: Endpoint
+) -> None:
+    spent = QuotaSpent(Use(Quota.ATTEMPTS_A_DAY, 1, 1), LONG)
+    dispatcher = replace(a_dispatcher(world, target), holds=lambda _: spent)
+    await happen(world, trigger, "a")
+    async with running(dispatcher):
+        await until_true(lambda: dispatcher.work.full == {world.project_id})
+    assert not target.received
 
 
 async def test_new_work_of_full_lanes_alone_wakes_no_loop() -> None:

@@ -12,6 +12,7 @@ import structlog
 
 from hairtrigger.domain.errors import Unavailable
 from hairtrigger.domain.outcome import Code, Failure, Kind
+from hairtrigger.domain.quotas import Refuses, nothing_refused
 from hairtrigger.domain.retry import delay_after_our_fault, delay_before
 from hairtrigger.domain.target import Outgoing, Sent, Target
 from hairtrigger.platform.batching import Batcher
@@ -73,6 +74,8 @@ class Dispatcher:
     holder: UUID | None = None  # this process
     jitter: Callable[[], float] = random.random
     counter: UseCounter = field(default_factory=UseCounter)
+    holds: Refuses = nothing_refused
+    """Return why no delivery of the organisation may be attempted now. Its deliveries stay on the queue."""
     hurry: Callable[[], None] = lambda: None  # ends the reading of answers whose status is known
     streaks: DeliveryStreaks = field(default_factory=DeliveryStreaks)
     _under_way: dict[int, asyncio.Task[None]] = field(default_factory=dict, init=False)
@@ -175,8 +178,11 @@ class Dispatcher:
         async with self._claiming:
             parts: dict[Tenant, int] = {}
 
+            held: set[str] = set()  # projects
+
             def share(asking: Sequence[Asking], places: int) -> Mapping[str, int]:
-                shared = self._places.share(asking, places)
+                held.update(one.project_id for one in asking if one.org_id and self.holds(one.org_id))
+                shared = self._places.share([one for one in asking if one.project_id not in held], places)
                 orgs = {one.project_id: one.org_id for one in asking}
                 parts.update({tenant_of(orgs[project_id], project_id): count for project_id, count in shared.items()})
                 return shared
@@ -203,7 +209,7 @@ class Dispatcher:
             finally:
                 for tenant, unused in parts.items():
                     self._places.give_back(tenant, unused)
-        full = look.full | self._places.refused
+        full = look.full | self._places.refused | held
         self.work.full = self.work.full | full if self._after else full
         self._after = look.after
         return look

@@ -146,8 +146,10 @@ class Explainer:
     async def _seen(self, tx: Transaction, caller: Caller, trigger_id: UUID) -> _Seen:
         condition = await trigger_health.of_trigger(tx, caller.org_id, self.diagnosis.expectations(), trigger_id)
         latest = await outcomes.of_trigger(tx, trigger_id, limit=_LATEST)
-        held = await trigger_health.held(tx, condition, most=MOST_HELD + 1) if condition.paused else 0
-        return _Seen(condition, self.diagnosis.health(condition, latest, held), latest, Teller(self.clock.now()))
+        waiting = await trigger_health.held(tx, condition, most=MOST_HELD + 1) if condition.paused else 0
+        held = self.diagnosis.holds(caller.org_id)
+        teller = Teller(self.clock.now(), held.message if held else "")
+        return _Seen(condition, self.diagnosis.health(condition, latest, waiting), latest, teller)
 
     async def _of_event(self, tx: Transaction, seen: _Seen, event_id: UUID, missing: str) -> Explanation:
         event = await event_traces.get(tx, seen.condition.id, event_id)

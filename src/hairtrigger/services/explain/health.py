@@ -40,6 +40,8 @@ class Diagnosis:
     poll_deadline: timedelta
     schedule_grace: timedelta
     refusal: Refuses = nothing_refused
+    holds: Refuses = nothing_refused
+    """Return why no delivery of the organisation is attempted now."""
 
     def expectations(self) -> Expectations:
         """Return what counts as overdue now: work that took longer than allowed, with some time added for delays."""
@@ -76,6 +78,8 @@ class Diagnosis:
             )
         if condition.enabled and (refused := self.refusal(condition.org_id)):
             reason = f"No new event of it is taken now. {refused.message} {reason}"
+        if condition.status != "disabled" and (holding := self.holds(condition.org_id)):
+            reason = f"Its deliveries are held. {holding.message} {reason}"
         return Health(condition.status, reason, since, condition.next_at, self.expected_by(condition))
 
     def _why(self, condition: Condition, latest: Sequence[Outcome]) -> tuple[datetime | None, str]:

@@ -91,10 +91,14 @@ class Story:
 
 
 class Teller:
-    """Makes sentences to be read at the time `now`: times of another day are written with their date."""
+    """Makes sentences to be read at the time `now`: times of another day are written with their date.
 
-    def __init__(self, now: datetime) -> None:
+    `held` is why no delivery of the organisation is attempted now; it is empty if nothing holds them.
+    """
+
+    def __init__(self, now: datetime, held: str = "") -> None:
         self.now = now
+        self.held = held
 
     def time(self, at: datetime) -> str:
         at = at.astimezone(UTC)
@@ -342,6 +346,8 @@ class Teller:
                 return f" A worker claimed it {length(lasting)} ago, and the target has not answered since.{most}"
             case Claimed():
                 return ""
+            case Unclaimed() if self.held:
+                return f" It is held. {self.held}"
             case _ if delivery.attempts or waited < _SOON:
                 return ""
             case Unclaimed():
