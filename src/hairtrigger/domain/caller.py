@@ -13,9 +13,10 @@ SCOPES = (INTEGRATION_API, ASSISTANT_API, TRIGGER_API)
 
 @dataclass(frozen=True)
 class Caller:
-    """The organisation and the user that an API request speaks for.
+    """The organisation and the user that an API request speaks for, with the scopes of its credentials.
 
-    An API key speaks for the user who created it, with the key's scopes. A user has every scope.
+    `id` is the user's id. An API key speaks for the user who created it and has its own scopes; a user who logged in
+    has every scope.
     """
 
     org_id: UUID
@@ -24,5 +25,6 @@ class Caller:
     operator: bool = False
 
     def require(self, *any_of: str) -> None:
+        """Raise `Forbidden` if the caller has none of these scopes."""
         if not self.scopes.intersection(any_of):
             raise Forbidden(f"The API key needs the scope {' or '.join(any_of)}.")

@@ -1,4 +1,4 @@
-"""The five fields of a cron expression as users write them, and what of them may surprise."""
+"""Rewrites cron expressions into the form that cronsim reads, and explains what of them may surprise a user."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,11 @@ _STEP = re.compile(r"(?:\*|([0-9]{1,2})|([0-9]{1,2})-([0-9]{1,2}))/([0-9]{1,9})"
 
 
 def fields_of(expression: str) -> list[str]:
-    """Return the fields with ranges that go round, such as `22-2` and `SAT-SUN`, written out, and `?` as a star."""
+    """Return the fields of a cron expression as cronsim reads them.
+
+    A range that wraps around, such as `22-2` or `SAT-SUN`, becomes a list; the full name of a day or month becomes its
+    short name; `?` becomes `*`. An expression that does not have five fields is only split at spaces.
+    """
     fields = expression.split()
     if len(fields) != len(_NAMES):
         return fields
@@ -55,7 +59,9 @@ def _value(text: str, place: int) -> int | None:
 
 
 def surprises(fields: Sequence[str]) -> Iterator[str]:
-    """Yield a sentence for each part of an expression that often means something else to the user that wrote it."""
+    """Yield a sentence for each part of a cron expression that does something else than many users expect. `fields` are
+    the five from `fields_of`.
+    """
     minute, hour, day, _, weekday = fields
     if not day.startswith("*") and not weekday.startswith("*"):
         yield (

@@ -1,4 +1,4 @@
-"""The use of the disk, and the states that follow from it."""
+"""The used share of the disk, and the state that follows from it."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,13 +10,16 @@ _BELOW = 0.01  # a state ends this far below its threshold, so that it does not 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """The used shares of a disk, between 0 and 1, from which it is low and full."""
+    """The used shares of a disk, between 0 and 1, from which on the disk is low and full."""
 
     low: float = 0.90
     full: float = 0.97
 
     def state(self, used: float | None, before: DiskState) -> DiskState:
-        """Return the state of a disk of which this share is used, after the state before."""
+        """Return the state of a disk of which the share `used` is in use, or `unknown` if `used` is None.
+
+        `before` is the state until now. `low` and `full` end 0.01 below their thresholds.
+        """
         if used is None:
             return "unknown"
         if used >= self.full or (before == "full" and used > self.full - _BELOW):
@@ -28,12 +31,15 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class DiskUse:
+    """The use of the disk at one moment."""
+
     state: DiskState
     used: float | None  # None: it can't be seen
     thresholds: Thresholds
 
     @property
     def sentence(self) -> str:
+        """The use of the disk in words for users, with what they can do about it."""
         if self.used is None:
             return (
                 "How full the database's disk is can't be seen from here. To have it watched, tell how large the "

@@ -1,6 +1,7 @@
-"""The errors that the service raises: one class for each meaning that a caller can act on.
+"""The errors that the service raises, one class for each meaning that the calling code can act on.
 
-The class's docstring is the message if no other is given. No class knows an HTTP status: `api/errors.py` maps them.
+The docstring of a class is the message of its errors that are given no other. The classes do not know about HTTP;
+`api/errors.py` maps them to statuses.
 """
 
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from datetime import timedelta
 
 @dataclass(frozen=True)
 class Issue:
-    """One fault in what a caller sent. `path` leads to the place: `("secrets", "api_key")`."""
+    """One fault in what a caller sent. `path` leads to the faulty part, such as `("secrets", "api_key")`."""
 
     path: tuple[str | int, ...]
     message: str
@@ -54,19 +55,25 @@ class Invalid(HairtriggerError):
 
 
 def sentence(error: HairtriggerError) -> str:
-    """Return the message, with the first fields at fault and the reason of each."""
+    """Return the error's message for a user.
+
+    To the message of an `Invalid` are added the paths and messages of its first three issues, unless the message is
+    that of the first issue.
+    """
     if not isinstance(error, Invalid) or not error.issues:
         return error.message
     faults = [f"{'.'.join(map(str, one.path)) or 'it'}: {one.message}" for one in error.issues[:3]]
     return error.message if error.message in faults[0] else f"{error.message} {'; '.join(faults)}"
 
 
-# The paths of its issues begin inside the configuration; each API says what it calls the configuration itself.
+# The paths of these issues begin inside the configuration, because each API has its own name for the configuration.
 class InvalidConfig(Invalid):
     """The trigger's configuration is not valid."""
 
     def inside(self, name: str) -> Invalid:
-        """Return the same error with paths that lead through the field `name` of a request."""
+        """Return this error as an `Invalid` whose paths begin with `name`, the field that holds the configuration in
+        the request.
+        """
         return Invalid(self.message, *(Issue((name, *one.path), one.message, one.code) for one in self.issues))
 
 

@@ -11,9 +11,11 @@ _LONGEST_KEY = 512  # bytes
 class Draft:
     """One thing that happened at a provider, before it is stored.
 
-    `key` tells the event from every other event of the same project trigger: a second draft with the same key is the
-    same event. The key comes from signed bytes or from the provider's answer, never from our clock. `data` is the
-    event's body as bytes of `content_type`; JSON is passed on to the target exactly as it stands here.
+    `key` tells the event from all other events of the same project trigger. A second draft with the same key is a
+    repeat, and is not stored. So the key is made from signed bytes or from the provider's answer wherever they allow
+    it, and not from our clock.
+
+    `data` is the event's body in the media type `content_type`. It is stored byte for byte.
     """
 
     key: str
@@ -26,12 +28,17 @@ class Draft:
 
 
 def digest(data: bytes) -> str:
-    """Return a key for data that has no better one: events with equal bytes are then the same event."""
+    """Return a key made from the bytes of an event that has no id of its own. Two events with equal bytes then count as
+    the same event.
+    """
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
 def bounded_key(key: str) -> str:
-    """Return the key in its stored form. Keys are indexed, so a digest replaces one that is long or not valid text."""
+    """Return the key as it is stored.
+
+    Keys are indexed, so a digest replaces a key that has more than 512 bytes, contains NUL or is not valid Unicode.
+    """
     try:
         raw = key.encode()
     except UnicodeEncodeError:  # the key holds lone surrogates

@@ -1,12 +1,15 @@
-"""Hops: how many deliveries of this service have led to a request one after the other, each to the next.
+"""Hops: the number of this service's deliveries that led to a request, one after the other.
 
-A delivery says it in a header, so that a target that leads back to this service does not start itself for ever.
+Each delivery carries this number, which counts itself too, in a header. So a target that causes a request to one of our
+webhooks, and with it another delivery, can't start itself for ever.
 """
 
 HEADER = "hairtrigger-hops"
-MOST = 5  # of an event: a request that says more becomes none
+MOST = 5  # a request with more of them makes no event
 
 
 def hops_in(value: str | None) -> int:
-    """Return the number that a header's value says, or 0 if it says none."""
+    """Return the number in the header's value, or 0 if the header is missing (None) or does not hold a number of at
+    most four digits.
+    """
     return int(value) if value and value.isascii() and value.isdigit() and len(value) <= 4 else 0

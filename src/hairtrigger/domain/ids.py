@@ -1,4 +1,8 @@
-"""Ids are UUIDs of version 7: they sort by time to the microsecond, and the day in an id names its row's partition."""
+"""The ids of rows and of leases.
+
+Ids of rows are UUIDs of version 7. They sort by time to the microsecond, and the UTC day in an id names the partition
+of its row.
+"""
 
 import secrets
 from datetime import UTC, date, datetime, timedelta
@@ -11,27 +15,29 @@ _VARIANT = 0b10 << 62
 
 
 def new_id(at: datetime) -> UUID:
-    """Return a UUID of version 7 (RFC 9562, 5.7) for this time.
+    """Return a new UUID of version 7 (RFC 9562, 5.7) for this time.
 
-    The next 12 bits hold the fraction of the millisecond (6.2, method 3), which no library does: events of one page are
-    a microsecond apart and must keep their order.
+    The 12 bits after the version hold the fraction of the millisecond (6.2, method 3), because the events of one page
+    are a microsecond apart and must keep their order. The last 62 bits are random.
     """
     return UUID(int=_lowest(at) | secrets.randbits(62))
 
 
 def new_lease(holder: UUID) -> UUID:
-    """Return the id of a new lease, which names its process too: the first half of the process's random id."""
+    """Return the id of a new lease. Its first half is that of `holder`, the random id of the process that holds the
+    lease; the rest is random.
+    """
     return UUID(int=holder.int >> 64 << 64 | secrets.randbits(64))
 
 
 def leases_of(holder: UUID) -> tuple[UUID, UUID]:
-    """Return the first and the last id that a lease of this process can have."""
+    """Return the lowest and the highest id that a lease of the process `holder` can have."""
     first = holder.int >> 64 << 64
     return UUID(int=first), UUID(int=first | (1 << 64) - 1)
 
 
 def parsed_id(text: str) -> UUID | None:
-    """Return the id that a text from outside spells, or None if it spells none."""
+    """Return the UUID that a text from outside spells, or None if the text is not a UUID."""
     try:
         return UUID(text)
     except ValueError:
@@ -39,7 +45,7 @@ def parsed_id(text: str) -> UUID | None:
 
 
 def first_id(at: datetime) -> UUID:
-    """Return the lowest possible id of this microsecond. Events since then have this id or a higher one."""
+    """Return the lowest id that a row of this microsecond can have. Rows of later times have higher ids."""
     return UUID(int=_lowest(at))
 
 
@@ -50,12 +56,14 @@ def _lowest(at: datetime) -> int:
 
 
 def first_of(day: date) -> UUID:
-    """Return an id that is not greater than any id of this day or of a later day."""
+    """Return an id that is not greater than any id of this UTC day or of a later day."""
     return UUID(int=(datetime(day.year, day.month, day.day, tzinfo=UTC) - _EPOCH) // _MICROSECOND // 1000 << 80)
 
 
 def day_of(id_: UUID) -> date:
-    """Return the day in an id. An id that isn't ours gives a day, too, but nothing is found on it."""
+    """Return the UTC day in an id, or `date.max` if the id holds no time in the calendar. An id that was not made by
+    `new_id` gives a day, too, on which no row has this id.
+    """
     try:
         return datetime.fromtimestamp((id_.int >> 80) / 1000, UTC).date()
     except (OverflowError, ValueError):

@@ -1,9 +1,9 @@
-"""Instants: every time from outside is first converted into one calendar.
+"""Instants: times from outside, converted into one calendar.
 
-The calendar runs from the first to the last microsecond of the years 1 to 9999 in UTC. A message from outside is never
-refused because of a time in it: the nearest end of the calendar replaces a time that the calendar lacks. A time that a
-caller asks for (`run_at`, `expires_at`, `since`) is then refused with a sentence, because an action at another time
-would not be what the caller asked for.
+The calendar is that of the years 1 to 9999 in UTC. A message from outside is never refused because of a time in it: the
+nearest end of the calendar replaces a time that lies outside the calendar. But a time for which a caller asks
+(`run_at`, `expires_at`, `since`) is refused with a sentence if it lies outside the calendar, because an action at
+another time would not be what the caller asked for.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def instant(value: datetime) -> datetime:
-    """Return the instant in UTC, or the nearest end of the calendar. A time without an offset is taken as UTC."""
+    """Return this time in UTC, or the nearest end of the calendar if it lies outside. A time without an offset is taken
+    as UTC.
+    """
     if value.utcoffset() is None:
         return value.replace(tzinfo=UTC)
     try:
@@ -24,7 +26,7 @@ def instant(value: datetime) -> datetime:
 
 
 def shifted(at: datetime, by: timedelta) -> datetime:
-    """Return `at + by`, or the end of the calendar if the sum lies beyond it. `at` is aware."""
+    """Return `at + by`, or the nearest end of the calendar if the sum lies outside. `at` is aware."""
     try:
         return at + by
     except OverflowError:
@@ -32,7 +34,8 @@ def shifted(at: datetime, by: timedelta) -> datetime:
 
 
 def from_epoch(seconds: float) -> datetime:
-    """Return the instant this many seconds after the start of 1970, or the nearest end of the calendar.
+    """Return the instant this many seconds after the start of 1970 in UTC, or the nearest end of the calendar if it
+    lies outside.
 
     Raises `ValueError` for NaN.
     """
@@ -43,7 +46,9 @@ def from_epoch(seconds: float) -> datetime:
 
 
 def spelled(length: timedelta) -> str:
-    """Return a length of time in words, with its two largest units: "1 hour 5 minutes"."""
+    """Return a length of time in words, rounded to seconds, with its two largest units that are not zero: "1 hour 5
+    minutes".
+    """
     seconds, words = round(length.total_seconds()), []
     for unit, size in (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1)):
         count, seconds = divmod(seconds, size)

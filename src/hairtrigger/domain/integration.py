@@ -1,4 +1,4 @@
-"""The parts of an integration that users define: fields to fill in, and authentication."""
+"""The parts of an integration that users define: the fields to fill in, and how to authenticate."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -28,14 +28,14 @@ class Field:
 
 @dataclass(frozen=True, kw_only=True)
 class AuthField(Field):
-    """A secret of a connection: `secrets.<slug>` in polling code."""
+    """A field that a user fills in to connect to an integration. Polling code reads its secret as `secrets.<slug>`."""
 
     type: AuthFieldType
 
 
 @dataclass(frozen=True, kw_only=True)
 class InputField(Field):
-    """An input of a trigger: `inputs.<slug>` in polling code."""
+    """A field that a user fills in to use a trigger. Polling code reads its value as `inputs.<slug>`."""
 
     type: FieldType = "TEXT"
     options: tuple[Option, ...] | None = None  # for a SELECT only
@@ -53,7 +53,7 @@ class ActionField(Field):
 
 @dataclass(frozen=True, kw_only=True)
 class OAuthClient:
-    """An OAuth client without its secret, which is kept sealed and never shown."""
+    """An OAuth client without its secret. The secret is stored sealed and is never shown."""
 
     scopes: str | None = None
     auth_url: str | None = None

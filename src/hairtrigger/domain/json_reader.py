@@ -17,13 +17,19 @@ class TooManyParts(ValueError):
 
 
 def read_json(body: bytes, *, allow_inf_nan: bool = True) -> Any:
-    """Return the value that the bytes encode. Raises `TooManyParts`, or `ValueError` for bytes that are not JSON."""
+    """Return the value that the bytes encode. `NaN` and `Infinity` are read only with `allow_inf_nan`.
+
+    Raises `TooManyParts` for JSON that would take too long to read, and another `ValueError` for bytes that are not
+    JSON.
+    """
     if len(body) > MOST_PARTS // _MEMBER and _parts(body) > MOST_PARTS:
         raise TooManyParts
     return from_json(body, allow_inf_nan=allow_inf_nan)
 
 
 def _parts(body: bytes) -> int:
-    """Return an upper limit of the number of parts: a text with a colon may count as a member."""
+    """Return an upper bound of the number of parts. It may be too high, because a colon within a text may count as a
+    member.
+    """
     members = min(body.count(b":"), body.count(b'"') // 2)
     return body.count(b"[") + body.count(b"{") + _MEMBER * members

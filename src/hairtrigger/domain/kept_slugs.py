@@ -1,6 +1,7 @@
-"""The slugs of input fields when a trigger is replaced: a field keeps its slug while it can be recognised.
+"""Keeps the slugs of input fields when the trigger of an integration is replaced.
 
-Project triggers store their values under the slugs, so a field with a new slug would lose its value.
+Project triggers store their values under the slugs. So a new field keeps the slug of the old field as which it is
+recognised; with another slug, it would lose its value.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,10 +12,11 @@ from hairtrigger.domain.integration import InputField
 
 
 def with_kept_slugs(before: Sequence[InputField], after: Sequence[InputField]) -> tuple[InputField, ...]:
-    """Return the new fields, each with the slug of the old field that it is, if it is one.
+    """Return the fields of `after`, each with the slug of the field of `before` as which it is recognised.
 
-    A field is recognised by its label, then by its slug. Of those that are left, a field is recognised if it has the
-    same type and a similar label, or if nothing but its label has changed and it stands at the same place.
+    A field that is not recognised keeps its own slug, followed by a number if the slug is taken. A field is recognised
+    by an equal label, or else by an equal slug. Of the remaining fields, one is recognised if it has the same type and
+    a similar label, or if it stands at the same place and differs in nothing but its label and slug.
     """
     kept = _recognised(before, after)
     taken = set(kept.values())
@@ -27,7 +29,7 @@ def with_kept_slugs(before: Sequence[InputField], after: Sequence[InputField]) -
 
 
 def _recognised(before: Sequence[InputField], after: Sequence[InputField]) -> dict[int, str]:
-    """Return the slugs of old fields by the place of the new field."""
+    """Return the slug of the old field for each new field that is recognised. The keys are places in `after`."""
     old = dict(enumerate(before))
     found: dict[int, str] = {}
     for same in (_same_label, _same_slug, _similar, _renamed):
@@ -47,7 +49,10 @@ def _same_slug(old: InputField, new: InputField, _: bool) -> bool:  # noqa: FBT0
 
 
 def _similar(old: InputField, new: InputField, _: bool) -> bool:  # noqa: FBT001
-    """Return whether the labels begin alike: by half of the longer one, or by the whole of the shorter one."""
+    """Return whether the types are equal and the labels begin alike, whatever the case of letters.
+
+    The common beginning must be at least half of the longer label, or the whole of the shorter one.
+    """
     shorter, longer = sorted((old.label.casefold(), new.label.casefold()), key=len)
     alike = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(shorter, longer, strict=False)))
     return old.type == new.type and (2 * alike >= len(longer) or alike == len(shorter))

@@ -10,7 +10,7 @@ from typing import Literal, Self
 
 
 class Kind(StrEnum):
-    """What was going on when the outcome was recorded."""
+    """The kind of work whose outcome is recorded."""
 
     WEBHOOK = "webhook"
     POLL = "poll"
@@ -22,19 +22,21 @@ class Kind(StrEnum):
 
 
 class Trait(Flag):
-    """Say how explanations read an outcome with a code."""
+    """A property of a code, which says how explanations read an outcome that has the code."""
 
     NONE = 0
     FAILURE = auto()  # a poll that ends so has failed, and the next one waits longer
     DISABLES = auto()  # the trigger is disabled from then on
     WHILE_DISABLED = auto()  # only a disabled trigger leaves it
-    ALWAYS = auto()  # a trigger leaves it whether it is enabled or not, or was not read at all
+    ALWAYS = auto()  # it is left whether the trigger is enabled or not, also if the trigger was not looked up
     ROUTINE = auto()  # it is no reason why an event is missing
     SELF_EXPLANATORY = auto()  # its detail says the same as its meaning, in other words
 
 
 class Code(StrEnum):
-    """How it ended. A code is never removed: stored history refers to it."""
+    """The way in which a request, poll, firing or change of a trigger ended. A code is never removed, because stored
+    outcomes refer to it.
+    """
 
     meaning: str  # the words that follow "the request", "the poll", "the schedule" …; an outcome's detail adds the rest
     traits: Trait
@@ -162,6 +164,7 @@ class Failure(StrEnum):
 
     @property
     def shown(self) -> "Failure":
+        """The failure as users of other organisations than the operator's see it."""
         return Failure.UNREACHABLE if self in {Failure.DNS, Failure.REFUSED_ADDRESS, Failure.CONNECT} else self
 
 

@@ -1,8 +1,9 @@
-"""The pace of one connection: how many polls may be under way at a time, and when its provider allows the next one.
+"""The pace of one connection: how many of its polls may be under way at a time, and when its provider allows the next
+one.
 
-The pace holds for all processes together. A poll that finds no place gets a time at which it is due again, a moment
-after the poll before it. The queue consists of these times only, so a connection with a thousand due triggers never
-crowds out the other connections.
+All processes together keep to the pace. A poll that finds no place becomes due again a moment after the queued poll
+before it. The queue consists of these due times only, so a connection with a thousand due triggers never crowds out the
+other connections.
 """
 
 from collections.abc import Collection, Mapping
@@ -33,16 +34,21 @@ class Pace:
         return replace(self, running={**still, lease: until})
 
     def queued(self, now: datetime, places: int) -> tuple[Self, datetime]:
-        """Return the pace with one more poll in the queue, and when that poll is due again."""
+        """Return the pace with one more poll in the queue, and the time at which that poll is due again."""
         turn = max(now, self.paused_until or now, self.queued_until or now) + _TURN / places
         return replace(self, queued_until=turn), turn
 
     def left(self, leases: Collection[UUID], paused_until: datetime | None = None) -> Self:
-        """Return the pace without these leases. No answer shortens a pause, because an earlier poll may end later."""
+        """Return the pace without these leases, and with the later one of its pause and of `paused_until`.
+
+        Polls can end in any order, so a late answer must not shorten the pause that another answer asked for.
+        """
         pauses = [at for at in (self.paused_until, paused_until) if at]
         running = {one: end for one, end in self.running.items() if one not in leases}
         return replace(self, running=running, paused_until=max(pauses, default=None))
 
     def fresh(self) -> Self:
-        """Return the pace for new credentials: limits that the provider set for the old ones do not apply to them."""
+        """Return the pace without its queue and its pause, for new credentials. Limits that the provider set for the
+        old ones do not apply to them.
+        """
         return replace(self, queued_until=None, paused_until=None)

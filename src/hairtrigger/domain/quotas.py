@@ -15,7 +15,7 @@ _ROOM_AGAIN = timedelta(minutes=1)
 
 
 class Quota(StrEnum):
-    """The things that are counted. Each has a limit of the same name in `Limits`."""
+    """A quota, which is the most that an organisation may store, or may cause on one day."""
 
     counted: str  # the words that follow "of 1000 …"
     way_out: str
@@ -68,7 +68,7 @@ class Quota(StrEnum):
 
 @dataclass(frozen=True)
 class Limits:
-    """The limit of each quota, for every organisation."""
+    """The limit of each quota, which is the same for every organisation."""
 
     projects: int = 1_000
     project_triggers: int = 10_000
@@ -104,7 +104,7 @@ class Use:
 
 
 class QuotaFull(Conflict):
-    """The organisation stores as much as it may."""
+    """The organisation stores as much as a quota allows."""
 
     def __init__(self, use: Use) -> None:
         super().__init__(str(use))
@@ -112,7 +112,7 @@ class QuotaFull(Conflict):
 
 
 class QuotaSpent(RateLimited):
-    """The organisation has used up what it may use for now."""
+    """The organisation has used up a quota for now. Refusals began at `since`, if that is known."""
 
     def __init__(self, use: Use, retry_after: timedelta, since: datetime | None = None) -> None:
         super().__init__(str(use), retry_after=retry_after)
@@ -135,13 +135,15 @@ Refuses = Callable[[UUID], Refusal | None]
 
 
 def nothing_refused(_: UUID) -> None:
-    """Refuse no event of any organisation."""
+    """Return None, because no event of any organisation is refused."""
 
 
 def begins(refusal: Refusal, due: datetime, every: timedelta) -> bool:
-    """Return whether work that is due every so often is refused for the first time since the refusal began.
+    """Return whether periodic work meets this refusal for the first time since the refusal began, or true if it is not
+    known when that was.
 
-    Only then it leaves an outcome: a disk that is full must not be filled with outcomes that say so.
+    The work comes round each `every` and was due at `due`. Only the first refusal leaves an outcome, because outcomes
+    must not fill a disk that is full already.
     """
     return refusal.since is None or due - every <= refusal.since
 

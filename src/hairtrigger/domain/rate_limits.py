@@ -23,7 +23,8 @@ _PARTS = re.compile(r";\s*([rt])\s*=\s*(\d{1,10})")
 def wait(status: int, headers: Mapping[str, str], now: datetime) -> timedelta | None:
     """Return how long the provider asks us to wait, or None if it does not ask. Header names are lower case.
 
-    A `Retry-After` counts with any error. A reset counts with any status, if nothing is left of the rate limit.
+    A `Retry-After` counts with the status of any error. A reset counts with any status if nothing is left of the rate
+    limit, and with 429 also if the headers do not say what is left.
     """
     after = headers.get("retry-after")
     asked = parse_retry_after(after, now) if after and status >= _ERROR else None
@@ -39,7 +40,9 @@ def _until_reset(status: int, headers: Mapping[str, str], now: datetime) -> time
 
 
 def _of_fields(value: str) -> timedelta | None:
-    """Return the longest time of the limits with nothing left. The value is one or several `"default";r=0;t=30`."""
+    """Return the longest wait of the limits with nothing left, or None if there are none. The value holds one or
+    several items such as `"default";r=0;t=30`.
+    """
     quotas = [dict(_PARTS.findall(one)) for one in value.split(",")]
     spent = [timedelta(seconds=int(one["t"])) for one in quotas if one.get("r") == "0" and "t" in one]
     return max(spent, default=None)

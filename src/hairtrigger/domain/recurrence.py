@@ -2,9 +2,9 @@
 
 https://www.rfc-editor.org/rfc/rfc5545#section-3.3.10
 
-A rule is read on the clocks of a time zone. When they change, its times behave like the fixed times of a cron
-expression: a time that comes twice fires the first time only, and times that are skipped fire together, once, at the
-end of the gap.
+A rule is read on the clocks of a time zone. When the clocks change, the times of a rule behave like the fixed times of
+a cron expression. A time that the clocks show twice fires the first time only. Times that the clocks skip fire
+together, once, at the end of the gap.
 """
 
 import re
@@ -42,6 +42,8 @@ _START = re.compile(r"DTSTART(?:;VALUE=DATE(?:-TIME)?)?(?:;TZID=(?P<zone>[^:;]+)
 
 @dataclass(frozen=True)
 class Rule:
+    """A recurrence rule without its start. Empty tuples are parts that the rule leaves open."""
+
     frequency: Frequency
     interval: int = 1
     months: tuple[int, ...] = ()
@@ -57,7 +59,7 @@ class Rule:
     until: datetime | None = None  # aware, or on the clocks of the zone
 
     def from_start(self, start: datetime) -> "Rule":
-        """Return the rule with what it leaves open taken from its start."""
+        """Return the rule with the days and the time of the day that it leaves open, taken from `start`."""
         rule = self
         if not (self.month_days or self.year_days or self.days):
             match self.frequency:
@@ -77,7 +79,11 @@ class Rule:
         )
 
     def period_of(self, day: date, start: date) -> int:
-        """Return the number of the last period that begins up to this day, and 0 for a day before the start."""
+        """Return the number of the last period that begins on or before `day`.
+
+        A period is `interval` days, weeks, months or years. The period that holds `start` has the number 0, and so has
+        any day before `start`.
+        """
         return max(self._passed(day, start) // self.interval, 0)
 
     def _passed(self, day: date, start: date) -> int:
@@ -92,7 +98,9 @@ class Rule:
                 return day.year - start.year
 
     def times_of(self, period: int, start: date) -> list[datetime]:
-        """Return the times of a period, in order, also those before the start."""
+        """Return the times of a period on the clocks, in order, also those before `start`. The rule leaves no time of
+        the day open (`from_start`).
+        """
         days = list(self._days(period * self.interval, start))
         times = sorted(time(*parts) for parts in product(self.hours, self.minutes, self.seconds)) if days else []
         found = [datetime.combine(day, at) for day in days for at in times]
@@ -143,20 +151,24 @@ class Rule:
 
 @dataclass(frozen=True)
 class Recurrence:
-    """A rule, the time zone of its clocks, and its start on these clocks, from which it counts."""
+    """A rule with the time zone of its clocks, and the start from which it counts, as a naive time on these clocks."""
 
     rule: Rule
     zone: ZoneInfo
     start: datetime
 
     def next_after(self, instant: datetime) -> datetime | None:
+        """Return the first firing after `instant`, in UTC, or None if there is no more."""
         try:
             return _next_after(self, instant.astimezone(UTC))
         except (OverflowError, ValueError):  # beyond the end of the calendar
             return None
 
     def times(self, after: date) -> Iterator[datetime]:
-        """Yield the times on the clocks, from the period in which this day lies."""
+        """Yield the rule's times on the clocks, naive and in order, from the period in which the day `after` lies.
+
+        COUNT and UNTIL do not end them. They end when no time is found within the horizon.
+        """
         rule, start = self.rule.from_start(self.start), self.start.date()
         period = rule.period_of(after, start)
         horizon = period + _HORIZON[rule.frequency]
@@ -168,6 +180,7 @@ class Recurrence:
             period += 1
 
     def is_over(self, at: datetime, instant: datetime) -> bool:
+        """Return whether UNTIL or COUNT excludes the time `at` on the clocks, which is the instant `instant`."""
         until = self.rule.until
         if until and (instant if until.tzinfo else at) > until:
             return True
@@ -191,7 +204,9 @@ def _last_of_count(recurrence: Recurrence) -> datetime:
 
 
 def _instant(at: datetime, zone: ZoneInfo) -> datetime:
-    """Return the first instant at which the clocks show this time, or the end of the gap in which it is skipped."""
+    """Return the first instant, in UTC, at which the clocks of the zone show this time, or the end of the gap in which
+    they skip it.
+    """
     first = at.replace(tzinfo=zone).astimezone(UTC)
     if first.astimezone(zone).replace(tzinfo=None) == at:
         return first
@@ -219,7 +234,11 @@ def _length_of_year(day: date) -> int:
 
 
 def start_in(text: str) -> tuple[str | None, str | None]:
-    """Return the start that stands before the rule, as a calendar program writes it, in ISO 8601, and its time zone."""
+    """Return the start that calendar programs write before a rule (DTSTART), in ISO 8601, and the name of its time
+    zone.
+
+    Each of them is None if the text does not have it.
+    """
     found = _START.search(text)
     if not found:
         return None, None
@@ -231,7 +250,9 @@ def start_in(text: str) -> tuple[str | None, str | None]:
 
 @lru_cache(maxsize=20_000)
 def rule_in(text: str) -> Rule:
-    """Return the rule that the text holds. Raises `Invalid`."""
+    """Return the one recurrence rule in the text, without its start. Raises `Invalid` if the text holds anything that
+    is not supported.
+    """
     if len(text) > LONGEST_RULE:
         raise _invalid(f"A rule has at most {LONGEST_RULE} characters.")
     rest = _START.sub("", text).split()

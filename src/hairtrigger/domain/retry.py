@@ -1,4 +1,5 @@
-"""The times of attempts: of webhook removals, and of deliveries, with the schedule that Standard Webhooks recommends.
+"""The waits before attempts. Deliveries have the schedule that Standard Webhooks recommends, and removals of webhooks
+have their own.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md#deliverability-and-reliability
 """
@@ -35,10 +36,12 @@ AFTER_A_FAILED_REMOVAL = tuple(timedelta(minutes=1 << attempt) for attempt in ra
 def delay_before(
     attempt: int, *, jitter: Callable[[], float], retry_after: timedelta | None = None
 ) -> timedelta | None:
-    """Return how long to wait before attempt 1, 2, …, or None if no attempt is left: the delivery is a dead letter.
+    """Return how long to wait before this attempt of a delivery, or None if no attempt is left and it becomes a dead
+    letter.
 
-    `jitter` returns 0 to 1, which moves the wait by up to a fifth either way, so that deliveries that failed together
-    are not attempted together again. The wait is never shorter than `retry_after`, which counts for at most a day.
+    Attempts are counted from 1. `jitter` returns a number from 0 to 1, which moves the wait by up to a fifth either
+    way, so that deliveries that failed together are not attempted together again. The wait is never shorter than
+    `retry_after`, of which at most a day counts.
     """
     if attempt < 1:
         raise ValueError("Attempts are counted from 1.")
@@ -49,20 +52,22 @@ def delay_before(
 
 
 def delay_after_our_fault(attempt: int) -> timedelta | None:
-    """Return how long to wait after this attempt, or None if no attempt is left.
+    """Return how long to wait after an attempt that broke inside the service before the target was called, or None if
+    no attempt is left.
 
-    The attempt broke inside the service before the target was called, so `DELAYS` does not apply.
+    Attempts are counted from 1. `DELAYS` does not apply to such attempts.
     """
     return AFTER_OUR_FAULT[attempt - 1] if attempt <= len(AFTER_OUR_FAULT) else None
 
 
 def delay_after_failed_removal(attempt: int) -> timedelta | None:
-    """Return how long to wait after this attempt to remove a webhook, or None if no attempt is left."""
+    """Return how long to wait after this attempt to remove a webhook, counted from 1, or None if no attempt is left."""
     return AFTER_A_FAILED_REMOVAL[attempt - 1] if attempt <= len(AFTER_A_FAILED_REMOVAL) else None
 
 
 def parse_retry_after(value: str, now: datetime) -> timedelta | None:
-    """Return the wait that a number of seconds or an HTTP date asks for (RFC 9110, 10.2.3), or None for other values.
+    """Return the wait that a `Retry-After` asks for, or None if its value is neither a number of seconds nor an HTTP
+    date (RFC 9110, 10.2.3).
 
     A date that has passed means a wait of zero.
     """

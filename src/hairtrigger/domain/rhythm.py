@@ -1,7 +1,7 @@
 """The due times of polls: a fixed rate, a phase for each trigger, and longer waits after failures.
 
-A beat is a multiple of the interval plus the trigger's phase, a share of the interval that follows from the trigger's
-id. So triggers that were enabled together are spread over their interval and stay spread, and their beats do not drift,
+A beat is a multiple of the interval since 1970, plus the trigger's phase. The phase is a share of the interval that
+follows from the trigger's id, so triggers that were enabled together are spread over the interval. Beats do not drift,
 however late a poll begins or ends.
 """
 
@@ -20,18 +20,20 @@ _SHARES = 1 << 32
 
 
 def next_beat(trigger_id: UUID, every: timedelta, after: datetime) -> datetime:
+    """Return the first beat after `after`."""
     return _EPOCH + (_last_beat(trigger_id, every, after) + 1) * every + _phase(trigger_id, every)
 
 
 def beats_between(trigger_id: UUID, every: timedelta, begin: datetime, end: datetime) -> int:
-    """Return how many beats there are after `begin` and up to `end`."""
+    """Return how many beats lie after `begin` and not after `end`."""
     return max(0, _last_beat(trigger_id, every, end) - _last_beat(trigger_id, every, begin))
 
 
 def back_off(every: timedelta, failures: int) -> timedelta:
-    """Return the wait after a failure that follows `failures` others in a row.
+    """Return the wait after a failed poll that follows `failures` other failed polls in a row.
 
-    It doubles each time, up to an hour, or up to the interval if that is longer.
+    The wait begins with the interval `every` and doubles with each failure, up to an hour, or up to the interval if
+    that is longer.
     """
     return min(every * (1 << min(failures, 16)), longest_back_off(every))
 
@@ -41,10 +43,10 @@ def longest_back_off(every: timedelta) -> timedelta:
 
 
 def _last_beat(trigger_id: UUID, every: timedelta, at: datetime) -> int:
-    """Return the number of the last beat, counted from 1970."""
+    """Return the number of the last beat that is not after `at`, counted from 1970."""
     return (at - _EPOCH - _phase(trigger_id, every)) // every
 
 
 def _phase(trigger_id: UUID, every: timedelta) -> timedelta:
-    """Return the trigger's phase, made from the random bits at the end of its id."""
+    """Return the trigger's phase as a length of time, made from the random bits at the end of its id."""
     return _MICROSECOND * ((every // _MICROSECOND) * (trigger_id.int % _SHARES) // _SHARES)

@@ -1,4 +1,5 @@
-"""Schedules: times by the calendar, at an interval, or once. Instants are aware; answers are in UTC.
+"""Schedules: times by the calendar, at an interval, or once. Instants that are given are aware; those returned are in
+UTC.
 
 A cron expression has this meaning when clocks change:
 - With fixed times (neither the minute nor the hour begins with `*`) it fires once for each time on the clock. A time
@@ -7,8 +8,8 @@ A cron expression has this meaning when clocks change:
 - With `*` it fires whenever the clock shows a matching time. `*/30 2 * * *` in Berlin does not fire on the night of the
   change in spring, and fires four times on the night of the change in autumn; `* * * * *` fires every real minute. If
   the expression names the day and a gap at midnight skips matching times, it fires once, at the end of the gap.
-An interval does not depend on clocks: its day is 24 hours. With a start, one of whole days keeps the time on the clock.
-A recurrence rule behaves like fixed times (`domain.recurrence`).
+An interval does not depend on clocks, and its days have 24 hours. Only an interval of whole days with a start keeps the
+time on the clock. A recurrence rule behaves like fixed times (`domain.recurrence`).
 """
 
 import re
@@ -67,7 +68,11 @@ _ISO_UNITS = ("weeks", "days", "hours", "minutes", "seconds")
 
 @dataclass(frozen=True)
 class Cron:
-    """Five fields, from minute to day of the week, or an alias such as `@daily`; and the time zone of the clocks."""
+    """A cron expression, and the time zone of its clocks.
+
+    The expression has five fields, from minute to day of the week, or is an alias such as `@daily`. Raises `Invalid`
+    for another expression, and for one that never fires.
+    """
 
     expression: str
     zone: ZoneInfo
@@ -86,13 +91,14 @@ class Cron:
             raise _invalid("cron", f"The cron expression '{self.expression}' never fires.")
 
     def next_after(self, instant: datetime) -> datetime | None:
+        """Return the first firing after `instant`, or None if there is none in the calendar."""
         try:
             return _next_after(self, instant.astimezone(UTC))
         except OverflowError:  # beyond the end of the calendar
             return None
 
     def reckoned(self, instant: datetime) -> datetime | None:
-        """Compute `next_after`, which takes a hundred times as long as reading it from the cache."""
+        """Return the same as `next_after`, which reads it from a cache: computing it takes far longer."""
         fire = self._first_after(instant)
         return fire if fire is None or self._fires_at_fixed_times else self._or_earlier(fire, instant)
 
@@ -102,7 +108,8 @@ class Cron:
         return next((fire for fire in fires if fire > instant), None)
 
     def _or_earlier(self, fire: datetime, instant: datetime) -> datetime:
-        """Return an earlier matching time that cronsim jumped over, or `fire`.
+        """Return the first matching time that cronsim jumped over between `instant` and `fire`, or `fire` if there is
+        none.
 
         If clocks go back by less than an hour, cronsim jumps over matching times just after the change. With one fixed
         offset it does not, so the times are computed again with the offset that is valid at `fire`.
@@ -130,7 +137,9 @@ class Cron:
 
 @lru_cache(maxsize=20_000)
 def _next_after(cron: Cron, instant: datetime) -> datetime | None:
-    """Cache the result, because very many schedules are equal and are evaluated together."""
+    """Return the first firing after `instant`, from a cache, because very many schedules are equal and are evaluated
+    together.
+    """
     return cron.reckoned(instant)
 
 
@@ -139,7 +148,11 @@ _cron = lru_cache(maxsize=20_000)(Cron)  # each expression is checked only once
 
 @dataclass(frozen=True)
 class Interval:
-    """The anchor, and every multiple of `every` after it. Late work does not move a later firing."""
+    """A schedule that fires at `anchor` and at every multiple of `every` after it. Late work does not move a later
+    firing.
+
+    Raises `Invalid` if the interval is shorter than a second.
+    """
 
     every: timedelta
     anchor: datetime
@@ -150,6 +163,7 @@ class Interval:
 
     def next_after(self, instant: datetime) -> datetime | None:
         # In UTC, because Python subtracts two times of one zone as its clocks show them and ignores clock changes.
+        """Return the first firing after `instant`, or None if it lies outside the calendar."""
         anchor = self.anchor.astimezone(UTC)
         passed = max((instant.astimezone(UTC) - anchor) // self.every + 1, 0)
         try:
@@ -160,9 +174,12 @@ class Interval:
 
 @dataclass(frozen=True)
 class Once:
+    """A schedule that fires once."""
+
     at: datetime
 
     def next_after(self, instant: datetime) -> datetime | None:
+        """Return the one firing if it is after `instant`, or None."""
         at = self.at.astimezone(UTC)
         return at if instant.astimezone(UTC) < at else None
 
@@ -171,11 +188,13 @@ Schedule = Cron | Interval | Once | Recurrence
 
 
 def parse(config: Mapping[str, Any], *, anchor: datetime) -> Schedule:
-    """Return the schedule of `{cron, timezone}`, `{interval}`, `{rrule, start, timezone}` or `{run_at}`.
+    """Return the schedule of a configuration that has exactly one of `cron`, `interval`, `rrule` and `run_at`.
 
-    Raises `Invalid`, which names the key. The zone is an IANA name; without one, clocks are in UTC. An interval is
-    seconds, or a text such as `"5m"`, `"1h30m"`, `"2w"` or `"PT5M"`, and counts from `start` or else from `anchor`. A
-    rule is one of iCalendar. `start` and `run_at` are ISO 8601 with an offset, or times on the clocks of `timezone`.
+    Raises `Invalid` with the key of each fault. `timezone` is the IANA name of the zone of the clocks. Without it,
+    clocks are in UTC and `run_at` needs an offset. An interval is a number of seconds, or a text such as `"5m"`,
+    `"1h30m"`, `"2w"` or `"PT5M"`, and counts from `start`, or else from `anchor`. `rrule` is a recurrence rule of
+    iCalendar, and may have a `start`. `start` and `run_at` are ISO 8601 with an offset, or times on the clocks of
+    `timezone`.
     """
     given = {key: config[key] for key in _KINDS if config.get(key) is not None}
     if len(given) != 1:
@@ -204,7 +223,10 @@ def parse(config: Mapping[str, Any], *, anchor: datetime) -> Schedule:
 
 
 def notes(schedule: Schedule, after: datetime) -> list[str]:
-    """Return what of a schedule may surprise, and its next times if there is something."""
+    """Return sentences about what may surprise the user of a schedule, and its next five times after `after`.
+
+    The list is empty if nothing may surprise, and for all schedules but cron expressions.
+    """
     match schedule:
         case Cron():
             found = list(surprises(schedule.fields))
@@ -216,11 +238,14 @@ def notes(schedule: Schedule, after: datetime) -> list[str]:
 
 
 def upcoming(schedule: Schedule, after: datetime, count: int) -> list[datetime]:
+    """Return the first `count` firings after `after`, or fewer if the schedule ends."""
     return list(islice(_fires(schedule, after), count))
 
 
 class Missed(StrEnum):
-    """The choice of which missed firings are made late: times that passed while no process could see them."""
+    """The policy for missed firings, whose times passed while no process could see them. It says which of them are made
+    late.
+    """
 
     SKIP = "skip"
     LATEST = "latest"
@@ -236,10 +261,11 @@ def due(
     *,
     grace: timedelta = timedelta(minutes=1),
 ) -> list[datetime]:
-    """Return the planned times that fire now, oldest first. `previous` is the last one that fired, or when enabled.
+    """Return the planned times that fire now, oldest first and at most `limit`.
 
-    `SKIP` fires the times planned less than `grace` ago, `LATEST` the newest time, `ALL` every time. If there are more
-    than `limit`, the oldest ones are returned, and the rest is due at the next call.
+    They are after `previous`, which is the last time that fired or the time of enabling, and not after `now`. `SKIP`
+    takes those planned less than `grace` ago, `LATEST` the newest one, and `ALL` all. If there are more than `limit`,
+    the oldest ones are returned, and the rest is due at the next call.
     """
     previous, now = previous.astimezone(UTC), now.astimezone(UTC)
     match missed:
@@ -263,7 +289,10 @@ def _fires(schedule: Schedule, after: datetime) -> Iterator[datetime]:
 
 
 def _newest(schedule: Schedule, after: datetime, until: datetime) -> datetime | None:
-    """Return the newest planned time up to `until`. Bisection takes some fifty steps for a year of missed minutes."""
+    """Return the newest planned time after `after` and not after `until`, or None if there is none.
+
+    It is found by bisection, which takes some fifty steps for a year of missed minutes.
+    """
     newest: datetime | None = None
     early, late = after, until
     while (fire := schedule.next_after(early)) and fire <= until:
@@ -294,7 +323,9 @@ def _zones() -> frozenset[str]:
 
 
 def _interval(every: timedelta, start: str | None, zone: ZoneInfo, anchor: datetime) -> Schedule:
-    """Return the interval. With a start, one of whole days keeps the time that the clocks show then."""
+    """Return the schedule of an interval. An interval of whole days with a start becomes a rule, which keeps the time
+    on the clock.
+    """
     if start is None:
         return Interval(every, anchor)
     moment = _moment(start, zone, "start")
@@ -307,7 +338,11 @@ def _interval(every: timedelta, start: str | None, zone: ZoneInfo, anchor: datet
 
 
 def _recurrence(text: str, start: str | None, zone: ZoneInfo, anchor: datetime) -> Schedule:
-    """Return the rule with its start: the one given, or the one written before the rule, or the anchor."""
+    """Return the schedule of a recurrence rule. Raises `Invalid` if it never fires.
+
+    The rule counts from `start`, or else from the start that is written before it, or else from `anchor` if it names
+    its time of the day.
+    """
     rule = rule_in(text)
     written, its_zone = start_in(text)
     if its_zone and zone.key == "UTC":
@@ -344,7 +379,7 @@ def _length(value: object, key: str = "interval") -> timedelta:
 
 
 def _parts(text: str) -> dict[str, float] | None:
-    """Return the amounts by their units, or None if the text is no length."""
+    """Return the amount of each unit in a text such as `1h30m` or `PT5M`, or None if the text is no length of time."""
     if iso := _ISO_LENGTH.fullmatch(text):
         return {unit: float(amount) for unit, amount in zip(_ISO_UNITS, iso.groups(), strict=True) if amount}
     found = _LENGTH.fullmatch(text)

@@ -10,18 +10,23 @@ _SPELLED = {"ß": "ss", "ð": "d", "þ": "th", "ı": "i", "ȷ": "j", "ŋ": "ng",
 
 
 def kebab(text: str, fallback: str = "trigger") -> str:
-    """Return `new-issue-created` for `New Issue Created`: only ASCII, or `fallback` if nothing is left."""
+    """Return the text as a slug like `new-issue-created`, of ASCII letters and digits only, or `fallback` if none are
+    left.
+    """
     return "-".join(re.findall("[a-z0-9]+", _folded(text))) or fallback
 
 
 def camel(label: str, fallback: str = "field") -> str:
-    """Return `projectId` for `Project ID`. Letters of other scripts stay, so that labels in them stay different."""
+    """Return the label in camel case, such as `projectId` for `Project ID`, or `fallback` if it has no words.
+
+    Letters of other scripts stay, so that labels in them stay different.
+    """
     first, *others = _words(label) or [fallback]
     return first + "".join(word.capitalize() for word in others)
 
 
 def snake(label: str, fallback: str = "field") -> str:
-    """Return `project_id` for `Project ID`."""
+    """Return the label in snake case, such as `project_id` for `Project ID`, or `fallback` if it has no words."""
     return "_".join(_words(label)) or fallback
 
 
@@ -33,12 +38,14 @@ def unused(slug: str, used: Container[str]) -> str:
 
 
 def utf16_length(text: str) -> int:
-    """Return the length as JavaScript counts it: most characters are one unit, an emoji is two or more."""
+    """Return the length in UTF-16 units, as JavaScript counts. Most characters are one unit, emojis two or more."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _words(text: str) -> list[str]:
-    """Return the words in lower case. Marks stay with their letters, or words of many scripts would fall apart."""
+    """Return the words of a text in lower case. Combining marks stay with their letters, or words of many scripts would
+    fall apart.
+    """
     kept = "".join(c if c.isalnum() or _is_mark(c) else " " for c in unicodedata.normalize("NFKC", text.lower()))
     return [word for word in kept.split() if not all(map(_is_mark, word))]
 
@@ -54,7 +61,7 @@ def _folded(text: str) -> str:
 
 
 def _latin(character: str) -> str:
-    """Return a Latin letter that has no accent to take away, such as `ø`, in letters of ASCII."""
+    """Return a Latin letter that has no accent to take away, such as `ø`, in ASCII letters. Other characters stay."""
     if character.isascii():
         return character
     named = _LETTER.fullmatch(unicodedata.name(character, ""))

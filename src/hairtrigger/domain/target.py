@@ -1,4 +1,4 @@
-"""Targets, and the attempts to deliver events to them: a workflow behind HTTP, an agent's conversation, or the log."""
+"""The configuration of targets, and the attempts to deliver events to them."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -48,7 +48,9 @@ _HEADER_VALUE = re.compile(r"[\t -~]*")
 
 
 def _callable(url: str) -> str:
-    """Return the URL unchanged: it is shown, stored and called as the user typed it."""
+    """Return the URL unchanged, because it is shown, stored and called as its user typed it. Raises `ValueError` if it
+    can't be called.
+    """
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
         raise ValueError("A target's URL begins with http:// or https:// and names a host.")
@@ -74,7 +76,7 @@ def _sendable_text(value: SecretStr) -> SecretStr:
 
 
 def _json_template(template: JsonValue) -> JsonValue:
-    """Return the template, which may also be given as JSON text."""
+    """Return the template as a JSON value; it may be given as JSON text. Raises `ValueError` if it can't be used."""
     if isinstance(template, str):
         try:
             template = read_json(template.encode(errors="replace"), allow_inf_nan=False)
@@ -93,7 +95,7 @@ def _json_template(template: JsonValue) -> JsonValue:
 
 
 def _texts(value: JsonValue, depth: int = 0) -> Iterator[tuple[str, int]]:
-    """Yield the strings of a JSON value with their depth. Beyond the deepest level, one string tells so."""
+    """Yield each string of a JSON value with its depth. An empty string stands for each value that lies too deep."""
     inner: list[JsonValue] = []
     if depth > _DEEPEST_TEMPLATE:
         yield "", depth
@@ -178,7 +180,7 @@ class WorkflowTarget(_Called):
 
 
 class AgentTarget(_Called):
-    """An agent behind an API like OpenAI's: each event opens a conversation."""
+    """An agent behind an API like OpenAI's. Each delivery opens a conversation."""
 
     kind: Literal["agent"] = "agent"
     base_url: _Url
@@ -189,7 +191,7 @@ class AgentTarget(_Called):
 
 
 class LogTarget(BaseModel):
-    """The service's own log: shows what a target would be sent, before there is one."""
+    """The service's own log. It shows what a target would be sent, before there is a real one."""
 
     model_config = _Frozen
 
@@ -202,19 +204,23 @@ _config: TypeAdapter[TargetConfig] = TypeAdapter(TargetConfig)
 
 
 def read_config(stored: Mapping[str, Any]) -> TargetConfig:
-    """Return a target's stored configuration. A workflow that was stored before there were formats is `structured`."""
+    """Return the configuration of a target from its stored form. A workflow that was stored before there were formats
+    gets the format `structured`.
+    """
     older = {"format": "structured"} if stored.get("kind") == "workflow" else {}
     return _config.validate_python({**older, **stored})
 
 
 def authorized(config: TargetConfig) -> bool:
-    """Return whether the configuration itself has an Authorization."""
+    """Return whether the configuration has credentials of its own: `auth`, or a header Authorization."""
     return isinstance(config, _Called) and (config.auth is not None or "authorization" in config.headers)
 
 
 @dataclass(frozen=True)
 class Outgoing:
-    """One attempt to deliver one event. All attempts have the same `delivery_id`, so a target can recognise repeats."""
+    """One attempt to deliver one event. All attempts of a delivery have the same `delivery_id`, by which the target can
+    recognise repeats.
+    """
 
     delivery_id: UUID
     event_id: UUID
@@ -264,6 +270,8 @@ class Sent:
 
 
 class Target(Protocol):
+    """A place to which a project's events are delivered."""
+
     async def send(self, outgoing: Outgoing) -> Sent:
-        """Make the attempt. It never raises because of what the target or the network does."""
+        """Make the attempt and return its result. Nothing that the target or the network does makes it raise."""
         ...

@@ -1,4 +1,6 @@
-"""The secrets in a target's configuration: they are stored sealed, apart from the configuration, which shows a mask."""
+"""Takes the secrets out of a target's configuration before it is stored, and puts them back. They are stored sealed,
+apart from the configuration, which holds a mask in the place of each.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,10 +16,11 @@ _Path = tuple[str, ...]
 
 
 def parted(config: TargetConfig, held: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the configuration with masks in place of its secrets, and the project's secrets with those of the target.
+    """Return the configuration with masks in place of its secrets, and all secrets of the project: its other secrets
+    and those of the target.
 
-    `held` are the project's secrets until now. A mask that a user sends back stands for the secret at its place. Raises
-    `Invalid` if there is none.
+    `held` are the project's secrets until now. A mask that a user sends back stands for the secret that is held for its
+    place. Raises `Invalid` if none is.
     """
     secrets: dict[str, str] = {name: value for name, value in held.items() if not name.startswith(_PREFIX)}
 
@@ -35,7 +38,7 @@ def parted(config: TargetConfig, held: Mapping[str, str]) -> tuple[dict[str, Any
 
 
 def opened(stored: Mapping[str, Any], held: Mapping[str, str]) -> TargetConfig:
-    """Return a stored configuration with its secrets, which are among the project's secrets `held`."""
+    """Return a stored configuration with its secrets in place of the masks. `held` are the project's secrets."""
     return read_config(_changed(stored, lambda value, path: held.get(_name(path), value) if value == MASK else value))
 
 

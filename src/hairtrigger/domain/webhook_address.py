@@ -6,5 +6,5 @@ WEBHOOK_PATH = "/v1/webhooks/{webhook_id}"
 
 
 def webhook_url(public_url: str, trigger_id: UUID) -> str:
-    """Return the URL to which a provider sends the requests of one trigger."""
+    """Return the URL to which a provider sends the requests of one trigger. `public_url` has no slash at its end."""
     return public_url + WEBHOOK_PATH.format(webhook_id=trigger_id)

@@ -1,4 +1,5 @@
-"""An agent behind an API like OpenAI's: each event opens a conversation, to which the agent's answer is added.
+"""A target that is an agent behind an API like OpenAI's. Each attempt opens a conversation and adds the agent's answer
+to it.
 
 https://platform.openai.com/docs/api-reference/chat/create
 """
@@ -56,7 +57,10 @@ class Agent:
         return await self._conversed(messages, reply)
 
     async def _conversed(self, messages: list[dict[str, Any]], reply: Reply) -> Sent:
-        """Return the result of a successful call. The agent has run, so no answer of the agent makes it run again."""
+        """Return the result of a call that was answered with 2xx.
+
+        The result is `delivered` even if no message can be read, because the agent has run and must not run again.
+        """
         kept, wrong = reply.body[:KEPT], oddity(reply)
         try:
             message = await message_in(reply, self.egress.turn)
@@ -73,9 +77,10 @@ class Agent:
 
 
 def completions_url(base_url: str) -> str:
-    """Return the address of the chat completions below `base_url`, which keeps its query.
+    """Return the address of the chat completions below `base_url`. An address that ends with their path already keeps
+    it.
 
-    Azure needs a query, `?api-version=…`. An address that is that of the completions already stays as it is.
+    The query stays, because Azure needs one (`?api-version=…`).
     """
     parts = urlsplit(base_url)
     path = parts.path.rstrip("/").removesuffix(_PATH) + _PATH

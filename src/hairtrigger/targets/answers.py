@@ -1,4 +1,4 @@
-"""The marks of a request, and the meaning of an answer, for every kind of target."""
+"""The headers that mark requests, and the meanings of answers, for the targets behind HTTP."""
 
 from datetime import datetime
 from http import HTTPStatus
@@ -37,7 +37,9 @@ _ODDITIES = {
 
 
 def json_of(outgoing: Outgoing) -> object:
-    """Return the event's data. Raises `ValueError` if it is not JSON, or if its content type says so."""
+    """Return the event's data as a JSON value. Raises `ValueError` if it is not JSON, or if its content type names
+    another format.
+    """
     kind, _, subtype = outgoing.content_type.partition(";")[0].strip().lower().partition("/")
     if kind and subtype != "json" and not subtype.endswith("+json"):
         raise ValueError
@@ -46,7 +48,9 @@ def json_of(outgoing: Outgoing) -> object:
 
 
 def marks(outgoing: Outgoing) -> dict[str, str]:
-    """Return the headers that every request has: its place in a trace, its hops, and whether it is only a test."""
+    """Return the headers that mark every request: its place in a trace, if it has one, its hops, and that it is a test,
+    if it is one.
+    """
     given = {
         "traceparent": outgoing.traceparent,
         hops.HEADER: str(outgoing.hops),
@@ -56,7 +60,10 @@ def marks(outgoing: Outgoing) -> dict[str, str]:
 
 
 def text_of(outgoing: Outgoing) -> str | None:
-    """Return the event's data if it is text, or None. CloudEvents' JSON has text as a string (3.1.1)."""
+    """Return the event's data if its content type is text and it is valid UTF-8, or None otherwise.
+
+    CloudEvents' JSON format holds text as a string (3.1.1).
+    """
     if not media_of(outgoing.content_type).is_text:
         return None
     try:
@@ -66,7 +73,11 @@ def text_of(outgoing: Outgoing) -> str | None:
 
 
 def request_attributes(outgoing: Outgoing) -> dict[str, str]:
-    """Return what is kept of the event's request as CloudEvents attributes, which can be texts but no objects."""
+    """Return the method, query and headers of the request that brought the event, as CloudEvents attributes.
+
+    An attribute cannot be an object, so the query and the headers are JSON texts. An empty one is left out, and so is
+    all of a request that was not kept.
+    """
     if outgoing.request is None:
         return {}
     kept = read_json(outgoing.request.encode())
@@ -75,7 +86,9 @@ def request_attributes(outgoing: Outgoing) -> dict[str, str]:
 
 
 def unsuccessful(reply: Reply, now: datetime) -> Sent:
-    """Return the result of an attempt with an answer other than 2xx."""
+    """Return the result of an attempt that was answered with another status than 2xx: `gone` for 410, otherwise
+    `failed`.
+    """
     asked = reply.header("retry-after")
     return Sent(
         status="gone" if reply.status == HTTPStatus.GONE else "failed",
@@ -88,16 +101,20 @@ def unsuccessful(reply: Reply, now: datetime) -> Sent:
 
 
 def oddity(reply: Reply) -> str | None:
-    """Return what was wrong with the rest of an answer whose status has come, or None if nothing was."""
+    """Return what was wrong with the body of an answer whose status has come, or None if nothing was.
+
+    The words follow "The target answered 200, but".
+    """
     return _ODDITIES.get(reply.flaw, "the rest of the answer can't be read") if reply.flaw else None
 
 
 def aside(reply: Reply) -> str:
-    """Return a sentence on what was odd in an answer that could be read all the same, or an empty text."""
+    """Return a space and a sentence about what was odd in an answer that could be read anyway, or an empty text."""
     return f" The server {' and '.join(reply.oddities)}; the answer was read all the same." if reply.oddities else ""
 
 
 def unreachable(failure: EgressFailed) -> Sent:
+    """Return the result of an attempt that got no answer."""
     kind = _FAILURES.get(failure.reason, Failure.UNREADABLE)
     return Sent(status="failed", response_status=None, detail=failure.message, failure=kind)
 

@@ -1,4 +1,4 @@
-"""Chat completions: reads the agent's message from whatever bytes the agent answers with.
+"""Reads the agent's message from a chat completion, whole or streamed, in whatever bytes the agent answers with.
 
 https://platform.openai.com/docs/api-reference/chat/object
 https://platform.openai.com/docs/api-reference/chat-streaming/streaming
@@ -37,7 +37,9 @@ class Unreadable(Exception):
 
 
 async def message_in(reply: Reply, pause: Pause) -> dict[str, Any]:
-    """Return the agent's message in the form of a conversation. Raises `Unreadable`."""
+    """Return the agent's message as a conversation holds it: its role, its content and its calls of tools. Raises
+    `Unreadable`.
+    """
     if not reply.body or reply.body.isspace():
         raise Unreadable("the answer is empty")
     text = await _text(reply.body, pause)
@@ -56,7 +58,10 @@ def _is_stream(reply: Reply, text: str) -> bool:
 
 
 async def _text(body: bytes, pause: Pause) -> str:
-    """Decode the body in slices, because bytes that are not text take long to decode."""
+    """Return the body as text. Raises `Unreadable` if it is not text.
+
+    The body is decoded in slices, because bytes that are not text take long to decode.
+    """
     encoding = json.detect_encoding(body)
     errors = "replace" if encoding.startswith("utf-8") else "strict"  # replacing is very slow in the others
     decoder = codecs.getincrementaldecoder(encoding)(errors)
@@ -72,7 +77,7 @@ async def _text(body: bytes, pause: Pause) -> str:
 
 
 def _json(text: str, *, cut: bool = False) -> Any:
-    """Return the value of the text, which may be only the beginning if `cut` is set. Raises `Unreadable`."""
+    """Return the JSON value of the text, which may be only the beginning of JSON if `cut`. Raises `Unreadable`."""
     if sum(map(text.count, ",[{")) > _MOST_PARTS:
         raise Unreadable("the answer has too many parts")
     partial: Literal["trailing-strings", "off"] = "trailing-strings" if cut else "off"
@@ -86,7 +91,11 @@ def _json(text: str, *, cut: bool = False) -> Any:
 
 
 def _without_half_pairs(text: str) -> str:
-    """Replace escapes of lone surrogates, which some agents write although they are not valid text."""
+    """Return JSON with U+FFFD in place of escapes of lone surrogates, which some agents write although they are not
+    valid text.
+
+    A text with very many escapes stays as it is.
+    """
     if text.count("\\") > _MOST_ESCAPES:
         return text
     return _HALF_PAIR.sub(lambda found: "\\" + (found[1] or "ufffd"), text)
@@ -118,7 +127,7 @@ def _kept(said: dict[str, Any]) -> dict[str, Any] | None:
 
 @dataclass
 class _Call:
-    """A tool call that comes piece by piece."""
+    """A call of a tool, put together from the pieces of a stream."""
 
     head: dict[str, Any] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
@@ -137,7 +146,7 @@ class _Call:
 
 @dataclass
 class _Parts:
-    """A message that comes piece by piece."""
+    """A message, put together from the pieces of a stream."""
 
     role: str | None = None
     content: list[str] = field(default_factory=list)
@@ -166,7 +175,7 @@ class _Parts:
 
 
 async def _streamed(text: str, pause: Pause) -> dict[str, Any]:
-    """Put the message together from server-sent events. Events that can't be read are skipped."""
+    """Return the message in a stream of server-sent events, without those that can't be read. Raises `Unreadable`."""
     await pause(len(text))
     parts = _Parts()
     for number, data in enumerate(_data_of("\n" + text.replace("\r\n", "\n").replace("\r", "\n"))):

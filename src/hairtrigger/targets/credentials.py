@@ -1,4 +1,4 @@
-"""The headers of a target's configuration, with its credentials."""
+"""The headers that a target's configuration gives, with the credentials among them."""
 
 import base64
 from typing import assert_never
@@ -7,9 +7,9 @@ from hairtrigger.domain.target import AgentTarget, BasicAuth, BearerAuth, Workfl
 
 
 def own_headers(config: WorkflowTarget | AgentTarget, api_key: str | None) -> dict[str, str]:
-    """Return the headers of a configuration that holds its secrets. `api_key` counts only without another credential.
+    """Return the headers that a configuration gives, with names in lower case. The configuration holds its secrets.
 
-    The names are in lower case.
+    `authorization` comes from `auth`, or else from the configured headers, or else from `api_key` as a bearer token.
     """
     headers = {name: value.get_secret_value() for name, value in config.headers.items()}
     match config.auth:

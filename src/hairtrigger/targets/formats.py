@@ -34,7 +34,9 @@ class Content:
 
 
 def content_of(config: WorkflowTarget, outgoing: Outgoing) -> Content:
-    """Return the event in the target's format. Raises `TooLong`."""
+    """Return the body and the headers of the event in the target's format. Raises `TooLong` if its template makes too
+    much of the event.
+    """
     match config.format:
         case "json":
             return Content({"content-type": "application/json"}, cloud_event(outgoing))
@@ -82,7 +84,9 @@ def _given(values: dict[str, str | int | bool | None]) -> dict[str, str | int | 
 
 
 def _attribute_headers(outgoing: Outgoing) -> dict[str, str]:
-    """Return the attributes as headers. One that is too long for a head is left out."""
+    """Return the CloudEvents attributes as headers. An attribute that is too long for the head of a request is left
+    out.
+    """
     shown = {"ce-specversion": "1.0"}
     for name, value in _given(_attributes(outgoing)).items():
         encoded = _encoded(str(value).lower() if isinstance(value, bool) else str(value))

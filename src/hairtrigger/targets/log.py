@@ -10,6 +10,8 @@ _SHOWN = 2000  # characters
 
 
 class Log:
+    """A target that writes each event to the service's log."""
+
     async def send(self, outgoing: Outgoing) -> Sent:
         body = outgoing.body.decode(errors="replace")
         log.info("delivered to the log", type=outgoing.type, delivery=str(outgoing.delivery_id), data=body[:_SHOWN])

@@ -1,4 +1,4 @@
-"""The target that a project's configuration describes, with the secrets for calling it."""
+"""The making of targets from the configurations of projects and the secrets for calling them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,10 +25,12 @@ _MOST_REMEMBERED = 10_000
 
 @dataclass(frozen=True)
 class _Made:
+    """A target, and the project from which it was made."""
+
     target: Target
     project: Project
     until: datetime | None
-    """The time at which a signing secret ends."""
+    """The time at which the older signing secret ends, and the target is made anew. None if there is one secret."""
 
 
 def target_maker(egress: Egress, clock: Clock, secrets: Secrets) -> Callable[[Project], Target]:
@@ -70,7 +72,10 @@ def _size(project: Project) -> int:
 
 
 def _signing(held: dict[str, str], now: datetime) -> tuple[list[str], datetime | None]:
-    """Return the signing secrets, and when the earlier one ends. There are two during a rotation, else one."""
+    """Return the live signing secrets, the newest first, and when the older one ends.
+
+    During a rotation there are two secrets. Otherwise there is one, and the time is None.
+    """
     before = held.get(SIGNING_BEFORE)
     until = datetime.fromisoformat(held[SIGNING_BEFORE_UNTIL]) if before else None
     if before and until and until > now:

@@ -1,6 +1,6 @@
-"""Templates: the first message of an agent conversation, or the JSON of a workflow, made from an event.
+"""Templates, which make the first message of an agent conversation or the JSON of a workflow from an event.
 
-Users write the templates, so these hold no code.
+Users write the templates, so a template holds no code.
 """
 
 import json
@@ -28,9 +28,11 @@ class TooLong(Exception):
 
 
 def rendered(template: str, outgoing: Outgoing) -> str:
-    """Fill in `{{event}}`, `{{type}}`, `{{time}}`, `{{data.path.to.0.field}}`; a missing value leaves nothing.
+    """Return the text of a template with its placeholders replaced by values of the event. A missing value becomes
+    nothing.
 
-    Of the request that brought the event: `{{method}}`, `{{query.name}}`, `{{headers.name}}`.
+    Placeholders are `{{event}}`, `{{data.path.to.0.field}}` and names such as `{{type}}` and `{{time}}`. `{{method}}`,
+    `{{query.name}}` and `{{headers.name}}` are of the request that brought the event.
 
     Raises `TooLong` before more than `LONGEST` characters are made, because a template may name the event many times.
     """
@@ -38,7 +40,8 @@ def rendered(template: str, outgoing: Outgoing) -> str:
 
 
 def filled(template: JsonValue, outgoing: Outgoing) -> bytes:
-    """Return the JSON that the template makes of the event. Raises `TooLong` as `rendered` does.
+    """Return the JSON that a template makes of the event. Raises `TooLong` before more than `LONGEST` bytes of values
+    are filled in.
 
     A string that is one placeholder alone becomes the placeholder's value, of whatever type: an object, a number, or
     null if it is missing. Within a longer string the value is filled in as text.
@@ -47,7 +50,7 @@ def filled(template: JsonValue, outgoing: Outgoing) -> bytes:
 
 
 class _Filling:
-    """The values of one event, and the room that is left for them."""
+    """The values of one event, and the length that values may still have in all."""
 
     def __init__(self, outgoing: Outgoing, room: int) -> None:
         self._outgoing = outgoing
@@ -75,7 +78,7 @@ class _Filling:
                 return to_json(template)
 
     def _within(self, value: T) -> T:
-        """Return the value if there is room for it. Raises `TooLong`."""
+        """Return the value, and take its length from the room that is left. Raises `TooLong` if it does not fit."""
         self._room -= len(value)
         if self._room < 0:
             raise TooLong
@@ -121,7 +124,9 @@ class _Filling:
                 return _at(self._data, path) if head == "data" else self._of_request(head, ".".join(path))
 
     def _of_request(self, part: str, name: str) -> Any:
-        """Return a value of the request that brought the event. Names of headers are in lower case."""
+        """Return a value of the request that brought the event, or `_NOTHING`. The name of a header may be written in
+        any case.
+        """
         if self._outgoing.request is None:
             return _NOTHING
         request = read_json(self._outgoing.request.encode())
@@ -145,15 +150,15 @@ class _Filling:
 
 
 def _lines(body: bytes) -> int:
-    """Return how many lines the JSON has at most if each part has its own line.
+    """Return an upper bound of the number of lines of the indented JSON.
 
-    The lines are indented, so a megabyte of nested lists would become 200 megabytes.
+    Each line begins with its indentation, so a megabyte of nested lists would become 200 megabytes.
     """
     return body.count(b",") + 2 * (body.count(b"[") + body.count(b"{"))
 
 
 def _at(data: Any, path: list[str]) -> Any:
-    """Return the value at the path, or `_NOTHING`."""
+    """Return the value at the path of names and indexes, or `_NOTHING` if there is none."""
     for step in path:
         match data:
             case dict() if step in data:

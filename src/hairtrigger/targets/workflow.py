@@ -1,4 +1,5 @@
-"""A workflow behind HTTP: each event is one POST with a Standard Webhooks signature of its id, time and body.
+"""A target that is a workflow behind HTTP. Each attempt is one POST with a Standard Webhooks signature of the
+delivery's id, the time and the body.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
@@ -62,7 +63,9 @@ class Workflow:
         return Sent("delivered", reply.status, detail, response=reply.body)
 
     def headers(self, outgoing: Outgoing, content: Content, now: datetime) -> dict[str, str]:
-        """Return the headers of a request. The content type and the signature win over the user's own headers."""
+        """Return the headers of a request. Those of the content, the signature and the marks replace the user's own
+        headers of the same names.
+        """
         id_, seconds = str(outgoing.delivery_id), int(now.timestamp())
         signed = b"%b.%d.%b" % (id_.encode(), seconds, content.body)
         signature = {
