@@ -131,6 +131,34 @@ async def test_schedules_wait_and_follow_their_policy_later(scene: Scene) -> Non
     assert {(one - fired[0]) % timedelta(minutes=5) for one in fired} == {timedelta()}
 
 
+async def test_a_firing_that_the_full_disk_put_off_is_not_said_to_have_been_unseen(scene: Scene) -> None:
+    id_ = await scene.world.enabled("schedule", "on_schedule", {"interval": "5m", "missed": "skip"})
+    first = scene.clock.now() + timedelta(minutes=5)
+    fill(scene, 0.98)
+    for _ in range(12):
+        scene.passes(minutes=1)
+        await scene.world.schedules.run_due()
+    assert (await scene.world.clockwork(id_)).error == "The service's disk was nearly full."
+    fill(scene, 0.5)
+    scene.passes(minutes=12)
+    await scene.world.schedules.run_due()
+
+    missed = (await scene.world.outcomes(id_, Kind.SCHEDULE))[-1]
+    assert missed.code is Code.MISSED
+    assert missed.detail == (
+        f"Its times from {first:%Y-%m-%d %H:%M:%S} UTC on passed before they could be fired. "
+        "The service's disk was nearly full."
+    )
+    assert (await scene.world.clockwork(id_)).error is None
+    assert (await scene.summary(id_, at=missed.at)).startswith(
+        f"The schedule at {missed.at:%H:%M:%S} UTC did not fire: its time was missed, and its policy is to skip. "
+        f"{missed.detail}"
+    )
+    between = await scene.summary(id_, at=first + timedelta(minutes=3), within=timedelta(seconds=30))
+    assert "The schedule at 12:05:00 UTC was not taken, because the service's disk is nearly full." in between
+    assert "the last firing before" not in between
+
+
 async def test_deliveries_go_on(scene: Scene) -> None:
     id_, secret = await scene.webhook()
     await scene.request(id_, secret, "a")

@@ -183,6 +183,27 @@ async def test_polls_beyond_the_events_of_a_day_wait_and_find_everything_later(s
     assert await scene.world.keys(id_) == ["0", "1", "2", "3"]
 
 
+async def test_a_late_firing_says_that_a_quota_put_the_earlier_ones_off(scene: Scene) -> None:
+    id_ = await scene.world.enabled("schedule", "on_schedule", {"interval": "3h", "missed": "latest"})
+    for _ in range(3):
+        scene.passes(hours=3)
+        await scene.world.schedules.run_due()
+        await scene.world.quotas.refresh()
+    assert await scene.world.codes(id_, Kind.SCHEDULE) == [Code.ACCEPTED, Code.ACCEPTED, Code.OVER_QUOTA]
+    refused_at = scene.clock.now()
+
+    scene.passes(hours=6)
+    await scene.world.quotas.refresh()
+    await scene.world.schedules.run_due()
+
+    late = (await scene.world.outcomes(id_, Kind.SCHEDULE))[-1]
+    assert late.code is Code.ACCEPTED
+    assert late.detail == (
+        f"Its times from {refused_at:%Y-%m-%d %H:%M:%S} UTC on passed before they could be fired. "
+        "The organisation had used up a quota. Its policy skips them."
+    )
+
+
 async def test_a_schedule_beyond_the_events_of_a_day_fires_later_by_its_own_policy(scene: Scene) -> None:
     """A policy of `all` makes up for every time that passed meanwhile."""
     id_ = await scene.world.enabled("schedule", "on_schedule", {"interval": "4h", "missed": "all"})

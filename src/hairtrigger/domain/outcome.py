@@ -107,11 +107,7 @@ class Code(StrEnum):
         "came to nothing, because the trigger was changed or claimed by another worker meanwhile",
         Trait.ALWAYS,
     )
-    MISSED = (
-        "missed",
-        "did not fire: its time passed while nobody was there to see it, and its policy is to skip",
-        Trait.SELF_EXPLANATORY,
-    )
+    MISSED = "missed", "did not fire: its time was missed, and its policy is to skip"
     REGISTERED = "registered", "was set up at the provider", Trait.ROUTINE
     REMOVED = "removed", "was taken down", Trait.ALWAYS | Trait.ROUTINE
     TARGET_GONE = "target_gone", "answered 410 Gone, so the trigger was disabled", Trait.DISABLES

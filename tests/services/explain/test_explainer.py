@@ -313,8 +313,9 @@ async def test_a_schedule_whose_time_was_missed(scene: Scene) -> None:
     scene.passes(hours=1, minutes=20)
     await scene.world.schedules.run_due()
     assert await scene.summary(id_, at=scene.clock.now()) == (
-        "The schedule at 13:20:00 UTC did not fire: its time passed while nobody was there to see it, and its policy "
-        "is to skip. The next firing is due at 14:00:00 UTC."
+        "The schedule at 13:20:00 UTC did not fire: its time was missed, and its policy is to skip. Its times from "
+        f"{scene.clock.now():%Y-%m-%d} 13:00:00 UTC on passed while no process fired them. "
+        "The next firing is due at 14:00:00 UTC."
     )
 
 
@@ -337,7 +338,7 @@ async def test_a_time_of_a_schedule_that_was_skipped_for_a_later_one(scene: Scen
     assert await scene.summary(id_, at=scene.clock.now() - timedelta(hours=2)) == (
         "Nothing arrived between 13:55:00 UTC and 14:05:00 UTC. The trigger was enabled; its schedule did not fire "
         "then: the next at 16:00:00 UTC. The schedule at 16:00:00 UTC brought one new event. "
-        f"Its times from {day} 13:00:00 UTC on passed while nobody was there, and its policy skips them. "
+        f"Its times from {day} 13:00:00 UTC on passed while no process fired them. Its policy skips them. "
         "The next firing is due at 17:00:00 UTC."
     )
 

@@ -171,7 +171,11 @@ async def test_a_time_that_is_skipped_is_told(world: World) -> None:
     world.clock.advance(timedelta(hours=1, minutes=2))
     assert await world.schedules.run_due() == 1
     assert await world.keys(id_) == []
-    assert await world.codes(id_, Kind.SCHEDULE) == [Code.MISSED]
+    [missed] = await world.outcomes(id_, Kind.SCHEDULE)
+    assert (missed.code, missed.detail) == (
+        Code.MISSED,
+        f"Its times from {at(world.clock, -120):%Y-%m-%d %H:%M:%S} UTC on passed while no process fired them.",
+    )
     assert (await world.clockwork(id_)).next_at == at(world.clock, 58 * 60)
 
 
@@ -279,6 +283,7 @@ class Broken:
     """A provider whose schedule has a fault of this service once it is armed."""
 
     armed: list[bool] = field(default_factory=list)
+    missed: Missed = Missed.ALL
 
     def provider(self) -> Provider:
         def made(config: Recurring, anchor: datetime) -> Schedule:
@@ -287,7 +292,7 @@ class Broken:
             return config.schedule(anchor)
 
         trigger = Scheduled(
-            id="on_time", name="", description="", config=Recurring, schedule=made, missed=lambda _: Missed.ALL
+            id="on_time", name="", description="", config=Recurring, schedule=made, missed=lambda _: self.missed
         )
         return Provider(id="broken", name="Broken", triggers=(trigger,))
 
@@ -306,6 +311,25 @@ async def test_a_fault_in_one_schedule_stops_nobody_else(store: Store, clock: Ma
     clock.advance(MINUTE)
     await world.schedules.run_due()
     assert await planned(world, bad) == [at(clock, -60), clock.now()], "what was due meanwhile is made up for"
+
+
+async def test_times_that_passed_after_a_fault_are_told_as_such(store: Store, clock: ManualClock, vault: Vault) -> None:
+    broken = Broken(missed=Missed.LATEST)
+    world = await a_world(store, clock, vault, broken.provider())
+    id_ = await world.enabled("broken", "on_time", {"interval": "1m"})
+    broken.armed.append(True)
+    clock.advance(MINUTE)
+    await world.schedules.run_due()
+    assert (await world.clockwork(id_)).error == "The schedule broke inside the service; see its log."
+
+    broken.armed.clear()
+    clock.advance(2 * MINUTE)
+    await world.schedules.run_due()
+
+    assert [one.detail for one in await world.outcomes(id_, Kind.SCHEDULE)][-1] == (
+        f"Its times from {at(clock, -120):%Y-%m-%d %H:%M:%S} UTC on passed before they could be fired. "
+        "The schedule broke inside the service; see its log. Its policy skips them."
+    )
 
 
 async def test_a_trigger_fired_by_hand_keeps_its_schedule(world: World) -> None:

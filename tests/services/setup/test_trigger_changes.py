@@ -10,6 +10,7 @@ from pydantic import Field
 
 from hairtrigger.domain.errors import Conflict, Invalid, InvalidConfig, NotReady, ProviderFailed
 from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.domain.schedule import Missed
 from hairtrigger.kit.trigger import Page, Polling, PollingConfig, Provider, Question
 from hairtrigger.platform.vault import Vault
 from hairtrigger.providers import schedule, webhook
@@ -124,6 +125,22 @@ async def test_a_schedule_fires_by_its_new_expression(world: World) -> None:
     after = (await world.clockwork(id_)).next_at
     assert after
     assert after - world.clock.now() <= timedelta(minutes=5)
+
+
+@pytest.mark.parametrize("missed", list(Missed))
+async def test_an_edited_schedule_fires_and_misses_no_time_before_the_edit(world: World, missed: Missed) -> None:
+    id_ = await world.enabled("schedule", "on_schedule", {"interval": "24h"})
+    world.clock.advance(timedelta(hours=10, minutes=30))
+    await _change(world, id_, trigger_config={"interval": "1h", "missed": missed.value})
+    due = (await world.clockwork(id_)).next_at
+    assert due
+    world.clock.advance(due - world.clock.now())
+
+    await world.schedules.run_due()
+
+    assert await world.keys(id_) == [due.isoformat()]
+    [fired] = await world.outcomes(id_, Kind.SCHEDULE)
+    assert (fired.code, fired.detail) == (Code.ACCEPTED, "")
 
 
 async def test_a_generic_webhook_keeps_its_address_and_its_secret(world: World) -> None:

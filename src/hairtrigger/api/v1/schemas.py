@@ -640,7 +640,9 @@ class Clockwork(BaseModel):
     last_at: datetime | None
     failures_in_a_row: int
     failing_since: datetime | None = Field(description="When the first of these failures happened.")
-    last_error: str | None = Field(description="Why the latest poll failed; null when it did not.")
+    last_error: str | None = Field(
+        description="Why the latest poll failed, or the latest firing was put off; null when neither happened."
+    )
     outcomes: list[Outcome] = Field(description="Newest first.")
 
 

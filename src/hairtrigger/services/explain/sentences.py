@@ -303,11 +303,15 @@ class Teller:
 
     def _not_fired(self, reason: NotFired) -> str:
         before, after = reason.before, reason.after
-        known = [f"the last firing before was at {self.time(before.at)}"] if before else []
-        known += [f"the next at {self.time(after.at)}"] if after else []
+        has_fired = before is not None and before.code is Code.ACCEPTED
+        fires_later = after is not None and after.code is Code.ACCEPTED
+        known = [f"the last firing before was at {self.time(before.at)}"] if before and has_fired else []
+        known += [f"the next at {self.time(after.at)}"] if after and fires_later else []
         said = "its schedule did not fire then" + (f": {', '.join(known)}." if known else ".")
-        # The outcome of a late or missed firing says what became of the due times before it.
-        return f"{said} {self.outcome(after)}" if after and (after.detail or after.code is Code.MISSED) else said
+        # Any other outcome says why it did not fire, and that of a late firing what became of the times before it.
+        told = [before] if before and not has_fired else []
+        told += [after] if after and (after.detail or not fires_later) else []
+        return " ".join([said, *map(self.outcome, told)])
 
     def _failed(self, failed: Sequence[AttemptRecord]) -> str:
         if not failed:

@@ -33,11 +33,13 @@ log = structlog.get_logger()
 _MOST_AT_ONCE = 100  # firings of one trigger in one run, where missed firings are made after all
 _AFTER_A_FAULT = timedelta(minutes=1)
 _AFTER_A_REFUSAL = timedelta(minutes=10)  # or as soon as events are taken again, if that is told
+_INSTANT = timedelta(microseconds=1)
+_BROKE = "The schedule broke inside the service; see its log."
 
 
 @dataclass(frozen=True)
-class Ticked:
-    """The result of a due trigger: its next due time, its events, and an outcome."""
+class DueResult:
+    """The result of one due trigger: its next due time, its events, and its outcome, or None for a repeated refusal."""
 
     fired: Fired
     events: list[Event]
@@ -55,12 +57,16 @@ class Schedules:
     counter: UseCounter = field(default_factory=UseCounter)
 
     async def run_due(self, limit: int = 1000) -> int:
-        """Fire up to `limit` due triggers, and return how many were due. Any number takes the same few statements."""
+        """Fire the due triggers, at most `limit` of them, and return how many were due.
+
+        A trigger whose schedule has no more times is disabled. However many triggers are due, the database gets the
+        same number of statements.
+        """
         now = self.clock.now()
         async with self.store.transaction() as tx:
             rows = await polls.due_schedules(tx, now, limit)
             found = await triggers.by_ids(tx, [row.project_trigger_id for row in rows])
-            made = [self._ticked(found[row.project_trigger_id], row, now) for row in rows]
+            made = [self._result(found[row.project_trigger_id], row, now) for row in rows]
             await polls.fired(tx, [one.fired for one in made])
             fresh = await events.append(tx, [event for one in made for event in one.events])
             # These schedules have no more times, a single time included: their triggers must not stay "enabled".
@@ -77,7 +83,11 @@ class Schedules:
         return len(rows)
 
     async def fire_now(self, caller: Caller, trigger_id: UUID) -> UUID:
-        """Fire a scheduled trigger now, outside its schedule. The schedule does not change."""
+        """Fire a scheduled trigger now, and return the id of its event. The due times of its schedule do not change.
+
+        Raise `NotReady` if the trigger is disabled or has no schedule, and `QuotaSpent` or `DiskFull` if no event of
+        the organisation is taken now.
+        """
         now = self.clock.now()
         async with self.store.transaction() as tx:
             trigger = await triggers.existing(tx, caller.org_id, trigger_id)
@@ -88,7 +98,7 @@ class Schedules:
                 raise NotReady("The trigger is disabled. Enable it first.")
             if refused := self.refusal(caller.org_id):
                 raise refused
-            event = event_from(trigger, replace(_tick(now), key=f"by hand {now.isoformat()}"), now)
+            event = event_from(trigger, replace(_firing(now), key=f"by hand {now.isoformat()}"), now)
             await events.append(tx, [event])
             told = self._outcome(trigger, Code.ACCEPTED, now, "Fired by hand.", 1)
             await outcomes.record(tx, told)
@@ -98,7 +108,10 @@ class Schedules:
         return event.id
 
     def upcoming(self, trigger: ProjectTrigger, count: int = 10) -> list[datetime]:
-        """Return the next times at which an enabled scheduled trigger fires; none for any other trigger."""
+        """Return the next times at which the trigger fires, earliest first and at most `count`.
+
+        Return an empty list if the trigger is disabled or has no schedule.
+        """
         definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)
         if not isinstance(definition, Scheduled) or not trigger.enabled or not trigger.enabled_at:
             return []
@@ -106,7 +119,10 @@ class Schedules:
         return upcoming(schedule, self.clock.now(), count)
 
     def notes(self, trigger: ProjectTrigger) -> list[str]:
-        """Return what of a trigger's schedule may surprise, and its next times if there is something."""
+        """Return sentences about what may surprise in the trigger's schedule, and a last one with its next times.
+
+        Return an empty list if nothing may surprise, or if the trigger has no schedule that can be read.
+        """
         definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)
         if not isinstance(definition, Scheduled):
             return []
@@ -116,50 +132,54 @@ class Schedules:
         except Invalid:  # the configuration was stored before today's rules for it
             return []
 
-    def _ticked(self, trigger: ProjectTrigger, row: Poll, now: datetime) -> Ticked:
-        """Fire one trigger. If its schedule can't be read, it gets a failed outcome and no due time; others go on."""
+    def _result(self, trigger: ProjectTrigger, row: Poll, now: datetime) -> DueResult:
+        """Return what becomes of one due trigger, whatever goes wrong with it, so that the others fire.
+
+        A trigger whose schedule can't be read fails, and has no more times. After a fault of the service the trigger
+        is due again soon; the policy of its schedule then decides about the times in between.
+        """
         try:
             return self._due(trigger, row, now)
         except HairtriggerError as error:
-            return Ticked(Fired(trigger.id, now, None), [], self._outcome(trigger, Code.FAILED, now, sentence(error)))
-        except Exception:  # the fault is the service's: the trigger stays enabled, and loses no firing
+            outcome = self._outcome(trigger, Code.FAILED, now, sentence(error))
+            return DueResult(Fired(trigger.id, now, None), [], outcome)
+        except Exception:  # the fault is the service's, so the trigger stays enabled
             log.exception("schedule broke", project_trigger_id=str(trigger.id))
-            outcome = self._outcome(trigger, Code.BROKEN, now, "The schedule broke inside the service; see its log.")
-            again = Fired(trigger.id, row.last_at or trigger.enabled_at or now, now + _AFTER_A_FAULT)
-            return Ticked(again, [], outcome)
+            again = Fired(trigger.id, row.last_at or trigger.enabled_at or now, now + _AFTER_A_FAULT, _BROKE)
+            return DueResult(again, [], self._outcome(trigger, Code.BROKEN, now, _BROKE))
 
     def _postponed(
         self, trigger: ProjectTrigger, previous: datetime, now: datetime, refused: Refusal, *, told: bool
-    ) -> Ticked:
+    ) -> DueResult:
         """Fire nothing now. When events are taken again, the schedule's policy decides about the times in between.
 
-        Only the first refusal leaves an outcome: a full disk must not be filled with outcomes that say so.
+        Only the first refusal leaves an outcome, so that a full disk is not filled with outcomes that say so.
         """
         again = now + min(refused.retry_after, _AFTER_A_REFUSAL)
         outcome = None if told else self._outcome(trigger, code_of(refused), now, refused.message)
-        return Ticked(Fired(trigger.id, previous, again), [], outcome)
+        return DueResult(Fired(trigger.id, previous, again, _cause(refused)), [], outcome)
 
-    def _due(self, trigger: ProjectTrigger, row: Poll, now: datetime) -> Ticked:
+    def _due(self, trigger: ProjectTrigger, row: Poll, now: datetime) -> DueResult:
         definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)
         if not isinstance(definition, Scheduled):
             raise Invalid("This trigger has no schedule any more.")
         config = config_of(definition, trigger)
         assert trigger.enabled_at
         schedule = definition.schedule(config, trigger.enabled_at)
-        previous = max(row.last_at, trigger.enabled_at) if row.last_at else trigger.enabled_at
+        previous = _made_until(schedule, row, trigger.enabled_at)
         if refused := self.refusal(trigger.org_id):
-            is_planned = row.next_at == schedule.next_after(previous)
-            return self._postponed(trigger, previous, now, refused, told=not is_planned)
+            return self._postponed(trigger, previous, now, refused, told=row.error == _cause(refused))
         policy: Missed = definition.missed(config)
         times = due(schedule, previous, now, policy, _MOST_AT_ONCE, grace=self.grace)
         reached = times[-1] if len(times) == _MOST_AT_ONCE else now  # the next run makes the rest
-        made = [event_from(trigger, _tick(at), now + timedelta(microseconds=n)) for n, at in enumerate(times)]
+        made = [event_from(trigger, _firing(at), now + n * _INSTANT) for n, at in enumerate(times)]
+        missed = _missed(schedule, previous, times[0] if times else now, row.error)
         outcome = (
-            self._outcome(trigger, Code.ACCEPTED, now, _skipped(schedule, previous, times[0]), len(made))
+            self._outcome(trigger, Code.ACCEPTED, now, f"{missed} Its policy skips them." if missed else "", len(made))
             if made
-            else self._outcome(trigger, Code.MISSED, now, "Due while the service was down; its policy is to skip.")
+            else self._outcome(trigger, Code.MISSED, now, missed)
         )
-        return Ticked(Fired(trigger.id, reached, schedule.next_after(reached)), made, outcome)
+        return DueResult(Fired(trigger.id, reached, schedule.next_after(reached)), made, outcome)
 
     def _outcome(self, trigger: ProjectTrigger, code: Code, now: datetime, detail: str, count: int = 0) -> Outcome:
         return Outcome(Kind.SCHEDULE, code, now, trigger.org_id, trigger.id, detail, count)
@@ -173,16 +193,40 @@ def _over(last: Outcome) -> Outcome:
     return Outcome(Kind.TRIGGER, code, last.at, last.org_id, last.project_trigger_id, detail)
 
 
-def _skipped(schedule: Schedule, previous: datetime, first: datetime) -> str:
-    """Explain why due times before the first one that fires were skipped; return an empty text if there were none."""
+def _made_until(schedule: Schedule, row: Poll, enabled_at: datetime) -> datetime:
+    """Return the time after which planned times have not been fired yet.
+
+    After an edit of the schedule, that is just before its due time, because its earlier times were never planned.
+    """
+    last = max(row.last_at, enabled_at) if row.last_at else enabled_at
+    is_held_up = row.error is not None
+    if is_held_up or row.next_at is None or row.next_at == schedule.next_after(last):
+        return last
+    return row.next_at - _INSTANT
+
+
+def _cause(refused: Refusal) -> str:
+    match code_of(refused):
+        case Code.DISK_FULL:
+            return "The service's disk was nearly full."
+        case _:
+            return "The organisation had used up a quota."
+
+
+def _missed(schedule: Schedule, previous: datetime, first: datetime, held_up: str | None) -> str:
+    """Say from when on planned times before `first` were missed, and why; return an empty text if there were none.
+
+    `held_up` is the stored cause if the service has put the firings off, and None if no process ran or was in time.
+    """
     planned = schedule.next_after(previous)
     if planned is None or planned >= first:
         return ""
     since = format(planned.astimezone(UTC), "%Y-%m-%d %H:%M:%S UTC")
-    return f"Its times from {since} on passed while nobody was there, and its policy skips them."
+    why = f"before they could be fired. {held_up}" if held_up else "while no process fired them."
+    return f"Its times from {since} on passed {why}"
 
 
-def _tick(at: datetime) -> Draft:
-    """Return a firing as an event. Its key is the planned time, so a time fires once, even if late or due twice."""
+def _firing(at: datetime) -> Draft:
+    """Return a firing as a draft. Its key is the planned time, so a time that fires twice makes one event."""
     planned = at.isoformat()
     return Draft(key=planned, data=to_json({"scheduled_for": planned}), occurred_at=at)

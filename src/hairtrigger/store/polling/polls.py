@@ -69,11 +69,12 @@ class Progress:
 
 @dataclass(frozen=True)
 class Fired:
-    """A schedule after its firings."""
+    """A schedule after its firings, or after they were put off."""
 
     project_trigger_id: UUID
     last_at: datetime
     next_at: datetime | None
+    error: str | None = None  # why they were put off
 
 
 # Rows are read by position: a mapping costs several times as much, and thousands of rows are read every second.
@@ -258,10 +259,11 @@ async def due_schedules(tx: Transaction, now: datetime, limit: int) -> list[Poll
 
 _FIRED = text(
     """
-    UPDATE poll SET last_at = given.last_at, next_at = given.next_at
+    UPDATE poll SET last_at = given.last_at, next_at = given.next_at, error = given.error
     FROM unnest(
-        CAST(:project_trigger_id AS uuid[]), CAST(:last_at AS timestamptz[]), CAST(:next_at AS timestamptz[])
-    ) AS given (project_trigger_id, last_at, next_at)
+        CAST(:project_trigger_id AS uuid[]), CAST(:last_at AS timestamptz[]), CAST(:next_at AS timestamptz[]),
+        CAST(:error AS text[])
+    ) AS given (project_trigger_id, last_at, next_at, error)
     WHERE poll.project_trigger_id = given.project_trigger_id
     """
 )
