@@ -12,7 +12,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 import hairtrigger
 from hairtrigger.domain.integration import InputField
-from hairtrigger.services.secrets import LiveSecret
+from hairtrigger.services.secrets import SigningSecret
 from hairtrigger.services.setup.integrations import config_model
 
 _MAY_BE_SECRET = re.compile(
@@ -82,7 +82,7 @@ def test_no_record_or_model_shows_a_field_that_may_hold_a_secret() -> None:
 
 
 def test_a_signing_secret_is_not_shown() -> None:
-    assert "whsec_" not in repr([LiveSecret("whsec_1")])
+    assert "whsec_" not in repr([SigningSecret("whsec_1")])
 
 
 @pytest.mark.parametrize("given", [{"code_word": "s3cr3t"}, {"code_word": "s3cr3t", "other": 1}])

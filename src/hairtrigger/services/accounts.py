@@ -37,7 +37,10 @@ _passwords = PasswordHash.recommended()
 
 
 def _turns() -> ThreadQueue:
-    """Return a queue for password hashes. It runs two at a time, because each hash needs 64 MiB of memory."""
+    """Return a queue for password hashes.
+
+    Two run at a time, because each needs 64 MiB; up to 16 more wait, for ten seconds at most.
+    """
     return ThreadQueue(2, waiting=16, patience=timedelta(seconds=10), refusal="Too many log in at once. Try again.")
 
 
@@ -53,7 +56,11 @@ class Accounts:
     async def create_organization(
         self, name: str, email: str, password: str, *, operator: bool = False, first: bool = False
     ) -> tuple[Organization, User]:
-        """Create an organisation and a user of it. Raise `Conflict` when the e-mail address is taken."""
+        """Create an organisation with its first user, and return both.
+
+        With `first`, the login of this user is still to be shown (`showing_first_login`). Raise `Conflict` if the
+        e-mail address is taken, and `Invalid` if it is not an e-mail address.
+        """
         email = _address(email)
         now = self.clock.now()
         organization = Organization(new_id(now), name, now)
@@ -69,7 +76,10 @@ class Accounts:
         return organization, user
 
     async def add_user(self, org_id: UUID, email: str, password: str) -> User:
-        """Create a further user of an organisation. Raise `Conflict` when the e-mail address is taken."""
+        """Create and return a further user of an organisation.
+
+        Raise `Conflict` if the e-mail address is taken, and `Invalid` if it is not an e-mail address.
+        """
         email = _address(email)
         hashed = await self.hashing.run(partial(_passwords.hash, password))
         now = self.clock.now()
@@ -80,7 +90,7 @@ class Accounts:
         return user
 
     async def users(self) -> list[tuple[User, Organization]]:
-        """Return the users of all organisations, oldest first."""
+        """Return all users of the service, oldest first, each with the user's organisation."""
         async with self.store.transaction() as tx:
             return await accounts.users(tx)
 
@@ -89,7 +99,7 @@ class Accounts:
             return await accounts.organizations(tx)
 
     async def reset_password(self, email: str, password: str) -> User:
-        """Give a user another password. A first login that was not shown yet is not shown any more."""
+        """Give a user another password, and return the user. Raise `NotFound` if no user has this e-mail address."""
         hashed = await self.hashing.run(partial(_passwords.hash, password))
         async with self.store.transaction() as tx:
             user = await self._user(tx, email)
@@ -97,7 +107,11 @@ class Accounts:
         return user
 
     async def remove_user(self, email: str) -> User:
-        """Remove a user. Raise `Conflict` for the last user of the service: then no login would be left."""
+        """Remove and return a user.
+
+        Raise `NotFound` if no user has this e-mail address, and `Conflict` for the only user of the service, because no
+        login would be left.
+        """
         async with self.store.transaction() as tx:
             user = await self._user(tx, email)
             if len(await accounts.users(tx)) == 1:
@@ -112,7 +126,10 @@ class Accounts:
         return user
 
     async def create_first(self, name: str, email: str) -> None:
-        """Create an organisation with an operator if there is no user yet. The operator's random password is lost."""
+        """Create an organisation with an operator, unless the service has a user already.
+
+        The operator's password is random and not kept, so another must be set before the login is shown.
+        """
         async with self.store.transaction() as tx:
             if await accounts.any_user(tx):
                 return
@@ -121,7 +138,8 @@ class Accounts:
 
     @asynccontextmanager
     async def showing_first_login(self) -> AsyncIterator[Caller | None]:
-        """Yield the operator whose first login is to be shown, or None if it was or is being shown by another process.
+        """Yield the operator whose first login is to be shown, or None if it has been shown or another process is
+        showing it.
 
         The login counts as shown when the block of this context manager has ended without an error.
         """
@@ -145,8 +163,9 @@ class Accounts:
     async def log_in(self, email: str, password: str, place: str = "") -> str:
         """Return an access token that is valid for `TOKEN_LIFE`.
 
-        `place` is where the login comes from; it is empty if that is unknown. Raise `RateLimited` when too many
-        passwords were wrong.
+        `place` is where the login comes from; it is empty if that is unknown. Raise `Unauthenticated` if the e-mail
+        address or the password is wrong, and `RateLimited` if too many passwords were wrong or too many logins are
+        under way.
         """
         email = email.strip().lower()
         guess = self.guessing.begin(email, place, self.clock.now())
@@ -183,13 +202,19 @@ class Accounts:
         return Caller(key.org_id, key.created_by, frozenset(key.scopes))
 
     async def by_bearer(self, value: str) -> Caller:
-        """Return the caller of an API key or of an access token: both are sent as `Authorization: Bearer …`."""
+        """Return the caller whose API key or access token this is. Both are sent as `Authorization: Bearer …`.
+
+        Raise `Unauthenticated` if it is not valid.
+        """
         return await (self.by_key(value) if value.startswith(_KEY_PREFIX) else self.by_token(value))
 
     async def create_key(
         self, caller: Caller, name: str, scopes: Iterable[str], expires_at: datetime | None = None
     ) -> tuple[ApiKey, str]:
-        """Return the new key and its value, which is shown only once. Raise `Forbidden` if the caller lacks a scope."""
+        """Return the new key and its value, which is not stored.
+
+        Raise `Forbidden` if the caller lacks one of the scopes, and `Invalid` if `expires_at` has passed.
+        """
         scopes = list(dict.fromkeys(scopes))
         if not caller.scopes.issuperset(scopes):
             raise Forbidden("An API key can't have a scope that its creator lacks.")
@@ -244,13 +269,16 @@ def _address(email: str) -> str:
 
 
 def _matches(password: str, hashed: str | None) -> bool:
-    """Take as long for an unknown e-mail address as for a known one: the time must not show which addresses exist."""
-    instead = _nobodys_hash()
+    """Return whether the password has this hash.
+
+    Without a hash, return False after the same time, so that the time does not show which e-mail addresses exist.
+    """
+    instead = _hash_of_no_user()
     return _passwords.verify(password, hashed or instead) and hashed is not None
 
 
 @cache
-def _nobodys_hash() -> str:
+def _hash_of_no_user() -> str:
     return _passwords.hash(secrets.token_urlsafe())
 
 
@@ -260,7 +288,10 @@ def _new_key() -> str:
 
 
 def _is_key(value: str) -> bool:
-    """Check the checksum: it refuses a mistyped key without a query, and lets a secret scanner recognise real keys."""
+    """Return whether a text has the form and the checksum of an API key.
+
+    With these, a mistyped key is refused without a query, and a secret scanner recognises real keys.
+    """
     body, checksum = value[len(_KEY_PREFIX) : -8], value[-8:]
     return value.startswith(_KEY_PREFIX) and value.isascii() and _checksum(body) == checksum
 
@@ -275,12 +306,15 @@ def _digest(value: str) -> bytes:
 
 @dataclass(frozen=True)
 class Operators:
-    """The organisation that operates the service: only its users may know how the service's own network looks."""
+    """Knows which organisations operate the service. Only their users may know how the service's own network looks."""
 
     store: Store
 
     async def include(self, org: str) -> bool:
-        """Return whether this is the id of the operator's organisation. While the database is away, none is."""
+        """Return whether the organisation with this id has an operator among its users.
+
+        Return False for an empty id, and while the database is away.
+        """
         if not org:
             return False
         try:

@@ -1,4 +1,4 @@
-"""The baseline: the first poll of a trigger makes no events and only sets the cursor."""
+"""The baseline is the first poll of a trigger, which makes no events and only sets the cursor."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -10,14 +10,14 @@ from hairtrigger.services.provider_calls import Pages
 
 
 def is_baseline(definition: Polling[Any], question: Question[Any]) -> bool:
-    """Return whether a poll is the first of its trigger, so that it makes no events."""
+    """Return whether this poll is the baseline of its trigger. A definition may do without a baseline."""
     return question.cursor is None and definition.baseline
 
 
 async def baseline(
     definition: Polling[Any], question: Question[Any], within: timedelta
 ) -> tuple[Mapping[str, Any], int]:
-    """Return the cursor at which polls start, and the number of things that the provider has now: they count as seen.
+    """Return the cursor at which polls start, and how many things the provider has now, which count as seen.
 
     All pages are read, because the events of a page that is not read would count as new. Raise `ProviderFailed` if that
     takes longer than `within`.

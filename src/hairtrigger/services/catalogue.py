@@ -34,7 +34,10 @@ class Catalogue:
         return provider.trigger(trigger_id) if provider else None
 
     async def provider(self, tx: Transaction, org_id: UUID | None, provider_id: str) -> Provider:
-        """Return the provider. Raise `NotFound` also for the integration of another organisation."""
+        """Return the native provider or the organisation's integration with this id.
+
+        Raise `NotFound` if there is none; another organisation's integration counts as none.
+        """
         found = self.native(provider_id)
         if found is None and org_id is not None and (integration_id := parsed_id(provider_id)):
             owned = org_id, integration_id
@@ -53,7 +56,9 @@ class Catalogue:
         return provider, trigger
 
     async def providers_of(self, tx: Transaction, triggers: Sequence[ProjectTrigger]) -> dict[UUID, Provider | None]:
-        """Return the provider of each trigger by the trigger's id, None where the provider no longer exists."""
+        """Return the provider of each trigger by the trigger's id, or None in its place if the provider no longer
+        exists.
+        """
         found: dict[UUID, Provider | None] = {one.id: self.native(one.provider_id) for one in triggers}
         owned = {
             one.id: (one.org_id, id_)
@@ -67,13 +72,19 @@ class Catalogue:
 def catalogue_of(
     providers: Sequence[Provider], user_providers: UserProviders, base_urls: Mapping[str, str] | None = None
 ) -> Catalogue:
-    """Make a catalogue. `base_urls` gives providers another address: an enterprise server, or a fake in a test."""
+    """Return a catalogue of these native providers.
+
+    `base_urls` gives some another address, by their ids, such as an enterprise server, or a fake in a test.
+    """
     moved = base_urls or {}
     return Catalogue({p.id: replace(p, base_url=moved.get(p.id, p.base_url)) for p in providers}, user_providers)
 
 
 def validated(definition: Trigger, params: Mapping[str, Any]) -> Config:
-    """Return the configuration as an object. Raise `InvalidConfig` with a path to each wrong value."""
+    """Return the configuration as an object of the definition's `config` class.
+
+    Raise `InvalidConfig` with a path to each wrong value.
+    """
     try:
         config: Config = definition.config.model_validate(params)
     except ValidationError as error:
@@ -83,7 +94,7 @@ def validated(definition: Trigger, params: Mapping[str, Any]) -> Config:
 
 
 def _sentence(definition: Trigger, issues: Sequence[Issue]) -> str:
-    """Return what is wrong with a configuration, with the names of the fields and without their values."""
+    """Return a sentence that says what is wrong with a configuration. It names the fields, and never their values."""
     titles = {_key(name, field): field.title for name, field in definition.config.model_fields.items()}
     told = []
     for issue in issues[:_MOST_TOLD]:
@@ -96,7 +107,7 @@ def _sentence(definition: Trigger, issues: Sequence[Issue]) -> str:
 
 
 def _key(name: str, field: FieldInfo) -> str:
-    """Return the key of a configuration under which a field's value is stored first."""
+    """Return the key in a configuration under which new values of the field are stored."""
     alias = field.validation_alias
     return str(alias.choices[0]) if isinstance(alias, AliasChoices) else name
 

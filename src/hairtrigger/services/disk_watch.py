@@ -1,4 +1,4 @@
-"""Watch how full the disk is: when it is low, the service says so; when it is full, no new event is taken."""
+"""Watch how full the disk is. When it is nearly full, the log says so; when it is full, no new event is taken."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
@@ -18,7 +18,10 @@ Measure = Callable[[], Awaitable[float]]
 
 
 class DiskWatch:
-    """Looks at all that `measures` measure, and goes by what is fullest. Without a measure, nothing is known."""
+    """Watches how full the disk is. Of all measures, the highest counts.
+
+    Without measures, the state stays `unknown` and nothing is refused.
+    """
 
     def __init__(self, clock: Clock, measures: Sequence[Measure], thresholds: Thresholds) -> None:
         self._clock = clock
@@ -48,7 +51,10 @@ class DiskWatch:
         self.found(max([await measure() for measure in self._measures], default=None), self._clock.now())
 
     def found(self, used: float | None, now: datetime) -> None:
-        """Take notice of the used share. Each change of the state is logged once."""
+        """Set the state from the used share, between 0 and 1, or to `unknown` for None.
+
+        The log gets one line when the disk becomes low or full, or has room again.
+        """
         before, self._used = self._state, used
         self._state = self._thresholds.state(used, before)
         if self._state == before:

@@ -1,9 +1,9 @@
 """Slow down the guessing of passwords, without locking out a user who knows the password.
 
-An *account* is here a user's e-mail address, and a *place* is where a login comes from. Only wrong passwords count, for
-the account and for the place. Each place from which the account's right password came before has an allowance of its
-own; all other places share one. So a stranger's guesses use up nothing of the user's own allowance. The memory for
-this is bounded, and it is lost when the process ends.
+An *account* is here a user's e-mail address, and a *place* is where a login comes from. Only wrong passwords count,
+both for the account and for the place. Each place from which the account's right password came before has an allowance
+of its own, and all other places share one. So the guesses of a stranger use up nothing of the user's own allowance. The
+memory for this is bounded, and is lost when the process ends.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ _EASY = 10  # so many wrong passwords are answered without a request to wait
 
 @dataclass(frozen=True)
 class _Allowance:
-    """The right to `at_once` wrong passwords, and to one more after each `every`. `of` is the digest of its owner."""
+    """The right to send `at_once` wrong passwords, and one more after each `every`. `of` is the digest of its owner."""
 
     of: bytes
     at_once: int
@@ -43,14 +43,18 @@ class Guess:
 class Guessing:
     """The allowances for wrong passwords.
 
-    `spent` holds when each allowance is whole again. `known` holds the places that sent a user's right password.
+    `spent` holds the time at which each allowance is whole again. `known` holds, as digests, the pairs of an account
+    and a place from which its right password came.
     """
 
     spent: OrderedDict[bytes, datetime] = field(default_factory=OrderedDict)
     known: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
 
     def begin(self, account: str, place: str, now: datetime) -> Guess:
-        """Count a guess as wrong for now. Raise `RateLimited` when too many were wrong. An unknown `place` is empty."""
+        """Count a guess as wrong until its result is known, and return it.
+
+        Raise `RateLimited` if one of its allowances is used up. `place` is empty if it is unknown.
+        """
         pair = _digest("pair", account, place)
         if pair in self.known:
             guess = Guess(pair, now, (_Allowance(pair, 100, timedelta(minutes=1)),))
@@ -73,7 +77,10 @@ class Guessing:
         self._count(guess, -1)
 
     def was_wrong(self, guess: Guess) -> None:
-        """Raise `RateLimited` after the first few. A right password is still accepted, until `begin` refuses all."""
+        """Raise `RateLimited` if more than the first few guesses were wrong.
+
+        The right password is still accepted after that, until `begin` refuses all guesses.
+        """
         of_account = guess.allowances[0]
         if self._used(of_account, guess.at) > _EASY:
             raise RateLimited(_REFUSAL, retry_after=of_account.every)

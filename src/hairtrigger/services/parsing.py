@@ -1,4 +1,6 @@
-"""Parse foreign bytes into records, for one organisation. The parser runs in a separate, limited process."""
+"""Parse foreign bytes into records, for one organisation. The parser runs in a separate process with limits
+of its own.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

@@ -27,7 +27,10 @@ _RETRY_AFTER = timedelta(seconds=5)
 
 
 class Pages:
-    """The pages of one poll: `most` at most, and none begun or awaited after `within` from now."""
+    """The pages of one poll, at most `most` of them.
+
+    A page that has not come within the time `within`, counted from now on, is not waited for.
+    """
 
     def __init__(
         self, definition: Polling[Any], question: Question[Any], within: timedelta, most: int | None = MOST_PAGES
@@ -37,7 +40,7 @@ class Pages:
         self._count = 0
 
     async def next(self) -> tuple[Page, bool]:
-        """Return the next page, and whether it is the last. Raise `TimeoutError` if the poll has taken too long."""
+        """Return the next page, and whether it is the last. Raise `TimeoutError` if the time of the poll is over."""
         async with asyncio.timeout_at(self._late):
             page = await self._definition.poll(self._question)
         self._count += 1
@@ -57,7 +60,10 @@ class ProviderCalls:
 
     @contextmanager
     def asked(self, tenant: Tenant) -> Iterator[None]:
-        """Take a place for calls that a user waits for. Raise `RateLimited` if there is none."""
+        """Hold one of the places for calls that a user waits for, while the block runs.
+
+        Raise `RateLimited` if none is free.
+        """
         if not self.places.taken(tenant):
             raise RateLimited("Too many calls to providers are under way. Try again.", retry_after=_RETRY_AFTER)
         try:
@@ -77,7 +83,13 @@ class ProviderCalls:
         enabled_at: datetime | None = None,
         known: Known | None = None,
     ) -> Question[Any]:
-        """Return a question about the time since `enabled_at`, or since now. Without a cursor it is the first."""
+        """Return a question to a provider about what happened after the cursor.
+
+        Without a cursor it is the trigger's first.
+
+        `enabled_at` is when the trigger was enabled, by default now. Raise `CredentialsRefused` if the definition needs
+        a connection and `secrets` lacks one of its secrets, and `InvalidConfig` if `params` are not valid.
+        """
         missing = [name for name in provider.auth.secrets if not secrets.get(name)]
         if missing and definition.needs_connection:
             raise CredentialsRefused(f"The connection lacks {', '.join(missing)}.")
@@ -96,14 +108,20 @@ class ProviderCalls:
         return replace(question, known=known) if known else question
 
     def api(self, provider: Provider, tenant: Tenant, secrets: Mapping[str, str]) -> Api:
-        """Return the provider's API, to be called with these credentials, all of which must be there."""
+        """Return the provider's API with these credentials.
+
+        The caller has checked that none of the provider's secrets is missing.
+        """
         return self._api(provider, tenant, provider.auth.headers(secrets))
 
     def _api(self, provider: Provider, tenant: Tenant, headers: Mapping[str, str]) -> Api:
         return Api(self.http_of(tenant), provider.base_url, headers, documents=self.documents)
 
     async def secrets_of(self, tx: Transaction, trigger: ProjectTrigger) -> dict[str, str]:
-        """Return the secrets of the trigger's connection; they are empty where the trigger has no connection."""
+        """Return the secrets of the trigger's connection by their names.
+
+        The mapping is empty if the trigger has no connection.
+        """
         if trigger.connection_id is None:
             return {}
         return self.secrets_in(await connections.get(tx, trigger.org_id, trigger.connection_id))

@@ -1,9 +1,9 @@
-"""Say which organisations have used up a quota, at the price of a look into memory for each request.
+"""Say which organisations have used up a quota. A request costs only a look into memory.
 
-Each process counts what it stores, adds that to the database every two seconds, and learns there what all processes
-have counted. So a quota of a day, or of stored bytes, may be exceeded by what all processes store in two seconds, and
-by what was under way; what one process stores by itself it knows at once. A process that is killed forgets the counts
-of at most two seconds. The numbers of stored rows are counted from the rows and are exact.
+Each process knows at once what it stores itself. Every two seconds it adds its counts to the database and learns what
+all processes have counted on this day; the stored bytes of an organisation are summed anew once a minute. So a quota
+may be exceeded by what other processes store in that time, and by what is under way. A process that is killed loses the
+counts of at most two seconds. Quotas of rows, such as projects, are counted from the rows and are exact.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ _PER_CONNECTION = Quota.SECRETS_PER_CONNECTION
 
 @dataclass(slots=True)
 class _Known:
-    """The use of one day by an organisation, in all processes, and the bytes that it stores."""
+    """The use of one day by an organisation, in all processes, and the bytes that the organisation stores."""
 
     day: date
     use: Counts
@@ -43,7 +43,10 @@ class _Known:
     spent_at: datetime | None = None
 
     def since(self, quota: Quota, now: datetime) -> datetime | None:
-        """Return when events were first refused for this quota."""
+        """Return since when events are refused for this quota, and remember it.
+
+        That is now, if events were last refused for another quota.
+        """
         if self.spent is not quota:
             self.spent, self.spent_at = quota, now
         return self.spent_at
@@ -98,7 +101,10 @@ class Quotas:
         await every(_EVERY, "quotas", self.refresh)
 
     async def refresh(self) -> None:
-        """Add what was counted here to the database, and learn what other processes have counted."""
+        """Add what this process has counted to the database, and learn what all processes have counted.
+
+        Counts that can't be added are kept for the next time.
+        """
         async with self._refreshing:
             await self._refresh()
 
@@ -136,7 +142,10 @@ class Quotas:
             self._known[org_id].is_far = self._is_far(self._known[org_id])
 
     async def usage(self, caller: Caller) -> list[Use]:
-        """Return the use of every quota by the caller's organisation."""
+        """Return the use of each quota by the caller's organisation, in the order of `Quota`.
+
+        `used` is None for the quota that holds for each connection.
+        """
         await self.refresh()
         now = self._clock.now()
         async with self._store.transaction() as tx:
@@ -171,7 +180,10 @@ class Quotas:
         return known.bytes + known.bytes_since >= self.limits.stored_bytes
 
     def _forget_other_days(self, today: date) -> None:
-        """Begin the day at nothing. Only an organisation with too many bytes is remembered from the day before."""
+        """Forget the use of earlier days.
+
+        An organisation with too many bytes stays remembered, with no use of the new day.
+        """
         for org_id in list(self._of_other_days(today)):
             known = self._known[org_id]
             if self._over_bytes(known):

@@ -1,4 +1,6 @@
-"""Store the events of webhook requests, and outcomes with them: each commit holds those of many requests."""
+"""Store the events of webhook requests, and the outcomes of other requests. Each commit holds those of many
+requests.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -22,9 +24,10 @@ COMMITTERS = 2  # statements under way at a time, each on a database connection 
 
 
 class Recorder:
-    """Stores writes, and answers each when it is on disk: with those of its events that were new.
+    """Stores the writes of many requests together. `write` returns the new events of a write when they are on disk.
 
-    The answer is None if a trigger has changed since the version that the write names: no event was stored then.
+    It returns None if a trigger has changed since the version that the write names; no event was stored then. It raises
+    `Unavailable` if too much waits or the database is away.
     """
 
     def __init__(
@@ -73,7 +76,10 @@ class Recorder:
 
 
 def event_from(trigger: ProjectTrigger, draft: Draft, received_at: datetime) -> Event:
-    """Return the draft as an event that the database accepts: it can't refuse any text of the draft later."""
+    """Return the draft as an event of the trigger, with a new id.
+
+    Texts are changed where the database would refuse them, so that it refuses no event later.
+    """
     return Event(
         id=new_id(received_at),
         org_id=trigger.org_id,

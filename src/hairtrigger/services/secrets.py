@@ -1,4 +1,6 @@
-"""Seal secrets for the database, and open them. Each sealed secret is bound to its row."""
+"""Seal secrets for the database, and open them. Each sealed secret is bound to its row, and can't be opened
+in another.
+"""
 
 import base64
 from collections.abc import Collection, Mapping, Sequence
@@ -25,8 +27,11 @@ def is_sealed(value: Any) -> bool:
 
 
 @dataclass(frozen=True)
-class LiveSecret:
-    """A signing secret. After a rotation the previous secret stays valid until `until`; None means without end."""
+class SigningSecret:
+    """A signing secret, valid until `until`, or without end if that is None.
+
+    It may have ended; `live` returns the valid ones.
+    """
 
     value: str = field(repr=False)
     until: datetime | None = None
@@ -35,8 +40,8 @@ class LiveSecret:
 MOST_LIVE = 10  # signing secrets of a trigger that are valid at a time
 
 
-def live(secrets: Sequence[LiveSecret], now: datetime) -> list[str]:
-    """Return the secrets with which a request may be signed now."""
+def live(secrets: Sequence[SigningSecret], now: datetime) -> list[str]:
+    """Return the values of the secrets that are valid at `now`."""
     return [one.value for one in secrets if one.until is None or one.until > now]
 
 
@@ -47,25 +52,26 @@ class Secrets:
     def live(self, trigger: ProjectTrigger, now: datetime) -> list[str]:
         return live(self.of_trigger(trigger), now)
 
-    def of_trigger(self, trigger: ProjectTrigger) -> list[LiveSecret]:
+    def of_trigger(self, trigger: ProjectTrigger) -> list[SigningSecret]:
         if trigger.secrets is None:
             return []
         return [
-            LiveSecret(one["value"], datetime.fromisoformat(one["until"]) if one["until"] else None)
+            SigningSecret(one["value"], datetime.fromisoformat(one["until"]) if one["until"] else None)
             for one in self._unseal(trigger.secrets, f"trigger/{trigger.id}")
         ]
 
-    def seal_for_trigger(self, trigger_id: UUID, secrets: Sequence[LiveSecret]) -> bytes:
+    def seal_for_trigger(self, trigger_id: UUID, secrets: Sequence[SigningSecret]) -> bytes:
         return self._seal([{"value": s.value, "until": s.until} for s in secrets], f"trigger/{trigger_id}")
 
     def rotated(self, trigger: ProjectTrigger, value: str, now: datetime, overlap: timedelta) -> bytes:
-        """Seal `value` as the new signing secret. The secrets valid now stay valid for `overlap` at most.
+        """Return the trigger's signing secrets, sealed, with `value` as the newest one, which is valid without end.
 
-        A few that are no longer valid are kept, to tell users that a sender still signs with one of them. Raise
-        `Conflict` if there would be too many valid ones: each request is compared with all of them.
+        The others that are valid now stay valid for `overlap` at most. A few that have ended are kept, so that users
+        can be told if a sender still signs with one. Raise `Conflict` if more than `MOST_LIVE` would be valid, because
+        each request is compared with all of them.
         """
         before = [
-            LiveSecret(old, min(now + overlap, until) if until else now + overlap)
+            SigningSecret(old, min(now + overlap, until) if until else now + overlap)
             for old, until in ((s.value, s.until) for s in self.of_trigger(trigger))
             if old != value
         ]
@@ -76,10 +82,10 @@ class Secrets:
                 "no longer valid, or rotate with an overlap of 0, which ends all others at once."
             )
         ended = [one for one in before if one not in valid][:_KEPT_ENDED]
-        return self.seal_for_trigger(trigger.id, [LiveSecret(value), *valid, *ended])
+        return self.seal_for_trigger(trigger.id, [SigningSecret(value), *valid, *ended])
 
     def sealed_params(self, trigger_id: UUID, params: Mapping[str, Any], secret: Collection[str]) -> dict[str, Any]:
-        """Return a configuration as it is stored: the values with the names in `secret` are sealed."""
+        """Return a configuration as it is stored, with the values of the names in `secret` sealed."""
         bound_to = f"trigger/{trigger_id}/config"
         return {
             name: {SEALED: base64.b64encode(self._seal(value, bound_to)).decode()} if name in secret else value

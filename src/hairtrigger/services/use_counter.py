@@ -1,4 +1,4 @@
-"""Count in memory what organisations use. The counts are added to the database a few seconds later, in `quotas`."""
+"""Count in memory what organisations use. `services/quotas` adds the counts to the database every two seconds."""
 
 from collections.abc import Iterable
 from uuid import UUID
@@ -14,7 +14,7 @@ LEDGER_ROW = 256
 
 
 class UseCounter:
-    """Counts for one process."""
+    """Counts what organisations use in this process. The counts begin at zero with each `take`."""
 
     def __init__(self) -> None:
         self._counted: dict[UUID, Counts] = {}
@@ -23,12 +23,12 @@ class UseCounter:
         return self._counted.get(org_id)
 
     def take(self) -> dict[UUID, Counts]:
-        """Return what has been counted, and begin again at nothing."""
+        """Return the counts since the last call, by organisation, and set them to zero."""
         taken, self._counted = self._counted, {}
         return taken
 
     def give_back(self, taken: dict[UUID, Counts]) -> None:
-        """Count again what could not be added to the database."""
+        """Add counts again that `take` has returned and that could not be added to the database."""
         for org_id, counts in taken.items():
             self._counts(org_id).add(counts)
 
@@ -53,7 +53,7 @@ class UseCounter:
             counts.ledger_bytes += LEDGER_ROW + attempt.size
 
     def ledger(self, org_id: UUID, rows: int, size: int = 0) -> None:
-        """Count rows of the ledger whose large values have this size together."""
+        """Count this many rows of the ledger. `size` is the number of bytes that their large values have together."""
         self._counts(org_id).ledger_bytes += rows * LEDGER_ROW + size
 
     def _counts(self, org_id: UUID) -> Counts:

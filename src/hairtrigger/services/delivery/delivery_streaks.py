@@ -1,6 +1,7 @@
-"""Deliveries that fail one after the other: noted for the health of their trigger, and told once in the log.
+"""Count the attempts of each trigger that fail one after the other, and log when they begin and cease to fail.
 
-A trigger whose attempts fail and succeed in turns would fill the log, so a change is told once a minute at most.
+The counts are part of the trigger's health. Attempts that fail and succeed in turns would fill the log, so each kind of
+change of a trigger is logged once a minute at most.
 """
 
 from collections import Counter
@@ -26,7 +27,7 @@ class DeliveryStreaks:
     _told: Told = field(default_factory=lambda: Told(_AGAIN))
 
     async def note(self, tx: Transaction, ended: Sequence[Attempt]) -> Changes:
-        """Store how the attempts ended, and return the triggers for which that is a change."""
+        """Store how the attempts ended, and return the triggers whose attempts have begun or ceased to fail."""
         failed: dict[UUID, Failures] = {}
         arrived: set[UUID] = set()
         for one in sorted(ended, key=lambda one: one.finished_at):
@@ -43,7 +44,9 @@ class DeliveryStreaks:
         return await streaks.note(tx, "deliveries", failed, anew, sorted(arrived - failed.keys()))
 
     def tell(self, ended: Sequence[Attempt], changes: Changes) -> None:
-        """Log the first failure of a trigger's deliveries, the first one that arrives again, and dead letters."""
+        """Log which triggers' deliveries have begun to fail or arrive again, as `note` returned them, and how many
+        became dead letters.
+        """
         details = {one.project_trigger_id: one.detail for one in ended if one.status != "delivered"}
         for id_ in changes.begun:
             if self._told.is_new(("begun", id_)):

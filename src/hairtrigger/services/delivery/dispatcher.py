@@ -58,10 +58,12 @@ _NOBODY = UUID(int=0)
 
 @dataclass(kw_only=True)
 class Dispatcher:
-    """Sends deliveries, up to `slots` of one project at a time. Each project has its own limit in the database as well,
-    so a slow target fills its own lane, and `Places` keeps room for other organisations and projects.
+    """Sends deliveries to their targets, up to `slots` of one project at a time.
 
-    Claiming, sending and finishing run side by side: a place is free again when the target has answered.
+    A project's lane in the database limits its deliveries as well, so a slow target fills only its own lane. `Places`
+    keeps room for other organisations and projects.
+
+    Claiming, sending and storing run side by side. A place is free again as soon as the target has answered.
     """
 
     store: Store
@@ -98,7 +100,10 @@ class Dispatcher:
         )
 
     async def run(self) -> None:
-        """Run until cancelled. Deliveries under way are cut off then; other workers claim them as their leases end."""
+        """Run until cancelled.
+
+        Deliveries under way are cut off then, and other workers claim them when their leases end.
+        """
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._finisher.run())
             tasks.create_task(self._keep_leases())
@@ -115,10 +120,10 @@ class Dispatcher:
             await asyncio.Event().wait()  # deliveries under way go on until this is cancelled
 
     async def drain(self, at_most: timedelta) -> None:
-        """Claim no more deliveries, and wait for those under way, before a stop.
+        """Claim no more deliveries, and wait at most `at_most` for those under way.
 
-        Near the end, the rest of an answer whose status is known is not read any more. Deliveries that have not ended
-        by then are given back, so that another worker has them at once.
+        In the last five seconds, the rest of an answer whose status is known is not read any more. Deliveries that have
+        not ended in time are given back, so that another worker has them at once.
         """
         self._stopping = True
         last = min(at_most, _LAST)
@@ -144,9 +149,9 @@ class Dispatcher:
                     await deliveries.extend(tx, list(unfinished), timedelta())
 
     async def _go_on(self, tasks: asyncio.TaskGroup) -> None:
-        """Claim once, and wait if nothing more may go.
+        """Claim deliveries once. Then wait for new work, unless there may be more to claim already.
 
-        The claim waits shortly for enough free places to be worth a transaction.
+        If too few places are free to be worth a transaction, the claim waits a moment for more.
         """
         if self._free() < self._worth_it:
             await self._freed.wait(_MORE)
@@ -169,7 +174,7 @@ class Dispatcher:
     def _free(self) -> int:
         """Return how many deliveries may be claimed now.
 
-        The limit on attempts that wait to be stored keeps claims from being faster than the database.
+        Attempts that wait to be stored count as well, so that claims are never faster than the database.
         """
         finishing = len(self._under_way) - len(self._sending)
         return max(0, min(self._places.free, 4 * self.slots - finishing))
@@ -221,9 +226,10 @@ class Dispatcher:
         return due
 
     def _take_place(self, claimed: Claimed, parts: dict[Tenant, int]) -> None:
-        """Take one of the places that were shared out, or another for a delivery that a dead worker had.
+        """Take one of the places in `parts` for a claimed delivery, or else any free one.
 
-        If there is none, that delivery goes without.
+        If there is none, the delivery is sent without a place. A dead worker had it, so it was claimed whether there is
+        room or not.
         """
         tenant = tenant_of(claimed.project.org_id if claimed.project else None, claimed.message.project_id)
         if parts.get(tenant):
@@ -233,7 +239,7 @@ class Dispatcher:
         self._sending[claimed.message.msg_id] = tenant
 
     def _leave_place(self, claimed: Claimed) -> None:
-        """Give the delivery's place back, if it still holds one, and tell that there may be room for a claim."""
+        """Give back the delivery's place, if it still has one, and wake the loop that claims if there may be room."""
         if claimed.message.msg_id in self._sending:
             self._places.give_back(self._sending.pop(claimed.message.msg_id))
             if self._places.refused:
@@ -245,7 +251,10 @@ class Dispatcher:
         await every(self.lease / 3, "leases of deliveries", self._extend_leases, at_once=False)
 
     async def _measure_delay(self) -> None:
-        """Measure how much later than it should the event loop goes on with what waits, as answers of targets do."""
+        """Measure again and again how late the event loop resumes a task that waits.
+
+        An answer of a target is noticed as late.
+        """
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + _BEAT
@@ -274,11 +283,12 @@ class Dispatcher:
             self._leave_place(claimed)
 
     async def _sent(self, claimed: Claimed, project: Project) -> Sent:
-        """Call the target. A fault of the service is a failed attempt too: only repeated, no user would ever see it.
+        """Call the target, and return how the attempt ended.
 
-        Such an attempt does not follow the retry schedule for targets, because the target did not cause the fault. As
-        long as the target was not called, the delivery is safe to repeat, so it is retried a few times. After that the
-        target may have taken the event, so the delivery is a dead letter at once, which a user can replay.
+        A fault of the service is a failed attempt, too, so that a user sees it. Such an attempt does not follow the
+        retry schedule for targets, because the target did not cause the fault. If the target was not called, repeating
+        the delivery is safe, so it is retried a few times. If the target may have taken the event, the delivery is a
+        dead letter at once, which a user can replay.
         """
         try:
             target, outgoing = self.target_of(project), _outgoing(claimed)
@@ -293,9 +303,10 @@ class Dispatcher:
             return Sent("failed", None, _MAYBE_CALLED, failure=Failure.BROKEN)
 
     async def _finished(self, claimed: Claimed, sent: Sent, started: datetime) -> None:
-        """Store the attempt, and wait while the database is away: without the attempt the target would be called again.
+        """Store the attempt, and wait while the database is away.
 
-        For the same reason an attempt whose answer the database refuses is stored without the answer.
+        If no attempt were stored, the target would be called again. So an attempt whose answer the database refuses is
+        stored without the answer.
         """
         self._leave_place(claimed)
         try:
@@ -359,7 +370,10 @@ class Dispatcher:
         return [None] * len(attempts)
 
     async def _disable(self, attempt: Attempt) -> None:
-        """Disable the trigger: in Standard Webhooks, a target that answers 410 Gone wants no more deliveries."""
+        """Disable the delivery's trigger.
+
+        A target that answers 410 Gone wants no more deliveries, as Standard Webhooks says.
+        """
         now = self.clock.now()
         async with self.store.transaction() as tx:
             trigger_id = await deliveries.trigger_of(tx, attempt.message)
@@ -383,7 +397,10 @@ def _own_trigger(event: Event, message: Message) -> UUID | None:
 
 
 def _cut_off(event: Event, now: datetime) -> Outcome:
-    """Return the outcome of an attempt that left none: a claim that ends without a result leaves its message behind."""
+    """Return the outcome of an attempt that recorded none.
+
+    Such an attempt leaves its message on the queue, with a lease that has ended.
+    """
     code = Code.ATTEMPT_CUT_OFF
     return Outcome(Kind.TARGET, code, now, event.org_id, event.project_trigger_id, key=event.key)
 

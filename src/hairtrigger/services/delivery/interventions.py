@@ -1,4 +1,6 @@
-"""Let users try one delivery again now, end it, or replay its event. No event is sent twice by that unasked."""
+"""Let users retry one delivery now, end it, or replay its event. An event that is still on its way is not
+sent twice.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -31,9 +33,11 @@ class Interventions:
     counter: UseCounter = field(default_factory=UseCounter)
 
     async def retry(self, caller: Caller, delivery_id: UUID) -> Delivery:
-        """Make the next attempt now, and return the delivery. One that is on its way already is left alone.
+        """Make the next attempt of a delivery due now, and return the delivery.
 
-        Raise `Conflict` for a delivery that has ended, or that is suspended.
+        A pending or waiting one stays as it is.
+
+        Raise `NotFound` if there is no such delivery, and `Conflict` if it has ended or is suspended.
         """
         async with self.store.transaction() as tx:
             found = await _delivery(tx, caller, delivery_id)
@@ -54,7 +58,7 @@ class Interventions:
     async def cancel(self, caller: Caller, delivery_id: UUID) -> Delivery:
         """End a delivery as a dead letter, and return it. Its event can be replayed.
 
-        Raise `Conflict` for a delivery that was delivered or is just being attempted.
+        Raise `NotFound` if there is no such delivery, and `Conflict` if it was delivered or an attempt is under way.
         """
         async with self.store.transaction() as tx:
             found = await _delivery(tx, caller, delivery_id)
@@ -70,10 +74,10 @@ class Interventions:
         return found
 
     async def replay(self, caller: Caller, event_id: UUID) -> UUID:
-        """Deliver an event again, and return the id of the new delivery.
+        """Deliver an event again, and return the id of the new delivery. Raise `NotFound` if there is no such event.
 
-        An event that is still on its way to its project is not sent twice: the next attempt is made now, and the id of
-        that delivery is returned.
+        An event that is still on its way to its project gets no second delivery. The next attempt of the one that it
+        has is made now, and the id of that delivery is returned.
         """
         async with self.store.transaction() as tx:
             event = await events.get(tx, caller.org_id, event_id)
@@ -94,7 +98,9 @@ class Interventions:
 
 
 def under_way(deliveries: Sequence[Delivery], project_id: str) -> Delivery | None:
-    """Return the newest of an event's deliveries that is still on its way to the project."""
+    """Return the first of an event's deliveries, given newest first, that is still on its way to the project,
+    or None.
+    """
     return next((one for one in deliveries if one.project_id == project_id and one.status not in _ENDED), None)
 
 

@@ -1,4 +1,6 @@
-"""Find lost deliveries and send them again. None should be lost, but without this search no user would notice one."""
+"""Find lost deliveries and send them again. No cause of such a loss is known; this search guards against
+unknown ones.
+"""
 
 import time
 from dataclasses import dataclass
@@ -34,7 +36,9 @@ class LostDeliveries:
         await repeat("reconciling", self._walk)
 
     async def lap(self) -> int:
-        """Look at once at all deliveries that may not have ended, and return how many were sent again."""
+        """Search all deliveries that may not have ended, now and also the youngest, and return how many were sent
+        again.
+        """
         step = await self._step(timedelta(), timedelta(), anew=True)
         sent = step.sent if step else 0
         while step and not step.over:
@@ -50,9 +54,10 @@ class LostDeliveries:
         return timedelta(seconds=_REST * (time.monotonic() - begun))
 
     async def _step(self, fresh: timedelta, between_laps: timedelta, *, anew: bool = False) -> WalkStep | None:
-        """Do the next step of the walk, or return None if it is not due yet.
+        """Do and return the next step of the search, or return None if it is not due or another process does it.
 
-        The claim lasts until the step is stored, so that no delivery is sent twice.
+        Deliveries younger than `fresh` are left out. After the last step, the next lap begins `between_laps` later;
+        `anew` begins one now. The task stays claimed until the step is stored, so that no delivery is sent twice.
         """
         now = self.clock.now()
         async with self.store.transaction() as tx:

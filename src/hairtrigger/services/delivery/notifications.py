@@ -1,4 +1,5 @@
-"""Wake workers on other machines when there is work: NOTIFY where events come in, LISTEN where they are delivered.
+"""Wake workers on other machines when there is work, with NOTIFY where events come in and LISTEN where they are
+delivered.
 
 A wake-up only saves time. A worker that gets none, because its database connection broke or because a pooler does not
 pass wake-ups on, finds the same work when it looks for work itself.
@@ -34,7 +35,10 @@ class Notifications:
     work: Wake
 
     async def tell(self) -> None:
-        """Notify workers when there is work, at most once in ten milliseconds, in a process that delivers nothing."""
+        """Notify workers of new work, at most once in ten milliseconds.
+
+        This runs in a process that delivers nothing itself.
+        """
 
         async def once() -> timedelta:
             await self.work.wait(timedelta(days=1))
@@ -45,7 +49,10 @@ class Notifications:
         await repeat("notify", once)
 
     async def listen(self) -> None:
-        """Listen for wake-ups in a process that delivers, and connect again when the database connection has ended."""
+        """Listen for wake-ups, in a process that delivers.
+
+        While the database connection is broken, the process looks for work more often and tries to connect again.
+        """
         while True:
             lost = Wake()
             try:
@@ -59,7 +66,7 @@ class Notifications:
                         await lost.wait(_HEARTBEAT)
                         await session.execute("SELECT 1")
             except Unavailable:
-                log.warning("nobody tells of new work until the database is back: looking more often")
+                log.warning("no wake-ups come until the database is back: looking more often")
             finally:
                 self.work.patience = UNTOLD
             await asyncio.sleep(_AGAIN.total_seconds())
@@ -71,6 +78,6 @@ class Notifications:
 async def _is_direct(session: Session) -> bool:
     """Return whether the session is connected without a pooler, which would pass no wake-ups on.
 
-    A pooler is recognised by the number of the server's process: it tells its clients an invented one.
+    A pooler gives its clients an invented number of the server's process, which is not the one that the server tells.
     """
     return bool(session.get_server_pid() == await session.fetchval("SELECT pg_backend_pid()"))

@@ -16,7 +16,11 @@ from hairtrigger.store.transaction import Transaction
 
 @dataclass(frozen=True, kw_only=True)
 class Pauses:
-    """`which` is the id of a project, which is a `str`, or of a project trigger, which is a `UUID`."""
+    """Pauses projects and project triggers, and lets their suspended deliveries go on.
+
+    In all methods, `which` is the id of a project (a `str`) or of a project trigger (a `UUID`). They raise `NotFound`
+    if the caller's organisation has none with this id.
+    """
 
     store: Store
     clock: Clock
@@ -27,9 +31,10 @@ class Pauses:
             return await pauses.is_paused(tx, await _own(tx, caller, which))
 
     async def pause(self, caller: Caller, which: str | UUID) -> None:
-        """Suspend all deliveries that are not under way yet. Those under way finish.
+        """Suspend the deliveries of a project or trigger, present and new, until the pause ends.
 
-        Webhooks, polls and schedules go on; the deliveries of their events are suspended.
+        Deliveries under way finish. Webhooks, polls and schedules go on, and the deliveries of their events are
+        suspended.
         """
         async with self.store.transaction() as tx:
             await pauses.pause(tx, await _own(tx, caller, which), str(caller.id), self.clock.now())
@@ -42,7 +47,7 @@ class Pauses:
     async def release(
         self, caller: Caller, which: str | UUID, limit: int, delivery_ids: Sequence[UUID] | None = None
     ) -> int:
-        """Release the oldest `limit` suspended deliveries, and return how many went. The pause goes on.
+        """Let the oldest suspended deliveries go, at most `limit`, and return how many went. The pause goes on.
 
         If `delivery_ids` are given, only these are released.
         """
@@ -54,11 +59,9 @@ class Pauses:
     async def discard(
         self, caller: Caller, which: str | UUID, limit: int, delivery_ids: Sequence[UUID] | None = None
     ) -> int:
-        """End the oldest `limit` suspended deliveries as dead letters, and return how many ended.
+        """End the oldest suspended deliveries as dead letters, at most `limit`, and return how many ended.
 
-        Their events can be replayed.
-
-        If `delivery_ids` are given, only these are ended.
+        If `delivery_ids` are given, only these are ended. Their events can be replayed.
         """
         reason = f"Discarded by {caller.id} while it was suspended."
         async with self.store.transaction() as tx:

@@ -1,4 +1,6 @@
-"""The places of a process for deliveries under way, which organisations share first and the projects of each second."""
+"""Share the places of a process for deliveries under way, among organisations first and then among the projects of
+each.
+"""
 
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
@@ -14,7 +16,11 @@ _FEW = 4  # fewer places than these are all that there are; none is kept for oth
 
 @dataclass
 class Places:
-    """Places, of which one project alone may take `of_one`. There are more, which only others get: see `Shares`."""
+    """The places for deliveries under way. One project alone may take `of_one` of them.
+
+    There are more places, which only other projects and organisations get (`Shares.beyond`), unless `of_one` is very
+    small.
+    """
 
     of_one: int
     refused: frozenset[str] = field(default=frozenset(), init=False)
@@ -34,7 +40,7 @@ class Places:
         return self._shares.places - self._shares.held
 
     def take(self, tenant: Tenant) -> bool:
-        """Take a place, and return True, if the tenant may have one."""
+        """Take a place for the tenant and return True, or return False if it may have no more places now."""
         return self._shares.taken(tenant)
 
     def give_back(self, tenant: Tenant, places: int = 1) -> None:
@@ -42,9 +48,10 @@ class Places:
             self._shares.leave(tenant)
 
     def share(self, asking: Sequence[Asking], places: int) -> Mapping[str, int]:
-        """Take up to `places` places, one for each organisation in turn, and return how many each project has got.
+        """Take up to `places` places for the projects that ask, and return how many each has got, by the project's id.
 
-        The projects of an organisation have turns, too.
+        Organisations take turns, one place at a time, and so do the projects of each. No project gets more than it has
+        room for.
         """
         parts: Counter[str] = Counter()
         refused = set()
@@ -67,7 +74,7 @@ class Places:
     def _lines(self, asking: Sequence[Asking]) -> dict[str, deque[tuple[Tenant, int]]]:
         """Return the projects of each organisation with their room, in the order of their turns.
 
-        Those that have the fewest places come first, and among equals another one each time.
+        Those with the fewest places come first. Among equals, another one comes first at each call.
         """
         self._begun += 1
         start = self._begun % max(1, len(asking))
@@ -82,5 +89,5 @@ class Places:
 
 
 def tenant_of(org_id: UUID | None, project_id: str) -> Tenant:
-    """Return the tenant of a delivery. Without an organisation, the project has been deleted."""
+    """Return the tenant of a delivery. `org_id` is None if the project has been deleted."""
     return Tenant(str(org_id or ""), project_id)

@@ -39,7 +39,7 @@ _CATCH_UP = timedelta(seconds=1)  # a job makes up for so much of a delay; the r
 
 @dataclass(frozen=True)
 class ReplayQuery:
-    """The deliveries to replay: those that match all fields that are given.
+    """A choice of deliveries to replay. A delivery matches if it matches each field that is not None.
 
     With the status `dead`, an event counts only if no later delivery of it was made to the same project.
     """
@@ -77,7 +77,11 @@ class Replays:
     counter: UseCounter = field(default_factory=UseCounter)
 
     async def start(self, caller: Caller, query: ReplayQuery, per_second: int, to_project_id: str | None) -> Job:
-        """Start a job. It replays only deliveries that exist now, never those that the job itself makes."""
+        """Store a job for the workers to run, and return it. It replays only deliveries that exist now, not its own.
+
+        With `to_project_id`, the events go to that project and not to their own. Raise `NotFound` if a project or
+        trigger does not exist, and `QuotaFull` if the organisation runs too many jobs or stores too much.
+        """
         now = self.clock.now()
         id_ = new_id(now)
         job = Job(
@@ -102,7 +106,7 @@ class Replays:
         return job
 
     async def preview(self, caller: Caller, query: ReplayQuery, to_project_id: str | None) -> int | None:
-        """Return how many events such a job would find now, or None if counting them takes too long."""
+        """Return how many events match the query now, or None if counting them takes too long."""
         async with self.store.transaction() as tx:
             await self._check(tx, caller, query, to_project_id)
             return await history.count_events(tx, caller.org_id, patience=_COUNTING, **vars(query))
@@ -116,7 +120,10 @@ class Replays:
             return await replays.jobs(tx, caller.org_id, limit=limit, before=before)
 
     async def cancel(self, caller: Caller, job_id: UUID) -> Job:
-        """End a job early. The deliveries that it has made so far stay."""
+        """End a job early, and return it. The deliveries that it has made stay.
+
+        Raise `Conflict` if it has ended by itself.
+        """
         async with self.store.transaction() as tx:
             job = await self._own(tx, caller, job_id, for_update=True)
             if job.ended_at and not job.cancelled:
@@ -127,7 +134,10 @@ class Replays:
         return job
 
     async def run_due(self) -> None:
-        """Run one portion of each due job. Any number of processes may do this: only one works on a job at a time."""
+        """Run due jobs, one portion at a time, until none is due.
+
+        Any number of processes may do this, because only one works on a job at a time.
+        """
         due = True
         while due:
             async with self.store.transaction() as tx:
@@ -169,7 +179,8 @@ class Replays:
     async def _chosen(
         self, tx: Transaction, job: Job, query: ReplayQuery, matching: Sequence[Delivery]
     ) -> tuple[Sequence[Event], Sequence[UUID]]:
-        """Return the events to replay, and the deliveries that are to be tried again now.
+        """Return the events to replay, and the ids of deliveries that are under way, whose next attempt is made now
+        instead.
 
         An event that is still on its way is not sent twice. With the status `dead`, neither is one that has arrived.
         """

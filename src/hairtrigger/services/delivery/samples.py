@@ -1,4 +1,4 @@
-"""Samples: calls that show a target what an event looks like. Nothing of them is stored, and none is tried again."""
+"""Send samples, which show a target what an event looks like. Nothing of them is stored, and none is tried again."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -24,7 +24,10 @@ DATA: JsonValue = {"message": "This is a sample. Nothing happened."}
 
 @dataclass(frozen=True)
 class Sample:
-    """The content of a sample: the data of an event that is stored, or data that the caller gives."""
+    """The content of a sample.
+
+    A field that is None has the value of the event, or without an event, of a built-in example.
+    """
 
     event_id: UUID | None = None
     type: str | None = None
@@ -39,7 +42,10 @@ class Samples:
     target_of: Callable[[Project], Target]
 
     async def send(self, caller: Caller, project_id: str, sample: Sample) -> Sent:
-        """Call the project's target once with a sample, and return the result. The request says that it is a test."""
+        """Call the project's target once with a sample that is marked as a test, and return how that ended.
+
+        Raise `NotFound` if there is no such project or event.
+        """
         async with self.store.transaction() as tx:
             project = await projects.existing(tx, caller.org_id, project_id)
             event = await events.get(tx, caller.org_id, sample.event_id) if sample.event_id else None

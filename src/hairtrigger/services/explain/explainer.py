@@ -47,7 +47,7 @@ class Explanation:
 
 @dataclass(frozen=True)
 class _Seen:
-    """A trigger as it is now: every explanation begins with this."""
+    """A trigger with its present health and its latest outcomes, with which every explanation begins."""
 
     condition: Condition
     health: Health
@@ -62,7 +62,7 @@ class Explainer:
     diagnosis: Diagnosis
 
     async def state(self, caller: Caller, trigger_id: UUID) -> Explanation:
-        """Explain what happened last, what is expected next, and what prevents it."""
+        """Explain a trigger's present state: what happened last, what comes next, and what stands in its way."""
         async with self.store.transaction() as tx:
             seen = await self._seen(tx, caller, trigger_id)
             last = await event_traces.before(tx, trigger_id, self.clock.now(), limit=1)
@@ -167,7 +167,9 @@ class Explainer:
         return Story(event, condition.kind, with_attempts, repeats, {id_: wait for id_, wait in found if wait})
 
     async def _ended(self, tx: Transaction, seen: _Seen, one: Outcome) -> str:
-        """Describe an outcome that came instead of an event."""
+        """Return sentences about an outcome that came instead of an event, and about the stored event that it repeats,
+        if any.
+        """
         said = [seen.teller.outcome(one)]
         if one.kind is Kind.WEBHOOK:
             since, until = one.at - timedelta(hours=1), one.at + timedelta(milliseconds=1)
@@ -200,7 +202,10 @@ class Explainer:
     async def _outages(
         self, tx: Transaction, condition: Condition, since: datetime, until: datetime
     ) -> list[Outage] | None:
-        """Return the outages since the trigger was created: what was before it says nothing about it."""
+        """Return the outages of a time, oldest first, in which no process did this trigger's work.
+
+        Times before the trigger was created are left out. Return None if too little or too much is recorded to tell.
+        """
         roles = WORKERS if condition.kind else RECEIVERS
         since = min(max(since, condition.created_at), until)
         near = await processes.near(tx, since, until, roles, _MOST_STRETCHES)

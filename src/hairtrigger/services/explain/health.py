@@ -44,7 +44,9 @@ class Diagnosis:
     """Return why no delivery of the organisation is attempted now."""
 
     def expectations(self) -> Expectations:
-        """Return what counts as overdue now: work that took longer than allowed, with some time added for delays."""
+        """Return the times before which a poll or firing that is still due counts as overdue, and the triggers with
+        webhooks, which have no due times.
+        """
         now = self.clock.now()
         webhooks = [
             (provider.id, trigger.id, isinstance(trigger, AppWebhook))
@@ -56,7 +58,7 @@ class Diagnosis:
         return Expectations(now, polls, schedules, webhooks)
 
     def expected_by(self, condition: Condition) -> datetime | None:
-        """Return when the next poll or firing must have ended: its due time, and the time that it may take.
+        """Return by when the next poll or firing, or the one under way, must have ended.
 
         It is None for a disabled trigger, and for a webhook, whose requests come when something happens.
         """
@@ -68,8 +70,10 @@ class Diagnosis:
         return shifted(condition.next_at, self.poll_deadline if condition.kind == "poll" else self.schedule_grace)
 
     def health(self, condition: Condition, latest: Sequence[Outcome] = (), held: int = 0) -> Health:
-        """Return the trigger's health. `latest` outcomes, newest first, and how many deliveries a pause holds back make
-        its reason more exact.
+        """Return the trigger's health.
+
+        The `latest` outcomes, newest first, and `held`, the number of deliveries that a pause holds back, make its
+        reason more exact.
         """
         since, reason = self._why(condition, latest)
         if condition.paused and condition.status != "disabled":

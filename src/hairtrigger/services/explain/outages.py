@@ -1,4 +1,4 @@
-"""The times in which no process did a trigger's work."""
+"""Find outages, the times in which no process did a kind of work."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -22,9 +22,10 @@ class Outage:
 def outages(
     stretches: Sequence[Stretch], roles: Collection[str], since: datetime, until: datetime, now: datetime
 ) -> list[Outage] | None:
-    """Return the outages of that time, oldest first, or None if the records do not reach so far back.
+    """Return the outages of the processes with these roles that overlap a time, oldest first.
 
-    Each is told with its whole length. `stretches` are those of that time and the nearest ones before and after it.
+    Each outage has its whole length, also outside that time. `stretches` are those of that time and the nearest ones
+    before and after it. Return None if they do not reach back to `since`.
     """
     last = {one.id: one for one in sorted(stretches, key=lambda one: one.started_at)}
 

@@ -91,9 +91,9 @@ class Story:
 
 
 class Teller:
-    """Makes sentences to be read at the time `now`: times of another day are written with their date.
+    """Makes sentences to be read at the time `now`. Times of another day are written with their date.
 
-    `held` is why no delivery of the organisation is attempted now; it is empty if nothing holds them.
+    `held` says why no delivery of the organisation is attempted now; it is empty if nothing holds them.
     """
 
     def __init__(self, now: datetime, held: str = "") -> None:
@@ -177,14 +177,16 @@ class Teller:
         return f"The next {what} {verb} due at {self.time(condition.next_at)}."
 
     def happened(self, story: Story, others: int, since: datetime, until: datetime, *, at_least: bool = False) -> str:
-        """Describe the event nearest to the time asked about, and say how many other events arrived (`at_least`)."""
+        """Describe an event, the nearest to the time asked about, and say how many other events arrived in the window,
+        or at least how many.
+        """
         number = f"At least {others}" if at_least else f"{others}"
         more = {0: "", 1: " One other event arrived"}.get(others, f" {number} other events arrived")
         window = f" between {self.time(since)} and {self.time(until)}." if others else ""
         return f"{self.story(story)}{more}{window}"
 
     def others(self, count: int) -> str:
-        """Say how many such requests came in an hour, if there was more than one."""
+        """Say how many such requests came in the last hour, or return an empty text if there was only one."""
         return f"{count} such requests came in the hour until then." if count > 1 else ""
 
     def unstored(self, key: str, *, remembered: bool) -> str:
@@ -228,7 +230,9 @@ class Teller:
                 return _joined(said.strip(), self.outages([one for one in silence.outages or () if one not in told]))
 
     def outages(self, found: Sequence[Outage]) -> str:
-        """Say when no process did the trigger's work, of very many times the longest only."""
+        """Say when no process did the trigger's work. If there are more than a few outages, only the longest
+        are named.
+        """
         shown = found
         if len(found) > _MOST_OUTAGES:
             longest = sorted(found, key=lambda one: (one.until or self.now) - one.since)[-_MOST_OUTAGES:]
@@ -402,7 +406,10 @@ def _attempt_step(delivery: Delivery, one: AttemptRecord) -> RecordedStep:
 
 
 def _edit_before(latest: Sequence[Outcome], since: datetime | None) -> Outcome | None:
-    """Return the last change of a trigger before it began to fail, if that change has a detail."""
+    """Return the newest change of the trigger that has a detail and came before `since`, or None.
+
+    Without `since`, any time counts.
+    """
     return next(
         (one for one in latest if one.code is Code.CHANGED and one.detail and (not since or one.at <= since)), None
     )

@@ -123,7 +123,7 @@ class NotFired:
 
 @dataclass(frozen=True)
 class NothingFromApp:
-    """The app's shared webhook brought nothing for this trigger."""
+    """The app webhook brought nothing for this trigger."""
 
     refused: int  # requests of the app, for any account
     last_refused: Outcome | None
@@ -166,7 +166,10 @@ class Silence:
 
     @property
     def baseline(self) -> Outcome | None:
-        """Return the enabling that followed, if what its provider had then counts as seen."""
+        """Return the next enabling, if its detail says that what the provider had then counts as seen.
+
+        Otherwise return None.
+        """
         on = next((one for one in (*self.within, *self.later) if one.code is Code.ENABLED), None)
         return on if on and on.detail else None
 
@@ -182,7 +185,7 @@ class Silence:
         )
 
     def _enabled(self) -> bool:
-        """Return whether the trigger was enabled, judged by its last outcome: a disabled trigger leaves few kinds."""
+        """Return whether the trigger was enabled, as far as its outcomes before and after that time show."""
         for one in (*reversed(self.within), *self.earlier):
             if _speaks(one):
                 return not one.code.traits & (Trait.DISABLES | Trait.WHILE_DISABLED)

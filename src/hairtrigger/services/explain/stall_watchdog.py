@@ -41,12 +41,15 @@ class StallWatchdog:
     diagnosis: Diagnosis
 
     async def run(self) -> None:
-        """Look for stalls again and again. Before the first look, workers get time for work overdue after a stop."""
+        """Look for stalls every fifteen seconds, and at all triggers every five minutes.
+
+        The first look waits as well, so that workers can do what became overdue while no process ran.
+        """
         rounds = count()
         await every(_EVERY, "watchdog", lambda: self.look(at_all=next(rounds) % _ALL_EVERY == 0), at_once=False)
 
     async def look(self, *, at_all: bool = True) -> int:
-        """Report the stalls that have begun and those that have ended, and return how many there are.
+        """Report the stalls that have begun and those that have ended, and return the number of both together.
 
         Overdue triggers stand at one end of an index. Only `at_all` reads every trigger, to find stalls of triggers
         that have no due time.
@@ -75,7 +78,9 @@ class StallWatchdog:
     async def health(
         self, caller: Caller, *, limit: int, after: UUID | None = None, status: Status | None = None
     ) -> list[tuple[Condition, Health]]:
-        """Return the health of the organisation's triggers, oldest first, from the one after the id `after`."""
+        """Return the organisation's triggers with their health, oldest first, at most `limit`, from the one after the
+        id `after`.
+        """
         expected = self.diagnosis.expectations()
         async with self.store.transaction() as tx:
             found = await trigger_health.of_organization(

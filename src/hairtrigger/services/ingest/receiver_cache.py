@@ -23,7 +23,7 @@ from hairtrigger.kit.verify import Verifier
 from hairtrigger.platform.batching import Batcher
 from hairtrigger.platform.remembered import Remembered
 from hairtrigger.services.catalogue import config_of
-from hairtrigger.services.secrets import LiveSecret, Secrets, live
+from hairtrigger.services.secrets import Secrets, SigningSecret, live
 from hairtrigger.store.database import Store
 from hairtrigger.store.setup import triggers
 from hairtrigger.store.setup.triggers import ProjectTrigger, TriggerWithVersion
@@ -37,7 +37,7 @@ class Receiver:
     definition: Webhook[Any]
     config: Any
     verify: Verifier
-    secrets: Sequence[LiveSecret] = field(repr=False)
+    secrets: Sequence[SigningSecret] = field(repr=False)
     unsigned: Mapping[str, Sequence[Handshake]]
     """The questions that are answered before the signature is checked, by method."""
     signed: Sequence[Handshake]

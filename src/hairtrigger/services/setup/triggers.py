@@ -35,7 +35,7 @@ from hairtrigger.platform.vault import new_signing_secret
 from hairtrigger.services.baseline import baseline, is_baseline
 from hairtrigger.services.catalogue import Catalogue, config_of, secret_params, validated
 from hairtrigger.services.provider_calls import ProviderCalls, tenant_of
-from hairtrigger.services.secrets import MASK, LiveSecret, Secrets
+from hairtrigger.services.secrets import MASK, Secrets, SigningSecret
 from hairtrigger.services.setup.webhook_removals import WebhookRemovals
 from hairtrigger.store import quotas
 from hairtrigger.store.database import Store
@@ -395,7 +395,7 @@ class Triggers:
         elif live:  # the provider has chosen another one; requests on their way are signed with the one before
             sealed = self.secrets.rotated(trigger, made.secret, question.asked_at, _OVERLAP)
         else:
-            sealed = self.secrets.seal_for_trigger(trigger.id, [LiveSecret(made.secret)])
+            sealed = self.secrets.seal_for_trigger(trigger.id, [SigningSecret(made.secret)])
         return Enabled(webhook_data=dict(made.remote), secrets=sealed, planned=planned)
 
     async def _plan(self, trigger: ProjectTrigger, planned: Removal, now: datetime) -> None:

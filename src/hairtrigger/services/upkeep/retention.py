@@ -108,7 +108,7 @@ class Retention:
                     await partitions.drop(session, table, day)
                     log.info("dropped", table=table, day=str(day))
         except Unavailable:
-            log.warning("old days are not dropped yet: somebody still reads them", table=table)
+            log.warning("old days are not dropped yet: they are still being read", table=table)
 
     async def _in_batches(self, forget: Callable[[Transaction], Awaitable[int]]) -> None:
         count = retention.BATCH
