@@ -1,4 +1,4 @@
-"""The policy that decides which IP addresses outgoing TCP connections may reach."""
+"""Decide which IP addresses outgoing TCP connections may reach."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -45,13 +45,13 @@ Place = tuple[str, int]
 
 @dataclass(frozen=True)
 class EgressPolicy:
-    """A policy that permits public addresses, and the networks that the operator allows.
-
-    With a `proxy`, calls go through it, except to addresses in `allow` and places in `connect_to`. `authorities` is a
-    file with certificates of authorities that are trusted besides the usual ones.
+    """The rules for outgoing TCP connections, which may reach public addresses and the networks in `allow`.
 
     `connect_to` replaces a host and port by another host and port, as curl's `--connect-to` does. The address of the
     replacement is then checked, and the TLS certificate must still be that of the original host.
+
+    With a `proxy`, calls go through it, except to addresses in `allow` and to places that `connect_to` replaces.
+    `authorities` is a file with certificates of authorities that are trusted in addition to the usual ones.
     """
 
     allow: tuple[Network, ...] = ()
@@ -63,14 +63,17 @@ class EgressPolicy:
         return self.allows(address) or _public(_reached(ip_address(address)))
 
     def allows(self, address: str) -> bool:
-        """Return whether the operator allows the address by name, public or not."""
+        """Return whether the address, or the IPv4 address that it leads to, is in `allow`."""
         named = ip_address(address)
         reached = _reached(named)
         return any(named in network or reached in network for network in self.allow)
 
 
 def _reached(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """Return the address that packets reach: two forms of IPv6 address lead to the IPv4 address that they contain."""
+    """Return the address that packets reach.
+
+    An IPv6 address that maps an IPv4 address, or that NAT64 translates, leads to the IPv4 address that it contains.
+    """
     if isinstance(address, IPv6Address):
         if address in _NAT64:
             return IPv4Address(int(address) & 0xFFFF_FFFF)

@@ -1,4 +1,4 @@
-"""Batches of items from many callers: items that arrive while one batch is written form the next batch."""
+"""Collect items from many callers into batches. Items that arrive while one batch is written form the next batch."""
 
 import asyncio
 from collections import deque
@@ -23,22 +23,26 @@ class _Waiting(NamedTuple, Generic[T, R]):
 
 @dataclass
 class _Queue(Generic[T, R]):
-    """The items of one tenant that wait."""
+    """The items of one tenant that wait, with their size in all."""
 
     items: deque[_Waiting[T, R]] = field(default_factory=deque)
     bytes: int = 0
 
 
 class Batcher(Generic[T, R]):
-    """Collects items and passes them to `flush` in batches. Each caller gets the result of its own item.
+    """Collects items and passes them to `flush` in batches. Each call of `submit` returns the result of its own item.
 
-    At most `max_waiting` items of one tenant with `max_waiting_bytes` in all may wait, or a single larger item. There
-    is a fourth more room, which only other tenants get. `submit` raises `Unavailable` at once if there is no room for
-    an item. Tenants take turns in each batch, so the items of one never wait for all those of another.
+    `flush` returns the results in the order of its items, and stores nothing if it raises. `run` does the work until it
+    is cancelled; up to `concurrency` flushes run at the same time.
+
+    A tenant alone may have `max_waiting` items waiting, with `max_waiting_bytes` in all. There is a fourth more room,
+    which only other tenants get. An item larger than all of the room may wait if no other item does. `submit` raises
+    `Unavailable` at once if there is no room for an item. Tenants take turns in each batch, so that the items of one
+    tenant never wait for all items of another.
 
     If the flush of several items fails, each half of the batch is flushed again by itself, and so on, so that one bad
     item never makes the others fail. If `flush` raises `Unavailable`, nothing can be stored, and all callers that wait
-    get that error. `run` does the work until it is cancelled; up to `concurrency` flushes run at the same time.
+    get that error.
     """
 
     def __init__(
@@ -96,7 +100,10 @@ class Batcher(Generic[T, R]):
             await self._settle(self._next())
 
     def _next(self) -> list[_Waiting[T, R]]:
-        """Return the next batch, without items whose callers have gone. One item may be larger than the limit."""
+        """Take the next batch from the queues, without items whose callers have gone.
+
+        The batch may be empty. An item larger than `max_batch_bytes` is a batch of its own.
+        """
         batch: list[_Waiting[T, R]] = []
         room = self._max_batch_bytes
         while self._waiting and len(batch) < self._max_batch:
@@ -158,5 +165,8 @@ class Batcher(Generic[T, R]):
 
 
 def _own(error: Exception) -> Exception:
-    """Return a copy for one caller: an exception raised to several callers would collect the tracebacks of all."""
+    """Return the error for one caller: a copy of an error of this service, and any other error as it is.
+
+    An exception that is raised to several callers would collect the tracebacks of all of them.
+    """
     return type(error)(error.message) if isinstance(error, HairtriggerError) else error

@@ -1,4 +1,4 @@
-"""The clock. It is passed to all code that needs the time, so that a test can set the time."""
+"""Tell the time. A clock is passed to all code that needs the time, so that a test can set the time."""
 
 from datetime import UTC, datetime
 from typing import Protocol

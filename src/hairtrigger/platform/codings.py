@@ -1,4 +1,4 @@
-"""Decompression of HTTP bodies (content codings: RFC 9110, section 8.4), in steps of bounded work.
+"""Decompress HTTP bodies (content codings, RFC 9110, section 8.4) in steps of bounded work.
 
 A server can choose bytes that take much work to decompress. So each call of zlib reads and returns little, and both the
 bytes read and the members of a gzip stream are counted.
@@ -13,11 +13,14 @@ _LARGEST = 16 * 1024
 _MEMBER = 256  # the start of another member takes as long as reading this many bytes
 
 STEP = 2 * _WINDOW
-"""The highest cost of one step, in parsed bytes."""
+"""The highest cost of one step, in the unit of `Turns`: the work for one parsed byte."""
 
 
 class Coding:
-    """A decompressor for one coding, fed as bytes arrive. Compressed members may follow one another."""
+    """A decompressor that undoes one coding of one body, as the bytes of the body arrive.
+
+    The body may consist of several compressed members, one after the other.
+    """
 
     def __init__(self, name: str) -> None:
         self._is_gzip = name != "deflate"
@@ -27,7 +30,7 @@ class Coding:
 
     @property
     def cost(self) -> int:
-        """The number of bytes received, plus a charge for each further member, because starting one takes time."""
+        """The number of bytes received, plus a charge for each member after the first, because starting takes time."""
         return self._received + _MEMBER * max(self._members - 1, 0)
 
     @property
@@ -36,7 +39,10 @@ class Coding:
         return self._member is None
 
     def steps(self, data: bytes) -> Iterator[bytes]:
-        """Yield the decompressed bytes of each step, which may be empty. Raises `zlib.error`."""
+        """Decompress the next bytes of the body in steps, and yield the result of each step, which may be empty.
+
+        Raises `zlib.error` if the bytes are not compressed in this way.
+        """
         self._received += len(data)
         for start in range(0, len(data), _WINDOW):
             yield from self._undone(data[start : start + _WINDOW])
@@ -62,7 +68,10 @@ class Coding:
 
 
 def codings_of(headers: Sequence[tuple[str, str]]) -> list[Coding] | None:
-    """Return the codings to undo, the one applied last first. None if one is unknown, or if there are too many."""
+    """Return the codings in the order in which they must be undone, or None if one is unknown or there are too many.
+
+    The names of the headers must be in lower case.
+    """
     values = [value for name, value in headers if name == "content-encoding"]
     if not values:
         return []
@@ -74,7 +83,10 @@ def codings_of(headers: Sequence[tuple[str, str]]) -> list[Coding] | None:
 
 
 def undone(codings: Sequence[Coding], data: bytes) -> Iterator[bytes]:
-    """Yield the contents of `data` without its codings, in steps of bounded work."""
+    """Undo the codings of the next bytes of a body, and yield the result of each step, which may be empty.
+
+    Each step is bounded work. Raises `zlib.error` if the bytes are not coded in this way.
+    """
     if not codings:
         yield data
         return

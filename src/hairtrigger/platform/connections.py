@@ -1,10 +1,10 @@
-"""HTTP/1.1 connections over TCP to permitted addresses, kept for the next request to the same host and port.
+"""Open TCP connections for HTTP/1.1 to permitted addresses, and keep them for requests to the same host and port.
 
 A TCP connection carries requests of one organisation only, and organisations share the number of connections fairly.
 
 This code opens and keeps its TCP connections itself, for two reasons. The address that is connected to must be the one
-that was checked. And a request must not cost more if there are many targets: httpcore's pool looks at every connection
-for every request, so that with 500 idle connections it manages only a hundred requests a second.
+that was checked. And a request must not cost more if there are many targets, but httpcore's pool looks at every
+connection for every request, so that with 500 idle connections it manages only a hundred requests a second.
 """
 
 import asyncio
@@ -69,17 +69,23 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self.reused = False
         self.proxy: Proxy | None = None
-        """The proxy that is asked in place of the host, if the connection is not a tunnel."""
+        """The proxy, if requests are sent to it. None if the connection leads to the host, directly or by a tunnel."""
 
     async def ask(self, answer: Answer, request: bytes) -> None:
-        """Send a request and read the head of its answer. Raises `Malformed`, or `EOFError` if no answer comes."""
+        """Send a request, and return when the head of its answer has been read into `answer`.
+
+        Raises `Malformed`, or `EOFError` if the TCP connection ends before.
+        """
         self._answer = answer
         self._transport.write(request)
         while answer.head is None:
             await self._more(answer)
 
     async def open_tunnel(self, request: bytes, host: str, tls: ssl.SSLContext) -> None:
-        """Ask the proxy for a tunnel, and begin TLS with the host in it. Raises `ProxyRefused`."""
+        """Ask the proxy for a tunnel to the host with `request`, and begin TLS with the host through the tunnel.
+
+        Raises `ProxyRefused`, the errors of `ask`, or `OSError` if TLS fails.
+        """
         answer = Answer("CONNECT")
         await self.ask(answer, request)
         self._answer = None
@@ -92,9 +98,9 @@ class Connection(asyncio.Protocol):
         self._transport = secured
 
     async def body(self) -> list[bytes]:
-        """Return the parts of the body that are new since the last call, and an empty list at the end of the body.
+        """Wait for more of the body, and return the pieces that are new since the last call.
 
-        Raises the same errors as `ask`.
+        The list is empty at the end of the body. Raises the same errors as `ask`.
         """
         answer = self._answer
         assert answer
@@ -103,7 +109,7 @@ class Connection(asyncio.Protocol):
         return pieces
 
     def rest(self) -> bool:
-        """End the exchange. Return whether this TCP connection can carry another one."""
+        """End the exchange, and return whether this TCP connection can carry another exchange."""
         answer, self._answer = self._answer, None
         if answer is None:
             return False
@@ -189,9 +195,10 @@ class Connections:
 
     @asynccontextmanager
     async def lent(self, tenant: Tenant, origin: Origin, *, fresh: bool = False) -> AsyncIterator[Connection]:
-        """Lend a TCP connection for one exchange, a new one if `fresh` is set.
+        """Wait for a place, and yield a TCP connection for one exchange.
 
-        Raises `BlockedAddress`, or `OSError` if connecting fails.
+        The connection is an idle one, or a new one if there is no idle one or `fresh` is set. Raises `BlockedAddress`,
+        or `OSError` if connecting fails. With a proxy, raises the errors of `open_tunnel` as well.
         """
         async with self._places.place(tenant):
             idle = None if fresh else self._idle.take(tenant.org, origin)
@@ -204,9 +211,9 @@ class Connections:
                 self._returned(tenant, origin, connection)
 
     async def check(self, tenant: Tenant, origin: Origin, *, connect: bool) -> None:
-        """Raise the error that a call to the origin would raise before its request is sent.
+        """Raise the error that a call to the origin would raise before its request is sent, if there is one.
 
-        Without `connect`, only the address is checked.
+        Without `connect`, no connection is made, and only the addresses of the host are checked.
         """
         if connect:
             async with self._places.place(tenant):
@@ -230,7 +237,7 @@ class Connections:
             self._idle.close_stale()
 
     def _make_room(self) -> None:
-        """Close idle connections until few enough are open."""
+        """Close idle connections until no more than `_OPEN` connections are open, or no idle one is left."""
         while len(self._idle) and self._places.held + len(self._idle) > _OPEN:
             self._idle.close_one()
 
@@ -251,14 +258,14 @@ class Connections:
         return self._policy.connect_to.get((origin.host, origin.port), (origin.host, origin.port))
 
     def _is_direct(self, origin: Origin, permitted: Sequence[str]) -> bool:
-        """Return whether the operator names the place, so that it is called without the proxy."""
+        """Return whether the call goes past the proxy, because the operator's settings name the place or an address."""
         named = (origin.host, origin.port) in self._policy.connect_to
         return named or any(self._policy.allows(address) for address in permitted)
 
     async def _permitted(self, tenant: Tenant, host: str, port: int) -> list[str]:
-        """Return the host's addresses that the policy permits.
+        """Return the host's addresses that the policy permits. Raises `BlockedAddress` if it permits none of them.
 
-        A proxy may know names that this machine does not. Then there are no addresses, and the proxy decides alone.
+        For an unknown name, raises `gaierror`, or returns no address if there is a proxy, which may know the name.
         """
         try:
             found = await self._look_ups.addresses(tenant, host, port)
@@ -273,7 +280,7 @@ class Connections:
         return permitted
 
     async def _through(self, proxy: Proxy, tenant: Tenant, origin: Origin) -> Connection:
-        """Connect to the proxy, and through it to the origin if that is HTTPS."""
+        """Return a connection to the proxy, or a tunnel through the proxy to the origin if that is HTTPS."""
         made = partial(Connection, self._turns, tenant.org)
         _, connection = await asyncio.get_running_loop().create_connection(made, proxy.host, proxy.port)
         if origin.scheme == "http":
@@ -296,7 +303,7 @@ class Connections:
 
 
 class IdleConnections:
-    """TCP connections without a request, by organisation and origin."""
+    """The open TCP connections that carry no request at present, by organisation and origin."""
 
     def __init__(self) -> None:
         self._of_orgs: dict[str, OrderedDict[Connection, Origin]] = {}  # the longest idle first
@@ -321,7 +328,7 @@ class IdleConnections:
         return None
 
     def close_one(self) -> None:
-        """Close the connection that has been idle for longest, of the organisation that has most of them."""
+        """Close the connection that has been idle for longest, among those of the organisation that has the most."""
         org = max(self._of_orgs, key=lambda one: len(self._of_orgs[one]))
         connection, origin = next(iter(self._of_orgs[org].items()))
         self._remove(org, origin, connection)

@@ -1,8 +1,8 @@
-"""The egress: all outgoing HTTP, to providers' APIs and targets, goes through it. No other code opens HTTP connections.
+"""Make the calls to providers' APIs and to targets. All outgoing HTTP goes through the egress.
 
 The URLs come from users, so the egress trusts none of them. It checks the address that it really connects to, limits
-every size and time, and follows redirects itself, with the same checks. A redirect to another origin gets no
-credentials.
+every size and time, and follows redirects itself, with the same checks. No credentials are sent to another origin after
+a redirect.
 """
 
 import asyncio
@@ -70,7 +70,7 @@ _SENT_TO_ANY_ORIGIN = frozenset(
 
 
 class Reason(StrEnum):
-    """The reason why a call failed, for the operator's log."""
+    """A reason why a call failed, or why its answer is incomplete."""
 
     BLOCKED_ADDRESS = "blocked_address"
     DNS = "dns"
@@ -110,9 +110,9 @@ class EgressFailed(ProviderFailed):
         super().__init__(message or _MESSAGES.get(reason))
         self.reason = reason
         self.cost = cost
-        """The cost of the call up to its failure, as in `Reply`."""
+        """The cost of the call up to its failure, in the unit of `Reply.cost`."""
         self.told = self.message if message or reason in _MESSAGES else ""
-        """The message if it gives a reason, and an empty text if the user that chose the URL must not know it."""
+        """The message, or an empty text if the user that chose the URL must not know the reason."""
 
 
 class _TooLarge(Exception):
@@ -153,21 +153,22 @@ class Reply:
     """The URL that the answer came from, after redirects."""
     redirected: bool
     flaw: Reason | None = None
-    """The reason why the body is incomplete, or is not compressed as its headers say."""
+    """The reason why the body is incomplete or was left as it was received. None for a whole body."""
     cost: int = 0
-    """The bytes read, also for the redirects before, plus a charge for bytes that take more CPU time."""
+    """The number of bytes read, redirects included, or more for bytes that take much CPU time to read."""
     oddities: tuple[str, ...] = ()
     """What was odd in the head and was mended, worded to follow "The server"."""
 
     def header(self, name: str) -> str | None:
-        """Return the value of the first header of this name, written in any case of letters."""
+        """Return the value of the first header of this name, or None. The case of letters does not matter."""
         return next((value for key, value in self.headers if key == name.lower()), None)
 
 
 class Egress:
-    """The object that makes all outgoing calls of a process, which enters it at its start and leaves it at its end.
+    """Makes the outgoing calls of one process, which leaves the `async with` block of its egress only at its end.
 
-    Calls for a tenant go through the `Egress` that `of` returns. All of these share what one process has.
+    Calls for a tenant go through the `Egress` that `of` returns, and all others are the service's own. All of them
+    share the connections and the CPU time of the process.
     """
 
     def __init__(
@@ -177,7 +178,7 @@ class Egress:
         user_agent: str = "hairtrigger",
         is_operator: Callable[[str], Awaitable[bool]] = _nobody,
     ) -> None:
-        """`is_operator` says of an organisation whether it may know why an address can't be reached."""
+        """`is_operator` returns whether an organisation, given by its id, may know why an address can't be reached."""
         self.tenant = OURS
         self._is_operator = is_operator
         self._told = Told(_TOLD_AGAIN)
@@ -193,25 +194,29 @@ class Egress:
         self._connections.close()
 
     def of(self, tenant: Tenant) -> "Egress":
-        """Return an egress that makes the calls of this tenant."""
+        """Return an egress for the calls of this tenant. It shares connections and CPU time with the others."""
         its = copy(self)
         its.tenant = tenant
         return its
 
     async def turn(self, cost: int) -> None:
-        """Return when work on the tenant's bytes, as costly as reading this many, may be done before the next await."""
+        """Wait until the tenant may have CPU time for work that costs as much as parsing `cost` bytes.
+
+        The caller does the work before its next `await`.
+        """
         await self.turns.take(cost, self.tenant.org)
 
     def hurry(self) -> None:
-        """End all calls with `cut` that already know the status of their answer, as if their time were over."""
+        """End, as if their time were over, all calls that were sent with `cut` and whose status is already known."""
         for reading in self._readings:
             if reading.is_enough and not reading.deadline.expired():
                 reading.deadline.reschedule(0)
 
     async def check(self, url: str, *, at_most: timedelta) -> str | None:
-        """Return why a call to the URL would fail before its request is sent, or None if it would not.
+        """Return a sentence on why a call to the URL would fail before its request is sent, or None if it would not.
 
-        Only for the operator is a connection made. Others could use it to look for open ports.
+        A check that takes longer than `at_most` counts as a failure. A connection is made only for the operator. For
+        all others, the check ends with the addresses of the host, because a connection would show them open ports.
         """
         try:
             origin = _place(url).origin
@@ -241,10 +246,12 @@ class Egress:
     ) -> Reply:
         """Return the answer, whatever its status is. `timeout` covers the whole call with its redirects and its body.
 
-        Raises `EgressFailed` if the answer is larger than `max_bytes` (before or after decompression), incomplete, late
-        or malformed. With `cut`, none of these faults raises once the status is known: the part of the answer that came
-        before the fault is returned, and its `flaw` names the fault.
-        After a redirect to another origin, only headers that can't hold credentials are sent.
+        Raises `EgressFailed` if no answer can be had, or if it is larger than `max_bytes` (before or after
+        decompression), incomplete, late or malformed. With `cut`, a fault raises nothing once the status is known. The
+        part of the answer that came before the fault is then returned, and its `flaw` names the fault.
+
+        A redirect is followed, raises `EgressFailed` ("error"), or is returned as the answer ("manual"). After a
+        redirect to another origin, only headers that can't hold credentials are sent.
         """
         call = _Call(method, _place(url), self._with_user_agent(_headers(headers)), body)
         deadline = asyncio.timeout(timeout.total_seconds())
@@ -283,9 +290,9 @@ class Egress:
         return reading.reply()
 
     async def _attempt(self, reading: "_Reading") -> None:
-        """Make the call. A server may end an idle connection just then: the call is made once more on a new one.
+        """Make the call, and make it once more on a new connection if an idle one turns out to have ended.
 
-        https://www.rfc-editor.org/rfc/rfc9112#section-9.3.1
+        Only a call that may be repeated is made again. https://www.rfc-editor.org/rfc/rfc9112#section-9.3.1
         """
         tenant, origin = self.tenant, reading.call.place.origin
         async with self._connections.lent(tenant, origin) as connection:
@@ -312,7 +319,10 @@ class Egress:
         return EgressFailed(reason, reading.cost, said)
 
     async def _told_why(self, error: Exception, origin: Origin) -> str | None:
-        """Return why the address can't be reached if the tenant may know that. The operator's log always tells it."""
+        """Return why the address can't be reached, or None if the tenant may not know that or the error is another one.
+
+        The operator's log has the reason in any case, at most once an hour.
+        """
         why = why_unreachable(error, origin.host, origin.port)
         if why is None:
             return None
@@ -359,7 +369,7 @@ class _Call:
             raise EgressFailed(Reason.BAD_REQUEST)
 
     def request(self, proxy: Proxy | None = None) -> bytes:
-        """Return the bytes of the request, in the form for the proxy if there is one."""
+        """Return the bytes of the request, in the form for a proxy if one is given. Raises `Unsendable`."""
         given = {name for name, _ in self.headers}
         headers = [("host", self.place.netloc), ("accept-encoding", "gzip"), *self.headers]
         headers += [header for header in _DEFAULT_HEADERS if header[0] not in given]
@@ -371,7 +381,7 @@ class _Call:
     def redirected_by(self, reply: Reply) -> "_Call | None":
         """Return the call that a redirect asks for, or None if the answer is no redirect.
 
-        https://fetch.spec.whatwg.org/#http-redirect-fetch
+        Raises `EgressFailed` if its URL can't be called. https://fetch.spec.whatwg.org/#http-redirect-fetch
         """
         location = reply.header("location")
         if reply.status not in {301, 302, 303, 307, 308} or location is None:
@@ -425,7 +435,10 @@ class _Reading:
             self._codings = codings
 
     def steps(self, pieces: Sequence[bytes]) -> Iterable[None]:
-        """Add pieces to the body. The caller may let other tasks run between two steps. Raises `zlib.error`."""
+        """Add received pieces to the body, in steps between which the caller may let other tasks run.
+
+        Raises `zlib.error`, `_TooLarge`, or `EOFError` if the body ends early because it can't be decompressed.
+        """
         piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         self._received += len(piece)
         self._pieces += len(pieces)
@@ -452,7 +465,7 @@ class _Reading:
     def _give_up_decompressing(self) -> None:
         """Keep the body as received, because it is not compressed, although its headers say so.
 
-        Raises `EOFError` if a part of the body could be decompressed: that part is then the body.
+        If a part of the body could be decompressed, that part stays the body, and `EOFError` is raised.
         """
         self._flaw = Reason.ENCODED
         if self._body:
@@ -469,7 +482,7 @@ class _Reading:
             raise _TooLarge
 
     def end(self) -> None:
-        """Finish the body. Raises `EOFError` if the compressed body ended too early."""
+        """Finish the body. Raises `EOFError` if a compressed body ended too early."""
         if self._codings:
             if not all(coding.ended for coding in self._codings):
                 raise EOFError
@@ -489,7 +502,10 @@ class _Reading:
         self.answer = Answer(self.call.method)
 
     def following(self, reply: Reply) -> _Call | None:
-        """Return the call that a redirect asks for, or None. A failure holds the cost up to now."""
+        """Return the call that a redirect asks for, or None if the answer is no redirect.
+
+        Raises `EgressFailed`, with the cost up to now, if the redirect's URL can't be called.
+        """
         try:
             return self.call.redirected_by(reply)
         except EgressFailed as failed:
@@ -519,7 +535,7 @@ def _place(text: str) -> _Place:
 
 @lru_cache(1024)
 def _remembered_place(text: str) -> _Place:
-    """Cache the result: a target is called at the same URL again and again, and parsing takes longer than a look-up."""
+    """Return the parts of a URL, from a cache, because targets are called at the same URLs again and again."""
     return _Place.of(_url(text))
 
 
@@ -541,7 +557,10 @@ def _headers(given: Mapping[str, str] | Sequence[Header]) -> tuple[Header, ...]:
 
 
 def _name(given: str) -> str | None:
-    """Return the name in lower case, or None if the caller must not set this header."""
+    """Return the name of a header in lower case, or None if the caller must not set this header.
+
+    Raises `EgressFailed` if the text can't be the name of a header.
+    """
     return _remembered_name(given) if len(given) <= _SHORT_NAME else _known_name(given)
 
 

@@ -1,7 +1,6 @@
-"""Heads of answers that real servers send and llhttp refuses, mended as RFC 9112 says or allows.
+"""Mend heads of answers that real servers send and llhttp refuses, as RFC 9112 says or allows.
 
-Only bytes of a head are changed here, never those of a body. A head that remains wrong is refused when it is read
-again.
+Only bytes of a head are changed, never those of a body. A head that remains wrong is refused when it is parsed again.
 """
 
 import re
@@ -16,14 +15,14 @@ _CODINGS = re.compile(rb"(?im)^transfer-encoding:([^\r\n]*)\r?\n")
 
 
 def is_mendable(raw: bytes | bytearray) -> bool:
-    """Return whether these first bytes are those of an answer at all."""
+    """Return whether the bytes begin as an HTTP/1.0 or HTTP/1.1 answer does, up to its status."""
     return _BEGINNING.match(raw) is not None
 
 
 def final_head(raw: bytes | bytearray) -> tuple[int, int | None, int]:
-    """Return where the final head begins and ends, and how many interim answers stand before it.
+    """Return where the final head begins, where it ends, and how many interim answers stand before it.
 
-    The end is None if it has not come.
+    The end is None if the final head has not come as a whole.
     """
     start = interim = 0
     while blank := _BLANK_LINE.search(raw, start):
@@ -35,7 +34,7 @@ def final_head(raw: bytes | bytearray) -> tuple[int, int | None, int]:
 
 
 def mend(head: bytes) -> tuple[bytes, tuple[str, ...]]:
-    """Return the head with what can be mended, and what that was, worded to follow "The server"."""
+    """Return the mended head, and what was mended as phrases that follow "The server"."""
     odd = []
     unfolded = _FOLD.sub(b" ", head)  # RFC 9112, 5.2
     if unfolded != head:
@@ -53,7 +52,10 @@ def mend(head: bytes) -> tuple[bytes, tuple[str, ...]]:
 
 
 def _with_one_length(head: bytes) -> bytes:
-    """Keep one of several equal lengths (RFC 9112, 6.3). Lengths that differ stay, and are refused."""
+    """Return the head with one of several equal lengths (RFC 9112, 6.3).
+
+    Lengths that differ are all left, so that the parser refuses the head.
+    """
     lengths = [value.strip() for line in _LENGTHS.findall(head) for value in line.split(b",")]
     if len(lengths) < 2 or len(set(lengths)) > 1:
         return head
@@ -64,7 +66,10 @@ def _with_one_length(head: bytes) -> bytes:
 
 
 def _without_identity(head: bytes) -> bytes:
-    """Leave only `chunked` of the transfer codings, if all others are `identity`, which means none (RFC 2616, 3.6)."""
+    """Return the head without the transfer coding `identity`, which means none (RFC 2616, 3.6).
+
+    The head is left as it is if it names other codings than `identity` and one `chunked`.
+    """
     codings = [value.strip().lower() for line in _CODINGS.findall(head) for value in line.split(b",")]
     real = [coding for coding in codings if coding not in (b"", b"identity")]
     if codings == real or real not in ([], [b"chunked"]):

@@ -1,8 +1,8 @@
-"""The client's side of HTTP/1.1 (RFC 9112): it turns a request into bytes, and bytes into an answer.
+"""Turn a request into bytes, and bytes into an answer: the client's side of HTTP/1.1 (RFC 9112).
 
-Node's parser, llhttp, reads the answers; uvicorn reads its requests with the same parser. Each answer has a parser of
-its own, so that no byte of one answer can count as part of the next one. A head that llhttp refuses is mended, if RFC
-9112 says how, and read again.
+Node's parser, llhttp, parses the answers; uvicorn parses requests with it, too. Each answer has a parser of its own, so
+that no byte of one answer can count as part of the next one. A head that llhttp refuses is mended, if RFC 9112 says
+how, and parsed again.
 """
 
 import re
@@ -24,7 +24,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class Malformed(Exception):
-    """The bytes received are not a valid HTTP answer, or one that is not accepted here: with too large a head, say."""
+    """The bytes received are not a valid HTTP answer, or exceed a limit, such as that of the size of a head."""
 
 
 class Unsendable(Exception):
@@ -32,7 +32,10 @@ class Unsendable(Exception):
 
 
 def head_of(method: str, target: str, headers: Sequence[Header]) -> bytes:
-    """Return the head of a request (RFC 9110, section 5.5). Raises `Unsendable`."""
+    """Return the head of a request as bytes, with the blank line at its end (RFC 9110, section 5.5).
+
+    Raises `Unsendable`.
+    """
     lines = [f"{method} {target} HTTP/1.1", *[f"{name}: {value}" for name, value in headers]]
     if _CONTROL.search("".join(lines)):
         raise Unsendable
@@ -53,9 +56,9 @@ class Head:
 class Answer:
     """A server's answer to one request, parsed as its bytes arrive.
 
-    `head` is set when the final head is complete; interim answers before it are skipped. `take` returns the body, freed
-    from the chunks of its transfer coding. `begun` is the part of the head that has been read, once the status is
-    known: a head that ends early or is malformed after its status still says how the request ended.
+    `head` is set when the final head is complete; interim answers before it are dropped. `take` returns the pieces of
+    the body that came since the last call, without the framing of chunks. `begun` is the head as far as it was read,
+    from the status on, so the status is known even if the rest of the head is missing or malformed.
     """
 
     def __init__(self, method: str) -> None:
@@ -74,7 +77,7 @@ class Answer:
         self.head: Head | None = None
         self.complete = False
         self.oddities: tuple[str, ...] = ()
-        """What was mended in the head, worded to follow "The server"."""
+        """What was mended in the head, as phrases that follow "The server"."""
 
     def _new_parser(self) -> httptools.HttpResponseParser:
         parser = httptools.HttpResponseParser(self)
@@ -93,7 +96,7 @@ class Answer:
 
     @property
     def begun(self) -> Head | None:
-        """The head, or the part of it that has been read, which has at least the status. None before the status."""
+        """The head as far as it has been read, or None as long as its status has not come."""
         if self.head or self._status < _FIRST_FINAL:
             return self.head
         return Head(self._status, self._reason.decode("latin-1"), tuple(self._headers))
@@ -133,7 +136,7 @@ class Answer:
             self._status = self._parser.get_status_code()
 
     def _read_mended(self) -> None:
-        """Mend the head and parse it again, once all of it has come."""
+        """Mend the head and parse it again, if all of it has come. Raises `Malformed`."""
         start, end, interim = final_head(self._raw)
         if interim > _MOST_HINTS:
             raise Malformed
@@ -146,19 +149,19 @@ class Answer:
         self._feed(mended + rest)
 
     def end(self) -> None:
-        """Handle the end of the TCP connection. Raises `EOFError` if the answer is not complete."""
+        """Handle the end of the TCP connection, which ends some bodies. Raises `EOFError` for an incomplete answer."""
         if self._to_the_end:
             self.complete = True
         if not self.complete:
             raise EOFError
 
     def take(self) -> list[bytes]:
-        """Return the pieces of the body that came since the last call."""
+        """Return the pieces of the body that came since the last call. The list may be empty."""
         taken, self._pieces = self._pieces, []
         return taken
 
     def close(self) -> None:
-        """Drop the parser: it and the answer refer to each other, so only the garbage collector would free them."""
+        """Drop the parser. It and the answer refer to each other, so only the garbage collector would free them."""
         self._parser = None
 
     # The parser calls the methods below.

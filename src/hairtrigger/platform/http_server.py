@@ -1,7 +1,7 @@
-"""The HTTP server: uvicorn, whose answers leave in one piece, and whose slow clients are cut.
+"""Serve HTTP with uvicorn. Answers leave in one piece, and the connections of slow clients are cut off.
 
-A client that does not send, or does not read, holds a connection and what it has sent so far. It may do so for a while,
-and all together hold no more than there is room for (`platform/room.py`).
+A client that sends or reads nothing holds a connection, and the memory for what it has sent so far. It may do so for a
+limited time (`Patience`), and all clients together hold no more than there is room for (`platform/room.py`).
 """
 
 import asyncio
@@ -26,7 +26,10 @@ from hairtrigger.platform.room import Held, Room
 from hairtrigger.platform.turns import Turns
 
 NO_ROOM = "hairtrigger.no_room"
-"""In the state of a request that ended before it was received: its client was told 503, and did not go away."""
+"""The key that is set in the state of a request if it was ended before all of it was received, for want of room.
+
+Its client was answered with 503, and did not go away by itself.
+"""
 
 _HELD = "hairtrigger.held"
 _MOST_HEAD = 65_536  # bytes of a request's line and headers
@@ -39,12 +42,12 @@ _STEP = 1024  # the beginning of a connection, or the parsing of a slice
 _BEGIN = 1536  # the beginning of a request: until it waits for the first time
 _HEAD_COST, _LINE_COST, _PIECE_COST = 640, 16, 44  # in a slice, for each head, line and piece of a body
 _TICKS = 10  # between two looks at all connections: a second
-_NOTICE = 1  # seconds to read an answer in, for a client that is still sending the request
+_NOTICE = 1  # seconds in which a client that is still sending its request can read the answer
 
 
 @dataclass(frozen=True)
 class Patience:
-    """The times that a client may take: for a request's head, for its body, and without reading any of an answer."""
+    """The longest times that a client may take for a request's head, for its body, and without reading an answer."""
 
     head: timedelta
     body: timedelta
@@ -52,7 +55,11 @@ class Patience:
 
 
 class HttpServer(uvicorn.Server):
-    """`room` is for the bytes of all requests together; `proxies` are believed about where a request comes from."""
+    """A uvicorn server that limits the time of slow clients, and the memory for requests.
+
+    `room` is the number of bytes that all requests together may hold. What the `proxies` say about the place that a
+    request comes from is believed. A stop waits for requests that have begun, for at most `stop_within`.
+    """
 
     def __init__(
         self,
@@ -68,19 +75,20 @@ class HttpServer(uvicorn.Server):
         self._hurried = asyncio.Event()
 
     def hurry(self) -> None:
-        """Stop at once: wait for no request any more."""
+        """Stop at once, and cut off the requests that have not ended."""
         self.should_exit = True
         self._hurried.set()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """They are the caller's: a stop begins with other things than the end of listening."""
+        """Do nothing, unlike uvicorn. The caller handles signals, because a stop begins with other steps."""
         yield
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close the connections. Those that still wait for their turn are closed when they have it.
+        """Stop listening, wait for the requests that have begun, and close the connections.
 
-        Requests that have not ended in time are cut off: one whose answer has not begun is answered with 503.
+        Connections that wait for their turn are closed when it comes. Requests that have not ended after `stop_within`,
+        or when `hurry` is called, are cut off. Those whose answer has not begun are answered with 503.
         """
         cast("_Config", self.config).stopping = True
         late = asyncio.create_task(self._cut_off_late())
@@ -129,7 +137,7 @@ class _Config(uvicorn.Config):
 
 
 class _Application:
-    """Begin each request when it has a turn, and give back its room when it has ended."""
+    """An ASGI application that begins each request when it has a turn, and gives back its room at its end."""
 
     def __init__(self, app: ASGIApp, turns: Turns, stopping: Callable[[], bool]) -> None:
         self._app = app
@@ -163,16 +171,20 @@ async def _answer_that_it_was_cut_off(send: Send) -> None:
 
 
 def _reader_maker(turns: Turns) -> Callable[..., "_Reader"]:
-    """Return a function that uvicorn calls to make a protocol. All protocols read into one buffer, one at a time."""
+    """Return a function that uvicorn calls to make the protocol of a connection.
+
+    All protocols read into the same buffer, because only one of them reads at a time.
+    """
     buffer = bytearray(_READ)
     return lambda *arguments, **named: _Reader(partial(_Connection, *arguments, **named), turns, buffer)
 
 
 class _Reader(asyncio.BufferedProtocol):
-    """Begin a connection, and hand it what its client sends, a little in each turn of the event loop.
+    """Reads what a client sends, and passes it to a `_Connection`, a little in each turn of the event loop.
 
-    The event loop of itself accepts 2,000 clients in one turn, and reads up to 8 MB from each. Nothing more is handed
-    over while a request waits for the answer to the one before it, so that a connection has few of them to end.
+    Left to itself, the event loop would accept 2,000 clients in one turn, and read up to 8 MB from each. Nothing is
+    passed on while a request waits for the answer to the request before it, so that few requests wait at the end of a
+    connection.
     """
 
     def __init__(self, make: Callable[[], "_Connection"], turns: Turns, buffer: bytearray) -> None:
@@ -242,7 +254,7 @@ class _Reader(asyncio.BufferedProtocol):
         return bool(self._unread and not self._connection.pipeline) if self._connection else True
 
     def _step(self) -> None:
-        """Begin the connection, or hand it a slice of what has come."""
+        """Make the `_Connection`, or pass it a slice of the bytes that have come."""
         connection = self._connection
         if not connection:
             self._connection = connection = self._make()
@@ -257,7 +269,10 @@ class _Reader(asyncio.BufferedProtocol):
                 self._turns.charge(more)
 
     def _slice(self) -> tuple[bytes, int]:
-        """Take the bytes that are parsed at once, and count their lines. Costly bytes have many: a header has one."""
+        """Take the next bytes to parse, and return them with the number of their lines.
+
+        A slice has at most `_LINES` lines or `_LEAST_SLICE` bytes, because each line, such as a header, takes time.
+        """
         data = self._unread
         lines = data.count(b"\n")
         while len(data) > _LEAST_SLICE and lines > _LINES:
@@ -300,7 +315,7 @@ class _Connection(HttpToolsProtocol):
             self.transport.abort()
 
     def cut_off(self) -> None:
-        """Abort the connection unless its client can still be told that its request is cut off."""
+        """Abort the connection, unless its request can still be answered with 503."""
         if not self._head_is_here or self.cycle.response_started:
             self.transport.abort()
 
@@ -385,13 +400,16 @@ class _Connection(HttpToolsProtocol):
         return int(length) if length.isdigit() else 0
 
     def _give_way(self) -> None:
-        """Ends the request that is being received, because there is no room for it."""
+        """End the request that is being received, because there is no room for it."""
         if self._head_is_here:
             self.scope["state"][NO_ROOM] = True
         self._end(HTTPStatus.SERVICE_UNAVAILABLE)
 
     def _end(self, status: HTTPStatus) -> None:
-        """Answers, and hangs up; where an answer is owed or begun, only hangs up."""
+        """Answer the request that is being received with an error, and close the connection.
+
+        If its answer has begun, or an earlier request is still to be answered, abort the connection without an answer.
+        """
         if self._ended:
             return
         self._ended = True
@@ -434,7 +452,7 @@ class _Connection(HttpToolsProtocol):
 
 
 def _refusal(status: HTTPStatus) -> bytes:
-    """Return an answer in the forms of all APIs at once, because it may not be known yet which of them was asked."""
+    """Return an answer as bytes. It has the fields of all APIs, because it may be unknown which one was asked."""
     text = {
         HTTPStatus.SERVICE_UNAVAILABLE: "Too much is being received. Try again in a moment.",
         HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: f"The headers are larger than {_MOST_HEAD} bytes.",
@@ -453,9 +471,10 @@ def _refusal(status: HTTPStatus) -> bytes:
 
 
 class _InOnePiece(asyncio.Transport):
-    """Holds the head of an answer back until its body comes: two writes are two system calls and wake the client twice.
+    """A transport that sends the head of an answer in one piece with the beginning of its body.
 
-    A head that does not say how long its body is goes alone if that is not there at once: it may come in pieces.
+    Two writes would be two system calls, and wake the client twice. A head without a content-length is sent alone if no
+    body follows it in the same turn of the event loop, because such a body may come late.
     """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:

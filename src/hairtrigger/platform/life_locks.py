@@ -1,8 +1,8 @@
-"""Locks that show the processes of one machine which of them has died.
+"""Prove, with locks on files, that another process of the same machine has died.
 
 A process holds the lock of a file of its own for as long as it lives. The kernel releases the lock, whatever ends the
-process, so a free lock proves a death. That holds only under one kernel: two machines may share the file on a network
-file system that does not share locks. Each lock therefore names the run of the kernel that it was made under.
+process, so a free lock proves a death. That holds only under one kernel, because two machines may share the file on a
+network file system that does not share locks. Each lock therefore names the run of the kernel that it was made under.
 """
 
 import fcntl
@@ -36,9 +36,10 @@ def this_kernel() -> str | None:
 
 @contextmanager
 def held(file: Path) -> Iterator[LifeLock | None]:
-    """Hold the lock of a new file until the block ends. Yield None if there can be no lock here.
+    """Create the file, hold its lock until the block ends, and yield the lock.
 
-    The file stays: only its owner or the process that proved the owner's death removes it.
+    Yields None if the file exists, can't be locked, or the id of the kernel's run is unknown. The file is left at the
+    end. Only its owner, or the process that proved the owner's death, removes it.
     """
     kernel = this_kernel()
     descriptor = _locked(file) if kernel else None
@@ -67,9 +68,10 @@ def _locked(file: Path) -> int | None:
 
 @contextmanager
 def proof_of_death(lock: LifeLock) -> Iterator[bool]:
-    """Yield whether the process of this lock is certainly dead. While the block runs, only this process can prove it.
+    """Yield whether the process that held this lock is certainly dead.
 
-    A missing or closed file proves nothing: the path may mean another file in another container.
+    If so, no other process gets the same proof while the block runs. A file that is missing or can't be opened proves
+    nothing, because its path may mean another file in another container.
     """
     descriptor = None
     if lock.kernel == this_kernel():

@@ -1,4 +1,4 @@
-"""Look-ups of names, in threads that organisations share fairly: a name whose server hangs holds a thread for long."""
+"""Look up names in threads that organisations share fairly, because a server that hangs holds a thread for long."""
 
 import asyncio
 import socket
@@ -14,15 +14,18 @@ Resolve = Callable[[str, int], Sequence[str]]
 
 
 def resolve(host: str, port: int) -> list[str]:
-    """Return the addresses that the system finds. It also accepts unusual spellings of IPv4: 2130706433, 0x7f.1."""
+    """Return the addresses that the system finds for a host. Raises `gaierror` if there are none.
+
+    The system also accepts unusual spellings of IPv4 addresses, such as 2130706433 and 0x7f.1.
+    """
     found = socket.getaddrinfo(host.encode(), port, type=socket.SOCK_STREAM)
     return [str(sockaddr[0]) for *_, sockaddr in found]
 
 
 class LookUps:
-    """Looks up the addresses of names. Calls of one organisation for the same name share a thread and its answer.
+    """Looks up the addresses of hosts. Calls of one organisation for one host and port at a time share one look-up.
 
-    A thread can't be stopped, so its place is taken until the look-up ends, also if no caller waits any more.
+    A thread can't be stopped, so its place is taken until the look-up ends, even if no caller waits any more.
     """
 
     def __init__(self, resolve: Resolve = resolve) -> None:
@@ -32,7 +35,7 @@ class LookUps:
         self._under_way: dict[tuple[str, str, int], asyncio.Future[Sequence[str]]] = {}
 
     async def addresses(self, tenant: Tenant, host: str, port: int) -> Sequence[str]:
-        """Return the addresses of a host. Raises `OSError` if there are none."""
+        """Return the addresses of a host, after waiting for a thread. Raises `OSError` if there are none."""
         place = tenant.org, host, port
         if place not in self._under_way:
             await self._shares.enter(tenant)

@@ -1,4 +1,4 @@
-"""Loops that never end: an error is logged, and the work is done again. If a loop ended, its work would stop unseen."""
+"""Run loops that never end. An error is logged, and the work is done again, because its end would go unnoticed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,7 +14,10 @@ _AFTER_AN_ERROR = timedelta(seconds=1)
 
 
 async def repeat(name: str, work: Callable[[], Awaitable[timedelta]]) -> None:
-    """Run `work` again and again. It returns the pause before its next run."""
+    """Run `work` again and again, until this task is cancelled. `work` returns the pause before its next run.
+
+    If it raises, the error is logged under `name`, and the next run begins after a second.
+    """
     while True:
         try:
             pause = await work()
@@ -28,7 +31,7 @@ async def repeat(name: str, work: Callable[[], Awaitable[timedelta]]) -> None:
 
 
 async def every(interval: timedelta, name: str, work: Callable[[], Awaitable[object]], *, at_once: bool = True) -> None:
-    """Run `work` again and again, with this pause between runs. Without `at_once`, the first run waits as well."""
+    """Run `work` as `repeat` does, with `interval` between two runs, and without `at_once` also before the first."""
 
     async def once() -> timedelta:
         await work()

@@ -1,7 +1,7 @@
-"""The program of the processes that parse bytes from strangers.
+"""Parse bytes from strangers in a process of their own. This module is the program of such a process.
 
 The process itself never interprets those bytes. It forks for each parse, and the fork parses. So each parse begins with
-the same clean memory and is limited and ended by itself. It leaves nothing in the memory of the next parse, which may
+the same clean memory, and is limited and ended by itself. It leaves nothing in the memory of the next parse, which may
 be one of another organisation.
 """
 
@@ -86,7 +86,7 @@ _ENDED_BY: Mapping[int, Ending] = {signal.SIGPROF: Ending.CPU, signal.SIGXCPU: E
 
 
 def main(descriptor: int, limits: Limits) -> None:
-    """Carry out the parses that are asked for over this socket, until its other end is closed."""
+    """Carry out the parses that are asked for over the socket with this descriptor, until its other end is closed."""
     _end_at_limits()
     _die_with_parent()
     _load_what_is_loaded_late()
@@ -111,7 +111,7 @@ def _load_what_is_loaded_late() -> None:
 
 
 def _end_at_limits() -> None:
-    """Let the signals of the limits end a process, whatever the parent did with them."""
+    """Let the signals that tell that a limit is reached end this process, even if its parent ignored them."""
     for ending in _ENDED_BY:
         signal.signal(ending, signal.SIG_DFL)
 
@@ -143,7 +143,10 @@ def _answer(job: Job, limits: Limits) -> Answer:
 
 
 def _function(name: str) -> Read:
-    """Return the function of this name. Its module is imported before the fork, so that it is imported only once."""
+    """Return the function with this name, "module:function".
+
+    The module is imported before the fork, so that it is imported only once.
+    """
     module, _, function = name.partition(":")
     if module not in sys.modules:
         importlib.import_module(module)
@@ -154,7 +157,7 @@ def _function(name: str) -> Read:
 
 
 def _all_of(pipe: int, most: int) -> bytes | None:
-    """Return all bytes up to the end of the pipe, or None if there are more than `most`."""
+    """Return all bytes up to the end of the pipe, or None as soon as there are more than `most`."""
     said = bytearray()
     while part := os.read(pipe, _AT_ONCE):
         said += part
@@ -171,7 +174,7 @@ def _ending(status: int) -> Ending:
 
 
 def _parse(read: Read, job: Job, out: int, limits: Limits, parent: int) -> NoReturn:
-    """Parse in this process, the fork, and end it."""
+    """Parse in this process, which is the fork, and end the process with the `Ending` as its exit code."""
     ending = Ending.CRASHED
     try:
         _enclose(out, limits)
@@ -183,9 +186,9 @@ def _parse(read: Read, job: Job, out: int, limits: Limits, parent: int) -> NoRet
 
 
 def _enclose(out: int, limits: Limits) -> None:
-    """Take from this process all that a parse does not need: files, network, new processes, imports.
+    """Take all that a parse does not need from this process: files, network, new processes and imports.
 
-    Set its limits, too. The timers start here, and their signals end the process at any point.
+    Set the limits of the process, too. The timers start here, and their signals may end the process from here on.
     """
     sys.meta_path[:] = [BuiltinImporter]  # others would raise a file system error for an unknown module
     resources = {
@@ -217,7 +220,10 @@ def _enclose(out: int, limits: Limits) -> None:
 
 
 def _say(read: Read, job: Job) -> Ending:
-    """Write each record as a line of JSON. After an error other than `MemoryError`, its message is the last line."""
+    """Write each record as a line of JSON, and return how the parse ended.
+
+    After an error other than `MemoryError`, the last line is its message.
+    """
     with open(_OUT, "wb", closefd=False) as out:
         try:
             out.writelines(to_json(record) + b"\n" for record in read(job.data, **job.hints))

@@ -1,4 +1,4 @@
-"""The service's side of the processes that parse bytes from strangers. They are started when they are needed."""
+"""Have bytes from strangers parsed in other processes, which are started when they are needed."""
 
 import asyncio
 import json
@@ -46,9 +46,10 @@ class _Lost(Exception):
 
 
 class Parsers:
-    """Runs parses in child processes. Each process runs one parse at a time.
+    """Runs parses in child processes, one parse at a time in each. Further parses wait for a process.
 
-    One organisation never has all processes, if there are several. The end of the `async with` block ends them.
+    If there are several processes, one organisation never has all of them. They are killed at the end of the
+    `async with` block.
     """
 
     def __init__(self, processes: int = 2, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -75,9 +76,10 @@ class Parsers:
         return tuple(child.process.pid for child in self._children if child.process.returncode is None)
 
     async def parse(self, tenant: str, parser: str, data: bytes, hints: Mapping[str, str]) -> bytes:
-        """Return the records that `parser`, "module:function", makes of the data, one JSON text a line.
+        """Return the records that `parser`, "module:function", makes of the data, each as a line of JSON.
 
-        Raises `ParseKilled` if the parse was ended from outside, and `ProviderFailed` if it failed by itself.
+        `tenant` is the id of the organisation, and `hints` are the parser's named arguments. Raises `ParseKilled` if
+        the parse reached a limit or its process died, `ProviderFailed` if the parser raised an error, or `NotStarted`.
         """
         async with self._shares.place(Tenant(tenant)):
             answer = await self._answer(parser, data, hints)
@@ -103,7 +105,7 @@ class Parsers:
 
     @asynccontextmanager
     async def _child(self) -> AsyncIterator["_Child"]:
-        """Lend an idle process or a new one. An exception in the block kills it, because it may still be at work."""
+        """Yield an idle process or a new one. An exception in the block kills it, because it may still be at work."""
         child = self._idle.pop() if self._idle else await self._started()
         try:
             yield child
@@ -149,7 +151,10 @@ class _Child:
 
     @classmethod
     async def started(cls, limits: Limits) -> "_Child":
-        """Start a process. If the start is cancelled or fails, the socket is closed, which ends the process."""
+        """Start a process and return it. If the start is cancelled or fails, no process is left behind.
+
+        Raises `NotStarted`. The process may be used when `ready` has returned.
+        """
         ours, theirs = socket.socketpair()
         reader, writer = await asyncio.open_unix_connection(sock=ours)
         try:
@@ -195,7 +200,7 @@ class _Child:
             raise _Lost from error
 
     def kill(self) -> None:
-        """Kill the process, but only once. A second call might reap it before asyncio does, which waits for its end."""
+        """Kill the process, but only once. A second kill might reap it before asyncio, which waits for its end."""
         if not self.killed:
             self.killed = True
             self._writer.close()
@@ -204,7 +209,10 @@ class _Child:
 
 
 def _last_words(said: bytes) -> str:
-    """Return the last line, or a general sentence if that line is no text: a parse may write anything."""
+    """Return the text in the last line of a parse's output, which is its message.
+
+    A parse may write anything. If the last line is no text in JSON, return a general sentence.
+    """
     try:
         words = json.loads(said[max(len(said) - _LAST_WORDS, said.rfind(b"\n") + 1) :])
     except (ValueError, RecursionError):

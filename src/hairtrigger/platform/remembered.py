@@ -1,4 +1,4 @@
-"""A cache of objects that were made from users' texts."""
+"""Cache objects that were made from users' texts."""
 
 from collections import OrderedDict
 from collections.abc import Hashable
@@ -28,7 +28,8 @@ class Remembered(Generic[K, V]):
     """A cache that keeps the values used last: at most `most` values, with at most `most_bytes` in all.
 
     The caller of `keep` estimates the size of a value. A value larger than a hundredth of `most_bytes` is not kept.
-    When the cache is full, an owner that has more than an equal part of it drives out its own values only.
+    When the cache is full, a new value displaces the one that was used the longest ago: of all owners, or only of its
+    own owner if that owner has more than an equal part of the cache.
     """
 
     def __init__(self, most: int, most_bytes: int = 64 * MEBIBYTE) -> None:

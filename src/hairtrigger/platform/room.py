@@ -1,7 +1,7 @@
-"""Room for requests: how many bytes of them a process holds, while they are received and answered.
+"""Limit how many bytes of requests a process holds while they are received and answered.
 
-When there is none left, the sender that holds most gives way. So one sender can't take all of it from the others, and a
-small request is always received.
+When the room is full, requests of the sender that holds the most are ended. So one sender can't take all of the room
+from the others, and a small request is refused only if no other request can be ended for it.
 """
 
 from collections import Counter
@@ -12,7 +12,10 @@ _SPARE = 8  # an eighth of the room is made free at once, so that it is seldom l
 
 
 class Held:
-    """The bytes that one request holds. `sender` is asked for only when the request is large, or there is no room."""
+    """The room that one request holds. The function `sender` is called only when the request is large or room is short.
+
+    `give_way` ends the request.
+    """
 
     __slots__ = ("_room", "_sender", "_tell_sender", "bytes", "complete", "give_way")
 
@@ -21,7 +24,7 @@ class Held:
         self._tell_sender = sender
         self._sender: str | None = None
         self.give_way = give_way
-        """End the request, and release what it holds."""
+        """Ends the request, and releases what it holds."""
         self.bytes = 0
         self.complete = False
         room.requests.add(self)
@@ -31,13 +34,13 @@ class Held:
         return self._tell_sender() if self._sender is None else self._sender
 
     def keep_sender(self) -> None:
-        """Ask for the sender for the last time. A request whose headers are complete can tell it."""
+        """Call the function for the sender for the last time. The headers, which name the sender, must be complete."""
         self._sender = self.sender
 
     def add(self, count: int) -> None:
-        """Count bytes that have come. This may end this request, or others.
+        """Count bytes that have come. If the room is full, end this request or others.
 
-        Bytes that come after the answer are thrown away and not counted.
+        Bytes that come after `release` are not counted, because they are thrown away.
         """
         if self not in self._room.requests:
             return
@@ -69,15 +72,20 @@ class Room:
                 del self._large[held.sender]
 
     def has(self, held: Held, count: int) -> bool:
-        """Return whether a request that announces so many bytes may go on.
+        """Return whether a request that announces `count` more bytes may go on.
 
-        A request that no room could hold may go on: the application refuses it in its own words.
+        It may, even if they do not fit, if it is small, or if another sender holds more. A request that is larger than
+        the whole room may go on as well, because the application refuses it with a message of its own.
         """
         fits = self.bytes + count <= self.limit or count <= SMALL or count > self.limit
         return fits or not self._is_greediest(held)
 
     def make(self, newcomer: Held) -> None:
-        """End requests that are still being received: those of the senders that hold most, or else the newcomer's."""
+        """Make room by ending requests that are still being received.
+
+        Only the newcomer is ended if it is large and its sender holds the most. If not, requests of the senders that
+        hold the most are ended until an eighth of the room is free. The newcomer ends too if that was not enough.
+        """
         if newcomer.bytes > SMALL and self._is_greediest(newcomer):
             newcomer.give_way()
             return

@@ -1,4 +1,4 @@
-"""A number of places that organisations share fairly, and in each organisation its projects."""
+"""Share a number of places fairly between organisations, and in each organisation between its projects."""
 
 import asyncio
 from asyncio import CancelledError, Future
@@ -13,7 +13,10 @@ _SPARE = 4  # of so many places that one tenant may have alone, one more exists 
 
 
 class Tenant(NamedTuple):
-    """An organisation and one of its projects. Both are texts: some work belongs to no project, or to no tenant."""
+    """An organisation and one of its projects, by their ids. Both are empty for work of the service itself.
+
+    Only `project` is empty for work that belongs to no project.
+    """
 
     org: str = ""
     project: str = ""
@@ -25,10 +28,10 @@ OURS = Tenant()  # the service's own work
 class Shares:
     """A number of places. An organisation has at most `of_org` of them at a time, and a project at most `of_project`.
 
-    The more places are taken, the fewer an organisation may have: with every place that it takes, the ones that are
-    left must still be enough for others. So one alone gets `of_org`, two get the same number each, and a place is left
-    for one more (the dynamic threshold of Choudhury and Hahne). The same holds for the projects of an organisation.
-    When a place becomes free, the organisation that has the fewest gets it, and in it the project that has the fewest.
+    The fewer places are free, the fewer an organisation may have. So one organisation alone gets `of_org` places, two
+    get equal numbers, and some places stay free for the next one (the dynamic threshold of Choudhury and Hahne). The
+    same holds for the projects of an organisation. When a place becomes free, it goes to the organisation that waits
+    and has the fewest places, and in it to the project that has the fewest.
     """
 
     def __init__(self, places: int, *, of_org: int, of_project: int) -> None:
@@ -44,7 +47,10 @@ class Shares:
 
     @classmethod
     def beyond(cls, places: int) -> "Shares":
-        """Return shares in which one project alone has `places`. There are more, which only other tenants get."""
+        """Return shares in which one project alone gets `places`.
+
+        A quarter more exists for the other projects of its organisation, and again a quarter for other organisations.
+        """
         of_org = places + -(-places // _SPARE)
         return cls(of_org + -(-of_org // _SPARE), of_org=of_org, of_project=places)
 
@@ -76,7 +82,7 @@ class Shares:
             raise
 
     def taken(self, tenant: Tenant) -> bool:
-        """Take a place, and return True, if the tenant may have one now. If not, return False."""
+        """Take a place if the tenant may have one now, and return whether it was taken. `leave` gives it back."""
         if not self._may_enter(tenant):
             return False
         self._change(tenant, 1)
@@ -91,11 +97,11 @@ class Shares:
             entered.set_result(None)
 
     def held_by(self, tenant: Tenant) -> tuple[int, int]:
-        """Return how many places the tenant's organisation has, and how many of them its project has."""
+        """Return how many places the tenant's organisation has in all, and how many of them are its project's."""
         return self._orgs[tenant.org], self._projects[tenant]
 
     def barred(self) -> tuple[list[str], list[str]]:
-        """Return the organisations and the projects that have places and may not have more now."""
+        """Return the ids of the organisations and of the projects that have places and may not have more now."""
         orgs = [org for org, held in self._orgs.items() if not self._org_may(held)]
         return orgs, [one.project for one in self._projects if one.project and not self._project_may(one)]
 
@@ -111,7 +117,7 @@ class Shares:
         return free > 0 and self._projects[tenant] * (self._of_org - self._of_project) < self._of_project * free
 
     def _following(self) -> Iterator[Tenant]:
-        """Return the tenants that wait and may enter, in the order of their turns."""
+        """Yield the tenants that wait and may have a place, in the order in which they get it."""
         for org in self._line.in_order():
             if not self._org_may(self._orgs[org]):
                 return  # those behind it have as many places or more
@@ -147,15 +153,15 @@ class Shares:
 
 
 def within_share(held: int, all_: int, most: int) -> bool:
-    """Return whether one tenant may hold `held` of what all tenants together hold `all_` of, as `Shares.beyond` says.
+    """Return whether one tenant may hold `held` if all tenants together, itself included, hold `all_`.
 
-    One tenant alone may hold `most`.
+    One tenant alone may hold `most`. There is a fourth more room, which only other tenants get, as in `Shares`.
     """
     return held + _SPARE * all_ <= (_SPARE + 1) * most
 
 
 class _Line:
-    """Names that wait, those with the fewest places first. Among equals, the first to come is first."""
+    """Names that wait, ordered by how many places they have, the fewest first. Equals are in the order of coming."""
 
     def __init__(self) -> None:
         self._held: dict[str, int] = {}
@@ -177,7 +183,7 @@ class _Line:
             del self._by_held[held]
 
     def move(self, name: str, held: int) -> None:
-        """Put a name, if it waits, behind those that have as many places."""
+        """Note that a name has `held` places now, and put it behind the others with as many. Ignore one not waiting."""
         if name in self._held:
             self.remove(name)
             self.add(name, held)

@@ -1,4 +1,4 @@
-"""The signals that ask this process to stop: Ctrl-C, SIGTERM, and the end of its terminal."""
+"""Catch the signals that ask this process to stop: Ctrl-C, SIGTERM, and the end of its terminal."""
 
 import asyncio
 import signal
@@ -10,7 +10,7 @@ _ONCE = 1  # second: a terminal and a supervisor may both pass on the same Ctrl-
 
 
 class StopSignals:
-    """`asked` is set by the first signal, and `hurried` by one that comes more than a second later."""
+    """The stop signals that have come: the first sets `asked`, and one more than a second later sets `hurried`."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
@@ -20,7 +20,10 @@ class StopSignals:
     @classmethod
     @contextmanager
     def caught(cls) -> Iterator["StopSignals"]:
-        """Catch the signals while the block runs. After it they do nothing, because the process is about to end."""
+        """Catch the signals while the block runs, and yield what has come.
+
+        After the block, the signals do nothing, because the process is about to end.
+        """
         stop, loop = cls(), asyncio.get_running_loop()
         caught = [one for one in _SIGNALS if signal.getsignal(one) != signal.SIG_IGN]  # nohup ignores SIGHUP
         for one in caught:

@@ -1,4 +1,4 @@
-"""The configuration of logs. Each entry is one line, as JSON or for a terminal, and holds no secret."""
+"""Configure the logs. An entry is a line of JSON, or text for a terminal, in which API keys in paths are redacted."""
 
 import logging
 import re
@@ -12,7 +12,10 @@ _KEY = re.compile(r"(/key/)\S+", re.IGNORECASE)
 
 
 def configure(*, json: bool, level: str = "INFO") -> None:
-    """Send all logs, also those of libraries, to standard error. Run uvicorn with `log_config=None`."""
+    """Send all logs, also those of libraries, to standard error, from this level on.
+
+    uvicorn must run with `log_config=None`, because it would otherwise replace this configuration.
+    """
     first: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -49,13 +52,16 @@ def configure(*, json: bool, level: str = "INFO") -> None:
 
 
 def masked_path(path: str) -> str:
-    """Return the path without its secrets: deprecated routes end in an API key, and queries hold tokens of webhooks."""
+    """Return the path with `***` in place of its secrets, which are the API key in deprecated routes and the query."""
     bare, question_mark, _ = path.partition("?")
     return _KEY.sub(r"\1***", bare) + (question_mark and "?***")
 
 
 def mask_access_log(record: logging.LogRecord) -> bool:
-    """Mask the path in an entry of `uvicorn.access`, whose arguments are client, method, path, version and status."""
+    """Redact the path in an entry of `uvicorn.access`, and return True, so that the entry is logged.
+
+    The arguments of such an entry are the client, method, path, version and status.
+    """
     match record.args:
         case (client, method, str(path), version, status):
             record.args = (client, method, masked_path(path), version, status)
@@ -70,5 +76,5 @@ def _renderer(*, json: bool) -> Processor:
 
 
 def _masked(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Mask API keys in paths, in every message and traceback."""
+    """Return the entry with `***` in place of API keys in paths, in its message, its values and its traceback."""
     return {name: _KEY.sub(r"\1***", value) if isinstance(value, str) else value for name, value in event.items()}

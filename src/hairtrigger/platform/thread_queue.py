@@ -1,4 +1,4 @@
-"""A queue for costly work in threads. Few functions run at a time, and few wait, for a limited time."""
+"""Run costly work in threads: few functions at a time, while few others wait, for a limited time."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,7 +13,7 @@ _Result = TypeVar("_Result")
 
 
 class ThreadQueue:
-    """Runs at most `at_once` functions at a time in threads.
+    """Runs functions in threads, at most `at_once` at a time. `run` returns the result of its function.
 
     `run` raises `RateLimited` if `waiting` functions wait already, or if its function has waited for `patience`.
     """

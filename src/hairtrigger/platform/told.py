@@ -1,4 +1,4 @@
-"""A memory of what was told, so that the log is not told the same again and again."""
+"""Remember what was logged, so that the same thing is not logged again and again."""
 
 from collections import OrderedDict
 from collections.abc import Hashable
@@ -8,14 +8,14 @@ _MOST = 1000  # things remembered
 
 
 class Told:
-    """Remembers for `again` seconds what was told."""
+    """Remembers for `again` seconds what was logged, or for less if more than `_MOST` things were."""
 
     def __init__(self, again: float) -> None:
         self._again = again
         self._at: OrderedDict[Hashable, float] = OrderedDict()
 
     def is_new(self, what: Hashable) -> bool:
-        """Return whether this was not told lately, and count it as told now."""
+        """Return whether `what` was not logged in the last `again` seconds. If so, remember it as logged now."""
         now = monotonic()
         if now - self._at.get(what, now - self._again) < self._again:
             return False

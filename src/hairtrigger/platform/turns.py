@@ -1,4 +1,4 @@
-"""Work on strangers' bytes, shared out so that it never holds the event loop for long."""
+"""Divide work on strangers' bytes into turns of the event loop, so that it never holds the loop for long."""
 
 import asyncio
 from collections import deque
@@ -11,11 +11,11 @@ _MOST = 32 * 1024  # about three milliseconds of the costliest bytes
 
 
 class Turns:
-    """Lets through so much work between two turns of the event loop, from whatever tasks it comes.
+    """Limits how much work all tasks together do in one turn of the event loop. Further work waits for a later turn.
 
     Tenants that wait get equal parts of the time, however much work each asks for. The work of one tenant is let
     through in the order of asking. Costs are counted and not measured, so that the same input is always cut at the same
-    places. A byte that was parsed or decompressed costs one.
+    places. A byte that is parsed or decompressed costs one.
     """
 
     def __init__(self) -> None:
@@ -26,28 +26,25 @@ class Turns:
         self._cost = 0  # of the tenant that was let through last
 
     async def take(self, cost: int, tenant: str = "") -> None:
-        """Return when work of this cost may be done, before the next `await`."""
+        """Wait until work of this cost may be done. The caller does the work before its next `await`."""
         if not self.taken(cost):
             turn = asyncio.get_running_loop().create_future()
             self._wait(cost, turn, tenant)
             await turn
 
     def taken(self, cost: int) -> bool:
-        """Return whether work of this cost may be done at once, and count it if so. If not, `take` waits for it."""
+        """Return whether work of this cost may be done at once. If so, count its cost; if not, `take` can wait."""
         if self._waiting or not self._fits(cost):
             return False
         self._spend(cost)
         return True
 
     def charge(self, cost: int) -> None:
-        """Count the cost of work that was done and turned out to cost more than was asked for."""
+        """Count a further cost of work that turned out to cost more than was asked for."""
         self._spend(cost)
 
     def call(self, cost: int, callback: Callable[[], None], tenant: str = "") -> None:
-        """Call `callback`, which does work of this cost, in one of the next turns of the event loop.
-
-        What it charges counts before anything else is let through.
-        """
+        """Have `callback`, which does work of this cost, called in a later turn of the event loop."""
         if self.taken(cost):
             asyncio.get_running_loop().call_soon(callback)
         else:
@@ -92,12 +89,12 @@ class Turns:
 
 @dataclass(frozen=True)
 class Callback:
-    """A function that waits for its turn. It has a class so that it can be told from a future of any event loop."""
+    """A function that waits for its turn. The class tells it from a future, whose class depends on the event loop."""
 
     call: Callable[[], None]
 
     def run(self) -> None:
-        """Call it. An exception goes to the event loop's handler, so that others still get their turns."""
+        """Call the function. An exception goes to the event loop's handler, so that other work still gets its turn."""
         try:
             self.call()
         except Exception as error:  # noqa: BLE001

@@ -1,4 +1,4 @@
-"""The reasons why an address can't be reached, each with its cure. They are for the operator alone."""
+"""Explain to the operator, and to no other user, why an address can't be reached, and what to do."""
 
 import socket
 import ssl
@@ -8,7 +8,7 @@ from hairtrigger.platform.connections import BlockedAddress
 
 
 def why_unreachable(error: Exception, host: str, port: int) -> str | None:
-    """Return a sentence on the reason and its cure, or None if the address could be reached."""
+    """Return why the address can't be reached and what to do, as text, or None if the error has another reason."""
     match error:
         case BlockedAddress(addresses=addresses):
             network = _network_of(addresses[0]) if addresses else "…"

@@ -1,4 +1,4 @@
-"""The vault: it encrypts secrets at rest. Its keys are in a file outside the database, so a stolen dump is useless."""
+"""Encrypt secrets at rest. The keys are in a file outside the database, so that a stolen dump of it is useless."""
 
 import base64
 import fcntl
@@ -22,11 +22,13 @@ class VaultError(HairtriggerError):
 
 
 class Vault:
-    """Seals secrets with AES-256-GCM. A sealed secret opens only with the same `bound_to`, which names its row.
+    """Seals and opens secrets with AES-256-GCM. A secret opens only with the `bound_to` that it was sealed with.
 
-    The key file is JSON with two Tink keysets: `sealing` (its primary key seals, and all its keys unseal) and
-    `deriving` (one HKDF key, which is never rotated). If the file is lost, all secrets are lost: back it up, and keep
-    the copy apart from the database.
+    `bound_to` names the secret's row, so that a sealed secret is useless in another row. `unseal` raises `VaultError`.
+
+    The key file is JSON with two Tink keysets: `sealing` (its primary key seals, and all its keys open) and `deriving`
+    (one HKDF key, which is never rotated). If the file is lost, all secrets are lost. So back it up, and keep the copy
+    apart from the database.
     """
 
     def __init__(self, path: Path) -> None:
@@ -35,7 +37,10 @@ class Vault:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open the vault with the key file at `path`. A missing file is created, readable by its owner only."""
+        """Return the vault with the key file at `path`. A missing file is created, readable by its owner only.
+
+        Raises `VaultError` if the file is not a key file.
+        """
         aead.register()
         prf.register()
         if not path.exists():
@@ -56,7 +61,10 @@ class Vault:
         return self._opened(sealed, bound_to)
 
     def rotate(self) -> None:
-        """Add a key that seals from now on. Older keys still unseal. Other processes read it when they need it."""
+        """Add a key to the key file, which seals from now on. Older keys still open what they sealed.
+
+        Other processes read the file again when they are to open a secret that the new key sealed.
+        """
         with _exclusive(self._path.parent):
             keysets = _keysets(self._path)
             keysets["sealing"] = _with_new_primary(keysets["sealing"])
@@ -64,7 +72,10 @@ class Vault:
         self._read()
 
     def derive(self, purpose: str) -> bytes:
-        """Return 32 bytes for one purpose: the same after restarts and rotations, and unrelated to other purposes."""
+        """Return a key of 32 bytes for one purpose. It stays the same after restarts and rotations of the key file.
+
+        From the key for one purpose, the key for another one can't be computed.
+        """
         derived: bytes = self._deriving.primary().compute(purpose.encode(), 32)
         return derived
 
@@ -85,17 +96,17 @@ class Vault:
             raise VaultError(f"{self._path} is not a key file.") from None
 
     def _changed(self) -> bool:
-        """Return whether another process has rotated the keys."""
+        """Return whether the key file was replaced since this object read it, as a rotation does."""
         return self._path.exists() and _version(self._path) != self._version
 
 
 def new_secret(prefix: str = "", size: int = 32) -> str:
-    """Return `size` random bytes as URL-safe text, after a prefix by which secret scanners recognise the secret."""
+    """Return a new secret: `size` random bytes as URL-safe text, after a prefix that secret scanners recognise."""
     return prefix + secrets.token_urlsafe(size)
 
 
 def new_signing_secret() -> str:
-    """Return a signing secret in the form of Standard Webhooks: `whsec_` and 32 random bytes in base64."""
+    """Return a new signing secret in the form of Standard Webhooks: `whsec_` and 32 random bytes in base64."""
     return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
@@ -136,7 +147,10 @@ def _keysets(path: Path) -> dict[str, Any]:
 
 
 def _write(keysets: dict[str, Any], path: Path) -> None:
-    """Replace the file in one step, so that a crash leaves it whole. `mkstemp` makes it readable by its owner only."""
+    """Write the key file in one step, so that a crash leaves a whole file: the old one or the new one.
+
+    `mkstemp` makes it readable by its owner only.
+    """
     handle, name = tempfile.mkstemp(prefix=".keys-", dir=path.parent)
     with os.fdopen(handle, "w") as file:
         json.dump(keysets, file, indent=2)
@@ -152,7 +166,10 @@ def _version(path: Path) -> tuple[int, int]:
 
 @contextmanager
 def _exclusive(folder: Path) -> Iterator[None]:
-    """Let only one process write. Two rotations at once would lose a key and all secrets sealed with it."""
+    """Let only one process at a time write in the folder, until the block ends.
+
+    Two rotations at once would lose a key, and with it all secrets that it sealed.
+    """
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)

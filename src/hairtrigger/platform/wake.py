@@ -1,20 +1,20 @@
-"""A way to wake a loop that waits for its next look for work."""
+"""Wake a loop that pauses before it looks for work again."""
 
 import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
 
-UNTOLD = timedelta(milliseconds=250)
-TOLD = timedelta(seconds=2)
+UNTOLD = timedelta(milliseconds=250)  # the patience if some work is made without a call of `set`
+TOLD = timedelta(seconds=2)  # the patience if every new piece of work calls `set`
 
 
 class Wake:
     """Wakes a loop when there is new work.
 
-    `patience` is the longest time between two looks of the loop. It is long if every new piece of work calls `set`, and
-    short if other processes make work without calling it. New work of the projects in `full` alone wakes nothing,
-    because the loop can't do it yet.
+    `patience` is the longest time between two looks of the loop for work. It is long if every new piece of work calls
+    `set`, and short if other processes make work without a call. `full` holds the projects whose work the loop can't do
+    yet, so that new work of these projects alone does not wake it.
     """
 
     def __init__(self, patience: timedelta = UNTOLD) -> None:
@@ -23,7 +23,7 @@ class Wake:
         self._event = asyncio.Event()
 
     def set(self, projects: Iterable[str] | None = None) -> None:
-        """Wake the loop for work of these projects, or of any project."""
+        """Wake the loop, unless all of these projects are in `full`. None stands for work of any project."""
         if projects is None or not self.full.issuperset(projects):
             self._event.set()
 

@@ -1,4 +1,4 @@
-"""Organisations, their users and their API keys."""
+"""Store organisations, their users and their API keys."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -54,7 +54,7 @@ async def organization(tx: Transaction, org_id: UUID) -> Organization | None:
 
 
 async def has_operator(tx: Transaction, org_id: UUID) -> bool:
-    """Return whether a user of the organisation operates the service."""
+    """Return whether one of the organisation's users is an operator of the service."""
     statement = select(exists().where(app_user.c.org_id == org_id, app_user.c.operator))
     return bool((await tx.connection.execute(statement)).scalar_one())
 
@@ -66,7 +66,7 @@ async def add_user(tx: Transaction, user: User) -> bool:
 
 
 async def users(tx: Transaction) -> list[tuple[User, Organization]]:
-    """Return all users with their organisations, oldest first."""
+    """Return all users, each with its organisation, the oldest user first."""
     rows = await tx.connection.execute(
         select(*app_user.c, *(column.label(f"org_{column.name}") for column in org.c if column.name != "id"))
         .join(org, org.c.id == app_user.c.org_id)

@@ -1,4 +1,4 @@
-"""The database: one engine, one unit of work, one way to bring the schema up to date."""
+"""Open the database, run transactions in it, and bring its schema up to date."""
 
 import asyncio
 import re
@@ -30,7 +30,7 @@ log = structlog.get_logger()
 
 _MIGRATION_TRIES = 20  # a busy table's lock may not be free at the first try
 _MIGRATION_LOCK = 7_420_317  # any number, as long as every process uses the same
-_CONNECT_SECONDS = 3  # for each host of the address: the next one may answer
+_CONNECT_SECONDS = 3  # for each host of the address, because the next one may answer
 _PATIENCE = timedelta(seconds=30)  # a database that stops answering must not hold a request for ever
 _UNSTORABLE = "A value can't be stored: text holds no NUL and no half surrogates, and numbers are finite and not huge."
 _TOO_LARGE = "A value can't be stored: it is too long for an index, or too deeply nested."
@@ -72,7 +72,10 @@ class _MissingPartition(Exception):
 
 
 class Complaints:
-    """Logs a reason only when it differs from the last one, because every use of the database meets the same reason."""
+    """Logs why nothing is stored in the database, but only if the reason differs from the last one.
+
+    Every use of the database meets the same reason, so it would otherwise be logged again and again.
+    """
 
     def __init__(self) -> None:
         self._last = ""
@@ -89,21 +92,25 @@ class Store:
     connect: Callable[[Mapping[str, str]], Awaitable[Session]]
     """Open a database connection outside the pool, with these settings in addition."""
     without: tuple[str, ...] = ()
-    """The safeguards of the server that the operator does without: see `SAFEGUARDS` in `store/server.py`."""
+    """The names of the safeguards (`SAFEGUARDS` in `store/server.py`) that may be off, as the operator wants it."""
     complaints: Complaints = field(default_factory=Complaints)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Run the block in a transaction, which is committed at its end, or rolled back if the block raises.
 
-        Raise `Unavailable` if the database can't be reached or written to, or has no room: nothing was stored.
+        Raises `Invalid` for a value that can't be stored, and `Unavailable` if the database can't be reached or written
+        to, or has no room. Nothing was stored then, unless the database was lost during the commit itself.
         """
         async with self.translated_errors(), self.engine.begin() as connection:
             yield Transaction(connection)
 
     @asynccontextmanager
     async def translated_errors(self) -> AsyncIterator[None]:
-        """Translate the driver's errors in the block to `Unavailable` or `Invalid`."""
+        """Translate the driver's errors in the block to `Unavailable` or `Invalid`.
+
+        If the partition of a day was missing, make it, and raise `Unavailable`, so that the caller tries again.
+        """
         try:
             with _translated_errors():
                 yield
@@ -117,7 +124,10 @@ class Store:
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
-        """Return the driver's connection, for statements that can't run in a transaction: each commits by itself."""
+        """Yield the driver's connection, for statements that can't run in a transaction. Each commits by itself.
+
+        The driver's errors in the block are translated to `Unavailable` or `Invalid`.
+        """
         with _translated_errors():
             async with self.engine.connect() as connection:
                 driver = (await connection.get_raw_connection()).driver_connection
@@ -129,7 +139,7 @@ class Store:
                     raise
 
     async def writable(self) -> bool:
-        """Return whether a commit would be on disk. Raise `Unavailable` if the database can't be reached."""
+        """Return whether a commit would be on disk now. Raises `Unavailable` if the database can't be reached."""
         async with self.transaction() as tx:
             row = (await tx.connection.execute(_WRITABLE)).one()
         return not row.standby and not server.lacking(
@@ -143,7 +153,7 @@ class Store:
         return found
 
     async def check(self) -> None:
-        """Raise `DatabaseUnreachable` if the database can't be used or is not safe. The message says what to change."""
+        """Raise `DatabaseUnreachable`, with what to change, if the database can't be reached or would lose commits."""
         try:
             async with self.session() as session:
                 await server.check_server(session, self.without)
@@ -155,7 +165,10 @@ class Store:
             raise DatabaseUnreachable(f"The database can't be used: {_explained(away.__cause__)}") from away
 
     async def migrate(self) -> None:
-        """Bring the schema up to date. Several processes may call it at the same time: one of them does the work."""
+        """Bring the schema up to date. If several processes call this at the same time, one of them does the work.
+
+        Raises `DatabaseUnreachable` if that is impossible.
+        """
         for tries_left in reversed(range(_MIGRATION_TRIES)):
             try:
                 with _translated_errors():
@@ -181,7 +194,7 @@ class Store:
     async def _migrate(self) -> None:
         async with self.engine.connect() as connection:
             await connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _MIGRATION_LOCK})
-            # A statement that waits for a busy table's lock makes later ones wait, too: give up early and try again.
+            # A statement that waits for a busy table's lock makes later ones wait, too, so it gives up early.
             await connection.execute(text("SET lock_timeout = '3s'"))
             await connection.commit()
             try:
@@ -212,7 +225,7 @@ def _translated_errors() -> Iterator[None]:
 
 
 def _explained(problem: BaseException | None) -> str:
-    """Return what went wrong at the start, with the way out if the driver's message does not name it."""
+    """Return a text on why the database can't be used, with the way out where the driver's message names none."""
     match _driver_error(problem):
         case asyncpg.TargetServerAttributeNotMatched():
             return "it can only be read: it is a standby, or default_transaction_read_only is on."
@@ -223,12 +236,12 @@ def _explained(problem: BaseException | None) -> str:
 
 
 def is_cancelled(error: DBAPIError) -> bool:
-    """Return whether the statement took longer than it was allowed to."""
+    """Return whether the server cancelled the statement, because it took longer than its timeout allows."""
     return isinstance(_driver_error(error), asyncpg.QueryCanceledError)
 
 
 def _driver_error(error: BaseException | None) -> BaseException | None:
-    """Return the driver's error, which SQLAlchemy wraps twice in errors of its own."""
+    """Return the driver's error in an error of SQLAlchemy, which wraps it twice. Return other errors as they are."""
     if isinstance(error, asyncpg.PostgresError | OSError):
         return error
     wrapped = error.orig if isinstance(error, DBAPIError) else error
@@ -239,11 +252,11 @@ def _driver_error(error: BaseException | None) -> BaseException | None:
 async def open_store(
     url: str, *, connections: int = 20, patience: timedelta | None = _PATIENCE, without: Collection[str] = ()
 ) -> AsyncIterator[Store]:
-    """Open the database at `url`.
+    """Yield the store of the database at `url`, and close its connections at the end of the block.
 
-    `url` has libpq's form and may name several hosts: the first that can be written to is used. `without` names the
-    safeguards of the server that the operator does without: see `SAFEGUARDS` in `store/server.py`. A statement that
-    takes longer than `patience` fails. Migrations need None, which sets no limit.
+    `url` has libpq's form and may name several hosts, of which the first that can be written to is used. `connections`
+    is the size of the pool. A statement that takes longer than `patience` fails. Migrations need None, which sets no
+    limit. `without` names the safeguards (`SAFEGUARDS` in `store/server.py`) that may be off, as the operator wants it.
     """
     url = re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", url)
 
@@ -281,7 +294,10 @@ async def open_store(
 
 
 def _leave_a_standby(context: ExceptionContext) -> None:
-    """Give up a server that has become a standby: the next connection looks for the server that can be written to."""
+    """Drop the pool's connections after an error that shows that their server has become a standby.
+
+    The next connection looks for the server that can be written to.
+    """
     if isinstance(_driver_error(context.original_exception), asyncpg.ReadOnlySQLTransactionError):
         context.is_disconnect = True
 

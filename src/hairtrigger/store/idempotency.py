@@ -1,4 +1,4 @@
-"""Answers to API requests with an idempotency key, kept so that a repeated request gets the first answer.
+"""Keep the answers to API requests with an idempotency key, so that a repeated request gets the first answer.
 
 Without them, the repeated request would be carried out a second time.
 """
@@ -25,7 +25,11 @@ class First:
 
 
 async def begin(tx: Transaction, org_id: UUID, key: str, request: bytes, now: datetime) -> First | None:
-    """Return None if this request is the first under its key, or else the first request with its answer."""
+    """Record this request and return None if it is the first under its key, or return the first one with its answer.
+
+    `request` is a digest. The status and the answer of the first request are None while it is under way. A request is
+    forgotten after a day, or after five minutes without an answer.
+    """
     where = and_(idempotency.c.org_id == org_id, idempotency.c.key == key)
     stale = and_(idempotency.c.status.is_(None), idempotency.c.created_at < now - _ABANDONED)
     await tx.connection.execute(delete(idempotency).where(where, stale | (idempotency.c.created_at < now - KEPT)))
@@ -46,7 +50,7 @@ async def end(tx: Transaction, org_id: UUID, key: str, status: int, response: by
 
 
 async def abandon_all(tx: Transaction) -> None:
-    """Forget the requests without an answer, when no process is left that could answer them."""
+    """Forget all requests without an answer. The caller must know that no process is left that could answer them."""
     await tx.connection.execute(delete(idempotency).where(idempotency.c.status.is_(None)))
 
 

@@ -17,12 +17,12 @@ _LAST = (LAST - _EPOCH) // _MICROSECOND
 
 
 async def read_instants(session: Session) -> None:
-    """Make the session convert `timestamptz` with the two functions below: single values, in arrays and in rows."""
+    """Make the session convert `timestamptz` with `encoded` and `decoded`: single values, in arrays and in rows."""
     await session.set_type_codec("timestamptz", schema="pg_catalog", format="tuple", encoder=encoded, decoder=decoded)
 
 
 def encoded(value: datetime) -> tuple[int]:
-    """Return the microseconds since 2000.
+    """Return the time as a tuple of one number, which is the microseconds since 2000 in UTC.
 
     A time without an offset counts as UTC. A time outside the calendar becomes the nearest end of the calendar.
     """
@@ -31,7 +31,10 @@ def encoded(value: datetime) -> tuple[int]:
 
 
 def decoded(stored: tuple[int]) -> datetime:
-    """Return the instant. In rows of earlier versions, the infinities stand for the ends of the calendar."""
+    """Return the instant as an aware datetime in UTC. One outside the calendar becomes the nearest end of the calendar.
+
+    In rows of earlier versions, the infinities stand for these ends.
+    """
     return _EPOCH + timedelta(0, 0, _within(stored[0]))
 
 

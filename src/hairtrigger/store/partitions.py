@@ -1,9 +1,9 @@
-"""Partitions by day: they are made before they are needed, and dropped when their retention is over.
+"""Make the partition of each day before it is needed, and drop it when its retention is over.
 
-Neither step makes an insert wait. A partition is attached and detached with statements that PostgreSQL runs beside
-reads and writes. A default partition would forbid both statements, so there is none. Spare partitions for the next days
-are made instead. If a partition is missing although there are spare ones, because a clock jumped, the store makes the
-partition and asks the caller to try again.
+Neither step makes an insert wait, because partitions are attached and detached with statements that PostgreSQL runs
+beside reads and writes. A default partition would forbid both statements, so there is none. Instead, the partitions of
+the next days are made ahead. If a partition is missing nevertheless, because a clock jumped, the store makes it and
+asks the caller to try again.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,10 @@ _DETACH_SECONDS = 60  # a detach waits so long for transactions that read alread
 
 
 async def make_ahead(tx: Transaction, today: date, days: int = 7) -> None:
-    """Make partitions from yesterday to `days` from now: requests received just before midnight need yesterday's."""
+    """Make the partitions of all days from yesterday to `days` after today, as far as they are missing.
+
+    Requests that were received just before midnight need that of yesterday.
+    """
     await make(tx.connection, [today + timedelta(days=offset) for offset in range(-1, days + 1)])
 
 
@@ -37,7 +40,7 @@ async def make(connection: AsyncConnection, days: Iterable[date]) -> None:
 
 
 async def _missing(connection: AsyncConnection, wanted: Iterable[str]) -> list[str]:
-    """Return the wanted partitions that do not exist.
+    """Return the names of the wanted partitions that do not exist.
 
     `make` asks twice, because another process may make the partitions while this one waits for the lock.
     """
@@ -47,12 +50,12 @@ async def _missing(connection: AsyncConnection, wanted: Iterable[str]) -> list[s
 
 
 async def days_of(tx: Transaction, table: str) -> list[date]:
-    """Return the days that have a partition, oldest first."""
+    """Return the days that have a partition in the table, oldest first."""
     return [_day(name) for name, attached in await _of(tx, table) if attached]
 
 
 async def detached(tx: Transaction, table: str) -> list[str]:
-    """Return the partitions that a process detached from the table but stopped before it dropped them."""
+    """Return the names of partitions that a process detached from the table, and stopped before it dropped them."""
     return [name for name, attached in await _of(tx, table) if not attached]
 
 
@@ -64,7 +67,10 @@ async def drop(session: Session, table: str, day: date) -> None:
 
 
 async def drop_detached(session: Session, table: str, name: str) -> None:
-    """Drop a detached partition, or raise `Unavailable` while a transaction still reads it."""
+    """Drop a detached partition. While a transaction still reads it, raises the driver's error for a lock.
+
+    In the block of `Store.session`, that becomes `Unavailable`.
+    """
     if await session.fetchval("SELECT true FROM pg_inherits WHERE inhrelid = $1::text::regclass", name):
         await session.execute(f"ALTER TABLE {table} DETACH PARTITION {name} FINALIZE", timeout=_DETACH_SECONDS)
     await session.execute(f"SET lock_timeout = '1s'; DROP TABLE {name}")

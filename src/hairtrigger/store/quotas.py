@@ -1,4 +1,7 @@
-"""The use of quotas: rows and bytes are counted where they are stored, and the use of a day is kept in `org_usage`."""
+"""Measure how much of its quotas an organisation uses.
+
+Rows and bytes are counted in the tables that store them. The use of each day is kept in `org_usage`.
+"""
 
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
@@ -14,7 +17,7 @@ from hairtrigger.store.transaction import Transaction
 
 @dataclass(slots=True)
 class Counts:
-    """The use by an organisation in some time."""
+    """The amounts that an organisation has used in a period, such as a day."""
 
     events: int = 0
     event_bytes: int = 0
@@ -55,11 +58,14 @@ _ROWS: Mapping[Quota, str] = {
     Quota.RUNNING_REPLAYS: "SELECT count(*) FROM replay_job WHERE org_id = :org_id AND next_at IS NOT NULL",
     Quota.IDEMPOTENCY_KEYS: "SELECT count(*) FROM idempotency WHERE org_id = :org_id",
 }
-_ROW = 512  # bytes that a row is reckoned to take beside its large values, with its places in indexes
+_ROW = 512  # the bytes that a row counts as, without its large values, but with its entries in indexes
 
 
 def _sum(table: str, *large: str) -> str:
-    """Return a query for the bytes of a table's rows by organisation. Sizes are those on disk, after compression."""
+    """Return a query for the organisation and the bytes of each row of a table, of the organisations in `:org_ids`.
+
+    `large` names the columns with large values. Their sizes are those on disk, after compression.
+    """
     sizes = " + ".join((str(_ROW), *(f"coalesce(pg_column_size({column}), 0)" for column in large)))
     return f"SELECT org_id, {sizes} AS bytes FROM {table} WHERE org_id = ANY(CAST(:org_ids AS uuid[]))"  # noqa: S608
 
@@ -84,13 +90,16 @@ _BYTES = text(f"SELECT org_id, sum(bytes) FROM ({' UNION ALL '.join(_STORED)}) A
 
 
 async def rows(tx: Transaction, org_id: UUID, quota: Quota) -> int:
-    """Return how many rows of the kind the organisation has."""
+    """Return how many rows the organisation has of the kind that the quota limits."""
     counted: int = (await tx.connection.execute(text(_ROWS[quota]), {"org_id": org_id})).scalar_one()
     return counted
 
 
 async def stored_bytes(tx: Transaction, org_ids: Collection[UUID]) -> dict[UUID, int]:
-    """Return how many bytes each of the organisations stores, as far as processes have reported what they counted."""
+    """Return how many bytes each of the organisations stores.
+
+    Of events and the ledger, this knows what processes have reported with `add`.
+    """
     if not org_ids:
         return {}
     found = await tx.connection.execute(_BYTES, {"org_ids": list(org_ids)})
@@ -99,10 +108,10 @@ async def stored_bytes(tx: Transaction, org_ids: Collection[UUID]) -> dict[UUID,
 
 @asynccontextmanager
 async def within(tx: Transaction, org_id: UUID, limits: Limits, *more: Quota) -> AsyncIterator[None]:
-    """Run the block, which stores rows of the quotas `more`, or larger values.
+    """Run a block that stores rows of the kinds in `more`, or larger values, and check the quotas at its end.
 
-    Raise `QuotaFull` after it if the organisation has more such rows than it may, or if it stores more bytes than
-    before and than it may. No other such block of the organisation runs at the same time, so this is exact.
+    Raises `QuotaFull` if the organisation then has more such rows than allowed, or if it stores more bytes than allowed
+    and more than before the block. Only one such block of an organisation runs at a time, so the check is exact.
     """
     await tx.connection.execute(text("SELECT 1 FROM org WHERE id = :org_id FOR NO KEY UPDATE"), {"org_id": org_id})
     before = (await stored_bytes(tx, [org_id]))[org_id]
@@ -117,7 +126,7 @@ async def within(tx: Transaction, org_id: UUID, limits: Limits, *more: Quota) ->
 
 
 async def require_room(tx: Transaction, org_id: UUID, limits: Limits) -> None:
-    """Raise `QuotaFull` if the organisation stores as many bytes as it may."""
+    """Raise `QuotaFull` if the organisation stores as many bytes as allowed, or more."""
     used = (await stored_bytes(tx, [org_id]))[org_id]
     if used >= limits.stored_bytes:
         raise QuotaFull(Use(Quota.STORED_BYTES, limits.stored_bytes, used))
@@ -145,9 +154,9 @@ _ADD = text(
 
 
 async def add(tx: Transaction, counted: Mapping[UUID, Counts], day: date) -> dict[UUID, Counts]:
-    """Add what a process has counted to the day's use, and return the new totals of these organisations.
+    """Add what a process has counted to the day's use, and return the day's new totals of these organisations.
 
-    The commit does not wait for the disk: a crash of the server may lose the counts of its last moment.
+    The commit does not wait for the disk, so a crash of the database server may lose the last counts.
     """
     if not counted:
         return {}
@@ -175,7 +184,10 @@ async def of_day(tx: Transaction, org_ids: Collection[UUID], day: date) -> dict[
 
 
 async def forget(tx: Transaction, today: date, events_of: Collection[date], ledger_of: Collection[date]) -> None:
-    """Stop counting the bytes of days that have been dropped: those of which neither events nor a ledger are left."""
+    """Stop counting the bytes of days before today that have been dropped.
+
+    `events_of` are the days whose events are still stored, and `ledger_of` those whose attempts or outcomes are.
+    """
     await tx.connection.execute(_FORGET_EVENTS, {"today": today, "left": list(events_of)})
     await tx.connection.execute(_FORGET_DAYS, {"today": today, "left": list({*events_of, *ledger_of})})
 

@@ -6,7 +6,8 @@ from hairtrigger.domain.errors import Unavailable
 from hairtrigger.store.transaction import Session
 
 # These are sent when a session starts and so outrank ALTER SYSTEM, ALTER DATABASE and ALTER ROLE. The client limits how
-# long a statement takes. `default_transaction_read_only` is not set: some hosts set it when the disk is nearly full.
+# long a statement takes. `default_transaction_read_only` is left as it is, because some hosts set it when the disk is
+# nearly full.
 SESSION: Mapping[str, str] = {
     "application_name": "hairtrigger",
     "jit": "off",
@@ -79,7 +80,7 @@ async def check_session(session: Session) -> None:
 async def check_server(session: Session, without: Collection[str]) -> None:
     """Raise `DatabaseUnfit` if a commit would not be on disk, or if the database could not store every text.
 
-    `without` names the safeguards that the operator does without.
+    `without` names the safeguards (`SAFEGUARDS`) that may be off, as the operator wants it.
     """
     row = await session.fetchrow(_SERVER, list(SAFEGUARDS))
     assert row is not None
@@ -96,7 +97,10 @@ async def check_server(session: Session, without: Collection[str]) -> None:
 
 
 def lacking(off: Collection[str] | None, without: Collection[str]) -> str:
-    """Return why commits are not safe with these settings off, or an empty text if they are safe."""
+    """Return why commits are not safe with these settings off, or an empty text if they are safe enough.
+
+    `without` names the settings that may be off, as the operator wants it.
+    """
     missed = [name for name in off or () if name not in without]
     if not missed:
         return ""

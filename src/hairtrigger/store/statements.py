@@ -1,4 +1,4 @@
-"""Single statements, each a transaction of its own and one round trip, over database connections kept for them.
+"""Run single statements, each as a transaction of its own in one round trip, over database connections kept for them.
 
 A `Transaction` needs one more round trip to begin and one more to commit, and costs more time in Python than its
 statement does. That is most of the time if thousands of requests a second wait for one statement each.
@@ -21,7 +21,7 @@ _SETTINGS = {"plan_cache_mode": "force_generic_plan"}  # one plan for all sizes 
 
 
 class Statements:
-    """Run statements over database connections of their own.
+    """Runs single statements over database connections that are kept for them alone.
 
     As many connections are kept as were ever in use at the same time. A broken connection is replaced when a statement
     needs one. `patience` limits one statement, together with the connection that may have to be made for it.
@@ -35,10 +35,10 @@ class Statements:
         self._idle: list[Session] = []
 
     async def row(self, statement: str, *arguments: Any) -> asyncpg.Record:
-        """Return the one row that the statement returns. The statement is prepared at its first use.
+        """Run a statement that returns one row, and return the row. The statement is prepared at its first use.
 
-        Raise `Invalid` for a value that can't be stored. Raise `Unavailable` if the database can't be reached or does
-        not answer in time: in that case nothing was stored, or it is unknown whether something was.
+        Raises `Invalid` for a value that can't be stored. Raises `Unavailable` if the database can't be reached or does
+        not answer in time. Then it is unknown whether the statement was carried out.
         """
         try:
             async with (
@@ -83,7 +83,10 @@ class Statements:
 
 @asynccontextmanager
 async def open_statements(store: Store, patience: timedelta = PATIENCE) -> AsyncIterator[Statements]:
-    """Return `Statements` for the store's database. The first statement makes the first connection."""
+    """Yield `Statements` for the store's database, and close their connections at the end of the block.
+
+    The first statement makes the first connection.
+    """
     statements = Statements(store, patience)
     try:
         yield statements

@@ -132,7 +132,7 @@ integration = Table(
     Column("oauth_secret", BYTEA),  # sealed
     Column("created_at", _Instant, nullable=False),
     Column("updated_at", _Instant, nullable=False),
-    Column("slug", Text),  # in the types of its events; null: made of the name, which has not changed since
+    Column("slug", Text),  # stands in the types of its events; if null, it follows from the name, which never changed
     Column("retired_slugs", JSONB),  # of triggers and actions that were deleted; they are never given again
 )
 
@@ -188,7 +188,7 @@ project_trigger = Table(
     Column("config", JSONB, nullable=False),
     Column("enabled", Boolean, nullable=False),
     Column("enabled_at", _Instant),  # the last time it was enabled; kept when disabled
-    Column("generation", Integer, nullable=False),  # rises with every enabling and disabling: earlier work is stale
+    Column("generation", Integer, nullable=False),  # rises with every change by a user: work from before is stale
     Column("webhook_data", JSONB),
     Column("secrets", BYTEA),  # sealed: the signing secrets of the requests to its webhook
     Column("created_by", UUID, nullable=False),
@@ -366,7 +366,7 @@ lane = Table(  # how many deliveries of a project are under way, how many may be
     Column("per_second", Integer),  # how many may be claimed in a second, hour and day of UTC; null for any number
     Column("per_hour", Integer),
     Column("per_day", Integer),
-    Column("used_at", _Instant),  # the time of the last claim that was counted, which says what the next three are of
+    Column("used_at", _Instant),  # the last claim counted in the next three columns, each for the unit that it lies in
     Column("used_second", Integer, nullable=False, server_default="0"),
     Column("used_hour", Integer, nullable=False, server_default="0"),
     Column("used_day", Integer, nullable=False, server_default="0"),

@@ -8,12 +8,15 @@ _NUL = re.compile(r"(\\\\)|\\u0000")
 
 
 def storable(text: str) -> str:
-    """Return the text without NUL and half surrogates, which texts of others may hold and the database refuses."""
+    """Return the text without NULs, and with `?` for each half surrogate, because the database refuses both."""
     return text.replace("\0", "").encode(errors="replace").decode()
 
 
 def storable_json(value: Any) -> str:
-    """Return the value as JSON text that `jsonb` accepts. Numbers that are not finite become null."""
+    """Return the value as JSON text that `jsonb` accepts.
+
+    Numbers that are not finite become null, NULs are removed, and half surrogates become `?`.
+    """
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     except ValueError:

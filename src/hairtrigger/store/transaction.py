@@ -1,4 +1,4 @@
-"""The unit of work as the functions of this package see it, and the driver's own connection."""
+"""Define the unit of work that the functions of this package take, and the type of the driver's own connection."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -11,6 +11,6 @@ Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 @dataclass(frozen=True)
 class Transaction:
-    """A transaction under way. The functions of this package read and write with it."""
+    """A transaction under way, in which the functions of this package read and write."""
 
     connection: AsyncConnection

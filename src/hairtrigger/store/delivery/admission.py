@@ -27,7 +27,7 @@ _NO_TURNS = Turns({}, set())
 
 @dataclass(frozen=True)
 class _EventOwner:
-    """The facts about a delivery's event that a lane may need."""
+    """The facts about a delivery's event that the decision needs: its trigger and its subject."""
 
     project_trigger_id: UUID
     subject: str | None
@@ -53,7 +53,11 @@ class _HeldBack:
 
 @dataclass
 class Admission:
-    """The decisions of one claim. `turns` were held before it; `taken` are the turns that this claim gives."""
+    """The decisions of one claim: which messages are `admitted`, and which are `held` back and why.
+
+    `turns` are those that deliveries had before the claim, and `taken` those that the claim gives. `room` is how many
+    more deliveries of each project may be admitted.
+    """
 
     lanes: Mapping[str, Lane]
     room: Counter[str]
@@ -78,10 +82,10 @@ class Admission:
             self.admitted.append(message)
 
     def _takes_turn(self, message: Message, key: str) -> bool:
-        """Take the turn of the key for the delivery, and return whether the delivery has a turn now.
+        """Take the turn of the key for the delivery if it is free, and return whether the delivery has a turn now.
 
-        A delivery that has the turn of another key needs no second one: deliveries that wait for two turns could wait
-        for each other for ever.
+        A delivery that has the turn of another key needs no second one, because deliveries that wait for two turns
+        could wait for each other for ever.
         """
         if message.delivery_id in self.turns.holders:
             return True
@@ -103,7 +107,11 @@ _READ = text(
 
 
 async def admit(tx: Transaction, parts: Mapping[str, int], now: datetime | None) -> Admission:
-    """Choose up to so many deliveries of each lane to be attempted, count them into the lane and move others aside."""
+    """Choose the oldest deliveries that may be attempted, up to the number that `parts` has for their project.
+
+    The chosen ones are counted into their lanes, and the caller must lease them. Those that wait for a turn or for the
+    end of a pause are moved to `waiting`. Rate limits go by the time `now`, or if it is None by the database's clock.
+    """
     if not parts:
         return Admission({}, Counter(), {}, _NO_TURNS)
     locked = await lanes.lock(tx, parts, now)

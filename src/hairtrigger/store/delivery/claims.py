@@ -1,7 +1,8 @@
-"""Claim deliveries from the queue under a lease: as many of each lane as it has room for, and no others.
+"""Claim deliveries from the queue under a lease, from each lane as many as it has room for.
 
 A claim first asks which lanes have deliveries and room, so that the deliveries of a full lane cost it nothing. Then it
-leases the oldest deliveries of these lanes. What a dead process had leased has its place in its lane already.
+leases the oldest deliveries of these lanes. It also leases deliveries again whose lease has ended, because the process
+that had it is dead. These have their places in their lanes already.
 """
 
 import dataclasses
@@ -27,7 +28,7 @@ _MOST_LANES = 256  # that one claim looks at
 
 @dataclass(frozen=True)
 class Claimed:
-    """A message under our lease. `event` or `project` is None if it has been deleted."""
+    """A message of the queue that this process has leased. `event` or `project` is None if it has been deleted."""
 
     message: Message
     event: Event | None
@@ -37,25 +38,28 @@ class Claimed:
 
 @dataclass(frozen=True)
 class Look:
-    """The rest of the queue after a claim, as far as the claim looked."""
+    """The state of the queue after a claim, as far as the claim looked. It says whether another claim is worth it."""
 
     read: int
-    """How many deliveries were leased, or put aside because they may not go yet."""
+    """The number of deliveries that were leased, or moved to `waiting` because they may not be attempted yet."""
     more: bool
-    """Whether more deliveries may go now, or other lanes were not looked at yet."""
+    """True if more deliveries may be claimed now, or if there are lanes that the claim did not look at."""
     full: frozenset[str]
     """The projects whose lanes have no room left."""
     next_at: datetime | None
-    """The first time at which the rate limits of a lane allow more."""
+    """The first time at which the rate limits of a full lane allow more, or None if no lane waits for that."""
     after: str
-    """The lane after which the next claim begins to look."""
+    """The lane after which the next claim should begin to look, or an empty text for the first lane."""
 
 
 Lease = Mapping[str, object]
-"""The parameters of the statements that lease: how many seconds, and the process that has the lease."""
+"""The parameters of the statements that lease: the length of the lease in seconds, and the process that has it."""
 
 Share = Callable[[Sequence[Asking], int], Mapping[str, int]]
-"""A function that says how many deliveries of each project are claimed, where there are places for so many in all."""
+"""A function of the projects with deliveries and room, and of the number of free places.
+
+It returns how many deliveries of each project are to be claimed.
+"""
 
 # One claim at a time, because deliveries that two workers read at once would be admitted in any order. The commit does
 # not wait for the disk: if it is lost, only the lease is lost. A worker that stops in the middle loses its session.
@@ -79,11 +83,12 @@ async def claim(
     after: str = "",
     expired: bool = True,
 ) -> tuple[Look, list[Claimed]]:
-    """Lease up to `limit` deliveries for the process `holder`: of each project what `share` says, the oldest first.
+    """Lease up to `limit` deliveries to the process `holder` for the time `hold`, and return them.
 
-    Without `share`, projects have equal parts. Deliveries that wait for a turn or for the end of a pause are moved from
-    the queue to `waiting` (see `admission`). Rate limits go by the time `now`. If `expired` is not set, leases that
-    have ended are left as they are.
+    The oldest deliveries of each project are leased, as many as `share` says, or equal parts without it. Deliveries
+    that wait for a turn or for the end of a pause are moved from the queue to `waiting` (see `admission`). Rate limits
+    go by the time `now`. `after` comes from the last `Look`. If `expired` is set, deliveries whose leases have ended
+    are leased first.
     """
     await tx.connection.execute(_ALONE)
     lease = {"hold": hold.total_seconds(), "holder": holder and str(holder)}
@@ -150,7 +155,10 @@ _EXPIRED = text(
 
 
 async def _expired(tx: Transaction, limit: int, lease: Lease) -> list[Message]:
-    """Lease deliveries again whose leases have ended, because the worker that had them died or stood still."""
+    """Lease up to `limit` deliveries again whose leases have ended, and return their messages.
+
+    The worker that had the lease is dead or stood still.
+    """
     rows = await tx.connection.execute(_EXPIRED, {"limit": limit, **lease})
     return sorted((Message(*row) for row in rows), key=lambda one: one.msg_id)
 
@@ -193,7 +201,10 @@ _TAKE = text(
 async def _taken(
     tx: Transaction, parts: Mapping[str, int], gone: Sequence[str], lease: Lease, now: datetime | None
 ) -> list[tuple[Message, Event | None]]:
-    """Lease the oldest deliveries of projects that keep no order and are not paused, or that have been deleted."""
+    """Lease and return the oldest deliveries of projects that keep no order and are not paused, or that are deleted.
+
+    `parts` says how many of each project, and `gone` names the deleted ones among them.
+    """
     given = {"ids": list(parts), "counts": list(parts.values()), "gone": gone, "now": now}
     rows = await tx.connection.execute(_TAKE, {**given, **lease})
     width = len(dataclasses.fields(Message))
@@ -212,7 +223,7 @@ async def _lease(tx: Transaction, messages: Sequence[Message], lease: Lease) -> 
 
 
 async def extend(tx: Transaction, msg_ids: Collection[int], hold: timedelta) -> None:
-    """Extend the leases of deliveries under way, so that no other worker claims them. Zero gives them back."""
+    """Let the leases of these messages end after the time `hold`, counted from now. Zero gives the deliveries back."""
     await tx.connection.execute(
         text("SELECT 1 FROM pgmq.set_vt(:queue, CAST(:ids AS bigint[]), CAST(:vt AS int))"),
         {"queue": DISPATCH, "ids": list(msg_ids), "vt": round(hold.total_seconds())},
@@ -230,9 +241,9 @@ _TAKE_BACK = text(
 
 
 async def take_back(tx: Transaction, holders: Collection[UUID] | None) -> int:
-    """End the leases of deliveries that dead processes hold, or with None all leases, and return how many there were.
+    """End the leases of deliveries that the dead processes `holders` have, and return how many leases ended.
 
-    A lease that ran out and is now another process's stays.
+    With None, all leases end. The lease of a delivery that another process has leased since stays.
     """
     parameters = {"any": holders is None, "holders": [str(one) for one in holders or ()]}
     return (await tx.connection.execute(_TAKE_BACK, parameters)).rowcount

@@ -1,7 +1,8 @@
 """Store how attempts ended, and put due retries back on the queue.
 
-A queue message is a pointer `{delivery, event, day, project, attempt}`, never a body. Every transaction here locks
-leased messages first and lanes second, always in the order of project ids, so that no two of them wait for each other.
+A queue message is a pointer `{delivery, event, day, project, attempt}`, never a body. Every transaction of this module
+locks leased messages first and lanes second, always in the order of project ids, so that no two of them wait for each
+other.
 """
 
 import json
@@ -47,7 +48,8 @@ _SILENT = {Failure.TIMEOUT, Failure.UNREACHABLE, Failure.CONNECT, Failure.DNS}
 class Attempt:
     """An attempt that has ended.
 
-    `retry_at` plans a retry, and `dead` makes the delivery a dead letter. With neither, this was the last attempt.
+    `retry_at` plans a retry, and `dead`, which says why, makes the delivery a dead letter. With neither, the delivery
+    has ended with this attempt.
     """
 
     message: Message
@@ -66,22 +68,22 @@ class Attempt:
     project_trigger_id: UUID | None = None
     """The trigger of the event. None if the event went to another project than its own."""
     delayed: timedelta = timedelta()
-    """The part of its time for which this process is to blame, and not the target."""
+    """The part of the attempt's time that this process, and not the target, is to blame for."""
 
     @property
     def size(self) -> int:
-        """Return about how many bytes of the attempt were received from the target."""
+        """Return about how many bytes of the attempt were received from the target and are stored."""
         return len(self.response) + len(self.conversation or "")
 
     @property
     def overloaded(self) -> bool:
-        """Return whether it failed as attempts do if the target is too busy or broken."""
+        """Return whether the attempt failed as attempts do whose target is too busy or broken."""
         busy = self.response_status is not None and (self.response_status in _BUSY or self.response_status >= 500)
         return self.status == "failed" and (busy or self.failure in _SILENT)
 
     @property
     def served(self) -> bool:
-        """Return whether the target answered as targets do that are not overloaded."""
+        """Return whether the target answered, and not as an overloaded target does."""
         return self.response_status is not None and not self.overloaded
 
 
@@ -117,10 +119,10 @@ _FINISH = text(
 
 
 async def finish(tx: Transaction, attempts: Sequence[Attempt]) -> tuple[list[Attempt], bool]:
-    """Store how attempts ended, end their leases and count them out of their lanes.
+    """Store how attempts ended, take their messages off the queue, and count the deliveries out of their lanes.
 
     An attempt whose message another worker has finished in the meantime changes nothing. Return the attempts that
-    counted, and whether other deliveries may go now.
+    counted, and whether other deliveries may now be claimed.
     """
     if not attempts:
         return [], False
@@ -148,7 +150,7 @@ def _leaving(attempts: Sequence[Attempt]) -> Leaving:
 
 
 async def drop(tx: Transaction, message: Message, org_id: UUID, reason: str, now: datetime) -> None:
-    """End a delivery that can't be attempted at all as a dead letter."""
+    """End a delivery that can't be attempted at all as a dead letter, unless its message is gone from the queue."""
     gone = await tx.connection.execute(
         text("SELECT pgmq.delete(:queue, CAST(:id AS bigint))"), {"queue": DISPATCH, "id": message.msg_id}
     )
@@ -181,7 +183,7 @@ _REQUEUE = text(
 
 
 async def requeue_due(tx: Transaction, now: datetime, limit: int) -> int:
-    """Put due retries back on the queue, and return how many."""
+    """Put up to `limit` due retries back on the queue, the most overdue first, and return how many."""
     rows = await tx.connection.execute(_REQUEUE, {"now": now, "limit": limit, "queue": DISPATCH})
     return len(rows.all())
 

@@ -1,4 +1,4 @@
-"""Deliveries and their attempts as users read them. The tables that hold a delivery determine its status."""
+"""Query deliveries and their attempts for users. The tables that hold a delivery determine its status."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -134,9 +134,10 @@ async def deliveries(
     status: DeliveryStatus | None = None,
     **filters: UUID | str | datetime | None,
 ) -> list[Delivery]:
-    """Return deliveries, newest first. `_FILTERS` lists the filters; `before` is the last id of the previous page.
+    """Return the first `limit` deliveries of the organisation that match, the newest first.
 
-    Rate limits go by the time `now`, or by the database's clock.
+    `_FILTERS` lists the filters, of which `before` is the last id of the previous page. The further argument `now` is
+    the time by which rate limits go. Without it, they go by the database's clock.
     """
     outer = "WHERE status = :status" if status else ""
     query = f"SELECT * FROM ({_inner(status, filters)}) AS found {outer} ORDER BY id DESC LIMIT :limit"  # noqa: S608 all of it our own text
@@ -151,9 +152,9 @@ async def window(
     status: DeliveryStatus | None = None,
     **filters: UUID | str | datetime | None,
 ) -> list[Delivery]:
-    """Return the next `limit` deliveries that may have the status, oldest first.
+    """Return the first `limit` deliveries that match the filters and may have the status, the oldest first.
 
-    The caller checks their status, so that a query reads a limited number of rows even if few have the status.
+    The caller must check their status. So a query reads a limited number of rows even if few have the status.
     """
     query = f"{_inner(status, filters)} ORDER BY d.id LIMIT :limit"
     return await _read(tx, query, org_id, limit, filters)
@@ -167,9 +168,9 @@ async def count_events(
     status: DeliveryStatus | None = None,
     **filters: UUID | str | datetime | None,
 ) -> int | None:
-    """Count the events that have such deliveries, or return None if counting takes longer than `patience`.
+    """Return how many events have deliveries that match, or None if counting takes longer than `patience`.
 
-    A dead letter counts only if no later delivery of its event was made to the same project.
+    With the status `dead`, a delivery counts only if no later one of its event was made for the same project.
     """
     latest = f" AND {_LATEST}" if status == "dead" else ""
     found = f"({_inner(status, filters)}{latest}) AS found WHERE status = :status"
@@ -213,7 +214,10 @@ async def _run(tx: Transaction, query: str, values: Mapping[str, object]) -> Cur
 
 
 async def attempts(tx: Transaction, org_id: UUID, delivery_id: UUID) -> list[AttemptRecord]:
-    """Return the attempts of a delivery. Only the operator's organisation reads exactly why they failed."""
+    """Return the attempts of a delivery, in the order of their numbers.
+
+    Only an operator's organisation reads the exact failures. Others read the values that may be shown to users.
+    """
     is_exact = await accounts.has_operator(tx, org_id)
     columns = [attempt.c[name] for name in AttemptRecord.__dataclass_fields__]
     statement = (

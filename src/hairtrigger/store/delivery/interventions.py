@@ -1,4 +1,4 @@
-"""Changes that a user makes to one delivery: try it again now, or end it.
+"""Carry out what a user wants for a delivery: its planned retry at once, or its end.
 
 The order of locks is that of `deliveries`: planned retries and messages first, lanes second.
 """
@@ -29,7 +29,7 @@ _RETRY = text(
 
 
 async def retry_now(tx: Transaction, delivery_ids: Sequence[UUID]) -> set[UUID]:
-    """Put planned retries on the queue at once, and return the deliveries that had one."""
+    """Put the planned retries of deliveries on the queue now, and return the ids of the deliveries that had one."""
     if not delivery_ids:
         return set()
     rows = await tx.connection.execute(_RETRY, {"ids": list(delivery_ids), "queue": DISPATCH})
@@ -38,7 +38,7 @@ async def retry_now(tx: Transaction, delivery_ids: Sequence[UUID]) -> set[UUID]:
 
 @dataclass(frozen=True)
 class End:
-    """The end that a user gives to a delivery."""
+    """A user's order to end a delivery, with the reason that its dead letter shows."""
 
     delivery_id: UUID
     project_id: str
@@ -63,7 +63,10 @@ _DEAD = text(
 
 
 async def end(tx: Transaction, given: End) -> bool:
-    """End a delivery as a dead letter, and return whether it was ended: an attempt that is under way is not cut off."""
+    """End a delivery as a dead letter, and return whether that was possible.
+
+    A delivery is not ended while an attempt is under way, or if it has ended already.
+    """
     planned = (await tx.connection.execute(_PLANNED, {"id": given.delivery_id})).first() is not None
     left = None if planned else await _taken_from_queue(tx, given.delivery_id)
     await lanes.lock(tx, [given.project_id])
@@ -81,7 +84,10 @@ async def end(tx: Transaction, given: End) -> bool:
 
 
 async def _taken_from_queue(tx: Transaction, delivery_id: UUID) -> int | None:
-    """Take the delivery from the queue, and return how many places of its lane it had. None: it can't be taken."""
+    """Take the delivery from the queue, and return how many places of its lane it had.
+
+    That is 0, or 1 if it was claimed before. Return None if it is not on the queue, or is under the lease of a worker.
+    """
     row = (await tx.connection.execute(_QUEUED, {"id": str(delivery_id)})).first()
     if row is None:
         return None

@@ -1,10 +1,10 @@
-"""Lanes: how many deliveries of a project are under way, how many may be, in which order, and whether it is paused.
+"""Keep in lanes how many deliveries of a project are under way, how many may be, in which order, and what is paused.
 
-Deliveries that may go stay unread on the queue until their lane has room: a claim reads the lanes first. `waiting`
-holds those that wait for something else, which is the turn of their order key or the end of a pause.
+Deliveries that only wait for room in their lane stay unread on the queue, because a claim reads the lanes first.
+`waiting` holds those that wait for something else, which is the turn of their order key or the end of a pause.
 
-Every change of a count locks the lane: `lock` and `leave` hold lanes until the end of the transaction, always in the
-order of project ids. An unread message of the queue is locked only by a transaction that holds its lane.
+Every change of a count locks the lane. `lock` and `leave` keep lanes locked until the end of the transaction, always in
+the order of project ids. An unread message of the queue is locked only by a transaction that has locked its lane.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -34,12 +34,12 @@ class Lane:
 
     @property
     def needs_event_lookup(self) -> bool:
-        """Return whether admission must look at a delivery's event."""
+        """Return whether only the event of a delivery shows if the delivery may be attempted."""
         return self.paused or self.order_by is not None or bool(self.paused_triggers)
 
 
 class Asking(NamedTuple):
-    """A project with unread deliveries. It has been deleted if it has no lane."""
+    """A project with deliveries on the queue that no worker has claimed. It has been deleted if it has no lane."""
 
     project_id: str
     project: Project | None
@@ -51,7 +51,7 @@ class Asking(NamedTuple):
 
     @property
     def is_plain(self) -> bool:
-        """Return whether its deliveries may be claimed without a look at their events."""
+        """Return whether the project's deliveries may be claimed without a look at their events."""
         return self.lane is None or not self.lane.needs_event_lookup
 
 
@@ -67,7 +67,10 @@ _LOCK = text(
 
 
 async def lock(tx: Transaction, project_ids: Collection[str], now: datetime | None = None) -> dict[str, Lane]:
-    """Lock the lanes and return them by project. A project that is missing in the result has been deleted."""
+    """Lock the lanes until the transaction ends, and return them by project id. A deleted project is left out.
+
+    Rate limits go by the time `now`, or if it is None by the database's clock.
+    """
     rows = await tx.connection.execute(_LOCK, {"ids": list(project_ids), "now": now})
     return {project_id: _lane(project_id, *rest) for project_id, *rest in rows}
 
@@ -98,7 +101,7 @@ _ASKING = text(
 
 
 async def asking(tx: Transaction, after: str, limit: int, now: datetime | None) -> list[Asking]:
-    """Return the next `limit` projects with unread deliveries, in the order of their ids."""
+    """Return the first `limit` projects after the id `after` that have unclaimed deliveries, in the order of ids."""
     rows = await tx.connection.execute(_ASKING, {"after": after, "limit": limit, "now": now})
     found = [
         Asking(project_id, from_row(project), _lane(project_id, room, order_by, *rest))
@@ -119,19 +122,19 @@ _ENTER = text(
 
 
 async def enter(tx: Transaction, by_project: Mapping[str, int], now: datetime | None) -> None:
-    """Count deliveries into their lanes, which the transaction has locked."""
+    """Count deliveries into their lanes, which the transaction must have locked."""
     given = {"ids": list(by_project), "counts": list(by_project.values()), "now": now}
     await tx.connection.execute(_ENTER, given)
 
 
 @dataclass(frozen=True)
 class Leaving:
-    """Deliveries of one lane that have ended."""
+    """The deliveries that leave one lane together, because their attempts have ended."""
 
     count: int
-    served: int = 0  # how many the target answered as a target does that has room for more
-    latency: float | None = None  # seconds that it took for these, on average
-    failed_at: datetime | None = None  # the last start of an attempt that the target was too busy or broken for
+    served: int = 0  # how many of them the target answered, and not as an overloaded target does
+    latency: float | None = None  # the seconds that the target took for these, on average
+    failed_at: datetime | None = None  # the last start of an attempt that found the target too busy or broken
     ended_at: datetime | None = None
 
 
@@ -154,9 +157,9 @@ _LEAVE = text(
 
 
 async def leave(tx: Transaction, by_project: Mapping[str, Leaving], ended: Sequence[UUID]) -> bool:
-    """Count deliveries out of their lanes, and return whether others may go now.
+    """Count deliveries out of their lanes, and return whether other deliveries may be claimed now.
 
-    The deliveries that have `ended` pass on their turns.
+    The deliveries in `ended` have no retry, and pass on their turns.
     """
     each = by_project.values()
     rows = await tx.connection.execute(
@@ -204,9 +207,10 @@ _PASS = text(
 
 
 async def pass_turns(tx: Transaction, ended: Sequence[UUID]) -> int:
-    """Pass the turns of deliveries that have ended to the next ones, and return how many of these may go now.
+    """Pass the turns of deliveries that have ended to their successors, and return how many of these may now go.
 
-    The transaction has locked the lanes.
+    They are moved to the queue. A successor that is suspended has its turn, but stays in `waiting`. The transaction
+    must have locked the lanes.
     """
     return len((await tx.connection.execute(_PASS, {"ids": list(ended)})).all())
 
@@ -240,8 +244,8 @@ _LET_IN_LEFT_BEHIND = text(
 async def let_in_left_behind(tx: Transaction) -> int:
     """Move a portion of the deliveries in `waiting` that wait for nothing to the queue, and return how many.
 
-    They are those of deleted projects, which the dispatcher ends with a reason, and those that a process of an earlier
-    version put there because their lane was full.
+    These are deliveries of deleted projects, which the dispatcher then ends with a reason, and deliveries that a
+    process of an earlier version put there because their lane was full.
     """
     return len((await tx.connection.execute(_LET_IN_LEFT_BEHIND)).all())
 
@@ -265,10 +269,10 @@ _RECOUNT = text(
 
 
 async def recount(tx: Transaction) -> int:
-    """Correct the counts of lanes, and return how many lanes were wrong. Lanes with a correct count are not locked.
+    """Correct the counts of deliveries under way in lanes, and return how many lanes had a wrong count.
 
-    A lane and the queue change in one transaction, so one statement that reads both finds a difference only if the
-    queue itself has lost a message.
+    Lanes with a correct count are not locked. A lane and the queue change in one transaction, so one statement that
+    reads both finds a difference only if the queue itself has lost a message.
     """
     drifted = set((await tx.connection.execute(_DRIFTED)).scalars())
     if drifted:
@@ -282,12 +286,12 @@ async def recount(tx: Transaction) -> int:
 
 @dataclass(frozen=True)
 class Turns:
-    """The turns of order keys: of the deliveries with one key, only the one that has the turn may be attempted."""
+    """The turns of order keys. Of the deliveries with one key, only the one that has the turn may be attempted."""
 
     of_key: dict[tuple[str, str], UUID]
-    """The delivery that has the turn, by project and key."""
+    """The delivery that has the turn, by project id and order key."""
     holders: set[UUID]
-    """The requested deliveries that have a turn. It may be the turn of another key, if the order was changed since."""
+    """The deliveries that have a turn, perhaps of an order key that they had before the order was changed."""
 
 
 async def turns(tx: Transaction, keys: Iterable[tuple[str, str]], deliveries: Iterable[UUID]) -> Turns:

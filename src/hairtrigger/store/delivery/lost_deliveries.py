@@ -1,4 +1,4 @@
-"""Find lost deliveries by walking through the history: they have not ended and are in no table and not on the queue.
+"""Find lost deliveries, which have not ended and are in no table and not on the queue, by a walk through the history.
 
 Every move of a delivery, from the queue to `waiting`, `retry`, `attempt` or `dead` and back, is one transaction. So one
 statement sees each delivery in exactly one place, and no time limit is needed to tell a lost one from one under way.
@@ -59,15 +59,16 @@ _STEP = text(
 
 @dataclass(frozen=True)
 class Walk:
-    """The progress of a walk. All deliveries up to `floor` have ended for good.
+    """The progress of a walk through all deliveries in the order of their ids.
 
-    A lap leads from the floor to the present and finds the next floor.
+    All deliveries up to `floor` have ended for good. A lap leads from the floor to the present, and finds the next
+    floor. `position` is the last delivery that this lap has looked at.
     """
 
     floor: UUID = _FIRST
     position: UUID = _FIRST
     unfinished: UUID | None = None
-    """The first delivery of this lap that had not ended."""
+    """The first delivery of this lap that had not ended, or None if all had."""
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
@@ -86,9 +87,10 @@ class WalkStep:
 
 
 async def step(tx: Transaction, walk: Walk, until: UUID, limit: int) -> WalkStep:
-    """Look at the next deliveries older than `until`, and put the lost ones on the queue again.
+    """Look at the next `limit` deliveries before the id `until`, and put the lost ones on the queue again.
 
-    The caller makes sure that no other process does the same at the same time.
+    Return the walk after this step, and how many deliveries were lost. The caller must make sure that no other process
+    does the same at the same time.
     """
     values = {
         "day": day_of(walk.position),
@@ -107,5 +109,5 @@ async def step(tx: Transaction, walk: Walk, until: UUID, limit: int) -> WalkStep
 
 
 def _before(id_: UUID) -> UUID:
-    """Return the id before this one: a walk continues with the id after its position."""
+    """Return the id before this one, because a walk goes on with the id after its position."""
     return UUID(int=max(0, id_.int - 1))

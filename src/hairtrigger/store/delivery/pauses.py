@@ -1,7 +1,7 @@
-"""Pauses: deliveries of a paused project or trigger are suspended until they are released or discarded.
+"""Suspend the deliveries of paused projects and triggers, until they are released or discarded.
 
-`lane` holds what is paused, and admission suspends deliveries when it reads them from the queue. Nothing here touches a
-delivery that is under way. Large numbers are moved in portions: the API request moves the first, and `settle` the rest.
+`lane` holds what is paused, and admission suspends deliveries when it reads them from the queue. A delivery that is
+under way is left alone. Large numbers are moved in portions: the API request moves the first, and `settle` the rest.
 """
 
 from collections.abc import Sequence
@@ -55,7 +55,10 @@ async def pause(tx: Transaction, what: Paused, paused_by: str, now: datetime) ->
 
 
 async def resume(tx: Transaction, what: Paused) -> None:
-    """End the pause. The suspended deliveries go to the queue, where they keep the order of their events."""
+    """End the pause, and move the first portion of its suspended deliveries back to the queue, in the order of ids.
+
+    `settle` moves the rest.
+    """
     await lanes.lock(tx, [what.project_id])
     await tx.connection.execute(delete(pause_table).where(pause_table.c.id == what.id))
     if what.project_trigger_id is None:
@@ -66,7 +69,10 @@ async def resume(tx: Transaction, what: Paused) -> None:
 
 
 async def release(tx: Transaction, what: Paused, limit: int, delivery_ids: Sequence[UUID] | None) -> int:
-    """Release the oldest `limit` suspended deliveries while the pause goes on, and return how many went."""
+    """Release the oldest `limit` suspended deliveries while the pause goes on, and return how many were released.
+
+    If `delivery_ids` is given, only deliveries among these are released.
+    """
     await lanes.lock(tx, [what.project_id])
     rows = await tx.connection.execute(_RELEASE, _chosen(what, limit, delivery_ids))
     return int(rows.scalar_one())
@@ -81,7 +87,10 @@ async def discard(
     reason: str,
     now: datetime,
 ) -> int:
-    """End the oldest `limit` suspended deliveries as dead letters, and return how many ended."""
+    """End the oldest `limit` suspended deliveries as dead letters, and return how many ended.
+
+    If `delivery_ids` is given, only deliveries among these are ended.
+    """
     await lanes.lock(tx, [what.project_id])
     given = {"org_id": org_id, "reason": reason, "now": now}
     ended = (await tx.connection.execute(_DISCARD, _chosen(what, limit, delivery_ids) | given)).scalars().all()
@@ -116,10 +125,10 @@ _SETTLE = text(
 
 
 async def settle(tx: Transaction, now: datetime) -> int:
-    """Release the next portion of deliveries that are suspended after their pause has ended, and return how many.
+    """Move back to the queue the next portion of deliveries that are suspended although their pause has ended.
 
-    Those of a deleted trigger become dead letters: a user who deletes a paused trigger does not expect its suspended
-    deliveries to be sent then.
+    Those of a deleted trigger become dead letters, because a user who deletes a paused trigger does not expect its
+    suspended deliveries to be sent then. Return how many deliveries were moved or ended.
     """
     count = 0
     for project_id, trigger_id, org_id, is_deleted in (await tx.connection.execute(_SETTLE)).all():
@@ -169,7 +178,7 @@ _SUSPEND = text(
 
 
 async def _suspend_waiting(tx: Transaction, what: Paused) -> None:
-    """Suspend the first portion of the deliveries that wait already, so that users see the pause at once.
+    """Suspend the first portion of the deliveries on the queue and in `waiting`, so that users see the pause at once.
 
     Admission suspends the rest.
     """
@@ -179,9 +188,10 @@ async def _suspend_waiting(tx: Transaction, what: Paused) -> None:
 
 
 def _back_to_the_queue(chosen: str, mark: str = "") -> TextClause:
-    """Return the statement that moves the `chosen` deliveries back to the queue, or leaves them behind another one.
+    """Return a statement that ends the suspension of deliveries, and returns how many they are.
 
-    `mark` is added to their messages.
+    `chosen` is the SQL that selects them. They go to the queue, except those behind another delivery of their order
+    key, which stay in `waiting`. `mark` is SQL for an object that is added to their messages.
     """
     message = f"message {mark and f'|| {mark}'}"
     return text(

@@ -28,9 +28,9 @@ def engine() -> str:
 
 
 async def rebuild(session: Session) -> int:
-    """Replace the engine with that of the installed package, in one transaction.
+    """Replace the engine with that of the installed package, in one transaction, and return how many messages it kept.
 
-    Return how many messages were carried over. If the old tables are gone, the reconciler finds the lost deliveries.
+    If the old tables are gone, no message is kept, and the reconciler finds the lost deliveries.
     """
     async with session.transaction():
         await session.execute("SET LOCAL lock_timeout = '5s'")
@@ -53,7 +53,10 @@ async def _set_aside(session: Session, queue: str) -> int:
 
 
 async def _put_back(session: Session, queue: str, next_id: int) -> int:
-    """Put the messages back, and return how many. Ids go on from `next_id`, because a lease is identified by its id."""
+    """Put the messages back, and return how many. New ids begin at `next_id`, so that no id is used a second time.
+
+    A worker identifies its lease by the id of the message.
+    """
     await session.execute(f"ALTER SEQUENCE {_sequence(queue)} RESTART WITH {next_id}")
     done = await session.execute(
         f"INSERT INTO pgmq.q_{queue} ({_COLUMNS}) OVERRIDING SYSTEM VALUE SELECT {_COLUMNS} FROM kept_{queue}"  # noqa: S608

@@ -1,4 +1,4 @@
-"""Messages of the queue: pointers to deliveries, never bodies."""
+"""Define the messages of the queue, which point to deliveries and never hold a body."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -8,7 +8,7 @@ from uuid import UUID
 FIELDS = """msg_id, CAST(message->>'delivery' AS uuid), CAST(message->>'event' AS uuid),
     CAST(message->>'day' AS date), message->>'project', CAST(message->>'attempt' AS int), message ? 'released',
     coalesce(CAST(message->>'hops' AS int), 0)"""
-"""The fields of `Message`, in SQL, of a row of the queue."""
+"""The columns of a row of the queue, in SQL, in the order of the fields of `Message`."""
 
 
 @dataclass(frozen=True, slots=True)

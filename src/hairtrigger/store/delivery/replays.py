@@ -1,4 +1,4 @@
-"""Replays: further deliveries of an event, each with an id of its own, and replay jobs, which make many of them."""
+"""Store replays, which are further deliveries of an event with ids of their own, and jobs that make many of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,7 +48,11 @@ async def add(
     to_project: str | None = None,
     job: UUID | None = None,
 ) -> list[UUID]:
-    """Put a new delivery of each event on the queue, and return their ids. A job replays an event at most once."""
+    """Put a new delivery of each event on the queue, and return the ids of the new deliveries.
+
+    They go to `to_project`, or to the event's own project if that is None. An event that the job has replayed before is
+    left out.
+    """
     if not events:
         return []
     given = {
@@ -69,9 +73,9 @@ async def add(
 
 @dataclass(frozen=True)
 class Job:
-    """A replay job: it replays the events of deliveries that match `query`, oldest first.
+    """A job that replays the events of all deliveries that match `query`, the oldest first.
 
-    `position` and `until` are ids of deliveries.
+    `position` is the last delivery that it has looked at, and `until` the delivery at which it ends.
     """
 
     id: UUID
@@ -87,7 +91,7 @@ class Job:
     next_at: datetime | None = None
     ended_at: datetime | None = None
     cancelled: bool = False
-    total: int | None = None  # None: counting them took too long
+    total: int | None = None  # the number of events to replay; None if counting took too long
 
 
 async def add_job(tx: Transaction, new: Job) -> None:
@@ -101,7 +105,7 @@ async def job(tx: Transaction, org_id: UUID, job_id: UUID, *, for_update: bool =
 
 
 async def jobs(tx: Transaction, org_id: UUID, *, limit: int, before: UUID | None = None) -> list[Job]:
-    """Return the organisation's replay jobs, newest first."""
+    """Return the first `limit` replay jobs of the organisation, or of those before the id `before`, newest first."""
     statement = select(replay_job).where(replay_job.c.org_id == org_id).order_by(replay_job.c.id.desc()).limit(limit)
     if before is not None:
         statement = statement.where(replay_job.c.id < before)
@@ -109,7 +113,10 @@ async def jobs(tx: Transaction, org_id: UUID, *, limit: int, before: UUID | None
 
 
 async def due_job(tx: Transaction, now: datetime) -> Job | None:
-    """Lock and return the most overdue job. No other process gets it until the transaction ends."""
+    """Lock and return the most overdue job, or return None if no job is due.
+
+    No other process gets the job until the transaction ends.
+    """
     statement = (
         select(replay_job)
         .where(replay_job.c.next_at <= now)

@@ -1,4 +1,4 @@
-"""Events: each is stored once for its key, together with the queue message of its delivery."""
+"""Store events, each once for its key, together with the queue message of its first delivery."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -72,7 +72,7 @@ STORING_WITH_HOPS = _STORING.format(
         SELECT jsonb_build_object('hops', hops) FROM unnest($17::uuid[], $18::int[]) AS hop (id, hops)
         WHERE hop.id = stored.id), '{}')"""
 )
-"""The same, where $17 names the events that deliveries of this service have led to, and $18 says how many."""
+"""`STORING` for events that deliveries of this service have led to: $17 has their ids, $18 the number of deliveries."""
 
 _APPEND = text(
     f"""
@@ -85,7 +85,7 @@ _APPEND = text(
 
 
 async def append(tx: Transaction, events: Sequence[Event]) -> set[UUID]:
-    """Store the events whose keys are new, queue their deliveries, and return the ids of these events."""
+    """Store the events whose keys are new, put their deliveries on the queue, and return the ids of these events."""
     if not events:
         return set()
     rows = await tx.connection.execute(_APPEND, {"events": [offered(event) for event in events]})
@@ -95,14 +95,15 @@ async def append(tx: Transaction, events: Sequence[Event]) -> set[UUID]:
 def offered(event: Event, write: int | None = None, version: int | None = None) -> tuple[object, ...]:
     """Return the event as a row of the type `event_offer`: write, version, id, day and the other fields of `Event`.
 
-    For an event of a request, `write` is the place of the request in its batch, and `version` is its trigger's.
+    For an event of a request, `write` is the place of the request in its batch, and `version` is the version of the
+    trigger's row.
     """
     id_, *rest = event.storable
     return (write, version, id_, event.day, *rest)
 
 
 async def known(tx: Transaction, project_trigger_id: UUID, keys: Sequence[str]) -> set[str]:
-    """Return those of the keys that are remembered for the trigger: their events were stored before."""
+    """Return those of the keys that are remembered for the trigger, because an event was stored with them before."""
     statement = select(event_key.c.key).where(
         event_key.c.project_trigger_id == project_trigger_id, event_key.c.key.in_(keys)
     )
@@ -127,7 +128,10 @@ async def page(
     project_id: str | None = None,
     since: datetime | None = None,
 ) -> list[Event]:
-    """Return events, newest first. `before` is the last id of the previous page."""
+    """Return the first `limit` events of the organisation that match, newest first, with their bodies.
+
+    `before` is the last id of the previous page. Events received before `since` are left out.
+    """
     statement = select(*COLUMNS).where(event.c.org_id == org_id).order_by(event.c.id.desc()).limit(limit)
     if project_trigger_id is not None:
         statement = statement.where(event.c.project_trigger_id == project_trigger_id)

@@ -1,4 +1,4 @@
-"""Outcomes: how every request, firing and poll ended. Explanations of why a trigger did or did not fire read them.
+"""Store outcomes, which say how requests, firings, polls and changes of triggers ended. Explanations are made of them.
 
 Ids sort by time, so a query by time uses the index of a trigger's outcomes by id. The condition on the day keeps it
 from reading the other partitions.
@@ -45,14 +45,17 @@ async def record(tx: Transaction, *outcomes: Outcome) -> None:
 
 
 async def of_trigger(tx: Transaction, project_trigger_id: UUID, *, limit: int = 50) -> list[Outcome]:
-    """Return the trigger's last outcomes, newest first."""
+    """Return the trigger's last `limit` outcomes, newest first."""
     return await _read(tx, _of(project_trigger_id).order_by(outcome.c.id.desc()).limit(limit))
 
 
 async def latest_of_each(
     tx: Transaction, project_trigger_ids: Sequence[UUID], codes: Sequence[Code]
 ) -> dict[UUID, list[Outcome]]:
-    """Return the last outcome with one of the codes of each trigger that has one."""
+    """Return the last outcome of each trigger that has one of these codes, as a list of one.
+
+    A trigger without such an outcome is left out.
+    """
     found = {}
     for id_ in project_trigger_ids:
         statement = _of(id_).where(outcome.c.code.in_(codes)).order_by(outcome.c.id.desc()).limit(1)
@@ -64,7 +67,10 @@ async def latest_of_each(
 async def before(
     tx: Transaction, project_trigger_id: UUID | None, at: datetime, *, limit: int, since: datetime | None = None
 ) -> list[Outcome]:
-    """Return the last outcomes before `at`, newest first. With no trigger: outcomes that belong to no known trigger."""
+    """Return the last `limit` outcomes before `at`, and not before `since` if it is given, newest first.
+
+    If the trigger is None, these are the outcomes that belong to no known trigger.
+    """
     end = first_id(at)
     statement = _of(project_trigger_id).where(outcome.c.id < end, outcome.c.day <= day_of(end))
     if since is not None:
@@ -76,7 +82,7 @@ async def before(
 async def after(
     tx: Transaction, project_trigger_id: UUID, at: datetime, *, limit: int, until: datetime | None = None
 ) -> list[Outcome]:
-    """Return the outcomes from `at` on, oldest first."""
+    """Return the first `limit` outcomes from `at` on, and before `until` if it is given, oldest first."""
     start = first_id(at)
     statement = _of(project_trigger_id).where(outcome.c.id >= start, outcome.c.day >= day_of(start))
     if until is not None:
@@ -88,9 +94,9 @@ async def after(
 async def repeats(
     tx: Transaction, project_trigger_id: UUID, key: str, since: datetime, *, among: int = 1000
 ) -> list[Outcome]:
-    """Return the repeats of an event from the first `among` outcomes after `since`.
+    """Return the repeats of the event with this key among the trigger's first `among` outcomes from `since` on.
 
-    Providers repeat soon, so the search may be limited.
+    They are in the order of time. Providers repeat soon, so the search may be limited.
     """
     start = first_id(since)
     following = _of(project_trigger_id).where(outcome.c.id >= start, outcome.c.day >= day_of(start))
@@ -99,7 +105,10 @@ async def repeats(
 
 
 async def deleted(tx: Transaction, project_trigger_ids: Collection[UUID]) -> dict[UUID, UUID | None]:
-    """Return those of these triggers that were deleted, with their organisations, as far back as outcomes are kept."""
+    """Return the ids of those of these triggers that were deleted, each with the id of its organisation.
+
+    Deletions are known as far back as outcomes are kept.
+    """
     statement = select(outcome.c.project_trigger_id, outcome.c.org_id).where(
         outcome.c.project_trigger_id.in_(project_trigger_ids), outcome.c.code == Code.DELETED
     )

@@ -39,7 +39,7 @@ class Write(NamedTuple):
 
     @property
     def org_id(self) -> UUID | None:
-        """Return the organisation of the write, or None for a request whose organisation is not known."""
+        """Return the id of the write's organisation, or None for a request whose organisation is not known."""
         return self.events[0].org_id if self.events else self.outcomes[0].org_id if self.outcomes else None
 
 
@@ -85,9 +85,9 @@ _WRITE_WITH_HOPS = _WRITE.format(storing=STORING_WITH_HOPS)
 
 
 async def write(statements: Statements, writes: Sequence[Write], now: datetime) -> list[Sequence[Event] | None]:
-    """Return the new events of each write, or None if one of its triggers changed since it was read.
+    """Store the writes, and return for each its new events, or None if one of its triggers changed since it was read.
 
-    Outcomes are stored in both cases. Raise `DatabaseUnfit` if the commit would not be on disk.
+    Outcomes are stored in both cases. Raises `DatabaseUnfit`, and stores nothing, if the commit would not be on disk.
     """
     given = arguments(writes, now, statements.without)
     if hops := {event.id: one.hops for one in writes if one.hops for event in one.events}:
@@ -109,7 +109,7 @@ async def write(statements: Statements, writes: Sequence[Write], now: datetime) 
 
 
 def arguments(writes: Sequence[Write], now: datetime, without: Collection[str] = ()) -> list[object]:
-    """Return the arguments of the statement `WRITE`."""
+    """Return the arguments of the statement `WRITE`, in order. `without` names safeguards that may be off."""
     events = [
         offered(event, number, version)
         for number, one in enumerate(writes)

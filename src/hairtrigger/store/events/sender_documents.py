@@ -1,4 +1,4 @@
-"""Documents that senders publish and that their signatures are checked with, such as certificates."""
+"""Store documents that senders publish and that their signatures are checked with, such as certificates."""
 
 from datetime import datetime, timedelta
 
@@ -17,7 +17,10 @@ async def get(tx: Transaction, url: str) -> bytes | None:
 
 
 async def put(tx: Transaction, url: str, body: bytes, now: datetime) -> None:
-    """Store a document, and forget those that were fetched a month ago: they are fetched again if they are needed."""
+    """Store the document that was fetched from `url`, and delete documents that were fetched a month ago or earlier.
+
+    Those are fetched again if they are needed.
+    """
     await tx.connection.execute(delete(sender_document).where(sender_document.c.fetched_at < now - _KEPT))
     values = {"url": url, "body": body, "fetched_at": now}
     await tx.connection.execute(

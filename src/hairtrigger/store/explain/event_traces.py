@@ -1,4 +1,4 @@
-"""The stored events of a trigger, for explanations: without their bodies, by time, key or delivery."""
+"""Query the stored events of a trigger for explanations, without their bodies, by time, key or delivery."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -29,7 +29,7 @@ _COLUMNS = tuple(event.c[name] for name in EventTrace.__dataclass_fields__)
 async def before(
     tx: Transaction, project_trigger_id: UUID, at: datetime, *, limit: int, since: datetime | None = None
 ) -> list[EventTrace]:
-    """Return the last events before `at`, newest first."""
+    """Return the last `limit` events received before `at`, and not before `since` if it is given, newest first."""
     end = first_id(at)
     statement = _of(project_trigger_id).where(event.c.id < end, event.c.day <= day_of(end))
     if since is not None:
@@ -41,7 +41,7 @@ async def before(
 async def after(
     tx: Transaction, project_trigger_id: UUID, at: datetime, *, limit: int, until: datetime
 ) -> list[EventTrace]:
-    """Return the events from `at` on, oldest first."""
+    """Return the first `limit` events received from `at` on and before `until`, oldest first."""
     start, end = first_id(at), first_id(until)
     statement = _of(project_trigger_id).where(
         event.c.id >= start, event.c.id < end, event.c.day.between(day_of(start), day_of(end))
@@ -56,7 +56,7 @@ async def get(tx: Transaction, project_trigger_id: UUID, event_id: UUID) -> Even
 
 
 async def id_of_key(tx: Transaction, project_trigger_id: UUID, key: str) -> UUID | None:
-    """Return the id of the event with this key, even if the event is no longer stored."""
+    """Return the id of the event with this key, or None for an unknown key. The event may not be stored any more."""
     statement = select(event_key.c.event_id).where(
         event_key.c.project_trigger_id == project_trigger_id, event_key.c.key == key
     )
@@ -70,7 +70,7 @@ async def id_of_delivery(tx: Transaction, delivery_id: UUID) -> UUID:
 
 
 async def kept_since(tx: Transaction) -> date | None:
-    """Return the first day whose outcomes are still stored."""
+    """Return the first day whose outcomes are still stored, or None if there is no such day."""
     names = await tx.connection.execute(
         text(
             "SELECT min(right(relname, 8)) FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid "

@@ -1,8 +1,8 @@
-"""Streaks: how many requests of a trigger were refused, or deliveries failed, one after the other.
+"""Store streaks, which say how many requests of a trigger were refused, or deliveries failed, one after the other.
 
 While all is well there are no rows, so that a batch of deliveries costs one look-up in an empty table. A streak of
-deliveries ends with the next one that arrives. A streak of requests is over when a later event or accepted request is
-stored: the requests themselves write nothing here.
+deliveries ends with the next delivery that arrives. A streak of requests is over when a later event or accepted request
+is stored, although such a request does not change the row of the streak.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ class Failures:
     detail: str
 
     def after(self, before: "Failures | None") -> "Failures":
-        """Return both as one."""
+        """Return these failures together with the earlier ones in `before`, as one streak."""
         return Failures(self.count + before.count, before.since, self.last_at, self.detail) if before else self
 
 
@@ -40,7 +40,7 @@ class Changes:
     begun: Sequence[UUID]
     """The triggers whose streak has begun."""
     ended: Mapping[UUID, int]
-    """The triggers whose streak has ended, with its length."""
+    """The triggers whose streak has ended, each with the length of its streak."""
 
 
 LATER = """
@@ -53,7 +53,7 @@ LATER = """
           AND outcome.kind = 'webhook' AND outcome.code IN ('accepted', 'duplicate', 'handshake', 'ignored_event')
     ))
 """
-"""The condition that a request was accepted after a streak of requests."""
+"""The condition that a streak of requests is over, because a request was accepted after it."""
 
 _TIMES = ARRAY(DateTime(timezone=True))
 # The rows of triggers are locked in the order of their ids, so that no two transactions wait for each other.
@@ -88,9 +88,9 @@ _NOTE = text(
 async def note(
     tx: Transaction, side: Side, failed: Mapping[UUID, Failures], anew: Sequence[UUID] = (), over: Sequence[UUID] = ()
 ) -> Changes:
-    """Add failures to the streaks of their triggers, and end the streaks of the triggers in `over`.
+    """Add failures to the streaks of their triggers, end the streaks of the triggers in `over`, and return the changes.
 
-    The streaks of the triggers in `anew` begin again with these failures.
+    `failed` has the failures by trigger. The streaks of the triggers in `anew` begin again with these failures.
     """
     if not failed and not over:
         return Changes((), {})

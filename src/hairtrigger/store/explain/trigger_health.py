@@ -1,4 +1,4 @@
-"""The health of triggers: what each one waits for, and whether it is failing or stalled.
+"""Find out the health of triggers: what each one waits for, and whether it is failing or stalled.
 
 Nothing is written while all triggers are healthy. Overdue triggers are found in the rows of `poll`. A row in `stall`
 makes sure that a finding is reported once, even if several processes find it.
@@ -18,16 +18,17 @@ from hairtrigger.store.explain.streaks import LATER
 from hairtrigger.store.transaction import Transaction
 
 Status = Literal["healthy", "failing", "stalled", "paused", "disabled"]
-FRUITLESS = "fruitless_polls"  # in the cursor of a poll, where there were any
+FRUITLESS = "fruitless_polls"  # the name of their number in the cursor of a poll, which is missing if it is zero
 MOST_FRUITLESS = 5
 Stall = Literal["overdue", "off_the_clock", "unregistered", "unrouted"]
 
 
 @dataclass(frozen=True)
 class Expectations:
-    """The limits beyond which a trigger is overdue, and the triggers without a due time.
+    """The facts from which it follows that a trigger is stalled.
 
-    `webhooks` holds those triggers as (provider, trigger, of an app).
+    A poll or schedule whose due time lies before these limits is overdue. Triggers of the kinds in `webhooks` need no
+    due time, because they receive requests. These are (provider id, trigger id, whether it has an app webhook).
     """
 
     now: datetime
@@ -49,7 +50,7 @@ class Expectations:
 
 @dataclass(frozen=True, kw_only=True)
 class Condition:
-    """A trigger with its health. The fields from `kind` to `poll_error` come from its row in `poll`, if any."""
+    """A project trigger with its health. The fields from `kind` to `poll_error` come from its row in `poll`, if any."""
 
     id: UUID
     org_id: UUID
@@ -70,10 +71,10 @@ class Condition:
     failures: int
     failing_since: datetime | None = None
     poll_error: str | None = None
-    undelivered: int = 0  # deliveries that failed one after the other; zero after one that arrived
+    undelivered: int = 0  # deliveries that failed one after the other; 0 after one that arrived
     undelivered_since: datetime | None = None
     undelivered_detail: str | None = None
-    refused: int = 0  # requests that were refused one after the other; zero after one that was accepted
+    refused: int = 0  # requests that were refused one after the other; 0 after one that was accepted
     refused_since: datetime | None = None
     refused_at: datetime | None = None
     refused_detail: str | None = None
@@ -89,7 +90,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class Finding:
-    """The finding that a trigger's stall has begun or ended."""
+    """The finding that a stall of a trigger has begun, or that it has ended."""
 
     id: UUID
     org_id: UUID
@@ -155,9 +156,9 @@ _FILTERS = {"id": "id = :id", "after": "id > :after", "status": "status = :statu
 async def of_organization(
     tx: Transaction, org_id: UUID, expected: Expectations, *, limit: int, **filters: UUID | str | None
 ) -> list[Condition]:
-    """Return the organisation's triggers in the order of their ids.
+    """Return the first `limit` triggers of the organisation that match, with their health, in the order of ids.
 
-    Filters are `id` and `status`; `after` is the last id of the previous page.
+    The filters are `id` and `status`, and `after`, which is the last id of the previous page.
     """
     given = {name: value for name, value in filters.items() if value is not None}
     query = " AND ".join((_WITH_STATUS, *(_FILTERS[name] for name in given))) + " ORDER BY id LIMIT :limit"
@@ -166,7 +167,7 @@ async def of_organization(
 
 
 async def of_trigger(tx: Transaction, org_id: UUID, expected: Expectations, trigger_id: UUID) -> Condition:
-    """Return the condition of the organisation's trigger, or raise `NoSuchTrigger`."""
+    """Return the organisation's trigger with its health, or raise `NoSuchTrigger`."""
     found = await of_organization(tx, org_id, expected, limit=1, id=trigger_id)
     if not found:
         raise NoSuchTrigger
@@ -184,7 +185,7 @@ _HELD = text(
 
 
 async def held(tx: Transaction, condition: Condition, *, most: int) -> int:
-    """Return how many deliveries of the trigger a pause holds back, and at most `most`."""
+    """Return how many deliveries of the trigger are suspended by a pause. Counting stops at `most`."""
     values = {"project": condition.project_id, "id": condition.id, "most": most}
     return int((await tx.connection.execute(_HELD, values)).scalar_one())
 
@@ -237,21 +238,25 @@ _END = text(
 
 
 async def find_overdue(tx: Transaction, expected: Expectations, limit: int) -> list[Finding]:
-    """Record and return new stalls of overdue triggers, the most overdue first, read from the index by due time.
+    """Record the new stalls of overdue triggers, and return a finding for each.
 
-    A disabled trigger has no due time, so it is never found.
+    At most `limit` polls and `limit` schedules are recorded, those that are the most overdue. A disabled trigger has no
+    due time, so it is never found. The triggers are read from the index by due time.
     """
     polls = await _findings(tx, FIND_OVERDUE, expected, limit, kind="poll")
     return [*polls, *await _findings(tx, FIND_OVERDUE, expected, limit, kind="schedule")]
 
 
 async def find_forgotten(tx: Transaction, expected: Expectations, limit: int) -> list[Finding]:
-    """Record and return new stalls of enabled triggers that can never fire. This reads all triggers: call it seldom."""
+    """Record new stalls of enabled triggers that can never fire as they are, and return a finding for each.
+
+    At most `limit` are recorded. This reads all triggers, so call it seldom.
+    """
     return await _findings(tx, _FIND_FORGOTTEN, expected, limit)
 
 
 async def end(tx: Transaction, expected: Expectations, limit: int) -> list[Finding]:
-    """End and return the stalls of triggers that have recovered or were disabled."""
+    """End up to `limit` stalls of triggers that have recovered or were disabled, and return a finding for each."""
     return await _findings(tx, _END, expected, limit)
 
 

@@ -1,4 +1,4 @@
-"""The reasons why deliveries were not attempted yet, or got no answer: a pause, an order, a lane, a worker."""
+"""Find out what a delivery waits for: the end of a pause, its turn, room in its lane, a worker, or an answer."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ class Suspended:
 
 @dataclass(frozen=True)
 class Behind:
-    """Another delivery of its order key has the turn."""
+    """The delivery waits because another delivery of its order key has the turn."""
 
     delivery_id: UUID
     order_by: str
@@ -33,7 +33,7 @@ class LaneFull:
     limit: int
     under_way: int
     longest: timedelta | None
-    """How long the first delivery of the lane has been under way."""
+    """The time for which the oldest of the deliveries under way has been under way, or None if there is none."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Claimed:
 
 @dataclass(frozen=True)
 class Unclaimed:
-    """It is on the queue, and no worker has it."""
+    """The delivery is on the queue, and no worker has claimed it."""
 
 
 Wait = Suspended | Behind | LaneFull | Claimed | Unclaimed
@@ -73,7 +73,7 @@ _QUEUED = text(
 
 
 async def of_delivery(tx: Transaction, delivery: Delivery) -> Wait | None:
-    """Return what the delivery waits for, or None if it waits for nothing, or for a planned retry."""
+    """Return what the delivery waits for, or None if it waits for nothing or only for the time of a planned retry."""
     match delivery.status:
         case "waiting" | "suspended":
             return await _held(tx, delivery)

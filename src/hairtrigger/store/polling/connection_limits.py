@@ -1,4 +1,4 @@
-"""The pace of each connection. Rows are locked in the order of their ids, and after rows of `poll`."""
+"""Store the pace of each connection. Rows are locked in the order of their ids, and after rows of `poll`."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -26,7 +26,7 @@ _SAVE = text(
 
 
 async def of_all(tx: Transaction, connection_ids: Iterable[UUID]) -> dict[UUID, Pace]:
-    """Lock the paces until the transaction ends, and return them. A connection without a row gets one here."""
+    """Lock the paces until the transaction ends, and return them by connection. A missing row is made first."""
     wanted = sorted(set(connection_ids))
     found = await locked(tx, wanted)
     if missing := [id_ for id_ in wanted if id_ not in found]:
@@ -37,7 +37,7 @@ async def of_all(tx: Transaction, connection_ids: Iterable[UUID]) -> dict[UUID, 
 
 
 async def locked(tx: Transaction, connection_ids: Iterable[UUID]) -> dict[UUID, Pace]:
-    """Lock the paces until the transaction ends, and return them, except those of connections without a row."""
+    """Lock the paces until the transaction ends, and return them by connection, without those that have no row yet."""
     wanted = list(connection_ids)
     if not wanted:
         return {}
@@ -46,7 +46,7 @@ async def locked(tx: Transaction, connection_ids: Iterable[UUID]) -> dict[UUID, 
 
 
 async def save(tx: Transaction, changed: Sequence[Pace]) -> None:
-    """Save paces whose rows this transaction has locked."""
+    """Save changed paces, whose rows this transaction must have locked."""
     if changed:
         columns = {name: [getattr(one, name) for one in changed] for name in Pace.__dataclass_fields__}
         columns["running"] = [

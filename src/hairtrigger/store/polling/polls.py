@@ -1,8 +1,8 @@
-"""The due times of polls and schedules, their leases and their cursors.
+"""Store the due times, the leases and the cursors of polls and schedules.
 
 A claim sets the next due time *before* the work, so a crash never stops a trigger. A result is stored only under the
 lease of its claim, so two workers never both store the same poll. A transaction that locks several rows locks them in
-the order of their ids, or skips locked rows.
+the order of their ids, or leaves out locked rows.
 """
 
 import json
@@ -44,7 +44,7 @@ class Poll:
 
 @dataclass(frozen=True)
 class Due:
-    """A poll's next due time and its lease. Without a lease no process runs it."""
+    """A poll's next due time and its lease. If the lease is None, no process runs the poll."""
 
     project_trigger_id: UUID
     next_at: datetime | None
@@ -54,7 +54,7 @@ class Due:
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress of a poll. If `ended` is true, its lease ends; until then only the cursor moves."""
+    """The progress of a poll under a lease. If `ended` is true, the lease ends; if not, only the cursor is stored."""
 
     project_trigger_id: UUID
     lease: UUID
@@ -69,7 +69,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Fired:
-    """A schedule after its firings, or after they were put off."""
+    """The times of a schedule after its firings, or after they were put off: the last due time, and the next one."""
 
     project_trigger_id: UUID
     last_at: datetime
@@ -90,7 +90,11 @@ async def get(tx: Transaction, project_trigger_id: UUID) -> Poll | None:
 async def start(
     tx: Transaction, project_trigger_id: UUID, kind: Kind, next_at: datetime | None, every: timedelta | None = None
 ) -> None:
-    """Give a trigger a due time. An earlier cursor stays, so a trigger enabled again goes on where it stopped."""
+    """Give an enabled trigger its first due time, and reset its lease and its failures.
+
+    A cursor that it has from an earlier time is kept, so that the trigger goes on where it stopped when it was
+    disabled.
+    """
     values: dict[str, Any] = {
         "kind": kind,
         "next_at": next_at,
@@ -114,12 +118,12 @@ async def set_cursor(tx: Transaction, project_trigger_id: UUID, cursor: dict[str
 
 
 async def stop(tx: Transaction, project_trigger_ids: Iterable[UUID]) -> None:
-    """Remove the triggers' due times. Polls that have begun store nothing more."""
+    """Remove the triggers' due times and end their leases, so that polls that have begun store nothing more."""
     await _update(tx, poll.c.project_trigger_id.in_(project_trigger_ids), next_at=None, lease=None, leased_until=None)
 
 
 async def interrupt(tx: Transaction, which: Any, *, again_at: datetime | None = None) -> None:
-    """End the leases of polls of these triggers, which then store nothing: they began with data that has changed.
+    """End the leases of triggers' polls, which then store nothing, because they began with data that has changed.
 
     `which` is a condition on `project_trigger`. The triggers keep their due times, or get `again_at` if it is given.
     """
@@ -131,7 +135,7 @@ async def interrupt(tx: Transaction, which: Any, *, again_at: datetime | None = 
 
 @dataclass(frozen=True)
 class Excluded:
-    """The polls that are not asked for."""
+    """The polls that a query leaves out: those of these organisations, projects and triggers."""
 
     orgs: Collection[UUID] = ()
     projects: Collection[str] = ()
@@ -162,7 +166,10 @@ def _due(now: datetime, limit: int, excluded: Excluded = NOTHING) -> Select[Any]
 
 
 async def due_or_not(tx: Transaction, project_trigger_id: UUID, now: datetime) -> Poll | None:
-    """Lock and return this poll, or return None while another process runs or claims it."""
+    """Lock and return the trigger's poll, due or not, or return None while another process runs or claims it.
+
+    A trigger that has no row in `poll` gives None as well.
+    """
     statement = select(*_POLL).where(poll.c.project_trigger_id == project_trigger_id, _free(now))
     row = (await tx.connection.execute(statement.with_for_update(skip_locked=True))).one_or_none()
     return Poll(*row) if row else None
@@ -181,13 +188,13 @@ _SET_DUE = text(
 
 
 async def set_due(tx: Transaction, changed: Sequence[Due]) -> None:
-    """Set the due times and leases of polls that this transaction has locked."""
+    """Set the due times and leases of polls, whose rows this transaction must have locked."""
     if changed:
         await tx.connection.execute(_SET_DUE, _columns(changed))
 
 
 async def held_by(tx: Transaction, holders: Collection[UUID] | None) -> list[Poll]:
-    """Lock and return the polls that these processes hold under a lease, or with None those that any process holds."""
+    """Lock and return the polls under a lease of these processes, or with None under any lease, in the order of ids."""
     statement = select(*_POLL).where(poll.c.lease.is_not(None))
     if holders is not None:
         statement = statement.where(or_(false(), *(poll.c.lease.between(*leases_of(holder)) for holder in holders)))
@@ -196,7 +203,10 @@ async def held_by(tx: Transaction, holders: Collection[UUID] | None) -> list[Pol
 
 
 async def release(tx: Transaction, leases: Collection[UUID], now: datetime) -> set[UUID]:
-    """End leases without a result, so that the polls are due at once. Return the leases that were still in force."""
+    """End leases without a result, so that their polls are due at once, and return the leases that were in force.
+
+    A poll without a due time gets none.
+    """
     held = select(poll.c.lease).where(poll.c.lease.in_(leases)).order_by(poll.c.project_trigger_id).with_for_update()
     found = set((await tx.connection.execute(held)).scalars())
     next_at = case((poll.c.next_at.is_(None), None), else_=now)
@@ -233,7 +243,7 @@ _PROGRESS = text(
 
 
 async def progress(tx: Transaction, made: Sequence[Progress]) -> set[UUID]:
-    """Store the progress of polls, and return the leases that were still in force. The others store nothing."""
+    """Store the progress of polls whose leases are still in force, and return those leases."""
     columns = _columns(made)
     columns["cursor"] = [None if one.cursor is None else storable_json(one.cursor) for one in made]
     columns["error"] = [None if one.error is None else storable(one.error) for one in made]
@@ -241,10 +251,11 @@ async def progress(tx: Transaction, made: Sequence[Progress]) -> set[UUID]:
 
 
 async def due_schedules(tx: Transaction, now: datetime, limit: int) -> list[Poll]:
-    """Lock and return due schedules. The same transaction must fire them and set their next due times.
+    """Lock and return up to `limit` due schedules, the most overdue first.
 
-    Their triggers are locked, too. Locked rows are skipped, because disabling locks the trigger first and then its row
-    in `poll`: a wait could become a deadlock.
+    The same transaction must fire them and set their next due times. Their triggers are locked, too. Rows that are
+    locked already are left out, because disabling locks the trigger first and then its row in `poll`, so that waiting
+    for them could become a deadlock.
     """
     statement = (
         select(*_POLL)
@@ -270,7 +281,7 @@ _FIRED = text(
 
 
 async def fired(tx: Transaction, made: Sequence[Fired]) -> None:
-    """Set the last and the next due time of schedules that this transaction has locked."""
+    """Store the last and the next due time of schedules, whose rows this transaction must have locked."""
     if made:
         await tx.connection.execute(_FIRED, _columns(made))
 

@@ -1,4 +1,4 @@
-"""Connections: credentials for a provider. The secrets are sealed before they come here."""
+"""Store connections, which are credentials for a provider. Their secrets are sealed before they are stored here."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -54,21 +54,32 @@ async def save(tx: Transaction, changed: Connection) -> None:
 
 
 async def renew(tx: Transaction, connection_id: UUID, now: datetime) -> None:
-    """Apply new secrets: polls with the old ones store nothing, and the connection's triggers are due at once."""
+    """Make the new secrets of a connection take effect at once.
+
+    Polls that began with the old secrets store nothing. The connection's polling triggers are due at once, without the
+    pauses that the provider asked for before.
+    """
     await polls.interrupt(tx, project_trigger.c.connection_id == connection_id, again_at=now)
     held = await connection_limits.locked(tx, [connection_id])
     await connection_limits.save(tx, [one.fresh() for one in held.values()])
 
 
 async def disconnect(tx: Transaction, which: ColumnElement[bool], why: str, now: datetime) -> None:
-    """Take the connection away from triggers that meet a condition. Those that poll are due at once, to tell why."""
+    """Take the connection away from the triggers that meet a condition, and store `why` with them.
+
+    Those that poll are due at once, so that the outcome of that poll tells the reason.
+    """
     await polls.interrupt(tx, which, again_at=now)
     statement = update(project_trigger).where(which)
     await tx.connection.execute(statement.values(connection_id=None, disconnected=why, updated_at=now))
 
 
 async def remove(tx: Transaction, org_id: UUID, connection_id: UUID, now: datetime) -> bool:
-    """Remove a connection. The triggers that use it keep the reason why they have none."""
+    """Remove a connection, and return whether the organisation had it.
+
+    The triggers that used it stay, without a connection and with the reason. The caller has checked that the connection
+    is the organisation's.
+    """
     await disconnect(tx, project_trigger.c.connection_id == connection_id, "Its connection was deleted.", now)
     statement = delete(connection).where(connection.c.id == connection_id, connection.c.org_id == org_id)
     return (await tx.connection.execute(statement)).rowcount > 0

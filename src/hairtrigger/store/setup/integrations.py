@@ -1,4 +1,4 @@
-"""Integrations that organisations define, with their icons, actions and triggers."""
+"""Store the integrations that organisations define, with their icons, actions and triggers."""
 
 from collections import defaultdict
 from collections.abc import Collection
@@ -95,9 +95,10 @@ async def add(tx: Transaction, new: Integration) -> None:
 
 
 async def get(tx: Transaction, org_id: UUID, integration_id: UUID, *, for_update: bool = False) -> Integration | None:
-    """Return the organisation's integration, or None.
+    """Return the organisation's integration, or None if it has no such integration.
 
-    With `for_update`, no other transaction changes it, its actions or its triggers until this one ends.
+    With `for_update`, lock the row. All changes of an integration, its actions and its triggers lock it first, so no
+    other transaction changes them until this one ends.
     """
     statement = select(integration).where(integration.c.id == integration_id, integration.c.org_id == org_id)
     if for_update:
@@ -119,9 +120,9 @@ async def ids(tx: Transaction, org_id: UUID) -> list[UUID]:
 
 
 async def with_triggers(tx: Transaction, wanted: Collection[tuple[UUID, UUID]]) -> list[WithTriggers]:
-    """Return the integrations that exist, with their triggers. `wanted` holds pairs of organisation and id.
+    """Return those of the integrations that exist, with their triggers. `wanted` has pairs of organisation id and id.
 
-    Any number of integrations takes two queries.
+    This takes two queries for any number of integrations.
     """
     image = exists().where(integration_icon.c.integration_id == integration.c.id).label("has_image")
     statement = select(integration, image).where(tuple_(integration.c.org_id, integration.c.id).in_(wanted))
@@ -147,7 +148,7 @@ async def save(tx: Transaction, changed: Integration) -> None:
 
 
 async def slugs(tx: Transaction, org_id: UUID) -> set[str]:
-    """Return the slugs of the organisation's integrations."""
+    """Return the stored slugs of the organisation's integrations. Some integrations have none yet."""
     rows = await tx.connection.execute(select(integration.c.slug).where(integration.c.org_id == org_id))
     return {slug for slug in rows.scalars() if slug}
 
@@ -155,7 +156,7 @@ async def slugs(tx: Transaction, org_id: UUID) -> set[str]:
 async def remove_connections(tx: Transaction, integration_id: UUID, why: str, now: datetime) -> None:
     """Remove the integration's connections.
 
-    Project triggers that used them stay, without a connection and with the reason. Their polls are due at once.
+    Project triggers that used them stay, without a connection and with the reason `why`. Their polls are due at once.
     """
     removed = select(connection.c.id).where(connection.c.provider_id == str(integration_id))
     await disconnect(tx, project_trigger.c.connection_id.in_(removed), why, now)
@@ -190,7 +191,7 @@ async def remove_icon(tx: Transaction, integration_id: UUID) -> None:
 
 
 async def add_action(tx: Transaction, new: IntegrationAction) -> bool:
-    """Add the action and return True, or return False if the name is taken."""
+    """Add the action and return True, or return False if another action of the integration has its name or slug."""
     return await _added(tx, integration_action, _columns(new))
 
 
@@ -204,14 +205,14 @@ async def action(tx: Transaction, integration_id: UUID, action_id: UUID) -> Inte
 
 
 async def actions(tx: Transaction, integration_id: UUID) -> list[IntegrationAction]:
-    """Return the integration's actions in the order they were added."""
+    """Return the integration's actions in the order in which they were added."""
     statement = select(integration_action).where(integration_action.c.integration_id == integration_id)
     rows = (await tx.connection.execute(statement.order_by(integration_action.c.position))).mappings()
     return [_ACTION.validate_python(dict(row)) for row in rows]
 
 
 async def action_summaries(tx: Transaction, org_id: UUID) -> dict[UUID, list[ActionSummary]]:
-    """Return the organisation's actions by integration, without their code."""
+    """Return the organisation's actions by the id of their integration, in order, without their code."""
     statement = (
         select(
             integration_action.c.integration_id,
@@ -238,7 +239,7 @@ async def next_position(tx: Transaction, integration_id: UUID) -> int:
 
 
 async def save_action(tx: Transaction, changed: IntegrationAction) -> bool:
-    """Save the action and return True, or return False if another action has its name."""
+    """Save the action and return True, or return False if another action of the integration has its name."""
     return await _saved(tx, integration_action, _columns(changed))
 
 
@@ -250,12 +251,12 @@ async def remove_action(tx: Transaction, integration_id: UUID, action_id: UUID) 
 
 
 async def add_trigger(tx: Transaction, new: IntegrationTrigger) -> bool:
-    """Add the trigger and return True, or return False if the name is taken."""
+    """Add the trigger and return True, or return False if another trigger of the integration has its name or slug."""
     return await _added(tx, integration_trigger, _columns(new))
 
 
 async def trigger_slugs(tx: Transaction, integration_id: UUID) -> set[str]:
-    """Return the slugs of the integration's triggers, and those by which project triggers refer to deleted ones."""
+    """Return the slugs of the integration's triggers, and of deleted ones that project triggers still refer to."""
     used = select(project_trigger.c.trigger_id).where(project_trigger.c.provider_id == str(integration_id))
     found = set((await tx.connection.execute(used.distinct())).scalars())
     return found | await _slugs(tx, integration_trigger, integration_id)
@@ -267,14 +268,14 @@ async def trigger(tx: Transaction, integration_id: UUID, trigger_id: UUID) -> In
 
 
 async def triggers(tx: Transaction, integration_id: UUID) -> list[IntegrationTrigger]:
-    """Return the integration's triggers in the order they were added."""
+    """Return the integration's triggers in the order in which they were added."""
     statement = select(integration_trigger).where(integration_trigger.c.integration_id == integration_id)
     rows = (await tx.connection.execute(statement.order_by(integration_trigger.c.id))).mappings()
     return [_TRIGGER.validate_python(dict(row)) for row in rows]
 
 
 async def save_trigger(tx: Transaction, changed: IntegrationTrigger) -> bool:
-    """Save the trigger and return True, or return False if another trigger has its name.
+    """Save the trigger and return True, or return False if another trigger of the integration has its name.
 
     A poll that began with the old code stores nothing.
     """
@@ -289,12 +290,12 @@ async def remove_trigger(tx: Transaction, integration_id: UUID, trigger_id: UUID
 
 
 async def disable_users(tx: Transaction, gone: IntegrationTrigger, now: datetime) -> list[UUID]:
-    """Disable every project trigger that uses this trigger, and return their ids."""
+    """Disable all project triggers that use this trigger of an integration, and return the ids of all of them."""
     return await switch_off(tx, _uses(gone), now)
 
 
 async def users(tx: Transaction, used: IntegrationTrigger) -> list[tuple[UUID, UUID]]:
-    """Return the project triggers that use this trigger, with their organisations."""
+    """Return the project triggers that use this trigger, as pairs of trigger id and organisation id."""
     return await _with_organizations(tx, _uses(used))
 
 

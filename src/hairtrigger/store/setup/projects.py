@@ -1,4 +1,4 @@
-"""Projects: each has a target and a lane, which limits how many deliveries may be under way."""
+"""Store projects. Each has a target and a lane, which limits how many of its deliveries may be under way."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from hairtrigger.store.tables import lane, pause, project
 from hairtrigger.store.transaction import Transaction
 
 OrderBy = Literal["trigger", "subject"]
-"""Deliveries that have it in common go one after the other, in the order of their events."""
+"""What deliveries of a project have in common that are attempted one after the other, in the order of their events."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ _COLUMNS = (*project.c, *(lane.c[name] for name in _LANE))
 _JOINED = project.join(lane, lane.c.project_id == project.c.id)
 
 IN_SQL = ", ".join(f"{column.table.name}.{column.name}" for column in _COLUMNS)
-"""The values of a project, of the tables `project` and `lane`, for `from_row`."""
+"""The columns of the tables `project` and `lane`, in SQL, from whose values `from_row` makes a project."""
 
 _BY_IDS = select(*_COLUMNS).select_from(_JOINED).where(project.c.id == func.any(cast(bindparam("ids"), ARRAY(Text))))
 
@@ -74,7 +74,7 @@ async def existing(tx: Transaction, org_id: UUID, project_id: str) -> Project:
 
 
 async def by_ids(tx: Transaction, ids: Collection[str]) -> dict[str, Project]:
-    """Return projects by id, of any organisation: this is for deliveries, not for an API request."""
+    """Return the projects with these ids, of any organisation. API requests must not use this, but deliveries may."""
     rows = await tx.connection.execute(_BY_IDS, {"ids": list(ids)})
     return {row.id: Project(**row._mapping) for row in rows}
 

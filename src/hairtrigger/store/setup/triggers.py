@@ -1,4 +1,4 @@
-"""Project triggers, the routes of app webhooks, and the planned removals of webhooks."""
+"""Store project triggers, the routes of app webhooks, and the planned removals of webhooks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -40,14 +40,14 @@ class ProjectTrigger:
 
 @dataclass(frozen=True)
 class TriggerWithCursor(ProjectTrigger):
-    """A trigger as its users see it, with the cursor from its poll row, where it has one."""
+    """A project trigger with the cursor of its polls, which is None if it has none."""
 
     cursor: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class TriggerWithVersion(ProjectTrigger):
-    """A trigger as read, with the version of its row. Every write to the row changes the version."""
+    """A project trigger as it was read, with the version of its row. Every write to the row changes the version."""
 
     version: int = field(default=0, compare=False)
 
@@ -102,7 +102,10 @@ async def existing(
 
 
 async def by_ids(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, TriggerWithVersion]:
-    """Return triggers by id, of any organisation: this is for requests and due work, not for an API request."""
+    """Return the triggers with these ids, of any organisation, for requests to webhooks and for due work.
+
+    API requests must not use this.
+    """
     rows = await tx.connection.execute(select(*_WITH_VERSION).where(project_trigger.c.id.in_(ids)))
     return {row.id: TriggerWithVersion(*row) for row in rows}
 
@@ -110,9 +113,9 @@ async def by_ids(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, TriggerWith
 async def with_connections(
     tx: Transaction, ids: Sequence[UUID]
 ) -> dict[UUID, tuple[ProjectTrigger, Connection | None]]:
-    """Return triggers of any organisation with their connections, for due work.
+    """Return the triggers with these ids, of any organisation, each with its connection, for due work.
 
-    A connection of another organisation is left out.
+    A connection that belongs to another organisation than the trigger counts as none.
     """
     own = and_(connection.c.id == project_trigger.c.connection_id, connection.c.org_id == project_trigger.c.org_id)
     statement = (
@@ -138,7 +141,7 @@ async def of_project(tx: Transaction, org_id: UUID, project_id: str) -> list[Tri
 
 
 async def of_organization(tx: Transaction, org_id: UUID) -> list[tuple[TriggerWithCursor, str]]:
-    """Return the organisation's triggers, each with its project's name."""
+    """Return the organisation's triggers in the order of their ids, each with its project's name."""
     statement = (
         select(*_WITH_CURSOR, project.c.name.label("project_name"))
         .select_from(_JOINED.join(project, project.c.id == project_trigger.c.project_id))
@@ -154,7 +157,7 @@ async def of_organization(tx: Transaction, org_id: UUID) -> list[tuple[TriggerWi
 
 
 async def listening_to(tx: Transaction, provider_id: str, accounts: Sequence[str]) -> list[TriggerWithVersion]:
-    """Return the triggers that a request to an app webhook is for.
+    """Return the triggers with a route for one of these accounts of a provider, in the order of their ids.
 
     Each trigger is returned once, even if several of its accounts match.
     """
@@ -168,7 +171,8 @@ async def listening_to(tx: Transaction, provider_id: str, accounts: Sequence[str
 async def save(tx: Transaction, changed: ProjectTrigger) -> bool:
     """Save the trigger and return True, or return False and write nothing if it was changed since it was read.
 
-    A poll that began before stores nothing, because it did not know of the change.
+    The generation of `changed` must be one more than the one that was read. A poll that began before stores nothing,
+    because it did not know of the change.
     """
     statement = (
         update(project_trigger)
@@ -182,9 +186,10 @@ async def save(tx: Transaction, changed: ProjectTrigger) -> bool:
 
 
 async def switch_off(tx: Transaction, which: ColumnElement[bool], now: datetime, by: UUID | None = None) -> list[UUID]:
-    """Disable the project triggers that meet a condition, and return their ids.
+    """Disable the project triggers that meet a condition, and remove their routes and due times.
 
-    The generation of disabled ones rises, too, so that enabling one at the same time fails.
+    Return the ids of all of them, also of those that were disabled already. The generation of these rises as well, so
+    that an enabling that is under way fails.
     """
     statement = (
         update(project_trigger)
@@ -210,7 +215,7 @@ def is_one_of(ids: Sequence[UUID]) -> ColumnElement[bool]:
 
 
 def is_still(trigger: ProjectTrigger) -> ColumnElement[bool]:
-    """Return the condition that a trigger has been neither changed nor switched since it was read."""
+    """Return the condition that a trigger has been neither changed nor enabled or disabled since it was read."""
     return and_(project_trigger.c.id == trigger.id, project_trigger.c.generation == trigger.generation)
 
 
@@ -224,7 +229,7 @@ async def remove(tx: Transaction, project_trigger_id: UUID) -> None:
 
 
 async def route(tx: Transaction, trigger: ProjectTrigger, accounts: Sequence[str]) -> None:
-    """Replace the trigger's routes: from now on it receives the events of exactly these accounts."""
+    """Replace the trigger's routes, so that from now on it receives the events of exactly these accounts."""
     await tx.connection.execute(delete(app_route).where(app_route.c.project_trigger_id == trigger.id))
     if accounts:
         rows = [
@@ -235,7 +240,11 @@ async def route(tx: Transaction, trigger: ProjectTrigger, accounts: Sequence[str
 
 
 async def plan_removal(tx: Transaction, planned: Removal, now: datetime, leased_until: datetime | None = None) -> bool:
-    """Plan the removal and return True, or return False while another process makes or removes the same webhook."""
+    """Plan the removal of a webhook and return True, in place of an earlier plan for the same trigger.
+
+    Return False, and change nothing, while another process makes or removes the trigger's webhook under a lease. With
+    `leased_until`, this process has the lease until then.
+    """
     statement = upsert(removal).values(**vars(planned), leased_until=leased_until)
     statement = statement.on_conflict_do_update(
         index_elements=["project_trigger_id"],
@@ -246,25 +255,29 @@ async def plan_removal(tx: Transaction, planned: Removal, now: datetime, leased_
 
 
 async def cancel_removal(tx: Transaction, planned: Removal) -> bool:
-    """Cancel the removal and return True, or return False if it was planned or claimed again since."""
+    """Cancel the removal and return True, or return False if it was planned or claimed again after it was read."""
     return (await tx.connection.execute(delete(removal).where(_still(planned)))).rowcount > 0
 
 
 async def postpone_removal(tx: Transaction, planned: Removal, run_at: datetime) -> None:
-    """Postpone the removal, or do nothing if it was planned or claimed again since."""
+    """Postpone the removal and end its lease, or do nothing if it was planned or claimed again after it was read."""
     statement = update(removal).where(_still(planned))
     await tx.connection.execute(statement.values(run_at=run_at, leased_until=None))
 
 
 def _still(planned: Removal) -> Any:
-    """Return the condition that the removal was not planned or claimed again: each of these changes `run_at`."""
+    """Return the condition that the removal was not planned or claimed again, both of which change `run_at`."""
     return and_(removal.c.project_trigger_id == planned.project_trigger_id, removal.c.run_at == planned.run_at)
 
 
 async def claim_removal(
     tx: Transaction, now: datetime, hold: timedelta, project_trigger_id: UUID | None = None
 ) -> Removal | None:
-    """Claim the most overdue removal, or that of the given trigger, if it is due and no other process claims it."""
+    """Claim the most overdue removal, or that of the given trigger, for the time `hold`, and return it.
+
+    Return None if no such removal is due, or if another process is claiming it. `failures` counts the attempt from the
+    claim on, so that an attempt whose process dies is counted as well.
+    """
     due = (
         select(removal.c.project_trigger_id)
         .where(removal.c.run_at <= now)
@@ -285,7 +298,7 @@ async def claim_removal(
 
 
 async def release_removals(tx: Transaction, now: datetime) -> None:
-    """Make removals due that processes left unfinished, when none of these processes runs any more."""
+    """Make all removals under a lease due now. The caller must know that no process that had a lease runs any more."""
     await tx.connection.execute(
         update(removal).where(removal.c.leased_until.is_not(None)).values(run_at=now, leased_until=None)
     )

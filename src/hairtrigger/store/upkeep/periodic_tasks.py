@@ -1,4 +1,4 @@
-"""Tasks that come round again, and tasks to be done once. There is no leader: any process may claim a task."""
+"""Claim tasks that come round again, and take tasks that are to be done once. Any process may do so at any time."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,9 +23,10 @@ _CLAIM = (
 
 
 async def claim(tx: Transaction, task: str, now: datetime, every: timedelta) -> dict[str, Any] | None:
-    """Claim the task and return its stored state, or return None if it is not due. It is due again after `every`.
+    """Claim the task if it is due, and return its stored state, or return None if it is not due.
 
-    No other process gets the task until the transaction ends.
+    A claimed task is due again after `every`. A task that was never claimed is due, and its state is empty. No other
+    process gets the task until the transaction ends.
     """
     row = (await tx.connection.execute(_CLAIM, {"task": task, "now": now, "next_at": now + every})).one_or_none()
     return dict(row.state) if row else None
@@ -36,14 +37,14 @@ async def remember(tx: Transaction, task: str, state: dict[str, Any], next_at: d
 
 
 async def leave(tx: Transaction, task: str, state: dict[str, Any], now: datetime) -> None:
-    """Leave a task that is to be done once."""
+    """Store a task that is to be done once, with its state, until a process takes it. There must not be one already."""
     await tx.connection.execute(insert(upkeep).values(task=task, next_at=now, state=state))
 
 
 async def take(tx: Transaction, task: str) -> dict[str, Any] | None:
-    """Take a task that is to be done once, and return its state, or None if there is none.
+    """Take a task that is to be done once, and return its state, or return None if there is no such task.
 
-    The task counts as done when the transaction commits. Until then no other process gets it.
+    The task is done when the transaction commits. Until then no other process gets it.
     """
     left = select(upkeep.c.task).where(upkeep.c.task == task).with_for_update(skip_locked=True).scalar_subquery()
     row = (

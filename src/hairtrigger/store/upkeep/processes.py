@@ -1,7 +1,7 @@
-"""The times in which the processes of the service ran, and the dead among them.
+"""Record the times in which the processes of the service ran, and which of the processes have ended.
 
-A row is a stretch: a time in which a process ran without a break. A process that loses its database or stands still
-begins another stretch, so that the gap is on record.
+A row is a stretch, which is a time in which a process ran without a break. A process that loses its database or stands
+still begins another stretch, so that the gap is on record.
 """
 
 from collections.abc import Collection, Sequence
@@ -47,7 +47,7 @@ async def begin(tx: Transaction, stretch: Stretch) -> None:
 
 
 async def see(tx: Transaction, id_: UUID, started_at: datetime, now: datetime) -> None:
-    """Note a sign of life of this stretch. The commit does not wait for the disk: the next sign comes soon."""
+    """Store a sign of life of this stretch. The commit need not wait for the disk, as the next sign comes soon."""
     await tx.connection.execute(text("SELECT set_config('synchronous_commit', 'off', true)"))
     mine = (process.c.id == id_) & (process.c.started_at == started_at)
     await tx.connection.execute(update(process).where(mine).values(seen_at=now))
@@ -60,7 +60,10 @@ async def end(tx: Transaction, ids: Collection[UUID]) -> None:
 async def unended(
     tx: Transaction, *, but: UUID, since: datetime | None = None, silent_since: datetime | None = None
 ) -> list[Stretch]:
-    """Return a stretch of each other process that has not ended, seen last between these times if they are given."""
+    """Return a stretch of each process that has not ended, except the process `but`: its last one that matches.
+
+    A stretch matches if its last sign of life is not before `since` and not after `silent_since`, if these are given.
+    """
     statement = select(*_COLUMNS).where(~process.c.ended, process.c.id != but)
     if since is not None:
         statement = statement.where(process.c.seen_at >= since)
@@ -73,7 +76,10 @@ async def unended(
 async def near(
     tx: Transaction, since: datetime, until: datetime, roles: Collection[str], limit: int
 ) -> Sequence[Stretch]:
-    """Return the stretches of that time, with the nearest one of these roles before and after it, oldest first."""
+    """Return the first `limit` stretches that overlap the time from `since` to `until`, oldest first.
+
+    The nearest stretches of these roles before and after that time are returned with them.
+    """
     parameters = {"since": since, "until": until, "roles": list(roles), "limit": limit}
     return [Stretch(*row) for row in await tx.connection.execute(_NEAR, parameters)]
 

@@ -21,7 +21,7 @@ _UNDELIVERED = """
 
 
 async def undelivered_days(tx: Transaction) -> set[date]:
-    """Return the days of the events whose deliveries have not ended: on the queue, waiting, or with a planned retry."""
+    """Return the days of the events with deliveries that are on the queue or waiting, or that have a planned retry."""
     return set((await tx.connection.execute(text(_UNDELIVERED))).scalars())
 
 
@@ -56,7 +56,7 @@ async def forget_deliveries(tx: Transaction, oldest: date) -> int:
 
 
 async def forget_replay_jobs(tx: Transaction, before: datetime) -> int:
-    """Delete a batch of the replay jobs that ended before then, and return how many. Their replays stay."""
+    """Delete a batch of the replay jobs that ended before this time, and return how many. Their replays stay."""
     done = await tx.connection.execute(
         text(
             """
@@ -70,7 +70,7 @@ async def forget_replay_jobs(tx: Transaction, before: datetime) -> int:
 
 
 async def forget_answers(tx: Transaction, before: datetime) -> int:
-    """Delete a batch of the answers that are kept for repeated API requests, and return how many."""
+    """Delete a batch of the kept answers to API requests from before this time, and return how many were deleted."""
     done = await tx.connection.execute(
         text(
             """
@@ -84,10 +84,10 @@ async def forget_answers(tx: Transaction, before: datetime) -> int:
 
 
 async def forget_keys(tx: Transaction, table: str, page: int, before: date) -> bool:
-    """Delete keys from before a day in `KEY_PAGES` pages of a table. Return whether there are more pages.
+    """Delete event keys that were last seen before a day, in `KEY_PAGES` pages of a table from the page `page` on.
 
-    The table is read in the order of its pages on disk, once a day. An index by day would make every event more
-    expensive.
+    Return whether there are more pages. The caller reads the table in the order of its pages on disk, once a day,
+    because an index by day would make every event more expensive.
     """
     end = (await tx.connection.execute(text(f"SELECT pg_relation_size('{table}') / 8192"))).scalar_one()
     rows = f"ctid >= CAST('({page},0)' AS tid) AND ctid < CAST('({page + KEY_PAGES},0)' AS tid)"
@@ -96,7 +96,10 @@ async def forget_keys(tx: Transaction, table: str, page: int, before: date) -> b
 
 
 async def remember_keys(tx: Transaction, seen: Sequence[tuple[UUID, str]], today: date) -> None:
-    """Count the retention of keys seen again from today, so that an old entry of a feed does not become a new event."""
+    """Restart the retention of these event keys today, because a poll has seen them again.
+
+    Otherwise a forgotten key in an old feed would make a new event.
+    """
     if seen:
         triggers, keys = zip(*seen, strict=True)
         await tx.connection.execute(_REMEMBER, {"trigger": list(triggers), "key": list(keys), "today": today})
@@ -113,6 +116,6 @@ _REMEMBER = text(
 
 
 async def clock_difference(tx: Transaction, now: datetime) -> float:
-    """Return the seconds by which the database's clock is ahead of ours."""
+    """Return the seconds by which the database's clock is ahead of `now`, or a negative number if it is behind."""
     theirs: datetime = (await tx.connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
     return (theirs - now).total_seconds()
