@@ -1,4 +1,4 @@
-"""The program `hairtrigger`. Ctrl-C ends it at once and without a traceback, unless a command does more about it."""
+"""The program `hairtrigger`. Ctrl-C ends it at once and without a traceback, unless a command handles it otherwise."""
 
 import signal
 

@@ -1,4 +1,4 @@
-"""The command line."""
+"""Define the commands of the program, and read their options."""
 
 import asyncio
 import os
@@ -333,7 +333,10 @@ def _settings(*, demo: bool = False, **overrides: Any) -> Settings:
 
 
 def _for_demo(settings: Settings) -> Settings:
-    """Let the demo reach this machine. It gets data of its own, so that a real installation never has this freedom."""
+    """Return the settings with which the demo may call this machine.
+
+    It has data of its own, so that a real installation never has this freedom.
+    """
     loopback = [ip_network("127.0.0.0/8")]
     return settings.model_copy(
         update={"data_dir": settings.data_dir / "demo", "egress_allow": loopback, "least_polling_seconds": 2}
@@ -350,7 +353,10 @@ def _leaves(group: ExceptionGroup[Exception]) -> list[HairtriggerError]:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Open the socket before anything else starts, so that a port in use is reported first."""
+    """Return a socket that listens at this address.
+
+    It is opened before anything else starts, so that a port in use is reported first.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=2048)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio leaves it off; accepted sockets inherit it
@@ -367,7 +373,10 @@ def _print_changes(deliveries: list[dict[str, Any]], shown: dict[str, str]) -> N
 
 
 def _with_accounts(demo: bool, work: Callable[["Accounts"], Awaitable[T]]) -> T:
-    """Do work with the accounts in the database, whether the service runs or not."""
+    """Do work with the accounts in the database, whether the service runs or not, and return its result.
+
+    An error ends the program with its message.
+    """
     from hairtrigger.users import accounts_of  # noqa: PLC0415
 
     settings = _settings(demo=demo)

@@ -17,7 +17,10 @@ class Credentials:
     api_key: str = field(repr=False)
 
     def save(self, data_dir: Path) -> None:
-        """Replace the file of an earlier start, completely or not at all: the address may have changed."""
+        """Write the file, completely or not at all.
+
+        It replaces that of an earlier start, because the address may have changed.
+        """
         data_dir.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=".command-line-", dir=data_dir)  # mkstemp lets only the owner read it
         with os.fdopen(handle, "w") as file:

@@ -45,7 +45,7 @@ return issues.map(issue => ({ id: issue.id, title: issue.title, createdAt: issue
 
 
 def prepared(settings: Settings) -> Settings:
-    """Return the settings with a GitHub app of our own, whose GitHub is this service."""
+    """Return the settings for a demo in which this service also plays GitHub, with a GitHub app of its own."""
     return settings.model_copy(
         update={
             "app_secrets": {"github": [SecretStr(secrets.token_urlsafe(24))]},
@@ -67,7 +67,7 @@ def route() -> BaseRoute:
 
 @asynccontextmanager
 async def playing(app: Application) -> AsyncIterator[None]:
-    """Set up the triggers, unless an earlier start did, and send GitHub's requests, while the body runs."""
+    """Set up the triggers, unless an earlier start did, and send GitHub's requests, while the block runs."""
     play = asyncio.create_task(_play(app.settings))
     try:
         yield

@@ -1,4 +1,4 @@
-"""The first start, which makes a user, an API key and a webhook, so that the service can be tried at once."""
+"""Make a user, API keys and a webhook at the first start, so that the service can be tried at once."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ _PROJECT = "First steps"
 
 @dataclass(frozen=True)
 class Welcome:
-    """The log-in, API key and webhook of the first start, which are shown once."""
+    """The login, API key and webhook of the first start, which are shown once."""
 
     email: str
     password: str = field(repr=False)
@@ -47,7 +47,7 @@ class Welcome:
 
 @asynccontextmanager
 async def first_login(app: Application) -> AsyncIterator[Welcome | None]:
-    """Yield the first log-in, to be shown within the block, or None if a process has shown it or is showing it.
+    """Yield the first login, to be shown within the block, or None if there is none that this process has to show.
 
     If the start is cut off within the block, the next start makes everything anew.
     """

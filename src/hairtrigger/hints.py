@@ -1,4 +1,4 @@
-"""The commands that are printed for a user to type, as they work where this program was started."""
+"""Write commands for a user to type, so that they work where this program was started."""
 
 import os
 import shlex
@@ -10,7 +10,7 @@ _PLACE = "HAIRTRIGGER_DATA_DIR"
 
 
 def command(arguments: str, *, demo: bool = False) -> str:
-    """Return the command with these arguments, for another terminal in the same folder."""
+    """Return the command with these arguments, as it is typed in another terminal in the same folder."""
     place = os.environ.get(_PLACE)
     prefix = f"{_PLACE}={shlex.quote(place)} " if place else ""
     return f"{prefix}{program()} {arguments}{' --demo' if demo else ''}"

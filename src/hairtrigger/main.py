@@ -1,4 +1,4 @@
-"""The composition root: everything is built here, once, and nowhere else."""
+"""The composition root. Everything is built here, once, and nowhere else."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
@@ -126,7 +126,7 @@ class Resources:
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts that both roles use."""
+    """The parts that the roles `api` and `worker` both use."""
 
     settings: Settings
     process: UUID
@@ -159,7 +159,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class RoleShare:
-    """The share of one role: the loops that run all the time, and how to drain them."""
+    """The part of a process that one role runs: its loops, and a function that drains them within a given time."""
 
     loops: Sequence[Loop] = ()
     drain: Callable[[timedelta], Awaitable[None]] = _nothing
@@ -167,7 +167,10 @@ class RoleShare:
 
 @asynccontextmanager
 async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Application]:
-    """Open the service's resources, update the schema and start the loops. At the end, drain and close them."""
+    """Run the service while the block runs, and yield it. At the end, drain it.
+
+    Before the block, the resources are opened, the schema is updated and the loops are started.
+    """
     clock = clock or SystemClock()
     process = uuid4()
     async with _resources(settings, clock, process) as resources:
@@ -222,7 +225,10 @@ def _policy(settings: Settings) -> EgressPolicy:
 
 
 def _vault(settings: Settings) -> Vault:
-    """Open the vault. The role `all` makes a missing key file; other roles need a file, and all need the same."""
+    """Open the vault. The role `all` makes a missing key file.
+
+    Raise `HairtriggerError` in another role if there is no key file, because all processes need the same.
+    """
     path = settings.vault_path
     if settings.role != "all" and not path.exists():
         raise HairtriggerError(
@@ -383,7 +389,7 @@ def _parts(settings: Settings, clock: Clock, resources: Resources, process: UUID
 
 
 def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tuple[RoleShare, Router]:
-    """Build the role `api`: the three APIs and the webhooks."""
+    """Build the role `api`, which is the three APIs and the webhooks, and return it with its ASGI application."""
     settings, clock, store = parts.settings, parts.clock, parts.store
     recorder = Recorder(
         resources.statements,
@@ -489,7 +495,7 @@ def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tupl
 
 
 def _working(parts: Parts, direct: Store) -> RoleShare:
-    """Build the role `worker`: polls, schedules, deliveries and upkeep."""
+    """Build and return the role `worker`, which is polls, schedules, deliveries and upkeep."""
     settings, clock, store, work = parts.settings, parts.clock, parts.store, parts.work
     dispatcher = Dispatcher(
         store=store,
@@ -548,13 +554,15 @@ async def _database(settings: Settings) -> AsyncIterator[tuple[str, str, Sequenc
 
 
 def _log_sizes(settings: Settings) -> dict[str, str]:
-    """Return a smaller size of the write-ahead log for a small disk: the log must never fill it by itself."""
+    """Return PostgreSQL settings that keep its write-ahead log from filling a small disk. A large disk needs none."""
     share = size(settings.data_dir) // 20 // MEBIBYTE
     return {"max_wal_size": f"{max(64, share)}MB", "min_wal_size": "32MB"} if share < _LARGEST_LOG else {}
 
 
 def _disk_measures(settings: Settings, store: Store) -> Sequence[Measure]:
-    """Return what can be seen of the disk: an embedded database's file system, and a size that the operator set."""
+    """Return the measures of the disk that can be taken: of the embedded database's file system, and of the size that
+    the operator set.
+    """
 
     async def directory() -> float:
         return used_share(settings.data_dir)
@@ -571,7 +579,7 @@ def _refusal(disk: DiskWatch, quotas: Quotas) -> Refuses:
 
 @asynccontextmanager
 async def _background(loops: Sequence[Loop]) -> AsyncIterator[None]:
-    """Run the loops beside the body. If a loop fails, the body ends too: half a service would be worse than none."""
+    """Run the loops beside the block. If a loop fails, the block is cancelled, too, and the error is raised."""
     async with asyncio.TaskGroup() as tasks:
         started = [tasks.create_task(loop()) for loop in loops]
         try:

@@ -1,4 +1,4 @@
-"""The command line as a client of a service: of the one with this data directory, or of any other by its address."""
+"""Define the commands that ask a service, the one with this data directory or any other by its address."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -168,7 +168,10 @@ class Server:
 
 
 def connect(url: str | None, api_key: str | None, *, demo: bool, settings: Callable[[], Settings]) -> Server:
-    """Return the service at this address, or the one that runs with this data directory."""
+    """Return the service at this address, or the one that runs with this data directory.
+
+    Without an address and an API key, or a start that has left them, the program ends with a sentence that says so.
+    """
     if url and not api_key:
         fail("A service at another address needs an API key of it: --api-key, or the variable HAIRTRIGGER_API_KEY.")
     if not (url and api_key):
@@ -190,7 +193,7 @@ def connect(url: str | None, api_key: str | None, *, demo: bool, settings: Calla
 
 
 def groups(settings: Callable[..., Settings]) -> Iterator[tuple[str, typer.Typer]]:
-    """Yield a group of commands for each resource."""
+    """Yield the commands of each resource as a group, after its name."""
 
     def server(url: str | None, api_key: str | None, *, demo: bool) -> Server:
         return connect(url, api_key, demo=demo, settings=lambda: settings(demo=demo))

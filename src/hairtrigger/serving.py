@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 
 def loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return what makes uvloop's event loop, or None where uvloop cannot be installed, as on Windows."""
+    """Return the function that makes uvloop's event loops, or None where uvloop cannot be installed, as on Windows."""
     try:
         import uvloop  # noqa: PLC0415
     except ImportError:
@@ -35,7 +35,7 @@ def loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def run(settings: Settings, listener: socket.socket, *, demo: bool) -> None:
-    """Run the service until a signal stops it. A signal during the start gives the start up."""
+    """Run the service until a signal stops it. A signal during the start cuts the start off."""
     telemetry.configure(json=settings.log_json)
     with StopSignals.caught() as stop:
         started = asyncio.Event()
@@ -92,7 +92,7 @@ async def _serve(
 
 
 def _places(settings: Settings) -> str:
-    """Say where the data lie, and where to read on."""
+    """Return lines that say where the data or the key file are, and where the reference is."""
     reads_on = [] if settings.role == "worker" else [f"  Reference   {settings.url}/docs"]
     if settings.database_url:
         return "\n".join([f"  Key file    {settings.vault_path}   (it opens the secrets in your database)", *reads_on])
@@ -109,7 +109,7 @@ async def _first_of(task: asyncio.Task[None], event: asyncio.Event) -> None:
 
 @asynccontextmanager
 async def _listening(server: HttpServer, listener: socket.socket) -> AsyncIterator[asyncio.Task[None]]:
-    """Answer requests while the block runs."""
+    """Answer requests at the listener while the block runs, and yield the task that does that."""
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         while not server.started and not serving.done():  # noqa: ASYNC110 uvicorn has no event for its start
@@ -122,7 +122,7 @@ async def _listening(server: HttpServer, listener: socket.socket) -> AsyncIterat
 
 
 async def _drain(app: Application, server: HttpServer, serving: asyncio.Task[None], *, demo: bool) -> None:
-    """Finish what is under way. Requests are accepted until load balancers have noticed the stop."""
+    """Finish what is under way. New requests are accepted for a while, until load balancers have noticed the stop."""
     if demo:  # what its triggers ask, and what they start, is this server
         await app.leave()
 

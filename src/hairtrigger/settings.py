@@ -1,4 +1,6 @@
-"""Every setting, from the environment: `HAIRTRIGGER_<NAME>`, or `HAIRTRIGGER_<NAME>_FILE` with a path to its value."""
+"""Load all settings from the environment: `HAIRTRIGGER_<NAME>`, or `HAIRTRIGGER_<NAME>_FILE` with a path to
+the value.
+"""
 
 import os
 import re
@@ -35,14 +37,17 @@ _LARGEST_PART = 32 * MEBIBYTE  # that a sandbox worker sends or receives at once
 
 
 def _data_dir() -> Path:
-    """Return the default folder. For root it is not in root's home, because the database's own user must reach it."""
+    """Return the default folder. For root it is outside root's home, because the database's own user must reach it."""
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         return Path("/var/lib/hairtrigger")
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "hairtrigger"
 
 
 def _network(given: Any) -> Any:
-    """Return the network that a text names. An address within a network stands for it: 10.1.2.3/16 is 10.1.0.0/16."""
+    """Return the network that a text names.
+
+    An address in a network stands for the network: 10.1.2.3/16 is 10.1.0.0/16.
+    """
     if not isinstance(given, str):
         return given
     try:
@@ -457,7 +462,7 @@ class Settings(BaseSettings):
 
     @property
     def retention(self) -> tuple[timedelta, timedelta, timedelta]:
-        """Return how long events, the rest of the ledger, and event keys are kept."""
+        """Return how long events, the rest of the ledger, and event keys are kept, in this order."""
         return timedelta(days=self.event_days), timedelta(days=self.ledger_days), timedelta(days=self.key_days)
 
     @property
@@ -490,7 +495,10 @@ class _Environment(EnvSettingsSource):
     """Takes settings from the environment. A list is JSON, or values with commas between them."""
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:  # noqa: ARG002
-        """Return the value that a text stands for. A text that stands for none is left for the validation to refuse."""
+        """Return the value that a text stands for as JSON or as a list.
+
+        Any other text is returned as it is, for the validation to refuse.
+        """
         try:
             return from_json(value)
         except ValueError:
@@ -499,7 +507,7 @@ class _Environment(EnvSettingsSource):
 
 
 class _FromFiles(_Environment):
-    """Takes settings from files, as orchestrators hand out secrets: `HAIRTRIGGER_DATABASE_URL_FILE=/run/secrets/db`."""
+    """Takes settings from files, as orchestrators pass secrets: `HAIRTRIGGER_DATABASE_URL_FILE=/run/secrets/db`."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         path = os.environ.get(f"{PREFIX}{field_name.upper()}_FILE")
@@ -522,7 +530,9 @@ def table() -> str:
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
-    """Return a sentence about each variable that looks like a setting and is none, with the name that was meant."""
+    """Return a sentence about each variable that is named like a setting and is none, with a setting that may
+    be meant.
+    """
     names = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
     known = {*names, *(f"{name}_FILE" for name in names), *OF_THE_COMMAND_LINE}
     said = []

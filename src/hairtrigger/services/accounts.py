@@ -138,10 +138,10 @@ class Accounts:
 
     @asynccontextmanager
     async def showing_first_login(self) -> AsyncIterator[Caller | None]:
-        """Yield the operator whose first login is to be shown, or None if it has been shown or another process is
-        showing it.
+        """Yield the operator whose first login is to be shown, or None if there is none that this process has to show.
 
-        The login counts as shown when the block of this context manager has ended without an error.
+        There is none if the login has been shown, or if another process is showing it. It counts as shown when the
+        block of this context manager has ended without an error.
         """
         async with self.store.transaction() as tx:
             left = await periodic_tasks.take(tx, _FIRST_LOGIN)

@@ -56,9 +56,7 @@ class Catalogue:
         return provider, trigger
 
     async def providers_of(self, tx: Transaction, triggers: Sequence[ProjectTrigger]) -> dict[UUID, Provider | None]:
-        """Return the provider of each trigger by the trigger's id, or None in its place if the provider no longer
-        exists.
-        """
+        """Return the provider of each trigger by the trigger's id. It is None if the provider no longer exists."""
         found: dict[UUID, Provider | None] = {one.id: self.native(one.provider_id) for one in triggers}
         owned = {
             one.id: (one.org_id, id_)

@@ -1,6 +1,4 @@
-"""Parse foreign bytes into records, for one organisation. The parser runs in a separate process with limits
-of its own.
-"""
+"""Parse foreign bytes into records, for one organisation. The parser runs in a process with limits of its own."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

@@ -1,6 +1,4 @@
-"""Store the events of webhook requests, and the outcomes of other requests. Each commit holds those of many
-requests.
-"""
+"""Store webhook requests as events or outcomes. Each commit holds those of many requests."""
 
 from collections.abc import Sequence
 from datetime import datetime

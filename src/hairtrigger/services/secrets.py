@@ -1,6 +1,4 @@
-"""Seal secrets for the database, and open them. Each sealed secret is bound to its row, and can't be opened
-in another.
-"""
+"""Seal secrets for the database, and open them. Each sealed secret is bound to its row."""
 
 import base64
 from collections.abc import Collection, Mapping, Sequence

@@ -44,8 +44,8 @@ class DeliveryStreaks:
         return await streaks.note(tx, "deliveries", failed, anew, sorted(arrived - failed.keys()))
 
     def tell(self, ended: Sequence[Attempt], changes: Changes) -> None:
-        """Log which triggers' deliveries have begun to fail or arrive again, as `note` returned them, and how many
-        became dead letters.
+        """Log the triggers whose deliveries began to fail or arrive again, as `note` returned them, and new dead
+        letters.
         """
         details = {one.project_trigger_id: one.detail for one in ended if one.status != "delivered"}
         for id_ in changes.begun:

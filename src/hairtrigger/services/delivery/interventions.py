@@ -1,5 +1,6 @@
-"""Let users retry one delivery now, end it, or replay its event. An event that is still on its way is not
-sent twice.
+"""Let users retry one delivery now, end it, or replay its event.
+
+An event that is still on its way is not sent twice.
 """
 
 from collections.abc import Sequence
@@ -98,8 +99,9 @@ class Interventions:
 
 
 def under_way(deliveries: Sequence[Delivery], project_id: str) -> Delivery | None:
-    """Return the first of an event's deliveries, given newest first, that is still on its way to the project,
-    or None.
+    """Return the first of an event's deliveries that is still on its way to the project, or None.
+
+    The newest comes first.
     """
     return next((one for one in deliveries if one.project_id == project_id and one.status not in _ENDED), None)
 

@@ -1,5 +1,6 @@
-"""Find lost deliveries and send them again. No cause of such a loss is known; this search guards against
-unknown ones.
+"""Find lost deliveries and send them again.
+
+No cause of such a loss is known; this search guards against unknown ones.
 """
 
 import time
@@ -36,9 +37,7 @@ class LostDeliveries:
         await repeat("reconciling", self._walk)
 
     async def lap(self) -> int:
-        """Search all deliveries that may not have ended, now and also the youngest, and return how many were sent
-        again.
-        """
+        """Search all deliveries that may not have ended, also the youngest, and return how many were sent again."""
         step = await self._step(timedelta(), timedelta(), anew=True)
         sent = step.sent if step else 0
         while step and not step.over:

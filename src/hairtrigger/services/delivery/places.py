@@ -1,6 +1,4 @@
-"""Share the places of a process for deliveries under way, among organisations first and then among the projects of
-each.
-"""
+"""Share a process's places for deliveries under way among organisations, and then among the projects of each."""
 
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence

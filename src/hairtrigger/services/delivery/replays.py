@@ -179,8 +179,7 @@ class Replays:
     async def _chosen(
         self, tx: Transaction, job: Job, query: ReplayQuery, matching: Sequence[Delivery]
     ) -> tuple[Sequence[Event], Sequence[UUID]]:
-        """Return the events to replay, and the ids of deliveries that are under way, whose next attempt is made now
-        instead.
+        """Return the events to replay, and the ids of deliveries whose next attempt is made now instead.
 
         An event that is still on its way is not sent twice. With the status `dead`, neither is one that has arrived.
         """

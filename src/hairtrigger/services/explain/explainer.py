@@ -167,8 +167,8 @@ class Explainer:
         return Story(event, condition.kind, with_attempts, repeats, {id_: wait for id_, wait in found if wait})
 
     async def _ended(self, tx: Transaction, seen: _Seen, one: Outcome) -> str:
-        """Return sentences about an outcome that came instead of an event, and about the stored event that it repeats,
-        if any.
+        """Return sentences about an outcome that came instead of an event, and about the event that it
+        repeats, if any.
         """
         said = [seen.teller.outcome(one)]
         if one.kind is Kind.WEBHOOK:

@@ -44,8 +44,9 @@ class Diagnosis:
     """Return why no delivery of the organisation is attempted now."""
 
     def expectations(self) -> Expectations:
-        """Return the times before which a poll or firing that is still due counts as overdue, and the triggers with
-        webhooks, which have no due times.
+        """Return from when on due polls and firings count as overdue now, and the triggers that have no due times.
+
+        These are the triggers with webhooks.
         """
         now = self.clock.now()
         webhooks = [

@@ -177,8 +177,9 @@ class Teller:
         return f"The next {what} {verb} due at {self.time(condition.next_at)}."
 
     def happened(self, story: Story, others: int, since: datetime, until: datetime, *, at_least: bool = False) -> str:
-        """Describe an event, the nearest to the time asked about, and say how many other events arrived in the window,
-        or at least how many.
+        """Describe an event, and say how many other events arrived between `since` and `until`.
+
+        With `at_least`, there may be more than `others`.
         """
         number = f"At least {others}" if at_least else f"{others}"
         more = {0: "", 1: " One other event arrived"}.get(others, f" {number} other events arrived")
@@ -230,8 +231,9 @@ class Teller:
                 return _joined(said.strip(), self.outages([one for one in silence.outages or () if one not in told]))
 
     def outages(self, found: Sequence[Outage]) -> str:
-        """Say when no process did the trigger's work. If there are more than a few outages, only the longest
-        are named.
+        """Say when no process did the trigger's work.
+
+        If there are more than a few outages, only the longest are named.
         """
         shown = found
         if len(found) > _MOST_OUTAGES:

@@ -78,8 +78,9 @@ class StallWatchdog:
     async def health(
         self, caller: Caller, *, limit: int, after: UUID | None = None, status: Status | None = None
     ) -> list[tuple[Condition, Health]]:
-        """Return the organisation's triggers with their health, oldest first, at most `limit`, from the one after the
-        id `after`.
+        """Return the organisation's triggers with their health, oldest first and at most `limit`.
+
+        They begin after the trigger with the id `after`, and have the given status, if these are given.
         """
         expected = self.diagnosis.expectations()
         async with self.store.transaction() as tx:

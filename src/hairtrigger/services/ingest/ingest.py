@@ -70,9 +70,9 @@ class Ingest:
         """Return the answer to a request, after the request's events are on disk.
 
         Raise `NotFound` for an address that no trigger has, `Rejected` for a bad signature, `Malformed` for a body that
-        is not in the provider's format, `WrongMethod` for a method that brings no events, `QuotaSpent` when the
-        organisation has used up a quota, and `Unavailable` when
-        nothing could be stored.
+        is not in the provider's format, `WrongMethod` for a method that brings no events, `Invalid` for a stored
+        configuration that breaks newer rules, `QuotaSpent` if the organisation has used up a quota, `Broken` for a
+        fault of the service, and `Unavailable` if nothing could be stored.
         """
         provider = self.catalogue.native(webhook_id)
         if provider and (app := provider.app):
@@ -90,7 +90,11 @@ class Ingest:
         provider_id: str | None = None,
         definition_id: str | None = None,
     ) -> Answer:
-        """Receive a request that is authenticated by an API key of the trigger's organisation, not by a signature."""
+        """Receive a request that is authenticated by an API key of the trigger's organisation, not by a signature.
+
+        Return the answer and raise errors as `receive` does. Raise `NoSuchTrigger` for a trigger of another
+        organisation, or of another provider or definition than those given.
+        """
 
         async def received() -> Answer | None:
             trigger = await self.receivers.look_up(trigger_id)
@@ -180,7 +184,10 @@ class Ingest:
         return receiver.read(request, self.clock.now(), signed=signed)
 
     def _explained(self, error: Rejected, receiver: Receiver | None, request: Request) -> Rejected:
-        """Return the refusal, with the reason if the request is signed with a secret that was replaced."""
+        """Return the refusal.
+
+        If the request is signed with a replaced secret, the refusal says until when that was valid.
+        """
         until = receiver.replaced_secret(request, self.clock.now()) if receiver else None
         if until is None:
             return error
@@ -237,7 +244,10 @@ class Ingest:
         return within
 
     async def _drafts(self, provider: Provider, trigger: ProjectTrigger, request: Request) -> tuple[Draft, ...] | None:
-        """Return a trigger's events, or None if it has an outcome already: other triggers get their events."""
+        """Return a trigger's events of a request, or None if making them failed or it wants none.
+
+        In that case the trigger has an outcome already, and other triggers still get their events.
+        """
         definition = provider.trigger(trigger.trigger_id)
         if not isinstance(definition, AppWebhook):
             return ()
@@ -308,7 +318,10 @@ class Ingest:
 
 
 async def _unchanged(attempt: Callable[[], Awaitable[Answer | None]]) -> Answer:
-    """Try until no trigger changes meanwhile, and return the answer. Raise `Unavailable` after a few tries."""
+    """Call `attempt` until it returns an answer. None means that a trigger has changed meanwhile.
+
+    Raise `Unavailable` if a few calls return None.
+    """
     for _ in range(_TRIES):
         if answer := await attempt():
             return answer

@@ -46,12 +46,15 @@ class Receiver:
     """The sentence that says what counts as a repeat; empty for a provider that numbers its events."""
 
     def greeted(self, request: Request, now: datetime) -> Answer | None:
-        """Return the answer to a question that is not signed, or None. Raise `Rejected` if it lacks a part."""
+        """Return the answer to an unsigned handshake, or None if the request is none.
+
+        Raise `Rejected` if a part of the handshake is missing or wrong.
+        """
         questions = self.unsigned.get(request.method, ())
         return self._answered(questions, request, live(self.secrets, now), signed=False) if questions else None
 
     def read(self, request: Request, now: datetime, *, signed: bool = True) -> Answer | tuple[Draft, ...]:
-        """Return the events of a request, or the answer to a handshake.
+        """Return the events of a request, or the answer to a handshake. Without `signed`, no signature is checked.
 
         Raise `Rejected` for a bad signature, `Malformed` for a body that is not in the provider's format, `NotWanted`
         for what the trigger does not listen for, and `WrongMethod` for a method that brings no events.
@@ -68,7 +71,10 @@ class Receiver:
         return tuple(self.definition.events(Incoming(request, self.config)))
 
     def replaced_secret(self, request: Request, now: datetime) -> datetime | None:
-        """Return until when the secret was valid that the request is signed with, or None if it is no earlier one."""
+        """Return until when the secret was valid with which the request is signed, if that is a replaced one.
+
+        Return None if no replaced secret fits.
+        """
         for one in self.secrets:
             if one.until is not None and one.until <= now:
                 with suppress(Rejected):
@@ -95,16 +101,22 @@ class ReceiverCache:
         await self._look_ups.run()
 
     def remembered(self, webhook_id: str) -> Receiver | None:
-        """Return the receiver of a trigger by the id's text in the URL: parsing the id would take longer than this."""
+        """Return the remembered receiver of a trigger, or None.
+
+        The id is given as it stands in the URL, because parsing it would take longer than this.
+        """
         return self._remembered.get(webhook_id)
 
     async def look_up(self, trigger_id: UUID) -> TriggerWithVersion | None:
-        """Load the trigger from the database, and drop its receiver from memory."""
+        """Load the trigger from the database, and forget its receiver. Return None if there is no such trigger."""
         self._remembered.forget(str(trigger_id))
         return await self._look_ups.submit(trigger_id)
 
     def of(self, trigger: TriggerWithVersion, definition: Webhook[Any]) -> Receiver:
-        """Make and remember a receiver. Raise `Invalid` for a stored configuration that breaks newer rules."""
+        """Make a receiver of the trigger, and remember it if the trigger is enabled.
+
+        Raise `Invalid` for a stored configuration that breaks newer rules.
+        """
         config = config_of(definition, trigger)
         questions = definition.handshakes(config)
         receiver = Receiver(

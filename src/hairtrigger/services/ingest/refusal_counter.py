@@ -1,9 +1,9 @@
-"""Count the requests that were refused or ignored: users see how many there were, and a flood never fills the disk.
+"""Count the requests that were refused or ignored. Users see how many there were, and a flood never fills the disk.
 
 Requests with the same code and trigger are alike. The first of them in a minute are recorded one by one; the others are
 counted, and become one row at the end of the minute. A request that can't be recorded at once, because the database is
-away or the owner of its address has not been looked up, is only counted. If the process is killed the counts are lost:
-no event of these requests was acknowledged.
+away or the owner of its address has not been looked up, is only counted. If the process is killed, the counts are lost,
+but no event of these requests was acknowledged.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ Alike = tuple[UUID | None, Code]  # the id of the trigger or in the address, and
 
 
 class RefusalCounter:
-    """Counts for one process."""
+    """Counts the refused and ignored requests of one process until they are recorded."""
 
     def __init__(self, store: Store, clock: Clock, disk_full: Callable[[], bool] = lambda: False) -> None:
         self._disk_full = disk_full
@@ -68,7 +68,10 @@ class RefusalCounter:
         _add(self._counted, outcome)
 
     def turned_away(self, webhook_id: str, error: HairtriggerError | None) -> None:
-        """Count a request that leaves no outcome otherwise. Without an error, it ended before it was complete."""
+        """Count a request that left no outcome. `error` is None if the request ended before it was complete.
+
+        Errors that `Ingest` has recorded or counted itself are not counted again.
+        """
         if code := _code(error):
             address = parsed_id(webhook_id) if len(self._counted) < _MOST_ADDRESSES else None
             detail = error.message if error else ""
@@ -86,7 +89,9 @@ class RefusalCounter:
             self._refused[id_] = failure.after(self._refused.get(id_))
 
     async def run(self) -> None:
-        """Record the first requests that are alike within a second, and the others every minute.
+        """Record requests until cancelled.
+
+        Of those alike, the first are recorded within a second, and the rest every minute.
 
         While the database is away, or its disk is full, counting goes on.
         """
@@ -127,7 +132,10 @@ class RefusalCounter:
             log.warning("requests are refused", project_trigger_id=str(id_), detail=refused[id_].detail)
 
     async def flush(self) -> None:
-        """Record the counts and begin a new minute. Counts that can't be stored now are kept for the next minute."""
+        """Record the counts now, and begin a new minute.
+
+        Counts that can't be stored now are kept for the next minute.
+        """
         await self.note_refused()
         self._recorded.clear()
         await self._record()
@@ -146,7 +154,7 @@ class RefusalCounter:
             log.info("requests refused", code=one.code, count=one.count, project_trigger_id=one.project_trigger_id)
 
     async def _addressed(self, tx: Transaction, counted: Sequence[Outcome]) -> list[Outcome]:
-        """Add the organisations of the triggers, also of deleted ones.
+        """Return these outcomes with the organisations of their triggers, also of deleted triggers.
 
         Addresses without a trigger become one outcome for each code, because a sender can invent any number of them.
         """

@@ -30,7 +30,10 @@ _MOST_WAITING = 1000  # organisations that wait for a document
 
 
 class SenderDocuments:
-    """Fetches one document at a time. Of each organisation, one waits at most, so that none delays the others."""
+    """Fetches one document at a time.
+
+    At most one document of each organisation waits, so that none delays the others.
+    """
 
     def __init__(self, store: Store, clock: Clock, http_of: Callable[[Tenant], Http]) -> None:
         self._store = store
@@ -44,7 +47,10 @@ class SenderDocuments:
             return await sender_documents.get(tx, url)
 
     def fetch_soon(self, url: str, trigger: ProjectTrigger) -> None:
-        """Fetch the document after this. If too many wait, nothing happens: the sender sends its request again."""
+        """Put the document in the queue, unless the organisation has one there or the queue is full.
+
+        The sender sends its request again, so a document that was not queued is asked for again.
+        """
         if len(self._waiting) < _MOST_WAITING:
             self._waiting.setdefault(trigger.org_id, (url, trigger))
             self._wanted.set()
@@ -59,7 +65,7 @@ class SenderDocuments:
         return timedelta()
 
     async def fetch_waiting(self) -> None:
-        """Fetch what is waited for."""
+        """Fetch and store the documents in the queue, one after the other, until it is empty."""
         while self._waiting:
             org_id, (url, trigger) = next(iter(self._waiting.items()))
             try:

@@ -1,4 +1,4 @@
-"""Dry runs: a poll of polling code for its author shows everything, stores nothing and moves no cursor."""
+"""Run polling code for its author. A dry run shows everything, stores nothing and moves no cursor."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -58,7 +58,10 @@ Verdict = Literal["new", "stored", "repeated"]
 
 @dataclass(frozen=True)
 class DryRunRequest:
-    """The code to run, its inputs and its secrets. None stands for the project trigger's value, if one is given."""
+    """The code to run, its inputs and its secrets.
+
+    A field that is None takes the project trigger's value, if one is given.
+    """
 
     code: str | None = None
     integration_id: UUID | None = None
@@ -72,9 +75,10 @@ class DryRunRequest:
 
 @dataclass(frozen=True)
 class FoundEvent:
-    """An event as it would be stored.
+    """An event as it would be stored, without secrets in its data.
 
-    The verdict is `stored` if the trigger has the event already, and `repeated` if the run returned it before.
+    The verdict is `stored` if the trigger has the event already, `repeated` if the run returned it before, and else
+    `new`.
     """
 
     verdict: Verdict
@@ -86,7 +90,10 @@ class FoundEvent:
 
 @dataclass
 class Exchange:
-    """One fetch. Long bodies, URLs and headers are cut, and the number of headers is limited."""
+    """One fetch of the code and its answer, without secrets.
+
+    Long bodies, URLs and headers are cut, and the number of headers is limited.
+    """
 
     method: str = ""
     url: str = ""
@@ -138,7 +145,12 @@ class DryRuns:
         object.__setattr__(self, "_places", Shares(all_, of_org=self.at_a_time, of_project=self.at_a_time))
 
     async def run(self, caller: Caller, asked: DryRunRequest) -> Report:
-        """Run the code once. Raise `RateLimited` while too many other dry runs of the organisation are under way."""
+        """Run the code once, and report everything that it did, also an error of the code.
+
+        Raise `RateLimited` while too many other dry runs are under way, `Forbidden` if the caller gives code without
+        the scope for writing code, `NotReady` if there is no code, and `Invalid` if the inputs or the connection do not
+        fit it.
+        """
         if asked.code is not None:
             caller.require(INTEGRATION_API)  # running given code needs the scope for writing code
         with self._turn(caller.org_id):
@@ -218,7 +230,7 @@ class DryRuns:
     async def _definition(
         self, tx: Transaction, caller: Caller, asked: DryRunRequest, trigger: ProjectTrigger | None
     ) -> tuple[Integration | None, IntegrationTrigger | None]:
-        """Return the integration, and its trigger that the code belongs to or is written for, if there is one."""
+        """Return the integration, and its trigger to which the code belongs. Each is None if the request names none."""
         id_ = asked.integration_id or (parsed_id(trigger.provider_id) if trigger else None)
         integration = await integrations.get(tx, caller.org_id, id_) if id_ else None
         if asked.integration_id and not integration:
@@ -241,9 +253,10 @@ class DryRuns:
         trigger: ProjectTrigger | None,
         integration: Integration | None,
     ) -> dict[str, str]:
-        """Return the secrets for the code.
+        """Return the secrets for the code, by their names.
 
-        Only code of the connection's own integration gets the connection's secrets: code can send them anywhere.
+        Only code of the connection's own integration gets the connection's secrets, because code can send them
+        anywhere. Raise `Invalid` for any other connection.
         """
         id_ = asked.connection_id or (trigger.connection_id if trigger else None)
         if asked.secrets is not None or id_ is None:
@@ -290,7 +303,7 @@ class DryRuns:
 
 
 class _Watched:
-    """Fetches for the code, and keeps every exchange without secrets and credentials."""
+    """Fetches for the code, and keeps every exchange, with secrets and credentials replaced by `***`."""
 
     def __init__(self, user_triggers: UserTriggers, tenant: Tenant, redaction: Redaction, *, operator: bool) -> None:
         self._user_triggers = user_triggers
@@ -355,9 +368,9 @@ class _Watched:
 
 
 def _inputs(stored: IntegrationTrigger | None, given: Mapping[str, Any]) -> tuple[Mapping[str, Any], tuple[str, ...]]:
-    """Return the inputs as the code finds them, and those that are passwords.
+    """Return the inputs as the code finds them, and the values of those that are passwords.
 
-    Raise `Invalid` with a path to each input that is not valid.
+    Raise `Invalid` with a path to each input that is not valid. Without a stored trigger, any inputs are valid.
     """
     if stored is None:
         return given, ()

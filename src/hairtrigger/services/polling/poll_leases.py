@@ -37,7 +37,7 @@ _AFTER_A_REFUSAL = timedelta(minutes=10)  # or as soon as events are taken again
 
 @dataclass(frozen=True)
 class Claimed:
-    """A poll that this process runs under a lease."""
+    """A poll that this process may run under a lease, with all the data that running it needs."""
 
     poll: Poll
     lease: UUID
@@ -67,14 +67,14 @@ class PollLeases:
 
     @property
     def hold(self) -> timedelta:
-        """Return the time of a lease: longer than a poll may take, so that a lease never ends during its poll."""
+        """Return how long a lease lasts. That is longer than a poll may take, so a lease never ends during its poll."""
         return self.deadline + self.beyond
 
     async def due(self, limit: int, places: Shares | None = None) -> Claims:
-        """Claim due polls, the most overdue first. A missed beat is not made up for.
+        """Claim due polls, the most overdue first, at most `limit`. A missed beat is not made up for.
 
-        Each claimed poll takes one of the `places`, which its task gives back. A poll whose tenant may have no more of
-        them stays due.
+        Each claimed poll takes one of the `places`, which the caller gives back when the poll has ended. A poll whose
+        tenant may have no more places stays due.
         """
         taken: list[Tenant] = []
         try:
@@ -118,10 +118,10 @@ class PollLeases:
     async def _chosen(
         self, tx: Transaction, now: datetime, limit: int, places: Shares | None, taken: list[Tenant]
     ) -> tuple[list[Poll], dict[UUID, tuple[ProjectTrigger, Connection | None]], bool]:
-        """Return due polls for which there are places, their triggers, and whether others were held back.
+        """Return due polls with their triggers and connections by id, and whether others were held back.
 
-        The most overdue polls may all be of an organisation that has all its places. So those are left out, and others
-        are asked for, a few times.
+        The polls have got their places. The most overdue ones may all be of an organisation that has all its places. So
+        those are left out, and others are asked for, a few times.
         """
         rows: list[Poll] = []
         known: dict[UUID, tuple[ProjectTrigger, Connection | None]] = {}
@@ -146,9 +146,10 @@ class PollLeases:
         return rows, known, held_back
 
     async def one(self, tx: Transaction, trigger: ProjectTrigger) -> Claimed | None:
-        """Claim this poll, even if it is not due and its connection has no place free.
+        """Claim the poll of this trigger, even if it is not due and its connection has no place free.
 
-        Return None while another process runs it. Raise `Conflict` while the provider allows no poll.
+        Return None while another process runs it. Raise `Conflict` while the provider allows no poll, and `QuotaSpent`
+        or `DiskFull` if no event of the organisation is taken now.
         """
         if refused := self.refusal(trigger.org_id):
             raise refused
@@ -184,7 +185,10 @@ class PollLeases:
             await outcomes.record(tx, *(Outcome(Kind.POLL, Code.CUT_OFF, now, t.org_id, t.id, detail) for t in told))
 
     async def take_back(self, holders: Collection[UUID] | None) -> int:
-        """Make polls due at once that dead processes hold, or with None all that are held, and return how many."""
+        """End the leases of processes that have died, so that their polls are due at once, and return how many.
+
+        None as `holders` stands for all processes.
+        """
         now = self.clock.now()
         async with self.store.transaction() as tx:
             rows = await polls.held_by(tx, holders)
@@ -198,7 +202,10 @@ class PollLeases:
         return len(rows)
 
     def _placed(self, row: Poll, held: Connection | None, paces: dict[UUID, Pace], now: datetime) -> Due:
-        """Lease the poll, or queue it behind others of its connection. This updates `paces`."""
+        """Return the poll with a lease, or with a later due time behind others of its connection.
+
+        This updates `paces`.
+        """
         if held is None:
             return self._leased(row, now)
         pace = paces[held.id]
@@ -213,13 +220,16 @@ class PollLeases:
     def _refused(
         self, rows: Sequence[Poll], known: dict[UUID, tuple[ProjectTrigger, Connection | None]]
     ) -> dict[UUID, Refusal]:
-        """Return the polls that may not run now, because no event of their organisations would be stored."""
+        """Return why polls may not run now, by their triggers' ids.
+
+        Polls of organisations whose events are taken are left out.
+        """
         reasons = {org_id: self.refusal(org_id) for org_id in {trigger.org_id for trigger, _ in known.values()}}
         ids = (row.project_trigger_id for row in rows)
         return {id_: refusal for id_ in ids if (refusal := reasons[known[id_][0].org_id])}
 
     def _postponed(self, row: Poll, refused: Refusal, now: datetime) -> Due:
-        """Give the poll a later due time. Its cursor stays, so what comes meanwhile is found then."""
+        """Return the poll with a later due time. Its cursor stays, so what comes until then is found then."""
         wait = min(refused.retry_after, _AFTER_A_REFUSAL)
         return Due(row.project_trigger_id, next_beat(row.project_trigger_id, row.every, now + wait))
 
@@ -241,7 +251,10 @@ class PollLeases:
         self.counter.outcomes(told)
 
     def _leased(self, row: Poll, now: datetime) -> Due:
-        """Lease the poll. It is due again at its next beat, or when the lease ends, in case this process dies."""
+        """Return the poll with a lease.
+
+        It is due again at its next beat, or when the lease ends, in case this process dies.
+        """
         until = now + self.hold
         return Due(
             row.project_trigger_id,

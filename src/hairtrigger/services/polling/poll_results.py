@@ -27,7 +27,7 @@ CHANGED = "The trigger was changed, disabled or claimed again meanwhile; nothing
 
 @dataclass(frozen=True)
 class PollEnd:
-    """The end of a poll, and when it is due next."""
+    """The end of a poll, with the time at which the next one is due."""
 
     next_at: datetime
     detail: str

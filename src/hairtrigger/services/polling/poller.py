@@ -65,7 +65,7 @@ class Result:
 
 @dataclass
 class _Run:
-    """One poll under way."""
+    """One poll under way, with what it has stored so far."""
 
     claimed: Claimed
     begun: datetime
@@ -74,14 +74,14 @@ class _Run:
     refused: int = 0
 
     def code(self, *, silent: bool) -> Code | None:
-        """Return how the poll ended, or None if that follows from what it stored."""
+        """Return the code with which the poll ends, or None if it follows from what the poll stored."""
         if not self.stored.mine:
             return None
         return Code.BASELINE if silent else Code.ITEMS_REFUSED if self.refused else None
 
     @property
     def wait(self) -> timedelta | None:
-        """Return how long the provider asked us to wait, in any of its answers."""
+        """Return how long the provider has asked us to wait, or None if no answer of the poll asked for that."""
         return self.question.api.quota.wait if self.question else None
 
 
@@ -100,9 +100,10 @@ class Poller:
         return await self.leases.due(limit, places)
 
     async def poll_now(self, caller: Caller, trigger_id: UUID) -> Result:
-        """Poll now. Raise `NotReady` if the trigger is disabled or does not poll, `Conflict` if no poll can begin.
+        """Poll a trigger now, whether or not it is due, and return the result.
 
-        Raise `RateLimited` while too many calls that users wait for are under way.
+        Raise `NotReady` if the trigger is disabled or does not poll, `Conflict` if no poll can begin, and `RateLimited`
+        while too many calls that users wait for are under way.
         """
         with ExitStack() as place:
             claimed = await self._claimed_now(caller, trigger_id, place)
@@ -123,7 +124,10 @@ class Poller:
         return claimed
 
     async def run(self, claimed: Claimed) -> Result:
-        """Poll once. Every end is recorded and gives the lease back, except when the database is away."""
+        """Run a claimed poll, and return its result. Each end, also a failure, is stored and ends the lease.
+
+        Only `Unavailable` is raised, while the database is away. The lease then runs out by itself.
+        """
         run = _Run(claimed, self.clock.now())
         try:
             return await self._drain(run)
@@ -190,7 +194,7 @@ class Poller:
             return await stored_events.known(tx, trigger_id, keys)
 
     async def _stored(self, run: _Run, page: Page, *, silent: bool, last: bool) -> StoredPoll:
-        """Store very many events in parts, and the cursor with the last part.
+        """Store the events of a page, very many in several parts, and the cursor with the last part.
 
         If the poll is cut off in between, the next poll asks for the same events, and their keys are known.
         """
@@ -244,6 +248,6 @@ class Poller:
 
 
 def _in_order(trigger: ProjectTrigger, drafts: Sequence[Draft], now: datetime) -> Iterator[Event]:
-    """Make the events of a page. Ids sort by time, so times one microsecond apart keep the events in order."""
+    """Yield the events of a page. Ids sort by time, so times one microsecond apart keep the events in order."""
     for place, draft in enumerate(drafts):
         yield event_from(trigger, draft, now + timedelta(microseconds=place))

@@ -1,4 +1,4 @@
-"""Triggers that users define, in the form of providers: their polling code answers each question."""
+"""Present the integrations of users as providers. Their triggers poll by running polling code in the sandbox."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -68,7 +68,10 @@ class UserTriggers:
     public_url: str = ""
 
     async def providers(self, tx: Transaction, wanted: Collection[Owned]) -> dict[Owned, Provider]:
-        """Return the integrations that exist, as providers. An integration of another organisation is not returned."""
+        """Return those of the wanted integrations that exist, as providers.
+
+        An integration of another organisation is left out.
+        """
         found = await integrations.with_triggers(tx, wanted)
         return {(one.integration.org_id, one.integration.id): self._provider(one) for one in found}
 
@@ -85,7 +88,7 @@ class UserTriggers:
         )
 
     def _image_url(self, integration: Integration) -> str:
-        """Return the address of the image that was uploaded as the icon. It is read with an API key."""
+        """Return the address of the image that was uploaded as the icon. Reading it needs an API key."""
         return f"{self.public_url}/integrations/v1/{integration.id}/icon/image"
 
     def _trigger(self, integration: Integration, stored: IntegrationTrigger) -> Polling[Any]:
@@ -158,14 +161,17 @@ class UserTriggers:
             raise PollFailed(said, error.console, error.kind) from error
 
     async def _unseen(self, program: Program, fetch: Fetch, outcome: Outcome, question: Question[Any]) -> Outcome:
-        """Run the code again if some of its items are known, so that only unknown ones are taken."""
+        """Run the code again without those of its items whose events are stored.
+
+        If there are none, return the outcome as it is.
+        """
         ids = {id_: bounded_key(id_) for id_ in (*_ids(outcome.value), *outcome.rest)}
         known = set(await question.known(list(ids.values())))
         skip = tuple(id_ for id_, key in ids.items() if key in known)
         return await self._run(replace(program, skip=skip), fetch) if skip else outcome
 
     def _goes_on(self, question: Question[Any], outcome: Outcome, found: "Answer") -> tuple[dict[str, Any], bool, str]:
-        """Return the next cursor, whether to go on at once, and what to say.
+        """Return the next cursor, whether another part of the poll follows at once, and a note for its outcome.
 
         While there are items that did not fit, the time of the last poll stays, so that the code returns them again.
         """
@@ -221,9 +227,10 @@ async def _summary(made: Sequence[tuple[HttpRequest, int | None]], redaction: Re
 
 @dataclass
 class Answer:
-    """The items that code returned, as events.
+    """The events of the items that code returned.
 
-    `answered` counts the items without an id by the digests of their contents.
+    `answered` counts the items without an id, by the digests of their contents. `refused` counts items that make no
+    event.
     """
 
     drafts: list[Draft] = field(default_factory=list)
@@ -248,11 +255,11 @@ class Answer:
 
 
 def answer_of(value: Sequence[Any], cursor: Mapping[str, Any] | None, since: datetime) -> Work[Answer]:
-    """Return the events of the items.
+    """Return the events of the items. The work is done in slices, one item after the other.
 
-    An item with an id is known by its id. An item without one is a repeat if it was in the answer before, as often as
-    it was there; else it is new, even if it was there at some earlier time. Polls that are made again from the same
-    cursor give it the same key.
+    An item with an id is known by its id. An item without one is a repeat if the answer before had the same item, as
+    often as it was there. Otherwise the item is new, even if an earlier answer had it. Polls that are made again from
+    the same cursor give it the same key.
     """
     found = Answer()
     before = (cursor or {}).get(_ANSWERED)
@@ -277,7 +284,7 @@ def answer_of(value: Sequence[Any], cursor: Mapping[str, Any] | None, since: dat
 
 
 def draft_of(element: Any, key: str) -> Draft:
-    """Return the event of an element in either published form: `{id, timestamp, data}`, or any other value."""
+    """Return an element as an event. It has either published form: `{id, timestamp, data}`, or any other value."""
     match element:
         case {"id": _, "timestamp": str() as timestamp, "data": dict() as data} if _key(element):
             return Draft(key=key, data=to_json(data), occurred_at=_instant(timestamp))
@@ -288,7 +295,10 @@ def draft_of(element: Any, key: str) -> Draft:
 
 
 def event_type(integration: Integration, trigger: IntegrationTrigger) -> str:
-    """Return the type made of the first names that the author chose. An id would tell a reader nothing."""
+    """Return the type of the trigger's events, which consists of the slugs of the integration and the trigger.
+
+    Ids would tell a reader nothing.
+    """
     return f"{slug_of(integration)}.{trigger.slug}"
 
 
@@ -301,7 +311,10 @@ def _last_poll(question: Question[PollingConfig]) -> datetime:
 
 
 def _key(element: Any) -> str | None:
-    """Return the element's id, if it is an exact number or a text. An empty text would make all elements one event."""
+    """Return the element's id as a text, or None if it has none or an inexact one.
+
+    An empty id counts as none, because it would make all elements one event.
+    """
     match element:
         case {"id": bool()}:
             return None
@@ -314,7 +327,7 @@ def _key(element: Any) -> str | None:
 
 
 def _inexact_id(element: Any) -> int | float | None:
-    """Return the element's id if it is a number that JavaScript cannot tell from the numbers beside it."""
+    """Return the element's id if it is a number that JavaScript cannot tell from the next ones, or else None."""
     match element:
         case {"id": int() | float() as id_} if abs(id_) >= _INEXACT:
             return id_

@@ -1,4 +1,4 @@
-"""Connections: credentials that a user gives to the service. They are never shown again."""
+"""Manage connections, the credentials for providers that users give to the service. They are never shown again."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -46,9 +46,10 @@ class Connections:
             return await self.catalogue.provider(tx, caller.org_id, provider_id)
 
     async def check(self, caller: Caller, provider_id: str, held: Mapping[str, str]) -> str:
-        """Ask the provider whether it accepts these credentials, and return what came of it in a sentence.
+        """Ask the provider whether it accepts these credentials, and return a sentence that says what came of it.
 
-        Raise `Invalid` if it refuses them. A provider that cannot be asked now is no reason to refuse a connection.
+        Raise `Invalid` if a needed secret is missing, or the provider refuses them. If the provider can't be asked now,
+        no error is raised, and the sentence says so.
         """
         async with self.store.transaction() as tx:
             provider = await self._complete(tx, caller, provider_id, held)
@@ -101,9 +102,10 @@ class Connections:
     async def update(
         self, caller: Caller, connection_id: UUID, name: str | None, held: Mapping[str, str] | None
     ) -> Connection:
-        """Change a connection. New secrets replace all old ones, and triggers that poll with them are due at once.
+        """Change a connection, and return it. None keeps the name or the secrets.
 
-        None keeps a name or the secrets.
+        New secrets replace all old ones, and triggers that poll with them are due at once. Raise `Invalid` if one that
+        the provider needs is missing.
         """
         now = self.clock.now()
         self._check_number(held or {})
@@ -119,7 +121,7 @@ class Connections:
         return changed
 
     async def delete(self, caller: Caller, connection_id: UUID) -> None:
-        """Delete a connection. Raise `Conflict` while enabled triggers use it: they could never fire again."""
+        """Delete a connection. Raise `Conflict` while enabled triggers use it, because they could never fire again."""
         async with self.store.transaction() as tx:
             await connections.existing(tx, caller.org_id, connection_id)
             if in_use := await triggers.connection_in_use(tx, connection_id):

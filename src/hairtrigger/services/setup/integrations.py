@@ -1,4 +1,4 @@
-"""Integrations that users define: the authentication at a system, the triggers that poll it, and its actions."""
+"""Manage the integrations that users define, with their authentication, triggers and actions."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -129,9 +129,9 @@ class Integrations:
         color: str | None = None,
         icon_url: str | None = None,
     ) -> Integration:
-        """Change the given values and keep those that are None. An icon's URL replaces an uploaded image.
+        """Change the given values, keep those that are None, and return the integration.
 
-        The slug stays, and with it the types of the events.
+        The URL of an icon replaces an uploaded image. The slug stays, and with it the types of the events.
         """
         wanted = {"name": name, "description": description, "color": color, "icon_url": icon_url}
         changes: dict[str, Any] = {key: value for key, value in wanted.items() if value is not None}
@@ -161,7 +161,7 @@ class Integrations:
     # -- icon
 
     async def icon_url(self, caller: Caller, integration_id: UUID, image_url: str) -> str | None:
-        """Return the URL of the icon: the one that was given, or `image_url` if an image was uploaded."""
+        """Return the icon's URL, or `image_url` if an image was uploaded instead, or None if there is no icon."""
         async with self.store.transaction() as tx:
             found = await self._own(tx, caller, integration_id)
             if found.icon_url is not None:
@@ -177,7 +177,10 @@ class Integrations:
         return found
 
     async def set_icon(self, caller: Caller, integration_id: UUID, image: bytes) -> None:
-        """Store an image. Raise `Invalid` if it is not PNG, JPEG or WebP, whatever content type it was sent with."""
+        """Store an image as the icon, in place of any URL.
+
+        Raise `Invalid` if it is not PNG, JPEG or WebP, whatever its content type.
+        """
         icon = Icon(_image_type(image), image)
         async with self.store.transaction() as tx, self._within(tx, caller):
             found = await self._own(tx, caller, integration_id, for_update=True)
@@ -187,7 +190,7 @@ class Integrations:
     # -- triggers
 
     async def create_trigger(self, caller: Caller, integration_id: UUID, draft: TriggerDraft) -> IntegrationTrigger:
-        """Create a trigger. Raise `Conflict` if the name is taken."""
+        """Create a trigger. Raise `Conflict` if the name is taken, and `Invalid` if its code can't be parsed."""
         await self._check(draft.polling_code)
         async with self.store.transaction() as tx, self._within(tx, caller, Quota.INTEGRATION_TRIGGERS):
             integration = await self._own(tx, caller, integration_id, for_update=True)
@@ -206,7 +209,7 @@ class Integrations:
         """Replace the trigger except its id and its slug, by which project triggers refer to it.
 
         An input field that only has another label keeps its slug, under which project triggers have stored its value.
-        Raise `Conflict` if the name is taken.
+        Raise `Conflict` if the name is taken, and `Invalid` if the code can't be parsed.
         """
         await self._check(draft.polling_code)
         async with self.store.transaction() as tx, self._within(tx, caller):
@@ -300,7 +303,10 @@ class Integrations:
         return found
 
     async def _retire(self, tx: Transaction, caller: Caller, integration_id: UUID, slug: str) -> None:
-        """Never give a slug again: what still refers to a deleted trigger must not find another one under it."""
+        """Record a slug that is never to be given again.
+
+        What still refers to a deleted trigger or action must not find another one under its slug.
+        """
         found = await self._own(tx, caller, integration_id, for_update=True)
         await integrations.save(tx, replace(found, retired_slugs=(*(found.retired_slugs or ()), slug)))
 
@@ -323,12 +329,15 @@ class Integrations:
 
 
 def slug_of(integration: Integration) -> str:
-    """Return the slug. An integration that has none yet has the name with which it was made."""
+    """Return the slug of an integration.
+
+    If none is stored, it follows from the name, which has not changed yet, because a change stores the slug.
+    """
     return integration.slug or kebab(integration.name)
 
 
 def config_model(fields: Sequence[InputField]) -> type[PollingConfig]:
-    """Return the model of a project trigger's configuration, for a trigger with these fields.
+    """Return the configuration's class for project triggers of a trigger with these fields.
 
     A value may be given under its field's slug, its label, or its label in camelCase or snake_case.
     """
@@ -349,7 +358,7 @@ def _config_model(fields: tuple[InputField, ...]) -> type[PollingConfig]:
 
 
 def inputs_of(fields: Sequence[InputField], config: PollingConfig) -> dict[str, Any]:
-    """Return `inputs` as polling code sees it: each value under all names of its field, without values left out.
+    """Return `inputs` as polling code sees it. Each value is there under all names of its field; None is left out.
 
     `config` is an instance of the `config_model` of the same fields.
     """
@@ -368,7 +377,7 @@ def passwords_of(fields: Sequence[InputField], config: PollingConfig) -> tuple[s
 
 
 def _names(fields: Sequence[InputField]) -> list[list[str]]:
-    """Return the names of each field, its slug first. A slug is never a name of another field."""
+    """Return the names of each field, its slug first. No name of a field is the slug of another one."""
     taken = {one.slug for one in fields} | set(PollingConfig.model_fields)
     return [[one.slug, *(name for name in _of_label(one.label) if name not in taken)] for one in fields]
 
@@ -405,7 +414,7 @@ def _type(one: InputField) -> Any:
 
 
 async def _changed(tx: Transaction, users: Sequence[tuple[UUID, UUID]], now: datetime, why: str) -> None:
-    """Record a change on project triggers, which are given with their organisations."""
+    """Record a change on project triggers, each given as a pair of its id and its organisation's id."""
     await outcomes.record(tx, *(Outcome(Kind.TRIGGER, Code.CHANGED, now, org_id, id_, why) for id_, org_id in users))
 
 

@@ -1,4 +1,7 @@
-"""Projects: each has a name, a target and secrets, which sign deliveries and authenticate us at an agent."""
+"""Manage projects.
+
+Each has a name, a target, and secrets that sign its deliveries and authenticate us at its target.
+"""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -90,10 +93,12 @@ class Projects:
         order_by: OrderBy | Literal["unchanged"] | None = "unchanged",
         rate_limits: RateLimits | None = None,
     ) -> Project:
-        """Change the given values and keep those that are None. For `order_by`, None means no order.
+        """Change the given values, keep those that are None, and return the project.
 
-        A workflow whose new target names no format keeps its format. `Invalid` is raised for an `api_key` beside
-        another Authorization.
+        For `order_by`, None means no order.
+
+        A workflow whose new target names no format keeps its format. Raise `Invalid` for an `api_key` beside another
+        Authorization.
         """
         async with self.store.transaction() as tx, quotas.within(tx, caller.org_id, self.limits):
             project = await projects.existing(tx, caller.org_id, project_id)
@@ -140,7 +145,10 @@ class Projects:
         return signing
 
     async def delete(self, caller: Caller, project_id: str) -> None:
-        """Delete a project. Raise `Conflict` while it has enabled triggers: providers would keep their webhooks."""
+        """Delete a project.
+
+        Raise `Conflict` while it has enabled triggers, because providers would keep their webhooks.
+        """
         async with self.store.transaction() as tx:
             await projects.existing(tx, caller.org_id, project_id)
             enabled = [t for t in await triggers.of_project(tx, caller.org_id, project_id) if t.enabled]

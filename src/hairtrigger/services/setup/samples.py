@@ -1,4 +1,4 @@
-"""Example events for a user who builds a workflow. Nothing is stored, no cursor moves, and secrets are hidden."""
+"""Get example events for a user who builds a workflow. Nothing is stored, no cursor moves, and secrets are hidden."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -40,7 +40,10 @@ class Sampler:
     calls: ProviderCalls
 
     async def samples(self, caller: Caller, trigger_id: UUID) -> Samples:
-        """Ask the provider for example events now. Raise `NotReady` for a trigger that can't be asked."""
+        """Ask the provider for a few example events now.
+
+        Raise `NotReady` for a trigger that can't be asked, and `RateLimited` while too many such calls are under way.
+        """
         async with self.store.transaction() as tx:
             trigger = await triggers.existing(tx, caller.org_id, trigger_id)
             provider, definition = await self.catalogue.trigger(

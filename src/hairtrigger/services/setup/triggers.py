@@ -53,7 +53,7 @@ _ENABLING = timedelta(minutes=5)  # a registration that is not committed by then
 
 @dataclass(frozen=True)
 class TriggerChanges:
-    """A change of a trigger: of the values whose names are in `given`. The others stay as they are."""
+    """A change of the fields whose names are in `given`. A trigger's other fields stay as they are."""
 
     given: frozenset[str]  # of: name, trigger_config, connection_id
     name: str | None = None
@@ -71,7 +71,7 @@ class Note(NamedTuple):
 
 @dataclass(frozen=True)
 class Enabled:
-    """The results of the provider's answers to an enabling, before they are stored."""
+    """The result of enabling a trigger at its provider, before it is stored."""
 
     webhook_data: dict[str, Any] | None = None
     secrets: bytes | None = field(default=None, repr=False)
@@ -151,16 +151,16 @@ class Triggers:
             return await triggers.existing(tx, caller.org_id, trigger_id)
 
     async def clockwork(self, caller: Caller, trigger_id: UUID) -> tuple[ProjectTrigger, Poll | None, list[Outcome]]:
-        """Return a trigger, its row in `poll`, and the outcomes of its latest requests, polls and firings."""
+        """Return a trigger, its row in `poll` or None if it has none, and its latest outcomes, newest first."""
         async with self.store.transaction() as tx:
             trigger = await triggers.existing(tx, caller.org_id, trigger_id)
             return trigger, await polls.get(tx, trigger_id), await outcomes.of_trigger(tx, trigger_id)
 
     async def change(self, caller: Caller, trigger_id: UUID, changes: TriggerChanges) -> TriggerWithCursor:
-        """Change a trigger. Its cursor, its event keys, its address and its signing secret stay.
+        """Change a trigger, and return it. Its cursor, its event keys, its address and its signing secret stay.
 
         If the provider must be asked and refuses, raise `ProviderFailed`, and nothing is changed. Only a webhook that
-        has to be made anew at its provider is removed first: the trigger is disabled while that goes on, and stays
+        has to be made anew at its provider is removed first. The trigger is disabled while that goes on, and stays
         disabled if the provider refuses.
         """
         async with self.store.transaction() as tx:
@@ -190,9 +190,11 @@ class Triggers:
         return await self._commit_enabled(changed, definition, found, note)
 
     async def enable(self, caller: Caller, trigger_id: UUID, *, keep_secret: bool = False) -> TriggerWithCursor:
-        """Enable a trigger. Raise `ProviderFailed` if the provider refuses: the trigger then stays disabled.
+        """Enable a trigger, and return it. If that fails, the trigger stays disabled.
 
-        With `keep_secret`, a webhook that is made at the provider is given the signing secret that the trigger has.
+        Raise `ProviderFailed` if the provider refuses, `NotReady` or `Invalid` if the trigger lacks something, and
+        `Conflict` if the trigger or its webhook is changed meanwhile. With `keep_secret`, a webhook that is made at the
+        provider is given the signing secret that the trigger has.
         """
         async with self.store.transaction() as tx:
             trigger = await triggers.existing(tx, caller.org_id, trigger_id)
@@ -246,9 +248,9 @@ class Triggers:
         await self.webhook_removals.try_now(trigger_id)
 
     async def switch_off(self, tx: Transaction, trigger: ProjectTrigger, by: UUID | None) -> TriggerWithCursor:
-        """Disable a trigger in the given transaction.
+        """Disable a trigger in the given transaction, and return it. Raise `Conflict` if it was changed meanwhile.
 
-        From its commit on, no request, poll or firing makes events, and the removal of the trigger's webhook is due.
+        From the commit on, no request, poll or firing makes events, and the removal of the trigger's webhook is due.
         """
         now = self.clock.now()
         if not await triggers.switch_off(tx, triggers.is_still(trigger), now, by):
@@ -261,7 +263,11 @@ class Triggers:
     async def rotate_secret(
         self, caller: Caller, trigger_id: UUID, value: str | None = None, overlap: timedelta = timedelta(days=1)
     ) -> str:
-        """Set and return a new signing secret for requests to a webhook. The old one stays valid for `overlap`."""
+        """Set and return a new signing secret for requests to a webhook. The old ones stay valid for `overlap` at most.
+
+        Raise `Invalid` if the user can't set this trigger's secret or the value does not fit its scheme, and `Conflict`
+        if too many are valid.
+        """
         now = self.clock.now()
         async with self.store.transaction() as tx:
             trigger = await triggers.existing(tx, caller.org_id, trigger_id, for_update=True)
@@ -317,9 +323,9 @@ class Triggers:
     async def _moved(
         self, caller: Caller, trigger: TriggerWithCursor, wanted: TriggerWithCursor, note: Note
     ) -> TriggerWithCursor:
-        """Remove the webhook as it was, then make it as it is wanted.
+        """Remove the webhook that the trigger has, then make the one that is wanted.
 
-        Whether both are one place at the provider is not known. If they are, removing after making would leave none.
+        The provider may keep both as the same webhook, and removing the old one last would then leave none.
         """
         async with self.store.transaction() as tx:
             off = await self.switch_off(tx, trigger, caller.id)
@@ -399,7 +405,10 @@ class Triggers:
         return Enabled(webhook_data=dict(made.remote), secrets=sealed, planned=planned)
 
     async def _plan(self, trigger: ProjectTrigger, planned: Removal, now: datetime) -> None:
-        """Plan the removal of the webhook, so that no other process touches it. Raise `Conflict` if one does by now."""
+        """Plan the removal of the webhook before it is made, so that no other process touches it.
+
+        Raise `Conflict` if the trigger was changed, or another process makes or removes the webhook.
+        """
         async with self.store.transaction() as tx:
             current = await triggers.get(tx, trigger.org_id, trigger.id, for_update=True)
             if not current or current.generation != trigger.generation:
@@ -433,7 +442,9 @@ class Triggers:
         return replace(changed, cursor=dict(found.cursor) if found.cursor is not None else changed.cursor)
 
     def interval(self, definition: Polling[Any], trigger: ProjectTrigger) -> timedelta:
-        """Return the interval from the configuration or the definition, but at least the shortest allowed one."""
+        """Return the interval from the configuration, or else from the definition, but at least the shortest
+        allowed.
+        """
         wanted = trigger.config.get("polling_frequency")
         return max(self.least_interval, timedelta(seconds=int(wanted)) if wanted else definition.every)
 

@@ -38,14 +38,20 @@ class WebhookRemovals:
     public_url: str
 
     async def try_now(self, trigger_id: UUID) -> None:
-        """Make the first attempt at once, while the user waits. A removal that fails is repeated later."""
+        """Remove the trigger's webhook now, if its removal is due, while the user waits.
+
+        A removal that fails is repeated later.
+        """
         async with self.store.transaction() as tx:
             claimed = await triggers.claim_removal(tx, self.clock.now(), _HOLD, trigger_id)
         if claimed:
             await self._remove(claimed)
 
     async def run_due(self) -> int:
-        """Carry out due removals. They are claimed one at a time, so that no lease runs out while others are tried."""
+        """Carry out due removals, a few at most, and return how many.
+
+        They are claimed one at a time, so that no lease runs out while others are tried.
+        """
         for done in range(_MOST_AT_ONCE):
             async with self.store.transaction() as tx:
                 claimed = await triggers.claim_removal(tx, self.clock.now(), _HOLD)

@@ -93,7 +93,7 @@ class DueWork:
                 await self.poller.leases.give_back(cut_off)
 
     async def _look(self) -> timedelta:
-        """Ask what is due, once for all loops, and return the pause until the next due time."""
+        """Ask the database what is due, wake the loops that do it, and return the pause until the next look."""
         async with self.store.transaction() as tx:
             times = await due_times.next_times(tx)
         await self._give_back()
@@ -114,7 +114,7 @@ class DueWork:
         await repeat(kind, once)
 
     async def _start_polls(self, tasks: asyncio.TaskGroup) -> None:
-        """Claim and start polls until no more are due, or only those of tenants that may have no more places."""
+        """Claim and start polls until no more are due, or only polls of tenants that may have no more places."""
         if self._held_back:
             await asyncio.sleep(_GATHER.total_seconds())
         while not self._stopping:

@@ -49,7 +49,7 @@ class Presence:
 
     @asynccontextmanager
     async def announced(self) -> AsyncIterator[None]:
-        """Record the start, and the end if the block ends without an error."""
+        """Record the start of this process, and its end if the block ends without an error."""
         with suppress(Unavailable):  # the first sign of life comes later then
             await self.beat()
         yield
@@ -60,7 +60,10 @@ class Presence:
         await every(BEAT, "signs of life", self.beat, at_once=False)
 
     async def beat(self) -> None:
-        """Give a sign of life, and free what processes hold that died since the last one."""
+        """Record a sign of life, and free what is held by processes that have died since the last one.
+
+        Raise `Unavailable` if the database is away.
+        """
         try:
             await self._give_sign()
         except Unavailable:

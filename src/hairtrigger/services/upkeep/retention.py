@@ -48,7 +48,7 @@ class Retention:
             tasks.create_task(repeat("keys", lambda: self._when_due("keys", _DAILY, self.forget_keys)))
 
     async def prepare(self) -> None:
-        """Make partitions ahead of need, and compare the clocks of the database and of this machine."""
+        """Make partitions ahead of need, and warn in the log if the clocks of the database and this machine differ."""
         async with self.store.transaction() as tx:
             await partitions.make_ahead(tx, self.clock.now().date())
             ahead = await retention.clock_difference(tx, self.clock.now())
@@ -78,7 +78,7 @@ class Retention:
         await self._in_batches(lambda tx: retention.forget_answers(tx, self.clock.now() - idempotency.KEPT))
 
     async def _forget_use(self, today: date) -> None:
-        """Let organisations store as much again as was dropped."""
+        """Take the dropped days out of the bytes that organisations have stored."""
         async with self.store.transaction() as tx:
             events, attempts, outcomes = [await partitions.days_of(tx, table) for table in partitions.TABLES]
             await quotas.forget(tx, today, events, {*attempts, *outcomes})
