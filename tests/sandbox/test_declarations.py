@@ -80,6 +80,14 @@ FINE = {
         const day = new Intl.DateTimeFormat("sv-SE", zone).format(new Date(lastPollTime));
         const order = new Intl.Collator("en", { numeric: true }).compare;
         return [new Date().toLocaleDateString("en-CA", zone), day].sort(order);""",
+    "a token signed by a private key": """
+        const as = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" } as const;
+        const key = await crypto.subtle.importKey("pkcs8", Buffer.from(secrets.key, "base64"), as, false, ["sign"]);
+        const curve = await crypto.subtle.importKey("jwk", JSON.parse(secrets.jwk),
+            { name: "ECDSA", namedCurve: "P-256" }, true, ["verify"]);
+        const signature = await crypto.subtle.sign(as, key, Buffer.from("x"));
+        const hash = { name: "ECDSA", hash: "SHA-256" } as const;
+        return [await crypto.subtle.verify(hash, curve, signature, new Uint8Array(1)), curve.algorithm.namedCurve]""",
     "all sorts of things": """
         const signal = AbortSignal.any([AbortSignal.timeout(1000), new AbortController().signal]);
         const key = await crypto.subtle.importKey("raw", new TextEncoder().encode(secrets.key),
@@ -99,6 +107,9 @@ WRONG = {
     "window": "return [window]",
     "process": "return [process.env]",
     "require": "return require('fs')",
+    "a format that no key of a curve has": """await crypto.subtle.importKey("raw", new Uint8Array(1),
+        { name: "ECDSA", namedCurve: "P-256" }, false, []); return []""",
+    "ECDSA without a hash": "await crypto.subtle.sign('ECDSA', {} as CryptoKey, new Uint8Array(1)); return []",
     "a wrong encoding": "return [Buffer.from('x', 'base65')]",
     "localStorage": "return [localStorage]",
     "what is no array": "return { id: 1 }",

@@ -321,29 +321,44 @@ declare class Crypto {
 declare const crypto: Crypto;
 type HashName = "SHA-1" | "SHA-256" | "SHA-384" | "SHA-512";
 type Hash = HashName | { name: HashName };
+type NamedCurve = "P-256" | "P-384" | "P-521";
 interface HmacParams { name: "HMAC"; hash: Hash; length?: number }
+interface RsaParams { name: "RSASSA-PKCS1-v1_5"; hash: Hash }
+interface CurveParams { name: "ECDSA"; namedCurve: NamedCurve }
+type SignatureParams =
+  | "HMAC" | { name: "HMAC" } | "RSASSA-PKCS1-v1_5" | { name: "RSASSA-PKCS1-v1_5" } | { name: "ECDSA"; hash: Hash };
 type KeyUse = "sign" | "verify";
-interface JsonWebKey { kty?: string; k?: string; alg?: string; ext?: boolean; key_ops?: string[] }
+interface JsonWebKey {
+  kty?: string; use?: string; key_ops?: string[]; alg?: string; ext?: boolean; k?: string; crv?: string; x?: string;
+  y?: string; d?: string; n?: string; e?: string; p?: string; q?: string; dp?: string; dq?: string; qi?: string;
+}
+interface KeyAlgorithm {
+  name: string; hash?: { name: HashName }; length?: number; namedCurve?: NamedCurve; modulusLength?: number;
+  publicExponent?: Uint8Array;
+}
 declare class CryptoKey {
   private constructor();
-  readonly type: "secret";
+  readonly type: "secret" | "private" | "public";
   readonly extractable: boolean;
-  readonly algorithm: { name: string };
+  readonly algorithm: KeyAlgorithm;
   readonly usages: KeyUse[];
 }
-/** Digests, and signatures by HMAC. */
+/** Digests, and signatures by HMAC, by RSA keys of 2,048 to 4,096 bits (PKCS#1 v1.5), and by ECDSA (RFC 6979). */
 declare class SubtleCrypto {
   private constructor();
   digest(hash: Hash, data: BufferSource): Promise<ArrayBuffer>;
   importKey(format: "raw", key: BufferSource, as: HmacParams, extractable: boolean, uses: KeyUse[]): Promise<CryptoKey>;
-  importKey(format: "jwk", key: JsonWebKey, as: HmacParams, extractable: boolean, uses: KeyUse[]): Promise<CryptoKey>;
-  exportKey(format: "raw", key: CryptoKey): Promise<ArrayBuffer>;
+  importKey(
+    format: "pkcs8" | "spki", key: BufferSource, as: RsaParams | CurveParams, extractable: boolean, uses: KeyUse[],
+  ): Promise<CryptoKey>;
+  importKey(
+    format: "jwk", key: JsonWebKey, as: HmacParams | RsaParams | CurveParams, extractable: boolean, uses: KeyUse[],
+  ): Promise<CryptoKey>;
+  exportKey(format: "raw" | "pkcs8" | "spki", key: CryptoKey): Promise<ArrayBuffer>;
   exportKey(format: "jwk", key: CryptoKey): Promise<JsonWebKey>;
   generateKey(as: HmacParams, extractable: boolean, uses: KeyUse[]): Promise<CryptoKey>;
-  sign(algorithm: "HMAC" | { name: "HMAC" }, key: CryptoKey, data: BufferSource): Promise<ArrayBuffer>;
-  verify(
-    algorithm: "HMAC" | { name: "HMAC" }, key: CryptoKey, signature: BufferSource, data: BufferSource,
-  ): Promise<boolean>;
+  sign(algorithm: SignatureParams, key: CryptoKey, data: BufferSource): Promise<ArrayBuffer>;
+  verify(algorithm: SignatureParams, key: CryptoKey, signature: BufferSource, data: BufferSource): Promise<boolean>;
 }
 
 // https://streams.spec.whatwg.org/ and https://compression.spec.whatwg.org/

@@ -443,6 +443,7 @@ async def test_interfaces_have_the_shape_of_the_webs(sandbox: Sandbox, body: str
 
 async def test_what_holds_the_classes_together_has_no_name(sandbox: Sandbox) -> None:
     names = ["stamp", "it", "internal", "queueTask", "hash", "hmac", "openCoder", "writeCoder", "SINGLE_BYTE", "report"]
+    names += ["readKey", "signByKey", "verifyByKey", "writeKey"]
     code = f"return {json.dumps(names)}.filter((name) => eval(`typeof ${{name}}`) !== 'undefined')"
 
     assert await returned(sandbox, code) == []

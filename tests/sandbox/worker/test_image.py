@@ -3,12 +3,24 @@
 Values that a poll makes have reference counts, so they must not be placed in the image.
 """
 
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
+from hairtrigger.sandbox.protocol.poll import DEFAULT_LIMITS
 from hairtrigger.sandbox.service.sandbox import Sandbox
 from tests.sandbox.programs import returned
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+async def sandbox(compiled: bytes) -> AsyncIterator[Sandbox]:
+    limits = replace(DEFAULT_LIMITS, cpu=timedelta(minutes=1))  # the polls do very much, on machines of any speed
+    async with Sandbox.start(workers=1, limits=limits, compiled=compiled) as started:
+        yield started
 
 
 async def test_text_of_the_image_that_is_added_to_stays_as_it_was(sandbox: Sandbox) -> None:

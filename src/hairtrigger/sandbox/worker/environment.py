@@ -42,9 +42,13 @@ HOOKS = (
     "openCoder",
     "parseJson",
     "random",
+    "readKey",
+    "signByKey",
     "toAscii",
+    "verifyByKey",
     "wake",
     "writeCoder",
+    "writeKey",
     "zoneName",
     "zoneOffset",
 )

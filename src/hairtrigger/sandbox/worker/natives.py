@@ -11,6 +11,7 @@ import os
 import zlib
 from collections.abc import Callable
 
+from hairtrigger.sandbox.worker import keys
 from hairtrigger.sandbox.worker.domains import to_ascii
 from hairtrigger.sandbox.worker.zones import zone_name, zone_offset
 
@@ -192,7 +193,11 @@ STATELESS: dict[str, Hook] = {
     "hash": _hash,
     "hmac": _hmac,
     "random": _random,
+    "readKey": keys.read_key,
+    "signByKey": keys.sign,
     "toAscii": to_ascii,
+    "verifyByKey": keys.verify,
+    "writeKey": keys.write_key,
     "zoneName": zone_name,
     "zoneOffset": zone_offset,
 }
