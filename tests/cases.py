@@ -41,7 +41,7 @@ ROWS = (
 )
 
 TESTS: Mapping[str, Sequence[str]] = {
-    "A1": (_A + "test_a_document_is_valid", _A + "test_every_refusal_of_a_document_has_a_schema"),
+    "A1": (_A + "test_a_document_is_valid", _A + "test_every_refusal_of_a_document_has_a_schema", "tests/e2e/test_clients.py::test_a_client_of_openapi_typescript_runs_the_life_of_a_trigger", "tests/e2e/test_clients.py::test_a_client_of_hey_api_runs_the_life_of_a_trigger", "tests/e2e/test_clients.py::test_a_client_of_openapi_python_client_runs_the_life_of_a_trigger"),
     "A2": (_SAMPLES + "test_samples_of_code_that_fails_are_502_with_the_sentence",),
     "A3": ("tests/services/setup/test_trigger_changes.py::test_a_polling_trigger_goes_on_from_its_cursor_with_the_new_configuration", "tests/services/setup/test_trigger_changes.py::test_a_schedule_fires_by_its_new_expression", "tests/services/setup/test_trigger_changes.py::test_a_generic_webhook_keeps_its_address_and_its_secret", "tests/services/setup/test_trigger_changes.py::test_a_webhook_at_a_provider_is_made_anew_only_where_that_is_necessary", "tests/services/setup/test_trigger_changes.py::test_a_trigger_of_an_app_listens_to_the_accounts_of_its_new_connection", "tests/api/v1/test_trigger_changes.py::test_a_trigger_is_changed_and_its_name_is_shown"),
     "A4": ("tests/services/polling/test_user_triggers.py::test_a_renamed_field_keeps_its_value", "tests/services/polling/test_user_triggers.py::test_a_field_that_no_longer_fits_is_named"),

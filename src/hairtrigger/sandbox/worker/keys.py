@@ -122,7 +122,7 @@ def verify(kind: str, of_hash: str, numbers: str, signature: bytes | None, data:
 def _of_json(text: str) -> Mapping[str, str]:
     if len(text) > MOST_JSON:
         raise _Unusable("is too long")
-    members = json.loads(text)
+    members: Mapping[str, str] = json.loads(text)
     if not all(isinstance(member, str) for member in members.values()):
         raise ValueError(text)
     return members
@@ -239,7 +239,7 @@ def _text(number: int, size: int | None = None) -> str:
     return b2a_base64(data, newline=False).decode().rstrip("=").translate({0x2B: "-", 0x2F: "_"})
 
 
-def _bounded(data: bytes | None) -> bytes:
+def _bounded(data: str | bytes | None) -> bytes:
     if isinstance(data, str) or len(data or b"") > MOST_SIGNED:
         raise ValueError("A hook was given what it does not take.")
     return data or b""
