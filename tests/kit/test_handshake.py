@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hairtrigger.domain.errors import Rejected
+from hairtrigger.domain.errors import Malformed, Rejected
 from hairtrigger.kit import handshake
 from hairtrigger.kit.handshake import HANDSHAKES, Answer, Handshake, answered
 from hairtrigger.kit.incoming import Headers, Request
@@ -200,6 +200,17 @@ def test_a_verify_token_must_be_the_configured_one_or_a_secret() -> None:
     for secrets, token in ((["other"], None), (["mine"], "other"), ([], None)):
         with pytest.raises(Rejected):
             answered(one, request, secrets, token, signed=False)
+
+
+@pytest.mark.parametrize(("signed", "error"), [(False, Rejected), (True, Malformed)])
+def test_a_body_that_can_not_be_read_is_the_fault_of_a_sender_only_if_it_is_signed(
+    signed: bool, error: type[Exception]
+) -> None:
+    by_header = Handshake("POST", when={"header:X-Kind": "validation"}, signed=signed, text="{/0/code}")
+    unreadable = asked(b"[" + b"[]," * 400_000 + b"[]]", X_Kind="validation")
+
+    with pytest.raises(error, match="not read"):
+        answered([by_header], unreadable, ["secret"], signed=signed)
 
 
 @pytest.mark.parametrize("value", ["a\r\nSet-Cookie: x", "a\0", "é", "x" * 4097])

@@ -671,6 +671,31 @@ def test_a_genuine_delivery_with_junk_in_a_header_is_rejected_and_never_breaks(
         accepts(verifier, replace(request, headers=Headers(fields.items())), vector["secret"])
 
 
+UNREADABLE = {
+    "form": ("application/x-www-form-urlencoded", b"a=1&" * 10_001),
+    "json": ("application/json", b'{"a":' + b"[[],[]]," * 200_000 + b"[]]}"),
+}
+OF_A_BODY = {
+    "token": Token(pointer="/key"),
+    "tokens": Token(pointer="/value/*/key"),
+    "signature": Hmac("/signature", message="{/id}", partial=True),
+    "part": Hmac("X-Signature", message="{/id}", partial=True),
+    "single": Hmac("X-Signature", message="{/items/0/id}", partial=True, single="/items"),
+    "form": Hmac("X-Signature", message="{url}{form}"),
+    "digest": Hmac("X-Signature", message="{url}", body_digest="/digest"),
+    "time": Hmac("X-Signature", message="{body}", timestamp=Timestamp("/time")),
+    "sns": Sns(),
+}
+
+
+@pytest.mark.parametrize("body", UNREADABLE.values(), ids=UNREADABLE)
+@pytest.mark.parametrize("verifier", OF_A_BODY.values(), ids=OF_A_BODY)
+def test_a_body_that_can_not_be_read_proves_no_sender(verifier: Scheme, body: tuple[str, bytes]) -> None:
+    content_type, content = body
+    request = delivery({"content-type": content_type, "x-signature": "00"}, content)
+    assert not accepts(verifier, request, "arn:aws:sns:eu-west-1:123456789012:topic")
+
+
 def test_headers_have_no_case_and_keep_their_values_out_of_sight() -> None:
     headers = Headers([("X-One", "a"), ("x-one", "b"), ("X-Two", "c")])
     request = Request("POST", "https://hooks.example.com/?token=secret", headers, b"body", NOW)

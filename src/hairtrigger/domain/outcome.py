@@ -74,7 +74,7 @@ class Code(StrEnum):
         "was ignored: it came from a delivery of this service that led back to it again and again",
     )
     REJECTED = "rejected", "was refused: its signature or token is missing or wrong"
-    MALFORMED = "malformed", "was refused: it was signed correctly, but is not readable as the provider's format"
+    MALFORMED = "malformed", "was refused: it was authentic, but is not readable as the provider's format"
     WRONG_METHOD = "wrong_method", "was refused: its method is not one that the trigger takes events with"
     UNKNOWN_ADDRESS = "unknown_address", "was refused: no trigger has this address", Trait.ALWAYS
     TOO_LARGE = "too_large", "was refused: its body is larger than this service accepts", Trait.ALWAYS

@@ -90,7 +90,20 @@ class Handshake:
             return False  # the provider's parser reports the fault
 
     def answer(self, request: Request, secrets: Sequence[str] = (), verify_token: str | None = None) -> Answer:
-        """Return the answer. Raises `Rejected` if the question lacks a part, or is not for this trigger."""
+        """Return the answer to the question that the request asks.
+
+        Raises `Rejected` if the question lacks a part or is not for this trigger, and `DocumentNeeded` if an address
+        must be visited first. If a body can't be read, raises `Malformed` for a signed question and `Rejected` for
+        another one, whose sender nothing proves.
+        """
+        try:
+            return self._answer(request, secrets, verify_token)
+        except Malformed as error:
+            if self.signed:
+                raise
+            raise Rejected(error.message) from None
+
+    def _answer(self, request: Request, secrets: Sequence[str], verify_token: str | None) -> Answer:
         if self.proof:
             _require_token(text_at(request, self.proof), [verify_token] if verify_token else secrets)
         if self.visit:

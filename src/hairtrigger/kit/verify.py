@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -198,9 +198,9 @@ class Signature(Scheme):
         return elements, found
 
     def _signed_message(self, request: Request, elements: Sequence[str]) -> bytes:
-        if self.body_digest and text_at(request, self.body_digest) != hashlib.sha256(request.body).hexdigest():
+        if self.body_digest and _text_at(request, self.body_digest) != hashlib.sha256(request.body).hexdigest():
             raise Rejected("The URL does not hold the digest of this body.")
-        if self.single and not _has_one(at_pointer(request.value, self.single)):
+        if self.single and not _has_one(at_pointer(_body(request), self.single)):
             raise Rejected(f"The body does not have one element at {self.single}.")
         texts: dict[bytes, str] = {b"url": self._url(request), b"method": request.method}
         if self.timestamp:
@@ -215,7 +215,7 @@ class Signature(Scheme):
             if name == b"form":
                 return _sorted_form(request.body)
             if name.startswith(b"/"):
-                return _signed_value(at_pointer(request.value, name.decode()))
+                return _signed_value(at_pointer(_body(request), name.decode()))
             return _octets(texts[name], name.decode())
 
         return _PLACEHOLDER.sub(part, self.message.encode())
@@ -384,7 +384,7 @@ class Token(Scheme):
         if self.header:
             return [_header(request, self.header)]
         if self.pointer:
-            return [one if isinstance(one, str) else "" for one in _each(request.value, self.pointer.split("/")[1:])]
+            return [one if isinstance(one, str) else "" for one in _each(_body(request), self.pointer.split("/")[1:])]
         return request.query(self.query or "")
 
 
@@ -516,13 +516,24 @@ def _named(header: str) -> str:
 def _value(request: Request, header: str) -> str:
     if not header.startswith("/"):
         return _header(request, header)
-    try:
-        found = text_at(request, header)
-    except Malformed as error:
-        raise Rejected(error.message) from None
+    found = _text_at(request, header)
     if found is None:
         raise Rejected(f"The body has no text at {header}.")
     return found
+
+
+def _text_at(request: Request, place: str) -> str | None:
+    return text_at(request, place, _body(request) if place.startswith("/") else None)
+
+
+def _body(request: Request) -> Any:
+    """Return the JSON value or the form of the body. Raises `Rejected` if the body can't be read, as nothing proves its
+    sender then.
+    """
+    try:
+        return request.value
+    except Malformed as error:
+        raise Rejected(error.message) from None
 
 
 def _header(request: Request, name: str) -> str:
