@@ -1,4 +1,6 @@
-"""All names for provider files. They say `from hairtrigger import kit` and import nothing else of this service."""
+"""The names that provider files use. A provider file says `from hairtrigger import kit` and imports nothing else of
+this service.
+"""
 
 from hairtrigger.domain.errors import (
     CredentialsRefused,

@@ -26,7 +26,10 @@ class NoAuth:
 
 @dataclass(frozen=True)
 class Bearer:
-    """`Authorization: Bearer …` with the connection's secret of this name. Every request has `also`, too."""
+    """Sends the connection's secret with the name `secret` as `Authorization: Bearer …`, and the headers `also`.
+
+    `headers` raises `KeyError` if the secret is missing.
+    """
 
     secret: str = "api_key"
     also: Mapping[str, str] = field(default_factory=dict)

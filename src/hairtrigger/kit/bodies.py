@@ -1,6 +1,6 @@
-"""Bodies of requests: decompressed, decoded and read, each at a cost that grows with its bytes alone.
+"""Decompresses, decodes and parses the bodies of requests, at a cost that depends only on their length.
 
-What a stranger names never chooses code that is slow: there is a list of compressions and one of character sets.
+A sender's choice never leads to slow code, because only the compressions and character sets of two lists are read.
 """
 
 import base64
@@ -57,9 +57,10 @@ class Content:
 
 
 def content_of(body: bytes, content_type: str) -> Content:
-    """Return the content of a body that is not compressed. Without a content type, that is the body as it came.
+    """Return the content of a body that is not compressed. Without a content type, the content is the body as it came.
 
-    Raises `Malformed` for a form that can't be read."""
+    Raises `Malformed` for a form that can't be read.
+    """
     media = media_of(content_type)
     if media.is_json:
         return _json(body, content_type, media)
@@ -72,9 +73,10 @@ def content_of(body: bytes, content_type: str) -> Content:
 
 
 def decompressed(body: bytes, encoding: str, most: int) -> bytes:
-    """Undo the compressions that the header Content-Encoding names.
+    """Return the body without the compressions that `encoding`, the value of Content-Encoding, names.
 
-    Raises `Malformed` if that can't be done, or if the result is longer than `most` bytes.
+    Raises `Malformed` if one of them is not gzip or deflate, if the body is not compressed so, or if the result is
+    longer than `most` bytes.
     """
     names = [name for name in (part.strip().lower() for part in encoding.split(",")) if name not in {"", "identity"}]
     if len(names) > _MOST_CODINGS or not {"gzip", "x-gzip", "deflate"}.issuperset(names):
@@ -85,7 +87,9 @@ def decompressed(body: bytes, encoding: str, most: int) -> bytes:
 
 
 def form_fields(body: bytes) -> list[tuple[str, str]]:
-    """Return the names and values of a form in their order. Raises `Malformed` if there are too many."""
+    """Return the decoded names and values of a form in their order. Raises `Malformed` if there are more
+    than 10,000.
+    """
     try:
         return parse_qsl(body.decode(errors="replace"), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
     except ValueError:
@@ -123,7 +127,10 @@ def _is_json(body: bytes) -> bool:
 
 
 def _json(body: bytes, content_type: str, media: Media) -> Content:
-    """Return JSON in UTF-8 without a mark of byte order: readers of JSON refuse anything else."""
+    """Return JSON in UTF-8 without a byte order mark, because readers of JSON refuse anything else.
+
+    A body that is not JSON in any known encoding is returned as it came.
+    """
     encoding: str
     if body.startswith(_BOMS) or b"\0" in body[:4]:
         encoding = json.detect_encoding(body)
@@ -154,7 +161,7 @@ def _text(body: bytes, content_type: str, media: Media) -> Content:
 
 
 def _codec(charset: str) -> str:
-    """Return the name of the codec. Raises `LookupError` for a character set that is not read here."""
+    """Return the name of the codec for a character set, or of UTF-8 for a character set that is not on the list."""
     try:
         name = codecs.lookup(charset).name
     except (LookupError, ValueError):
@@ -171,7 +178,7 @@ def _is_utf8(body: bytes) -> bool:
 
 
 def _multipart(body: bytes, boundary: str) -> list[tuple[str, object]]:
-    """Return the fields of a form in parts (RFC 7578)."""
+    """Return the fields of a form in parts (RFC 7578) in their order. Raises `Malformed` if it can't be read."""
     if not boundary:
         raise Malformed("The form in parts names no boundary.")
     parts = (b"\r\n" + body).split(b"\r\n--" + boundary.encode("latin-1", "replace"), _MOST_FIELDS)

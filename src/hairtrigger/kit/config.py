@@ -22,17 +22,21 @@ EpochSeconds = Annotated[AwareDatetime, BeforeValidator(_seconds), AfterValidato
 
 
 class Config(BaseModel):
-    """A trigger's `trigger_config`. Unknown keys are refused, so that a mistyped key is reported, not ignored."""
+    """The base class for a trigger's configuration (`trigger_config`). Unknown keys are refused, so that a mistyped key
+    is reported and not ignored.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Empty(Config):
-    """A trigger with nothing to fill in."""
+    """The configuration of a trigger that asks its user for nothing."""
 
 
 class Payload(BaseModel):
-    """The part of a provider's JSON that is read here. The event keeps the rest, too."""
+    """The base class for JSON from a provider. A subclass declares only the fields that are read, and all others are
+    ignored.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
@@ -46,5 +50,6 @@ class Payload(BaseModel):
 
 
 def wrong_part(error: ValidationError) -> str:
+    """Return words for the first fault in a provider's JSON, such as "data/id is missing or of the wrong type"."""
     where = "/".join(map(str, error.errors()[0]["loc"])) or "the body"
     return f"{where} is missing or of the wrong type"

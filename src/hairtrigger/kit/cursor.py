@@ -1,7 +1,8 @@
 """Cursors for providers that offer nothing better than lists and dates.
 
-A date is no cursor: two things may have the same date, and some appear later than they are dated. So a poll looks back
-in time, and recognises by their marks the things it has seen before. A key is never stored twice in any case.
+A date alone is no cursor, because several things may have the same date, and some appear later than they are dated. So
+each poll looks back in time, and recognises the things it has seen before by their marks. An event whose key is stored
+already is not stored again in any case.
 """
 
 import hashlib
@@ -18,15 +19,16 @@ _MOST_SEEN = 2000
 
 
 def mark(key: str) -> str:
-    """Return the short form of a key that a cursor keeps."""
+    """Return the mark of a key, which is the short form of 16 characters that a cursor keeps."""
     return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
 def still_seen(listed: Sequence[str], seen: Collection[str]) -> list[str]:
-    """Return the marks of the things listed now, followed by the marks of things that left the list, the latest first.
+    """Return the marks that the next cursor keeps: those of the things that are listed now, then those of earlier
+    things.
 
-    The second part is kept because things come back. The result is never shorter than `seen`, so that a list that is
-    empty for once does not make everything new again.
+    Marks of things that have left the list are kept because things come back; the oldest are dropped. At least as many
+    marks as in `seen` are kept, so that a list that is empty for once does not make everything new again.
     """
     known = list(dict.fromkeys([*listed, *seen]))
     return known[: max(2 * len(listed) + 500, len(seen))]
@@ -34,18 +36,22 @@ def still_seen(listed: Sequence[str], seen: Collection[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class LookBack:
-    """The cursor for lists of things dated since a given time. A provider file says how late things may appear:
+    """Makes the cursors for a list of things that are dated since a given time. A provider file uses it so:
 
         look = LATE.look(question)
         answer = await question.api.get("things", {"since": look.since.isoformat(), "page": look.token})
         return look.page([...], answer["next_page"])
 
-    `late` also covers how far the provider's clock may be behind ours. Keep `baseline` on, which is the default.
+    `late` is how long after its date a thing may appear in the list. It also covers how far the provider's clock may be
+    behind ours. The trigger's `baseline` must be on, as it is by default.
     """
 
     late: timedelta
 
     def look(self, question: Question[Any]) -> "Look":
+        """Return where the poll goes on, from the question's cursor or, at the first poll, from the
+        time of enabling.
+        """
         cursor = question.cursor or {}
         newest = _moment(cursor["newest"]) if cursor else question.enabled_at
         since = _moment(cursor["since"]) if "since" in cursor else shifted(newest, -self.late)
@@ -55,21 +61,28 @@ class LookBack:
 
 @dataclass(frozen=True)
 class Look:
-    """One poll with all its pages: ask for things dated `since` or later, and go on from `token`."""
+    """The place in a list at which a poll asks for its next page.
+
+    The provider file asks for things dated `since` or later, from the page `token` on. `token` is None for the first
+    page.
+    """
 
     since: datetime
     token: Any
     newest: datetime
-    seen: Mapping[str, str]  # marks of the things dated since then, with their dates
+    seen: Mapping[str, str]  # the dates of things seen before, by their marks
     late: timedelta
     begun: datetime
 
     def page(self, things: Sequence[Draft], following: Any = None) -> Page:
-        """Return the page of these things. Each has a date (`occurred_at`); `following` is the next page's token."""
+        """Return the page with those of the things that were not seen before. Each thing needs a date (`occurred_at`).
+
+        `following` is the token of the next page, or None if this page is the last one.
+        """
         new = [one for one in things if mark(one.key) not in self.seen]
         seen = dict(self.seen) | {mark(one.key): _text(_dated(one)) for one in things}
-        # On pages that are already read, a thing may have appeared since the poll began. And a thing that is dated
-        # tomorrow must not make later polls miss the things of today.
+        # The cursor stays at or before the beginning of the poll, because a thing may have appeared since then on a
+        # page that is read already. A thing that is dated tomorrow must not make later polls miss those of today.
         newest = max([self.newest, *(min(_dated(one), self.begun) for one in things)])
         if following is not None:
             places = {"newest": _text(newest), "since": _text(self.since), "begun": _text(self.begun)}
@@ -85,7 +98,7 @@ def _dated(thing: Draft) -> datetime:
 
 
 def _text(moment: datetime) -> str:
-    """Return the time in the one form that sorts as text."""
+    """Return the time in UTC, always with microseconds, so that such texts sort by time."""
     return instant(moment).isoformat(timespec="microseconds")
 
 

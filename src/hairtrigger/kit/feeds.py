@@ -1,12 +1,12 @@
-"""The reader of RSS, Atom and JSON feeds, also of those that are not well-formed. It tells their entries apart.
+"""Reads RSS, Atom and JSON feeds, even if they are not well-formed, and tells their entries apart.
 
 https://www.rssboard.org/rss-specification, https://www.rfc-editor.org/rfc/rfc4287, https://www.jsonfeed.org/version/1.1/
 
 feedparser reads XML, but it changes ids, drops most elements of other namespaces, and spends most of its time on HTML.
 So `_Noting` keeps the ids and those elements as they are written, and only the HTML of new entries is cleaned.
 
-The key of an entry is its id, or else its link, or else a digest. If a feed uses one id or link for several entries,
-what follows it tells them apart: the link, or the title and the date.
+The key of an entry is its id, or else its link, or else a digest. If several entries of a feed have the same id or
+link, the key also holds what tells them apart: the link after an id, or the title and the date after a link.
 """
 
 import re
@@ -106,8 +106,8 @@ class Author(Payload):
 class Entry(Payload):
     """An entry in the form that the target receives.
 
-    `extensions` holds elements of other namespaces by their names, such as `media:thumbnail`. Each name has a list. An
-    element is its text, or an object of its attributes, its `text` and its own elements.
+    `extensions` holds elements of other namespaces by their names, such as `media:thumbnail`. Each name has a list of
+    elements. An element is given as its text, or as an object of its attributes, its `text` and the elements within it.
     """
 
     id: str | None
@@ -125,7 +125,10 @@ class Entry(Payload):
 
 
 class Found(Payload):
-    """An entry of a feed. `entry` is None if it was seen before, so that only new entries cost much."""
+    """An entry of a feed with its key. `entry` is None if the entry was seen before.
+
+    The HTML of such an entry need not be cleaned, so only new entries cost much.
+    """
 
     key: str
     marks: list[str]  # by which later polls recognise it
@@ -136,10 +139,10 @@ class Found(Payload):
 
 
 def found_in(data: bytes, url: str, content_type: str, seen: str = "", former: str = "") -> Iterator[Mapping[str, Any]]:
-    """Yield the entries in the form of `Found`, in the order of the feed.
+    """Yield the entries of a feed in the form of `Found`, in the order of the feed. `url` is the feed's address.
 
-    `seen` holds the marks of entries seen before. They were made of keys in their former spelling if `former` is not
-    empty. Raises `ProviderFailed` for bytes that are no feed.
+    `seen` holds the marks of the entries seen before, with spaces between them. If `former` is not empty, an earlier
+    version made them of keys in their former spelling. Raises `ProviderFailed` for bytes that are no feed.
     """
     data = _decompressed(data)
     try:
@@ -163,7 +166,7 @@ class _Read:
 
     @property
     def is_empty(self) -> bool:
-        """Return whether the entry says nothing, as at the end of a feed that is cut off."""
+        """Return whether the entry has nothing but perhaps authors, as at the end of a feed that is cut off."""
         return not any(value for name, value in self.fields.items() if name not in {"author", "authors"})
 
     @property
@@ -172,7 +175,7 @@ class _Read:
 
     @property
     def exact(self) -> str:
-        """Return the name, followed by what tells the entry from others of the same name."""
+        """Return the name, followed by what tells the entry from other entries with the same name."""
         told = ("id", "link") if self.fields["id"] else ("link", "title", "published")
         return " ".join(filter(None, (self.fields[name] for name in told))) or self.name
 
@@ -182,7 +185,9 @@ class _Read:
 
     @property
     def _digest(self) -> str:
-        """Return a digest of the entry as earlier versions read it, so that it stays the same."""
+        """Return a digest of the entry as earlier versions read it, so that the digests of old entries
+        stay the same.
+        """
         cleaned = {**self.clean(self.fields), **self.former}
         told = {name: cleaned[name] for name in _DIGESTED}
         told |= {name: told[name] and _IFRAME.sub("", told[name]).strip() for name in ("summary", "content")}
@@ -213,7 +218,10 @@ def _told_apart(read: Sequence[_Read], seen: frozenset[str], *, former: bool) ->
 
 
 def _decompressed(data: bytes) -> bytes:
-    """Return the bytes of a file like `feed.xml.gz`, whose server does not say that it is compressed."""
+    """Return the bytes of a file like `feed.xml.gz`, whose server does not say that it is compressed, decompressed.
+
+    Other bytes stay as they are. Raises `ProviderFailed` if they can't be decompressed.
+    """
     if not data.startswith(_GZIP):
         return data
     reader = zlib.decompressobj(_GZIP_WINDOW)
@@ -230,7 +238,7 @@ def _decompressed(data: bytes) -> bytes:
 
 
 def _xml_entries(data: bytes, url: str, content_type: str) -> list[_Read]:
-    """Return the entries of RSS or Atom. Markup that is no XML is read as far as it goes."""
+    """Return the entries of RSS or Atom. Markup that is no XML is read as far as it goes. Raises `ProviderFailed`."""
     told: dict[str, Any] = {}
     text = convert_to_utf8({"content-type": content_type}, data, told) if data else b""
     version, text, entities = replace_doctype(text)
@@ -246,7 +254,7 @@ def _xml_entries(data: bytes, url: str, content_type: str) -> list[_Read]:
 
 
 def _only_read(reader: Any) -> Any:
-    """Tell the reader to leave HTML as it is."""
+    """Return the reader, told to leave HTML as it is."""
     reader.resolve_relative_uris = reader.sanitize_html = False
     return reader
 
@@ -279,9 +287,10 @@ class _Element:
 
 
 class _Noting:
-    """The part of our readers that notes ids and elements of other namespaces, as they are written.
+    """A mixin that notes the ids, the authors and the elements of other namespaces as they are written.
 
-    It stands before a parser of feedparser in the order of base classes. Each entry of that parser has one of `notes`.
+    It stands before a parser of feedparser in the list of base classes. `notes` has an element for each entry of the
+    parser.
     """
 
     entries: list[Any]
@@ -355,7 +364,7 @@ class _Noting:
         return f"{prefix}:{name}" if prefix else name
 
     def _kept(self, name: str, attributes: Sequence[tuple[str, str]]) -> _Element | None:
-        """Return the new element, or None if it is not kept."""
+        """Note a new element and return it, or return None if elements of this name or depth are not kept."""
         if not self._open:
             parent = self.notes[-1]
             prefix, colon, _ = name.partition(":")
@@ -380,7 +389,7 @@ class _Noting:
 
 
 class _Gathering(_Noting):
-    """The same for the parser of XML, which gives text in very many small parts."""
+    """The mixin `_Noting` for the parser of XML, which gives text in very many small parts. They are joined first."""
 
     def __init__(self, *given: Any) -> None:
         self._gathered: list[str] = []
@@ -406,7 +415,9 @@ class _Gathering(_Noting):
 
 
 class _Unescaping(_Noting):
-    """The same for the parser that reads markup, not XML: it leaves references as they are."""
+    """The mixin `_Noting` for the parser of markup that is no XML, which leaves references as they are. They are
+    resolved in the notes.
+    """
 
     @staticmethod
     def plain(text: str) -> str:
@@ -418,7 +429,9 @@ _Loose: Any = type("_Loose", (_Unescaping, LooseFeedParser), {})
 
 
 def _read(found: Mapping[str, Any], notes: _Element, by_feed: Sequence[Any], url: str) -> _Read:
-    """Return an entry. `found` is a plain dict: feedparser's own returns other keys' values for missing keys."""
+    """Return an entry. `found` must be a plain dict, because feedparser's own dict returns the value of another key for
+    a missing one.
+    """
     published, updated = _moment(found, "published"), _moment(found, "updated")
     ids = [
         text for name in ("guid", "id") for one in notes.elements.pop(name, ()) if one.is_whole and (text := _text(one))
@@ -451,7 +464,7 @@ def _read(found: Mapping[str, Any], notes: _Element, by_feed: Sequence[Any], url
 
 
 def _with_clean_html(fields: Mapping[str, Any], found: Mapping[str, Any], url: str) -> Mapping[str, Any]:
-    """Return the fields with clean HTML."""
+    """Return the fields with the HTML of the title, the summary and the content cleaned."""
     parts = [found.get("title_detail"), found.get("summary_detail"), *found.get("content", ())]
     forms = {part["value"]: (part.get("type") or "", part.get("base") or url) for part in parts if part}
     cleaned = dict(fields)
@@ -467,7 +480,9 @@ def _with_clean_html(fields: Mapping[str, Any], found: Mapping[str, Any], url: s
 
 
 def _clean_html(html: str, form: str, base: str) -> str:
-    """Return HTML with absolute links, and without elements that run code."""
+    """Return HTML with absolute links and without elements that run code. `form` is its media type, `base`
+    its address.
+    """
     if not _MARKUP.search(html):
         return html.strip().replace("\r\n", "\n")
     cleaner = _Cleaner("utf-8", form)
@@ -478,9 +493,10 @@ def _clean_html(html: str, form: str, base: str) -> str:
 
 
 class _Resolving:
-    """The part of our cleaner that makes links absolute, and keeps frames that show a page of the web, such as a video.
+    """A mixin that makes links absolute. It keeps only the frames' addresses that lead to a page of the web, such as a
+    video.
 
-    It stands before the cleaner of feedparser, so one pass over the HTML is enough.
+    It stands before the cleaner of feedparser in the list of base classes, so one pass over the HTML is enough.
     """
 
     base: str
@@ -521,7 +537,7 @@ def _told(element: _Element) -> Any:
 
 
 def _by(notes: _Element) -> Iterator[Mapping[str, Any]]:
-    """Yield the authors as they are written: feedparser mixes the parts of several."""
+    """Yield the authors as they are written, because feedparser mixes the parts of several authors."""
     for name in ("author", "dc:creator", "dc:author", "itunes:author"):
         for one in notes.elements.pop(name, ()) if name in _NOTED else notes.elements.get(name, ()):
             if parts := {part: _text(held[-1]) for part, held in one.elements.items()}:
@@ -537,7 +553,7 @@ def _by(notes: _Element) -> Iterator[Mapping[str, Any]]:
 
 
 def _authors(given: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the authors that have a name or an address, each once."""
+    """Return the authors that have a name, an e-mail address or a URL, each once."""
     names = {"name": "name", "email": "email", "url": "href"}
     authors = [{ours: (one.get(theirs) or "").strip() or None for ours, theirs in names.items()} for one in given]
     return list({tuple(one.values()): one for one in authors if any(one.values())}.values())
@@ -548,7 +564,7 @@ def _display(authors: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 def _moment(found: Mapping[str, Any], name: str) -> datetime | None:
-    """Return a time of the entry in UTC. None for a year that Python's dates do not have."""
+    """Return the entry's time with this name in UTC, or None if there is none that Python's dates can hold."""
     parsed: struct_time | None = found.get(f"{name}_parsed")
     try:
         if moment := _in_named_zone(found.get(name) or ""):
@@ -559,7 +575,7 @@ def _moment(found: Mapping[str, Any], name: str) -> datetime | None:
 
 
 def _in_named_zone(text: str) -> datetime | None:
-    """Return the time if it ends with the name of a zone that we know and feedparser does not."""
+    """Return the time in UTC if its text ends with the name of a zone that we know and feedparser does not, or None."""
     parts = _NAMED_ZONE.fullmatch(text.strip())
     if not parts or (hours := _ZONES.get(parts[2].upper())) is None:
         return None
@@ -590,7 +606,10 @@ def _clean_text(value: Any) -> Any:
 
 
 def _json_entries(data: bytes) -> list[_Read]:
-    """Return the items of a JSON feed. What has another form than its version says is left out."""
+    """Return the items of a JSON feed. Raises `ProviderFailed` if it is none.
+
+    A part of an item that has not the type that the feed's version says is left out.
+    """
     feed = from_json(data.lstrip(b"\xef\xbb\xbf"))
     items = feed.get("items")
     if not str(feed.get("version", "")).startswith("https://jsonfeed.org/version/") or not isinstance(items, list):
@@ -641,7 +660,7 @@ def _people(of: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _json_moment(value: Any) -> datetime | None:
-    """Return an RFC 3339 time in UTC, or None for anything else."""
+    """Return the time of an RFC 3339 text in UTC, or None for any other value."""
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
         return moment and (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
@@ -650,7 +669,9 @@ def _json_moment(value: Any) -> datetime | None:
 
 
 def _string(value: Any) -> str | None:
-    """Return a text as it stands, or a number as text: many feeds have numbers for ids."""
+    """Return a text as it stands, or a number as text, because many feeds have numbers for ids. Other values become
+    None.
+    """
     match value:
         case bool():
             return None

@@ -27,7 +27,9 @@ Method = Literal["GET", "HEAD", "OPTIONS", "POST"]
 
 
 class Answer(NamedTuple):
-    """The answer to a request. Its `headers` keep browsers from guessing the content type."""
+    """The answer to a request. Its `headers` keep browsers from guessing the content type; `more` are
+    further headers.
+    """
 
     status: int = 200
     content_type: str = _TEXT
@@ -43,17 +45,18 @@ class Answer(NamedTuple):
 class Handshake:
     """A question that a provider asks before it sends events, and how it is answered.
 
-    A request asks the question if it has the method, and if each place of `when` holds the text that is given there, or
-    any text if none is given. A question that is not `signed` is answered without a check, so its answer holds nothing
-    but what the request says. `proof` is the place of a text that must be the trigger's verify token or one of its
-    secrets.
+    A request asks the question if it has the method, and if each place of `when` holds the given text, or anything
+    where None is given. A question that is not `signed` is answered without a check, so its answer holds nothing but
+    what the request says. `proof` is the place of a text that must be the trigger's verify token, or one of its secrets
+    if it has no verify token.
 
-    `text`, the texts in `json` and the `headers` are templates: `{query:challenge}` is replaced by what is at the
-    place, `{hex:/plainToken}` and `{base64:/plainToken}` by its HMAC-SHA256 with the newest secret. Only a signed
-    question has such an answer: otherwise, the answer to a chosen challenge could be the signature of a forged event.
+    `text`, the texts in `json` and the `headers` are templates. `{query:challenge}` is replaced by what is at the
+    place, and `{hex:/plainToken}` and `{base64:/plainToken}` by its HMAC-SHA256 with the newest secret. Only a signed
+    question may have an HMAC in its answer. Otherwise, the answer to a chosen challenge could be the signature of a
+    forged event.
 
-    `visit` is the place of an address that is to be visited before the question is answered; `visited` is the pattern
-    that the whole address must match.
+    `visit` is the place of an address that must be visited before the question is answered. The whole address must
+    match the pattern `visited`.
     """
 
     method: Method
@@ -74,7 +77,7 @@ class Handshake:
             raise ValueError("An answer with a digest needs a question that is signed.")
 
     def asks(self, request: Request) -> bool:
-        """Return whether the request asks this question."""
+        """Return whether the request asks this question. It does not if its body would have to be read and can't be."""
         if request.method != self.method:
             return False
         # Most requests are read once, not twice: a text that the body must hold is looked for before the body is read.
@@ -138,7 +141,11 @@ def answered(
     *,
     signed: bool,
 ) -> Answer | None:
-    """Return the answer to the question that the request asks, or None if it asks none of those (not) `signed`."""
+    """Return the answer to the question that the request asks, or None if it asks none of the handshakes.
+
+    With `signed`, only the signed questions count, otherwise only the others. Raises the same errors as
+    `Handshake.answer`.
+    """
     for one in handshakes:
         if one.signed is signed and one.asks(request):
             return one.answer(request, secrets, verify_token)

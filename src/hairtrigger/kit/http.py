@@ -46,12 +46,14 @@ class Http(Protocol):
 
 @dataclass
 class Quota:
-    """The longest wait that a provider asked for in its answers to one `Question`."""
+    """The longest wait that a provider asked for in its answers to one `Question`, or None if it asked for none."""
 
     wait: timedelta | None = None
 
     def note(self, status: int, headers: Sequence[tuple[str, str]]) -> timedelta | None:
-        """Record and return the wait that this answer asks for."""
+        """Return the wait that this answer asks for, or None, and keep it if it is the longest so far. Header names are
+        lower case.
+        """
         asked = rate_limits.wait(status, dict(headers), datetime.now(UTC))
         self.wait = max(filter(None, (self.wait, asked)), default=None)
         return asked
@@ -59,7 +61,7 @@ class Quota:
 
 @dataclass(frozen=True)
 class DocumentLimits:
-    """The largest document that is fetched, and how long it may take."""
+    """The limits of the size of a document and of the time that fetching it may take."""
 
     size: int = 16 * 1024 * 1024  # bytes
     time: timedelta = timedelta(seconds=60)
@@ -113,10 +115,10 @@ class Api:
         return reply
 
     async def document(self, url: str, *, headers: Mapping[str, str]) -> Reply:
-        """Fetch a document that may be larger and slower than an API's answer.
+        """Return a document that may be larger and slower than an API's answer.
 
-        It has no credentials but those in `headers`. A refusal of access is an ordinary failure: servers in front of
-        documents refuse whole networks and unknown programs for a while.
+        The request has the given headers and none of the connection's credentials. A 401 or 403 raises
+        `ProviderFailed`, because servers in front of documents refuse whole networks and unknown programs for a while.
         """
         reply = await self.http.send(
             "GET",
@@ -131,7 +133,7 @@ class Api:
 
 
 def read(payload: type[P], answer: Any) -> P:
-    """Return the answer as this payload. Raises `ProviderFailed` if the answer has another shape."""
+    """Return the answer as a payload of this type. Raises `ProviderFailed` if the answer has another shape."""
     try:
         return payload.model_validate(answer)
     except ValidationError as error:
@@ -158,7 +160,7 @@ def _json(reply: Reply) -> Any:
 
 
 def _raise_for_status(reply: Reply, wait: timedelta | None, *, trusted: bool) -> None:
-    """Raise the error of an answer outside 2xx. `trusted` calls had credentials."""
+    """Raise the error of an answer outside 2xx and other than 304. `trusted` tells that the call had credentials."""
     if 200 <= reply.status < 300 or reply.status == 304:
         return
     match reply.status:

@@ -54,9 +54,10 @@ class Headers(Mapping[str, str]):
 class Request:
     """A request as its sender made it.
 
-    `repr` shows only the method, the names of the headers and the time: the rest may hold secrets. `url` is the public
-    URL with its query, as the sender knows it; `received_at` is aware. `most` is the number of bytes that a body may
-    have, also when it is decompressed. `documents` are what the sender publishes, by address: certificates.
+    `repr` shows only the method, the names of the headers and the time, because the rest may hold secrets. `url` is the
+    public URL with its query, as the sender knows it; `received_at` is aware. `most` is the number of bytes that a body
+    may have, also when it is decompressed. `documents` are those that a verifier needs of what the sender publishes,
+    such as certificates, by their addresses.
     """
 
     method: str
@@ -69,7 +70,8 @@ class Request:
 
     @cached_property
     def value(self) -> Any:
-        """The JSON value or the form of the body as it came, or None if it is neither.
+        """The JSON value or the form of the body as it came, or None if it is neither. Raises `Malformed` if it has too
+        many parts.
 
         Verifiers read it before the sender is known, so a compressed body is not decompressed for it.
         """
@@ -80,13 +82,13 @@ class Request:
         return parse_qsl(self.url.partition("#")[0].partition("?")[2], keep_blank_values=True)
 
     def query(self, name: str) -> list[str]:
-        """Return every value of a query parameter, decoded."""
+        """Return every value of a query parameter in their order, decoded."""
         return [value for key, value in self.parameters() if key == name]
 
 
 @dataclass(frozen=True)
 class Incoming(Generic[C]):
-    """A webhook request whose signature has been checked."""
+    """A webhook request that has proved to be authentic, with the configuration of its trigger."""
 
     request: Request
     config: C
@@ -100,6 +102,7 @@ class Incoming(Generic[C]):
         return content_of(body, request.headers.get("content-type", ""))
 
     def json(self) -> Any:
+        """Return the JSON value of the body as it came. Raises `Malformed`."""
         try:
             return read_json(self.request.body)
         except TooManyParts as error:
@@ -108,4 +111,5 @@ class Incoming(Generic[C]):
             raise Malformed("The body is not JSON.") from error
 
     def parse(self, payload: type[P]) -> P:
+        """Return the body as it came as a payload. Raises `Malformed`."""
         return payload.of(self.request.body)

@@ -1,4 +1,4 @@
-"""Parsing of bytes from strangers, in a locked process that may be ended."""
+"""The parsing of bytes from strangers, in a locked process that may be ended."""
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Parser(Generic[T]):
 
 
 class Parse(Protocol):
-    """A call of the process that parses.
+    """A function that has a parser read bytes in the parsing process, and yields its records.
 
     Raises `ProviderFailed` for bytes that cannot be read, and `ParseKilled` for bytes that cost too much to read. The
     event loop can run other tasks between two records.

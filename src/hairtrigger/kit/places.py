@@ -16,17 +16,20 @@ _INDEX = re.compile("0|[1-9][0-9]{0,8}")
 
 
 def is_place(text: str) -> bool:
+    """Return whether the text is written as a place."""
     return _PLACE.fullmatch(text) is not None
 
 
 def is_header(text: str) -> bool:
+    """Return whether the text can be the name of a header."""
     return _NAME.fullmatch(text) is not None
 
 
 def at_place(request: Request, place: str, content: Any = None) -> object:
-    """Return the value at the place, or None if there is none.
+    """Return the value at the place, or None if there is none. A query parameter that comes several times has none.
 
-    `content` is what a pointer leads into. Without it, that is the request's body as it came.
+    `content` is the value that a pointer leads into. Without it, that is the request's body as it came, and `Malformed`
+    is raised if the body has too many parts.
     """
     if place.startswith("/"):
         return at_pointer(request.value if content is None else content, place)
@@ -38,14 +41,16 @@ def at_place(request: Request, place: str, content: Any = None) -> object:
 
 
 def is_there(request: Request, place: str) -> bool:
-    """Return whether the place holds anything, even if that is empty or there several times."""
+    """Return whether the place holds anything, even if it is empty or comes several times."""
     if place.startswith("query:"):
         return bool(request.query(place.removeprefix("query:")))
     return at_place(request, place) is not None
 
 
 def text_at(request: Request, place: str, content: Any = None) -> str | None:
-    """Return the text or the whole number at the place, or None if there is neither."""
+    """Return the text or the whole number at the place as text, or None if there is neither. An empty text counts as
+    none.
+    """
     found = at_place(request, place, content)
     if isinstance(found, bool) or not isinstance(found, str | int) or found == "":
         return None

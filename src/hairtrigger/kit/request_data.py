@@ -17,10 +17,11 @@ _PARTS = ("token", "secret", "key", "signature", "password")
 
 
 def request_data(request: Request, reads: frozenset[str]) -> str:
-    """Return the method, query and headers as a JSON text of at most 8 KiB.
+    """Return the method, query and headers of a request as a JSON text of at most 8 KiB.
 
-    It holds none of the places that the verifier reads, and none with a name that speaks of a credential. Of more than
-    8 KiB, those that come first are kept, and `cut` says so.
+    Headers and parameters that the verifier reads (`reads` holds their places) are left out, and so are those whose
+    names speak of a credential. If the text would be longer than 8 KiB, headers and then parameters are kept as far as
+    they fit, and `cut` is true.
     """
     read_headers, read_query = _names(reads)
     headers = {
@@ -54,7 +55,7 @@ def _cut(method: str, query: dict[str, Any], headers: dict[str, str]) -> bytes:
 
 
 def _text(value: str) -> str:
-    """Return a header's value as text: many senders write UTF-8, which servers pass on as Latin-1."""
+    """Return a header's value as text. Many senders write UTF-8, which servers pass on as Latin-1."""
     try:
         return _storable(value.encode("latin-1").decode())
     except UnicodeError:
@@ -62,13 +63,13 @@ def _text(value: str) -> str:
 
 
 def _storable(text: str) -> str:
-    """Return the text without NUL and half surrogates, which `jsonb` refuses."""
+    """Return the text without NUL and with `?` for lone surrogates, because `jsonb` refuses both."""
     return text.replace("\0", "").encode(errors="replace").decode()
 
 
 @lru_cache(maxsize=4096)
 def _names(reads: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the names of headers and of query parameters among the places."""
+    """Return the names of the headers and those of the query parameters among the places."""
     headers = frozenset(place.removeprefix("header:") for place in reads if place.startswith("header:"))
     return headers, frozenset(place.removeprefix("query:") for place in reads if place.startswith("query:"))
 

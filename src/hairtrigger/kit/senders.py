@@ -34,11 +34,11 @@ _ADYEN = "/notificationItems/0/NotificationRequestItem"
 
 @dataclass(frozen=True)
 class KnownSender:
-    """A sender with its scheme.
+    """A sender with the scheme by which it proves itself.
 
-    `event_id` is the place of the id in signed bytes, and `event_type` the place of the type. `repeats` says what makes
-    two requests the same event where there is no id. `asks_for` tells the user what the secret is, where that is not
-    plain.
+    `event_id` is the place of the event's id in signed bytes, and `event_type` the place of its type. `repeats` says
+    which requests without an id count as repeats. `content_type` replaces the content type that the sender states.
+    `asks_for` tells the user what the secret is, where that is not plain.
     """
 
     verify: Scheme

@@ -1,7 +1,7 @@
-"""Amazon SNS: messages that are signed with a key whose certificate Amazon publishes.
+"""Amazon SNS, whose messages are signed with a key whose certificate Amazon publishes.
 
-Everyone can make SNS send a message with a good signature, so a trigger names its topic: the ARN takes the place of the
-secret. https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message-verify-message-signature.html
+Everyone can make SNS send a message with a good signature. So a trigger must name its topic, and its secret is the
+topic's ARN. https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message-verify-message-signature.html
 """
 
 import base64
@@ -44,9 +44,10 @@ CONFIRMATION = Handshake(
 
 @dataclass(frozen=True)
 class Sns(Scheme):
-    """Checks a message with the certificate at its `SigningCertURL`, which must be one of Amazon's own.
+    """A verifier of SNS messages. It checks the topic, the time and the signature of a message.
 
-    The certificate is one of the request's documents. Raises `DocumentNeeded` if it is not there yet.
+    The certificate at the message's `SigningCertURL`, an address of Amazon SNS, must be one of the request's documents.
+    Raises `DocumentNeeded` if it is not there yet.
     """
 
     algorithm: Literal["sha1", "sha256"] = "sha256"

@@ -1,7 +1,8 @@
-"""The declarations of a provider file. The service decides on due times, secrets, cursors, retries and repeats.
+"""The classes with which a provider file declares its provider and its triggers.
 
-There are four kinds of trigger. A `Webhook` has a URL of its own. An `AppWebhook` gets its events from the one URL that
-all accounts of an app share. A `Polling` asks its provider again and again. A `Scheduled` depends only on the clock.
+The service decides on due times, secrets, cursors, retries and repeats. There are four kinds of trigger. A `Webhook`
+has a URL of its own. An `AppWebhook` gets its events from the one URL that all accounts of an app share. A `Polling`
+asks its provider again and again. A `Scheduled` depends only on the clock.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
@@ -38,7 +39,7 @@ async def _nothing_known(_: Sequence[str]) -> Collection[str]:
 
 @dataclass(frozen=True)
 class Question(Generic[C]):
-    """The data for the calls to the provider for one project trigger."""
+    """The data with which a provider file calls the provider for one project trigger."""
 
     config: C
     api: Api
@@ -49,7 +50,7 @@ class Question(Generic[C]):
     # For bodies that are not JSON: only this function parses bytes from outside at a bounded cost.
     parse: Parse = field(repr=False)
     project: str = ""  # the id of the trigger's project
-    known: Known = field(default=_nothing_known, repr=False)  # returns those of the keys whose events are stored
+    known: Known = field(default=_nothing_known, repr=False)  # returns those of the given keys that are stored
 
 
 @dataclass(frozen=True)
@@ -80,17 +81,21 @@ class Subscription(Protocol[C]):
     """The calls that make and remove a webhook at its provider."""
 
     async def create(self, question: Question[C], url: str, secret: str) -> Registration:
-        """Register `url`. A second call leaves one webhook, not two. `secret` is for providers that take ours."""
+        """Register `url` at the provider and return the registration. A second call with the same URL leaves one
+        webhook, not two.
+
+        `secret` is a new signing secret of ours, for providers that let us choose it.
+        """
         ...
 
     async def remove(self, question: Question[C], url: str) -> None:
-        """Remove the webhooks that send to `url`. It is no error if there is none."""
+        """Remove the webhooks that send to `url` from the provider. It is no error if there is none."""
         ...
 
 
 @dataclass(frozen=True)
 class ByConfig(Generic[C]):
-    """A verifier that the configuration chooses."""
+    """A choice of the verifier by the trigger's configuration."""
 
     choose: Callable[[C], Verifier]
 
@@ -115,8 +120,9 @@ class Definition(Generic[C]):
 class Webhook(Definition[C]):
     """A trigger with a URL of its own. Without a subscription, the user enters the URL at the provider.
 
-    `handshakes` are the questions that are answered, `verify_token` a text that some of them must hold, `methods` the
-    methods of requests that are events, and `repeats` says in a sentence what counts as a repeat.
+    `handshakes` returns the questions that are answered, and `verify_token` a text that some of them must hold.
+    `methods` returns the methods of the requests that bring events. `repeats` returns a sentence that says what counts
+    as a repeat.
     """
 
     verify: Verifier | ByConfig[C]
@@ -135,10 +141,10 @@ class Webhook(Definition[C]):
 
 @dataclass(frozen=True, kw_only=True)
 class AppWebhook(Definition[C]):
-    """A trigger that gets its events from the app's one URL.
+    """A trigger that gets its events from the one URL of its provider's app.
 
-    `accounts` asks the provider which accounts the connection really has. The user is never asked, because the user
-    could name a foreign account.
+    `accounts` asks the provider which accounts the connection really has. The user is not asked, because a user could
+    name a foreign account.
     """
 
     accounts: Callable[[Question[C]], Awaitable[Sequence[str]]]
@@ -148,7 +154,9 @@ class AppWebhook(Definition[C]):
 
 @dataclass(frozen=True, kw_only=True)
 class Polling(Definition[C]):
-    """A trigger that asks its provider again and again. The first poll only sets the cursor if `baseline` is on."""
+    """A trigger that asks its provider again and again. If `baseline` is on, the first poll sets the cursor and makes
+    no events.
+    """
 
     poll: Callable[[Question[C]], Awaitable[Page]]
     every: timedelta = timedelta(minutes=1)
@@ -194,7 +202,7 @@ class App:
     """
 
     verify: Verifier
-    accounts: Callable[[Request], Sequence[str]]  # those a request is for, in the form of `AppWebhook.accounts`
+    accounts: Callable[[Request], Sequence[str]]  # the accounts of a request, named as `AppWebhook.accounts` does
     handshakes: Sequence[Handshake] = ()
 
 
@@ -215,6 +223,7 @@ class Provider:
 
     @property
     def needs_connection(self) -> bool:
+        """True if the provider has credentials and a trigger that needs them."""
         return bool(self.auth.secrets) and any(trigger.needs_connection for trigger in self.triggers)
 
     def trigger(self, trigger_id: str) -> Trigger | None:

@@ -1,9 +1,12 @@
 """Verifiers check that a provider sent a request. One grammar covers the signature schemes of about seventy providers.
 
-A verifier is a value. It is called with the raw request and the live secrets, and returns or raises `Rejected`; it does
-nothing else, whatever arrives. A missing part means refusal: no header, no secret, an empty secret, or no time where a
-time is signed. A request is accepted if any of its signatures matches any of the live secrets. Nothing in a request
-chooses how the request is checked, and no message shows a secret, a signature or a body.
+A verifier is a value. It is called with the raw request and the live secrets. It returns if the request is authentic.
+If not, it raises `Rejected`, or `DocumentNeeded` if a certificate must be fetched first, and no other error whatever
+arrives.
+
+A missing part means refusal: no header, no secret, an empty secret, or no time where a time is signed. A request is
+accepted if any of its signatures matches any of the live secrets. Nothing in a request chooses how the request is
+checked, and no message shows a secret, a signature or a body.
 """
 
 import base64
@@ -36,13 +39,17 @@ _LARGEST_KEY = 8192  # bits of an RSA key
 
 
 class Verifier(Protocol):
-    """A check that returns if one of the live secrets matches the request, and raises `Rejected` otherwise."""
+    """A check that returns if one of the live secrets proves the request to be authentic, and raises `Rejected`
+    otherwise.
+
+    A check that needs a certificate which is not there raises `DocumentNeeded`.
+    """
 
     def __call__(self, request: Request, secrets: Sequence[str]) -> None: ...
 
 
 class Scheme(ABC):
-    """A verifier that also says what it reads, so that these parts of a request can be treated accordingly."""
+    """A verifier that also says which places of a request it reads, and what the sender signs."""
 
     @abstractmethod
     def __call__(self, request: Request, secrets: Sequence[str]) -> None: ...
@@ -62,7 +69,10 @@ class Scheme(ABC):
         return None if secret.strip() else "It is empty."
 
     def signed(self, request: Request) -> bytes:
-        """Return those bytes of a verified request that identify what was sent: all that the proof covers."""
+        """Return the bytes of a verified request from which the key of an event without an id is made.
+
+        That is the body or, if a signature covers only parts of it, the message that is signed.
+        """
         return request.body
 
     def signed_id(self, request: Request) -> str | None:  # noqa: ARG002
@@ -89,7 +99,9 @@ class Timestamp:
     tolerance: timedelta = timedelta(minutes=5)
 
     def ahead(self, text: str, now: datetime) -> timedelta:
-        """Return how far the time is ahead of `now`. Raises `ValueError` if the text is no time."""
+        """Return how far the time is ahead of `now`, negative if it is behind. Raises `ValueError` if the text is no
+        time.
+        """
         return timedelta(seconds=min(max(self._seconds(text) - now.timestamp(), -_AGES), _AGES))
 
     def within(self, text: str, now: datetime) -> bool:
@@ -110,17 +122,17 @@ _AGES = 1e12  # seconds; a `timedelta` holds more
 
 @dataclass(frozen=True)
 class Signature(Scheme):
-    """A signature of a message: the body and, in most schemes, a time, an id, the URL.
+    """A signature of a message: the body and, in most schemes, a time, an id or the URL.
 
-    `header` is the header with the signature or a JSON pointer to it; a scheme that sends one signature for each of two
-    secrets has another one in `other_header`. `prefix` stands before each signature and names its version: elements of
-    the header that begin otherwise are ignored. `separator` divides the elements of a header that holds several;
-    without a separator the header is one element.
+    `header` is the header with the signature or a JSON pointer to it. If a scheme sends one signature for each of two
+    secrets, the second one is in `other_header`. `prefix` stands before each signature and names its version; elements
+    of the header that begin otherwise are ignored. `separator` divides the elements of a header that holds several.
+    Without a separator the header is one element.
 
     `message` holds `{body}` and may hold `{timestamp}`, `{id}`, `{url}` and `{method}`. In place of the body it may
     hold `{form}`, the sorted names and values of a form, or the URL, if the URL holds the SHA-256 of the body at
-    `body_digest`. A scheme that signs only parts of the body, `{/pointer}`, says `partial`; then events get nothing
-    but what is signed as their key. `single` is a pointer to a list that must have one element, so that none is
+    `body_digest`. A scheme that signs only parts of the body, `{/pointer}`, is `partial`, and the keys of its events
+    are made only of what is signed. `single` is a pointer to a list that must have one element, so that none is
     unsigned. `url` is the public URL as the sender knows it, if that differs from ours.
     """
 
@@ -186,7 +198,9 @@ class Signature(Scheme):
         return [value] if self.separator is None else [element.strip() for element in value.split(self.separator)]
 
     def _signatures(self, request: Request) -> tuple[Sequence[str], Sequence[str]]:
-        """Return the elements of the header, and the signatures among them and in the other header."""
+        """Return the elements of the header, and the signatures among them and in the other header.
+        Raises `Rejected`.
+        """
         elements = self._elements(request, self.header)
         found = _after(self.prefix, elements)
         if self.other_header and request.headers.get(self.other_header):
@@ -320,7 +334,11 @@ class PublicKey(Signature):
         return given if canonical == (signature.lower() if self.encoding == "hex" else signature) else b""
 
     def _check(self, secret: str) -> "Check":
-        """Return the function that checks a signature and a message with this key, or raises `InvalidSignature`."""
+        """Return a function that checks a signature of a message with this key, and raises `InvalidSignature` if it is
+        wrong.
+
+        Raises `Rejected` if the text is no key of the scheme's kind.
+        """
         try:
             key = self._public_key(secret.strip())
         except (ValueError, UnsupportedAlgorithm):
@@ -351,7 +369,8 @@ Check = Callable[[bytes, bytes], None]
 class Token(Scheme):
     """The secret itself, sent in a header after `prefix`, in a parameter of the URL's query, or in the body.
 
-    `pointer` leads into the body. A part `*` stands for each element of a list, which must not be empty.
+    `pointer` leads into the body. A part `*` stands for each element of a list, which must not be empty. Each of these
+    elements must hold the secret.
     """
 
     header: str | None = None
@@ -390,7 +409,7 @@ class Token(Scheme):
 
 @dataclass(frozen=True)
 class Basic(Scheme):
-    """`Authorization: Basic …`, where the secret is `user:password`."""
+    """HTTP Basic authentication, where the secret is `user:password`."""
 
     def __call__(self, request: Request, secrets: Sequence[str]) -> None:
         expected = [base64.b64encode(_utf8(secret)) for secret in _live(secrets, "Authorization")]
@@ -410,7 +429,9 @@ class Basic(Scheme):
 
 
 def live_secrets(secrets: Sequence[str], name: str) -> Sequence[str]:
-    """Return the secrets. Raises `Rejected` if there are none, or if one is empty."""
+    """Return the secrets. Raises `Rejected` if there are none or one is empty; its message says that `name` can't be
+    checked.
+    """
     return _live(secrets, name)
 
 
@@ -461,7 +482,9 @@ def _has_one(value: object) -> bool:
 
 
 def _each(value: object, path: Sequence[str]) -> Iterator[object]:
-    """Yield what the path leads to; nothing for a missing member, and None for an empty list."""
+    """Yield each value to which the path leads, and None for a missing member and for a `*` that meets no list with
+    elements.
+    """
     for place, part in enumerate(path):
         if part == "*":
             if not isinstance(value, list) or not value:
@@ -475,7 +498,10 @@ def _each(value: object, path: Sequence[str]) -> Iterator[object]:
 
 
 def _sorted_form(body: bytes) -> bytes:
-    """Return the names and values of a form without separators, sorted by both; equal pairs count once."""
+    """Return the names and values of a form without separators, sorted by both. Equal pairs count once.
+
+    Raises `Rejected` if the form has too many fields.
+    """
     try:
         pairs = set(form_fields(body))
     except Malformed as error:
@@ -549,7 +575,7 @@ def _after(prefix: str, elements: Sequence[str]) -> Sequence[str]:
 
 
 def _octets(text: str, name: str) -> bytes:
-    """Return the bytes that arrived. Servers pass them on as Latin-1."""
+    """Return the bytes that arrived, which servers pass on as Latin-1. Raises `Rejected` for other characters."""
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError:

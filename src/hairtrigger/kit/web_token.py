@@ -23,11 +23,11 @@ _NO_ADDRESS = "context-qsh"  # the value of `qsh` in tokens that are for no one 
 
 @dataclass(frozen=True)
 class WebToken(Scheme):
-    """A token in a header, after one of the `prefixes`.
+    """A JSON Web Token in a header, after one of the `prefixes`. It is signed with the secret.
 
-    `body_claim` names the claim that holds the SHA-256 of the body in hex. `query_hash` is whether the claim `qsh` must
-    be there; wherever it is, it must be the hash of the method and the URL, as Atlassian makes it. `expires` is whether
-    the token must have an end, `exp`. Claims that are there are checked in any case.
+    `body_claim` names the claim that holds the SHA-256 of the body in hex. With `query_hash` the token must have the
+    claim `qsh`, and with `expires` an end, `exp`. The claims `exp`, `nbf` and `qsh` are checked in every token that has
+    them: `qsh` must be the hash of the method and the URL, as Atlassian makes it.
     """
 
     header: str
@@ -89,9 +89,9 @@ class WebToken(Scheme):
 
 
 def _query_hashes(request: Request) -> set[str]:
-    """Return the hashes of the request's method and URL.
+    """Return all hashes that Atlassian may have made of the request's method and URL.
 
-    The path counts from the address of the sender's app, which may be any beginning of ours.
+    The hashed path begins below the address of the sender's app, which may be any beginning of our path.
     https://developer.atlassian.com/cloud/jira/platform/understanding-jwt-for-connect-apps/#creating-a-query-string-hash
     """
     path = urlsplit(request.url).path.rstrip("/")

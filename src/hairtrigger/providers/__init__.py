@@ -1,4 +1,4 @@
-"""The providers that can be used without writing code. A new provider is a file here and a line below."""
+"""The providers that can be used without writing code. A new provider is a file in this folder and a line below."""
 
 from hairtrigger import kit
 from hairtrigger.providers import github, rss, schedule, slack, stripe, typeform, webhook

@@ -79,14 +79,20 @@ class Happening(kit.Payload):
 
 
 def _accounts(request: kit.Request) -> Sequence[str]:
-    """Return the accounts by number, because an account can give up its name and another can take it."""
+    """Return the accounts that a request is for: its installation and its repository, such as `repository:42`.
+
+    They have numbers, because an account can give up its name and another account can take it.
+    """
     happening = Happening.of(_payload(request))
     named = {"installation": happening.installation, "repository": happening.repository}
     return [f"{kind}:{thing.id}" for kind, thing in named.items() if thing]
 
 
 def _payload(request: kit.Request) -> bytes:
-    """Return the JSON. It is a field of a form if the webhook's content type is set so."""
+    """Return the JSON of a request. Raises `Malformed` if it is missing.
+
+    The JSON is the field `payload` of a form if the content type of the app's webhook is set so.
+    """
     if not request.headers.get("content-type", "").lower().startswith("application/x-www-form-urlencoded"):
         return request.body
     try:
@@ -102,7 +108,10 @@ class Permissions(kit.Payload):
 
 
 class OwnRepository(Thing):
-    """https://docs.github.com/en/rest/repos/repos#get-a-repository"""
+    """A repository, with what the connection may do in it.
+
+    https://docs.github.com/en/rest/repos/repos#get-a-repository
+    """
 
     permissions: Permissions = Permissions()
 
@@ -117,13 +126,19 @@ class Installation(Thing):
 
 
 class Installations(kit.Payload):
-    """https://docs.github.com/en/rest/apps/installations#list-app-installations-accessible-to-the-user-access-token"""
+    """A page of the installations that the connection can see.
+
+    https://docs.github.com/en/rest/apps/installations#list-app-installations-accessible-to-the-user-access-token
+    """
 
     installations: list[Installation]
 
 
 class Membership(kit.Payload):
-    """https://docs.github.com/en/rest/orgs/members#get-an-organization-membership-for-the-authenticated-user"""
+    """The membership of the connection's user in an organization.
+
+    https://docs.github.com/en/rest/orgs/members#get-an-organization-membership-for-the-authenticated-user
+    """
 
     role: str
     state: str
@@ -138,7 +153,7 @@ async def _own_account(question: kit.Question[Source]) -> Sequence[str]:
 
 
 async def _own_repository(api: kit.Api, name: str) -> int:
-    """Return the repository's id if the connection may push to it.
+    """Return the repository's id if the connection may push to it. Raises `InvalidConfig` if it may not.
 
     Every account can read a public repository, but only an account that may push learns of everything in it.
     """
@@ -149,7 +164,7 @@ async def _own_repository(api: kit.Api, name: str) -> int:
 
 
 async def _own_installation(api: kit.Api, id_: int) -> int:
-    """Return the installation's id if the connection administers its account.
+    """Return the installation's id if the connection administers its account. Raises `InvalidConfig` if it does not.
 
     An installation is listed for every account that can read one of its repositories, but it delivers the events of all
     its repositories.

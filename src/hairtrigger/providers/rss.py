@@ -49,7 +49,7 @@ class Feed(kit.PollingConfig):
         return headers
 
     def sent(self) -> dict[str, str]:
-        """Return the headers that give access to the feed."""
+        """Return the headers that give access to the feed, with names in lower case."""
         sent = {name.lower(): value for name, value in self.headers.items()}
         if self.username is not None or self.password is not None:
             pair = f"{self.username or ''}:{self.password or ''}"
@@ -58,7 +58,9 @@ class Feed(kit.PollingConfig):
 
 
 async def _poll(question: kit.Question[Feed]) -> kit.Page:
-    """Return the entries that were never seen. Dates only give the order, because authors back-date entries."""
+    """Return the entries that no poll has seen before. Dates only decide on their order, because authors back-date
+    entries.
+    """
     cursor = question.cursor or {}
     url = str(question.config.url)
     place = kit.mark(url)
@@ -108,7 +110,8 @@ def _conditions(cursor: kit.Cursor) -> dict[str, str]:
 
 
 def _oldest_first(drafts: Sequence[kit.Draft]) -> Sequence[kit.Draft]:
-    """Sort by date if all entries have one. Else keep the order, which is that of the feed from its end.
+    """Return the drafts sorted by date if all have one, or else in the order given, which is that of the feed from its
+    end.
 
     Feeds begin with the newest entry.
     """

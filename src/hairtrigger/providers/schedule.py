@@ -12,7 +12,9 @@ _ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class Timed(kit.Config):
-    """A configuration that makes a schedule. If it does not, the error names the field that is at fault."""
+    """A configuration that makes a schedule. One that makes none is refused with an error that names the field at
+    fault.
+    """
 
     def schedule(self, anchor: datetime) -> kit.Schedule:
         return kit.parse_schedule(dict(self), anchor=anchor)

@@ -56,7 +56,10 @@ class Envelope(kit.Payload):
 
 
 class Callback(kit.Payload):
-    """https://docs.slack.dev/apis/events-api/#event-type-structure"""
+    """A request that brings an event.
+
+    https://docs.slack.dev/apis/events-api/#event-type-structure
+    """
 
     event_id: kit.Key
     event_time: kit.EpochSeconds
@@ -64,14 +67,20 @@ class Callback(kit.Payload):
 
 
 class Status(kit.Payload):
-    """The fields that every answer has. https://docs.slack.dev/apis/web-api/#responses"""
+    """The fields that every answer of Slack has.
+
+    https://docs.slack.dev/apis/web-api/#responses
+    """
 
     ok: bool
     error: str = ""
 
 
 class Identity(kit.Payload):
-    """https://docs.slack.dev/reference/methods/auth.test"""
+    """The workspace and the bot that a token was made for.
+
+    https://docs.slack.dev/reference/methods/auth.test
+    """
 
     team_id: kit.Key
     bot_id: str | None = None
@@ -79,7 +88,7 @@ class Identity(kit.Payload):
 
 
 def _workspaces(request: kit.Request) -> Sequence[str]:
-    """Return the workspaces that a request names.
+    """Return the workspaces that a request names, as accounts such as `team:T123`.
 
     In a channel that is shared over Slack Connect, an event may happen in one workspace (`team_id`) and be sent because
     the app is in another (`context_team_id`, `authorizations`). Slack sends it once, with one authorization of several.
@@ -90,7 +99,7 @@ def _workspaces(request: kit.Request) -> Sequence[str]:
 
 
 async def _workspace(question: kit.Question[Any]) -> Sequence[str]:
-    """Return the workspace that the token was made for. Slack names it, not the user."""
+    """Return the workspace that the token was made for, as an account. Slack names the workspace, not the user."""
     return [f"team:{await _team(question.api)}"]
 
 
@@ -142,7 +151,7 @@ def _on(
 
 
 def _written(event: Mapping[str, Any], config: Messages) -> bool:
-    """Return whether the event is a message. Raises `NotWanted` for a message that the configuration leaves out."""
+    """Return whether the event is a written message. Raises `NotWanted` for one that the configuration leaves out."""
     subtype, channel = event.get("subtype"), event.get("channel")
     if event.get("type") != "message" or not (subtype in _WRITTEN or subtype == "bot_message"):
         return False

@@ -22,7 +22,10 @@ class Data(kit.Payload):
 
 
 class Event(kit.Payload):
-    """https://docs.stripe.com/api/events/object"""
+    """An event of Stripe.
+
+    https://docs.stripe.com/api/events/object
+    """
 
     id: kit.Key
     type: str
@@ -35,7 +38,10 @@ class Events(kit.Payload):
 
 
 class Endpoint(kit.Payload):
-    """https://docs.stripe.com/api/webhook_endpoints/object"""
+    """A webhook endpoint of Stripe.
+
+    https://docs.stripe.com/api/webhook_endpoints/object
+    """
 
     id: str
     url: str
@@ -52,7 +58,10 @@ class Endpoints(kit.Payload):
 
 @dataclass(frozen=True)
 class EndpointFor:
-    """https://docs.stripe.com/api/webhook_endpoints"""
+    """The subscription to one type of Stripe's events, by a webhook endpoint for each trigger.
+
+    https://docs.stripe.com/api/webhook_endpoints
+    """
 
     event_type: str
 
@@ -70,7 +79,7 @@ class EndpointFor:
 
 
 async def _endpoints(api: kit.Api) -> Sequence[Endpoint]:
-    """Return all webhook endpoints. https://docs.stripe.com/api/pagination"""
+    """Return all webhook endpoints of the account. https://docs.stripe.com/api/pagination"""
     found: list[Endpoint] = []
     more = True
     while more:
@@ -94,7 +103,7 @@ def _on(event_type: str, id_: str, name: str, description: str) -> kit.Webhook[k
         )
 
     async def samples(question: kit.Question[kit.Empty]) -> Sequence[Any]:
-        """Return the latest events. https://docs.stripe.com/api/events/list"""
+        """Return the three latest events of the type. https://docs.stripe.com/api/events/list"""
         return kit.read(Events, await question.api.get("v1/events", {"type": event_type, "limit": 3})).data
 
     return kit.Webhook(

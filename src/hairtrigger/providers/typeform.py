@@ -27,7 +27,10 @@ class Response(kit.Payload):
 
 
 class Submission(kit.Payload):
-    """https://www.typeform.com/developers/webhooks/example-payload/"""
+    """A request that brings a filled-in form.
+
+    https://www.typeform.com/developers/webhooks/example-payload/
+    """
 
     event_id: kit.Key
     event_type: str
@@ -39,7 +42,10 @@ class Responses(kit.Payload):
 
 
 class FormWebhook:
-    """https://www.typeform.com/developers/webhooks/reference/create-or-update-webhook/"""
+    """The subscription to the submissions of a form, by a webhook for each trigger.
+
+    https://www.typeform.com/developers/webhooks/reference/create-or-update-webhook/
+    """
 
     async def create(self, question: kit.Question[Form], url: str, secret: str) -> kit.Registration:
         path, webhook = _path(question, url), {"url": url, "enabled": True, "secret": secret, "verify_ssl": True}
@@ -73,7 +79,7 @@ def _submitted(incoming: kit.Incoming[Form]) -> Iterable[kit.Draft]:
 
 
 async def _samples(question: kit.Question[Form]) -> Sequence[Any]:
-    """Return responses in the shape of webhook requests. https://www.typeform.com/developers/responses/"""
+    """Return up to three responses in the shape of webhook requests. https://www.typeform.com/developers/responses/"""
     form_id = question.config.form_id
     answer = await question.api.get(f"forms/{form_id}/responses", {"page_size": 3})
     return [

@@ -1,4 +1,4 @@
-"""A webhook for every sender that can send a request and prove that it knows a secret."""
+"""A webhook for any sender that can send a request and prove that it knows a secret."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -83,7 +83,7 @@ class Question(kit.Config):
 
 
 class Sender(kit.Config):
-    """The proof that the sender gives with each request, and the place of its events' ids."""
+    """The configuration of a webhook: how its sender proves itself, and where a request has its event's id and type."""
 
     model_config = ConfigDict(str_max_length=1000)  # the configuration is read for each request
 
@@ -255,7 +255,10 @@ class Sender(kit.Config):
     @field_validator("scheme", *(name for name in _OF_SCHEMES if name != "other_header"))
     @classmethod
     def _means_something(cls, value: Any, given: ValidationInfo) -> Any:
-        """Refuse a setting without effect. Defaults pass, because a form also sends fields that are left empty."""
+        """Return the value. Raises `ValueError` for a setting that has no effect with this sender or scheme.
+
+        Defaults pass, because a form also sends fields that are left empty.
+        """
         name, scheme = str(given.field_name), str(given.data.get("scheme"))
         if value == cls.model_fields[name].default or (name, value) == ("tolerance", _TOLERANCE):
             return value
@@ -323,7 +326,7 @@ class Sender(kit.Config):
 
     @cached_property
     def asked(self) -> tuple[kit.Handshake, ...]:
-        """The questions that are answered."""
+        """The questions of the sender that are answered."""
         known = self.known.handshakes if self.known else ()
         named = (kit.HANDSHAKES[self.handshake],) if self.handshake else ()
         return (*known, *named, *(one.handshake() for one in self.handshakes), kit.HEAD_CHECK, kit.CLOUDEVENTS_ORIGIN)
@@ -354,7 +357,7 @@ class Sender(kit.Config):
 
 
 def _settings_of(verifier: kit.Scheme) -> set[str]:
-    """Return the settings that may be changed for a known sender."""
+    """Return the names of the settings that may be changed for a known sender with this verifier."""
     url = {"sender_url"} if isinstance(verifier, kit.Signature) and "{url}" in verifier.message else set()
     return url | ({"tolerance"} if verifier.is_timed else set())
 
@@ -372,7 +375,7 @@ def _adjusted(verifier: kit.Scheme, sender: Sender) -> kit.Scheme:
 
 
 def _verifier_of(given: Mapping[str, Any]) -> kit.Scheme:
-    """Return the verifier of a scheme. Raises `ValueError` if the settings leave out a part that must be there."""
+    """Return the verifier of a scheme. Raises `ValueError` if the settings lack a part that the scheme needs."""
     tolerance = timedelta(seconds=given["tolerance"] or _TOLERANCE)
     match given["scheme"]:
         case "token":
@@ -485,7 +488,7 @@ def _id(incoming: kit.Incoming[Sender]) -> str | None:
 
 
 def _repeats(sender: Sender) -> str:
-    """Say what counts as a repeat."""
+    """Return a sentence for users that says which requests count as repeats."""
     where, rule = sender.id_place, sender.counts_as_repeat
     if not sender.signs and not where:
         where = "header:webhook-id or header:idempotency-key"
