@@ -41,8 +41,8 @@ def service_app(
 ) -> Router:
     """Return the application of a process that serves the APIs.
 
-    The webhook route is matched first and passes through no middleware. It sets the headers itself that `EveryAnswer`
-    sets for all others.
+    The webhook route is matched first and passes through no middleware. It sets by itself the headers that
+    `EveryAnswer` adds to all other answers.
     """
     roof = Starlette(
         routes=[
@@ -92,13 +92,16 @@ def _described(own: FastAPI, integrations: FastAPI, projects: FastAPI) -> tuple[
 def worker_app(
     *, writable: Callable[[], Awaitable[bool]], leaving: Callable[[], bool], disk: Callable[[], DiskUse] = _unseen
 ) -> Router:
-    """Return the health endpoints, for a worker process that serves no API."""
+    """Return the application of a worker process, which serves the health endpoints and no API."""
     roof = Starlette(routes=_health(writable, leaving, disk), middleware=[Middleware(EveryAnswer, leaving=leaving)])
     return Router([Mount("/", roof)])
 
 
 class BelowPath:
-    """Serves an application below the path of its public address, too, for proxies that pass the path on."""
+    """Serves an application at the root, and also below the path of its public URL.
+
+    Some proxies pass this path on, and others take it away.
+    """
 
     def __init__(self, app: ASGIApp, public_url: str) -> None:
         self._app = app
@@ -111,7 +114,7 @@ class BelowPath:
 
 
 class EveryAnswer:
-    """Add headers to every answer.
+    """Middleware that adds headers to every answer.
 
     `nosniff` stops browsers from guessing another content type. While the service is stopping, `Connection: close`
     makes clients send their next request on a new connection.
@@ -135,7 +138,7 @@ class EveryAnswer:
 
 @dataclass(frozen=True)
 class HeadAsGet:
-    """Answer HEAD as GET without the body."""
+    """Middleware that answers HEAD as GET, without the body."""
 
     app: ASGIApp
 
@@ -153,7 +156,9 @@ def _without_body(send: Send) -> Send:
 
 
 async def _nowhere(_: Request, error: Exception) -> Response:
-    """Answer a path with a line break. No route matches such a path, so it reaches none of the APIs."""
+    """Return the answer to a path with a line break. No route matches such a path, so the request reaches none of the
+    APIs.
+    """
     assert isinstance(error, HTTPException)
     return JSONResponse({"detail": error.detail}, error.status_code)
 
@@ -173,7 +178,7 @@ def _readyz(
 ) -> Callable[[Request], Awaitable[Response]]:
     """Return the endpoint of /readyz. A process is ready if events can be stored now and it is not stopping.
 
-    While the disk is low, the answer of a ready process says so.
+    The answer is 200 if it is ready and 503 if not. While the disk is low, the answer of a ready process says so.
     """
 
     async def readyz(_: Request) -> Response:

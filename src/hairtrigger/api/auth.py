@@ -1,4 +1,7 @@
-"""Authentication: one bearer credential, checked in one place and before any part of a body is read."""
+"""Authentication by one bearer credential, before any part of a body is read.
+
+The Integrations API, the catalogue and the deprecated routes with a key in their path do not use `Authenticator`.
+"""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -19,7 +22,9 @@ from hairtrigger.services.accounts import Accounts
 
 
 def password_flow(token_url: str) -> OAuth2PasswordBearer:
-    """Return the security scheme of an API. The URL is relative to the address of the API."""
+    """Return the security scheme for the OpenAPI document of an API. `token_url` is relative to the address
+    of the API.
+    """
     return OAuth2PasswordBearer(tokenUrl=token_url, auto_error=False, scheme_name="OAuth2PasswordBearer")
 
 
@@ -27,7 +32,7 @@ oauth2 = password_flow("token")
 
 
 def bearer_value(request: Request) -> str:
-    """Return the credential of `Authorization: Bearer …`, or raise `Unauthenticated`."""
+    """Return the credential of `Authorization: Bearer …`. Raises `Unauthenticated` if there is none."""
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not value.strip():
         raise Unauthenticated("Not authenticated")
@@ -36,7 +41,10 @@ def bearer_value(request: Request) -> str:
 
 @dataclass(frozen=True)
 class Authenticator:
-    """Find the caller of a request, once for each request, and require one of `scopes`."""
+    """Finds the caller of a request, and remembers it on the request.
+
+    Raises `Unauthenticated` without a valid credential, and `Forbidden` if the caller has none of `scopes`.
+    """
 
     accounts: Accounts
     scopes: tuple[str, ...] = (TRIGGER_API,)
@@ -50,7 +58,9 @@ class Authenticator:
 
 
 class StrictRoute(APIRoute):
-    """A route that refuses query parameters that it does not have: a misspelt filter would return everything."""
+    """A route that refuses query parameters that it does not have, because a misspelt filter would return
+    everything.
+    """
 
     def get_route_handler(self) -> Handler:
         handle = super().get_route_handler()
@@ -67,7 +77,9 @@ class StrictRoute(APIRoute):
 
 
 def authenticated_route(authenticate: Authenticator) -> type[APIRoute]:
-    """Return a class of routes that authenticate before they read a body, and read only a body of bounded size."""
+    """Return a class of routes that authenticate the caller before they read a body, and refuse a body that is too
+    large.
+    """
 
     class AuthenticatedRoute(StrictRoute):
         def get_route_handler(self) -> Handler:

@@ -1,4 +1,4 @@
-"""Request bodies: all are read up to a limit, and parsed only if the database can store what they contain."""
+"""Reads the bodies of requests up to a limit, and parses only JSON that the database can store."""
 
 import json
 from collections.abc import Callable, Coroutine
@@ -20,11 +20,11 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class BoundedRequest(Request):
-    """Refuse a body that is too large, or not strictly JSON.
+    """A request whose body is refused if it is too large, or is not strictly JSON.
 
     The status is 413 for a body longer than `limit`, which is refused while it is read, and for a body of very many
-    parts. It is 422 for a body that is not strictly JSON. Python's own parser accepts half surrogate pairs and NaN, but
-    the database cannot store them and an answer cannot contain them.
+    parts. It is 422 for a body that is not strictly JSON, and 415 for a Content-Type that is too long. Python's own
+    parser accepts half surrogate pairs and NaN, but the database cannot store them and an answer cannot contain them.
     """
 
     def __init__(self, request: Request, limit: int = MAX_BODY) -> None:
@@ -58,7 +58,11 @@ def _at_most(limit: int, request: Request) -> Receive:
 
 
 async def read_body(receive: Receive, declared: str, limit: int) -> bytes:
-    """Return the body. Raise `TooLarge` as soon as it exceeds the limit, before the rest of it is read."""
+    """Return the whole body. `declared` is the value of Content-Length, or empty.
+
+    Raises `TooLarge` as soon as the body is known to be longer than `limit` bytes, before the rest of it is read, and
+    `ClientDisconnect` if the client goes away.
+    """
     if declared.isdigit() and int(declared) > limit:
         raise TooLarge(f"The body is larger than {limit} bytes.")
     chunks, size, more = [], 0, True

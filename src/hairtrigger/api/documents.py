@@ -1,4 +1,4 @@
-"""Render the OpenAPI document of each API once, and serve the kept copy."""
+"""Renders the OpenAPI document of each API once, and serves the kept copy."""
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -7,7 +7,10 @@ from starlette.routing import Route, request_response
 
 
 def render_once(app: FastAPI) -> None:
-    """Keep the rendered document for each path that the app is mounted at. FastAPI takes milliseconds to render it."""
+    """Make an app render its OpenAPI document only once for each path at which it is mounted.
+
+    FastAPI takes milliseconds to render it.
+    """
     route = next(route for route in app.routes if isinstance(route, Route) and route.path == app.openapi_url)
     render, rendered = route.endpoint, dict[str, bytes]()
 

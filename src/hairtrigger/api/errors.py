@@ -72,7 +72,9 @@ def headers_of(error: HairtriggerError) -> dict[str, str]:
 
 
 class InvalidRequest(Invalid):
-    """The request does not fit its schema. Paths begin with the part of it: body, path, query or header."""
+    """The request does not fit its schema. The path of each issue begins with a part of the request: body, path, query
+    or header.
+    """
 
 
 # A dialect turns status, text and error into a media type and a body. `error` is None for the framework's own refusals.
@@ -80,7 +82,10 @@ Dialect = Callable[[int, str, HairtriggerError | None], tuple[str, Any]]
 
 
 def detail(status: int, text: str, error: HairtriggerError | None) -> tuple[str, Any]:
-    """Return a body of Stack AI's API: `{"detail": text}`, or for 422 FastAPI's list of `{loc, msg, type}`."""
+    """Return the media type and the body of an error in Stack AI's API.
+
+    The body is `{"detail": text}`, or for 422 FastAPI's list of `{loc, msg, type}`.
+    """
     if status != HTTPStatus.UNPROCESSABLE_ENTITY:
         return "application/json", {"detail": text}
     issues = _issues(error) or (Issue((), text),)
@@ -91,7 +96,10 @@ def detail(status: int, text: str, error: HairtriggerError | None) -> tuple[str,
 
 
 def message(status: int, text: str, error: HairtriggerError | None) -> tuple[str, Any]:  # noqa: ARG001
-    """Return a body of Odeus's API: `{"message": text}`, or a list of issues if the request's body breaks the rules."""
+    """Return the media type and the body of an error in Odeus's API.
+
+    The body is `{"message": text}`, or has a list of issues as `message` if all faults are in the request's body.
+    """
     issues = _in_body(error)
     if not issues:
         return "application/json", {"message": text}
@@ -101,7 +109,10 @@ def message(status: int, text: str, error: HairtriggerError | None) -> tuple[str
 
 
 def problem(status: int, text: str, error: HairtriggerError | None) -> tuple[str, Any]:
-    """Return a body of our own routes, which follow RFC 9457."""
+    """Return the media type and the body of an error in our own API, which follow RFC 9457.
+
+    The body also has the issues as `errors`, if there are any, and the quota as `quota`, if one is full or used up.
+    """
     body: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": text}
     if issues := _issues(error):
         body["errors"] = [{"path": list(issue.path), "message": issue.message, "code": issue.code} for issue in issues]
@@ -111,7 +122,9 @@ def problem(status: int, text: str, error: HairtriggerError | None) -> tuple[str
 
 
 def _in_body(error: HairtriggerError | None) -> tuple[Issue, ...]:
-    """Return the issues of the body, with paths inside it, or none if another part of the request is wrong."""
+    """Return the issues of the request's body, with paths inside the body, or none if another part of the request is
+    wrong.
+    """
     match error:
         case InvalidRequest(issues=issues):
             inside = tuple(Issue(i.path[1:], i.message, i.code) for i in issues if i.path[:1] == ("body",))
@@ -123,7 +136,10 @@ def _in_body(error: HairtriggerError | None) -> tuple[Issue, ...]:
 
 
 def _issues(error: HairtriggerError | None) -> tuple[Issue, ...]:
-    """Return what is wrong, with paths as a caller of Stack AI's or our own API knows them."""
+    """Return the issues of an `Invalid`, with paths as a caller of Stack AI's or our own API knows them.
+
+    Other errors have none.
+    """
     match error:
         case InvalidConfig(issues=issues):
             return tuple(Issue((_CONFIG, *i.path), i.message, i.code) for i in issues)
@@ -134,7 +150,7 @@ def _issues(error: HairtriggerError | None) -> tuple[Issue, ...]:
 
 
 def _camel(path: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """Return a path whose first part, a field of ours, is spelled as Odeus spells it."""
+    """Return the path with its first part, the name of a field, in camel case as Odeus spells it."""
     return tuple(to_camel(part) if place == 0 and isinstance(part, str) else part for place, part in enumerate(path))
 
 
@@ -175,7 +191,7 @@ def install(app: FastAPI, dialect: Dialect, *, invalid_body: int = 422) -> None:
 
 
 def _methods_at(app: FastAPI, scope: Scope) -> list[str]:
-    """Return the methods of all routes at this path. The framework names those of the first route only."""
+    """Return the methods of all the app's routes at this path. The framework names those of the first route only."""
     found = [
         method
         for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -191,7 +207,10 @@ def _from_schema(error: RequestValidationError) -> InvalidRequest:
 
 
 def _not_read(error: Mapping[str, Any]) -> str:
-    """Return what to change if the body is no JSON for FastAPI, which then hands its bytes on as they are."""
+    """Return a sentence if the body was not read as JSON because of its Content-Type, or an empty text.
+
+    FastAPI hands on the bytes of such a body as they are.
+    """
     if tuple(error["loc"]) != ("body",) or not isinstance(error.get("input"), bytes):
         return ""
     return "The body is not read as JSON, because of its Content-Type. Send `Content-Type: application/json`."

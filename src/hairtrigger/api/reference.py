@@ -27,7 +27,9 @@ details details { margin-left: 1rem } nav a { margin-right: 1rem }
 
 @dataclass(frozen=True)
 class Described:
-    """An API with its name in addresses, its title and where its OpenAPI document is served."""
+    """An API as the reference shows it. `name` is its name in addresses, and `document_at` leads to its OpenAPI
+    document.
+    """
 
     name: str
     title: str

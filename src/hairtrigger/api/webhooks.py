@@ -1,4 +1,4 @@
-"""`/v1/webhooks/{webhook_id}`: the hot path, with nothing in front of it but a router."""
+"""The route `/v1/webhooks/{webhook_id}`. It is the hot path, so nothing but a router stands before it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,12 +21,15 @@ _NO_MORE: Mapping[str, str] = {}
 
 @dataclass(frozen=True)
 class WebhookEndpoint:
-    """The route as an ASGI application: Starlette would wrap a function, which costs as much as the route itself."""
+    """The webhook route as an ASGI application.
+
+    Starlette would wrap a function, and that wrapper costs as much as the route itself.
+    """
 
     ingest: Ingest
     public_url: str
     max_body: int
-    leaving: Callable[[], bool] = lambda: False  # if so, answers tell clients to use a new connection next time
+    leaving: Callable[[], bool] = lambda: False  # if true, answers tell clients to use a new connection next time
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         webhook_id = scope["path_params"]["webhook_id"]
@@ -57,7 +60,10 @@ class WebhookEndpoint:
 
 
 async def read_request(scope: Scope, receive: Receive, public_url: str, max_body: int) -> Request:
-    """Return the request as its sender made it, with the address that the sender knows."""
+    """Return the request as its sender made it, with its whole body and with the URL that the sender knows.
+
+    Raises `TooLarge` and `ClientDisconnect`, as `read_body` does.
+    """
     path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
     headers = Headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
     return Request(

@@ -1,4 +1,4 @@
-"""Actions of an integration: create, replace, delete."""
+"""The routes that create, replace and delete the actions of an integration."""
 
 from fastapi import APIRouter, Depends
 from fastapi.routing import APIRoute
@@ -21,7 +21,7 @@ def router(integrations: Integrations, route_class: type[APIRoute]) -> APIRouter
 
     @routes.post("/create", status_code=201, responses=refusals(400, 404, 409, 413, 415))
     async def create_action(integration_id: IntegrationId, body: ActionBody, caller: Admitted) -> Action:
-        """A new action, after the others."""
+        """Creates an action. Its place is after the integration's other actions."""
         created = await integrations.create_action(caller, integration_id, body.draft())
         return Action(action=ActionAnswer.model_validate(created))
 
@@ -29,7 +29,9 @@ def router(integrations: Integrations, route_class: type[APIRoute]) -> APIRouter
     async def update_action(
         integration_id: IntegrationId, action_id: ActionId, body: ActionBody, caller: Admitted
     ) -> Action:
-        """Replaces an action, but for what ActionBody says stays. Its id, slug and order stay too."""
+        """Replaces an action. What ActionBody names stays if it is left out. The id, the slug and the order always
+        stay.
+        """
         changed = await integrations.replace_action(caller, integration_id, action_id, body.draft())
         return Action(action=ActionAnswer.model_validate(changed))
 

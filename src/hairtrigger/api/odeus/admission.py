@@ -1,4 +1,6 @@
-"""Admission to the Integrations API: no web pages, only keys with the right scope, and not too many requests."""
+"""Admits a request to the Integrations API if no web page sends it, its key has the right scope, and its organisation
+does not ask too often.
+"""
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -27,7 +29,8 @@ _NO_BROWSERS = "Browsers may not call this API: everybody could read your API ke
 
 @dataclass(frozen=True)
 class NoBrowsers:
-    """Refuse every request that a web page sends, preflights too: each visitor can read an API key in a page.
+    """Middleware that refuses every request that a web page sends, also preflights. A visitor can read an API key in a
+    page.
 
     A browser names the page in `Origin` or `Sec-Fetch-Site`, and no script can remove these headers. Other clients send
     neither of them.
@@ -49,7 +52,11 @@ def _names_a_page(header: bytes, value: bytes) -> bool:
 
 @dataclass(frozen=True)
 class Admission:
-    """Admit callers. A request is refused with 401 for its key, then 403 for the key's scope, then 429 for the rate."""
+    """Admits callers with an API key.
+
+    A request is refused with 401 for its key, then with 403 for the key's scope, then with 429 for the rate of its
+    organisation's requests.
+    """
 
     accounts: Accounts
     limit: RateLimitItem  # for all keys of an organisation together
@@ -69,7 +76,10 @@ class Admission:
 
 
 def admitting(admission: Admission, *any_of: str, max_body: int) -> type[APIRoute]:
-    """Return a class of routes that admit a caller before they read a body, and read at most `max_body` bytes of it."""
+    """Return a class of routes that admit a caller who has one of these scopes before they read a body.
+
+    They refuse a body of more than `max_body` bytes.
+    """
 
     class Admitting(APIRoute):
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

@@ -1,6 +1,6 @@
 """Odeus's Integrations API, with the paths, fields and answers of its published reference.
 
-Paths have no prefix here: `api/app.py` adds it.
+The paths in this folder have no prefix; `api/app.py` adds it.
 """
 
 from typing import Any
@@ -36,7 +36,7 @@ class _Api(FastAPI):
 def odeus_app(
     service: Integrations, accounts: Accounts, *, requests_per_minute: int = 500, block_browsers: bool = True
 ) -> FastAPI:
-    """Return the API. `requests_per_minute` is the limit for all keys of an organisation together."""
+    """Return the API. `requests_per_minute` is the limit for all keys of one organisation together."""
     app = _Api(
         title="Integrations API",
         version="1.0.0",

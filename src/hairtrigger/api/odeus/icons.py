@@ -1,4 +1,6 @@
-"""Icons of integrations. An icon is the URL of an image elsewhere, or an image that was uploaded here."""
+"""The routes for icons of integrations. An icon is the URL of an image elsewhere, or an image that was uploaded
+here.
+"""
 
 from fastapi import APIRouter, UploadFile
 from fastapi.routing import APIRoute
@@ -24,7 +26,7 @@ def router(integrations: Integrations, route_class: type[APIRoute]) -> APIRouter
 
     @routes.get("/{integrationId}/icon", responses=refusals(400, 404))
     async def get_icon(integration_id: IntegrationId, caller: Admitted, request: Request) -> IconPlace:
-        """Where the icon is; null when there is none. An uploaded one is fetched with the API key."""
+        """Returns the URL of the icon, or null if there is none. An uploaded icon is fetched with the API key."""
         place = await integrations.icon_url(caller, integration_id, _image_url(request))
         return IconPlace(icon_url=place)
 
@@ -32,7 +34,7 @@ def router(integrations: Integrations, route_class: type[APIRoute]) -> APIRouter
     async def upload_icon(
         integration_id: IntegrationId, icon: UploadFile, caller: Admitted, request: Request
     ) -> IconPlace:
-        """Takes a PNG, JPEG or WebP image of at most 20 MB."""
+        """Stores a PNG, JPEG or WebP image of at most 20 MB as the icon."""
         if (icon.size or 0) > MAX_ICON:
             raise TooLarge("The icon is larger than 20 MB.")
         await integrations.set_icon(caller, integration_id, await icon.read())
@@ -47,7 +49,7 @@ def router(integrations: Integrations, route_class: type[APIRoute]) -> APIRouter
         },
     )
     async def get_icon_image(integration_id: IntegrationId, caller: Admitted) -> Response:
-        """Extension: the image that was uploaded."""
+        """Extension: returns the image that was uploaded."""
         icon = await integrations.icon(caller, integration_id)
         return Response(icon.image, media_type=icon.content_type, headers={"X-Content-Type-Options": "nosniff"})
 
@@ -55,5 +57,7 @@ def router(integrations: Integrations, route_class: type[APIRoute]) -> APIRouter
 
 
 def _image_url(request: Request) -> str:
-    """Return the image's address below the icon's own URL, with the prefix and host that the client uses."""
+    """Return the image's URL, which is below the URL of the icon and has the prefix and the host that the
+    client uses.
+    """
     return str(request.url.replace(path=f"{request.url.path}/image", query=""))

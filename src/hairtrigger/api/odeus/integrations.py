@@ -1,4 +1,4 @@
-"""Integrations: list, create, get, change, set how to authenticate."""
+"""The routes that list, create, show and change integrations, and set how to authenticate."""
 
 from fastapi import APIRouter, Depends
 from fastapi.routing import APIRoute
@@ -29,7 +29,7 @@ def listing(integrations: Integrations, route_class: type[APIRoute]) -> APIRoute
 
     @routes.get("/get", responses=refusals())
     async def list_integrations(caller: Admitted) -> IntegrationList:
-        """The integrations of the API key's organisation. Needs the scope INTEGRATION_API or ASSISTANT_API."""
+        """Lists the integrations of the API key's organisation. Needs the scope INTEGRATION_API or ASSISTANT_API."""
         found = await integrations.of_organization(caller)
         return IntegrationList(
             integrations=[ListedIntegration.model_validate({**vars(one), "actions": actions}) for one, actions in found]
@@ -43,20 +43,20 @@ def router(integrations: Integrations, route_class: type[APIRoute]) -> APIRouter
 
     @routes.post("/create", status_code=201, responses=refusals(400, 413, 415))
     async def create_integration(body: IntegrationCreate, caller: Admitted) -> IntegrationCreated:
-        """A new integration: it needs no authentication yet, and has no triggers or actions."""
+        """Creates an integration. It needs no authentication yet, and has no triggers or actions."""
         created = await integrations.create(caller, body.name, body.description or "")
         return IntegrationCreated(integration=NewIntegration.model_validate(created))
 
     @routes.get("/{integrationId}", responses=refusals(400, 404))
     async def get_integration(integration_id: IntegrationId, caller: Admitted) -> IntegrationFound:
-        """An integration with its actions and triggers."""
+        """Returns an integration with its actions and triggers."""
         return IntegrationFound.of(await integrations.get(caller, integration_id))
 
     @routes.patch("/{integrationId}", responses=refusals(400, 404, 413, 415))
     async def update_integration(
         integration_id: IntegrationId, body: IntegrationPatch, caller: Admitted
     ) -> IntegrationChanged:
-        """Changes what the body names."""
+        """Changes the fields of an integration that the body names."""
         changed = await integrations.change(
             caller,
             integration_id,

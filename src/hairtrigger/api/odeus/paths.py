@@ -1,4 +1,4 @@
-"""The parts of paths that are ids, with the names that the published reference gives them."""
+"""The ids in paths, with the names that the published reference gives them."""
 
 from typing import Annotated
 from uuid import UUID

@@ -1,6 +1,7 @@
-"""The Integrations API's shapes, field for field as published. Lengths are counted in UTF-16 units, as in JavaScript.
+"""The shapes of the Integrations API, field for field as published. Lengths are counted in UTF-16 units, as in
+JavaScript.
 
-Where a request may contain null, null means the same as leaving the field out.
+In a request, null means the same as leaving the field out.
 """
 
 import re
@@ -38,7 +39,10 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # PostgreSQL takes neither NUL no
 
 @dataclass(frozen=True)
 class Utf16:
-    """Limit a text to so many UTF-16 units, in which JavaScript counts, and refuse what the database cannot store."""
+    """A limit of the length of a text, in UTF-16 units as JavaScript counts.
+
+    It also refuses text that the database cannot store.
+    """
 
     maximum: int
 
@@ -102,7 +106,7 @@ class IntegrationCreate(_Body):
 
 
 class IntegrationPatch(_Body):
-    """What is left out stays as it is."""
+    """The changes to an integration. What is left out stays as it is."""
 
     name: ShortName | None = None
     description: Annotated[str, Utf16(90)] | None = None
@@ -138,20 +142,20 @@ class _Field(_Body):
 
 
 class InputField(_Field):
-    """Something to fill in when a trigger is used."""
+    """A field to fill in when a trigger is used."""
 
     type: FieldType = "TEXT"
 
 
 class ActionField(_Field):
-    """Something to fill in when an action is used."""
+    """A field to fill in when an action is used."""
 
     context_action_id: UUID | None = None
     json_schema: Annotated[str, Utf16(40_000)] | None = None
 
 
 class TriggerBody(_Body):
-    """A trigger as a whole: what is left out is empty."""
+    """A whole trigger. What is left out becomes empty."""
 
     name: Name
     description: Annotated[str, Utf16(90)] | None = None
@@ -164,7 +168,9 @@ class TriggerBody(_Body):
 
 
 class ActionBody(_Body):
-    """An action. Left out of a replacement, code and requiresConfirmation stay, and everything else becomes empty."""
+    """A whole action. In a replacement, code and requiresConfirmation stay if they are left out; all else becomes
+    empty.
+    """
 
     name: Name
     description: Annotated[str, Utf16(1_000)] | None = None
@@ -211,8 +217,8 @@ class OAuthClientBody(_Body):
 
 
 class AuthBody(_Body):
-    """How to authenticate. authFields and oauthClient are replaced as a whole; authTestCode and oauthClient stay when
-    they are left out, unless authType changes: then all connections of the integration are deleted, and these two go.
+    """The way to authenticate. authFields and oauthClient are replaced as a whole. authTestCode and oauthClient stay if
+    they are left out, unless authType changes. Then both are deleted, and so are all connections of the integration.
     """
 
     auth_type: AuthType
@@ -294,7 +300,7 @@ class AuthFieldAnswer(_Answer):
 
 
 class OAuthClientAnswer(_Answer):
-    """Without its secret."""
+    """An OAuth client without its secret."""
 
     scopes: str | None
     auth_url: str | None
@@ -331,7 +337,10 @@ class ListedIntegration(IntegrationSummary):
 
 
 class WholeIntegration(IntegrationSummary, IntegrationAuth):
-    """Extension: actions come with their code and inputFields, triggers with type, pollingCode and inputFields."""
+    """An integration with its actions and triggers.
+
+    Extension: actions come with their code and inputFields, triggers with type, pollingCode and inputFields.
+    """
 
     actions: list[ActionAnswer]
     triggers: list[TriggerAnswer]
@@ -383,7 +392,7 @@ class Deleted(_Answer):
 
 
 class Refusal(BaseModel):
-    """What went wrong, in a sentence."""
+    """A refusal, with a sentence that says what went wrong."""
 
     message: str
 
@@ -395,6 +404,6 @@ class BodyIssue(BaseModel):
 
 
 class InvalidBody(BaseModel):
-    """What is wrong with the body and where, or, for an invalid id, a sentence."""
+    """A refusal of an invalid request. `message` lists the faults of the body, or is a sentence if an id is invalid."""
 
     message: str | list[BodyIssue]

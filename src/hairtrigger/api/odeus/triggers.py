@@ -1,4 +1,4 @@
-"""Triggers of an integration: create, replace, delete."""
+"""The routes that create, replace and delete the triggers of an integration."""
 
 from fastapi import APIRouter, Depends
 from fastapi.routing import APIRoute
@@ -21,7 +21,7 @@ def router(integrations: Integrations, route_class: type[APIRoute]) -> APIRouter
 
     @routes.post("/create", status_code=201, responses=refusals(400, 404, 409, 413, 415))
     async def create_trigger(integration_id: IntegrationId, body: TriggerBody, caller: Admitted) -> Trigger:
-        """A new trigger, which can start workflows or agent conversations. Without pollingCode it never fires."""
+        """Creates a trigger, which can start workflows or agent conversations. Without pollingCode it never fires."""
         created = await integrations.create_trigger(caller, integration_id, body.draft())
         return Trigger(trigger=TriggerAnswer.model_validate(created))
 
@@ -35,7 +35,7 @@ def router(integrations: Integrations, route_class: type[APIRoute]) -> APIRouter
 
     @routes.delete("/{triggerId}", responses=refusals(400, 404))
     async def delete_trigger(integration_id: IntegrationId, trigger_id: TriggerId, caller: Admitted) -> Deleted:
-        """Deletes a trigger for good. What uses it is no longer activated by it."""
+        """Deletes a trigger for good. Workflows and agents that use it are no longer started by it."""
         await integrations.delete_trigger(caller, integration_id, trigger_id)
         return Deleted(message="Trigger deleted", id=trigger_id)
 

@@ -22,7 +22,7 @@ from hairtrigger.store.database import Store
 
 @dataclass(frozen=True)
 class Services:
-    """The services that this API calls."""
+    """The parts of the service that the routes of this API use."""
 
     accounts: Accounts
     store: Store
@@ -36,7 +36,9 @@ class Services:
 
 class _Api(FastAPI):
     def openapi(self) -> dict[str, Any]:
-        """Return the document with the webhook route, which another app serves, and without /token's unused 422."""
+        """Return the document with the webhook route, which another app serves, and without the 422 that /token never
+        answers.
+        """
         document = super().openapi()
         document["paths"]["/token"]["post"]["responses"].pop("422", None)
         document["paths"][WEBHOOK_PATH] = {"post": webhooks.OPERATION}
@@ -44,7 +46,9 @@ class _Api(FastAPI):
 
 
 def stackai_app(services: Services, public_url: str, max_body_bytes: int, proxies: Proxies | None = None) -> FastAPI:
-    """Return the API. `proxies` are those between it and its clients; /token needs them to tell clients apart."""
+    """Return the API. /token tells clients apart by their addresses behind `proxies`, the proxies in front of the
+    service.
+    """
     app = _Api(
         title="Triggers API",
         version="1.0.0",

@@ -1,4 +1,6 @@
-"""The catalogue: native providers for every caller, and with credentials also the organisation's own integrations."""
+"""The routes of the catalogue. Native providers are public, and an organisation's own integrations need its
+credentials.
+"""
 
 from uuid import UUID
 
@@ -17,14 +19,18 @@ def router(accounts: Accounts, catalogue: Catalogue, store: Store) -> APIRouter:
     routes = APIRouter(tags=["catalogue"], responses=problems(401, 404, 422, 503))
 
     async def organization(request: Request, provider_id: str) -> UUID | None:
-        """Return the caller's organisation. Credentials are not even looked at for what is public."""
+        """Return the caller's organisation, or None for a native provider and for a request without credentials.
+
+        Native providers are public, so credentials are not even checked for them. Raises `Unauthenticated` if others
+        are wrong.
+        """
         if catalogue.native(provider_id) or "authorization" not in request.headers:
             return None
         return (await accounts.by_bearer(bearer_value(request))).org_id
 
     @routes.get("/providers/{provider_id}/triggers")
     async def get_available_triggers_by_provider(provider_id: str, request: Request) -> list[TriggerDefinition]:
-        """The triggers of a provider."""
+        """Lists the triggers of a provider."""
         org_id = await organization(request, provider_id)
         async with store.transaction() as tx:
             provider = await catalogue.provider(tx, org_id, provider_id)

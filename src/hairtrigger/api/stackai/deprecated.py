@@ -1,6 +1,6 @@
-"""The routes with an API key in their path.
+"""The deprecated routes with an API key in their path.
 
-They still work, their headers announce the date on which they end, and logs mask the key.
+They still work. Their headers announce the date on which they end, and logs mask the key.
 """
 
 from typing import Any
@@ -47,7 +47,9 @@ def router(
         trigger_id: str | None = None,
         provider_id: str | None = None,
     ) -> Any:
-        """Delivers an event to a webhook trigger; the key vouches for it. Use `POST /v1/webhooks/{webhook_id}`."""
+        """Takes a request for a webhook trigger that the key vouches for. Use `POST
+        /v1/webhooks/{webhook_id}` instead.
+        """
         response.headers.update(_HEADERS)
         caller = await key_holder(org_id, api_key)
         try:
@@ -59,14 +61,14 @@ def router(
 
     @routes.post(_BASE + "/polling/key/{api_key}")
     async def polling_trigger(org_id: str, project_trigger_id: UUID, api_key: str, response: Response) -> Any:
-        """Polls a trigger now. Triggers poll by themselves; for this use `POST /v1/project-triggers/{id}/poll`."""
+        """Polls a trigger now. Triggers also poll by themselves. Use `POST /v1/project-triggers/{id}/poll` instead."""
         response.headers.update(_HEADERS)
         result = await poller.poll_now(await key_holder(org_id, api_key), project_trigger_id)
         return {"status": result.code, "detail": result.detail, "events": result.events}
 
     @routes.post(_BASE + "/scheduled/key/{api_key}")
     async def scheduled_trigger(org_id: str, project_trigger_id: UUID, api_key: str, response: Response) -> Any:
-        """Fires a scheduled trigger now. Schedules fire by themselves."""
+        """Fires a scheduled trigger now. Schedules also fire by themselves."""
         response.headers.update(_HEADERS)
         event_id = await schedules.fire_now(await key_holder(org_id, api_key), project_trigger_id)
         return {"status": "accepted", "events": [event_id]}

@@ -1,4 +1,6 @@
-"""`POST /token`: OAuth2's password flow (RFC 6749, 4.3). Errors have its fields (5.2) and this API's `detail`."""
+"""The route `POST /token`, OAuth2's password flow (RFC 6749, 4.3). An error has the fields of OAuth2 (5.2) and this
+API's `detail`.
+"""
 
 from typing import Annotated
 
@@ -35,7 +37,7 @@ def router(accounts: Accounts, proxies: Proxies) -> APIRouter:
 
     @routes.post("/token", responses=refusals)
     async def log_in(request: Request, form: Annotated[OAuth2PasswordRequestForm, Depends()]) -> Token:
-        """Logs in with an e-mail address (`username`) and a password."""
+        """Returns an access token for an e-mail address (`username`) and a password."""
         place = proxies.place(request.client.host if request.client else "")
         token = await accounts.log_in(form.username, form.password, place)
         return Token(access_token=token, expires_in=int(TOKEN_LIFE.total_seconds()))
@@ -44,7 +46,9 @@ def router(accounts: Accounts, proxies: Proxies) -> APIRouter:
 
 
 class _TokenRoute(APIRoute):
-    """Give every refusal the field `error`: OAuth2's clients take an answer without this field for a token."""
+    """A route that gives every refusal the field `error`, because OAuth2's clients take an answer without it for a
+    token.
+    """
 
     def get_route_handler(self) -> Handler:
         handle = super().get_route_handler()

@@ -1,4 +1,4 @@
-"""The Triggers API's shapes, field for field as published."""
+"""The shapes of the Triggers API, field for field as published."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
@@ -46,13 +46,16 @@ class ProjectTrigger(BaseModel):
 
 
 class NotedTrigger(ProjectTrigger):
-    """A trigger that was made or enabled, and of whose configuration something may surprise."""
+    """A trigger that was created or enabled, with sentences about what in its configuration may surprise."""
 
     notes: list[str] = Field(description="Extension: sentences about what may surprise, such as when a schedule fires.")
 
 
 class OrganizationTrigger(ProjectTrigger):
-    """A trigger of the caller's organisation, with its project's name; `trigger` is the same trigger once more."""
+    """A trigger of the caller's organisation, with its project's name.
+
+    `trigger` repeats the same fields as a nested object, as the published API does.
+    """
 
     project_name: str | None
     trigger: ProjectTrigger
@@ -64,7 +67,7 @@ class OrganizationTrigger(ProjectTrigger):
 
 
 class TriggerCreate(BaseModel):
-    """The body that makes a trigger. An unknown key is refused, because it is a typing error."""
+    """The body of a request that creates a trigger. An unknown key is refused, because it is a typing error."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -139,7 +142,7 @@ class TriggerDefinition(BaseModel):
 
 
 class TestSamples(BaseModel):
-    """Example events."""
+    """Example events of a trigger."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -148,7 +151,7 @@ class TestSamples(BaseModel):
 
 
 class Token(BaseModel):
-    """An access token: send it as `Authorization: Bearer …`."""
+    """An access token. Requests send it as `Authorization: Bearer …`."""
 
     access_token: str = Field(repr=False)
     token_type: Literal["bearer"] = "bearer"
@@ -156,7 +159,7 @@ class Token(BaseModel):
 
 
 class TokenError(BaseModel):
-    """Why there is no access token, in OAuth2's words (RFC 6749, 5.2) and in a sentence."""
+    """The reason why there is no access token, in OAuth2's words (RFC 6749, 5.2) and in a sentence."""
 
     error: str = Field(
         description="`invalid_grant`: the e-mail address or the password is wrong. `unsupported_grant_type`, "
@@ -167,7 +170,7 @@ class TokenError(BaseModel):
 
 
 class Detail(BaseModel):
-    """What went wrong, in a sentence."""
+    """A refusal, with a sentence that says what went wrong."""
 
     detail: str
 
@@ -179,13 +182,13 @@ class ValidationIssue(BaseModel):
 
 
 class HTTPValidationError(BaseModel):
-    """What is wrong with the request, and where."""
+    """A refusal of an invalid request. It lists what is wrong and where."""
 
     detail: list[ValidationIssue]
 
 
 def noted(stored: Stored, notes: list[str]) -> NotedTrigger | ProjectTrigger:
-    """Return the trigger as published, and with notes only if there are any."""
+    """Return the trigger in the published shape, with `notes` added only if there are any."""
     return NotedTrigger.model_validate({**_fields(stored), "notes": notes}) if notes else ProjectTrigger.of(stored)
 
 

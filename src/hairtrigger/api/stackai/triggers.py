@@ -1,4 +1,4 @@
-"""Project triggers: create, list, get, delete, enable, disable, test samples."""
+"""The routes that list, create, show, delete, enable and disable project triggers, and fetch samples for them."""
 
 from uuid import UUID
 
@@ -31,12 +31,12 @@ def router(accounts: Accounts, triggers: Triggers, schedules: Schedules, sampler
 
     @routes.get("/projects/{project_id}/triggers", responses=problems(*_ALWAYS, 404, 422))
     async def get_triggers(project_id: str, caller: Admitted) -> list[ProjectTrigger]:
-        """The triggers of a project."""
+        """Lists the triggers of a project."""
         return [ProjectTrigger.of(one) for one in await triggers.of_project(caller, project_id)]
 
     @routes.post("/projects/{project_id}/triggers", status_code=201, responses=problems(*_ALWAYS, 400, 404, 413, 422))
     async def create_trigger(project_id: str, body: TriggerCreate, caller: Admitted) -> NotedTrigger | ProjectTrigger:
-        """A new trigger of a project. It is disabled: nothing has been asked of the provider yet."""
+        """Creates a trigger of a project. It is disabled, and nothing is asked of its provider before it is enabled."""
         try:
             created = await triggers.create(
                 caller, project_id, body.provider_id, body.trigger_id, body.config, body.connection_id, body.name
@@ -47,7 +47,7 @@ def router(accounts: Accounts, triggers: Triggers, schedules: Schedules, sampler
 
     @routes.get("/triggers", responses=problems(*_ALWAYS))
     async def get_triggers_by_user_org(caller: Admitted) -> list[OrganizationTrigger]:
-        """The triggers of all projects of the caller's organisation."""
+        """Lists the triggers of all projects of the caller's organisation."""
         return [OrganizationTrigger.named(one, name) for one, name in await triggers.of_organization(caller)]
 
     @routes.get("/triggers/{project_trigger_id}", responses=problems(*_ALWAYS, 404, 422))
@@ -61,13 +61,15 @@ def router(accounts: Accounts, triggers: Triggers, schedules: Schedules, sampler
 
     @routes.post("/triggers/{project_trigger_id}/enable", responses=problems(*_ALWAYS, 400, 404, 409, 422, 502))
     async def enable_trigger(project_trigger_id: UUID, caller: Admitted) -> NotedTrigger | ProjectTrigger:
-        """Registers the trigger's webhook, sets its cursor or starts its clock. Enabled already: nothing happens."""
+        """Enables a trigger. Its webhook is registered, or its polls or its clock begin. Nothing happens if it is
+        enabled already.
+        """
         enabled = await triggers.enable(caller, project_trigger_id)
         return noted(enabled, schedules.notes(enabled))
 
     @routes.post("/triggers/{project_trigger_id}/disable", responses=problems(*_ALWAYS, 404, 409, 422))
     async def disable_trigger(project_trigger_id: UUID, caller: Admitted) -> ProjectTrigger:
-        """Stops a trigger. Its cursor is kept: enabled again, it goes on from there."""
+        """Disables a trigger. Its cursor is kept, so a trigger that is enabled again goes on from there."""
         return ProjectTrigger.of(await triggers.disable(caller, project_trigger_id))
 
     @routes.get(
@@ -75,7 +77,7 @@ def router(accounts: Accounts, triggers: Triggers, schedules: Schedules, sampler
         responses=problems(*_ALWAYS, 400, 404, 422, 502),
     )
     async def get_trigger_test_samples(project_trigger_id: UUID, caller: Admitted) -> TestSamples:
-        """Example events, asked of the provider now. No cursor moves and nothing is run."""
+        """Returns example events, for which the provider is asked now. No cursor moves and nothing is run."""
         found = await sampler.samples(caller, project_trigger_id)
         return TestSamples(samples=found.samples, source=found.source)
 

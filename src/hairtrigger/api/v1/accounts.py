@@ -1,4 +1,4 @@
-"""Organisations and API keys."""
+"""The routes for organisations and API keys."""
 
 from uuid import UUID
 
@@ -13,7 +13,9 @@ from hairtrigger.services.accounts import Accounts
 def router(routes: APIRouter, accounts: Accounts) -> APIRouter:
     @routes.post("/organizations", status_code=201)
     async def create_organization(body: OrganizationCreate, caller: Admitted) -> Organization:
-        """A new organisation with its first user. Only for the operator, the user made at the first start."""
+        """Creates an organisation with its first user. Only the operator may do so: the user made at
+        the first start.
+        """
         if not caller.operator:
             raise Forbidden("Only the operator may create organisations.")
         organization, _ = await accounts.create_organization(body.name, body.email, body.password)
@@ -25,7 +27,7 @@ def router(routes: APIRouter, accounts: Accounts) -> APIRouter:
 
     @routes.post("/api-keys", status_code=201)
     async def create_api_key(body: ApiKeyCreate, caller: Admitted) -> NewApiKey:
-        """A new API key. Its value is in this answer and nowhere else."""
+        """Creates an API key. Its value is in this answer and nowhere else."""
         key, value = await accounts.create_key(caller, body.name, body.scopes, body.expires_at)
         return NewApiKey.with_value(key, value)
 
@@ -35,7 +37,7 @@ def router(routes: APIRouter, accounts: Accounts) -> APIRouter:
 
     @routes.delete("/api-keys/{key_id}", status_code=204)
     async def delete_api_key(key_id: UUID, caller: Admitted) -> None:
-        """The key stops working at once."""
+        """Deletes an API key, which stops working at once."""
         await accounts.remove_key(caller.org_id, key_id)
 
     return routes

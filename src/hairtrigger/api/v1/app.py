@@ -1,4 +1,4 @@
-"""Our own API, for what both public APIs need and neither of them publishes.
+"""Our own API, with what the two public APIs need and do not publish.
 
 That is: organisations, API keys, projects, connections, events and deliveries.
 """
@@ -53,7 +53,7 @@ _TOKEN = password_flow("../token")  # as seen from this API's prefix: /token has
 
 @dataclass(frozen=True)
 class Services:
-    """The services that this API calls."""
+    """The parts of the service that the routes of this API use."""
 
     store: Store
     vault: Vault

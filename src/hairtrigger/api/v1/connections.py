@@ -1,4 +1,4 @@
-"""Connections: credentials at providers."""
+"""The routes for connections, which hold the credentials for providers."""
 
 from uuid import UUID
 
@@ -14,7 +14,7 @@ def router(routes: APIRouter, connections: Connections) -> APIRouter:
     async def create_connection(body: ConnectionCreate, caller: Admitted) -> CheckedConnection:
         """Stores credentials for a provider, encrypted. They are never shown again.
 
-        The provider is asked first. What it refuses is refused here, too.
+        The provider is asked first. Credentials that it refuses are refused here, too.
         """
         check = await connections.check(caller, body.provider_id, body.secrets)
         made = await connections.create(caller, body.provider_id, body.name, body.secrets)
@@ -37,7 +37,7 @@ def router(routes: APIRouter, connections: Connections) -> APIRouter:
 
     @routes.delete("/connections/{connection_id}", status_code=204)
     async def delete_connection(connection_id: UUID, caller: Admitted) -> None:
-        """Refused while an enabled trigger uses it."""
+        """Deletes a connection. Refused while an enabled trigger uses it."""
         await connections.delete(caller, connection_id)
 
     return routes

@@ -1,4 +1,4 @@
-"""The health of triggers, and explanations of why something did or did not fire."""
+"""The routes for the health of triggers, and for explanations of why something did or did not fire."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -29,7 +29,7 @@ def router(
     async def list_health(
         caller: Admitted, health: Status | None = None, limit: Limit = 50, cursor: Cursor = None
     ) -> Page[TriggerHealth]:
-        """How the organisation's triggers are, oldest first."""
+        """Lists the organisation's triggers with their health, oldest first."""
         found = await watchdog.health(caller, limit=limit + 1, after=cursor, status=health)
         return page(found, limit, lambda one: TriggerHealth.of(*one))
 
@@ -43,9 +43,10 @@ def router(
         key: Key = None,
         delivery: UUID | None = None,
     ) -> Explanation:
-        """Why something did or did not fire: around a time, or an event by its id, its key or a delivery.
+        """Explains why something did or did not fire: around a time, or with one event, named by its id, its key or a
+        delivery.
 
-        Without a question: where the trigger stands, what comes next, and what is in the way.
+        Without any of these, explains where the trigger stands, what comes next, and what is in the way.
         """
         given = [name for name, value in (("at", at), ("event", event), ("key", key), ("delivery", delivery)) if value]
         if len(given) > 1:

@@ -1,4 +1,4 @@
-"""Events and deliveries: list, filter, read, replay, retry, cancel."""
+"""The routes that list, filter and show events and deliveries, and that replay, retry and cancel."""
 
 from uuid import UUID
 
@@ -30,7 +30,7 @@ def router(routes: APIRouter, history: History, interventions: Interventions) ->
         project_trigger_id: UUID | None = None,
         since: Instant | None = None,
     ) -> Page[Event]:
-        """Newest first."""
+        """Lists events, newest first."""
         found = await history.events(
             caller,
             limit=limit + 1,
@@ -43,7 +43,7 @@ def router(routes: APIRouter, history: History, interventions: Interventions) ->
 
     @routes.get("/events/{event_id}")
     async def get_event(event_id: UUID, caller: Admitted) -> EventDetail:
-        """An event with its body and everything that became of it."""
+        """Returns an event with its body and its deliveries."""
         event, made = await history.event(caller, event_id)
         return EventDetail.with_deliveries(event, made)
 
@@ -51,8 +51,8 @@ def router(routes: APIRouter, history: History, interventions: Interventions) ->
     async def replay_event(event_id: UUID, caller: Admitted) -> Replayed:
         """Delivers an event once more, under a new delivery id.
 
-        An event that is still on its way to its project is not sent twice: its next attempt is made now, and the id is
-        that of the delivery that there is.
+        An event that is still on its way to its project is not sent twice. The next attempt of its delivery is made
+        now, and the answer has the id of that delivery.
         """
         return Replayed(delivery_id=await interventions.replay(caller, event_id))
 
@@ -66,7 +66,7 @@ def router(routes: APIRouter, history: History, interventions: Interventions) ->
         project_trigger_id: UUID | None = None,
         event_id: UUID | None = None,
     ) -> Page[Delivery]:
-        """Newest first."""
+        """Lists deliveries, newest first."""
         found = await history.deliveries(
             caller,
             limit=limit + 1,
@@ -80,18 +80,20 @@ def router(routes: APIRouter, history: History, interventions: Interventions) ->
 
     @routes.get("/deliveries/{delivery_id}")
     async def get_delivery(delivery_id: UUID, caller: Admitted) -> DeliveryDetail:
-        """A delivery with every attempt."""
+        """Returns a delivery with all its attempts."""
         delivery, attempts = await history.delivery(caller, delivery_id)
         return DeliveryDetail.with_history(delivery, attempts)
 
     @routes.post("/deliveries/{delivery_id}/retry")
     async def retry_delivery(delivery_id: UUID, caller: Admitted) -> Delivery:
-        """Makes the next attempt now. Refused for a delivery that has ended, or that a pause holds back."""
+        """Makes the next attempt of a delivery now. Refused for a delivery that has ended, or that a
+        pause holds back.
+        """
         return Delivery.of(await interventions.retry(caller, delivery_id))
 
     @routes.post("/deliveries/{delivery_id}/cancel")
     async def cancel_delivery(delivery_id: UUID, caller: Admitted) -> Delivery:
-        """Ends a delivery as a dead letter. Refused while an attempt is under way, and after the delivery."""
+        """Ends a delivery as a dead letter. Refused while an attempt is under way, and if the event was delivered."""
         return Delivery.of(await interventions.cancel(caller, delivery_id))
 
     return routes

@@ -1,9 +1,10 @@
-"""`Idempotency-Key` on POST: a request that is sent again gets the first one's answer and is not carried out twice.
+"""`Idempotency-Key` on POST: a request that is sent again is not carried out twice, and gets the first one's answer.
 
-It must come with the same rights as the first one, so no caller gets an answer that it could not have asked for.
+It counts as sent again only if its caller has the same rights as the first one, so no caller gets an answer that it
+could not have asked for.
 
 As the IETF draft draft-ietf-httpapi-idempotency-key-header-07 says, the answer is 409 while the first request is under
-way, and 422 when the key comes back with another request. Answers are kept for a day. They are sealed, because some of
+way, and 422 if the key comes back with another request. Answers are kept for a day. They are sealed, because some of
 them show a new secret.
 """
 
@@ -30,6 +31,10 @@ _AGAIN = timedelta(hours=1)  # the oldest answers are forgotten about every hour
 def idempotent_route(
     authenticate: Authenticator, store: Store, vault: Vault, clock: Clock, limits: Limits
 ) -> type[APIRoute]:
+    """Return a class of routes that authenticate the caller and carry out a POST with an `Idempotency-Key`
+    only once.
+    """
+
     class IdempotentRoute(StrictRoute):
         def get_route_handler(self) -> Handler:
             handle = super().get_route_handler()
@@ -69,7 +74,9 @@ def idempotent_route(
         return Response(again, first.status, {"Idempotent-Replayed": "true"}, media_type="application/json")
 
     async def _carry_out(request: Request, key: str, caller: Caller, handle: Handler, bound_to: str) -> Response:
-        """Carry out the request and keep its answer. A failure is not kept, so the same key may be tried again."""
+        """Carry out the request, keep its answer and return it. No failure is kept, so the same key may
+        be tried again.
+        """
         kept = False
         try:
             response = await handle(request)

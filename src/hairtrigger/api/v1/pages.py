@@ -15,6 +15,9 @@ Cursor = Annotated[UUID | None, Query(description="`next_cursor` of the page bef
 
 
 def page(found: Sequence[T], limit: int, shape: Callable[[T], Any]) -> Page[Any]:
-    """Return the first `limit` in their shape. One more than asked for is read: it says that there is a next page."""
+    """Return a page of the first `limit` rows, each in its `shape`.
+
+    `found` holds one row more than `limit` if there is a next page.
+    """
     data = [shape(one) for one in found[:limit]]
     return Page(data=data, next_cursor=str(data[-1].id) if len(found) > limit else None)

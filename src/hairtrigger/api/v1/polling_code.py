@@ -1,4 +1,4 @@
-"""Tools for authors of polling code: dry runs, and TypeScript declarations of the environment."""
+"""The routes for authors of polling code: dry runs, and TypeScript declarations of the environment."""
 
 from datetime import datetime, timedelta
 from importlib import resources
@@ -30,8 +30,9 @@ Code = Annotated[str, AfterValidator(_short), Field(max_length=_LONGEST_CODE)]
 
 
 class DryRun(Body):
-    """The code, or what has some: a trigger of an integration, or a project trigger. What is given beside them
-    takes the place of what they have."""
+    """A dry run of the given code, or of the code of an integration's trigger or of a project trigger. Inputs, secrets,
+    a connection and a time that are given replace those of the project trigger.
+    """
 
     code: Code | None = Field(None, description="An API key needs the scope INTEGRATION_API for it.")
     integration_id: UUID | None = None
@@ -53,7 +54,9 @@ class DryRun(Body):
 
 
 class FoundEvent(BaseModel):
-    """`new`: it would be stored. `stored`: the project trigger has it. `repeated`: an event before it has its key."""
+    """An event that the code returned. `new`: a poll would store it. `stored`: the project trigger has it already.
+    `repeated`: an event before it in the run has the same key.
+    """
 
     verdict: Literal["new", "stored", "repeated"]
     key: str
@@ -148,8 +151,9 @@ class Declarations(Response):
 def router(routes: APIRouter, dry_runs: DryRuns) -> APIRouter:
     @routes.post("/polling-code/dry-run", responses=problems(429))
     async def dry_run_polling_code(body: DryRun, caller: Admitted) -> DryRunReport:
-        """Runs polling code as a poll would, and shows everything. Nothing is stored and no cursor moves, but what
-        the code sends is sent."""
+        """Runs polling code as a poll would, and returns all that it did. Nothing is stored and no cursor moves, but
+        the requests that the code makes are really sent.
+        """
         return DryRunReport.of(await dry_runs.run(caller, body.request()))
 
     @routes.get(
@@ -158,7 +162,7 @@ def router(routes: APIRouter, dry_runs: DryRuns) -> APIRouter:
         responses={200: {"content": {"application/typescript": {"schema": {"type": "string"}}}}},
     )
     async def get_polling_environment(caller: Admitted) -> Declarations:  # noqa: ARG001
-        """TypeScript declarations of what polling code finds around it, for editors."""
+        """Returns TypeScript declarations of the environment of polling code, for editors."""
         return Declarations(declarations())
 
     return routes

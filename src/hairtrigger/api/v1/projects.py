@@ -1,4 +1,4 @@
-"""Projects and their targets."""
+"""The routes for projects and their targets."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -27,7 +27,7 @@ from hairtrigger.services.setup.triggers import Triggers
 def router(routes: APIRouter, projects: Projects, samples: Samples, triggers: Triggers) -> APIRouter:
     @routes.post("/projects", status_code=201)
     async def create_project(body: ProjectCreate, caller: Admitted) -> NewProject:
-        """A new project: a workflow behind HTTP or an agent, which its triggers run.
+        """Creates a project, whose triggers run its target: a workflow behind HTTP, an agent or the log.
 
         `warnings` says what would keep the service from calling the target.
         """
@@ -47,7 +47,7 @@ def router(routes: APIRouter, projects: Projects, samples: Samples, triggers: Tr
 
     @routes.patch("/projects/{project_id}")
     async def update_project(project_id: str, body: ProjectUpdate, caller: Admitted) -> ChangedProject:
-        """Changes what is given; deliveries that wait or are retried go to the new target.
+        """Changes what is given. Deliveries that wait or are retried go to the new target.
 
         A masked secret of the target stays as it is. So does the format of a workflow, if none is given.
         """
@@ -61,7 +61,7 @@ def router(routes: APIRouter, projects: Projects, samples: Samples, triggers: Tr
 
     @routes.post("/projects/{project_id}/sample")
     async def send_sample(project_id: str, body: SampleSend, caller: Admitted) -> SampleResult:
-        """Calls the target once with a sample, without a provider, and says what came of it.
+        """Calls the target once with a sample, without a provider, and returns the result.
 
         The request is marked as a test. It is not stored and not tried again.
         """
@@ -69,7 +69,7 @@ def router(routes: APIRouter, projects: Projects, samples: Samples, triggers: Tr
 
     @routes.post("/projects/{project_id}/secret")
     async def rotate_project_secret(project_id: str, body: Rotate, caller: Admitted) -> NewSecret:
-        """A new signing secret. Until the overlap has passed deliveries carry signatures of both."""
+        """Makes a new signing secret. Until the overlap has passed, deliveries carry the signatures of both secrets."""
         overlap = timedelta(seconds=body.overlap_seconds)
         return NewSecret(secret=await projects.rotate_secret(caller, project_id, overlap))
 
@@ -80,7 +80,9 @@ def router(routes: APIRouter, projects: Projects, samples: Samples, triggers: Tr
         *,
         with_enabled_triggers: Annotated[bool, Query(description="Delete its enabled triggers first.")] = False,
     ) -> None:
-        """Deletes a project and its triggers. Refused while one of them is enabled, unless that is asked for."""
+        """Deletes a project and its triggers. Refused while one of them is enabled, unless `with_enabled_triggers` is
+        set.
+        """
         if with_enabled_triggers:
             for trigger in await triggers.of_project(caller, project_id):
                 await triggers.delete(caller, trigger.id)

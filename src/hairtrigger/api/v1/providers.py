@@ -1,4 +1,4 @@
-"""Providers, and what a connection to each of them needs."""
+"""The routes that show providers, and what a connection to each of them needs."""
 
 from fastapi import APIRouter
 
@@ -10,7 +10,7 @@ from hairtrigger.services.setup.connections import Connections
 def router(routes: APIRouter, connections: Connections) -> APIRouter:
     @routes.get("/providers")
     async def list_providers(caller: Admitted) -> Page[Provider]:
-        """The providers of the service and the integrations of the organisation, with their triggers."""
+        """Lists the providers of the service and the integrations of the organisation, with their triggers."""
         return Page(data=[Provider.of(one) for one in await connections.providers(caller)])
 
     @routes.get("/providers/{provider_id}")

@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 
 def _in_utc(at: datetime) -> datetime:
-    """Return a time in UTC. Conversion may fail within a day of the first or last moment of the calendar."""
+    """Return the time in UTC. Raises `ValueError` for a time at an end of the calendar that UTC does not have."""
     try:
         return at.astimezone(UTC)
     except OverflowError as error:
@@ -55,7 +55,10 @@ Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 
 
 def _pasted(secret: str) -> str:
-    """Return a secret, whose surrounding spaces and line breaks have been removed: they come with pasting."""
+    """Return a secret, from which spaces and line breaks around it were removed before, because pasting adds them.
+
+    Raises `ValueError` if it holds control characters, unless it is a key in PEM.
+    """
     if not secret.startswith("-----BEGIN ") and _NOT_TYPED.search(secret):
         raise ValueError("A secret holds no line breaks or other control characters.")
     return secret
@@ -207,7 +210,9 @@ class ChangedProject(Project):
 
 
 class SampleSend(Body):
-    """A sample. All is optional; `event_id` takes what is not given from an event that is stored."""
+    """A sample event. Everything is optional; what is left out is taken from the stored event `event_id`, if that is
+    given.
+    """
 
     event_id: UUID | None = None
     type: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
@@ -231,7 +236,7 @@ class SampleResult(BaseModel):
 
 
 class TriggerUpdate(Body):
-    """What changes. What is left out stays as it is."""
+    """The changes to a trigger. What is left out stays as it is."""
 
     name: Name | None = Field(None, description="Null takes the name away.")
     trigger_config: dict[str, Any] | None = Field(
@@ -373,7 +378,7 @@ class Delivery(BaseModel):
 
 
 class RequestData(BaseModel):
-    """The parts of a request that are kept beside its body, without those that may be a credential."""
+    """The method, query and headers that are kept of a request, without those that may be a credential."""
 
     method: str
     query: dict[str, str | list[str]] = Field(repr=False)
@@ -429,7 +434,7 @@ class Replayed(BaseModel):
 
 
 class ReplayCreate(Body):
-    """Which deliveries to repeat: those there are now for which all that is given holds.
+    """A replay of many events. It takes the deliveries that exist now and match everything that is given.
 
     At least one of the filters is given, or `all`.
     """
@@ -519,7 +524,7 @@ class Paused(BaseModel):
 
 
 class Suspended(Body):
-    """Which of the suspended deliveries: the oldest."""
+    """A choice among the suspended deliveries: the oldest, or the oldest of those that are named."""
 
     limit: Annotated[int, Field(ge=1, le=10_000)] = 1000
     delivery_ids: Annotated[list[UUID], Field(max_length=1000)] | None = Field(None, description="Only these.")
@@ -566,7 +571,7 @@ class Health(BaseModel):
     """The health of a trigger.
 
     `failing`: its last poll failed, its last request was refused, or its last delivery failed. `stalled`: it is
-    overdue, and no worker works on it. `paused`: what arrives is held.
+    overdue, and no worker works on it. `paused`: its deliveries are suspended.
     """
 
     status: Status
@@ -613,7 +618,7 @@ class Step(BaseModel):
 
 
 class Explanation(BaseModel):
-    """Why something did or did not fire: in words, and what is recorded of it, oldest first."""
+    """An explanation of why something did or did not fire, in words and with what is recorded of it, oldest first."""
 
     summary: str
     health: Health
@@ -625,7 +630,7 @@ class Explanation(BaseModel):
 
 
 class Clockwork(BaseModel):
-    """Where a trigger stands: when it is due, how far it has come, and how its latest work ended."""
+    """The state of a trigger: when it is due, how far it has come, and how its latest work ended."""
 
     id: UUID
     name: str | None

@@ -1,4 +1,6 @@
-"""Routes for project triggers that the public API lacks: when they are due, signing secrets, polls at once."""
+"""The routes for project triggers that the public API lacks, such as for due times, signing secrets and polls
+at once.
+"""
 
 from datetime import timedelta
 from uuid import UUID
@@ -35,7 +37,9 @@ def router(
 ) -> APIRouter:
     @routes.get("/project-triggers/{project_trigger_id}")
     async def get_clockwork(project_trigger_id: UUID, caller: Admitted) -> Clockwork:
-        """When the trigger is due, how far it has come, and how its latest requests, polls and firings ended."""
+        """Returns when the trigger is due, how far it has come, and how its latest requests, polls and
+        firings ended.
+        """
         trigger, poll, ended = await triggers.clockwork(caller, project_trigger_id)
         return Clockwork(
             id=trigger.id,
@@ -59,8 +63,8 @@ def router(
     async def update_project_trigger(project_trigger_id: UUID, body: TriggerUpdate, caller: Admitted) -> ProjectTrigger:
         """Changes a trigger. It keeps its cursor, its event keys, its address and its signing secret.
 
-        An enabled trigger goes on with what is new: it polls at once, fires by its new schedule, or is registered again
-        at its provider where that is necessary. If the provider refuses, nothing is changed; only a trigger whose
+        An enabled trigger goes on with what is new. It polls at once, fires by its new schedule, or is registered again
+        at its provider where that is necessary. If the provider refuses, nothing is changed. Only a trigger whose
         webhook has to be made anew is disabled then, and its outcome says why.
         """
         try:
@@ -70,12 +74,12 @@ def router(
 
     @routes.post("/project-triggers/{project_trigger_id}/poll", responses=problems(502))
     async def poll_now(project_trigger_id: UUID, caller: Admitted) -> PollResult:
-        """Polls at once, as if it were due, and answers with what came of it. The cursor moves."""
+        """Polls at once, as if the trigger were due, and returns the result. The cursor moves."""
         return PollResult.of(await poller.poll_now(caller, project_trigger_id))
 
     @routes.post("/project-triggers/{project_trigger_id}/secret")
     async def rotate_trigger_secret(project_trigger_id: UUID, body: RotateTriggerSecret, caller: Admitted) -> NewSecret:
-        """A new signing secret for what is sent to a webhook trigger."""
+        """Sets a new signing secret for the requests to a webhook trigger, and returns it."""
         overlap = timedelta(seconds=body.overlap_seconds)
         secret = await triggers.rotate_secret(caller, project_trigger_id, body.secret, overlap)
         return NewSecret(secret=secret)

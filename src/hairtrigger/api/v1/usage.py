@@ -1,4 +1,4 @@
-"""The quotas of an organisation with their use, and whether the service takes new events."""
+"""The routes for an organisation's use of its quotas, and for the health of the service."""
 
 from fastapi import APIRouter
 
@@ -11,12 +11,14 @@ from hairtrigger.services.quotas import Quotas
 def router(routes: APIRouter, quotas: Quotas, disk: DiskWatch) -> APIRouter:
     @routes.get("/usage")
     async def get_usage(caller: Admitted) -> Page[QuotaUse]:
-        """Each quota of the organisation: its limit, what is used of it, and when the count begins again."""
+        """Lists the quotas of the organisation, each with its limit, its use and the time at which the count begins
+        again.
+        """
         return Page(data=[QuotaUse.of(use) for use in await quotas.usage(caller)])
 
     @routes.get("/health")
     async def get_health(_: Admitted) -> ServiceHealth:
-        """The service takes new events or not; how full its disk is, as far as that can be seen."""
+        """Returns whether the service takes new events, and how full its disk is, as far as that can be seen."""
         return ServiceHealth.of(disk.use)
 
     return routes
