@@ -75,7 +75,7 @@ def serve(
     role: Annotated[str | None, typer.Option(help="What this process does: all, api or worker.")] = None,
     demo: Annotated[bool, typer.Option("--demo", help="With sample triggers that need no outside network.")] = False,
 ) -> None:
-    """Run the service: one process, with its own PostgreSQL unless HAIRTRIGGER_DATABASE_URL names another.
+    """Run the service in one process, with its own PostgreSQL unless HAIRTRIGGER_DATABASE_URL names another.
 
     Any number of processes may share that other one, each with all of the work or with a role.
     """
@@ -112,7 +112,7 @@ def explain(
     demo: Demo = False,
     as_json: Json = False,
 ) -> None:
-    """Say why something did or did not fire; without a question, where the trigger stands."""
+    """Say why something did or did not fire. Without an option, say how the trigger is, and what comes next."""
     question = {"at": at, "event": event, "key": key, "delivery": delivery}
     server = remote.connect(url, api_key, demo=demo, settings=lambda: _settings(demo=demo))
     path = f"/v1/project-triggers/{trigger}/explain"
@@ -217,7 +217,7 @@ def migrate() -> None:
 def rebuild_queue() -> None:
     """Install the queue engine anew, from the installed package, and send again whatever is found missing.
 
-    Workers may go on meanwhile: what is under way stays so.
+    Workers may run meanwhile; what is under way goes on.
     """
     carried, sent = asyncio.run(_rebuilt(_database_url()))
     typer.echo(f"The queue was rebuilt: {carried} messages carried over, {sent} that were missing sent again.")
@@ -225,7 +225,7 @@ def rebuild_queue() -> None:
 
 @vault.command()
 def create(file: Annotated[Path, typer.Argument(help="Where to write it; it must not exist yet.")]) -> None:
-    """Make a key file, for processes that share a database: each needs a copy of the same."""
+    """Make a key file. Processes that share a database each need a copy of the same file."""
     from hairtrigger.platform.vault import Vault  # noqa: PLC0415
 
     if file.exists():
@@ -238,8 +238,8 @@ def create(file: Annotated[Path, typer.Argument(help="Where to write it; it must
 def rotate(file: Annotated[Path, typer.Argument(help="The key file of the service.")]) -> None:
     """Add a key that seals what is stored from now on. The older keys stay, so that what they sealed still opens.
 
-    No process has to be restarted. A machine with a copy of the file needs the new one at once: what the new key seals
-    opens only with it.
+    No process has to be restarted. A machine that has a copy of the file needs the new one at once, because only the
+    new key opens what it seals.
     """
     from hairtrigger.platform.vault import Vault  # noqa: PLC0415
 
@@ -256,7 +256,7 @@ def tail(
     follow: Annotated[bool, typer.Option(help="Go on until interrupted.")] = True,
     count: Annotated[int, typer.Option(min=1, max=200, help="How many deliveries to begin with.")] = 10,
 ) -> None:
-    """Show deliveries as they happen: when they came, from what, and how they ended."""
+    """Show deliveries as they happen, with their time, event and status."""
     shown: dict[str, str] = {}
     server = remote.connect(url, api_key, demo=demo, settings=lambda: _settings(demo=demo))
     while True:
@@ -269,7 +269,7 @@ def tail(
 
 @config.command()
 def show(*, markdown: Annotated[bool, typer.Option("--markdown", help="The table of all settings.")] = False) -> None:
-    """Print the settings in force, secrets masked; or the table of all there are."""
+    """Print the settings in force, with secrets masked, or the table of all settings."""
     if markdown:
         typer.echo(table(), nl=False)
         return

@@ -1,4 +1,4 @@
-"""The credentials with which the command line calls a running service."""
+"""Keep the credentials with which the command line calls a running service."""
 
 import json
 import os

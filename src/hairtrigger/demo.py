@@ -1,4 +1,4 @@
-"""`serve --demo`: a project whose triggers fire by themselves, without any network outside this machine.
+"""Run `serve --demo`, a project whose triggers fire by themselves, without any network outside this machine.
 
 This module also plays the other side of each trigger, under `/demo`: a JSON feed with a new issue every few seconds,
 GitHub's API, and the workflow that is started. It sets up the triggers through the public APIs, as a user would.
@@ -167,7 +167,7 @@ async def _ask(client: httpx2.AsyncClient, method: str, path: str, body: Any = N
 
 
 async def _deliver(client: httpx2.AsyncClient, settings: Settings) -> None:
-    """Play GitHub: every few seconds, send a request that an issue was opened, signed with the app's secret."""
+    """Play GitHub. Every few seconds, send a request that an issue was opened, signed with the app's secret."""
     secret = settings.app_secrets["github"][0].get_secret_value().encode()
     while True:
         await asyncio.sleep(_EVERY.total_seconds())
@@ -204,7 +204,7 @@ async def _target(request: Request) -> Response:
 
 
 def _number(at: datetime) -> int:
-    """Return the number of the newest issue at a time. Issues are numbered by the time at which they were made."""
+    """Return the number of the newest issue at a time. The numbers follow from the times at which issues appear."""
     return int(at.timestamp() // _EVERY.total_seconds())
 
 

@@ -110,7 +110,7 @@ class Application:
 
 @dataclass(frozen=True)
 class Resources:
-    """The parts that must be opened and closed again."""
+    """The parts that must be opened before the service runs, and closed after it."""
 
     store: Store
     statements: Statements
@@ -532,9 +532,9 @@ def _working(parts: Parts, direct: Store) -> RoleShare:
 
 
 def _signals(settings: Settings, direct: Store, work: Wake) -> Sequence[Loop]:
-    """Return the loop for wake-ups: the role `api` sends them, the other roles listen.
+    """Return the loops for wake-ups, which the role `api` sends and the other roles listen for.
 
-    No loop is needed with the embedded database, because no other process uses it.
+    There are none with the embedded database, because no other process uses it.
     """
     notifications = Notifications(direct, work)
     if settings.role == "api":

@@ -140,7 +140,7 @@ class Server:
     http: "httpx2.Client" = field(repr=False)
 
     def ask(self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: Any = None) -> Any:
-        """Return the answer, or end the program with a sentence that says why there is none."""
+        """Return the answer as JSON values, or end the program with a sentence that says why there is none."""
         import httpx2  # noqa: PLC0415 it takes a fifth of a second, and --help need not wait
 
         try:
@@ -170,7 +170,8 @@ class Server:
 def connect(url: str | None, api_key: str | None, *, demo: bool, settings: Callable[[], Settings]) -> Server:
     """Return the service at this address, or the one that runs with this data directory.
 
-    Without an address and an API key, or a start that has left them, the program ends with a sentence that says so.
+    The program ends with a sentence if an address is given without an API key, or if no service has run with the data
+    directory yet.
     """
     if url and not api_key:
         fail("A service at another address needs an API key of it: --api-key, or the variable HAIRTRIGGER_API_KEY.")
@@ -322,7 +323,7 @@ def _add_replay_create(group: typer.Typer, server: Connect, resource: Resource) 
 
 
 def time_of(text: str) -> str:
-    """Return a time of an answer in UTC, as the whole service writes times."""
+    """Return a time, as an answer of the API has it, in UTC and as the service shows times."""
     return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 

@@ -1,6 +1,6 @@
-"""Users from the command line of the service's machine, for an operator that cannot log in.
+"""Manage users on the service's own machine, for an operator that cannot log in.
 
-The commands use the database directly. An embedded database is started for them, unless the service runs: then they use
+The commands use the database directly. An embedded database is started for them, unless the service runs. Then they use
 the one that runs.
 """
 
@@ -16,7 +16,7 @@ from hairtrigger.store.database import open_store
 
 @asynccontextmanager
 async def accounts_of(settings: Settings) -> AsyncIterator[Accounts]:
-    """Yield the accounts in the database of these settings, whose schema is brought up to date first."""
+    """Yield the accounts in the database of these settings. The schema of the database is brought up to date first."""
     async with _database_url(settings) as url, open_store(url, connections=2, patience=None) as store:
         await store.migrate()
         yield Accounts(store=store, clock=SystemClock(), token_key=b"")

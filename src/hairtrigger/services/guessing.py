@@ -77,7 +77,7 @@ class Guessing:
         self._count(guess, -1)
 
     def was_wrong(self, guess: Guess) -> None:
-        """Raise `RateLimited` if more than the first few guesses were wrong.
+        """Leave the guess counted as wrong, and raise `RateLimited` if more than the first few were wrong.
 
         The right password is still accepted after that, until `begin` refuses all guesses.
         """

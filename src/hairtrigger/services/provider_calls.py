@@ -1,4 +1,4 @@
-"""Prepare questions to providers with all that they need: configuration, secrets, cursor and HTTP client."""
+"""Prepare questions to providers, with the configuration, secrets, cursor and HTTP client that they need."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping

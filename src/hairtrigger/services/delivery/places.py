@@ -70,9 +70,10 @@ class Places:
         return parts
 
     def _lines(self, asking: Sequence[Asking]) -> dict[str, deque[tuple[Tenant, int]]]:
-        """Return the projects of each organisation with their room, in the order of their turns.
+        """Return, for each organisation, its projects that ask and how many more deliveries each has room for.
 
-        Those with the fewest places come first. Among equals, another one comes first at each call.
+        They stand in the order of their turns. Those with the fewest places come first; among equals, another at each
+        call.
         """
         self._begun += 1
         start = self._begun % max(1, len(asking))

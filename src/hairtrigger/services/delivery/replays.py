@@ -1,7 +1,7 @@
 """Run replay jobs, which replay many events. Any worker continues a job, at the rate that its user asked for.
 
 The deliveries of a portion and the position of its job commit together. So after a crash a job goes on where it
-stopped, and replays no event twice. Events do not change: a replay is a new delivery with an id of its own, so that a
+stopped, and replays no event twice. Events do not change. A replay is a new delivery with an id of its own, so that a
 target that remembers ids runs the event again.
 """
 

@@ -132,7 +132,10 @@ class Explainer:
             return await self._of_event(tx, seen, event_id, "There is no such delivery of this trigger.")
 
     async def of_deleted(self, caller: Caller, trigger_id: UUID) -> Explanation:
-        """Explain a trigger that was deleted. Raise `NoSuchTrigger` if the organisation never had it."""
+        """Explain a trigger that was deleted.
+
+        Raise `NoSuchTrigger` if the organisation had no such trigger, as far as is recorded.
+        """
         async with self.store.transaction() as tx:
             latest = await outcomes.of_trigger(tx, trigger_id, limit=_MOST_ALIKE)
         end = next((one for one in latest if one.code is Code.DELETED and one.org_id == caller.org_id), None)
@@ -214,7 +217,10 @@ class Explainer:
     async def _refused_by_app(
         self, tx: Transaction, condition: Condition, since: datetime, until: datetime
     ) -> list[Outcome]:
-        """Return the refused requests at the app webhook, newest first. Their accounts and triggers are unknown."""
+        """Return the refused requests at the trigger's app webhook, newest first.
+
+        They may have been for any account and trigger.
+        """
         if not condition.of_app:
             return []
         found = await outcomes.before(tx, None, until, since=since, limit=_MOST_ALIKE)

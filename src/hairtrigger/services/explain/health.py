@@ -1,4 +1,4 @@
-"""Diagnose a trigger: healthy, failing, stalled or disabled, since when and why, and when its next outcome is due."""
+"""Diagnose a trigger. It is healthy, failing, stalled, paused or disabled, since some time and for a reason."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,9 +44,8 @@ class Diagnosis:
     """Return why no delivery of the organisation is attempted now."""
 
     def expectations(self) -> Expectations:
-        """Return from when on due polls and firings count as overdue now, and the triggers that have no due times.
-
-        These are the triggers with webhooks.
+        """Return the due times before which a poll or firing is overdue now, and which triggers wait for requests
+        instead.
         """
         now = self.clock.now()
         webhooks = [
@@ -125,7 +124,9 @@ def _nothing_wrong(condition: Condition, latest: Sequence[Outcome]) -> str:
 
 
 def _failing(condition: Condition, latest: Sequence[Outcome]) -> tuple[datetime | None, str]:
-    """Return since when and why the trigger is failing: its polls, its requests, its deliveries, or several of them."""
+    """Return since when the trigger is failing, and why: because of its polls, requests or deliveries, or of several of
+    them.
+    """
     polls, refused, undelivered = condition.failures, condition.refused, condition.undelivered
     told, begun = [], []
     if polls:
@@ -161,7 +162,7 @@ def _paused(condition: Condition, held: int) -> str:
 
 
 def _disabled(condition: Condition, latest: Sequence[Outcome]) -> tuple[datetime, str]:
-    """Return since when and why the trigger is disabled, and why enabling it again failed, if it did."""
+    """Return since when and why the trigger is disabled, and why the last try to enable it failed, if one did."""
     off = next((one for one in latest if Trait.DISABLES in one.code.traits), None)
     if off:
         since, reason = off.at, off.detail or f"It {off.code.meaning}."

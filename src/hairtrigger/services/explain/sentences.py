@@ -169,7 +169,7 @@ class Teller:
         return " ".join(part for part in parts if part)
 
     def next(self, condition: Condition) -> str:
-        """Say when the next poll or firing is due; return an empty text where none is planned."""
+        """Say when the next poll or firing is due, or return an empty text if none is planned."""
         if not condition.enabled or not condition.next_at:
             return ""
         what = "poll" if condition.kind == "poll" else "firing"
@@ -196,7 +196,7 @@ class Teller:
         return f"No event with the key '{key}' has arrived, as far back as keys are remembered."
 
     def seen_at_first(self, key: str, condition: Condition, first: Outcome | None) -> str:
-        """Say that something was there when the trigger was enabled, so that it made no event."""
+        """Say that the entry with this key was there when the trigger was enabled, and so made no event."""
         at = first.at if first else condition.enabled_at
         enabled = f"when the trigger was enabled at {self.time(at)}" if at else "when the trigger was enabled"
         rest = first.detail if first else "What its provider had then counts as seen."

@@ -1,4 +1,4 @@
-"""Find the reason of a silence: the trigger was disabled, nothing was due, no worker ran, or nothing was new.
+"""Find the reason of a silence. The trigger was disabled, nothing was due, no worker ran, or nothing was new.
 
 A reason is a value, so that a page or an API can show it in its own form. `sentences` makes its sentence.
 """
@@ -30,14 +30,14 @@ class NotYetCreated:
 
 @dataclass(frozen=True)
 class NoLongerKept:
-    """The time ended before the first day of which anything is stored."""
+    """The time ended before the first day that is still stored."""
 
     kept_since: date
 
 
 @dataclass(frozen=True)
 class Disabled:
-    """The trigger was disabled, for as long and for the reason that is recorded."""
+    """The trigger was disabled. `since`, `until` and `detail` say when and why, as far as that is recorded."""
 
     since: datetime | None
     until: datetime | None
@@ -64,7 +64,7 @@ class Gap:
 
 @dataclass(frozen=True)
 class LateAfterFailure:
-    """No poll was due, because a trigger waits longer after a failed poll."""
+    """No poll was due, because the trigger waits longer after a failed poll."""
 
     gap: Gap
     failed: Outcome
@@ -72,7 +72,7 @@ class LateAfterFailure:
 
 @dataclass(frozen=True)
 class LeftAlone:
-    """No poll was due, because the provider asked to be left alone in a poll that did not fail."""
+    """No poll was due, because the provider had asked for a pause when it answered a poll, which did not fail."""
 
     gap: Gap
     poll: Outcome
@@ -88,7 +88,7 @@ class CutOff:
 
 @dataclass(frozen=True)
 class NotDue:
-    """No poll was due: the gap is no longer than the interval."""
+    """No poll was due, because the gap is no longer than the interval."""
 
     gap: Gap
     every: timedelta
@@ -105,7 +105,7 @@ class Down:
 
 @dataclass(frozen=True)
 class NotPolled:
-    """A poll was due and none ran: no worker took it, or its connection prevented it."""
+    """A poll was due and none ran, because no worker took it or its connection prevented it."""
 
     gap: Gap
     every: timedelta
@@ -243,5 +243,5 @@ def _longest_after(failed: Outcome, every: timedelta) -> timedelta:
 
 
 def _speaks(one: Outcome) -> bool:
-    """Return whether an outcome shows if the trigger was enabled."""
+    """Return whether an outcome shows that the trigger was enabled, or that it was disabled."""
     return Trait.ALWAYS not in one.code.traits and not (one.kind is Kind.REGISTRATION and one.code is Code.FAILED)

@@ -1,8 +1,8 @@
-"""Find stalls: enabled triggers that are overdue, or that can never fire as they are.
+"""Find stalls, which are enabled triggers that are overdue or can never fire as they are.
 
-Any number of processes may run the stall watchdog: each stall is a row, and the process that inserts the row reports
-it. The watchdog reads what is due from the database, never from memory, so it also finds triggers that no loop of any
-process works on.
+Any number of processes may run the stall watchdog, because each stall is a row, and the process that inserts the row
+reports it. The watchdog reads what is due from the database, never from memory, so it also finds triggers that no loop
+of any process works on.
 """
 
 from collections.abc import Sequence

@@ -115,8 +115,8 @@ class Ingest:
     async def _from_memory(self, webhook_id: str, request: Request) -> Answer | None:
         """Store the request's events with the remembered receiver, and return the answer.
 
-        Return None if nothing could be stored in this way: there is no receiver, the request is not authentic, it has
-        no events, or the trigger has changed since it was remembered.
+        Return None if nothing could be stored in this way, because there is no receiver, the request is not authentic
+        or has no events, or the trigger has changed since it was remembered.
         """
         receiver = self.receivers.remembered(webhook_id)
         if receiver is None:
@@ -170,7 +170,7 @@ class Ingest:
     async def _read(self, receiver: Receiver, request: Request, *, signed: bool) -> Answer | tuple[Draft, ...]:
         """Return the events of a request or the answer to it, read with the documents of its sender that are stored.
 
-        Raise `Unavailable` if one is missing: it is fetched after the answer, and the sender sends the request again.
+        Raise `Unavailable` if one is missing. It is fetched after the answer, and the sender sends the request again.
         """
         for _ in range(_MOST_DOCUMENTS):
             try:
@@ -230,9 +230,9 @@ class Ingest:
     ) -> Sequence[tuple[TriggerWithVersion, Sequence[Draft]]]:
         """Return the events of organisations that have not used up a quota. The others get an outcome, and no event.
 
-        All organisations share the app's webhook: a refused request would be sent again for each of them, and after
-        many refusals the provider would switch the webhook off. So an organisation that uses up its quota loses the
-        events of its app webhooks, and no other organisation notices.
+        All organisations share the app webhook. A refused request would be sent again for each of them, and after many
+        refusals the provider would switch the webhook off. So an organisation that uses up its quota loses the events
+        of its app webhooks, and no other organisation notices.
         """
         within = []
         for trigger, drafts in heard:

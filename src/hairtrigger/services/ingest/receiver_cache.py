@@ -1,4 +1,4 @@
-"""Keep receivers in memory: enabled triggers with a webhook, with their verifiers and opened secrets, made only once.
+"""Keep receivers in memory, so that the verifier of a trigger is made and its secrets are opened only once.
 
 A remembered receiver may be out of date, so it is used for one thing only: making the events of a request. They are
 stored only if the row of the trigger is still the one that was read (`store/events/request_batches.py`). For any other
@@ -31,7 +31,7 @@ from hairtrigger.store.setup.triggers import ProjectTrigger, TriggerWithVersion
 
 @dataclass(frozen=True)
 class Receiver:
-    """An enabled trigger that takes webhooks at a URL of its own."""
+    """A trigger that takes webhooks at a URL of its own, with all that is needed to read its requests."""
 
     trigger: TriggerWithVersion
     definition: Webhook[Any]
@@ -89,7 +89,7 @@ class Receiver:
 
 
 class ReceiverCache:
-    """Remembers at most `most` receivers: those that were used last."""
+    """Remembers the receivers of enabled triggers, at most `most` of them, which are those used last."""
 
     def __init__(self, store: Store, secrets: Secrets, *, most: int = 10_000) -> None:
         self._store = store
@@ -144,5 +144,8 @@ class ReceiverCache:
 
 
 def _size(trigger: ProjectTrigger) -> int:
-    """Return about how many bytes a receiver takes. It holds the configuration twice: as stored, and as an object."""
+    """Return about how many bytes a receiver takes.
+
+    It holds the configuration twice, as it is stored and as an object.
+    """
     return 4096 + 2 * len(to_json([trigger.config, trigger.webhook_data])) + len(trigger.secrets or b"")

@@ -64,7 +64,7 @@ class RefusalCounter:
         return False
 
     def count(self, outcome: Outcome) -> None:
-        """Count an outcome, and record it at the end of the minute."""
+        """Count an outcome that was not recorded. The count is recorded at the end of the minute."""
         _add(self._counted, outcome)
 
     def turned_away(self, webhook_id: str, error: HairtriggerError | None) -> None:
@@ -116,7 +116,9 @@ class RefusalCounter:
         return stored
 
     async def note_refused(self) -> None:
-        """Store for the health of triggers how many of their requests were refused one after the other."""
+        """Store how many requests of each trigger were refused one after the other, which is part of the trigger's
+        health.
+        """
         refused, self._refused = self._refused, {}
         if not refused:
             return

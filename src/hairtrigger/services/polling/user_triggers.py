@@ -52,7 +52,10 @@ _IN_PARTS = {
 
 @dataclass(frozen=True)
 class IntegrationAuth:
-    """The secrets of a connection to an integration: the fields that its author asked for. Polling code uses them."""
+    """The names of the secrets that a connection to an integration must have.
+
+    Polling code uses the secrets; no header does.
+    """
 
     secrets: tuple[str, ...]
 
@@ -210,7 +213,9 @@ class UserTriggers:
 
 
 async def _summary(made: Sequence[tuple[HttpRequest, int | None]], redaction: Redaction, console: Sequence[str]) -> str:
-    """Return a short account of a poll that found nothing: the first requests of its code, and its first lines."""
+    """Return a short account of a poll that found nothing, with the first requests of its code and the first console
+    lines.
+    """
     parts = []
     if made:
         told = []

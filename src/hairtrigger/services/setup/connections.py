@@ -72,7 +72,7 @@ class Connections:
         return f"{provider.name} accepts it."
 
     async def create(self, caller: Caller, provider_id: str, name: str, held: Mapping[str, str]) -> Connection:
-        """Create a connection. Raise `Invalid` if the provider needs a secret that is missing or empty."""
+        """Create and return a connection. Raise `Invalid` if a secret that the provider needs is missing or empty."""
         now = self.clock.now()
         self._check_number(held)
         async with self.store.transaction() as tx, quotas.within(tx, caller.org_id, self.limits, Quota.CONNECTIONS):

@@ -144,9 +144,10 @@ class Integrations:
         return changed
 
     async def set_auth(self, caller: Caller, integration_id: UUID, draft: AuthDraft) -> Integration:
-        """Set the authentication. Another type removes all users' connections, the OAuth client and the test code.
+        """Set the authentication, and return the integration.
 
-        Project triggers that used such a connection fail from then on, with the reason, until they are given another.
+        Another type removes all users' connections, the OAuth client and the test code. Project triggers that used such
+        a connection fail from then on, with the reason, until they are given another.
         """
         async with self.store.transaction() as tx, self._within(tx, caller):
             found = await self._own(tx, caller, integration_id, for_update=True)
@@ -237,7 +238,7 @@ class Integrations:
     # -- actions
 
     async def create_action(self, caller: Caller, integration_id: UUID, draft: ActionDraft) -> IntegrationAction:
-        """Create an action. Raise `Conflict` if the name is taken."""
+        """Create and return an action. Raise `Conflict` if the name is taken."""
         async with self.store.transaction() as tx, self._within(tx, caller, Quota.INTEGRATION_ACTIONS):
             integration = await self._own(tx, caller, integration_id, for_update=True)
             used = {*(await integrations.action_slugs(tx, integration_id)), *(integration.retired_slugs or ())}
@@ -259,7 +260,7 @@ class Integrations:
     async def replace_action(
         self, caller: Caller, integration_id: UUID, action_id: UUID, draft: ActionDraft
     ) -> IntegrationAction:
-        """Replace the action except its id, slug and position. Raise `Conflict` if the name is taken."""
+        """Replace the action except its id, slug and position, and return it. Raise `Conflict` if the name is taken."""
         changes = {key: value for key, value in vars(draft).items() if value is not None}
         async with self.store.transaction() as tx, self._within(tx, caller):
             await self._own(tx, caller, integration_id, for_update=True)

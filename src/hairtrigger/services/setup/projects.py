@@ -121,7 +121,9 @@ class Projects:
         return changed
 
     async def warnings(self, caller: Caller, project_id: str, target: TargetConfig) -> Sequence[str]:
-        """Return what would keep the service from calling the target, as far as the caller may know that."""
+        """Return a sentence about each reason why the service can't call the target, as far as the caller may
+        know it.
+        """
         match target:
             case WorkflowTarget(url=url) | AgentTarget(base_url=url):
                 why = await self.check(Tenant(str(caller.org_id), project_id), url)

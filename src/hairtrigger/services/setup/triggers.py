@@ -449,7 +449,9 @@ class Triggers:
         return max(self.least_interval, timedelta(seconds=int(wanted)) if wanted else definition.every)
 
     def repeats_of(self, trigger: ProjectTrigger) -> str | None:
-        """Return the sentence that says what counts as a repeat of a request, or None if there is none."""
+        """Return the sentence that says what counts as a repeat of a request to this trigger, or None if it
+        has none.
+        """
         definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)
         if not isinstance(definition, Webhook) or definition.repeats is None:
             return None

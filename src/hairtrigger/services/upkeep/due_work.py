@@ -1,4 +1,7 @@
-"""Run the loops that do due work. Any number of processes may run them: each claims its own share of the work."""
+"""Run the loops that do due work.
+
+Any number of processes may run them, because each claims its own share of the work.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable

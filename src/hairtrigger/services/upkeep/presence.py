@@ -1,7 +1,7 @@
 """Record that this process runs, and free at once what dead processes hold.
 
 What a process holds is leased to it, and the leases of a process that died would otherwise have to run out. Only a
-proof frees them earlier: the lock of the dead process is free, or no other process can use the database at all.
+proof frees them earlier. The lock of the dead process is free, or no other process can use the database at all.
 """
 
 from collections.abc import AsyncIterator, Collection
