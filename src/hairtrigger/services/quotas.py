@@ -23,7 +23,7 @@ from hairtrigger.store.quotas import Counts
 
 _EVERY = timedelta(seconds=2)
 _BYTES_EVERY = timedelta(minutes=1)  # the sum of stored bytes reads all rows of an organisation
-_BYTES_AGAIN = timedelta(hours=1)  # for senders: old events are dropped by the day
+_BYTES_AGAIN = timedelta(hours=1)  # what senders are told, because old events are dropped by the day
 _MANY_EVENTS, _MANY_BYTES = 1_000_000, GIBIBYTE  # more than a process stores between two refreshes
 _OF_A_DAY = {Quota.EVENTS_A_DAY, Quota.ATTEMPTS_A_DAY}
 _PER_CONNECTION = Quota.SECRETS_PER_CONNECTION

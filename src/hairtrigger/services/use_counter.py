@@ -8,7 +8,7 @@ from hairtrigger.store.events.events import Event
 from hairtrigger.store.events.outcomes import Outcome
 from hairtrigger.store.quotas import Counts
 
-# What a row is reckoned to take on disk beside its large value, with its places in indexes.
+# The bytes that a row is counted as besides its large value, for its other columns and its entries in indexes.
 EVENT_ROW = 512  # with its key and the message of its delivery
 LEDGER_ROW = 256
 

@@ -72,7 +72,7 @@ class Dispatcher:
     target_of: Callable[[Project], Target]
     triggers: Triggers
     slots: int = 200
-    lease: timedelta = timedelta(seconds=30)  # after it another worker gets the deliveries of a dead one
+    lease: timedelta = timedelta(seconds=30)  # then another worker gets the deliveries of one that died
     holder: UUID | None = None  # this process
     jitter: Callable[[], float] = random.random
     counter: UseCounter = field(default_factory=UseCounter)

@@ -9,7 +9,7 @@ from uuid import UUID
 from hairtrigger.platform.shares import Shares, Tenant
 from hairtrigger.store.delivery.lanes import Asking
 
-_FEW = 4  # fewer places than these are all that there are; none is kept for others
+_FEW = 4  # if there are fewer places than this, none is kept for others
 
 
 @dataclass

@@ -32,7 +32,7 @@ from hairtrigger.store.setup.triggers import ProjectTrigger
 from hairtrigger.store.transaction import Transaction
 
 _LOOKS = 5  # of one claim, for polls of organisations that have places left
-_AFTER_A_REFUSAL = timedelta(minutes=10)  # or as soon as events are taken again, if that is told
+_AFTER_A_REFUSAL = timedelta(minutes=10)  # or sooner, if the refusal says when events are taken again
 
 
 @dataclass(frozen=True)

@@ -30,9 +30,9 @@ from hairtrigger.store.setup.triggers import ProjectTrigger
 
 log = structlog.get_logger()
 
-_MOST_AT_ONCE = 100  # firings of one trigger in one run, where missed firings are made after all
+_MOST_AT_ONCE = 100  # firings of one trigger in one run, if its policy makes missed ones late
 _AFTER_A_FAULT = timedelta(minutes=1)
-_AFTER_A_REFUSAL = timedelta(minutes=10)  # or as soon as events are taken again, if that is told
+_AFTER_A_REFUSAL = timedelta(minutes=10)  # or sooner, if the refusal says when events are taken again
 _INSTANT = timedelta(microseconds=1)
 _BROKE = "The schedule broke inside the service; see its log."
 
@@ -69,7 +69,7 @@ class Schedules:
             made = [self._result(found[row.project_trigger_id], row, now) for row in rows]
             await polls.fired(tx, [one.fired for one in made])
             fresh = await events.append(tx, [event for one in made for event in one.events])
-            # These schedules have no more times, a single time included: their triggers must not stay "enabled".
+            # A schedule without another time, such as one of a single time, must not leave its trigger enabled.
             over = [one for one in made if one.fired.next_at is None]
             if over:
                 await triggers.switch_off(tx, triggers.is_one_of([one.fired.project_trigger_id for one in over]), now)

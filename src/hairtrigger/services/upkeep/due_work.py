@@ -30,7 +30,7 @@ from hairtrigger.store.upkeep import due_times
 log = structlog.get_logger()
 
 _TICK = timedelta(milliseconds=100)
-_LONGEST = timedelta(seconds=1)  # the longest sleep: a trigger that another process enables waits no longer
+_LONGEST = timedelta(seconds=1)  # the longest sleep, so that a trigger that another process enables waits no longer
 _GATHER = timedelta(milliseconds=20)  # a pause in which several places become free, so that one claim fills them all
 _MOST_RETRIES = 500
 _MOST_SCHEDULES = 1000

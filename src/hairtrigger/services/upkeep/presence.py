@@ -45,7 +45,9 @@ class Presence:
     _began: datetime | None = field(default=None, init=False)  # of the stretch that is under way
     _seen: datetime | None = field(default=None, init=False)
     _after: After = field(default="start", init=False)
-    _looked: bool = field(default=False, init=False)  # at all that was held when this process started
+    _looked: bool = field(
+        default=False, init=False
+    )  # whether it has looked once at all that processes held at its start
 
     @asynccontextmanager
     async def announced(self) -> AsyncIterator[None]:
