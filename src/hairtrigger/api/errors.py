@@ -59,10 +59,12 @@ _CONFIG = "trigger_config_params"  # what both APIs call a trigger's configurati
 
 
 def status_of(error: HairtriggerError) -> int:
+    """Return the HTTP status of the nearest class of the error that is in the table, or 500."""
     return next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
 
 
 def headers_of(error: HairtriggerError) -> dict[str, str]:
+    """Return the headers that an answer with this error has, such as `Retry-After`."""
     if isinstance(error, Unauthenticated):
         return {"WWW-Authenticate": "Bearer"}
     if isinstance(error, WrongMethod):
@@ -155,7 +157,9 @@ def _camel(path: tuple[str | int, ...]) -> tuple[str | int, ...]:
 
 
 def install(app: FastAPI, dialect: Dialect, *, invalid_body: int = 422) -> None:
-    """Make an app answer errors in a dialect. `invalid_body` is the status of every `Invalid`."""
+    """Make an app answer errors in a dialect. `invalid_body` is the status of every `Invalid`, also of requests that do
+    not fit their schema.
+    """
 
     def answer(status: int, text: str, error: HairtriggerError | None, headers: Mapping[str, str]) -> Response:
         media_type, body = dialect(status, text, error)
@@ -207,9 +211,10 @@ def _from_schema(error: RequestValidationError) -> InvalidRequest:
 
 
 def _not_read(error: Mapping[str, Any]) -> str:
-    """Return a sentence if the body was not read as JSON because of its Content-Type, or an empty text.
+    """Return a sentence that says what to change if the body was not read as JSON because of its Content-Type.
 
-    FastAPI hands on the bytes of such a body as they are.
+    The text is empty for other faults. `error` is one fault of FastAPI's, which hands on the bytes of such a body as
+    they are.
     """
     if tuple(error["loc"]) != ("body",) or not isinstance(error.get("input"), bytes):
         return ""

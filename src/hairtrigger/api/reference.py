@@ -1,4 +1,6 @@
-"""The page at `/`, and the reference of the APIs at `/docs`: HTML from their OpenAPI documents, without scripts."""
+"""The page at `/`, and the reference of the APIs at `/docs`. The HTML is made from their OpenAPI documents and has no
+scripts.
+"""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -26,7 +26,7 @@ class HairtriggerError(Exception):
 
 
 class NotFound(HairtriggerError):
-    """There is no such thing, or it belongs to somebody else."""
+    """There is no such thing, or it belongs to another organisation."""
 
 
 class NoSuchTrigger(NotFound):
@@ -86,15 +86,15 @@ class NotReady(HairtriggerError):
 
 
 class Unauthenticated(HairtriggerError):
-    """Who is calling is unknown: the credentials are missing, wrong or expired."""
+    """The caller is unknown, because the credentials are missing, wrong or expired."""
 
 
 class Forbidden(HairtriggerError):
-    """The caller is known and may not do this."""
+    """The caller is known, and may not do this."""
 
 
 class Rejected(HairtriggerError):
-    """The delivery is not what its sender would have signed."""
+    """The request is not authentic. Its signature or token is missing or wrong."""
 
 
 class TooLarge(HairtriggerError):
@@ -154,11 +154,11 @@ class CredentialsRefused(ProviderFailed):
 
 
 class MissingAtProvider(ProviderFailed):
-    """The provider answered 404: what the trigger points at does not exist there."""
+    """The provider answered 404. What the trigger points at does not exist there."""
 
 
 class ParseKilled(ProviderFailed):
-    """Reading what came as the answer takes more than it may."""
+    """Reading the answer takes more time or memory than it may."""
 
 
 class PollFailed(HairtriggerError):

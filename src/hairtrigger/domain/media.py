@@ -1,4 +1,4 @@
-"""Content types: which bodies are JSON and which are text."""
+"""Content types, and whether a body of a type is JSON, text or a form."""
 
 import re
 from functools import lru_cache
@@ -38,6 +38,7 @@ _LONGEST = 200  # characters of a content type that is remembered
 
 
 def media_of(content_type: str) -> Media:
+    """Return the parts of a content type as a header holds it. Without a content type, all parts are empty."""
     return _remembered(content_type) if len(content_type) <= _LONGEST else _read(content_type)
 
 

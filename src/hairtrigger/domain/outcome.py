@@ -142,7 +142,7 @@ DELIVERY_STATUS: Mapping[DeliveryStatus, str] = {
 
 
 class Failure(StrEnum):
-    """Why an attempt failed."""
+    """The reason why an attempt failed."""
 
     STATUS = "status"
     TIMEOUT = "timeout"

@@ -91,7 +91,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Use:
-    """The use of a quota by an organisation."""
+    """The use of a quota by an organisation. The count begins again at `resets_at`, or never if that is None."""
 
     quota: Quota
     limit: int

@@ -31,7 +31,7 @@ def snake(label: str, fallback: str = "field") -> str:
 
 
 def unused(slug: str, used: Container[str]) -> str:
-    """Return the first unused one of `slug`, `slug-2`, `slug-3` and so on."""
+    """Return the first of `slug`, `slug-2`, `slug-3` and so on that is not in `used`."""
     if slug not in used:
         return slug
     return next(numbered for n in count(2) if (numbered := f"{slug}-{n}") not in used)
@@ -55,7 +55,7 @@ def _is_mark(character: str) -> bool:
 
 
 def _folded(text: str) -> str:
-    """Return the text in lower case and without accents: `É` becomes `e`, `Ł` becomes `l`, `ß` becomes `ss`."""
+    """Return the text in lower case and without accents. `É` becomes `e`, `Ł` becomes `l`, `ß` becomes `ss`."""
     plain = (c for c in unicodedata.normalize("NFKD", text.lower()) if not unicodedata.combining(c))
     return "".join(map(_latin, plain))
 

@@ -76,7 +76,10 @@ def _sendable_text(value: SecretStr) -> SecretStr:
 
 
 def _json_template(template: JsonValue) -> JsonValue:
-    """Return the template as a JSON value; it may be given as JSON text. Raises `ValueError` if it can't be used."""
+    """Return the template as a JSON value; it may be given as JSON text.
+
+    Raises `ValueError` if it is not JSON, is nested too deep, is too long, or has an unknown placeholder.
+    """
     if isinstance(template, str):
         try:
             template = read_json(template.encode(errors="replace"), allow_inf_nan=False)

@@ -157,7 +157,7 @@ def found_in(data: bytes, url: str, content_type: str, seen: str = "", former: s
 
 @dataclass(frozen=True)
 class _Read:
-    """An entry whose HTML is not cleaned yet."""
+    """An entry as it was read. Its HTML is not cleaned yet."""
 
     fields: Mapping[str, Any]  # those of `Entry`
     dated: datetime | None
@@ -537,7 +537,7 @@ def _told(element: _Element) -> Any:
 
 
 def _by(notes: _Element) -> Iterator[Mapping[str, Any]]:
-    """Yield the authors as they are written, because feedparser mixes the parts of several authors."""
+    """Yield the authors that our notes of an entry hold. feedparser itself mixes the parts of several authors."""
     for name in ("author", "dc:creator", "dc:author", "itunes:author"):
         for one in notes.elements.pop(name, ()) if name in _NOTED else notes.elements.get(name, ()):
             if parts := {part: _text(held[-1]) for part, held in one.elements.items()}:
@@ -564,7 +564,9 @@ def _display(authors: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 def _moment(found: Mapping[str, Any], name: str) -> datetime | None:
-    """Return the entry's time with this name in UTC, or None if there is none that Python's dates can hold."""
+    """Return the time `name` of an entry, such as `published`, in UTC, or None if there is none that Python's dates can
+    hold.
+    """
     parsed: struct_time | None = found.get(f"{name}_parsed")
     try:
         if moment := _in_named_zone(found.get(name) or ""):
@@ -590,7 +592,7 @@ def _iso(moment: datetime | None) -> str | None:
 
 
 def _clean_text(value: Any) -> Any:
-    """Return the value without characters that are not allowed in JSON or in a database."""
+    """Return a JSON value whose texts lack the characters that are not allowed in JSON or in a database."""
     match value:
         case str():
             return _NEVER_TEXT.sub("", value)

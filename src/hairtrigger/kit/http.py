@@ -1,4 +1,4 @@
-"""The object with which a provider file calls its provider, bound to a base address and credentials."""
+"""The object with which a provider file calls its provider. It is bound to a base address and credentials."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -141,6 +141,7 @@ def read(payload: type[P], answer: Any) -> P:
 
 
 def header(reply: Reply, name: str) -> str | None:
+    """Return the value of the first header with this lower-case name, or None if there is none."""
     return next((value for key, value in reply.headers if key == name), None)
 
 
@@ -160,7 +161,11 @@ def _json(reply: Reply) -> Any:
 
 
 def _raise_for_status(reply: Reply, wait: timedelta | None, *, trusted: bool) -> None:
-    """Raise the error of an answer outside 2xx and other than 304. `trusted` tells that the call had credentials."""
+    """Raise the error that an answer means, unless its status is 2xx or 304. `wait` is the wait that the answer asks
+    for.
+
+    `trusted` is true if the call had credentials.
+    """
     if 200 <= reply.status < 300 or reply.status == 304:
         return
     match reply.status:

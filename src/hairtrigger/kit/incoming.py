@@ -102,7 +102,7 @@ class Incoming(Generic[C]):
         return content_of(body, request.headers.get("content-type", ""))
 
     def json(self) -> Any:
-        """Return the JSON value of the body as it came. Raises `Malformed`."""
+        """Return the JSON value of the body as it came. Raises `Malformed` if it is not JSON, or has too many parts."""
         try:
             return read_json(self.request.body)
         except TooManyParts as error:
@@ -111,5 +111,5 @@ class Incoming(Generic[C]):
             raise Malformed("The body is not JSON.") from error
 
     def parse(self, payload: type[P]) -> P:
-        """Return the body as it came as a payload. Raises `Malformed`."""
+        """Return the body, as it came, as a payload of this type. Raises `Malformed` if it has another shape."""
         return payload.of(self.request.body)

@@ -13,8 +13,8 @@ T = TypeVar("T")
 class Parser(Generic[T]):
     """A function that turns bytes into records, and the shape of the records.
 
-    `read` is called as `read(data, **hints)` in a process of its own, so it is a function of a module, not a closure.
-    It yields JSON, which the service's process checks against `shape`, and may raise `ProviderFailed`.
+    `read` is called as `read(data, **hints)` in a process of its own, so it must be a function of a module and not a
+    closure. It yields JSON, which the service's process checks against `shape`, and may raise `ProviderFailed`.
     """
 
     read: Callable[..., Iterable[Any]]

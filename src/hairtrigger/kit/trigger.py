@@ -168,7 +168,8 @@ class Polling(Definition[C]):
 class Scheduled(Definition[C]):
     """A trigger that fires by the clock.
 
-    `schedule` also gets the anchor from which intervals count: the time at which the trigger was enabled.
+    `schedule` is called with the configuration and the time at which the trigger was enabled, from which intervals
+    count. `missed` returns the policy for missed firings.
     """
 
     schedule: Callable[[C, datetime], Schedule]
@@ -196,9 +197,9 @@ class PollingConfig(Config):
 
 @dataclass(frozen=True)
 class App:
-    """The webhook that all accounts of a provider's app share: `POST /v1/webhooks/{provider}`.
+    """The webhook that all accounts of a provider's app share, at `POST /v1/webhooks/{provider}`.
 
-    Its secrets are set by the operator, because they belong to the app and not to an account.
+    The operator sets its secrets, because they belong to the app and not to an account.
     """
 
     verify: Verifier
@@ -231,6 +232,7 @@ class Provider:
 
 
 def trigger_type(trigger: Trigger) -> TriggerType:
+    """Return the type of a trigger as the public API names it."""
     match trigger:
         case Webhook() | AppWebhook():
             return "WEBHOOK"

@@ -56,7 +56,9 @@ class Scheme(ABC):
 
     @property
     def reads(self) -> frozenset[str]:
-        """The places that are read: `header:name` in lower case, `query:name`, and JSON pointers."""
+        """The places of a request that the verifier reads: `header:name` in lower case, `query:name`, or a JSON
+        pointer.
+        """
         return frozenset()
 
     @property
@@ -65,7 +67,7 @@ class Scheme(ABC):
         return False
 
     def fault(self, secret: str) -> str | None:
-        """Return why the text can't be a secret of this scheme, or None if it can."""
+        """Return a sentence that says why the text can't be a secret of this scheme, or None if it can."""
         return None if secret.strip() else "It is empty."
 
     def signed(self, request: Request) -> bytes:
@@ -241,7 +243,10 @@ class Signature(Scheme):
         return self.url if "?" in self.url else f"{self.url}{mark}{query}"
 
     def _time(self, timestamp: Timestamp, request: Request, elements: Sequence[str]) -> str:
-        """Return the time exactly as the sender wrote it, because the sender signed that text."""
+        """Return the time exactly as the sender wrote it, because the sender signed that text.
+
+        Raises `Rejected` if there is not exactly one.
+        """
         header = timestamp.header or self.header
         texts = _after(timestamp.prefix, [_value(request, header)] if timestamp.header else elements)
         if len(texts) != 1:
@@ -256,8 +261,9 @@ class Signature(Scheme):
 
 @dataclass(frozen=True)
 class Hmac(Signature):
-    """A keyed digest of a message. `key` names the encoding of the secret, and `key_prefix` its beginning that is not
-    part of the key.
+    """A signature that is a keyed digest of the message.
+
+    `key` names the encoding of the secret, and `key_prefix` is the secret's beginning that is not part of the key.
     """
 
     _: KW_ONLY
@@ -436,7 +442,7 @@ def live_secrets(secrets: Sequence[str], name: str) -> Sequence[str]:
 
 
 def require_timely(timestamp: Timestamp, text: str, request: Request, name: str = "the body") -> None:
-    """Raise `Rejected` if the text at `name` is not a time within the tolerance."""
+    """Raise `Rejected` if the text is not a time within the tolerance. Its message calls the text's place `name`."""
     try:
         within = timestamp.within(text, request.received_at)
     except ValueError:
@@ -570,7 +576,7 @@ def _header(request: Request, name: str) -> str:
 
 
 def _after(prefix: str, elements: Sequence[str]) -> Sequence[str]:
-    """Return the text after the prefix, for each element that begins with the prefix and does not end there."""
+    """Return the rest of each element that begins with the prefix and has something after it."""
     return [element[len(prefix) :] for element in elements if element.startswith(prefix) and element != prefix]
 
 

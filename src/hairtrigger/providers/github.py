@@ -1,4 +1,4 @@
-"""GitHub: one webhook for all accounts that have installed the operator's app.
+"""The provider GitHub. One webhook serves all accounts that have installed the operator's app.
 
 https://docs.github.com/en/webhooks/webhook-events-and-payloads
 """
@@ -213,10 +213,10 @@ def _on(
     wanted: Callable[[Happening, Any], bool],
     config: type[Source] = Source,
 ) -> kit.AppWebhook[Any]:
-    """Return a trigger for one kind of event.
+    """Return a trigger for one kind of event, named in the header as `event`.
 
-    The header that names the event is not signed, so `wanted` looks for the thing itself in the body. The header with
-    the request's id is not signed either, so the digest of the body is the event key.
+    That header is not signed, so `wanted` also looks for the thing itself in the body. The header with the request's id
+    is not signed either, so the digest of the body is the event key.
     """
 
     def events(incoming: kit.Incoming[Any]) -> Iterable[kit.Draft]:

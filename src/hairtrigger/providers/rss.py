@@ -1,4 +1,4 @@
-"""RSS, Atom and JSON feeds, also those that are not well-formed. `kit.feeds` reads them."""
+"""The provider for RSS, Atom and JSON feeds, also for those that are not well-formed. `kit.feeds` reads them."""
 
 from base64 import b64encode
 from collections.abc import Sequence
@@ -104,7 +104,10 @@ async def _poll(question: kit.Question[Feed]) -> kit.Page:
 
 
 def _conditions(cursor: kit.Cursor) -> dict[str, str]:
-    """Return the headers of a conditional request: https://www.rfc-editor.org/rfc/rfc9110#name-conditional-requests"""
+    """Return the headers that ask for the feed only if it has changed since the poll that made the cursor.
+
+    https://www.rfc-editor.org/rfc/rfc9110#name-conditional-requests
+    """
     conditions = {"if-none-match": cursor.get("etag"), "if-modified-since": cursor.get("modified")}
     return {name: value for name, value in conditions.items() if value}
 

@@ -1,6 +1,7 @@
-"""Slack: one Events API address for all workspaces that have installed the operator's app.
+"""The provider Slack. One address for its Events API serves all workspaces that have installed the operator's app.
 
 A request that Slack repeats (X-Slack-Retry-Num) is read like the first one, which may never have been stored.
+
 https://docs.slack.dev/apis/events-api/
 """
 
@@ -47,7 +48,7 @@ class Authorization(kit.Payload):
 
 
 class Envelope(kit.Payload):
-    """The fields that every request has."""
+    """The fields that every request of Slack has."""
 
     type: str
     team_id: str | None = None

@@ -1,4 +1,5 @@
-"""Stripe: each trigger has a webhook endpoint of its own, in the mode of its key.
+"""The provider Stripe. Each trigger has a webhook endpoint of its own, in the mode (live or test) of its connection's
+API key.
 
 https://docs.stripe.com/webhooks
 """

@@ -1,4 +1,4 @@
-"""Typeform: each trigger is a webhook of its form, under a tag of its own.
+"""The provider Typeform. Each trigger is a webhook of its form, under a tag of its own.
 
 https://www.typeform.com/developers/webhooks/
 """

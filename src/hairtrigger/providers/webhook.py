@@ -1,4 +1,4 @@
-"""A webhook for any sender that can send a request and prove that it knows a secret."""
+"""The provider for any sender that can send a request and prove that it knows a secret."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace

@@ -1,4 +1,6 @@
-"""The headers that mark requests, and the meanings of answers, for the targets behind HTTP."""
+"""The parts that the targets behind HTTP share: the headers that mark requests, the forms of an event's data, and the
+results that answers mean.
+"""
 
 from datetime import datetime
 from http import HTTPStatus

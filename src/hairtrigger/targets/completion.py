@@ -115,7 +115,7 @@ def _message(answer: Any) -> dict[str, Any]:
 
 
 def _kept(said: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the parts of a message that a conversation keeps, or None if the message is empty."""
+    """Return the parts of a message that a conversation keeps, or None if it has neither content nor calls of tools."""
     role, content = said.get("role"), said.get("content")
     calls = {name: said[name] for name in ("tool_calls", "function_call") if said.get(name)}
     if content is None:

@@ -53,7 +53,7 @@ def content_of(config: WorkflowTarget, outgoing: Outgoing) -> Content:
 
 
 def cloud_event(outgoing: Outgoing) -> bytes:
-    """Return the event in CloudEvents' JSON format. JSON data is copied byte for byte: 1.0 stays 1.0."""
+    """Return the event in CloudEvents' JSON format. JSON data is copied byte for byte, so 1.0 stays 1.0."""
     given = {"specversion": "1.0", **_attributes(outgoing), "datacontenttype": _text(outgoing.content_type) or None}
     return to_json(_given(given)).removesuffix(b"}") + _data(outgoing) + b"}"
 

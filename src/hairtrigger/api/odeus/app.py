@@ -23,7 +23,7 @@ _bearer = HTTPBearer(scheme_name="ApiKey", description="An API key with the scop
 
 class _Api(FastAPI):
     def openapi(self) -> dict[str, Any]:
-        """Return the document without the 422 that FastAPI adds by itself: this API answers 400 instead."""
+        """Return the document without the 422 that FastAPI adds by itself, because this API answers 400 instead."""
         document = super().openapi()
         for path in document["paths"].values():
             for operation in path.values():

@@ -1,4 +1,4 @@
-"""The refusals of this API, as its OpenAPI document lists them."""
+"""The refusals of the Integrations API, as its OpenAPI document lists them."""
 
 from http import HTTPStatus
 from typing import Any

@@ -1,4 +1,4 @@
-"""The refusals of this API, as its OpenAPI document lists them."""
+"""The refusals of the Triggers API, as its OpenAPI document lists them."""
 
 from typing import Any
 

@@ -67,7 +67,9 @@ class OrganizationTrigger(ProjectTrigger):
 
 
 class TriggerCreate(BaseModel):
-    """The body of a request that creates a trigger. An unknown key is refused, because it is a typing error."""
+    """The body of a request that creates a trigger. An unknown key is refused, because it is most likely a typing
+    error.
+    """
 
     model_config = ConfigDict(extra="forbid")
 

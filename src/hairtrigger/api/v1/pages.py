@@ -1,4 +1,4 @@
-"""Lists that are read page by page."""
+"""The parameters and the answers of lists that are read page by page."""
 
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeVar

@@ -1,4 +1,4 @@
-"""Refusals of our own routes, as RFC 9457 defines them."""
+"""The refusals of our own routes, as RFC 9457 defines them."""
 
 from typing import Any
 

@@ -82,7 +82,7 @@ Overlap = Annotated[int, Field(ge=0, le=30 * 86_400, description="Seconds for wh
 
 
 class Body(BaseModel):
-    """The body of a request. An unknown key is refused, because it is a typing error."""
+    """The body of a request. An unknown key is refused, because it is most likely a typing error."""
 
     model_config = ConfigDict(extra="forbid")
 
