@@ -338,10 +338,11 @@ def _interval(every: timedelta, start: str | None, zone: ZoneInfo, anchor: datet
 
 
 def _recurrence(text: str, start: str | None, zone: ZoneInfo, anchor: datetime) -> Schedule:
-    """Return the schedule of a recurrence rule. Raises `Invalid` if it never fires.
+    """Return the schedule of a recurrence rule. Raises `Invalid` for a rule without a time of the day, and for one that
+    never fires.
 
-    The rule counts from `start`, or else from the start that is written before it, or else from `anchor` if it names
-    its time of the day.
+    The rule counts from `start`, or else from the start that is written before it, which gives a time of the day too.
+    Otherwise it counts from `anchor`.
     """
     rule = rule_in(text)
     written, its_zone = start_in(text)

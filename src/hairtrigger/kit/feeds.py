@@ -608,9 +608,9 @@ def _clean_text(value: Any) -> Any:
 
 
 def _json_entries(data: bytes) -> list[_Read]:
-    """Return the items of a JSON feed. Raises `ProviderFailed` if it is none.
+    """Return the items of a JSON feed. Raises `ProviderFailed` if the data is no JSON feed.
 
-    A part of an item that has not the type that the feed's version says is left out.
+    A part of an item is left out if it does not have the type that JSON Feed defines for it.
     """
     feed = from_json(data.lstrip(b"\xef\xbb\xbf"))
     items = feed.get("items")

@@ -72,10 +72,10 @@ class Api:
     """The provider's API, called with the credentials of one connection.
 
     Answers outside 2xx raise errors: 401 and 403 `CredentialsRefused`, 404 `MissingAtProvider`, everything else
-    `ProviderFailed`, with `retry_after` if the provider named a wait. A 401 or 403 that names a wait, or that answers a
-    call without credentials, is no refusal of credentials and raises `ProviderFailed`, too. 304 is returned as it is.
-    Redirects of a GET are followed, because feeds move and repositories are renamed. The service keeps to every rate
-    limit that a provider states, with an error or without.
+    `ProviderFailed`, with `retry_after` if the provider named a wait. A 401 or 403 also raises `ProviderFailed` if it
+    names a wait, or answers a call without credentials, because it is then no refusal of credentials. 304 is returned
+    as it is. Redirects of a GET are followed, because feeds move and repositories are renamed. The service keeps to
+    every rate limit that a provider states, with an error or without.
     """
 
     http: Http

@@ -559,8 +559,9 @@ def _text_at(request: Request, place: str) -> str | None:
 
 
 def _body(request: Request) -> Any:
-    """Return the JSON value or the form of the body. Raises `Rejected` if the body can't be read, as nothing proves its
-    sender then.
+    """Return the JSON value or the form of the body, or None if it is neither.
+
+    Raises `Rejected` for a body with too many parts, because nothing proves its sender.
     """
     try:
         return request.value

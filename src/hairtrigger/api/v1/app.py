@@ -77,8 +77,18 @@ class Services:
     disk: DiskWatch
 
 
+class _Api(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """Return the document with the schemas of problems, which FastAPI adds only where the media type is JSON."""
+        document = super().openapi()
+        problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        parts = problem.pop("$defs")
+        document["components"]["schemas"].update(parts, Problem=problem)
+        return document
+
+
 def v1_app(services: Services) -> FastAPI:
-    app = FastAPI(
+    app = _Api(
         title="hairtrigger API",
         version="1.0.0",
         description="Projects, connections, API keys, events and deliveries.",
@@ -122,20 +132,5 @@ def v1_app(services: Services) -> FastAPI:
         polling_code.router(routes("polling code", authenticated_route(authenticate)), services.dry_runs),
     ):
         app.include_router(router)
-    _describe_problems(app)
     render_once(app)
     return app
-
-
-def _describe_problems(app: FastAPI) -> None:
-    """Add the schemas of problems to the document. FastAPI adds models only where the media type is JSON."""
-    made = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        document = made()
-        problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        parts = problem.pop("$defs")
-        document["components"]["schemas"].update(parts, Problem=problem)
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]

@@ -14,7 +14,8 @@ def router(routes: APIRouter, connections: Connections) -> APIRouter:
     async def create_connection(body: ConnectionCreate, caller: Admitted) -> CheckedConnection:
         """Stores credentials for a provider, encrypted. They are never shown again.
 
-        The provider is asked first. Credentials that it refuses are refused here, too.
+        The provider is asked first. Credentials that it refuses are refused here, too. If it can't be asked, they are
+        stored, and `check` says why.
         """
         check = await connections.check(caller, body.provider_id, body.secrets)
         made = await connections.create(caller, body.provider_id, body.name, body.secrets)

@@ -79,7 +79,9 @@ def router(
 
     @routes.post("/project-triggers/{project_trigger_id}/secret")
     async def rotate_trigger_secret(project_trigger_id: UUID, body: RotateTriggerSecret, caller: Admitted) -> NewSecret:
-        """Sets a new signing secret for the requests to a webhook trigger, and returns it."""
+        """Sets a new signing secret for the requests to a webhook trigger, and returns it. The old one stays valid for
+        the overlap.
+        """
         overlap = timedelta(seconds=body.overlap_seconds)
         secret = await triggers.rotate_secret(caller, project_trigger_id, body.secret, overlap)
         return NewSecret(secret=secret)
