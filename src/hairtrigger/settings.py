@@ -208,6 +208,12 @@ class Settings(BaseSettings):
     head_seconds: int = Field(10, ge=1, description="A client that takes longer to send a request's head is cut.")
     body_seconds: int = Field(30, ge=1, description="A client that takes longer to send a request's body is cut.")
     answer_seconds: int = Field(30, ge=1, description="A client that reads nothing of its answer for so long is cut.")
+    idle_seconds: int = Field(
+        75,
+        ge=1,
+        description="How long a connection stays open between two requests. Clients, and a proxy in front, must keep "
+        "theirs for a shorter time: a request that they send while it is being closed gets no answer.",
+    )
     user_agent: str | None = Field(
         None,
         pattern=r"^[!-~](?:[ -~]*[!-~])?$",
@@ -471,6 +477,7 @@ class Settings(BaseSettings):
             head=timedelta(seconds=self.head_seconds),
             body=timedelta(seconds=self.body_seconds),
             answer=timedelta(seconds=self.answer_seconds),
+            idle=timedelta(seconds=self.idle_seconds),
         )
 
     @property

@@ -126,6 +126,19 @@ async def test_a_client_that_sends_nothing_is_cut() -> None:
         assert await _end(reader) == b""
 
 
+async def test_a_connection_is_closed_when_it_has_been_idle() -> None:
+    async with serving(Application(), Patience(LONG, LONG, LONG, idle=timedelta())) as served:
+        reader, writer = await served.connect()
+        writer.write(HEAD + b"\r\n")
+        assert (await _end(reader)).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_connections_stay_open_longer_than_those_of_clients_and_proxies() -> None:
+    """Clients of the same time-out send requests while we close: httpx has 5 seconds, and load balancers have 60."""
+    async with serving(Application(), Patience(LONG, LONG, LONG)) as served:
+        assert served.server.config.timeout_keep_alive > 60
+
+
 async def test_a_head_that_comes_drop_by_drop_is_cut() -> None:
     app = Application()
     async with serving(app, Patience(SHORT, LONG, LONG)) as served:

@@ -3,7 +3,7 @@ scripts.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -12,6 +12,8 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
+
+from hairtrigger.api.documents import Once
 
 _METHODS = ("get", "post", "put", "patch", "delete")
 _DEEPEST = 6  # levels of a schema that are shown
@@ -85,19 +87,20 @@ def _overview(apis: Sequence[Described]) -> Callable[[Request], Response]:
     return lambda _: _page("API reference", text)
 
 
-def _reference(api: Described) -> Callable[[Request], Response]:
-    pages: list[Response] = []
+def _reference(api: Described) -> Callable[[Request], Awaitable[Response]]:
+    def made() -> Response:
+        document = api.app.openapi()
+        operations = "".join(_operation(document, *one) for one in _operations(document))
+        head = (
+            "<nav><a href='../docs'>All APIs</a> "
+            f"<a href='../{api.document_at}'>OpenAPI document</a></nav><p>{escape(api.about)}</p>"
+        )
+        return _page(api.title, head + operations)
 
-    def reference(_: Request) -> Response:
-        if not pages:
-            document = api.app.openapi()
-            operations = "".join(_operation(document, *one) for one in _operations(document))
-            head = (
-                "<nav><a href='../docs'>All APIs</a> "
-                f"<a href='../{api.document_at}'>OpenAPI document</a></nav><p>{escape(api.about)}</p>"
-            )
-            pages.append(_page(api.title, head + operations))
-        return pages[0]
+    page = Once(made)
+
+    async def reference(_: Request) -> Response:
+        return await page.get()
 
     return reference
 

@@ -47,11 +47,16 @@ _NOTICE = 1  # seconds in which a client that is still sending its request can r
 
 @dataclass(frozen=True)
 class Patience:
-    """The longest times that a client may take for a request's head, for its body, and without reading an answer."""
+    """The longest times that a client may take.
+
+    `head` and `body` are for sending these parts of a request, `answer` is for reading nothing of an answer, and `idle`
+    is for a connection that stays open between two requests.
+    """
 
     head: timedelta
     body: timedelta
     answer: timedelta
+    idle: timedelta = timedelta(seconds=75)
 
 
 class HttpServer(uvicorn.Server):
@@ -129,6 +134,7 @@ class _Config(uvicorn.Config):
             access_log=False,
             proxy_headers=False,  # the app hears them where they matter
             server_header=False,
+            timeout_keep_alive=math.ceil(patience.idle.total_seconds()),
         )
         self.stopping = False
         self.patience = patience

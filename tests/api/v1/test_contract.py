@@ -88,6 +88,7 @@ ATTEMPT = {
     "finished_at": str,
 }
 CLOCKWORK = {
+    "id": str,
     "name": str | None,
     "status": str,
     "health": dict,

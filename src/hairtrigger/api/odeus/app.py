@@ -11,7 +11,7 @@ from limits import RateLimitItemPerMinute
 
 from hairtrigger.api import errors
 from hairtrigger.api.bodies import MAX_BODY
-from hairtrigger.api.documents import render_once
+from hairtrigger.api.documents import prepare
 from hairtrigger.api.odeus import actions, icons, integrations, triggers
 from hairtrigger.api.odeus.admission import Admission, NoBrowsers, admitting
 from hairtrigger.domain.caller import ASSISTANT_API, INTEGRATION_API
@@ -60,5 +60,5 @@ def odeus_app(
     app.include_router(icons.router(service, uploading))
     app.include_router(triggers.router(service, ordinary))
     app.include_router(actions.router(service, ordinary))
-    render_once(app)
+    prepare(app)
     return app

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from hairtrigger.api import errors
-from hairtrigger.api.documents import render_once
+from hairtrigger.api.documents import prepare
 from hairtrigger.api.stackai import catalogue, deprecated, login, triggers, webhooks
 from hairtrigger.domain.webhook_address import WEBHOOK_PATH
 from hairtrigger.platform.peers import Proxies
@@ -68,5 +68,5 @@ def stackai_app(services: Services, public_url: str, max_body_bytes: int, proxie
             services.accounts, services.ingest, services.poller, services.schedules, public_url, max_body_bytes
         )
     )
-    render_once(app)
+    prepare(app)
     return app

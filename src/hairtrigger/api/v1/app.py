@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 
 from hairtrigger.api import errors
 from hairtrigger.api.auth import Authenticator, authenticated_route, password_flow
-from hairtrigger.api.documents import render_once
+from hairtrigger.api.documents import prepare
 from hairtrigger.api.v1 import (
     accounts,
     connections,
@@ -132,5 +132,5 @@ def v1_app(services: Services) -> FastAPI:
         polling_code.router(routes("polling code", authenticated_route(authenticate)), services.dry_runs),
     ):
         app.include_router(router)
-    render_once(app)
+    prepare(app)
     return app
