@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform != "linux", rea
 as_root = pytest.mark.skipif(not is_root(), reason="Only root has privileges to give up.")
 A_USER = 12345
 
-LOCKED = "walls = lockdown.seal(lockdown.enclose([out]))\n"
+LOCKED = "walls = lockdown.complete(lockdown.enclose([out]))\n"
 
 # Each attack would have an effect if it were allowed. System calls have two numbers: x86-64's and aarch64's.
 ATTACKS = {

@@ -1,9 +1,10 @@
-"""The walls around a sandbox worker: they limit what its process may do if guest code breaks out of WebAssembly.
+"""Raise the walls around a sandbox worker, which limit what its process may do if guest code leaves WebAssembly.
 
-The walls are raised in two steps. `enclose` comes before the first thread starts and before the guest's code is loaded,
-because most of its walls hold only for the calling thread and for the threads that it starts. `seal` comes when
-everything is loaded, and before any code or data of a user: from then on no file is opened and no code is loaded. Each
-wall is raised as far as the machine allows, and the result is reported; `Walls.missing` says whether that is enough.
+The walls are raised in two steps. `enclose` is called before the first thread starts and before the guest's code is
+loaded, because most of its walls hold only for the calling thread and for the threads that it starts. `complete` is
+called when everything is loaded, and before any code or data of a user comes. From then on, the process can open no
+file and load no code. Each wall is raised as far as the machine allows. `Walls.missing` says why users' code may not
+run behind them, or is None if it may.
 """
 
 import os
@@ -22,7 +23,10 @@ _MOST_DESCRIPTORS = 1 << 20
 
 
 def enclose(descriptors: Collection[int]) -> Walls:
-    """Raise the first walls. Close all descriptors but the given ones, and put the standard streams on /dev/null."""
+    """Raise the first walls, and return a report on them.
+
+    Close all descriptors but the given ones, and put the standard streams on /dev/null.
+    """
     if sys.platform != "linux":
         _close_all_but(descriptors)
         return Walls()
@@ -47,8 +51,11 @@ def enclose(descriptors: Collection[int]) -> Walls:
     return Walls(uid=uid, namespaces=names, empty_root=emptied, landlock=version)
 
 
-def seal(walls: Walls) -> Walls:
-    """Raise the last walls, which hold for every thread of the process, and test all of them."""
+def complete(walls: Walls) -> Walls:
+    """Raise the last walls, which hold for every thread of the process, and test all of them.
+
+    `walls` is the report of `enclose`. Return it with the last walls and the result of the test.
+    """
     if sys.platform != "linux":
         return walls
     done = replace(

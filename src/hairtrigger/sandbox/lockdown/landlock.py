@@ -1,4 +1,4 @@
-"""Landlock: it forbids files, TCP, abstract sockets and signals to other processes, as far as the kernel supports it.
+"""Forbid files, TCP, abstract sockets and signals to other processes with Landlock, as far as the kernel supports it.
 
 https://docs.kernel.org/userspace-api/landlock.html
 """
@@ -21,14 +21,14 @@ class _Ruleset(ctypes.Structure):
 
 
 def version() -> int:
-    """Return the version of Landlock. Raise OSError if the kernel has none."""
+    """Return the version of the kernel's Landlock. Raises `OSError` if the kernel has none."""
     return call("landlock_create_ruleset", None, 0, _TELL_VERSION)
 
 
 def allow_nothing() -> int:
-    """Restrict this thread and the threads it starts for good, and return the version.
+    """Forbid this thread and the threads that it starts all that Landlock can forbid, for good.
 
-    It needs no_new_privs. Raise OSError if the kernel refuses.
+    Return the version of Landlock. `gain_no_privileges` must be called first. Raises `OSError` if the kernel refuses.
     """
     abi = version()
     files = (1 << _newest(_FILE_RIGHTS, abi)) - 1

@@ -1,6 +1,7 @@
-"""System calls by number: those for which Python has no function, and those that the filter allows.
+"""Make system calls by number, because Python has no function for many of those that raise or test the walls.
 
-The numbers come from the kernel: `arch/x86/entry/syscalls/syscall_64.tbl` and `include/uapi/asm-generic/unistd.h`.
+The table also has the calls that the filter allows. The numbers come from the kernel's
+`arch/x86/entry/syscalls/syscall_64.tbl` and `include/uapi/asm-generic/unistd.h`.
 """
 
 import ctypes
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Architecture:
-    """A kind of machine: `audit` is its number in the kernel's `audit.h`, `column` is its column in the table below."""
+    """A processor architecture: its number in the kernel's `audit.h`, and its column in `NUMBERS`."""
 
     audit: int
     column: int
@@ -92,7 +93,10 @@ def architecture() -> Architecture:
 
 
 def call(name: str, *arguments: object) -> int:
-    """Make a system call, and raise OSError if it fails. Numbers are passed as C longs, other values as ctypes does."""
+    """Make a system call and return its result. Raises `OSError` if it fails.
+
+    Integers are passed as C longs, and other values as ctypes passes them.
+    """
     number = NUMBERS[name][architecture().column]
     libc = ctypes.CDLL(None, use_errno=True)
     libc.syscall.restype = ctypes.c_long

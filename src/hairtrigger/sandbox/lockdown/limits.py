@@ -1,4 +1,4 @@
-"""The limits on the system resources of a sandbox worker."""
+"""Limit the system resources of a sandbox worker."""
 
 import resource
 
@@ -16,7 +16,7 @@ _LIMITS = {
 
 
 def limit_resources() -> None:
-    """Limit the whole process for good. From now on it can start no thread, unless it runs as root."""
+    """Limit the resources of the whole process for good. From now on it can start no thread, unless it runs as root."""
     for limit, most in _LIMITS.items():
         _, hard = resource.getrlimit(limit)
         value = most if hard == resource.RLIM_INFINITY else min(most, hard)

@@ -1,4 +1,4 @@
-"""The namespaces of a sandbox worker: it has no network interface, and its root is an empty read-only folder."""
+"""Give a sandbox worker namespaces without a network interface, and an empty read-only folder as its root."""
 
 import os
 from contextlib import suppress
@@ -15,14 +15,17 @@ NOBODY = 65534
 
 
 def separate() -> tuple[str, ...]:
-    """Give this thread and the threads it starts new namespaces, and return their names, or none without privileges."""
+    """Give new namespaces to this thread and the threads that it starts, and return the names of the namespaces.
+
+    Return no names, and change nothing, if the process lacks the privilege.
+    """
     return _had(0, "")
 
 
 def separate_as_a_user() -> tuple[str, ...]:
-    """Do the same without privileges, if the system gives namespaces to ordinary users.
+    """Do as `separate` does, but without privileges, by means of a new user namespace.
 
-    The process must have only one thread.
+    Return no names if the system gives no namespaces to ordinary users. The process must have only one thread.
     """
     uid, gid = os.getuid(), os.getgid()
     if names := _had(_USER, "user"):

@@ -1,4 +1,4 @@
-"""The privileges of a process, and how it gives them up."""
+"""Give up the privileges of this process."""
 
 import ctypes
 import os
@@ -14,7 +14,10 @@ _CAPABILITIES_VERSION = 0x2008_0522
 
 
 def become_nobody() -> None:
-    """Become the user "nobody" in every thread, if this process runs as root and may change its user."""
+    """Become the user "nobody" in every thread, if this process runs as root and may change its user.
+
+    Otherwise do nothing.
+    """
     if os.geteuid() == 0:
         with suppress(OSError):
             os.setgroups([])
@@ -24,9 +27,9 @@ def become_nobody() -> None:
 
 
 def bound_capabilities() -> None:
-    """Make sure that no program gives capabilities to this thread and the threads it starts, for good.
+    """Make sure, for good, that this thread and the threads that it starts get no capability by running a program.
 
-    Only root may do that; for other users this does nothing.
+    Only root may do that. For other users this does nothing.
     """
     for capability in range(_CAPABILITIES):
         with suppress(OSError):  # the kernel has no such capability, or this is not root
@@ -34,18 +37,21 @@ def bound_capabilities() -> None:
 
 
 def drop_capabilities() -> None:
-    """Drop all capabilities of this thread and of the threads it starts, for good."""
+    """Drop all capabilities of this thread and of the threads that it starts, for good. Raises `OSError`."""
     header = (ctypes.c_uint32 * 2)(_CAPABILITIES_VERSION, 0)
     call("capset", ctypes.byref(header), ctypes.byref((ctypes.c_uint32 * 6)()))
 
 
 def gain_no_privileges() -> None:
-    """Make sure that this thread and the threads it starts gain no privileges by running a program, for good."""
+    """Make sure, for good, that this thread and the threads that it starts gain no privilege by running a program.
+
+    This sets `no_new_privs`, which Landlock and seccomp need.
+    """
     _control(_NO_NEW_PRIVILEGES, 1)
 
 
 def hide_memory() -> None:
-    """Keep the memory out of core files, and out of reach of other processes of the same user."""
+    """Keep this process's memory out of core files, and out of reach of other processes of the same user."""
     _control(_DUMPABLE, 0)
 
 
@@ -55,7 +61,7 @@ def end_with_parent() -> None:
 
 
 def gain_no_executable_memory() -> None:
-    """Forbid new executable memory in the whole process, for good. Raise OSError on kernels before 6.3."""
+    """Forbid new executable memory in the whole process, for good. Raises `OSError` on kernels before 6.3."""
     _control(_NO_EXEC_GAIN, 1)
 
 

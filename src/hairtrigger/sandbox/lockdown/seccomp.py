@@ -1,6 +1,7 @@
-"""The list of system calls that a locked sandbox worker may make. All others are refused with EPERM.
+"""Restrict a locked sandbox worker to a list of system calls. All others are refused with EPERM.
 
-The filter is a program in classic BPF, as `seccomp(2)` takes it. It is written here so that libseccomp is not needed.
+A call with the numbers of another architecture ends the process. The filter is a program in classic BPF, as
+`seccomp(2)` takes it. It is written here so that libseccomp is not needed.
 """
 
 import ctypes
@@ -75,7 +76,10 @@ def _steps(machine: Architecture) -> Iterator[Step]:
 
 
 def filter_system_calls() -> None:
-    """Install the filter in every thread, for good. It needs no_new_privs. Raise OSError if the kernel refuses."""
+    """Install the filter in every thread of this process, for good. Raises `OSError` if the kernel refuses.
+
+    `gain_no_privileges` must be called first.
+    """
     steps = program(architecture())
     filters = (_Filter * len(steps))(*(_Filter(*step) for step in steps))
     call("seccomp", _SET_MODE_FILTER, _ALL_THREADS, ctypes.byref(_Program(len(steps), filters)))

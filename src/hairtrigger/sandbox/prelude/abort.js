@@ -2,15 +2,15 @@
 
 const internal = Symbol(); // the argument of constructors that code cannot call
 const abortError = () => new DOMException("The operation was aborted.", "AbortError");
-let abortSignal; // aborts it and what depends on it
+let abortSignal; // aborts a signal, and the signals that depend on it
 let isAbortSignal;
-let onAbort; // adds steps that run before any event; returns what takes them back
+let onAbort; // adds steps that run before any event, and returns a function that removes them
 
 class AbortSignal extends EventTarget {
   #aborted = false;
   #reason = undefined;
   #steps = null; // a Set
-  #sources = null; // those of a dependent signal
+  #sources = null; // the signals that a dependent signal depends on
   #dependents = null;
   constructor(...key) {
     if (key[0] !== internal) throw new TypeError("Illegal constructor");

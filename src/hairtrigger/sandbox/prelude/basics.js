@@ -1,9 +1,10 @@
-// What polling code finds around it: these files, joined by environment.py into the body of one function whose
-// parameters are the host's hooks. It runs once, when the image is made; its memory is copied into every poll.
+// The files of this folder define the environment that polling code finds. environment.py joins them to the body of one
+// function, whose parameters are the host's hooks and which returns the entries that the host calls. The function runs
+// once, when the image is made, and the guest's memory after that run is copied into every poll.
 //
-// The hooks live in that closure and nowhere else: never store one in an object or hand one to a function, for polling
-// code may change what it likes. The function returns the entries the host calls. What these files stand on, code cannot
-// take away: the names of the built-ins are kept here, and globals.js locks the built-ins themselves.
+// The hooks exist only as variables of that function. Never store a hook in an object or pass it to a function, because
+// polling code may change almost everything that it can reach. Code can't change the built-ins that these files use:
+// the names of the built-ins are kept in constants here, and globals.js locks the built-ins themselves.
 
 const {
   Array, ArrayBuffer, BigInt, BigInt64Array, BigUint64Array, Boolean, DataView, Date, DOMException, Error, EvalError,
@@ -23,15 +24,15 @@ const { slice, toWellFormed } = String.prototype;
 const AsyncFunction = (async () => {}).constructor;
 const string = String;
 
-// Else a stack would hand out the functions below, whose callers are the host and each other only.
+// Otherwise code could get the functions below, which only the host and each other may call, out of a stack.
 Object.defineProperty(Error, "prepareStackTrace", { value: undefined, writable: false, configurable: false });
 
-// Numbers of any length and size, which nothing that reads JSON elsewhere expects.
+// These would make numbers of any length and size, which other programs that read JSON do not expect.
 delete JSON.rawJSON;
 delete JSON.isRawJSON;
 
-let limits = null; // the poll's; none while code is only checked
-let skipped = null; // ids of items that the host has
+let limits = null; // the limits of the poll; null while code is only checked
+let skipped = null; // the ids of items that the host has already
 
 const define = (values) => {
   for (const key of ownKeys(values))
@@ -50,7 +51,7 @@ const bytesOf = (data) =>
 
 const isObject = (value) => (typeof value === "object" && value !== null) || typeof value === "function";
 
-// Web IDL, https://webidl.spec.whatwg.org/: conversions, and what an object is behind its face.
+// Web IDL, https://webidl.spec.whatwg.org/: conversions, and the records behind the objects that code sees.
 
 const dictionary = (value) => {
   if (value === undefined || value === null) return {};

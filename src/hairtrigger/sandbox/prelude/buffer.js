@@ -1,10 +1,10 @@
-// Buffer, after https://nodejs.org/api/buffer.html: what code written for Node does with bytes and their encodings.
+// Buffer, after https://nodejs.org/api/buffer.html, for code that was written for Node.
 
 const OF_BUFFERS = {
   __proto__: null, utf8: "utf8", "utf-8": "utf8", hex: "hex", base64: "base64", base64url: "base64url", latin1: "latin1",
   binary: "latin1", ascii: "ascii", utf16le: "utf16le", "utf-16le": "utf16le", ucs2: "utf16le", "ucs-2": "utf16le",
 };
-const CHARACTERS = 8192; // in one call of String.fromCharCode
+const CHARACTERS = 8192; // the most in one call of String.fromCharCode
 
 function bufferEncoding(encoding = "utf8") {
   const known = OF_BUFFERS[`${encoding}`.toLowerCase()];
@@ -48,7 +48,7 @@ function decoded(bytes, encoding) {
     default: return characters(bytes);
   }
 }
-function lengthOf(text, encoding) { // as if every character counted
+function lengthOf(text, encoding) { // the number of bytes, as if all characters were valid in this encoding
   if (encoding === "hex") return text.length >>> 1;
   if (!encoding.startsWith("base64")) return encoded(text, encoding).length;
   return (/^.*?(?=={0,2}$)/s.exec(text)[0].length * 3) >>> 2;

@@ -4,11 +4,11 @@ const uncloneable = (what) => { throw new DOMException(`${what} cannot be cloned
 const ERRORS = { __proto__: null, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError };
 const { getPrototypeOf, prototype: objectPrototype } = Object;
 const { toString: described } = objectPrototype;
-const isPlain = (value) => { // seen at once; what else is plain is found out below
+const isPlain = (value) => { // a quick test: other values may be plain, too, which is found out below
   const owner = getPrototypeOf(value);
   return (owner === objectPrototype || owner === null) && apply(described, value, []) === "[object Object]";
 };
-const tagOf = (value) => { // what it is, whatever it says it is
+const tagOf = (value) => { // its kind by its internal slots, which code can't forge
   for (const [name, isOne] of BRANDS) if (isOne(value)) return name;
   return "Object";
 };
@@ -116,7 +116,7 @@ function resizableCopy(buffer) {
   new Uint8Array(copy).set(new Uint8Array(buffer));
   return copy;
 }
-let platformClasses = []; // set when all are there
+let platformClasses = []; // set in globals.js, when all classes exist
 const isPlatformObject = (value) => platformClasses.some((one) => value instanceof one);
 
 function transferOf(options) {
@@ -136,7 +136,7 @@ function structuredClone(value, options = {}) {
   given(arguments, 1);
   const transfer = transferOf(options);
   const seen = new Map();
-  // Moved only after all else is copied: a getter may throw or look at them.
+  // The buffers are moved only after everything else is copied, because a getter may throw or read them.
   const moved = transfer.map((buffer) => {
     const copy = buffer.resizable ? new ArrayBuffer(buffer.byteLength, { maxByteLength: buffer.maxByteLength })
       : new ArrayBuffer(buffer.byteLength);

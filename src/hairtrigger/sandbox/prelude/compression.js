@@ -1,10 +1,10 @@
-// Compression, after https://compression.spec.whatwg.org/. The host holds a state per stream and gives its output in
-// pieces, so that a bomb meets this poll's own limits.
+// Compression, after https://compression.spec.whatwg.org/. The host keeps a state for each stream and returns the
+// output in pieces, so that the output of a decompression bomb counts towards the memory limit of this poll.
 
 function coding(way, format) {
   const name = `${format}`;
   if (!["deflate", "deflate-raw", "gzip"].includes(name)) throw new TypeError(`'${name}' is no format of compression`);
-  let coder; // its number at the host, taken when the first chunk comes
+  let coder; // the number of the stream at the host, which is opened when the first chunk comes
   const output = (bytes, enqueue) => {
     coder ??= openCoder(way, name);
     if (coder === undefined) throw new TypeError("Too many streams are compressed or decompressed at once");

@@ -1,11 +1,12 @@
-// The console, after https://console.spec.whatwg.org/, and the builder's dialect: data.input, data.auth, ld.
+// The console, after https://console.spec.whatwg.org/, and `ld`, which code from the builder uses.
 
 let linesLeft = 0;
 const DEEPEST = 4;
 const cut = (value) => wellFormed(apply(slice, string(value), [0, limits?.line ?? 2000]));
 const named = (error) => `${error.name}: ${error.message}`;
 
-// A value as a reader expects it. `room` counts down what may still be written, so that a large one costs no more.
+// Returns a value as text for a reader. `room` counts down the characters that may still be written, so that a large
+// value costs no more than a small one.
 function inspected(value, room, path = []) {
   if (typeof value === "string") {
     const text = stringify(value.slice(0, room.left));
@@ -31,7 +32,8 @@ function inspected(value, room, path = []) {
   if (isPlatformObject(value)) return inspectedPlatform(value, room);
   return inspectedMembers(value, room, [...path, value]);
 }
-// What the getters of a web interface say, as far as it is plain; of Headers and their like, the pairs.
+// Returns an object of a web interface as text: the primitive values of its getters, or the pairs of Headers and
+// FormData.
 function inspectedPlatform(value, room) {
   const name = string(value[Symbol.toStringTag]);
   if (value instanceof URL || value instanceof URLSearchParams) return `${name} ${inspected(string(value), room)}`;
@@ -46,7 +48,7 @@ function gettersShown(value, owner, room) {
   const says = (key) => Object.getOwnPropertyDescriptor(owner, key).get !== undefined && !isObject(value[key]);
   return Object.keys(owner).filter(says).map((key) => `${stringify(key)}:${inspected(value[key], room)}`);
 }
-// `show` is called for as many items as there is room for.
+// Returns the texts that `show` makes of items, as many as there is room for.
 function inspectedItems(items, room, show) {
   const members = [];
   for (const item of items) {
@@ -74,7 +76,7 @@ function inspectedMembers(value, room, path) {
   });
   return `${kindOf(value)}{${members.join(",")}}`;
 }
-function kindOf(value) { // with a space, where it is not the usual one
+function kindOf(value) { // the name of its class and a space, or an empty text for a usual object
   const name = isPlain(value) ? "Object" : value[Symbol.toStringTag] ?? value.constructor?.name ?? "Object";
   return name === "Object" ? "" : `${string(name)} `;
 }
@@ -107,7 +109,7 @@ const counts = new Map();
 const clocks = new Map();
 
 function print(...values) {
-  if (linesLeft <= 0) return; // the host says so on the last line
+  if (linesLeft <= 0) return; // the host replaces the last line by a note
   linesLeft--;
   const room = { left: limits?.line ?? 2000 };
   let text;

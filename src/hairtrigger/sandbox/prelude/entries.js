@@ -1,4 +1,4 @@
-// The entries.
+// The entries, which the host calls.
 
 function report(error, kind = "js_error") {
   let [name, message, stack] = ["Error", "", ""];
@@ -19,8 +19,8 @@ const evaluate = eval;
 function compiled(text) {
   const code = wellFormed(text);
   const run = new AsyncFunction(code);
-  // The engine only pastes the code between the brackets of a function. Code that closes them has run by now, with
-  // nothing in reach that it would not have had anyway; it does not become a poll.
+  // The engine pastes the code between the brackets of a function. Code that closes these brackets has run by now. It
+  // could reach nothing that a poll can't reach, and it is refused as a poll.
   if (typeof run !== "function" || apply(sourceOf, run, []) !== `async function anonymous(\n) {\n${code}\n}`)
     throw closedEarly(code);
   return run;
@@ -28,7 +28,7 @@ function compiled(text) {
 function closedEarly(code) {
   const error = new SyntaxError("The code closes a bracket that it did not open");
   try {
-    evaluate(`\n[async () => {\n${code}\n}]`); // here that is wrong at once, on the same line
+    evaluate(`\n[async () => {\n${code}\n}]`); // here such code is a syntax error, on the same line
   } catch (found) {
     if (found instanceof SyntaxError) error.stack = found.stack;
   }
@@ -59,10 +59,11 @@ function deliver(value) {
   }
 }
 
-// What does not fit is taken in parts: the host asks again, and says which items it has.
+// Reports the first items of a result that is too large, with the ids of the others. The host runs the code again for
+// these, and says which items it has already.
 function deliverPart(value, kind) {
   const pieces = [];
-  const doubtful = []; // their ids are no exact numbers; the host says so of some of them
+  const doubtful = []; // items whose ids are numbers that are not exact; the host tells the user about some of them
   const rest = [];
   let bytes = 2;
   for (const one of value) {
@@ -88,7 +89,8 @@ function deliverPart(value, kind) {
   done(`[${pieces.join(",")}]`, rest.length > 0 ? stringify(rest) : "");
 }
 
-// JSON makes {} of what it does not know. Then it is made once more, by way of a `toJSON` that says so.
+// Returns the value as JSON. For many objects, JSON.stringify gives {}. If that occurs, it is called once more, with
+// `toJSON` methods that throw an error for such objects.
 function inJson(value) {
   const text = stringify(value);
   if (text === undefined || !text.includes("{}")) return text;
@@ -123,7 +125,7 @@ function start(text) {
   }
   limits = job.limits;
   linesLeft = limits.lines;
-  timeOrigin = now() - 1; // it began before its code, so that no time since is 0
+  timeOrigin = now() - 1; // a millisecond before the code begins, so that no time since then is 0
   define({ inputs, secrets, lastPollTime, data: { input: inputs, auth: secrets } });
   apply(then, run(), [finish, report]);
 }

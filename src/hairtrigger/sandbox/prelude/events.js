@@ -1,4 +1,4 @@
-// Events, after https://dom.spec.whatwg.org/#events. Targets have no parents here, so nothing bubbles.
+// Events, after https://dom.spec.whatwg.org/#events. Targets have no parents here, so no event bubbles.
 
 const PHASES = { NONE: 0, CAPTURING_PHASE: 1, AT_TARGET: 2, BUBBLING_PHASE: 3 };
 const constants = (Class, values) => {
@@ -167,7 +167,7 @@ class EventTarget {
       return !event.canceled;
     };
     EventTarget.handlerOf = (target, type) => target.#handlers?.[type]?.value ?? null;
-    EventTarget.setHandler = (target, type, value) => { // an onabort and its like: it keeps its place
+    EventTarget.setHandler = (target, type, value) => { // sets onabort and its like, which keep their place in the list
       const handlers = (target.#handlers ??= { __proto__: null });
       const handler = handlers[type];
       if (!isObject(value)) {
@@ -200,7 +200,7 @@ class EventTarget {
     if (signal?.aborted || callback === null || callback === undefined) return;
     if (all.some((one) => one.type === name && one.callback === callback && one.capture === capture)) return;
     const listener = { type: name, callback, capture, once, passive, removed: false };
-    // A new list, for one that is being gone through has an end.
+    // This makes a new list, because listeners that are added during a dispatch must not be called in it.
     this.#listeners = [...all, listener];
     if (signal) onAbort(signal, () => {
       listener.removed = true;

@@ -1,13 +1,15 @@
-// Fetch, after https://fetch.spec.whatwg.org/, as a server has it: no origin, no cookies, no cache.
+// Fetch, after https://fetch.spec.whatwg.org/, as servers have it: without an origin, cookies or a cache.
 //
-// Polls are many and short, so what a plain `fetch(url, { headers })` and `.json()` need is done at once and with few
-// calls, and the rest when it is asked for: the headers of a response, a request's signal, the stream of a body.
+// Polls are many and short. So everything that a plain `fetch(url, { headers })` and `.json()` need is done at once and
+// with few calls. Everything else is made when it is asked for: the headers of a response, the signal of a request, the
+// stream of a body.
 
-const adopting = Symbol(); // the first argument of a constructor that is given its state as the second
+const adopting = Symbol(); // the first argument of a constructor that gets its state as the second argument
 
-// Headers. A list is a Map from a name in lower case to its value, and from set-cookie to the array of its values.
+// Headers. A list of headers is a Map from each name in lower case to its value, and from set-cookie to an array of its
+// values.
 
-const NAMES = new Map( // what need not be checked
+const NAMES = new Map( // names that need not be checked
   ["Accept", "Accept-Language", "Authorization", "Cache-Control", "Content-Length", "Content-Type", "Date", "ETag",
     "If-Modified-Since", "If-None-Match", "Last-Modified", "Link", "Location", "Notion-Version", "Retry-After",
     "User-Agent", "X-API-Key", "X-GitHub-Api-Version", "X-Request-Id",
@@ -54,7 +56,7 @@ function headerList(init) {
   }
   for (const name of ownKeys(init))
     if (Reflect.getOwnPropertyDescriptor(init, name)?.enumerable) {
-      const key = headerName(name); // what is no name is refused before its value is read
+      const key = headerName(name); // a text that can't be a name is refused before its value is read
       addHeader(list, key, init[name]);
     }
   return list;
@@ -126,12 +128,13 @@ class Headers {
 }
 iterable(Headers, pairsOfHeaders);
 
-// Bodies. The state of a request or response has `content`, a string, bytes that nobody else has, or null, until its
-// stream is asked for or where there is a stream to begin with; `used` is what only that stream knows otherwise.
+// Bodies. The state of a request or response has the body as `content`: a string, or bytes that no other object has.
+// When the stream of the body is asked for, it is made of `content`. A body that was given as a stream has null as
+// `content`. `used` tells whether the body was read without a stream.
 
 const alreadyRead = () => new TypeError("The body was read already, or something else reads it");
 
-function extracted(body) { // content or stream, and its type
+function extracted(body) { // its content or its stream, and its Content-Type
   if (typeof body === "string") return { content: wellFormed(body), stream: null, type: "text/plain;charset=UTF-8" };
   if (isBinary(body)) return { content: bytesOf(body), stream: null, type: null };
   if (isObject(body)) {
@@ -172,8 +175,8 @@ function streamOf(state) {
   return state.stream;
 }
 
-// All of a body, as text or bytes if it is there, else as a promise of an object with the bytes. Nobody else reads it
-// from then on.
+// Returns a whole body: as text or bytes if it is there, or as a promise of an object with its bytes if it is a stream.
+// From then on, the body counts as read.
 function consumed(state, most = Infinity) {
   if (unusable(state)) throw alreadyRead();
   if (state.stream !== null) return bytesOfStream(state.stream, most);
@@ -181,7 +184,7 @@ function consumed(state, most = Infinity) {
   refuseAborted(state.signal);
   const { content } = state;
   state.used = true;
-  state.content = ""; // the memory may be needed
+  state.content = ""; // frees memory that may be needed
   return content;
 }
 
@@ -249,12 +252,13 @@ function bodied(Class, stateOf) {
 }
 const isContent = (value) => typeof value === "string" || isBinary(value);
 
-// What both states have: `list`, the headers, or null and `received`, pairs as they came; `headers`, once asked for.
+// Returns the list of headers of a request or response. A state has this list as `list`, or null as `list` and the
+// pairs that came from the host as `received`. It has a Headers object as `headers` once that was asked for.
 function listOf(state) {
   if (state.list !== null) return state.list;
   state.list = new Map();
   for (const pair of state.received) {
-    try { addHeader(state.list, pair[0], pair[1]); } catch { /* what no code could have sent, none receives */ }
+    try { addHeader(state.list, pair[0], pair[1]); } catch { /* a header that code could not send is left out */ }
   }
   return state.list;
 }
@@ -262,7 +266,8 @@ const headersOfState = (state) => (state.headers ??= headersOf(listOf(state), st
 
 // Requests.
 
-// A URL that is what parsing it would give: a name that ends in letters, no port, a path without dots to resolve.
+// Matches a URL that parsing would not change: its host is a name that ends in letters, and it has no port and no dots
+// in its path that must be resolved.
 const PLAIN = new RegExp(
   String.raw`^https?:\/\/(?:(?!xn--)[a-z\d][a-z\d-]*\.)+[a-z]{2,}` +
     String.raw`(?:\/(?!\.|%2[Ee])[!$-.0-;=@-Z[\]_a-z|~]*)+(?:\?[!$-&(-;=?-~]*)?$`,
@@ -331,7 +336,7 @@ function requested(input, init) {
   if (init !== undefined && init !== null && !isObject(init)) throw new TypeError("The options are not an object");
   const from = isObject(input) && isRequest(input) ? stateOfRequest(input) : null;
   const url = from === null ? fetchable(input) : from.url;
-  const { // in the order of WebIDL
+  const { // in the order in which Web IDL reads them
     body, cache, credentials, duplex, headers, integrity, keepalive, method, mode, priority, redirect, referrer,
     referrerPolicy, signal, window,
   } = init ?? NOTHING;
@@ -479,11 +484,11 @@ bodied(Response, stateOfResponse);
 
 // Fetching.
 
-const waiting = { __proto__: null }; // fetches, by their number
+const waiting = { __proto__: null }; // the fetches without an answer, by number
 let lastFetch = 0;
 
 function fetch(input, init = undefined) {
-  const failed = new TypeError("fetch failed"); // made here because its stack is the caller's
+  const failed = new TypeError("fetch failed"); // made here, so that its stack names the caller
   return new Promise((resolve, reject) => {
     const request = requested(input, init);
     const { chosen: { integrity }, follows: signal, method, url } = request;
@@ -549,7 +554,7 @@ function respond(id, text, content) {
   call.reject(call.failed);
 }
 
-// After https://www.w3.org/TR/sri/: one of the strongest hashes has to be the body's.
+// Returns whether one of the strongest hashes in `integrity` is that of the body, after https://www.w3.org/TR/sri/.
 const NOT_INTACT = "fetch failed: the body is not what its integrity says";
 const INTEGRITY_HASHES = /(?<![!-~])sha(256|384|512)-([\w+/-]+)=*(?:\?[!-~]*)?(?![!-~])/g;
 function isIntact(content, integrity) {
@@ -561,7 +566,8 @@ function isIntact(content, integrity) {
   return all.some(([, size, base64]) => +size === strongest && plain(base64) === digest);
 }
 
-// What a data: URL holds, after https://fetch.spec.whatwg.org/#data-url-processor; null of any other.
+// Returns a response with the contents of a data: URL, after https://fetch.spec.whatwg.org/#data-url-processor, or null
+// for any other URL.
 function local(url, method, signal) {
   const [, type, isBase64, rest] = /^data:([^,#]*?)(; *base64)?[\t\n\f\r ]*,([^#]*)/i.exec(url) ?? [];
   if (rest === undefined) return null;
@@ -594,8 +600,9 @@ function decodedBase64(text) {
   }
 }
 
-// A rehearsal, before the memory is copied. What the engine makes when a built-in is first used it would make anew in
-// every poll, and so the shapes of a fetch's objects: it keeps one as long as there is an object of it.
+// This rehearses a fetch before the memory is copied. The engine makes some things when a built-in is first used, which
+// it would otherwise make anew in every poll. The same holds for the shapes of the objects of a fetch. The engine keeps
+// a shape as long as an object has it.
 const kept = [];
 function keepShapes(example) {
   const entries = Object.entries(example);

@@ -1,7 +1,7 @@
-// Blob and File after https://w3c.github.io/FileAPI/, FormData after https://xhr.spec.whatwg.org/, and what they share
-// with fetch: members and iterators as https://webidl.spec.whatwg.org/ has them, and MIME types.
+// Blob and File after https://w3c.github.io/FileAPI/, FormData after https://xhr.spec.whatwg.org/, and the parts that
+// they share with fetch: members and iterators after https://webidl.spec.whatwg.org/, and MIME types.
 
-function interfaced(...classes) { // members are enumerable, and objects say what they are
+function interfaced(...classes) { // makes the members enumerable, and gives objects the tag of their class
   for (const one of classes) {
     for (const owner of [one, one.prototype])
       for (const key of ownKeys(owner)) {
@@ -12,8 +12,8 @@ function interfaced(...classes) { // members are enumerable, and objects say wha
   }
 }
 
-// Gives a class the members of an iterable of pairs. `pairsOf` refuses what is no instance of it. The iterators are
-// live: each step looks at what is there then.
+// Gives a class the members of an iterable of pairs. `pairsOf` throws for an object that is no instance of the class.
+// An iterator sees changes, because each of its steps reads the pairs as they are then.
 function iterable(Class, pairsOf) {
   const PAIR = 2;
   class Iterator {
@@ -54,9 +54,9 @@ function iterable(Class, pairsOf) {
   Object.defineProperty(Class.prototype, Symbol.iterator, { value: entries, writable: true, configurable: true });
 }
 
-// What a method that was read once, as the standards have it, gives.
+// Returns an iterable that calls an iterator method which was read before, because the standards read it only once.
 const iterating = (value, method) => ({ __proto__: null, [Symbol.iterator]: () => apply(method, value, []) });
-const usv = (value) => wellFormed(`${value}`); // a symbol is refused
+const usv = (value) => wellFormed(`${value}`); // throws for a symbol
 
 const concatenated = (chunks) => {
   if (chunks.length === 1) return chunks[0];
@@ -75,7 +75,7 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~\dA-Za-z]+$/;
 const QUOTABLE = /^[\t -~\x80-\xff]*$/;
 const PARAMETER = /[\t\n\r ]*([^;=]*)(?:=(?:"((?:[^"\\]|\\[^]|\\$)*)(?:"[^;]*|$)|([^;]*)))?(?:;|$)/y;
 
-function parseMime(text) { // null, or the essence and the parameters
+function parseMime(text) { // the essence and the parameters, or null if the text is no MIME type
   const [, type, rest] = /^[\t\n\r ]*([^;]*)(.*)$/s.exec(text);
   const [, main, sub] = /^([^/]*)\/(.*?)[\t\n\r ]*$/s.exec(type) ?? [];
   if (main === undefined || !TOKEN.test(main) || !TOKEN.test(sub)) return null;
@@ -97,7 +97,8 @@ function serialisedMime({ essence, parameters }) {
   return text;
 }
 
-// That of a Content-Type with all its values: the last that is one, with the charset of those before it.
+// Returns the MIME type of all values of Content-Type together: the last valid one, with the charset of an earlier
+// value if it has none of its own and the same essence.
 function extractedMime(values) {
   let found = null;
   for (const [value] of values.matchAll(/(?:"(?:[^"\\]|\\[^])*(?:"|$)|[^",])+/g)) {
@@ -112,7 +113,7 @@ function extractedMime(values) {
 
 // Blob and File.
 
-let bytesOfBlob; // its own: never to be changed
+let bytesOfBlob; // returns the bytes of the blob itself, which must never be changed
 let typeOfBlob;
 let isBlob;
 let isFile;
@@ -197,7 +198,7 @@ class File extends Blob {
 let entriesOfForm;
 let isForm;
 
-function formValue(value, filename) { // `filename` is a list with one, or none
+function formValue(value, filename) { // `filename` is a list with one name, or an empty list
   if (!isBlob(value)) return usv(value);
   if (isFile(value) && filename.length === 0) return value;
   const name = filename.length > 0 ? usv(filename[0]) : "blob";
@@ -258,7 +259,7 @@ const lines = (text) => text.replace(/\r\n?|\n/g, "\r\n");
 const escaped = (name) => name.replace(/\n/g, "%0A").replace(/\r/g, "%0D").replace(/"/g, "%22");
 const unescaped = (name) => name.replace(/%0A/gi, "\n").replace(/%0D/gi, "\r").replace(/%22/g, '"');
 
-function multipart(form) { // the bytes and the boundary
+function multipart(form) { // the body as bytes, and its boundary
   const boundary = `----formdata-${Array.from(random("16"), (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
   const chunks = [];
   for (const [name, value] of entriesOfForm(form)) {
@@ -274,7 +275,7 @@ function multipart(form) { // the bytes and the boundary
   return [concatenated(chunks), boundary];
 }
 
-function found(bytes, wanted, from) { // where `wanted` stands first, or -1
+function found(bytes, wanted, from) { // the first place of `wanted` from `from` on, or -1
   for (let at = bytes.indexOf(wanted[0], from); at >= 0; at = bytes.indexOf(wanted[0], at + 1)) {
     let length = 1;
     while (length < wanted.length && bytes[at + length] === wanted[length]) length++;

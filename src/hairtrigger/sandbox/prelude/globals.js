@@ -1,8 +1,9 @@
-// What polling code finds by name.
+// The globals that polling code finds.
 
-// The built-ins that these files stand on stay as they are: else code that replaces one of them would be handed what is
-// ours, in the middle of our steps. Code may add to them. Not locked is what our steps give nothing away to:
-// Object.prototype, dates, errors, Math.random and the classes that our steps do not use.
+// The built-ins that these files use are locked. Code that could replace one of them would be called by the functions
+// of these files, with values that it must not get. Code may still add members to the built-ins. Those to which these
+// files pass no such values are not locked: Object.prototype, dates, errors, Math.random and the classes that they do
+// not use.
 {
   const { getOwnPropertyDescriptor, defineProperty, getPrototypeOf } = Object;
   const lock = (owner, except) => {

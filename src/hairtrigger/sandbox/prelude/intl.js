@@ -1,5 +1,6 @@
 // Intl, after https://tc39.es/ecma402/, as far as polling code needs it: dates in time zones, numbers, and the order of
-// texts, in a few locales. What is not known here is refused with a RangeError that names it. No value is a guess.
+// texts, in a few locales. A locale or option that is not known here throws a RangeError that names it. No value is a
+// guess.
 
 const LOCALES = {
   __proto__: null,
@@ -87,7 +88,7 @@ function dateOptions(options, needed, defaults) {
   }
   return made;
 }
-function styled(locale, { dateStyle, timeStyle }) { // the same as options
+function styled(locale, { dateStyle, timeStyle }) { // the options for the parts that these styles stand for
   const made = { fraction: 0 };
   if (dateStyle === "short") Object.assign(made, locale === "en-US" ? { year: "2-digit", month: "numeric", day: "numeric" } :
     locale === "de-DE" ? { year: "2-digit", month: "2-digit", day: "2-digit" } : { year: "numeric", month: "numeric", day: "numeric" });
@@ -101,7 +102,7 @@ function styled(locale, { dateStyle, timeStyle }) { // the same as options
   if (timeStyle !== undefined) Object.assign(made, { hour: "numeric", minute: "numeric" }, timeStyle === "medium" ? { second: "numeric" } : {});
   return made;
 }
-function datePattern(locale, { weekday, year, month, day }) { // names of parts, with the literals between them
+function datePattern(locale, { weekday, year, month, day }) { // the names of the parts, with the literals between them
   const { date } = LOCALES[locale];
   const wordy = WORDS.includes(month);
   const has = `${year ? "Y" : ""}${month ? "M" : ""}${day ? "D" : ""}`;
@@ -284,7 +285,8 @@ for (const { prototype } of [Number, BigInt])
     writable: true, enumerable: false, configurable: true,
   });
 
-// The order of texts: by letters, then by accents, then small letters first. The order of the root collation for what ASCII has.
+// The order of texts: by letters, then by accents, then small letters first. The characters of ASCII have the order of
+// the root collation.
 
 const ORDER = "\t\n\v\f\r _-,;:!?.'\"()[]{}@*/\\&#%`^+<=>|~$0123456789";
 class Collator {
@@ -309,7 +311,7 @@ class Collator {
     return { locale, usage: "sort", sensitivity, ignorePunctuation: false, collation: "default", numeric, caseFirst: "false" };
   }
 }
-function letters(text, numeric) { // of each letter its place, its accents and whether it is large
+function letters(text, numeric) { // the place, the accents and the case of each letter
   const found = [];
   for (const character of text.normalize("NFD")) {
     if (/\p{M}/u.test(character)) {

@@ -1,5 +1,5 @@
-// Streams, after https://streams.spec.whatwg.org/. An object that code sees is the face of a record; the functions
-// work on records and are named after the specification's operations.
+// Streams, after https://streams.spec.whatwg.org/. Each object that code sees is the face of a record. The functions
+// work on records, and are named after the operations of the specification.
 
 const {
   ReadableStream, ReadableStreamDefaultReader, ReadableStreamBYOBReader, ReadableStreamDefaultController,
@@ -21,7 +21,7 @@ const {
   const rejected = (error) => new Promise((_, reject) => { reject(error); });
   const upon = (promise, fulfilled, failed) => apply(then, promise, [fulfilled, failed]);
   const handled = (promise) => { upon(promise, undefined, nothing); return promise; };
-  const promising = (steps) => { // what throws in a method that returns a promise rejects it
+  const promising = (steps) => { // the result of the steps, or a rejected promise if they throw
     try { return steps(); } catch (error) { return rejected(error); }
   };
   const settledAlready = (value) => { const made = capability(); made.resolve(value); return made; };
@@ -32,12 +32,12 @@ const {
     return made;
   };
   const illegal = (what) => new TypeError(what);
-  const faced = (Class, kind, record) => { // a record with a new face
+  const faced = (Class, kind, record) => { // gives a record a new face
     record.face = Object.create(Class.prototype);
     return stamp(record.face, kind, record);
   };
 
-  // What callers hand in: dictionaries of callbacks, strategies.
+  // The arguments of constructors: dictionaries of callbacks, and strategies.
 
   function callback(owner, steps, name) {
     if (steps === undefined) return undefined;
@@ -176,7 +176,7 @@ const {
     }
     releaseLock() { releaseReader(it(this, kind)); }
   };
-  const sharing = (Class, mixin) => { // the members of an interface mixin
+  const sharing = (Class, mixin) => { // gives a class the members of an interface mixin
     for (const key of ownKeys(mixin.prototype))
       if (key !== "constructor")
         Object.defineProperty(Class.prototype, key, Object.getOwnPropertyDescriptor(mixin.prototype, key));
@@ -1178,7 +1178,7 @@ const {
     writer.face = face;
     return stamp(face, "writer", writer);
   }
-  const failedInstead = (made, error) => { // a settled promise stays what it is, so a new one takes its place
+  const failedInstead = (made, error) => { // rejects the promise, or returns a rejected one in place of a settled one
     if (!made.pending) return failedAlready(error);
     handled(made.promise);
     made.reject(error);
@@ -1314,7 +1314,7 @@ const {
   }
   function transformPair(transform) {
     if (!isObject(transform)) throw illegal("pipeThrough needs a readable and a writable");
-    const readable = it(transform.readable, "readable"); // before the other is looked at
+    const readable = it(transform.readable, "readable"); // checked before `writable` is read
     return { readable, writable: it(transform.writable, "writable") };
   }
   function pipe(source, target, { preventAbort, preventCancel, preventClose, signal }) {
@@ -1333,7 +1333,7 @@ const {
       if (failed) result.reject(error);
       else result.resolve(undefined);
     };
-    const written = () => { // when the writes made so far have ended
+    const written = () => { // a promise that is fulfilled when all writes made so far have ended
       const awaited = lastWrite;
       return upon(awaited, () => (awaited === lastWrite ? undefined : written()));
     };
@@ -1543,7 +1543,8 @@ const {
     }
   }
 
-  // For other classes: a pair whose steps get the function that enqueues.
+  // Returns the pair of streams of a transformation for other classes. Its steps get the function that enqueues a
+  // chunk.
   function transforming(transform, flush, cancel = nothing) {
     const stream = {};
     const begun = settledAlready(undefined);
@@ -1578,14 +1579,14 @@ const {
     get size() { it(this, "countStrategy"); return sizeOne; }
   }
 
-  // For bodies.
+  // Functions for bodies.
 
   const isReadableStream = (value) => isStamped(value, "readable");
   const isDisturbed = (face) => it(face, "readable").disturbed;
   const isLocked = (face) => readableLocked(it(face, "readable"));
   const teedStream = (face) => tee(it(face, "readable"), true).map((branch) => branch.face);
 
-  // A stream of what `take` returns when it is first asked: bytes. Nothing is made of them before.
+  // Returns a stream of the bytes that `take` returns. `take` is called when the stream is first read.
   function byteStream(take) {
     const stream = createBytes(nothing, () => promising(() => {
       const bytes = take();
@@ -1598,8 +1599,9 @@ const {
     return stream.face;
   }
 
-  // A promise of an object with all bytes of a stream, which it locks. Bytes themselves might have a `then` of code's.
-  // A chunk that is no Uint8Array is a TypeError, and so is more than `most` bytes.
+  // Locks a stream, and returns a promise of an object with all its bytes. It is no promise of the bytes themselves,
+  // because code may have given them a `then`. A chunk that is no Uint8Array, or more than `most` bytes in all, rejects
+  // the promise with a TypeError.
   function bytesOfStream(face, most = Infinity) {
     const reader = acquireReader(it(face, "readable"), false);
     const { promise, resolve, reject } = capability();
@@ -1626,7 +1628,7 @@ const {
         }
         chunks.push(chunk);
         total += chunk.length;
-        queueTask(next); // else a long queue would be a deep stack
+        queueTask(next); // without this, a long queue would make a deep stack
       },
       close: () => promising(() => resolve({ __proto__: null, bytes: joined() })),
       fail: reject,

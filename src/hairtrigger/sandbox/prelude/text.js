@@ -2,7 +2,7 @@
 
 const withoutMark = (text, keep) => (!keep && text[0] === "\ufeff" ? text.slice(1) : text);
 
-const ENCODINGS = { // what can be decoded, with its labels
+const ENCODINGS = { // the encodings that can be decoded, with their labels
   "utf-8": "unicode-1-1-utf-8 unicode11utf8 unicode20utf8 utf-8 utf8 x-unicode20utf8",
   "utf-16be": "unicodefffe utf-16be",
   "utf-16le": "csunicode iso-10646-ucs-2 ucs-2 unicode unicodefeff utf-16 utf-16le",
@@ -51,13 +51,13 @@ function encodingOf(label) {
   return name;
 }
 const MALFORMED = "The data is not valid ";
-const PIECE = 2 ** 20; // bytes that the host is asked to decode at once
-const UNITS = 4096; // that become a string at once
+const PIECE = 2 ** 20; // the most bytes that the host is asked to decode at once
+const UNITS = 4096; // the most units that become a string at once
 
-const SECOND = { // what may follow a first byte, where not all continuations may
+const SECOND = { // the second bytes that may follow a first byte, for those that not every continuation byte may follow
   __proto__: null, 0xe0: [0xa0, 0xbf], 0xed: [0x80, 0x9f], 0xf0: [0x90, 0xbf], 0xf4: [0x80, 0x8f],
 };
-// How many bytes at the end of `bytes` begin a character of utf-8 that is not there as a whole.
+// Returns how many bytes at the end of `bytes` are the beginning of a utf-8 character whose other bytes are missing.
 function unfinishedUtf8(bytes) {
   const { length } = bytes;
   for (let back = 1; back <= Math.min(3, length); back++) {
@@ -83,7 +83,7 @@ function unitsText(units) {
     text += apply(string.fromCharCode, undefined, units.subarray(i, i + UNITS));
   return text;
 }
-function utf16Text(bytes, isBig) { // of whole units
+function utf16Text(bytes, isBig) { // `bytes` must be whole units
   const units = new Uint16Array(bytes.length >> 1);
   new Uint8Array(units.buffer).set(bytes.subarray(0, units.length * 2));
   if (isBig) for (let i = 0; i < units.length; i++) units[i] = (units[i] >> 8) | ((units[i] & 255) << 8);
@@ -105,7 +105,7 @@ const joinedBytes = (one, other) => {
 };
 const NO_BYTES = new Uint8Array(0);
 
-// What decodes a text in pieces. `last` is false where more may come.
+// Decodes a text in pieces. `last` is false if more pieces may come.
 class Decoding {
   constructor(name, fatal, keepMark) {
     this.name = name;
@@ -114,7 +114,7 @@ class Decoding {
     this.reset();
   }
   reset() {
-    this.left = NO_BYTES; // of a character
+    this.left = NO_BYTES; // the beginning of a character whose other bytes have not come
     this.begun = false;
   }
   text(bytes, last) {
@@ -172,7 +172,7 @@ class TextEncoder {
     const text = wellFormed(`${source}`);
     if (typeName(destination) !== "Uint8Array") throw new TypeError("The destination is no Uint8Array");
     const room = destination.length;
-    let read = Math.min(text.length, room); // a unit is a byte at least
+    let read = Math.min(text.length, room); // each unit needs at least one byte
     if (read < text.length && read > 0 && /[\ud800-\udbff]/.test(text[read - 1])) read--;
     const bytes = utf8(text.slice(0, read));
     if (bytes.length <= room) {
@@ -208,11 +208,11 @@ class TextDecoder {
   }
 }
 
-// Their streams.
+// The streams for encoding and decoding.
 
 class TextEncoderStream {
   constructor() {
-    let half = ""; // of a surrogate pair
+    let half = ""; // the first half of a surrogate pair
     stamp(this, "encoderStream", transforming((chunk, enqueue) => {
       const text = half + `${chunk}`;
       const isCut = /[\ud800-\udbff]$/.test(text);

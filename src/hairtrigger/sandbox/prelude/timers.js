@@ -1,14 +1,15 @@
 // Timers, after https://html.spec.whatwg.org/multipage/timers-and-user-prompts.html#timers, microtasks and time.
-// The host knows only when the next timer is due. Each runs in a slice of its own, so that microtasks come between.
+// The host knows only when the next timer is due. Each timer runs in a slice of its own, so that microtasks run between
+// two timers.
 
-const NESTED = 5; // timers set by timers, this deep, wait for
-const LEAST_NESTED = 4; // milliseconds at least
+const NESTED = 5; // the depth from which on timers that were set by timers wait at least so long:
+const LEAST_NESTED = 4; // milliseconds
 const timers = new Map();
 let lastTimer = 0;
 let nesting = 0;
 let announced = Infinity;
 
-function nextTimer() { // the earliest, of those due together the one set first
+function nextTimer() { // the earliest timer; of those that are due together, the one that was set first
   let next = null;
   for (const timer of timers.values())
     if (next === null || timer.due < next.due || (timer.due === next.due && timer.turn < next.turn)) next = timer;
@@ -83,7 +84,7 @@ const queueTask = (steps) => {
     }
   });
 };
-const reporting = { // a function's name, where it would hide the one above
+const reporting = { // globals in an object, so that they do not hide the functions of the same names above
   queueMicrotask(callback) {
     if (typeof callback !== "function") throw new TypeError("queueMicrotask needs a function");
     queueTask(callback);
@@ -98,7 +99,7 @@ let timeOrigin = 0; // when the poll started
 const sinceStart = () => Math.max(0, now() - timeOrigin);
 
 class Performance extends EventTarget {
-  #isOne = true; // what is none is refused by it
+  #isOne = true; // reading it throws for other objects
   constructor(...key) {
     if (key[0] !== internal) throw new TypeError("Illegal constructor");
     super();

@@ -1,11 +1,12 @@
 // URL and URLSearchParams, after https://url.spec.whatwg.org/.
 //
-// The record of a URL has its path as a string: "/" before each segment, nothing where there are none, as it is where
-// it is opaque. Names outside of ASCII are the host's: `toAscii` gives nothing for one that cannot be.
+// The record of a URL has its path as a string. It has "/" before each segment, is empty if there are no segments, and
+// is left as it is if it is opaque. The host converts names outside of ASCII: `toAscii` returns undefined for an
+// invalid name.
 
-const PORTS = // of the special schemes
+const PORTS = // the ports of the special schemes
   { __proto__: null, "http:": "80", "https:": "443", "ws:": "80", "wss:": "443", "ftp:": "21", "file:": "" };
-const ENCODE = { // what is percent-encoded in a part
+const ENCODE = { // the characters that are percent-encoded in each part
   control: /[^ -~]/gu,
   fragment: /[^!-~]|["<>`]/gu,
   query: /[^!-~]|["#<>]/gu,
@@ -19,7 +20,7 @@ const DRIVE = /^[a-z][:|]$/i;
 const BEGINS_WITH_DRIVE = /^[a-z][:|](?:[/\\]|$)/i;
 const DOT = /^(?:\.|%2e)$/i;
 const DOUBLE_DOT = /^(?:\.|%2e){2}$/i;
-// A URL of which nothing is to be changed, but for an empty path and the scheme's own port.
+// Matches a URL that parsing would not change, except that it adds an empty path and removes the scheme's own port.
 const PLAIN_URL = new RegExp(
   String.raw`^(https?:)\/\/((?:[a-z\d-]+\.)*[a-z][a-z\d-]*)(?::([1-9]\d{0,3}))?` +
     String.raw`((?:\/(?!\.|%2[eE])[!$-.0-;=@-Z[\]_a-z|~]*)*)(?:\?([!$-&(-;=?-~]*))?(?:#([!#-;=?-_a-~]*))?$`,
@@ -49,7 +50,7 @@ const invalid = (input) => { throw new TypeError(`Invalid URL: '${input}'`); };
 const isSpecial = (url) => url.protocol in PORTS;
 const withoutBreaks = (value) => usv(value).replace(/[\t\n\r]/g, "");
 
-function parseIpv4(host) { // null for a name
+function parseIpv4(host) { // the address, or null if the host is a name
   const parts = host.replace(/\.$/, "").split(".");
   if (!/^(?:\d+|0x[\da-f]*)$/i.test(parts.at(-1))) return null;
   if (parts.length > 4) invalid(host);
@@ -87,7 +88,7 @@ function parseHost(text, special) {
   if (text[0] === "[") return text.at(-1) === "]" ? `[${parseIpv6(text.slice(1, -1))}]` : invalid(text);
   if (!special) return FORBIDDEN_IN_HOST.test(text) ? invalid(text) : percentEncode(text, ENCODE.control);
   const name = percentDecode(text);
-  const host = /^[\0-\x7f]*$/.test(name) ? name.toLowerCase() : toAscii(name) ?? ""; // "xn--" is not looked into
+  const host = /^[\0-\x7f]*$/.test(name) ? name.toLowerCase() : toAscii(name) ?? ""; // "xn--" is not checked
   if (host === "" || FORBIDDEN_IN_DOMAIN.test(host)) invalid(text);
   return parseIpv4(host) ?? host;
 }
@@ -117,7 +118,7 @@ function addPath(text, url) {
   }
 }
 
-// A host and a port, which is undefined where there is no ":".
+// Matches a host and a port. The port is undefined if there is no ":".
 const PLACE = /^((?:\[[^\]]*\]?|[^:[])*)(?::(.*))?$/s;
 
 function parseAuthority(text, url) {
@@ -159,7 +160,7 @@ function parseFile(text, url, base) {
   return addPath(text, url);
 }
 
-function inherit(url, base) { // an empty reference keeps the base's path, and its query unless it has its own
+function inherit(url, base) { // for an empty reference, which keeps the base's path, and its query if it has none
   url.path = base.path;
   url.query ??= base.query;
 }
@@ -182,7 +183,7 @@ function parseRelative(text, url, base) {
 const recordOf = (protocol, host, port, path, query, fragment, href) =>
   ({ protocol, username: "", password: "", host, port, path, opaque: false, query, fragment, href });
 
-function parseUrl(text, base = null) { // of a string; throws
+function parseUrl(text, base = null) { // the record of a URL in a string; throws
   const plain = PLAIN_URL.exec(text);
   if (plain) {
     const [, protocol, host, written = "", path, query = null, fragment = null] = plain;
@@ -206,7 +207,7 @@ function parseUrl(text, base = null) { // of a string; throws
   } else if (start.startsWith("//")) parseAuthority(start.slice(2), url);
   else if (start[0] === "/") addPath(start.slice(1), url);
   else {
-    const isLast = query === undefined && fragment === undefined; // else a space at the end would be lost
+    const isLast = query === undefined && fragment === undefined; // if not, a space at the end is encoded, to be kept
     url.path = percentEncode(isLast ? start : start.replace(/ $/, "%20"), ENCODE.control);
     url.opaque = true;
   }
@@ -220,7 +221,7 @@ function serialised(url) {
   if (url.href !== null) return url.href;
   const { protocol, username, password, host, path, opaque, query, fragment } = url;
   const credentials = username || password ? `${username}${password ? `:${password}` : ""}@` : "";
-  const ambiguous = !opaque && path.startsWith("//"); // it would read as a host
+  const ambiguous = !opaque && path.startsWith("//"); // the path would be parsed as a host
   const authority = host !== null ? `//${credentials}${hostOf(url)}` : ambiguous ? "/." : "";
   const rest = (query === null ? "" : `?${query}`) + (fragment === null ? "" : `#${fragment}`);
   return (url.href = protocol + authority + path + rest);
@@ -239,7 +240,7 @@ function originOf(url) {
   return isSpecial(url) && protocol !== "file:" ? `${protocol}//${hostOf(url)}` : "null";
 }
 
-// What the setters do. One that throws changes no more.
+// The work of the setters. A setter that throws changes nothing after that.
 
 function setProtocol(url, value) {
   const [, scheme] = /^([a-z][a-z\d+.-]*)(?::|$)/i.exec(withoutBreaks(value)) ?? invalid(value);
@@ -290,7 +291,7 @@ function setFragment(url, value) {
 }
 
 const parsed = (input, base) => {
-  const text = usv(input); // all is converted before anything is parsed
+  const text = usv(input); // both arguments are converted before one is parsed
   const from = base === undefined ? undefined : usv(base);
   return () => parseUrl(text, from === undefined ? null : parseUrl(from));
 };
@@ -323,7 +324,7 @@ class URL {
     const text = usv(value);
     const url = this.#url;
     url.href = null;
-    try { change(url, text, option); } catch {} // nonsense changes nothing
+    try { change(url, text, option); } catch {} // an invalid value is ignored
   }
   get #hasPlace() { return this.#url.host && this.#url.protocol !== "file:"; } // for credentials and a port
   #refresh() { if (this.#searchParams) resetSearchParams(this.#searchParams, this.#url.query ?? ""); }
@@ -391,7 +392,7 @@ function parseForm(text) { // application/x-www-form-urlencoded
   return pairs;
 }
 
-function pairsOf(init) { // a sequence of pairs, or a record
+function pairsOf(init) { // of a sequence of pairs, or of a record
   const method = init[Symbol.iterator];
   if (method !== undefined && method !== null) {
     const pairs = [];
@@ -424,7 +425,7 @@ class URLSearchParams {
       params.#list = null;
       params.#text = query;
     };
-    searchParamsOf = (query, changed) => { // those of a URL, which hears of every change
+    searchParamsOf = (query, changed) => { // for a URL, which is told of every change
       const params = new URLSearchParams();
       params.#text = query;
       params.#changed = changed;

@@ -1,4 +1,4 @@
-"""The names of the failures of a poll, and the sentences about them."""
+"""Recognise the failures of a poll of polling code, and explain each in a sentence for its user."""
 
 from datetime import timedelta
 from typing import Literal
@@ -33,14 +33,17 @@ THROWN = {  # errors that the engine or `fetch` throws in the code, so each has 
 
 
 def kind_of(name: str, message: str, limits: Limits) -> PollErrorKind:
-    """Return the kind of an error that code threw and did not catch. Code can forge every kind, but only for itself."""
+    """Return the kind of an error that polling code threw and did not catch, from the error's name and message.
+
+    Code can forge the errors of all kinds, but that changes only what its own user is told.
+    """
     if name == "TypeError" and message.startswith("fetch failed: "):
         return next((kind for kind, text in _refusals(limits).items() if text == message), PollErrorKind.JS_ERROR)
     return _OF_ENGINES.get((name, message), PollErrorKind.JS_ERROR)
 
 
 def refusal(kind: FetchLimit, limits: Limits) -> str:
-    """Return the message of the `TypeError` that code gets from `fetch`."""
+    """Return the message of the `TypeError` that a fetch beyond this limit throws in polling code."""
     return _refusals(limits)[kind]
 
 
@@ -56,7 +59,7 @@ def _refusals(limits: Limits) -> dict[PollErrorKind, str]:
 
 
 def title(kind: PollErrorKind) -> str:
-    """Return the name of a failure to which the code gave none, for example `CpuLimit`."""
+    """Return the name of a failure for which the code threw no error, for example `CpuLimit`."""
     return "".join(word.capitalize() for word in kind.split("_"))
 
 
@@ -99,7 +102,7 @@ def explanation(kind: PollErrorKind, limits: Limits) -> str:
 
 
 def console_dropped(limits: Limits) -> str:
-    """Return the last line of a console to which more lines were written than it keeps."""
+    """Return the note that ends the console of a poll that wrote more lines than the console keeps."""
     return f"The console keeps {limits.console_lines} lines. What came after them was dropped."
 
 

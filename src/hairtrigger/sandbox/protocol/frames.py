@@ -1,6 +1,7 @@
-"""The frames between the service and a sandbox worker: a header of 13 bytes, a head of JSON, a body of bytes.
+"""Pack and parse the frames between the service and a sandbox worker.
 
-A sandbox worker is trusted no more than the code that it runs: everything it sends is checked where it is used.
+A frame is a header of 13 bytes, a head of JSON and a body of bytes. A sandbox worker is trusted no more than the code
+that it runs, so the service checks all values of its frames where they are used.
 """
 
 import json
@@ -82,7 +83,7 @@ class Header(NamedTuple):
 
 
 class Incoming:
-    """Takes frames from a socket, and reads the socket no more often than necessary."""
+    """Takes frames from a socket, which it reads no more often than necessary. `take` raises `Malformed`."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -90,11 +91,11 @@ class Incoming:
 
     @property
     def waits(self) -> bool:
-        """Return whether bytes were read that have not been taken yet."""
+        """Return whether bytes were read from the socket that are not part of a frame taken so far."""
         return bool(self._data)
 
     def take(self) -> Frame | None:
-        """Wait for the next frame and return it, or None if the other side is gone."""
+        """Wait for the next frame and return it, or return None if the other side has closed the socket."""
         if not self._has(HEADER.size):
             return None
         header = Header.parsed(self._data[: HEADER.size])

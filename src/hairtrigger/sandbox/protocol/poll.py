@@ -1,4 +1,4 @@
-"""The values that go into a poll of polling code, and those that come out."""
+"""Define the values that go into a poll of polling code, and those that come out."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ HEAD_BYTES = 128 * 1024  # of a request's URL and headers together, as JSON
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """A request that polling code gave to `fetch`. It is not checked against any policy yet."""
+    """A request that polling code gave to `fetch`. Whether it may be sent has not been checked yet."""
 
     method: str
     url: str = field(repr=False)
@@ -24,7 +24,7 @@ class HttpRequest:
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """The final answer to a request. Its body is decoded from all content codings; `url` is the URL that answered."""
+    """The final answer to a request. Its body is decompressed, and `url` is the URL that answered, after redirects."""
 
     status: int
     status_text: str
@@ -33,13 +33,17 @@ class HttpResponse:
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     body: bytes = field(repr=False)
     cost: int = 0
-    """The bytes that the answer counts as, if its body has fewer: compressed data and tiny pieces cost more to read."""
+    """The number of bytes that the answer counts as, if its body has fewer.
+
+    Compressed data and tiny pieces cost more to read than other bytes.
+    """
 
 
 class FetchFailed(Exception):
-    """The request got no answer. Code sees `TypeError: fetch failed`; the reason is for the operator only.
+    """The request got no answer. `reason` is for the operator's log only.
 
-    `cost` is the number of bytes that were read before the request failed. `told` is what code may know of the reason.
+    Polling code sees `TypeError: fetch failed`, followed by `told`, which is what it may know of the reason. `cost` is
+    the number of bytes that were read before the request failed.
     """
 
     def __init__(self, reason: str = "", cost: int = 0, told: str = "") -> None:
@@ -57,31 +61,31 @@ Fetch = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 @dataclass(frozen=True)
 class Program:
-    """Polling code and the values it reads. `last_poll_time` is aware; code sees it as an ISO 8601 string in UTC."""
+    """Polling code with the values that it reads. It sees `last_poll_time`, an aware time, as ISO 8601 text in UTC."""
 
     code: str
     inputs: Mapping[str, Any] = field(repr=False)
     secrets: Mapping[str, str] = field(repr=False)
     last_poll_time: datetime
     hidden: tuple[str, ...] = field(default=(), repr=False)
-    """Further values that must not be shown: inputs that are passwords."""
+    """Further values that must not be shown, which are inputs that are passwords."""
     seed: bytes | None = field(default=None, repr=False)
     """The 16 bytes from which all randomness of the program comes, or None for new ones in every poll."""
     start: datetime | None = None
     """The time that the program's clock shows at the start, or None for the current time."""
     skip: tuple[str, ...] = ()
-    """The ids of items that are left out of the result if it is too large to be returned at once."""
+    """The ids of items that the caller has already, which a result leaves out if it is too large to return at once."""
     tenant: str = ""
-    """Programs of one tenant share a sandbox worker; other programs on it may belong to other tenants."""
+    """The id of the organisation. Its programs run in one sandbox worker, together with programs of others."""
     project: str = ""
-    """The projects of a tenant share what the tenant has."""
+    """The id of the project. The projects of an organisation share its places fairly."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A time at which the code went on: with the answer to a fetch, or else with the timers that were due.
+    """A step of a recording: at the time `at`, the code went on with the answer to the fetch `fetch`.
 
-    `at` is in milliseconds since 1970.
+    If `fetch` is None, it went on with the timers that were due. `at` is in milliseconds since 1970.
     """
 
     at: int
@@ -92,26 +96,22 @@ class Entry:
 
 @dataclass(frozen=True)
 class Recording:
-    """All that a poll was given. Whenever it is replayed, the same code does the same.
+    """A record of all that a poll was given, so that the same code does the same whenever the poll is replayed.
 
-    A recording does not hold what depends on the machine: a poll that ended at its CPU limit may get further the next
-    time.
+    It does not hold what depends on the machine. So a poll that ended at its CPU limit may get further the next time.
     """
 
     program: Program
     entries: tuple[Entry, ...]
     heard: int
-    """The number of the poll's console lines.
-
-    A replay keeps no more, because the poll may have been given up before it wrote more.
-    """
+    """The number of console lines that the poll wrote before it ended or was given up. A replay keeps no more."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of one poll. `cpu` counts only the poll's own JavaScript, however long the poll waits.
+    """The limits of one poll. `cpu` limits the CPU time of its JavaScript, and `wall` the time from start to end.
 
-    The work of the service to read the answers is counted in `total_bytes`: costly bytes count as more than one.
+    The service's work for reading answers counts towards `total_bytes`, in which costly bytes count as more than one.
     """
 
     cpu: timedelta = timedelta(milliseconds=250)
@@ -145,9 +145,10 @@ class Usage:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of a poll that returned an array: its events as JSON, and the lines that it wrote to the console.
+    """The outcome of a poll whose code returned an array, with the lines that the code wrote to the console.
 
-    If the array was too large to be returned at once, `value` has its first items, and `rest` the ids of the others.
+    `value` has the items as parsed JSON, not redacted. If the array was too large to be returned at once, `value` has
+    the first items, and `rest` the ids of the others.
     """
 
     value: list[Any]
@@ -180,8 +181,8 @@ class PollErrorKind(StrEnum):
 class PollError(Exception):
     """Polling code did not return events.
 
-    `line` and `column` are positions in the user's own code. They count from 1, and the column in UTF-16 units, as in
-    editors; they are None if they are not known. No text holds a secret.
+    `line` and `column` are the position of the error in the user's code. Both count from 1, and the column counts
+    UTF-16 units, as editors do. They are None if they are not known. Secrets are redacted in all texts.
     """
 
     def __init__(
@@ -218,7 +219,7 @@ class SyntaxProblem(Exception):
 
 
 def place(line: int | None, column: int | None) -> str:
-    """Return the position to put after a message, such as ` (line 2, column 5)`, as far as it is known."""
+    """Return the text to put after a message, such as ` (line 2, column 5)`. It is empty if no line is known."""
     if line is None:
         return ""
     return f" (line {line})" if column is None else f" (line {line}, column {column})"

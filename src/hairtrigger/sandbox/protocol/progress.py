@@ -1,4 +1,4 @@
-"""The progress of a sandbox worker, in a few bytes that it shares with the service.
+"""Share the progress of a sandbox worker with the service, in a few bytes of a file.
 
 The service reads them to see whether a sandbox worker that sends nothing still makes progress.
 """
@@ -17,16 +17,16 @@ _WRAP = 1 << 32
 
 
 class Progress(NamedTuple):
-    """`poll` is the number of the poll whose guest runs, or 0 between two; `slices` counts the entries into guests."""
+    """The number of the poll whose guest runs now, or 0 if none runs, and the number of slices begun so far."""
 
     poll: int = 0
     slices: int = 0
 
 
 class ProgressFile:
-    """The service's end of the progress that a sandbox worker reports.
+    """The file with the progress of a sandbox worker, as the service reads it.
 
-    It reads the file and does not map it: a worker that shortened a mapped file would crash the service.
+    It is read and not mapped, because a sandbox worker that shortened a mapped file would crash the service.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class ProgressFile:
 
 
 class ProgressMemory:
-    """The sandbox worker's side. The descriptor may be closed after the start."""
+    """The same file as the sandbox worker writes it. The descriptor is not needed after this object was made."""
 
     def __init__(self, descriptor: int) -> None:
         self._memory = mmap.mmap(descriptor, _PARTS.size)

@@ -1,4 +1,4 @@
-"""The report on the walls that stand around a sandbox worker."""
+"""Report which walls stand around a sandbox worker."""
 
 import sys
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ UNLOCKED = "HAIRTRIGGER_SANDBOX_UNLOCKED=true"
 
 @dataclass(frozen=True)
 class Walls:
-    """The walls that hold guest code which has broken out of WebAssembly. The guest's own memory is not one of them."""
+    """A report on the walls that hold guest code which has left WebAssembly. The guest's memory is not one of them."""
 
     platform: str = sys.platform
     seccomp: bool = False
@@ -24,7 +24,7 @@ class Walls:
 
     @classmethod
     def of(cls, told: dict[str, Any]) -> "Walls":
-        """Return the walls that a sandbox worker reported."""
+        """Return the report that a sandbox worker sent, from its fields as parsed JSON. Raises `TypeError`."""
         parts: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in told.items()
         }
@@ -32,7 +32,7 @@ class Walls:
 
     @property
     def missing(self) -> str | None:
-        """Return why users' code may not run behind these walls, or None if it may."""
+        """Return what is missing, as words after "it lacks", if users' code may not run behind these walls, or None."""
         if not self.seccomp:
             return "seccomp"
         if not self.tested or self.holes:

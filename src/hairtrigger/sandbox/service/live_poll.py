@@ -1,4 +1,4 @@
-"""A poll on the side of the service, which performs its fetches and checks its frames."""
+"""Follow a poll on the side of the service, which performs the poll's fetches and checks its frames."""
 
 import asyncio
 import json
@@ -45,8 +45,11 @@ _MOST_COMPARED = 100_000  # comparisons of one poll's texts with its secrets: be
 
 
 @dataclass(frozen=True)
-class Tape:
-    """Says whether a poll is recorded, or replayed from `entries`. A replay fetches nothing and waits for nothing."""
+class Mode:
+    """The mode in which a poll runs: it is recorded, or replayed from the `entries` of a recording, or neither.
+
+    A replay fetches nothing, waits for nothing, and keeps no more than `heard` console lines.
+    """
 
     recorded: bool = False
     entries: Sequence[Entry] | None = None
@@ -54,13 +57,13 @@ class Tape:
 
     @property
     def most(self) -> int:
-        """Return how many entries the poll may have."""
+        """Return how many entries the poll may add to its recording."""
         return MOST_ENTRIES if self.recorded else 0
 
 
 @dataclass(frozen=True)
 class Returned:
-    """The end of a poll whose code returned a value: `body` is it as JSON, `rest` the ids of what is left out."""
+    """The end of a poll whose code returned a value. `body` is the value as JSON, `rest` the ids of items left out."""
 
     usage: Usage
     body: bytes
@@ -69,9 +72,9 @@ class Returned:
 
 @dataclass(frozen=True)
 class Failed:
-    """The end of a poll without a usable result: its code threw, was ended, or returned something that is refused.
+    """The end of a poll without a usable result, because its code threw, was ended, or returned a refused value.
 
-    Its texts are not redacted yet.
+    Secrets are not redacted yet in `name` and `message`.
     """
 
     kind: PollErrorKind
@@ -87,7 +90,7 @@ MOVED = Failed(PollErrorKind.WORKER_LOST, "moved")  # the poll has not begun, an
 
 
 class LivePoll:
-    """One poll from its start to its end. `number` names it in the frames to and from its sandbox worker."""
+    """One poll, from its start to its end. `number` stands for it in the frames to and from its sandbox worker."""
 
     def __init__(
         self,
@@ -96,7 +99,7 @@ class LivePoll:
         fetch: Fetch,
         limits: Limits,
         send: Callable[[Frame], Awaitable[None]],
-        tape: Tape,
+        mode: Mode,
     ) -> None:
         self._number = number
         self.tenant = program.tenant
@@ -115,13 +118,13 @@ class LivePoll:
         self._fetches = 0
         self._asked: set[str] = set()  # the numbers of the fetches that the guest has asked for
         self._response_bytes = 0
-        self._replayed = tape.entries
-        self._hears = tape.heard
-        self._entries: list[Entry] | None = [] if tape.recorded else None
+        self._replayed = mode.entries
+        self._hears = mode.heard
+        self._entries: list[Entry] | None = [] if mode.recorded else None
         self._answers: dict[str, tuple[str, bytes]] = {}  # by fetch, until they are recorded
 
     def opening(self, kind: Literal[Kind.RUN, Kind.CHECK]) -> Iterator[Frame]:
-        """Return the frames that begin the poll, with the whole recording if it is a replay."""
+        """Yield the frames that begin the poll, with the whole recording if it is a replay."""
         assert self._program.seed is not None
         assert self._program.start is not None
         course = {
@@ -141,11 +144,14 @@ class LivePoll:
 
     @property
     def _line(self) -> int:
-        """Return the UTF-16 units of a line that the sandbox worker must send, so that enough of it can be shown."""
+        """Return the length, in UTF-16 units, to which the sandbox worker cuts a console line or an error message.
+
+        It is longer than what is shown, so that a secret at the cut is still recognised.
+        """
         return max(self._limits.console_line_chars, _MESSAGE_CHARS) + self._redaction.longest
 
     def _job(self) -> bytes:
-        """Return the job that the guest's `start` reads."""
+        """Return the job that the guest's entry `start` reads, as JSON."""
         last_poll_time = self._program.last_poll_time.astimezone(UTC).isoformat(timespec="milliseconds")
         job = {
             "code": self._program.code,
@@ -164,7 +170,7 @@ class LivePoll:
         return _json(job)
 
     async def ended(self) -> Ended:
-        """Perform the fetches until the poll ends, and return its end."""
+        """Perform the poll's fetches until it ends, and return its end."""
         async with self._group:
             end = await self._end
             for task in self._tasks.values():
@@ -172,13 +178,16 @@ class LivePoll:
         return end
 
     def gave_up(self, kind: PollErrorKind) -> Failed:
-        """End the poll on the side of the service, and return the failure."""
+        """End the poll with a failure of this kind, on the side of the service, and return the failure."""
         end = Failed(kind)
         self._settle(end)
         return end
 
     async def outcome(self, end: Ended) -> Outcome:
-        """Return the outcome of the poll, or raise PollError. Other tasks run meanwhile, even for a large result."""
+        """Return the outcome of the poll that ended so, with redacted texts, or raise `PollError` if it failed.
+
+        The work is done in slices, so that other tasks can run even if the result is large.
+        """
         console = [await self._redacted(line, self._limits.console_line_chars) for line in self._console]
         if len(self._console) > self._limits.console_lines:
             console[-1] = failures.console_dropped(self._limits)
@@ -192,9 +201,10 @@ class LivePoll:
         return Outcome(value, tuple(console), end.usage, end.rest, self._recording())
 
     def receive(self, frame: Frame) -> None:
-        """Take a frame about this poll.
+        """Do what a frame about this poll says, or nothing if the poll has ended.
 
-        Raise Malformed for a frame that a sandbox worker may not send, or the error that one of its values raises.
+        Raises `Malformed` for a frame that a sandbox worker may not send, or another error that one of its values
+        causes.
         """
         self.heard = True
         if self._end.done():  # or the service gave the poll up: its further fetches are not begun
@@ -217,13 +227,16 @@ class LivePoll:
                 raise Malformed(f"{frame.kind.name} with what it may not have")
 
     def break_off(self, reason: str) -> None:
-        """End a poll about which the sandbox worker sent a frame that it may not send."""
+        """End the poll with a fault of the sandbox, because the sandbox worker sent a frame that it may not send."""
         if not self._end.done():
             _log.error("a poll of the sandbox was broken off", reason=reason)
             self._settle(Failed(PollErrorKind.SANDBOX_FAULT))
 
     def move(self) -> None:
-        """End a poll about which no frame has come. Such a poll has asked for nothing, so it can begin again."""
+        """End the poll as `MOVED` if no frame about it has come, so that it begins again in another sandbox worker.
+
+        Such a poll has asked for no fetch yet.
+        """
         if not self.heard:
             self._settle(MOVED)
 
@@ -309,7 +322,7 @@ class LivePoll:
         )
 
     def _log(self, line: str) -> None:
-        """Keep a line. One line beyond the limit is kept too: `outcome` replaces it by a note about dropped lines."""
+        """Keep a console line. One line beyond the limit is kept, too, in place of which `outcome` puts a note."""
         if len(self._console) != self._hears and len(self._console) <= self._limits.console_lines:
             self._console.append(line)
 
@@ -381,7 +394,10 @@ class LivePoll:
 
 
 def fixed(program: Program) -> Program:
-    """Return the program with a seed and a start, so that a second run gives the same numbers and times."""
+    """Return the program with a seed and a start, new ones if it has none.
+
+    So a second run of it gets the same random numbers and times.
+    """
     if program.seed is not None and program.start is not None:
         return program
     return replace(
@@ -390,7 +406,10 @@ def fixed(program: Program) -> Program:
 
 
 def _request(text: str, body: bytes | None) -> HttpRequest:
-    """Return the request that code made. It is checked here again, because code can break the prelude's classes."""
+    """Return the request that polling code made. Raises `FetchFailed` if it is not a request.
+
+    It is checked although the prelude has checked it, because code can break the prelude's classes.
+    """
     try:
         match json.loads(text):
             case {
@@ -411,7 +430,7 @@ def _json(value: Any) -> bytes:
 
 
 def _depth(value: Any) -> int:
-    """Return how many levels of arrays and objects a value has. Recursion might fail: a value can be of any depth."""
+    """Return how many levels of arrays and objects a value has. It may have too many for recursion."""
     depth, level = 0, [value]
     while level := [one for one in level if isinstance(one, list | dict)]:
         depth += 1

@@ -1,4 +1,4 @@
-"""The position of an error in a user's code.
+"""Find the position of an error in a user's code.
 
 The engine reports it for the function that it makes of the code, with the column in bytes of UTF-8.
 """
@@ -14,7 +14,7 @@ _UNPARSABLE = re.compile(r"at <input>:(\d{1,6}):(\d{1,6})")
 
 @dataclass(frozen=True)
 class Position:
-    """A line and a column. Both count from 1, and the column counts UTF-16 units."""
+    """A line and a column, or None for what is not known. Both count from 1, and the column counts UTF-16 units."""
 
     line: int | None
     column: int | None
@@ -24,7 +24,7 @@ UNKNOWN = Position(None, None)
 
 
 def thrown_at(stack: str, code: str) -> Position:
-    """Return the first position of a stack that is in the user's code."""
+    """Return the first position in the stack of an error that is in the user's code, or `UNKNOWN`."""
     return _position(_THROWN, stack, code)
 
 
@@ -33,7 +33,10 @@ def unparsable_at(stack: str, code: str) -> Position:
 
 
 def _position(pattern: re.Pattern[str], stack: str, code: str) -> Position:
-    """Return the first position in the user's code. An error behind the code is put at the end of its last line."""
+    """Return the first position that the pattern finds in the stack and that is in the user's code, or `UNKNOWN`.
+
+    A position behind the code becomes the end of its last line.
+    """
     places = ((int(match[1]) - _LINES_BEFORE_CODE, int(match[2])) for match in pattern.finditer(stack))
     line, column = next((place for place in places if place[0] > 0), (0, 0))
     if line == 0:

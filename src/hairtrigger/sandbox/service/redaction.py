@@ -1,14 +1,14 @@
-"""Redaction: it replaces secrets in texts by `***`, also in the forms that code gives them in requests.
+"""Replace secrets in texts by `***`, also in the forms in which polling code puts them into requests.
 
 A secret is found as it is, inside JSON, percent-encoded, as `URL` writes it into each part of a URL, as in a form, and
 in Base64, also in the middle of something longer (`btoa("user:" + secret)`). A secret of up to three characters would
-be found in every other word. So it is hidden only where it stands alone, as in headers, URLs and JSON: no letter, digit
-or underscore is next to it. Other things that code makes of a secret (a hash, its letters backwards) are not
-recognised.
+be found in every other word. So it is hidden only if no letter, digit or underscore is next to it, as in headers, URLs
+and JSON. Other things that code makes of a secret (a hash, its letters backwards) are not recognised.
 
 A tenant chooses the texts and the secrets, and the service has one event loop. So the time of the work grows only
-linearly with the text: at a place where no form begins, nothing is compared. The comparisons are counted. When one poll
-has needed too many of them, all of its further texts are hidden as a whole. All work can be done in slices (`slices`).
+linearly with the text, because nothing is compared at a place where no form begins. The comparisons are counted. When
+one poll has needed too many of them, all of its further texts are hidden as a whole. All work can be done in slices
+(`slices`).
 """
 
 import base64
@@ -57,7 +57,11 @@ Span = tuple[int, int]
 
 
 class Redaction:
-    """Hides the secrets of one poll. `most_compared` limits the cost of hostile secrets and texts."""
+    """Hides the secrets of one poll in texts and JSON values.
+
+    `most_compared` limits the comparisons for all texts together, because secrets and texts can be chosen so that they
+    need many. Each kind of work can be done at once, or as `Work` in slices.
+    """
 
     def __init__(self, secrets: Iterable[str], most_compared: int = MOST_COMPARED) -> None:
         self._secrets = dict.fromkeys(secret for secret in secrets if secret)
@@ -66,7 +70,10 @@ class Redaction:
 
     @property
     def longest(self) -> int:
-        """Return how many UTF-16 units more than are shown a text must keep where its maker cuts it."""
+        """Return how many UTF-16 units more than are shown the maker of a text must keep when it cuts the text.
+
+        A secret at the cut is then still recognised.
+        """
         return _MARGIN if self._secrets else 0
 
     def __call__(self, text: str, length: int) -> str:
@@ -79,10 +86,10 @@ class Redaction:
         return at_once(self.in_json(value))
 
     def shown(self, text: str, length: int, *, cut: bool | None = None) -> Work[str]:
-        """Return the first `length` characters of `text`. A secret at the cut is hidden as a whole.
+        """Return the first `length` characters of `text`, redacted. A secret at the cut is hidden as a whole.
 
-        The maker of the text may have cut it too, after `length + longest` UTF-16 units or later. `cut` says whether
-        it did; without `cut`, every text of that length counts as cut.
+        The maker of the text may have cut it before, after at least `length + longest` UTF-16 units. `cut` says whether
+        it did. If `cut` is None, every text that is at least that long counts as cut.
         """
         if cut is None:
             cut = _units(text) >= length + self.longest
@@ -95,7 +102,7 @@ class Redaction:
         return (yield from self._hidden(text, len(text), cut=False))
 
     def in_json(self, value: Any) -> Work[Any]:
-        """Return the value with every text in it redacted, also the keys."""
+        """Return the JSON value with every text in it redacted, the keys of objects included."""
         texts = yield from _texts_in(value)
         changed: dict[str, str] = {}
         for together in _batches(texts):
@@ -127,7 +134,7 @@ class Redaction:
         return "".join(parts) + text[end:length]
 
     def _concerns(self, text: str) -> Work[bool]:
-        """Return whether the text may hold something to hide."""
+        """Return whether the text may hold a secret, so that it must be searched."""
         if not self._secrets or self._left < 0:
             return bool(self._secrets)
         for family in (yield from self._prepared()):
@@ -162,9 +169,9 @@ class Redaction:
 
 
 class _Family:
-    """Spellings of secrets that are searched for by the same number of first characters.
+    """The forms of secrets that are searched for by the same number of first characters.
 
-    With `alone`, they are hidden only where they stand alone.
+    With `alone`, a form is hidden only if no letter, digit or underscore is next to it.
     """
 
     def __init__(self, size: int, *, alone: bool) -> None:
@@ -197,7 +204,7 @@ class _Family:
             yield
 
     def begins_in(self, text: str, start: int, stop: int) -> list[int]:
-        """Return the places from `start` up to `stop` at which a form may begin."""
+        """Return the places in the text, from `start` on and before `stop`, at which a form may begin, in any order."""
         size, heads = self._size, self._heads
         stop = min(stop, len(text))
         if len(heads) > _FEW:
@@ -211,7 +218,7 @@ class _Family:
         return found
 
     def at(self, text: str, start: int, *, cut: bool) -> tuple[int, Span | None]:
-        """Return how much was compared, and the span of the longest form that begins there.
+        """Return how many comparisons were made, and the span of the longest form that begins at `start`, or None.
 
         At the end of a text that was cut, the beginning of a form is enough.
         """
@@ -267,9 +274,9 @@ def _families(secrets: Iterable[str]) -> Work[tuple[_Family, ...]]:
 
 
 def _beginning(form: str, ordered: list[str], longer: list[int]) -> int:
-    """Return the place of the longest form in `ordered` that `form` begins with, or -1.
+    """Return the place in `ordered` of the longest form that `form` begins with, or -1 if there is none.
 
-    `longer` has the same for each form in `ordered`.
+    `longer` has this place for each of the forms in `ordered`.
     """
     before = len(ordered) - 1
     while before >= 0 and not form.startswith(ordered[before]):
@@ -310,7 +317,7 @@ def _lower(encoded: str) -> str:
 
 
 def _cores(secret: str) -> Iterator[str]:
-    """Return the Base64 characters that depend on the secret alone, for each place in a group of three bytes."""
+    """Yield the Base64 characters that depend on the secret alone, for each place where it may begin in three bytes."""
     raw = secret.encode("utf-8", "replace")
     latin = [secret.encode("latin-1")] if not secret.isascii() and max(secret) <= "\xff" else []  # as btoa encodes it
     for data in (raw, *latin):
@@ -330,7 +337,7 @@ def _is_in_a_word(text: str, start: int, stop: int) -> bool:
 
 
 def _merged(spans: Iterable[Span]) -> Iterator[Span]:
-    """Join the spans that overlap. They must be sorted."""
+    """Yield the spans, which must be sorted, with those that overlap joined to one."""
     start = stop = -1
     for one, other in spans:
         if one >= stop:
@@ -350,7 +357,7 @@ def _units(text: str) -> int:
 
 
 def _texts_in(value: Any) -> Work[list[str]]:
-    """Return every text in the value, each once."""
+    """Return all texts in the JSON value, the keys of objects included, each text once."""
     found: dict[str, None] = {}
     rest = [value]
     steps = 0
@@ -403,6 +410,6 @@ def _replaced(value: Any, changed: dict[str, str]) -> Work[Any]:
 
 
 def decoded(data: bytes, most: int) -> tuple[str, bool]:
-    """Return the text of the first `most` bytes, and whether there are more. No character is cut in two."""
+    """Return the first `most` bytes as text, and whether there are more. A character cut by the limit is left out."""
     cut = len(data) > most
     return codecs.getincrementaldecoder("utf-8")("replace").decode(data[:most], final=not cut), cut

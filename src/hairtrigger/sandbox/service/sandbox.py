@@ -1,4 +1,4 @@
-"""The sandbox for users' polling JavaScript."""
+"""Run users' polling JavaScript in sandbox workers."""
 
 import asyncio
 import hashlib
@@ -30,7 +30,7 @@ from hairtrigger.sandbox.protocol.poll import (
     SyntaxProblem,
 )
 from hairtrigger.sandbox.protocol.walls import UNLOCKED, Walls
-from hairtrigger.sandbox.service.live_poll import LOST, MOVED, Ended, LivePoll, Tape, fixed
+from hairtrigger.sandbox.service.live_poll import LOST, MOVED, Ended, LivePoll, Mode, fixed
 from hairtrigger.sandbox.service.worker_process import DONE_ITS_SHARE, NotStarted, WorkerProcess
 
 _log = structlog.get_logger(__name__)
@@ -51,12 +51,12 @@ class Sandbox:
     worker dies, each of its polls may have been the cause. So each poll runs once more, alone in a sandbox worker of
     its own. If that one dies too, its poll fails with `worker_lost`; the other polls do not notice. Like a poll that
     was cut off with the whole service, a second run may send a request again. The exception is a request that is
-    neither GET nor HEAD and was already answered: the second run gets that answer. A spare sandbox worker takes the
-    place of the dead one.
+    neither GET nor HEAD and was already answered, to which the second run gets the same answer. A spare sandbox worker
+    takes the place of the dead one.
 
     The programs of one tenant run on one sandbox worker, and on another only when that one is replaced, or when the
-    tenant becomes costly: polls that take long can't be interrupted, and others would wait for them. While there are
-    costly tenants, they have half of the sandbox workers, and the other tenants have the rest.
+    tenant becomes costly. Polls that use much CPU time can't be interrupted, so the polls of others would wait for
+    them. While there are costly tenants, they have half of the sandbox workers, and the other tenants have the rest.
     """
 
     def __init__(self, limits: Limits, compiled: bytes, *, unlocked: bool) -> None:
@@ -74,7 +74,7 @@ class Sandbox:
 
     @staticmethod
     async def compiled() -> bytes:
-        """Compile the guest and return its machine code. This takes seconds, so begin it before it is needed."""
+        """Compile the guest and return its machine code. This takes seconds, so begin before the code is needed."""
         async with WorkerProcess.started(DEFAULT_LIMITS, b"", unlocked=True) as compiler:
             return compiler.compiled
 
@@ -88,9 +88,10 @@ class Sandbox:
         *,
         unlocked: bool = False,
     ) -> AsyncIterator["Sandbox"]:
-        """Start the sandbox.
+        """Yield a sandbox that runs `workers` sandbox workers until the block ends.
 
-        Raise NotStarted, also if a sandbox worker could not be locked in and `unlocked` does not allow it to go on.
+        `compiled` is the machine code of the guest, which is compiled first if it is None. Raises `NotStarted` if no
+        sandbox worker starts, or if one can't be locked in. With `unlocked`, it may run without being locked in.
         """
         sandbox = cls(limits, await cls.compiled() if compiled is None else compiled, unlocked=unlocked)
         failed = None
@@ -111,7 +112,7 @@ class Sandbox:
 
     @property
     def walls(self) -> Walls:
-        """Return the walls around each sandbox worker."""
+        """Return the report on the walls of the first sandbox worker, which are the same for all of them."""
         return self._walls.result()
 
     @property
@@ -124,42 +125,45 @@ class Sandbox:
         return self._limits
 
     async def run(self, program: Program, fetch: Fetch, *, record: bool = False) -> Outcome:
-        """Run a program, and return its outcome or raise PollError.
+        """Run a program, and return its outcome or raise `PollError`.
 
-        An error of `fetch` other than FetchFailed is a fault of the service, and passes through. With `record`, the
-        outcome or the PollError has a recording.
+        `fetch` performs the program's requests. An error that it raises, other than `FetchFailed`, is a fault of the
+        service, and passes through. With `record`, the outcome or the `PollError` has a recording.
         """
-        return await self._poll(Kind.RUN, program, fetch, Tape(recorded=record))
+        return await self._poll(Kind.RUN, program, fetch, Mode(recorded=record))
 
     async def replay(self, recording: Recording) -> Outcome:
-        """Return or raise the same as the recorded poll, without a network and without waiting."""
+        """Run a recorded poll again without network and waiting, and return or raise the same as the recorded poll."""
         return await self._poll(
-            Kind.RUN, recording.program, _nothing, Tape(entries=recording.entries, heard=recording.heard)
+            Kind.RUN, recording.program, _nothing, Mode(entries=recording.entries, heard=recording.heard)
         )
 
     async def check(self, code: str, tenant: str = "") -> None:
-        """Raise SyntaxProblem if the code cannot be compiled. The code is not run."""
+        """Raise `SyntaxProblem` if the code can't be compiled. The code is not run.
+
+        Raises `PollError` if the sandbox broke down.
+        """
         program = Program(code, {}, {}, datetime.now(UTC), tenant=tenant)
         try:
-            await self._poll(Kind.CHECK, program, _nothing, Tape())
+            await self._poll(Kind.CHECK, program, _nothing, Mode())
         except PollError as error:
             if error.kind in (PollErrorKind.SANDBOX_FAULT, PollErrorKind.WORKER_LOST):
                 raise
             raise SyntaxProblem(error.message, error.line, error.column) from None
 
-    async def _poll(self, kind: Literal[Kind.RUN, Kind.CHECK], program: Program, fetch: Fetch, tape: Tape) -> Outcome:
+    async def _poll(self, kind: Literal[Kind.RUN, Kind.CHECK], program: Program, fetch: Fetch, mode: Mode) -> Outcome:
         asked = _Asked(fetch)
         tenant = Tenant(program.tenant, program.project)
         while True:
             async with self._turn(tenant) as worker:
                 program = fixed(program)  # if there are two runs, both draw the same numbers and make the same requests
-                live, end = await self._ended(worker, kind, program, asked.fetch, tape)
+                live, end = await self._ended(worker, kind, program, asked.fetch, mode)
             if end != MOVED:
                 break
         if end == LOST:
             asked.begin_again()
             async with self._alone.place(tenant), self._own_worker() as worker:
-                live, end = await self._ended(worker, kind, program, asked.fetch, tape)
+                live, end = await self._ended(worker, kind, program, asked.fetch, mode)
         self._note_cost(program.tenant, end)
         return await live.outcome(end)
 
@@ -182,9 +186,9 @@ class Sandbox:
         return (self._costly.get(tenant) or 0) > _now()
 
     async def _ended(
-        self, worker: WorkerProcess, kind: Literal[Kind.RUN, Kind.CHECK], program: Program, fetch: Fetch, tape: Tape
+        self, worker: WorkerProcess, kind: Literal[Kind.RUN, Kind.CHECK], program: Program, fetch: Fetch, mode: Mode
     ) -> tuple[LivePoll, Ended]:
-        with worker.poll(kind, program, fetch, tape) as live:
+        with worker.poll(kind, program, fetch, mode) as live:
             try:
                 async with asyncio.timeout(self._limits.wall.total_seconds()):
                     return live, await live.ended()
@@ -261,7 +265,10 @@ class Sandbox:
 
     @asynccontextmanager
     async def _own_worker(self) -> AsyncIterator[WorkerProcess]:
-        """Start a sandbox worker for one poll alone. If it dies, no other poll can be the cause."""
+        """Yield a new sandbox worker for one poll alone, so that no other poll can be the cause if it dies.
+
+        It is ended at the end of the block.
+        """
         async with AsyncExitStack() as stack:
             worker = await self._started_at_last(stack)
             serving = asyncio.create_task(worker.serve())
@@ -304,7 +311,10 @@ class Sandbox:
 
 
 class _Asked:
-    """A fetch that remembers the answers to requests that may have changed something."""
+    """A fetch for a poll that may run twice.
+
+    In the second run, a request that may change something is not sent again if it was answered in the first run.
+    """
 
     def __init__(self, fetch: Fetch) -> None:
         self._fetch = fetch

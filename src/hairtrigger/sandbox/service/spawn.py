@@ -1,4 +1,4 @@
-"""The start and the end of a sandbox worker's process. No process is left behind, even if its start is given up."""
+"""Start and end the process of a sandbox worker. No process is left behind, even if its start is cancelled."""
 
 import asyncio
 import os
@@ -41,7 +41,7 @@ class Spawned:
         _kill(self.process)
 
     async def complaint(self) -> str:
-        """Kill the process, and return what Python wrote to standard error before the walls were raised."""
+        """Kill the process, and return what it wrote to standard error before the walls were raised."""
         self.kill()
         await self.process.wait()
         return os.pread(self.errors, _COMPLAINT_BYTES, 0).decode(errors="replace").strip()
@@ -95,7 +95,7 @@ async def _ended(starting: Task[Process]) -> None:
 
 
 def _kill(process: Process) -> None:
-    """Kill a process, but not twice: a second kill might collect the exit status that asyncio waits for."""
+    """Kill a process, but not twice, because a second kill might collect the exit status that asyncio waits for."""
     if process not in _killed:
         _killed.add(process)
         with suppress(ProcessLookupError):
@@ -103,7 +103,7 @@ def _kill(process: Process) -> None:
 
 
 async def _to_its_end(task: Task[None]) -> None:
-    """Wait for the end of a task, also if this is cancelled meanwhile; only then raise the cancellation."""
+    """Wait for the end of a task, even if the waiting is cancelled meanwhile. The cancellation is raised afterwards."""
     cancelled = None
     while not task.done():
         try:

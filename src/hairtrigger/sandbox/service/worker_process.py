@@ -1,4 +1,4 @@
-"""The process of a sandbox worker, on the side of the service."""
+"""Run the process of a sandbox worker, on the side of the service."""
 
 import asyncio
 import mmap
@@ -17,7 +17,7 @@ from hairtrigger.platform.shares import Shares, Tenant
 from hairtrigger.sandbox.protocol.frames import HEADER, LARGEST, Frame, Header, Kind, Malformed
 from hairtrigger.sandbox.protocol.poll import MEBIBYTE, Fetch, Limits, Program
 from hairtrigger.sandbox.protocol.walls import Walls
-from hairtrigger.sandbox.service.live_poll import LivePoll, Tape
+from hairtrigger.sandbox.service.live_poll import LivePoll, Mode
 from hairtrigger.sandbox.service.spawn import Spawned, spawned
 
 DONE_ITS_SHARE = "it has done its share"
@@ -39,12 +39,12 @@ class NotStarted(HairtriggerError):
 
 
 class WorkerProcess:
-    """A sandbox worker. It runs polls until it has done its share, or ends for another reason.
+    """A sandbox worker, as the service sees it. It runs polls until it has done its share, or ends for another reason.
 
-    In the second case its polls end with `worker_lost`. Every frame is checked here again, although the sandbox worker
-    has checked the values of its guests. A frame that makes no sense for its poll, or is one too many, ends that poll
-    alone. The sandbox worker itself counts as broken only if its bytes are not frames, or if a frame belongs to a poll
-    that never existed.
+    In the second case its polls end with `worker_lost`. Every frame is checked, although the sandbox worker has checked
+    the values of its guests. A frame that makes no sense for its poll, or is one too many, ends that poll alone. The
+    sandbox worker itself counts as broken only if its bytes are not frames, or if a frame belongs to a poll that never
+    existed.
     """
 
     def __init__(self, spawned: Spawned, limits: Limits) -> None:
@@ -71,9 +71,10 @@ class WorkerProcess:
     @classmethod
     @asynccontextmanager
     async def started(cls, limits: Limits, compiled: bytes, *, unlocked: bool) -> AsyncIterator["WorkerProcess"]:
-        """Start a sandbox worker with a guest that another one compiled.
+        """Start a sandbox worker, yield it, and end its process after the block. Raises `NotStarted`.
 
-        If `compiled` is empty, the sandbox worker compiles the guest and does nothing else.
+        `compiled` is the guest as another sandbox worker compiled it. If it is empty, the sandbox worker compiles the
+        guest, and does nothing else.
         """
         async with spawned() as process:
             worker = cls(process, limits)
@@ -107,7 +108,7 @@ class WorkerProcess:
                 raise Malformed(f"it began with {frame.kind.name}")
 
     async def serve(self) -> str:
-        """Take the frames of the sandbox worker until its end, and return the reason for its end."""
+        """Handle the frames of the sandbox worker until its end, and return the reason for its end as text."""
         watch = asyncio.create_task(self._watch())
         try:
             while True:
@@ -164,10 +165,10 @@ class WorkerProcess:
     # Signs of life.
 
     async def _watch(self) -> None:
-        """End a sandbox worker that is silent or too large.
+        """End the sandbox worker if it is silent for too long or takes too much memory.
 
-        Beats are counted instead of seconds: if the service itself was held up, no sandbox worker is blamed. A sandbox
-        worker that could run and is given no CPU time is not silent: other programs use the machine.
+        Beats are counted instead of seconds, so that no sandbox worker is blamed if the service itself was held up. A
+        sandbox worker that could run but gets no CPU time does not count as silent, because other programs use the CPU.
         """
         slice_ = self._limits.cpu.total_seconds() * _SLICES
         silence, longest = ((seconds + slice_) / _BEAT_SECONDS for seconds in (_SILENT_SECONDS, self._wall))
@@ -199,7 +200,10 @@ class WorkerProcess:
         return self._limits.wall.total_seconds()
 
     def _cpu(self) -> tuple[bool, float]:
-        """Return whether the process runs or waits for a CPU, and its CPU seconds. See proc_pid_stat(5)."""
+        """Return whether the process runs or waits for a CPU, and how many seconds of CPU time it has used.
+
+        See proc_pid_stat(5).
+        """
         try:
             _, _, fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")
         except OSError:
@@ -208,9 +212,9 @@ class WorkerProcess:
         return state == "R", sum(map(int, numbers[10:12])) / _TICKS
 
     def _own_bytes(self) -> int:
-        """Return the resident memory without the image, or 0 if the kernel does not tell.
+        """Return the bytes of the process's memory without the image, or 0 if the kernel does not tell.
 
-        The pages of the image count in each of the memories that share them.
+        The image is left out because its pages count in each of the memories that share them.
         """
         try:
             _, resident, shared, *_ = Path(f"/proc/{self._process.pid}/statm").read_text().split()
@@ -226,7 +230,10 @@ class WorkerProcess:
     # Polls.
 
     def move(self, is_elsewhere: Callable[[str], bool]) -> None:
-        """End the polls of these tenants that have not begun, so that they run in another sandbox worker."""
+        """End the polls that have not begun of the tenants for which `is_elsewhere` is true.
+
+        They then run in another sandbox worker.
+        """
         for live in self._polls.values():
             if is_elsewhere(live.tenant):
                 live.move()
@@ -241,18 +248,18 @@ class WorkerProcess:
 
     @asynccontextmanager
     async def turn(self, tenant: Tenant) -> AsyncIterator[None]:
-        """Wait until one more poll may run here."""
+        """Wait until one more poll of the tenant may run in this sandbox worker, and hold its place in the block."""
         async with self._places.place(tenant):
             await self._room()
             yield
 
     @contextmanager
     def poll(
-        self, kind: Literal[Kind.RUN, Kind.CHECK], program: Program, fetch: Fetch, tape: Tape
+        self, kind: Literal[Kind.RUN, Kind.CHECK], program: Program, fetch: Fetch, mode: Mode
     ) -> Iterator[LivePoll]:
         number = next(self._numbers)
-        live = self._polls[number] = LivePoll(number, program, fetch, self._limits, self._send, tape)
-        self._frames_left[number] = self._limits.console_lines + 2 * self._limits.fetches + 100 + tape.most
+        live = self._polls[number] = LivePoll(number, program, fetch, self._limits, self._send, mode)
+        self._frames_left[number] = self._limits.console_lines + 2 * self._limits.fetches + 100 + mode.most
         for frame in live.opening(kind):
             self._write(frame)
         if number == _POLLS:
@@ -271,7 +278,7 @@ class WorkerProcess:
     # Frames.
 
     async def _send(self, frame: Frame) -> None:
-        """Send a frame. Wait while the sandbox worker does not read."""
+        """Send a frame, after waiting until the sandbox worker has read most of those before it."""
         async with self._writing:
             await self._room()
             self._write(frame)

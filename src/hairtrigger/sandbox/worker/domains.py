@@ -1,4 +1,4 @@
-"""Domain names outside of ASCII, after https://url.spec.whatwg.org/#concept-domain-to-ascii.
+"""Convert domain names outside of ASCII, after https://url.spec.whatwg.org/#concept-domain-to-ascii.
 
 This module must be imported before a sandbox worker is locked in, because the tables are files.
 """
@@ -15,7 +15,10 @@ _RIGHT_TO_LEFT = ("R", "AL", "AN")
 
 
 def to_ascii(domain: str) -> str | None:
-    """Return the domain in ASCII, or None if it is not valid. The URL parser decides which ASCII it allows."""
+    """Return the domain in ASCII, or None if it is not valid.
+
+    The prelude's URL parser decides which characters of ASCII are allowed.
+    """
     try:
         labels = [_decoded(label) for label in _mapped(domain).split(".")]
         if any(unicodedata.bidirectional(character) in _RIGHT_TO_LEFT for label in labels for character in label):

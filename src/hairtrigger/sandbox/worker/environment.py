@@ -1,4 +1,4 @@
-"""The environment that polling code finds: its JavaScript, and the hooks that are answered at once."""
+"""Put together the environment that polling code finds: its JavaScript, and the names of its hooks and entries."""
 
 import json
 from importlib import resources

@@ -1,4 +1,4 @@
-"""The guest: each poll has a new one, with the environment in it, a CPU budget and a memory limit."""
+"""Run guests. Each poll has a new one, with the environment in it, a CPU budget and a memory limit."""
 
 from collections.abc import Mapping
 from time import process_time
@@ -26,7 +26,7 @@ _LOOK_SECONDS = 10
 
 
 class Stopped(Exception):
-    """The poll ran into a limit or broke its guest, which cannot go on."""
+    """The poll reached a limit or broke its guest, so that the guest can't go on."""
 
     def __init__(self, kind: PollErrorKind, name: str = "", message: str = "") -> None:
         super().__init__(kind)
@@ -39,9 +39,9 @@ class Machine:
     """The parts that all guests of a process share."""
 
     def __init__(self, compiled: bytes, memory_bytes: int) -> None:
-        """Load `compiled`, which `serialized()` of another machine returned.
+        """Load `compiled`, which `serialized` of another `Machine` returned.
 
-        If it is anything else, the guest is compiled, which takes seconds.
+        If it is anything else, compile the guest, which takes seconds. `memory_bytes` is what a poll may take.
         """
         wasm = wasmtime.Engine(configuration())
         self.watchdog = Watchdog()
@@ -67,10 +67,10 @@ class Machine:
 
 
 class Guest:
-    """Runs one poll. `enter` returns when the guest waits for the host, and raises Stopped if it cannot go on.
+    """Runs one poll. `enter` returns when the guest waits for the host, and raises `Stopped` if it can't go on.
 
     `clock` is the guest's time in milliseconds since 1970. Set it before `enter`; it stands still while code runs.
-    `seed` decides all numbers of Math.random.
+    `cpu` is the budget of all slices together in seconds. `seed` determines all numbers of Math.random.
     """
 
     def __init__(self, machine: Machine, hooks: Mapping[str, Hook], cpu: float, seed: int) -> None:
@@ -83,7 +83,7 @@ class Guest:
 
     @property
     def memory(self) -> int:
-        """Return the most bytes that the poll has had for itself so far."""
+        """Return the most bytes of memory that the poll has had so far, without the image."""
         return self._instance.size - self._machine.image_bytes + ROOM
 
     @property

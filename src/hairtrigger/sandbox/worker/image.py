@@ -1,4 +1,4 @@
-"""The image: a module whose memory holds the environment already, so that no poll parses the prelude again.
+"""Make the image, a module whose memory holds the environment already, so that no poll parses the prelude again.
 
 A guest runs the prelude, and the contents of its memory become the data section of a new module
 (https://webassembly.github.io/spec/core/binary/modules.html). Every instance of that module begins with this memory. It
@@ -50,7 +50,7 @@ return items.map((item) => ({ id: item.id, timestamp: new Date(item.at).toISOStr
 
 
 def baked(wasm: wasmtime.Engine, watchdog: Watchdog) -> bytes:
-    """Return the code of a module whose memory holds the environment."""
+    """Return the image: the code of a WebAssembly module whose memory holds the environment."""
     code = guest_code()
     builder = _ImageBuilder(Engine(wasm, wasmtime.Module(wasm, code), watchdog), prelude())
     return b"".join(_with_memory(code, builder.memory(builder.plan())))
@@ -66,7 +66,7 @@ class _ImageBuilder:
             return instance.read(0, instance.size)
 
     def plan(self) -> bytes:
-        """Return the plan: for each call of the allocator, whether a poll writes to its block or may read it."""
+        """Return the plan: two bits for each call of the allocator, on whether a poll writes to or reads its block."""
         sample = _Sample()
         with self._prepared(sample.hooks(), b"") as (instance, end):
             begin = instance.call("blocks_at")
@@ -88,9 +88,10 @@ class _ImageBuilder:
         return bytes(plan)
 
     def _pages_touched(self, memory: bytes, first: int, end: int) -> set[int]:
-        """Return the pages that a poll touches.
+        """Return the pages from `first` on and before `end` that the sample poll touches.
 
-        All are taken away from a poll. It runs again with each page that it missed, until it misses none.
+        All of these pages are taken away from the poll. It runs again with each page that it missed, until it misses
+        none.
         """
         touched: set[int] = set()
         while (missed := self._page_missed(memory, first, end, touched)) is not None:
@@ -125,7 +126,7 @@ class _ImageBuilder:
 
     @contextmanager
     def _prepared(self, hooks: Mapping[str, Hook], plan: bytes) -> Iterator[tuple[Instance, int]]:
-        """Return a guest that has run the prelude, and the place where its blocks end."""
+        """Yield a guest that has run the prelude, and the address where its blocks end."""
         instance = self.engine.instance(_MOST_BYTES, hooks)
         self.engine.watchdog.begin(instance, process_time() + _SECONDS)
         try:
@@ -140,7 +141,7 @@ class _ImageBuilder:
 
 
 class _Sample:
-    """A poll like most others: one fetch, its JSON, some events."""
+    """A poll as most users have it: it fetches JSON once and returns some events."""
 
     def __init__(self) -> None:
         self._fetch = ""
@@ -178,7 +179,7 @@ class _Sample:
 
 
 class _Ended(Exception):
-    """The sample poll is at its end."""
+    """The sample poll has reported its end."""
 
 
 def _with_memory(code: bytes, memory: bytes) -> Iterator[bytes]:
@@ -205,7 +206,7 @@ def _segment(start: int, piece: bytes) -> bytes:
 
 
 def _filled(memory: bytes) -> Iterator[tuple[int, bytes]]:
-    """Return the runs of pieces that are not all zeros, each with its place."""
+    """Yield the runs of pieces that are not all zeros, each with its address."""
     begun: int | None = None
     for start in range(0, len(memory) + _PIECE, _PIECE):
         filled = any(memory[start : start + _PIECE])
@@ -217,7 +218,7 @@ def _filled(memory: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _number(code: bytes, at: int) -> tuple[int, int]:
-    """Return an unsigned LEB128 number, and the place where it ends."""
+    """Return the unsigned LEB128 number at this place, and the place after it."""
     number = shift = 0
     while True:
         byte = code[at]

@@ -1,7 +1,7 @@
-"""The sandbox worker. It has one socket to the service and an empty environment, and opens or writes no file.
+"""Run a sandbox worker: a process with one socket to the service and no environment variables, which uses no files.
 
-It is one blocking loop: polls take turns, and a poll that waits for a fetch or a timer holds up no other. The guest's
-memory and its hooks are the first barrier; the walls of `lockdown` around the process are the second.
+It is one blocking loop, in which polls take turns, and a poll that waits for a fetch or a timer holds up no other. The
+guest's memory and its hooks are the first barrier; the walls of `lockdown` around the process are the second.
 
 A hook trusts no value that it gets, whatever the prelude promises, because code may have got around the prelude. A
 value of the wrong kind, or a flood of values of the right kind, ends the poll and nothing else.
@@ -20,7 +20,7 @@ from itertools import chain, islice
 from time import monotonic, process_time
 from typing import Any
 
-from hairtrigger.sandbox.lockdown import enclose, seal
+from hairtrigger.sandbox.lockdown import complete, enclose
 from hairtrigger.sandbox.protocol import failures
 from hairtrigger.sandbox.protocol.frames import Frame, Incoming, Kind
 from hairtrigger.sandbox.protocol.poll import DEFAULT_LIMITS, HEAD_BYTES, MOST_ENTRIES, Limits, PollErrorKind
@@ -43,12 +43,12 @@ _ENDLESS = {"code": "for (;;);", "inputs": {}, "secrets": {}, "lastPollTime": ""
 
 
 class Ended(Exception):
-    """The poll has reported its end. Nothing else that it has begun goes on."""
+    """The poll has reported its end. Its guest is not entered again."""
 
 
 @dataclass(frozen=True)
 class Course:
-    """The source of a poll's random numbers and time, and whether it is recorded or replayed."""
+    """The settings of one poll: where its random numbers and its time come from, and if it is recorded or replayed."""
 
     seed: bytes = bytes(16)
     start: int = 0  # in milliseconds since 1970
@@ -97,7 +97,7 @@ class Poll:
 
     @property
     def wake_at(self) -> float | None:
-        """Return when the next timer must run, on the monotonic clock, or None."""
+        """Return when the next timer must run, on the monotonic clock, or None if there is no timer or a replay."""
         if self._due is None or self._course.replayed:
             return None
         return self._began + (self._due - self._course.start) / 1000
@@ -171,7 +171,10 @@ class Poll:
     # The hooks. An error that a hook raises ends the guest.
 
     def _done(self, result: str, rest: str = "") -> None:
-        """Take a result, and the ids of the items that did not fit into it, as a list in JSON."""
+        """Take the result of the poll as JSON, and the ids of the items that did not fit into it as a list in JSON.
+
+        Raises `Ended`.
+        """
         body = result.encode()
         if len(body) > self._limits.result_bytes or len(rest.encode()) > self._limits.result_bytes:
             self._failed(PollErrorKind.RESULT_TOO_LARGE)
@@ -180,7 +183,7 @@ class Poll:
         raise Ended
 
     def _judge(self, body: bytes, head: dict[str, Any]) -> None:
-        """Accept a result if the service can read it in little time, whatever values it has."""
+        """Accept the result if the service can parse it in little time, or let the poll fail if it can't."""
         marks = body.count(b",") + body.count(b"[") + body.count(b"{")  # at least the number of values but one
         if marks < self._limits.result_values and rb"\ud" not in body:
             self.end = Frame(Kind.DONE, self._number, head, body)
@@ -205,7 +208,10 @@ class Poll:
         raise Ended
 
     def _fetch(self, fetch: str, request: str, body: str | bytes | None = None) -> str | None:
-        """Begin a fetch, or return the message that refuses it."""
+        """Begin a fetch and return None, or return the message that refuses it.
+
+        `fetch` is the fetch's number, and `request` the request as JSON without its body.
+        """
         self._fetched += 1
         if self._fetched > 2 * self._limits.fetches:  # the code goes on although its fetches were refused
             raise Stopped(PollErrorKind.TOO_MANY_FETCHES)
@@ -268,11 +274,11 @@ class Worker:
             self._serve_polls()
 
     def _locked_in(self, compiled: bytes, *, unlocked: bool) -> bool:
-        """Lock this process in, and return whether it is locked in or need not be."""
+        """Lock this process in, tell the service, and return whether the process is locked in or need not be."""
         walls = enclose([self._connection.fileno()])
         self._machine = Machine(compiled, self._limits.memory_bytes)
         self._warm_up()
-        walls = seal(walls)
+        walls = complete(walls)
         self._end_code()
         if walls.missing and not unlocked:
             self._send(Frame(Kind.REFUSED, head=f"This machine lacks {walls.missing}. {UNLOCKED} goes on without."))
@@ -289,7 +295,7 @@ class Worker:
     def _end_code(self) -> None:
         """Run endless code, to be sure that the guest watchdog can end it.
 
-        If it cannot, this process dies here or never gets ready.
+        If it can't, this process dies here or never becomes ready.
         """
         limits = replace(self._limits, cpu=_LEAST_CPU)
         Poll(0, self._machine, limits, lambda _: None).enter("start", json.dumps(_ENDLESS))
@@ -306,7 +312,10 @@ class Worker:
                 self._entered(frame.poll)
 
     def _receive(self) -> bool:
-        """Take the frames that have come, and wait for one if there is nothing to do. Return False at the end."""
+        """Take the frames that have come, and wait for one if there is nothing to do.
+
+        Return True, or False if the service has closed the socket.
+        """
         while self._line.bytes < _MOST_WAITING and (self._incoming.waits or self._readable()):
             frame = self._incoming.take()
             if frame is None:
@@ -354,9 +363,9 @@ class Worker:
                 poll.run_timers()
 
     def _begin(self, frame: Frame, entry: str) -> None:
-        """Start a poll. Raise WasmtimeError if there is no memory for one more.
+        """Start a poll. Raises `WasmtimeError` if there is no memory for one more.
 
-        That is the fault of no poll, so the error ends this process, and all its polls run elsewhere.
+        No poll is to blame for that, so the error ends this process, and all its polls run elsewhere.
         """
         course = Course(**frame.head | {"seed": bytes.fromhex(frame.head["seed"])})
         poll = Poll(frame.poll, self._machine, self._limits, self._send, course)
@@ -364,7 +373,7 @@ class Worker:
         poll.enter(entry, frame.body.decode())
 
     def _let_timers_in(self) -> None:
-        """Put the polls whose timers are due into the line."""
+        """Put a frame for each poll whose timer is due into the line."""
         if not self._timers:
             return
         now = monotonic()
@@ -400,7 +409,7 @@ def _text(value: Any) -> str:
 
 
 def _next_number(text: str, *, after: int) -> int:
-    """Return the number of a fetch. Raise ValueError if it is not a new number."""
+    """Return the number of a fetch from its text. Raises `ValueError` if it is not higher than `after`."""
     number = int(text)
     if text != str(number) or not after < number <= _LATEST:
         raise ValueError(text)
@@ -418,7 +427,7 @@ def _has_more_than(most: int, value: Any) -> bool:
 
 
 def _limits(head: dict[str, Any]) -> Limits:
-    """Return the limits of a frame, in which times are in seconds."""
+    """Return the limits in the head of a frame, where times are numbers of seconds."""
     times = {field.name for field in fields(Limits) if isinstance(getattr(DEFAULT_LIMITS, field.name), timedelta)}
     values: dict[str, Any] = {name: timedelta(seconds=head[name]) for name in times}
     return Limits(**head | values)

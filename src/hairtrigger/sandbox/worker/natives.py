@@ -60,7 +60,7 @@ def _decode(data: bytes | None, errors: str = "replace") -> str | None:
 
 
 def _bounded(data: Value, most: int) -> bytes:
-    """Return the bytes, or no bytes for None. Raise ValueError if they are too many.
+    """Return the bytes, or no bytes for None. Raises `ValueError` for a text, or if there are more than `most` bytes.
 
     No hook stops in the middle, so larger data would hold up the sandbox worker.
     """
@@ -70,7 +70,7 @@ def _bounded(data: Value, most: int) -> bytes:
 
 
 def random_length(text: str) -> int:
-    """Return how many random bytes are asked for. Raise ValueError if they are too many."""
+    """Return the number of random bytes in a text. Raises `ValueError` if it is more than one call may get."""
     length = int(text)
     if not 0 <= length <= MOST_RANDOM:
         raise ValueError("A hook was given what it does not take.")
@@ -97,7 +97,7 @@ def _hmac(name: str, key: bytes, data: bytes | None) -> bytes:
 def single_byte_tables() -> dict[str, str]:
     """Return the upper 128 characters of each single-byte encoding, with U+FFFD where it has none.
 
-    They are part of the prelude because a locked sandbox worker can load no codec.
+    The tables are part of the prelude because a locked sandbox worker can load no codec.
     """
     return {name: _upper_half(name) for name in SINGLE_BYTE}
 
@@ -117,9 +117,10 @@ def _decode_single_byte(data: bytes, upper_half: str) -> str:
 
 
 class Coders:
-    """The streams that one poll compresses or decompresses.
+    """The streams that one poll compresses or decompresses, by number.
 
-    A step returns bytes, or None, or a string that says what is wrong.
+    A step (`write`, `more`, `end`) returns output as bytes, None if there is no more output yet, or a string that says
+    what is wrong with the data.
     """
 
     def __init__(self) -> None:
@@ -168,7 +169,7 @@ class _Decompression:
         self._wrong: str | None = None
 
     def write(self, data: bytes) -> Value:
-        """Return at most one piece of output. The next calls, with no data, return the rest."""
+        """Return at most one piece of output for the data. The next calls, with no data, return the rest."""
         if self._wrong is None and self._state.eof and data:
             self._wrong = TRAILING
         if self._wrong is not None:
@@ -204,7 +205,7 @@ STATELESS: dict[str, Hook] = {
 
 
 def native_hooks() -> dict[str, Hook]:
-    """Return the hooks of a new poll that need nothing but the host's libraries."""
+    """Return, for a new poll, the hooks that need nothing but the host's libraries, by name."""
     coders = Coders()
     return STATELESS | {
         "endCoder": coders.end,

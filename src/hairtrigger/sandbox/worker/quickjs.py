@@ -1,4 +1,4 @@
-"""The interface of the guest: QuickJS-NG as WebAssembly with one import, built from guest/guest.c.
+"""Call the guest, which is QuickJS-NG as WebAssembly with one import, built from guest/guest.c.
 
 The answers of a guest are checked against the bounds of its memory and trusted no further. Calls use wasmtime's C API
 directly. Its Python wrapper looks up the type of a function at every call, which would be most of the cost of a poll.
@@ -36,7 +36,7 @@ class NoMemory(Exception):
 
 
 class Misused(Exception):
-    """Code got around the prelude and gave a hook a value that it does not take. Nothing is broken here."""
+    """Code got around the prelude and gave a hook a value that the hook does not take. The guest is not broken."""
 
 
 class JavaScriptError(Exception):
@@ -63,7 +63,7 @@ def configuration() -> wasmtime.Config:
 
 
 class Engine:
-    """A compiled guest, and the instances that are made of it. One thread enters guests, one guest at a time."""
+    """A compiled guest, which makes instances. Callers must enter them from one thread only, one instance at a time."""
 
     def __init__(self, wasm: wasmtime.Engine, module: wasmtime.Module, watchdog: Watchdog) -> None:
         self.wasm = wasm
@@ -83,7 +83,7 @@ class Engine:
         self.scratch = 0
 
     def look_at(self, instance: "Instance") -> None:
-        """Learn two addresses, which are the same in every instance."""
+        """Ask an instance for two addresses that are the same in every instance, before any instance is entered."""
         self.host_at = instance.call("host_at")
         self.scratch = instance.call("reserve", 0)
 
@@ -91,7 +91,7 @@ class Engine:
         return Instance(self, memory_limit, hooks)
 
     def made_in(self, store: Any) -> Any:
-        """Return a new instance of the guest in `store`. Raise WasmtimeError if that fails."""
+        """Return a new instance of the guest in the `store` of wasmtime. Raises `WasmtimeError` if that fails."""
         instance = ffi.wasmtime_instance_t()
         trap: Any = ctypes.POINTER(ffi.wasm_trap_t)()
         failed: Any = ffi.wasmtime_instance_pre_instantiate(
@@ -103,11 +103,14 @@ class Engine:
         return instance
 
     def enter(self, instance: "Instance") -> None:
-        """Set the instance whose code runs next, because all instances share the import."""
+        """Set the instance whose code runs next. Calls of the import, which all instances share, count as its calls."""
         self._running = instance
 
     def _called(self, _data: Any, _caller: Any, values: Any, _length: int) -> int:
-        """Handle a call of the guest's one import. No error may be raised through the guest: a trap ends it instead."""
+        """Handle a call of the guest's one import, and return 0 or the address of a trap.
+
+        No error may be raised through the guest, so an error is stored with the instance, and the trap ends the guest.
+        """
         instance = self._running
         assert instance
         self.watchdog.outside.acquire()
@@ -155,9 +158,9 @@ class Instance:
         self._hooks = {}
 
     def take_memory(self) -> None:
-        """Take the guest's memory away, up to the limit that it may grow to.
+        """Make the guest's memory inaccessible, up to the size to which it may grow.
 
-        If it grows at the same moment, the new part is taken away the next time.
+        If it grows at the same moment, the new part is taken away by the next call.
         """
         take_away(self.base, self._memory_limit)
 
@@ -189,7 +192,7 @@ class Instance:
                 raise GuestBroken(f"{length} bytes at {start} are outside of its memory")
 
     def call(self, name: str, *arguments: int) -> int:
-        """Call a function of the guest. Raise Trap, TimeUsedUp, or the error that a hook raised."""
+        """Call a function of the guest and return its result. Raises `Trap`, `TimeUsedUp`, or the error of a hook."""
         function = self._functions.get(name)
         if function is None:
             function = self._functions[name] = self._export(name.encode()).of.func
@@ -221,7 +224,11 @@ class Instance:
         return _unsigned(values[0].i32)
 
     def enter(self, entry: str, arguments: Sequence[Value], microseconds: int, seed: int) -> None:
-        """Call an entry, and all jobs that it leaves to run, at that time. A `seed` of 0 leaves the seed as it is."""
+        """Call an entry of the prelude, and all jobs that it leaves to run.
+
+        The guest's clock shows `microseconds` since 1970. A `seed` of 0 leaves the seed as it is. Raises
+        `JavaScriptError`, `NoMemory`, or the errors of `call`.
+        """
         engine = self._engine
         engine.enter(self)
         self.write(engine.host_at, HOST.pack(microseconds, seed))

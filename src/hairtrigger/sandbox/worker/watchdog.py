@@ -1,4 +1,4 @@
-"""The guest watchdog: it ends guest code that has used up its CPU time.
+"""End guest code that has used up its CPU time: the guest watchdog.
 
 Guest code does not look at a clock, which would cost it 6 % and more. Instead its memory is taken away. When the code
 next reads or writes, also in a native built-in, WebAssembly ends it with a trap that no code can catch.
@@ -15,7 +15,7 @@ TICK = 0.005  # seconds
 
 class Watched(Protocol):
     is_over: bool
-    """Set before the memory is taken away, and never unset. No host code may touch the memory from then on."""
+    """True from the moment before the memory is taken away. From then on, no code of the host may touch the memory."""
 
     def take_memory(self) -> None: ...
 
@@ -33,14 +33,14 @@ class Watchdog:
     """Ends a slice of guest code when its budget is used up.
 
     It reads the CPU time of this process, nearly all of which is guest code, so that a busy machine takes nothing away
-    from a poll. CPU time is never faster than a clock, so the watchdog sleeps as long as the slice has left.
+    from a poll. CPU time never passes faster than real time, so it sleeps for as long as the slice has left.
     """
 
     def __init__(self) -> None:
         self.outside = threading.Lock()
         """The thread that enters guests holds this lock, and releases it only while a guest's code runs.
 
-        So memory is not taken away while the host reads or writes it, which would end the process.
+        So memory is never taken away while the host reads or writes it. That would end the process.
         """
         self.outside.acquire()
         self._slice: _Slice | None = None
@@ -49,7 +49,7 @@ class Watchdog:
         threading.Thread(target=self._watch, daemon=True).start()
 
     def begin(self, guest: Watched, deadline: float) -> None:
-        """Watch a guest until its slice ends. `deadline` is a time of `time.process_time()`."""
+        """Watch a guest until `end` is called. Its slice is over at `deadline`, a time of `time.process_time()`."""
         self._slice = _Slice(guest, deadline)
         if time.monotonic() + self._slice.left < self._sleeps_until - TICK:
             self._called.set()
@@ -78,7 +78,7 @@ class Watchdog:
 
 
 def take_away(address: int, length: int) -> None:
-    """Make memory of this process inaccessible."""
+    """Make a range of this process's memory inaccessible. Raises `OSError`."""
     if _mprotect(address, length, _NOTHING):
         raise OSError(ctypes.get_errno(), "mprotect")
 

@@ -1,4 +1,4 @@
-"""The time zones of the host, or of the package `tzdata` where the host has none.
+"""Look up time zones in the data of the host, or of the package `tzdata` for zones that the host does not have.
 
 A locked sandbox worker can open no file, so the data of all zones are read when this module is imported.
 """
@@ -16,7 +16,7 @@ _FIRST, _LAST = -62_135_510_400_000, 253_402_214_400_000  # milliseconds since 1
 
 
 def _read() -> dict[str, bytes]:
-    """Return the data of each zone by its name."""
+    """Return the data of each zone by the zone's name."""
     packaged = resources.files("tzdata")
     names = (packaged / "zones").read_text("utf-8").split()
     return {name: _file(name) or (packaged / "zoneinfo" / name).read_bytes() for name in names}
@@ -33,12 +33,15 @@ _parsed: OrderedDict[str, ZoneInfo] = OrderedDict()
 
 
 def zone_name(name: str) -> str | None:
-    """Return the name as it is spelled, or None if there is no such zone."""
+    """Return the zone's name in its usual spelling, whatever the case of `name`, or None if there is no such zone."""
     return _NAMES.get(name.lower())
 
 
 def zone_offset(name: str, milliseconds: str) -> str:
-    """Return how many seconds the zone is ahead of UTC at a time. Beyond Python's calendar, it is as at its ends."""
+    """Return, as text, how many seconds the zone is ahead of UTC at a time, given in milliseconds since 1970.
+
+    For times outside Python's calendar, the offset at the nearest end of the calendar is returned.
+    """
     time = min(max(int(milliseconds), _FIRST), _LAST)
     offset = (_EPOCH + timedelta(milliseconds=time)).astimezone(_zone(name)).utcoffset() or timedelta()
     return str(int(offset.total_seconds()))
