@@ -328,7 +328,7 @@ class IdleConnections:
         return None
 
     def close_one(self) -> None:
-        """Close the connection that has been idle for longest, among those of the organisation that has the most."""
+        """Close the longest idle connection of the organisation with the most idle connections. There must be one."""
         org = max(self._of_orgs, key=lambda one: len(self._of_orgs[one]))
         connection, origin = next(iter(self._of_orgs[org].items()))
         self._remove(org, origin, connection)

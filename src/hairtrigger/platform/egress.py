@@ -103,11 +103,14 @@ _MESSAGES = {
 }
 
 
+_UNREACHED = "The address could not be reached."  # the message for all other reasons
+
+
 class EgressFailed(ProviderFailed):
-    """The address could not be reached."""
+    """A call failed. `reason` is for the operator's log, and `message` for the user that chose the URL."""
 
     def __init__(self, reason: Reason, cost: int = 0, message: str | None = None) -> None:
-        super().__init__(message or _MESSAGES.get(reason))
+        super().__init__(message or _MESSAGES.get(reason, _UNREACHED))
         self.reason = reason
         self.cost = cost
         """The cost of the call up to its failure, in the unit of `Reply.cost`."""

@@ -6,7 +6,7 @@ const HASH_NAMES = { __proto__: null, "SHA-1": "HS1", "SHA-256": "HS256", "SHA-3
 const CURVES = { __proto__: null, "P-256": "ES256", "P-384": "ES384", "P-521": "ES512" };
 const USAGES = ["encrypt", "decrypt", "sign", "verify", "deriveKey", "deriveBits", "wrapKey", "unwrapKey"];
 const FORMATS = ["raw", "spki", "pkcs8", "jwk"];
-const MOST_HASHED = 16 * 2 ** 20; // bytes in one call, for the host does not stop in the middle
+const MOST_HASHED = 16 * 2 ** 20; // the most bytes in one call, because the host does not stop in the middle
 
 const refused = (name, message) => { throw new DOMException(message, name); };
 const isInteger = (array) => /^(Big)?(Ui|I)nt/.test(typeName(array) ?? "");
@@ -41,7 +41,7 @@ class Crypto {
   }
 }
 
-// The state of the engine's own Math.random is part of the copied memory: it would repeat itself in every poll.
+// The state of the engine's own Math.random is part of the copied memory, so every poll would get the same numbers.
 function randomNumbers() {
   let [a, b, c, d] = new Uint32Array(random("16").buffer);
   const next = () => { // sfc32
@@ -63,7 +63,7 @@ class CryptoKey {
   get usages() { return it(this, "key").usages; }
 }
 
-// Algorithms: a name, or an object with one.
+// Algorithms. Code gives one as a name, or as an object with a name.
 
 function algorithmName(algorithm, known) {
   const given = isObject(algorithm) ? algorithm.name : algorithm;
@@ -145,7 +145,7 @@ const curveAlgorithm = {
   signing: (algorithm) => hashOf(algorithm, "ECDSA"),
   hashFor: (_, hash) => hash,
 };
-for (const algorithm of [rsaAlgorithm, curveAlgorithm]) { // what both have alike
+for (const algorithm of [rsaAlgorithm, curveAlgorithm]) { // the members that both have
   Object.assign(algorithm, {
     imported: (...values) => pairKey(algorithm, ...values),
     exported: (record, format) => pairExported(algorithm, record, format),
@@ -194,7 +194,7 @@ const hashed = (data) => {
   if (bytes.length > MOST_HASHED) refused("OperationError", `More than ${MOST_HASHED} bytes at once`);
   return bytes;
 };
-function sameBytes(one, other) { // in a time that tells nothing of where they differ
+function sameBytes(one, other) { // takes the same time wherever the bytes differ
   if (one.length !== other.length) return false;
   let difference = 0;
   for (let i = 0; i < one.length; i++) difference |= one[i] ^ other[i];
@@ -218,7 +218,7 @@ function jwkBytes(data, hash, extractable, usages) {
   return Uint8Array.fromBase64(jwk.k, { alphabet: "base64url" });
 }
 
-// Keys of two halves, a private and a public one. The host reads them, and knows them by their numbers as JSON.
+// Pairs of a private and a public key. The host reads and checks them. They are kept as JSON text with their numbers.
 function pairKey(by, format, data, parameters, extractable, usages) {
   const jwk = format === "jwk" ? jwkOf(data) : undefined;
   const isPrivate = jwk ? jwk.d !== undefined : format === "pkcs8";

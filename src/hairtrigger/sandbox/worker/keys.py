@@ -1,10 +1,12 @@
-"""The hooks of asymmetric keys: they read and write keys, sign, and verify.
+"""Define the hooks for asymmetric keys, which read and write keys, sign, and verify.
 
-A key goes in and out as the numbers of a JSON Web Key (RFC 7518, 6.2 and 6.3), in JSON. Each call checks all of them,
-except whether the factors of an RSA key are primes: a key whose factors are not makes signatures that verify nowhere.
+The prelude knows a key as JSON text with the numbers of a JSON Web Key (RFC 7518, 6.2 and 6.3). Each call checks all of
+these numbers, except whether the factors of an RSA key are primes. A key with other factors makes signatures that no
+program accepts.
 
-No step costs more than a signature of 4,096 bits, whatever the bytes are: lengths, the kind of a key and its exponent
-are looked at before OpenSSL sees it. A signature is the same each time, so that a recorded poll can be replayed.
+No call costs more than a signature of 4,096 bits, whatever the bytes are, because lengths, the kind of a key and its
+exponent are checked before OpenSSL gets it. A key makes the same signature for the same data each time, so that a
+recorded poll can be replayed.
 """
 
 import json
@@ -63,11 +65,14 @@ _OTHERS = {
 
 
 class _Unusable(Exception):
-    """The data is no usable key, for the reason that the message gives: a predicate for "The key"."""
+    """The data is no usable key. The message says why, in words that follow "The key"."""
 
 
 def read_key(kind: str, form: str, data: str | bytes) -> str:
-    """Return the numbers of a key in JSON, or as `error` the sentence that says why it is none."""
+    """Return the numbers of a key as JSON, or an object with a sentence as `error` if the data is no usable key.
+
+    `data` is either a JSON Web Key as JSON, or the bytes of a key in `form`, which is "pkcs8" or "spki".
+    """
     try:
         members = _of_json(data) if isinstance(data, str) else _members(_of_der(kind, form, data))
         return json.dumps(_members(_key(kind, members)))
@@ -86,7 +91,10 @@ def write_key(kind: str, form: str, numbers: str) -> bytes:
 
 
 def sign(kind: str, of_hash: str, numbers: str, data: bytes | None) -> bytes:
-    """Return the signature: PKCS#1 v1.5 by an RSA key, or by RFC 6979 the two numbers of a curve's signature."""
+    """Return the signature of the data: after PKCS#1 v1.5 for an RSA key, or two numbers, after RFC 6979, for a curve.
+
+    Raises `ValueError` if the key is not a private one.
+    """
     content = _bounded(data)
     match _known(kind, numbers):
         case rsa.RSAPrivateKey() as key:
@@ -100,7 +108,10 @@ def sign(kind: str, of_hash: str, numbers: str, data: bytes | None) -> bytes:
 
 
 def verify(kind: str, of_hash: str, numbers: str, signature: bytes | None, data: bytes | None) -> str | None:
-    """Return "right" if the signature is, and None if it is not."""
+    """Return "right" if the signature is that of the data by this key, or None if it is not.
+
+    Raises `ValueError` if the key is not a public one.
+    """
     content, claimed = _bounded(data), _bounded(signature)
     try:
         match _known(kind, numbers):
@@ -129,7 +140,10 @@ def _of_json(text: str) -> Mapping[str, str]:
 
 
 def _of_der(kind: str, form: str, der: bytes) -> PrivateKey | PublicKey:
-    """Return the key as OpenSSL reads it. It gets no key of another kind: to look at some of them takes very long."""
+    """Return the key in these bytes, as OpenSSL reads it. Raises `_Unusable` if they hold no key of this kind and form.
+
+    OpenSSL gets no key of another kind, because reading some of those takes very long.
+    """
     if len(der) > MOST_DER:
         raise _Unusable(f"is longer than {MOST_DER} bytes")
     if not re.match(_BEGINNINGS[form] + re.escape(bytes.fromhex(_ALGORITHMS[kind])), der, re.DOTALL):
@@ -147,7 +161,10 @@ def _of_der(kind: str, form: str, der: bytes) -> PrivateKey | PublicKey:
 
 
 def _known(kind: str, numbers: str) -> PrivateKey | PublicKey:
-    """Return a key that `read_key` has read. Raise ValueError if it has not: code got around the prelude."""
+    """Return the key of numbers that `read_key` returned.
+
+    Raises `ValueError` for other numbers, because code must have got around the prelude.
+    """
     try:
         return _key(kind, _of_json(numbers))
     except _Unusable as reason:
@@ -246,7 +263,7 @@ def _bounded(data: str | bytes | None) -> bytes:
 
 
 def _load_algorithms() -> None:
-    """Sign and verify in each way: OpenSSL looks up an algorithm at its first use, and a locked worker cannot.
+    """Sign and verify with each algorithm once, because a locked sandbox worker could not load an algorithm any more.
 
     The factors of the RSA key are Mersenne's primes, so the key is no secret.
     """

@@ -1,4 +1,4 @@
-"""The hooks that use the host's own libraries: hashes, single-byte encodings, compression, random bytes.
+"""Define the hooks that use the host's own libraries: hashes, single-byte encodings, compression, random bytes.
 
 The prelude keeps to the limits of these hooks. Code may get around the prelude, because it can change the built-ins
 that the prelude uses. A hook then raises ValueError, which ends the poll.
