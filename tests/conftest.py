@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from sqlalchemy import text
 
 from hairtrigger.platform.postgres import embedded
 from hairtrigger.sandbox.service import spawn
@@ -17,7 +16,8 @@ from hairtrigger.store.tables import metadata
 from tests.support.clock import ManualClock
 from tests.support.speed import SPEED, scaled
 
-_EMPTY = "; ".join(f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables))
+_TABLES = (*(table.name for table in reversed(metadata.sorted_tables)), "pgmq.q_dispatch")
+_EMPTY = "; ".join(f"DELETE FROM {table}" for table in _TABLES)
 
 # The time of an example depends on the machine, so there is no deadline. A store that examples share is emptied by the
 # tests that need it empty.
@@ -70,10 +70,11 @@ async def store(migrated: Store) -> Store:
 
 
 async def emptied(store: Store) -> Store:
+    """Delete all rows, in one round trip: it is most of what many tests cost."""
     async with store.transaction() as tx:
-        for statement in _EMPTY.split("; "):
-            await tx.connection.execute(text(statement))
-        await tx.connection.execute(text("DELETE FROM pgmq.q_dispatch"))
+        connection = await tx.connection.get_raw_connection()
+        assert connection.driver_connection
+        await connection.driver_connection.execute(_EMPTY)
     return store
 
 
