@@ -161,7 +161,7 @@ class Answer:
         return taken
 
     def close(self) -> None:
-        """Drop the parser. It and the answer refer to each other, so only the garbage collector would free them."""
+        """Drop the parser. It and the answer refer to each other, so otherwise only a garbage collection frees them."""
         self._parser = None
 
     # The parser calls the methods below.

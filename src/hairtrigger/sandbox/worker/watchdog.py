@@ -33,7 +33,8 @@ class Watchdog:
     """Ends a slice of guest code when its budget is used up.
 
     It reads the CPU time of this process, nearly all of which is guest code, so that a busy machine takes nothing away
-    from a poll. CPU time never passes faster than real time, so it sleeps for as long as the slice has left.
+    from a poll. This CPU time hardly passes faster than real time, so the guest watchdog sleeps for as long as the
+    slice has left.
     """
 
     def __init__(self) -> None:

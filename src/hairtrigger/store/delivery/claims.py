@@ -2,7 +2,7 @@
 
 A claim first asks which lanes have deliveries and room, so that the deliveries of a full lane cost it nothing. Then it
 leases the oldest deliveries of these lanes. It also leases deliveries again whose lease has ended, because the process
-that had it is dead. These have their places in their lanes already.
+that had it died or stood still. These have their places in their lanes already.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""Count what each organisation uses on each day. What was stored before is not counted: it ends with its retention."""
+"""Count what each organisation uses on each day. What was stored before is not counted, as its retention ends."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,7 +1,7 @@
 """Store the names of project triggers, why one has lost its connection, and the slugs that integrations have used.
 
 The columns have no default, so the locks are short. An API key that was made with another key gets the user that made
-the first one: what a key makes is made by its owner.
+the first one as its maker, because what a key makes is made by its owner.
 """
 
 import sqlalchemy as sa
