@@ -673,6 +673,7 @@ def test_a_genuine_delivery_with_junk_in_a_header_is_rejected_and_never_breaks(
 
 UNREADABLE = {
     "form": ("application/x-www-form-urlencoded", b"a=1&" * 10_001),
+    "parts": ("multipart/form-data; boundary=x", b"--x\r\n\r\n"),
     "json": ("application/json", b'{"a":' + b"[[],[]]," * 200_000 + b"[]]}"),
 }
 OF_A_BODY = {

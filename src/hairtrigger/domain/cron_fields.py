@@ -1,4 +1,4 @@
-"""Rewrites cron expressions into the form that cronsim reads, and explains what of them may surprise a user."""
+"""Rewrites cron expressions into the form that cronsim reads, and explains parts that may surprise users."""
 
 import re
 from collections.abc import Iterator, Sequence

@@ -1,6 +1,6 @@
 """Hops: the number of this service's deliveries that led to a request, one after the other.
 
-Each delivery carries this number, which counts itself too, in a header. So a target that causes a request to one of our
+Each delivery carries in a header the number that includes itself. So a target that causes a request to one of our
 webhooks, and with it another delivery, can't start itself for ever.
 """
 

@@ -3,8 +3,8 @@ UTC.
 
 A cron expression has this meaning when clocks change:
 - With fixed times (neither the minute nor the hour begins with `*`) it fires once for each time on the clock. A time
-  that comes twice in autumn fires the first time only. Times that are skipped in spring fire together, once, at the
-  end of the gap: `30 2 * * *` in Berlin fires at 03:00. A skipped day (Apia, 2011-12-30) is such a gap.
+  that comes twice in autumn fires the first time only. Times that the clocks skip in spring fire together, once, at the
+  end of the gap: `30 2 * * *` in Berlin fires at 03:00. A day that is left out (Apia, 2011-12-30) is such a gap.
 - With `*` it fires whenever the clock shows a matching time. `*/30 2 * * *` in Berlin does not fire on the night of the
   change in spring, and fires four times on the night of the change in autumn; `* * * * *` fires every real minute. If
   the expression names the day and a gap at midnight skips matching times, it fires once, at the end of the gap.
@@ -223,7 +223,8 @@ def parse(config: Mapping[str, Any], *, anchor: datetime) -> Schedule:
 
 
 def notes(schedule: Schedule, after: datetime) -> list[str]:
-    """Return sentences about what may surprise the user of a schedule, and its next five times after `after`.
+    """Return sentences about what in a schedule may surprise its user, and then one with its next five times after
+    `after`.
 
     The list is empty if nothing may surprise, and for all schedules but cron expressions.
     """

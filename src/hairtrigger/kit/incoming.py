@@ -70,10 +70,10 @@ class Request:
 
     @cached_property
     def value(self) -> Any:
-        """The JSON value or the form of the body as it came, or None if it is neither. Raises `Malformed` if it has too
-        many parts.
+        """The JSON value or the form of the body as it came, or None if it is neither.
 
-        Verifiers read it before the sender is known, so a compressed body is not decompressed for it.
+        Raises `Malformed` for a form that can't be read, and for JSON with too many parts. Verifiers read it before the
+        sender is known, so a compressed body is not decompressed for it.
         """
         return content_of(self.body, self.headers.get("content-type", "")).value
 

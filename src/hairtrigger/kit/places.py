@@ -29,7 +29,7 @@ def at_place(request: Request, place: str, content: Any = None) -> object:
     """Return the value at the place, or None if there is none. A query parameter that comes several times has none.
 
     `content` is the value that a pointer leads into. Without it, that is the request's body as it came, and `Malformed`
-    is raised if the body has too many parts.
+    is raised if the body is a form that can't be read or JSON with too many parts.
     """
     if place.startswith("/"):
         return at_pointer(request.value if content is None else content, place)

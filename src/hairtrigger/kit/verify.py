@@ -561,7 +561,7 @@ def _text_at(request: Request, place: str) -> str | None:
 def _body(request: Request) -> Any:
     """Return the JSON value or the form of the body, or None if it is neither.
 
-    Raises `Rejected` for a body with too many parts, because nothing proves its sender.
+    Raises `Rejected` if the form can't be read or the JSON has too many parts, because nothing proves the sender then.
     """
     try:
         return request.value

@@ -64,8 +64,8 @@ def router(
         """Changes a trigger. It keeps its cursor, its event keys, its address and its signing secret.
 
         An enabled trigger goes on with what is new. It polls at once, fires by its new schedule, or is registered again
-        at its provider where that is necessary. If the provider refuses, nothing is changed. Only a trigger whose
-        webhook has to be made anew is disabled then, and its outcome says why.
+        at its provider where that is necessary. If the provider refuses, nothing is changed, except that a trigger
+        whose webhook has to be made anew is disabled, and its outcome says why.
         """
         try:
             return ProjectTrigger.of(await triggers.change(caller, project_trigger_id, body.changes()))
