@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests.support.documents import (
     integrations_document,
+    metrics_document,
     outcomes_document,
     own_document,
     projects_document,
@@ -20,6 +21,7 @@ FILES: dict[str, Callable[[], str]] = {
     "docs/api/hairtrigger.openapi.json": own_document,
     "docs/settings.md": settings_document,
     "docs/outcomes.md": outcomes_document,
+    "docs/metrics.md": metrics_document,
     "docs/target-formats.md": formats_document,
     "docs/odd-answers.md": odd_answers_document,
 }

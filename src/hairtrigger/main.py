@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Seque
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib.metadata import version
 from uuid import UUID, uuid4
 
-from starlette.routing import Router
+from starlette.routing import Route, Router
 
 from hairtrigger.api.app import service_app, worker_app
+from hairtrigger.api.metrics import metrics_routes
 from hairtrigger.api.odeus.app import odeus_app
 from hairtrigger.api.stackai.app import Services as StackAiServices
 from hairtrigger.api.stackai.app import stackai_app
@@ -25,6 +27,8 @@ from hairtrigger.platform.clock import Clock, SystemClock
 from hairtrigger.platform.disk import size, used_share
 from hairtrigger.platform.egress import Egress, EgressPolicy
 from hairtrigger.platform.life_locks import LifeLock
+from hairtrigger.platform.memory import resident_bytes
+from hairtrigger.platform.otlp import Collector, collecting
 from hairtrigger.platform.parsers import Parsers
 from hairtrigger.platform.peers import Proxies
 from hairtrigger.platform.postgres import embedded
@@ -52,6 +56,7 @@ from hairtrigger.services.ingest.ingest import Ingest
 from hairtrigger.services.ingest.receiver_cache import ReceiverCache
 from hairtrigger.services.ingest.refusal_counter import RefusalCounter
 from hairtrigger.services.ingest.sender_documents import SenderDocuments
+from hairtrigger.services.metrics import Metrics
 from hairtrigger.services.polling.dry_run import DryRuns
 from hairtrigger.services.polling.poll_leases import PollLeases
 from hairtrigger.services.polling.poll_results import PollResults, PollStep, StoredPoll
@@ -68,7 +73,9 @@ from hairtrigger.services.setup.projects import Projects
 from hairtrigger.services.setup.samples import Sampler
 from hairtrigger.services.setup.triggers import Triggers
 from hairtrigger.services.setup.webhook_removals import WebhookRemovals
+from hairtrigger.services.tracing import Tracing
 from hairtrigger.services.upkeep.due_work import DueWork
+from hairtrigger.services.upkeep.exposition import Exposition
 from hairtrigger.services.upkeep.presence import Presence
 from hairtrigger.services.upkeep.retention import Retention
 from hairtrigger.services.use_counter import UseCounter
@@ -80,6 +87,7 @@ from hairtrigger.store.statements import Statements, open_statements
 from hairtrigger.targets.making import target_maker
 
 _CHECK = timedelta(seconds=3)  # the longest wait of a user who makes a project for the check of its target
+_LAST_SPANS = timedelta(seconds=3)  # the longest time for sending the spans that wait at a stop
 _LARGEST_LOG = 2048  # MiB: the size of the embedded database's write-ahead log on a disk that is large enough
 
 Loop = Callable[[], Coroutine[None, None, None]]
@@ -122,6 +130,7 @@ class Resources:
     parsers: Parsers
     lock: LifeLock | None
     watches: Sequence[Loop]
+    collector: Collector | None
 
 
 @dataclass(frozen=True)
@@ -155,6 +164,8 @@ class Parts:
     target_of: Callable[[Project], Target]
     diagnosis: Diagnosis
     watchdog: StallWatchdog
+    metrics: Metrics
+    tracing: Tracing
 
 
 @dataclass(frozen=True)
@@ -217,6 +228,7 @@ async def _resources(settings: Settings, clock: Clock, process: UUID) -> AsyncIt
             await stack.enter_async_context(Parsers(settings.parsers, settings.parse_limits)),
             lock,
             watches,
+            stack.enter_context(collecting(version("hairtrigger"), settings.role, on=settings.traces)),
         )
 
 
@@ -244,18 +256,24 @@ def _built(
 ) -> tuple[Application, Sequence[Loop], Presence]:
     parts = _parts(settings, clock, resources, process)
     leaving = asyncio.Event()
+    exposition = _exposition(parts, resources)
+    token = settings.metrics_token
+    metrics = metrics_routes(exposition.text, token.get_secret_value() if token else None)
     working = RoleShare() if settings.role == "api" else _working(parts, resources.direct)
     if settings.role == "worker":
-        serving, asgi = (
-            RoleShare(),
-            worker_app(writable=parts.store.writable, leaving=leaving.is_set, disk=lambda: parts.disk.use),
+        asgi = worker_app(
+            writable=parts.store.writable, leaving=leaving.is_set, disk=lambda: parts.disk.use, metrics=metrics
         )
+        serving = RoleShare()
     else:
-        serving, asgi = _serving(parts, resources, leaving)
+        serving, asgi = _serving(parts, resources, leaving, metrics)
 
     async def leave(at_most: timedelta = settings.stop_within) -> None:
         leaving.set()
         await asyncio.gather(serving.drain(at_most), working.drain(at_most))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_SPANS.total_seconds()):
+                await parts.tracing.flush()
 
     async def flush() -> None:
         await serving.drain(timedelta())
@@ -276,6 +294,8 @@ def _built(
         parts.quotas.run,
         parts.disk.run,
         parts.watchdog.run,
+        exposition.run,
+        parts.tracing.run,
         *_signals(settings, resources.direct, parts.work),
     )
     return application, (*serving.loops, *working.loops, *common, presence.run), presence
@@ -299,6 +319,14 @@ def _parts(settings: Settings, clock: Clock, resources: Resources, process: UUID
     webhook_removals = WebhookRemovals(
         store=store, clock=clock, catalogue=catalogue, calls=calls, secrets=secrets, public_url=settings.url
     )
+    metrics = Metrics([provider.id for provider in CATALOGUE], on=settings.metrics_token is not None)
+    tracing = Tracing(
+        clock,
+        resources.collector.send if resources.collector else None,
+        ratio=settings.trace_ratio,
+        per_second=settings.traces_per_second,
+        metrics=metrics,
+    )
     least_interval = timedelta(seconds=settings.least_polling_seconds)
     grace = timedelta(seconds=settings.schedule_grace_seconds)
     diagnosis = Diagnosis(
@@ -319,6 +347,7 @@ def _parts(settings: Settings, clock: Clock, resources: Resources, process: UUID
         holder=process,
         refusal=refusal,
         counter=counter,
+        metrics=metrics,
     )
     poll_results: Batcher[PollStep, StoredPoll] = Batcher(
         PollResults(store, counter).settle, tenant=lambda step: step.claimed.trigger.org_id
@@ -370,6 +399,8 @@ def _parts(settings: Settings, clock: Clock, resources: Resources, process: UUID
             settle=poll_results.submit,
             work=work,
             deadline=settings.poll_deadline,
+            metrics=metrics,
+            tracing=tracing,
         ),
         schedules=Schedules(
             store=store,
@@ -379,16 +410,45 @@ def _parts(settings: Settings, clock: Clock, resources: Resources, process: UUID
             grace=grace,
             refusal=refusal,
             counter=counter,
+            metrics=metrics,
+            tracing=tracing,
         ),
         pauses=Pauses(store=store, clock=clock, work=work),
         replays=Replays(store=store, clock=clock, work=work, limits=limits, counter=counter),
         target_of=target_maker(egress, clock, secrets),
         diagnosis=diagnosis,
         watchdog=StallWatchdog(store=store, clock=clock, diagnosis=diagnosis),
+        metrics=metrics,
+        tracing=tracing,
     )
 
 
-def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tuple[RoleShare, Router]:
+def _exposition(parts: Parts, resources: Resources) -> Exposition:
+    """Return the exposition of /metrics, which reads what both roles have. The rest is read where it is built."""
+    metrics, store, sandbox = parts.metrics, parts.store, resources.sandbox
+
+    def connections() -> dict[tuple[str, ...], float]:
+        found = store.connections
+        return {(state,): found[state] for state in ("in_use", "idle")}
+
+    metrics.connections.reads_all(connections)
+    metrics.connections_limit.reads(lambda: store.connections["limit"])
+    metrics.disk.reads(lambda: parts.disk.use.used)
+    metrics.sandbox_workers.reads(lambda: len(sandbox.workers))
+    metrics.sandbox_memory.reads(lambda: sum(map(resident_bytes, sandbox.workers)))
+    metrics.sandbox_cpu.reads(lambda: sandbox.cpu_seconds)
+    return Exposition(
+        metrics=metrics,
+        store=store,
+        clock=parts.clock,
+        version=version("hairtrigger"),
+        role=parts.settings.role,
+    )
+
+
+def _serving(
+    parts: Parts, resources: Resources, leaving: asyncio.Event, metrics: Sequence[Route]
+) -> tuple[RoleShare, Router]:
     """Build the role `api`, which is the three APIs and the webhooks, and return it with its ASGI application."""
     settings, clock, store = parts.settings, parts.clock, parts.store
     recorder = Recorder(
@@ -398,8 +458,11 @@ def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tupl
         max_waiting=settings.max_waiting_requests,
         max_waiting_bytes=settings.max_waiting_bytes,
         counter=parts.counter,
+        metrics=parts.metrics,
+        tracing=parts.tracing,
     )
-    refusals = RefusalCounter(store, clock, lambda: parts.disk.full)
+    parts.metrics.requests_waiting.reads(lambda: recorder.waiting)
+    refusals = RefusalCounter(store, clock, lambda: parts.disk.full, parts.metrics)
     receivers = ReceiverCache(store, parts.secrets)
     documents = SenderDocuments(store, clock, parts.calls.http_of)
     ingest = Ingest(
@@ -412,6 +475,8 @@ def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tupl
         documents=documents,
         app_secrets=settings.live_app_secrets,
         refusal=parts.refusal,
+        metrics=parts.metrics,
+        tracing=parts.tracing,
     )
     asgi = service_app(
         webhooks=WebhookEndpoint(ingest, settings.url, settings.max_body_bytes, leaving.is_set),
@@ -419,6 +484,7 @@ def _serving(parts: Parts, resources: Resources, leaving: asyncio.Event) -> tupl
         leaving=leaving.is_set,
         proxies=[str(network) for network in settings.trusted_proxies],
         disk=lambda: parts.disk.use,
+        metrics=metrics,
         own=v1_app(
             OwnServices(
                 store=store,
@@ -509,6 +575,8 @@ def _working(parts: Parts, direct: Store) -> RoleShare:
         counter=parts.counter,
         holds=parts.quotas.holds,
         hurry=parts.egress.hurry,
+        metrics=parts.metrics,
+        tracing=parts.tracing,
     )
     due_work = DueWork(
         store=store,
@@ -521,6 +589,8 @@ def _working(parts: Parts, direct: Store) -> RoleShare:
         work=work,
         places=Shares.beyond(settings.concurrent_polls),
     )
+    parts.metrics.deliveries_under_way.reads(lambda: dispatcher.under_way)
+    parts.metrics.polls_under_way.reads(lambda: due_work.polls_under_way)
 
     async def drain(at_most: timedelta) -> None:
         await asyncio.gather(due_work.drain(at_most), dispatcher.drain(at_most))

@@ -331,6 +331,22 @@ class Settings(BaseSettings):
         ge=1,
         description="Attempts of an organisation's deliveries on a day (UTC). The rest waits until the next day.",
     )
+    metrics_token: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="The bearer token with which Prometheus reads /metrics, of 16 characters or more. Without it "
+        "nothing is counted, and there is no /metrics.",
+    )
+    traces: bool = Field(
+        False,
+        description="Whether spans are recorded and sent to an OpenTelemetry collector, as OTEL_EXPORTER_OTLP_ENDPOINT "
+        "and the other standard variables say. Needs the extra `traces`. Without it, what senders say of their traces "
+        "is passed on to targets.",
+    )
+    trace_ratio: float = Field(1.0, ge=0, le=1, description="The share of requests and polls whose spans are recorded.")
+    traces_per_second: int = Field(
+        50, ge=1, le=10_000, description="Requests and polls whose spans are recorded in a second, per process."
+    )
     log_json: bool = Field(False, description="One JSON object a line instead of text.")
     shutdown_seconds: int = Field(
         25, ge=0, description="How long a stop waits for requests, polls and deliveries under way."

@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -31,6 +31,7 @@ class Fleet:
     folder: Path
     database: Database
     stack: AsyncExitStack
+    environment: dict[str, str] = field(default_factory=dict)  # of every process
 
     async def start(self, role: str, name: str, **settings: str) -> Service:
         home = self.folder / name
@@ -41,6 +42,7 @@ class Fleet:
             "HAIRTRIGGER_VAULT_FILE": str(self.folder / "vault.json"),
             "HAIRTRIGGER_EGRESS_ALLOW": '["127.0.0.0/8"]',
             "HAIRTRIGGER_SANDBOX_WORKERS": "1",
+            **self.environment,
             **{f"HAIRTRIGGER_{key.upper()}": value for key, value in settings.items()},
         }
         service = Service(home, environment)

@@ -28,6 +28,7 @@ from hairtrigger.services.ingest.receiver_cache import ReceiverCache
 from hairtrigger.services.ingest.refusal_counter import RefusalCounter
 from hairtrigger.services.ingest.sender_documents import SenderDocuments
 from hairtrigger.services.recorder import Recorder
+from hairtrigger.services.tracing import Tracing
 from hairtrigger.store.database import Store
 from hairtrigger.store.delivery import deliveries
 from hairtrigger.store.statements import Statements
@@ -48,6 +49,7 @@ class Scene:
     explainer: Explainer
     held: int = 0  # how often a worker left an organisation's deliveries on the queue
     answers: list[Sent] = field(default_factory=lambda: [DELIVERED])  # the target's; the last one is repeated
+    received: list[Outgoing] = field(default_factory=list)  # by the target
 
     @property
     def clock(self) -> ManualClock:
@@ -63,10 +65,10 @@ class Scene:
         await self.world.triggers.enable(self.world.caller, id_)
         return id_, secret
 
-    async def request(self, id_: UUID | str, secret: str, key: str | None = None) -> None:
+    async def request(self, id_: UUID | str, secret: str, key: str | None = None, **more: str) -> None:
         """Send a request; a refusal is counted and not raised."""
         body = json.dumps({"id": key} if key else {}).encode()
-        headers = Headers([("x-webhook-secret", secret), ("content-type", "application/json")])
+        headers = Headers([("x-webhook-secret", secret), ("content-type", "application/json"), *more.items()])
         try:
             await self.ingest.receive(
                 str(id_), Request("POST", f"https://hooks.test/{id_}", headers, body, self.clock.now())
@@ -77,8 +79,10 @@ class Scene:
     async def poll(self) -> None:
         await self.world.poll_due()
 
-    async def deliver(self, over: Callable[[], Awaitable[bool]] | None = None) -> None:
-        """Run a worker until it has done all its work, or until `over`."""
+    async def deliver(
+        self, over: Callable[[], Awaitable[bool]] | None = None, *, tracing: Tracing | None = None
+    ) -> None:
+        """Run a worker, which may have traces of its own, until it has done all its work, or until `over`."""
         async with self.world.store.transaction() as tx:
             await deliveries.requeue_due(tx, self.clock.now(), 100)
         dispatcher = Dispatcher(
@@ -91,6 +95,8 @@ class Scene:
             jitter=lambda: 0.5,
             counter=self.world.counter,
             holds=self._holds,
+            metrics=self.world.metrics,
+            tracing=tracing or self.world.tracing,
         )
         loop = asyncio.create_task(dispatcher.run())
         await until(over or self._delivered)
@@ -105,6 +111,7 @@ class Scene:
         return held
 
     async def send(self, outgoing: Outgoing) -> Sent:
+        self.received.append(outgoing)
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
     async def why(self, id_: UUID, **question: Any) -> Explanation:
@@ -151,10 +158,17 @@ async def a_scene(
     statements, receivers, refusals = (
         Statements(store),
         ReceiverCache(store, world.secrets),
-        RefusalCounter(store, clock, lambda: world.disk.full),
+        RefusalCounter(store, clock, lambda: world.disk.full, world.metrics),
     )
     recorder = Recorder(
-        statements, clock, Wake(), max_waiting=100, max_waiting_bytes=1024 * 1024, counter=world.counter
+        statements,
+        clock,
+        Wake(),
+        max_waiting=100,
+        max_waiting_bytes=1024 * 1024,
+        counter=world.counter,
+        metrics=world.metrics,
+        tracing=world.tracing,
     )
     ingest = Ingest(
         store=store,
@@ -166,6 +180,8 @@ async def a_scene(
         documents=SenderDocuments(store, clock, lambda _: Offline()),
         app_secrets={"github": ["a secret"]},
         refusal=world.refusal,
+        metrics=world.metrics,
+        tracing=world.tracing,
     )
     tasks = [asyncio.create_task(loop()) for loop in (recorder.run, receivers.run)]
     try:

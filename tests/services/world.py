@@ -23,6 +23,7 @@ from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
 from hairtrigger.services.catalogue import Owned, UserProviders, catalogue_of
 from hairtrigger.services.disk_watch import DiskWatch
+from hairtrigger.services.metrics import Metrics
 from hairtrigger.services.polling.poll_leases import PollLeases
 from hairtrigger.services.polling.poll_results import PollResults, PollStep, StoredPoll
 from hairtrigger.services.polling.poller import Poller, Result
@@ -34,6 +35,7 @@ from hairtrigger.services.setup.connections import Connections
 from hairtrigger.services.setup.projects import Projects
 from hairtrigger.services.setup.triggers import Triggers
 from hairtrigger.services.setup.webhook_removals import WebhookRemovals
+from hairtrigger.services.tracing import Tracing
 from hairtrigger.services.use_counter import UseCounter
 from hairtrigger.store.database import Store
 from hairtrigger.store.events import events, outcomes
@@ -94,6 +96,8 @@ class World:
     quotas: Quotas
     disk: DiskWatch
     refusal: Refuses
+    metrics: Metrics
+    tracing: Tracing
 
     async def create(
         self,
@@ -165,8 +169,11 @@ async def a_world(
     http: Http | None = None,
     parsers: Parsers | None = None,
     limits: Limits | None = None,
+    tracing: Tracing | None = None,
 ) -> World:
     limits = limits or Limits()
+    metrics = Metrics([provider.id for provider in providers])
+    tracing = tracing or Tracing(clock)
     counter = UseCounter()
     quotas = Quotas(store, clock, counter, limits)
     disk = DiskWatch(clock, (), Thresholds())
@@ -211,10 +218,13 @@ async def a_world(
                 places=4,
                 refusal=refusal,
                 counter=counter,
+                metrics=metrics,
             ),
             settle=settling_alone(store, counter),
             work=work,
             deadline=DEADLINE,
+            metrics=metrics,
+            tracing=tracing,
         ),
         schedules=Schedules(
             store=store,
@@ -224,6 +234,8 @@ async def a_world(
             grace=timedelta(minutes=1),
             refusal=refusal,
             counter=counter,
+            metrics=metrics,
+            tracing=tracing,
         ),
         webhook_removals=webhook_removals,
         triggers=Triggers(
@@ -242,6 +254,8 @@ async def a_world(
         quotas=quotas,
         disk=disk,
         refusal=refusal,
+        metrics=metrics,
+        tracing=tracing,
     )
 
 

@@ -20,7 +20,7 @@ async def test_migrations_make_the_tables_the_queries_see(store: Store) -> None:
 
 
 async def test_an_event_has_the_columns_of_its_table_and_is_offered_in_their_order(store: Store) -> None:
-    named = "SELECT attname FROM pg_attribute WHERE attrelid = CAST('event_offer' AS regclass) ORDER BY attnum"
+    named = "SELECT attname FROM pg_attribute WHERE attrelid = CAST('event_to_store' AS regclass) ORDER BY attnum"
     async with store.engine.connect() as connection:
         offered = list((await connection.execute(text(named))).scalars())
     assert event.c.keys() == ["day", *Event._fields]

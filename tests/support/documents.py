@@ -12,6 +12,7 @@ from hairtrigger.api.stackai.app import stackai_app
 from hairtrigger.api.v1.app import Services as OwnServices
 from hairtrigger.api.v1.app import v1_app
 from hairtrigger.domain.outcome import DELIVERY_STATUS, FAILURE, Code
+from hairtrigger.services.metrics import Metrics
 from hairtrigger.settings import table
 
 _NONE = cast("Any", None)  # the description of an API calls none of its services
@@ -33,6 +34,30 @@ def own_document() -> str:
 def settings_document() -> str:
     introduction = "Every one is an environment variable, or a file named by the same variable with `_FILE`."
     return f"# Settings\n\n{introduction}\n\n{table()}"
+
+
+def metrics_document() -> str:
+    """Return the document with every metric of /metrics."""
+    lines = ["| metric | type | labels | meaning |", "|---|---|---|---|"]
+    for one in Metrics().all():
+        name = f"{one.name}_total" if one.kind == "counter" else one.name
+        labels = ", ".join(f"`{label}`" for label in one.labels)
+        lines.append(f"| `{name}` | {one.kind} | {labels} | {one.says} |")
+    return f"""# Metrics
+
+`GET /metrics` of every process, with the bearer token of `HAIRTRIGGER_METRICS_TOKEN`, in the text format of Prometheus
+or as OpenMetrics. Besides these there are the `process_*` metrics of Prometheus' Python library.
+[operating.md](operating.md) says how to read them; `deploy/` has alert rules and a dashboard.
+
+**Labels** hold nothing that users or senders choose. `provider` is the id of a provider that comes with the service,
+`user` for all that users define, or `unknown`. `outcome` of requests, polls and firings is a code of
+[outcomes.md](outcomes.md), and `failure` is why an attempt failed, from the same page.
+
+**Several processes.** Each process counts its own work, so add them up. Metrics that begin with `hairtrigger_shared_`
+are read from the database, at most once in ten seconds, and are the same in every process: take the maximum.
+
+{chr(10).join(lines)}
+"""
 
 
 def _openapi(app: FastAPI) -> str:

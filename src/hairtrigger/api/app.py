@@ -38,6 +38,7 @@ def service_app(
     leaving: Callable[[], bool] = lambda: False,
     proxies: Sequence[str] = ("127.0.0.1",),
     disk: Callable[[], DiskUse] = _unseen,
+    metrics: Sequence[Route] = (),
 ) -> Router:
     """Return the application of a process that serves the APIs.
 
@@ -47,6 +48,7 @@ def service_app(
     roof = Starlette(
         routes=[
             *_health(writable, leaving, disk),
+            *metrics,
             *reference.routes(_described(own, integrations, projects)),
             Mount("/v1", own),
             Mount("/integrations/v1", integrations),
@@ -90,10 +92,16 @@ def _described(own: FastAPI, integrations: FastAPI, projects: FastAPI) -> tuple[
 
 
 def worker_app(
-    *, writable: Callable[[], Awaitable[bool]], leaving: Callable[[], bool], disk: Callable[[], DiskUse] = _unseen
+    *,
+    writable: Callable[[], Awaitable[bool]],
+    leaving: Callable[[], bool],
+    disk: Callable[[], DiskUse] = _unseen,
+    metrics: Sequence[Route] = (),
 ) -> Router:
-    """Return the application of a worker process, which serves the health endpoints and no API."""
-    roof = Starlette(routes=_health(writable, leaving, disk), middleware=[Middleware(EveryAnswer, leaving=leaving)])
+    """Return the application of a worker process, which serves the health endpoints, the metrics and no API."""
+    roof = Starlette(
+        routes=[*_health(writable, leaving, disk), *metrics], middleware=[Middleware(EveryAnswer, leaving=leaving)]
+    )
     return Router([Mount("/", roof)])
 
 

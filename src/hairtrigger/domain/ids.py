@@ -60,6 +60,11 @@ def first_of(day: date) -> UUID:
     return UUID(int=(datetime(day.year, day.month, day.day, tzinfo=UTC) - _EPOCH) // _MICROSECOND // 1000 << 80)
 
 
+def time_of(id_: UUID) -> float:
+    """Return the time in an id of ours, in seconds since 1970, to the millisecond."""
+    return (id_.int >> 80) / 1000
+
+
 def day_of(id_: UUID) -> date:
     """Return the UTC day in an id, or `date.max` if the id holds no time in the calendar. An id that was not made by
     `new_id` gives a day, too, on which no row has this id.

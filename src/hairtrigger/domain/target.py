@@ -245,6 +245,7 @@ class Outgoing:
     replay_of: UUID | None = None
     traceparent: str | None = None
     """W3C trace context."""
+    tracestate: str | None = None
     is_test: bool = False
     """The event did not happen: a user asked for it, to try the target."""
     hops: int = 1

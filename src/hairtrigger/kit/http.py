@@ -1,6 +1,6 @@
 """The object with which a provider file calls its provider. It is bound to a base address and credentials."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol, TypeVar
@@ -42,6 +42,40 @@ class Http(Protocol):
         timeout: timedelta = ...,  # noqa: ASYNC109
         max_bytes: int = ...,
     ) -> Reply: ...
+
+
+Watch = Callable[[str, str], Callable[[int | None], None]]
+"""A function that is called with the method and URL of a call before it, and whose result with the status after it."""
+
+
+def unwatched(_: str, __: str) -> Callable[[int | None], None]:
+    return lambda _: None
+
+
+@dataclass(frozen=True)
+class WatchedHttp:
+    """An HTTP client whose calls are watched."""
+
+    http: Http
+    watch: Watch
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        redirects: Literal["follow", "manual"] = "manual",
+        **limits: Any,
+    ) -> Reply:
+        ended, status = self.watch(method, url), None
+        try:
+            reply = await self.http.send(method, url, headers=headers or {}, body=body, redirects=redirects, **limits)
+            status = reply.status
+        finally:
+            ended(status)
+        return reply
 
 
 @dataclass

@@ -4,7 +4,7 @@ from collections.abc import ItemsView, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 from urllib.parse import parse_qsl
 
 from hairtrigger.domain.errors import Malformed
@@ -13,6 +13,7 @@ from hairtrigger.kit.bodies import Content, content_of, decompressed
 from hairtrigger.kit.config import Config, Payload
 
 C = TypeVar("C", bound=Config)
+D = TypeVar("D")
 P = TypeVar("P", bound=Payload)
 
 
@@ -36,6 +37,13 @@ class Headers(Mapping[str, str]):
 
     def __getitem__(self, name: str) -> str:
         return self._values[name.lower()]
+
+    @overload
+    def get(self, name: str, default: None = None) -> str | None: ...
+    @overload
+    def get(self, name: str, default: D) -> str | D: ...
+    def get(self, name: str, default: D | None = None) -> str | D | None:
+        return self._values.get(name.lower(), default)  # that of `Mapping` raises and catches an error
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)

@@ -17,7 +17,7 @@ from hairtrigger.domain.schedule import Missed, Schedule
 from hairtrigger.kit.auth import Auth, NoAuth
 from hairtrigger.kit.config import Config
 from hairtrigger.kit.handshake import Handshake
-from hairtrigger.kit.http import Api
+from hairtrigger.kit.http import Api, Watch, unwatched
 from hairtrigger.kit.incoming import Incoming, Request
 from hairtrigger.kit.parsing import Parse
 from hairtrigger.kit.verify import Verifier
@@ -51,6 +51,7 @@ class Question(Generic[C]):
     parse: Parse = field(repr=False)
     project: str = ""  # the id of the trigger's project
     known: Known = field(default=_nothing_known, repr=False)  # returns those of the given keys that are stored
+    watch: Watch = field(default=unwatched, repr=False)
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,11 @@ class Batcher(Generic[T, R]):
         self._bytes = 0  # the size of all waiting items
         self._something = asyncio.Event()
 
+    @property
+    def waiting(self) -> int:
+        """Return how many items wait for a batch."""
+        return self._count
+
     async def submit(self, item: T) -> R:
         size, tenant = self._size(item), self._tenant(item)
         queue = self._waiting.get(tenant) or _Queue[T, R]()

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from hairtrigger.domain.errors import CredentialsRefused, RateLimited
-from hairtrigger.kit.http import Api, DocumentLimits, Http
+from hairtrigger.kit.http import Api, DocumentLimits, Http, Watch, WatchedHttp
 from hairtrigger.kit.trigger import Known, Page, Polling, Provider, Question, Trigger
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.parsers import Parsers
@@ -82,6 +82,7 @@ class ProviderCalls:
         cursor: Mapping[str, Any] | None = None,
         enabled_at: datetime | None = None,
         known: Known | None = None,
+        watch: Watch | None = None,
     ) -> Question[Any]:
         """Return a question to a provider about what happened after the cursor.
 
@@ -105,6 +106,9 @@ class ProviderCalls:
             parse=Parsing(self.parsers, tenant.org),
             project=tenant.project,
         )
+        if watch:
+            watched = replace(question.api, http=WatchedHttp(question.api.http, watch))
+            question = replace(question, api=watched, watch=watch)
         return replace(question, known=known) if known else question
 
     def api(self, provider: Provider, tenant: Tenant, secrets: Mapping[str, str]) -> Api:

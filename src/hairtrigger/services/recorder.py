@@ -7,9 +7,12 @@ from itertools import chain
 from hairtrigger.domain.event import Draft, bounded_key
 from hairtrigger.domain.ids import new_id
 from hairtrigger.domain.instants import instant
+from hairtrigger.domain.trace import Begun, TraceContext
 from hairtrigger.platform.batching import Batcher
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
+from hairtrigger.services.metrics import Metrics
+from hairtrigger.services.tracing import Tracing
 from hairtrigger.services.use_counter import UseCounter
 from hairtrigger.store.events import request_batches
 from hairtrigger.store.events.events import Event
@@ -37,7 +40,11 @@ class Recorder:
         max_waiting: int,
         max_waiting_bytes: int,
         counter: UseCounter | None = None,
+        metrics: Metrics | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
+        self._metrics = metrics or Metrics(on=False)
+        self._tracing = tracing or Tracing(clock)
         self._counter = counter or UseCounter()
         self._statements = statements
         self._clock = clock
@@ -54,17 +61,25 @@ class Recorder:
     async def write(self, write: Write) -> Sequence[Event] | None:
         return await self._batches.submit(write)
 
+    @property
+    def waiting(self) -> int:
+        """Return how many writes wait for a batch."""
+        return self._batches.waiting
+
     async def run(self) -> None:
         await self._batches.run()
 
     async def _flush(self, writes: Sequence[Write]) -> list[Sequence[Event] | None]:
-        answers = await request_batches.write(self._statements, writes, self._clock.now())
+        began = self._clock.now()
+        answers = await request_batches.write(self._statements, writes, began)
         if projects := {event.project_id for fresh in answers if fresh for event in fresh}:
             self._work.set(projects)
         self._counter.events(chain.from_iterable(filter(None, answers)))
         for write, fresh in zip(writes, answers, strict=True):
             if not fresh:
                 self._count_outcomes(write, stored=fresh is not None)
+        self._metrics.stored(writes, answers, self._clock.now())
+        self._tracing.stored(writes, answers, began)
         return answers
 
     def _count_outcomes(self, write: Write, *, stored: bool) -> None:
@@ -73,13 +88,16 @@ class Recorder:
             self._counter.ledger(write.events[0].org_id, 1)
 
 
-def event_from(trigger: ProjectTrigger, draft: Draft, received_at: datetime) -> Event:
+def event_from(
+    trigger: ProjectTrigger, draft: Draft, received_at: datetime, trace: Begun | TraceContext | None = None
+) -> Event:
     """Return the draft as an event of the trigger, with a new id.
 
     Texts are changed where the database would refuse them, so that it refuses no event later.
     """
+    id_ = new_id(received_at)
     return Event(
-        id=new_id(received_at),
+        id=id_,
         org_id=trigger.org_id,
         project_id=trigger.project_id,
         project_trigger_id=trigger.id,
@@ -91,4 +109,5 @@ def event_from(trigger: ProjectTrigger, draft: Draft, received_at: datetime) -> 
         content_type=storable(draft.content_type),
         body=draft.data,
         request=draft.request,
+        trace=trace.of_event(id_) if trace else None,
     )

@@ -19,6 +19,7 @@ from sqlalchemy import Connection, ExceptionContext, event, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
 
 from hairtrigger.domain.errors import HairtriggerError, Invalid, Unavailable
 from hairtrigger.store import partitions, server
@@ -137,6 +138,13 @@ class Store:
                 except BaseException:
                     await connection.invalidate()  # it may still listen to notifications, or be broken
                     raise
+
+    @property
+    def connections(self) -> dict[str, int]:
+        """Return how many connections of the pool are in use and idle, and the most that it may have."""
+        pool = self.engine.pool
+        assert isinstance(pool, QueuePool)
+        return {"in_use": pool.checkedout(), "idle": pool.checkedin(), "limit": pool.size()}
 
     async def writable(self) -> bool:
         """Return whether a commit would be on disk now. Raises `Unavailable` if the database can't be reached."""

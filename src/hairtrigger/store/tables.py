@@ -267,6 +267,7 @@ event = Table(
     Column("content_type", Text, nullable=False),
     Column("body", BYTEA, nullable=False),
     Column("request", JSONB),  # method, query and headers of the request; null for other events
+    Column("trace", Text),  # its place in a trace, if it has one: see domain/trace.py
     Index("event_project_trigger_id_id_idx", "project_trigger_id", "id"),
     Index("event_org_id_id_idx", "org_id", "id"),
     postgresql_partition_by="RANGE (day)",

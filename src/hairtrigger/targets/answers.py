@@ -55,6 +55,7 @@ def marks(outgoing: Outgoing) -> dict[str, str]:
     """
     given = {
         "traceparent": outgoing.traceparent,
+        "tracestate": outgoing.tracestate or None,
         hops.HEADER: str(outgoing.hops),
         "hairtrigger-test": "true" if outgoing.is_test else None,
     }

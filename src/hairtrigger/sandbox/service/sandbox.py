@@ -70,6 +70,7 @@ class Sandbox:
         self._costly: Remembered[str, float] = Remembered(_MOST_COSTLY)  # tenants, and until when they count as such
         self._costly_until = 0.0
         self._apart: set[WorkerProcess] = set()  # those that run one poll each
+        self.cpu_seconds = 0.0  # that all polls have used, as far as their sandbox workers told it
         self._walls: asyncio.Future[Walls] = asyncio.get_running_loop().create_future()
 
     @staticmethod
@@ -168,6 +169,8 @@ class Sandbox:
         return await live.outcome(end)
 
     def _note_cost(self, tenant: str, end: Ended) -> None:
+        if end.usage:
+            self.cpu_seconds += end.usage.cpu.total_seconds()
         if not tenant or end.usage is None or end.usage.cpu <= _COSTLY * self._limits.cpu:
             return
         is_new = not self._is_costly(tenant)

@@ -22,7 +22,9 @@ from hairtrigger.platform.shares import Tenant
 from hairtrigger.platform.wake import Wake
 from hairtrigger.services.delivery.delivery_streaks import DeliveryStreaks
 from hairtrigger.services.delivery.places import Places, tenant_of
+from hairtrigger.services.metrics import Metrics
 from hairtrigger.services.setup.triggers import Triggers
+from hairtrigger.services.tracing import Hop, Tracing
 from hairtrigger.services.use_counter import UseCounter
 from hairtrigger.store.database import Store
 from hairtrigger.store.delivery import deliveries
@@ -80,6 +82,8 @@ class Dispatcher:
     """Return why no delivery of the organisation may be attempted now. Its deliveries stay on the queue."""
     hurry: Callable[[], None] = lambda: None  # ends the reading of answers whose status is known
     streaks: DeliveryStreaks = field(default_factory=DeliveryStreaks)
+    metrics: Metrics = field(default_factory=lambda: Metrics(on=False))
+    tracing: Tracing = field(default_factory=Tracing)
     _under_way: dict[int, asyncio.Task[None]] = field(default_factory=dict, init=False)
     _sending: dict[int, Tenant] = field(default_factory=dict, init=False)  # those that hold places
     _after: str = field(default="", init=False)
@@ -118,6 +122,11 @@ class Dispatcher:
                     log.exception("a claim broke, deliveries wait")
                     await asyncio.sleep(1)
             await asyncio.Event().wait()  # deliveries under way go on until this is cancelled
+
+    @property
+    def under_way(self) -> int:
+        """Return how many deliveries are claimed and have not ended."""
+        return len(self._under_way)
 
     async def drain(self, at_most: timedelta) -> None:
         """Claim no more deliveries, and wait at most `at_most` for those under way.
@@ -271,8 +280,9 @@ class Dispatcher:
             if claimed.event is None or claimed.project is None:
                 await self._drop(claimed)
                 return
-            started = self.clock.now()
-            sent = await self._sent(claimed, claimed.project)
+            started, hop = self.clock.now(), self.tracing.hop(claimed.event)
+            sent = await self._sent(claimed, claimed.project, hop)
+            self.tracing.attempted(hop, claimed.event, claimed.message, sent, started)
             await self._finished(claimed, sent, started)
         except Unavailable:
             log.warning("database away, delivery will be repeated", delivery=str(claimed.message.delivery_id))
@@ -282,7 +292,7 @@ class Dispatcher:
             del self._under_way[claimed.message.msg_id]
             self._leave_place(claimed)
 
-    async def _sent(self, claimed: Claimed, project: Project) -> Sent:
+    async def _sent(self, claimed: Claimed, project: Project, hop: Hop | None) -> Sent:
         """Call the target, and return how the attempt ended.
 
         A fault of the service is a failed attempt, too, so that a user sees it. Such an attempt does not follow the
@@ -291,7 +301,7 @@ class Dispatcher:
         dead letter at once, which a user can replay.
         """
         try:
-            target, outgoing = self.target_of(project), _outgoing(claimed)
+            target, outgoing = self.target_of(project), _outgoing(claimed, hop)
         except Exception:
             log.exception("a delivery broke before its target was called", delivery=str(claimed.message.delivery_id))
             wait = delay_after_our_fault(claimed.message.attempt)
@@ -362,6 +372,7 @@ class Dispatcher:
             changes = await self.streaks.note(tx, counted)
         self.streaks.tell(counted, changes)
         self.counter.attempts(counted)
+        self.metrics.attempted(counted)
         if others_may_go:
             self.work.set()
         for one in counted:
@@ -390,6 +401,7 @@ class Dispatcher:
         reason = "The project was deleted." if claimed.event else "The event is no longer stored."
         async with self.store.transaction() as tx:
             await deliveries.drop(tx, claimed.message, org_id, reason, self.clock.now())
+        self.metrics.delivered(0, dead=1)
 
 
 def _own_trigger(event: Event, message: Message) -> UUID | None:
@@ -405,7 +417,7 @@ def _cut_off(event: Event, now: datetime) -> Outcome:
     return Outcome(Kind.TARGET, code, now, event.org_id, event.project_trigger_id, key=event.key)
 
 
-def _outgoing(claimed: Claimed) -> Outgoing:
+def _outgoing(claimed: Claimed, hop: Hop | None) -> Outgoing:
     event, message = claimed.event, claimed.message
     assert event
     return Outgoing(
@@ -425,4 +437,6 @@ def _outgoing(claimed: Claimed) -> Outgoing:
         request=event.request,
         replay_of=event.id if message.delivery_id != event.id else None,
         hops=message.hops + 1,
+        traceparent=hop.context.traceparent if hop else None,
+        tracestate=hop.context.state if hop else None,
     )

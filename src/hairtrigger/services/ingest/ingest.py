@@ -31,6 +31,7 @@ from hairtrigger.domain.hops import HEADER, MOST, hops_in
 from hairtrigger.domain.ids import parsed_id
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.domain.quotas import DiskFull, QuotaSpent, Refusal, Refuses, code_of, nothing_refused
+from hairtrigger.domain.trace import sent_context
 from hairtrigger.kit.handshake import Answer, answered
 from hairtrigger.kit.incoming import Incoming, Request
 from hairtrigger.kit.trigger import App, AppWebhook, Provider, Webhook
@@ -39,7 +40,9 @@ from hairtrigger.services.catalogue import Catalogue, config_of
 from hairtrigger.services.ingest.receiver_cache import Receiver, ReceiverCache
 from hairtrigger.services.ingest.refusal_counter import RefusalCounter
 from hairtrigger.services.ingest.sender_documents import SenderDocuments
+from hairtrigger.services.metrics import Metrics
 from hairtrigger.services.recorder import Recorder, event_from
+from hairtrigger.services.tracing import Tracing
 from hairtrigger.store.database import Store
 from hairtrigger.store.events.outcomes import Outcome
 from hairtrigger.store.events.request_batches import Write
@@ -65,6 +68,8 @@ class Ingest:
     documents: SenderDocuments
     app_secrets: Mapping[str, Sequence[str]] = field(repr=False)
     refusal: Refuses = nothing_refused
+    metrics: Metrics = field(default_factory=lambda: Metrics(on=False))
+    tracing: Tracing = field(default_factory=Tracing)
 
     async def receive(self, webhook_id: str, request: Request) -> Answer:
         """Return the answer to a request, after the request's events are on disk.
@@ -200,11 +205,13 @@ class Ingest:
         secrets = self.app_secrets.get(provider.id, ())
         try:
             if challenge := answered(app.handshakes, request, secrets, signed=False):
+                self.metrics.request_ended(Code.HANDSHAKE, provider.id)
                 return challenge
             if request.method != "POST":
                 raise WrongMethod(("POST",))
             app.verify(request, secrets)
             if challenge := answered(app.handshakes, request, secrets, signed=True):
+                self.metrics.request_ended(Code.HANDSHAKE, provider.id)
                 return challenge
             # A text that the database refuses can't be the name of an account.
             accounts = [account for account in app.accounts(request) if storable(account) == account]
@@ -212,14 +219,15 @@ class Ingest:
                 listening = await triggers.listening_to(tx, provider.id, accounts)
             read = [(trigger, await self._drafts(provider, trigger, request)) for trigger in listening]
         except (Rejected, Malformed, WrongMethod) as error:
-            await self._note(_code(error), f"{provider.id}: {error.message}")
+            await self._note(_code(error), f"{provider.id}: {error.message}", provider_id=provider.id)
             raise
         except Unavailable:
             raise
         except Exception as error:
             raise await self._broken(error, f"{provider.id}: a request could not be read") from error
         if not listening:
-            return await self._ignored(Code.IGNORED_UNROUTED, f"no enabled trigger listens to {', '.join(accounts)}")
+            nowhere = f"no enabled trigger listens to {', '.join(accounts)}"
+            return await self._ignored(Code.IGNORED_UNROUTED, nowhere, provider_id=provider.id)
         heard = [(trigger, drafts) for trigger, drafts in read if drafts is not None]
         if not heard:
             return _answer("ignored", reason="event", detail=_UNWANTED)
@@ -268,7 +276,12 @@ class Ingest:
         """
         if not heard:
             return _answer("ignored", reason=Code.OVER_QUOTA, detail="a quota is used up")
-        events = [event_from(trigger, draft, request.received_at) for trigger, drafts in heard for draft in drafts]
+        given = sent_context(request.headers)
+        begun = self.tracing.begun(given)
+        trace = begun or given
+        events = [
+            event_from(trigger, draft, request.received_at, trace) for trigger, drafts in heard for draft in drafts
+        ]
         if not events:
             return await self._ignored(Code.IGNORED_EVENT, _UNWANTED, *(trigger for trigger, _ in heard))
         passed = hops_in(request.headers.get(HEADER))
@@ -279,8 +292,9 @@ class Ingest:
             await self._note_refused(refused, *(trigger for trigger, _ in heard))
             raise refused
         versions = [trigger.version for trigger, drafts in heard for _ in drafts]
+        write = Write(events, versions, hops=passed, repeats=repeats, provider_id=heard[0][0].provider_id, trace=begun)
         try:
-            fresh = await self.recorder.write(Write(events, versions, hops=passed, repeats=repeats))
+            fresh = await self.recorder.write(write)
         except Unavailable:
             raise
         except Exception as error:
@@ -294,13 +308,14 @@ class Ingest:
         if isinstance(refused, DiskFull):  # nothing is stored now that can be stored later
             for trigger in told:
                 outcome = Outcome(Kind.WEBHOOK, Code.DISK_FULL, self.clock.now(), trigger.org_id, trigger.id)
+                self.metrics.request_ended(Code.DISK_FULL, trigger.provider_id)
                 self.refusals.count(replace(outcome, detail=refused.message))
         else:
             await self._note(code_of(refused), refused.message, *told)
 
-    async def _ignored(self, code: Code, reason: str, *told: ProjectTrigger) -> Answer:
+    async def _ignored(self, code: Code, reason: str, *told: ProjectTrigger, provider_id: str = "") -> Answer:
         detail = "" if reason == _UNWANTED else f"{reason[0].upper()}{reason[1:].rstrip('.')}."
-        await self._note(code, detail, *told)  # the code alone says that an event is not wanted
+        await self._note(code, detail, *told, provider_id=provider_id)  # the code alone says that it is not wanted
         return _answer("ignored", reason=code.removeprefix("ignored_"), detail=reason)
 
     async def _broken(self, error: Exception, what: str, *told: ProjectTrigger) -> Broken:
@@ -309,10 +324,11 @@ class Ingest:
         await self._note(Code.BROKEN, f"{what}. The fault is the service's; its log says more.", *told)
         return Broken(f"{what}. The fault is the service's.")
 
-    async def _note(self, code: Code, detail: str, *told: ProjectTrigger) -> None:
+    async def _note(self, code: Code, detail: str, *told: ProjectTrigger, provider_id: str = "") -> None:
         now = self.clock.now()
         outcomes = [Outcome(Kind.WEBHOOK, code, now, t.org_id, t.id, detail) for t in told]
         outcomes = outcomes or [Outcome(Kind.WEBHOOK, code, now, detail=detail)]
+        self.metrics.request_ended(code, *({trigger.provider_id for trigger in told} or {provider_id}))
         if admitted := [one for one in outcomes if self.refusals.admit(one)]:
             await self.recorder.write(Write(outcomes=admitted))
 

@@ -21,6 +21,7 @@ from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.domain.quotas import DiskFull
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.loops import every, repeat
+from hairtrigger.services.metrics import Metrics
 from hairtrigger.store.database import Store
 from hairtrigger.store.events import outcomes
 from hairtrigger.store.events.outcomes import Outcome
@@ -44,7 +45,14 @@ Alike = tuple[UUID | None, Code]  # the id of the trigger or in the address, and
 class RefusalCounter:
     """Counts the refused and ignored requests of one process until they are recorded."""
 
-    def __init__(self, store: Store, clock: Clock, disk_full: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        disk_full: Callable[[], bool] = lambda: False,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self._metrics = metrics or Metrics(on=False)
         self._disk_full = disk_full
         self._store = store
         self._clock = clock
@@ -73,6 +81,7 @@ class RefusalCounter:
         Errors that `Ingest` has recorded or counted itself are not counted again.
         """
         if code := _code(error):
+            self._metrics.request_ended(code)
             address = parsed_id(webhook_id) if len(self._counted) < _MOST_ADDRESSES else None
             detail = error.message if error else ""
             outcome = Outcome(Kind.WEBHOOK, code, self._clock.now(), project_trigger_id=address, detail=detail)

@@ -19,6 +19,7 @@ from hairtrigger.kit.trigger import Provider
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.shares import Shares, Tenant
 from hairtrigger.services.catalogue import Catalogue
+from hairtrigger.services.metrics import Metrics
 from hairtrigger.services.provider_calls import tenant_of
 from hairtrigger.services.use_counter import UseCounter
 from hairtrigger.store.database import Store
@@ -64,6 +65,7 @@ class PollLeases:
     holder: UUID = field(default_factory=uuid4)  # this process
     refusal: Refuses = nothing_refused
     counter: UseCounter = field(default_factory=UseCounter)
+    metrics: Metrics = field(default_factory=lambda: Metrics(on=False))
 
     @property
     def hold(self) -> timedelta:
@@ -107,6 +109,7 @@ class PollLeases:
         await self._note_refused(tx, rows, refused, known, now)
         mine = [(row, due.lease) for row, due in zip(rows, changed, strict=True) if due.lease]
         claims = Claims(await self._claimed(tx, mine, known), len(rows), held_back)
+        self.metrics.polls_began(now - row.next_at for row, _ in mine if row.next_at)
         if places:
             for row, due in zip(rows, changed, strict=True):
                 if not due.lease:
@@ -183,6 +186,8 @@ class PollLeases:
             told = [claimed.trigger for claimed in unfinished if claimed.lease in ours]
             detail = "It was given back unfinished, and the trigger is polled again at once."
             await outcomes.record(tx, *(Outcome(Kind.POLL, Code.CUT_OFF, now, t.org_id, t.id, detail) for t in told))
+        for trigger in told:
+            self.metrics.poll_ended(trigger.provider_id, Code.CUT_OFF)
 
     async def take_back(self, holders: Collection[UUID] | None) -> int:
         """End the leases of processes that have died, so that their polls are due at once, and return how many.

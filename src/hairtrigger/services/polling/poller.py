@@ -30,21 +30,23 @@ from hairtrigger.domain.errors import (
 from hairtrigger.domain.event import Draft
 from hairtrigger.domain.outcome import ASKED_TO_WAIT, Code
 from hairtrigger.domain.rhythm import AFTER_A_LOSS, AFTER_A_REFUSAL, LONGEST_WAIT, back_off, beats_between, next_beat
+from hairtrigger.domain.trace import Begun
 from hairtrigger.kit.trigger import Page, Polling, Question
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.shares import Shares
 from hairtrigger.platform.wake import Wake
 from hairtrigger.services.baseline import is_baseline
 from hairtrigger.services.catalogue import Catalogue
+from hairtrigger.services.metrics import Metrics
 from hairtrigger.services.polling.poll_leases import Claimed, Claims, PollLeases
 from hairtrigger.services.polling.poll_results import CHANGED, PollEnd, PollStep, StoredPoll
 from hairtrigger.services.provider_calls import MOST_PAGES, Pages, ProviderCalls, tenant_of
 from hairtrigger.services.recorder import event_from
+from hairtrigger.services.tracing import Tracing
 from hairtrigger.store.database import Store
 from hairtrigger.store.events import events as stored_events
 from hairtrigger.store.events.events import Event
 from hairtrigger.store.setup import triggers
-from hairtrigger.store.setup.triggers import ProjectTrigger
 
 log = structlog.get_logger()
 
@@ -72,6 +74,7 @@ class _Run:
     stored: StoredPoll = field(default_factory=lambda: StoredPoll(mine=True))
     question: Question[Any] | None = None
     refused: int = 0
+    trace: Begun | None = None
 
     def code(self, *, silent: bool) -> Code | None:
         """Return the code with which the poll ends, or None if it follows from what the poll stored."""
@@ -95,6 +98,8 @@ class Poller:
     settle: Callable[[PollStep], Awaitable[StoredPoll]]  # stores many polls in one batch
     work: Wake
     deadline: timedelta
+    metrics: Metrics = field(default_factory=lambda: Metrics(on=False))
+    tracing: Tracing = field(default_factory=Tracing)
 
     async def claim(self, limit: int, places: Shares | None = None) -> Claims:
         return await self.leases.due(limit, places)
@@ -128,7 +133,14 @@ class Poller:
 
         Only `Unavailable` is raised, while the database is away. The lease then runs out by itself.
         """
-        run = _Run(claimed, self.clock.now())
+        run = _Run(claimed, self.clock.now(), trace=self.tracing.begun())
+        result = await self._ended(run)
+        provider_id = claimed.trigger.provider_id
+        self.metrics.poll_ended(provider_id, result.code, self.clock.now() - run.begun, len(result.events))
+        self.tracing.polled(run.trace, run.begun, result.code, provider_id)
+        return result
+
+    async def _ended(self, run: _Run) -> Result:
         try:
             return await self._drain(run)
         except Unavailable:
@@ -141,12 +153,12 @@ class Poller:
         except HairtriggerError as error:
             return await self._failed(run, error)
         except Exception:
-            log.exception("poll broke", project_trigger_id=str(claimed.poll.project_trigger_id))
+            log.exception("poll broke", project_trigger_id=str(run.claimed.poll.project_trigger_id))
             broken = PollFailed("The poll broke inside the service; see its log.")
             return await self._failed(run, broken, Code.BROKEN)
 
     async def _drain(self, run: _Run) -> Result:
-        definition, question = self._asked(run.claimed)
+        definition, question = self._asked(run)
         run.question = question
         silent = is_baseline(definition, question)
         pages = Pages(definition, question, self.deadline, most=None if silent else MOST_PAGES)
@@ -164,7 +176,8 @@ class Poller:
                 detail = page.note if run.stored.mine else CHANGED
                 return Result(code, detail, run.stored.fresh, run.stored.repeats, page.console)
 
-    def _asked(self, claimed: Claimed) -> tuple[Polling[Any], Question[Any]]:
+    def _asked(self, run: _Run) -> tuple[Polling[Any], Question[Any]]:
+        claimed = run.claimed
         trigger, provider = claimed.trigger, claimed.provider
         if provider is None:
             raise NotFound(f"There is no provider '{trigger.provider_id}'.")
@@ -186,6 +199,7 @@ class Poller:
             cursor=claimed.poll.cursor,
             enabled_at=trigger.enabled_at,
             known=partial(self._known, trigger.id),
+            watch=self.tracing.watch(run.trace),
         )
         return definition, question
 
@@ -199,15 +213,23 @@ class Poller:
         If the poll is cut off in between, the next poll asks for the same events, and their keys are known.
         """
         now = self.clock.now()
-        events = _in_order(run.claimed.trigger, () if silent else page.events, now)
+        events = _in_order(run, () if silent else page.events, now)
         part = tuple(islice(events, _AT_ONCE))
         while following := tuple(islice(events, _AT_ONCE)):
-            run.stored = await self.settle(PollStep(run.claimed, now, None, part, run.stored))
+            run.stored = await self._settled(run, PollStep(run.claimed, now, None, part, run.stored))
             if not run.stored.mine:
                 return run.stored
             part = following
         end = self._succeeded(run, page, now, silent=silent) if last else None
-        return await self.settle(PollStep(run.claimed, now, page.cursor, part, run.stored, end))
+        return await self._settled(run, PollStep(run.claimed, now, page.cursor, part, run.stored, end))
+
+    async def _settled(self, run: _Run, step: PollStep) -> StoredPoll:
+        began = self.clock.now()
+        stored = await self.settle(step)
+        if run.trace:
+            fresh = set(stored.fresh)
+            self.tracing.events(run.trace, [event for event in step.events if event.id in fresh], began)
+        return stored
 
     def _succeeded(self, run: _Run, page: Page, now: datetime, *, silent: bool) -> PollEnd:
         poll = run.claimed.poll
@@ -247,7 +269,7 @@ class Poller:
         return Result(*ended, stored.fresh, stored.repeats, console, kind)
 
 
-def _in_order(trigger: ProjectTrigger, drafts: Sequence[Draft], now: datetime) -> Iterator[Event]:
+def _in_order(run: _Run, drafts: Sequence[Draft], now: datetime) -> Iterator[Event]:
     """Yield the events of a page. Ids sort by time, so times one microsecond apart keep the events in order."""
     for place, draft in enumerate(drafts):
-        yield event_from(trigger, draft, now + timedelta(microseconds=place))
+        yield event_from(run.claimed.trigger, draft, now + timedelta(microseconds=place), run.trace)

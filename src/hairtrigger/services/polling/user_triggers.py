@@ -126,12 +126,13 @@ class UserTriggers:
         made: list[tuple[HttpRequest, int | None]] = []  # with the status of the answer
 
         async def fetch(request: HttpRequest) -> HttpResponse:
+            ended, status = question.watch(request.method, request.url), None
             try:
                 response = await self.fetch(tenant, request)
-            except FetchFailed:
-                made.append((request, None))
-                raise
-            made.append((request, response.status))
+                status = response.status
+            finally:
+                ended(status)
+                made.append((request, status))
             question.api.quota.note(response.status, response.headers)
             return response
 

@@ -1,5 +1,7 @@
 """Turn the due times of schedules into events, in the transaction that sets the next due time."""
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -17,7 +19,9 @@ from hairtrigger.kit.trigger import Scheduled
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
 from hairtrigger.services.catalogue import Catalogue, config_of
+from hairtrigger.services.metrics import Metrics
 from hairtrigger.services.recorder import event_from
+from hairtrigger.services.tracing import Tracing
 from hairtrigger.services.use_counter import UseCounter
 from hairtrigger.store.database import Store
 from hairtrigger.store.events import events, outcomes
@@ -55,6 +59,8 @@ class Schedules:
     grace: timedelta  # a firing that is later than this counts as missed
     refusal: Refuses = nothing_refused
     counter: UseCounter = field(default_factory=UseCounter)
+    metrics: Metrics = field(default_factory=lambda: Metrics(on=False))
+    tracing: Tracing = field(default_factory=Tracing)
 
     async def run_due(self, limit: int = 1000) -> int:
         """Fire the due triggers, at most `limit` of them, and return how many were due.
@@ -76,11 +82,26 @@ class Schedules:
             told = [one.outcome for one in made if one.outcome]
             told += [_over(one.outcome) for one in over if one.outcome]
             await outcomes.record(tx, *told)
-        self.counter.events(event for one in made for event in one.events if event.id in fresh)
+        new = [event for one in made for event in one.events if event.id in fresh]
+        self.counter.events(new)
         self.counter.outcomes(told)
+        self._tell(now, rows, made, found, new)
         if rows:
             self.work.set()
         return len(rows)
+
+    def _tell(
+        self,
+        now: datetime,
+        rows: Sequence[Poll],
+        made: Sequence[DueResult],
+        found: Mapping[UUID, ProjectTrigger],
+        new: Sequence[Event],
+    ) -> None:
+        late = [now - row.next_at for row in rows if row.next_at]
+        codes = [one.outcome.code for one in made if one.outcome]
+        self.metrics.fired(late, codes, Counter(found[event.project_trigger_id].provider_id for event in new))
+        self.tracing.events(None, new, now)
 
     async def fire_now(self, caller: Caller, trigger_id: UUID) -> UUID:
         """Fire a scheduled trigger now, and return the id of its event. The due times of its schedule do not change.
@@ -98,12 +119,15 @@ class Schedules:
                 raise NotReady("The trigger is disabled. Enable it first.")
             if refused := self.refusal(caller.org_id):
                 raise refused
-            event = event_from(trigger, replace(_firing(now), key=f"by hand {now.isoformat()}"), now)
+            draft = replace(_firing(now), key=f"by hand {now.isoformat()}")
+            event = event_from(trigger, draft, now, self.tracing.begun())
             await events.append(tx, [event])
             told = self._outcome(trigger, Code.ACCEPTED, now, "Fired by hand.", 1)
             await outcomes.record(tx, told)
         self.counter.events([event])
         self.counter.outcomes([told])
+        self.metrics.fired((), [told.code], {trigger.provider_id: 1})
+        self.tracing.events(None, [event], now)
         self.work.set()
         return event.id
 
@@ -172,7 +196,9 @@ class Schedules:
         policy: Missed = definition.missed(config)
         times = due(schedule, previous, now, policy, _MOST_AT_ONCE, grace=self.grace)
         reached = times[-1] if len(times) == _MOST_AT_ONCE else now  # the next run makes the rest
-        made = [event_from(trigger, _firing(at), now + n * _INSTANT) for n, at in enumerate(times)]
+        made = [
+            event_from(trigger, _firing(at), now + n * _INSTANT, self.tracing.begun()) for n, at in enumerate(times)
+        ]
         missed = _missed(schedule, previous, times[0] if times else now, row.error)
         outcome = (
             self._outcome(trigger, Code.ACCEPTED, now, f"{missed} Its policy skips them." if missed else "", len(made))

@@ -74,6 +74,11 @@ class DueWork:
             tasks.create_task(every(timedelta(seconds=2), "lanes", self._let_in))
             tasks.create_task(every(timedelta(minutes=1), "counts of lanes", self._recount))
 
+    @property
+    def polls_under_way(self) -> int:
+        """Return how many polls this process runs."""
+        return len(self._polling)
+
     async def drain(self, at_most: timedelta) -> None:
         """Start no more work, and wait for the polls under way. Polls that have not ended in time are given back."""
         self._stopping = True

@@ -28,6 +28,7 @@ class Event(NamedTuple):
     content_type: str
     body: bytes
     request: str | None = None  # JSON: method, query and headers of the request
+    trace: str | None = None  # its place in a trace: see `domain/trace.py`
 
     @property
     def day(self) -> date:
@@ -77,7 +78,7 @@ STORING_WITH_HOPS = _STORING.format(
 _APPEND = text(
     f"""
     WITH given AS (
-        SELECT * FROM unnest(CAST(:events AS event_offer[]))
+        SELECT * FROM unnest(CAST(:events AS event_to_store[]))
     ), {STORING}
     SELECT id, set_config('synchronous_commit', 'on', true) FROM stored
     """  # noqa: S608 all of it our own text
@@ -93,7 +94,7 @@ async def append(tx: Transaction, events: Sequence[Event]) -> set[UUID]:
 
 
 def offered(event: Event, write: int | None = None, version: int | None = None) -> tuple[object, ...]:
-    """Return the event as a row of the type `event_offer`: write, version, id, day and the other fields of `Event`.
+    """Return the event as a row of the type `event_to_store`: write, version, id, day and the other fields of `Event`.
 
     For an event of a request, `write` is the place of the request in its batch, and `version` is the version of the
     trigger's row.

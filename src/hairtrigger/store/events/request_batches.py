@@ -11,6 +11,7 @@ from uuid import UUID
 
 from hairtrigger.domain.ids import day_of, new_id
 from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.domain.trace import Begun
 from hairtrigger.store.events.events import STORING, STORING_WITH_HOPS, Event, offered
 from hairtrigger.store.events.outcomes import Outcome
 from hairtrigger.store.server import SAFEGUARDS, DatabaseUnfit, lacking
@@ -32,6 +33,8 @@ class Write(NamedTuple):
     hops: int = 0
     """How many deliveries of this service have led to the request."""
     repeats: str = ""  # says what counts as a repeat of the request
+    provider_id: str = ""
+    trace: Begun | None = None  # given if the spans of the request are recorded
 
     @property
     def size(self) -> int:
@@ -51,7 +54,7 @@ _WRITE = """
     WITH lacking AS MATERIALIZED (
         SELECT name FROM unnest($15::text[]) AS name WHERE current_setting(name) <> 'on'
     ), offered AS (
-        SELECT * FROM unnest($1::event_offer[]) WHERE NOT EXISTS (SELECT FROM lacking)
+        SELECT * FROM unnest($1::event_to_store[]) WHERE NOT EXISTS (SELECT FROM lacking)
     ), outdated AS MATERIALIZED (
         SELECT write FROM offered WHERE NOT EXISTS (
             SELECT FROM project_trigger WHERE project_trigger.id = offered.project_trigger_id AND xmin = version)

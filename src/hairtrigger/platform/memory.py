@@ -1,0 +1,12 @@
+"""The memory of other processes, as far as the system tells it."""
+
+import resource
+from contextlib import suppress
+from pathlib import Path
+
+
+def resident_bytes(pid: int) -> int:
+    """Return how much memory a process has; 0 if it has ended, or where the system does not tell it as Linux does."""
+    with suppress(OSError, IndexError, ValueError):
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
+    return 0
