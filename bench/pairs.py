@@ -162,7 +162,7 @@ def _asked(provider: str) -> int:
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
+def bench_folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="hairtrigger-bench-") as made:
         folder = Path(made)
         folder.chmod(0o711)  # for root the database runs as another user, which must reach its folder
@@ -200,7 +200,7 @@ def main() -> None:
     if not other.exists():
         parser.error(f"there is no environment in {arguments.before}: run `./dev true` there")
     pairs = []
-    with _folder() as folder:
+    with bench_folder() as folder:
         for number in range(arguments.pairs):
             sides = {"before": str(other), "now": sys.executable}
             order = list(sides) if number % 2 == 0 else list(reversed(sides))
