@@ -27,9 +27,9 @@ TESTS = yaml.safe_load((DEPLOY / "prometheus" / "alerts-test.yaml").read_text())
 DASHBOARD = json.loads((DEPLOY / "grafana" / "hairtrigger.json").read_text())
 
 # The values that a label can have, where they are a closed list.
-VALUES = {
-    ("hairtrigger_requests_total", "outcome"): set(Code),
-    ("hairtrigger_polls_total", "outcome"): set(Code),
+VALUES: dict[tuple[str, str], set[str]] = {
+    ("hairtrigger_requests_total", "outcome"): {*Code},
+    ("hairtrigger_polls_total", "outcome"): {*Code},
     ("hairtrigger_deliveries_total", "outcome"): {"delivered", "dead"},
     ("hairtrigger_attempts_total", "status"): {"delivered", "failed", "gone"},
     ("hairtrigger_spans_total", "outcome"): {"sent", "refused", "given_up"},

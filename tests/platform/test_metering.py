@@ -68,6 +68,7 @@ def test_openmetrics_accepts_all_kinds() -> None:
     read.reads(lambda: 1.5)
     metrics = (Count("a", "A.", known=[()]), Histogram("b", "B.", (1,)), read)
 
-    families = {one.name: one.type for one in openmetrics(generate_openmetrics(Families(metrics).registry()).decode())}
+    text = generate_openmetrics(Families(metrics).registry()).decode()  # type: ignore[no-untyped-call]
+    families = {one.name: one.type for one in openmetrics(text)}  # type: ignore[no-untyped-call]
 
     assert families == {"a": "counter", "b": "histogram", "read_seconds": "counter"}
