@@ -22,7 +22,8 @@ async def ask(routes: list[Route], **headers: str) -> httpx2.Response:
 
     app = worker_app(writable=always, leaving=lambda: False, metrics=routes)
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://hairtrigger.test") as client:
-        return await client.get("/metrics", headers=headers)
+        sent = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+        return await client.get("/metrics", headers=sent)
 
 
 async def test_with_the_token_the_text_is_read() -> None:
