@@ -133,18 +133,20 @@ class Metrics:
         """Count the requests of a batch that is on disk, and their events."""
         if not self._on:
             return
-        codes: Counter[tuple[str, Code]] = Counter()
-        events: Counter[str] = Counter()
+        sizes: dict[str, list[int]] = {}  # the number of new events of each request, by provider
         took = []
         for write, fresh in zip(writes, answers, strict=True):
             if write.events and fresh is not None:
-                codes[write.provider_id, Code.ACCEPTED if fresh else Code.DUPLICATE] += 1
-                events[write.provider_id] += len(fresh)
                 took.append((now - write.events[0].received_at).total_seconds())
-        for (provider_id, code), count in codes.items():
-            self.requests.add((self._label(provider_id), code), count)
-        for provider_id, count in events.items():
-            self.events.add(("webhook", self._label(provider_id)), count)
+                if write.provider_id in sizes:
+                    sizes[write.provider_id].append(len(fresh))
+                else:
+                    sizes[write.provider_id] = [len(fresh)]
+        for provider_id, of_requests in sizes.items():
+            label, repeats = self._label(provider_id), of_requests.count(0)
+            self.requests.add((label, Code.ACCEPTED), len(of_requests) - repeats)
+            self.requests.add((label, Code.DUPLICATE), repeats)
+            self.events.add(("webhook", label), sum(of_requests))
         self.accept_seconds.observe(took)
 
     def request_ended(self, code: Code, *provider_ids: str) -> None:
@@ -186,20 +188,23 @@ class Metrics:
         """Count the attempts of a batch, and the deliveries that ended with one of them."""
         if not self._on:
             return
-        results: Counter[tuple[str, str]] = Counter()
-        took: dict[str, list[float]] = {}
+        took: dict[tuple[str, str], list[float]] = {}
         first = []
+        dead = 0
         for one in ended:
-            results[one.status, one.failure or ""] += 1
-            took.setdefault(one.status, []).append((one.finished_at - one.started_at).total_seconds())
-            if one.message.attempt == 1 and one.message.delivery_id == one.message.event_id:
-                first.append(max(0.0, one.started_at.timestamp() - time_of(one.message.event_id)))
-        for result, count in results.items():
-            self.attempts.add(result, count)
-        for status, seconds in took.items():
-            self.attempt_seconds.observe(seconds, (status,))
+            message, end = one.message, (one.status, one.failure or "")
+            if end not in took:
+                took[end] = []
+            took[end].append((one.finished_at - one.started_at).total_seconds())
+            if one.dead is not None:
+                dead += 1
+            if message.attempt == 1 and message.delivery_id == message.event_id:
+                first.append(max(0.0, one.started_at.timestamp() - time_of(message.event_id)))
+        for end, seconds in took.items():
+            self.attempts.add(end, len(seconds))
+            self.attempt_seconds.observe(seconds, end[:1])
         self.first_attempt_seconds.observe(first)
-        self.delivered(sum(one.status == "delivered" for one in ended), sum(one.dead is not None for one in ended))
+        self.delivered(len(took.get(("delivered", ""), ())), dead)
 
     def delivered(self, arrived: int, dead: int) -> None:
         if self._on:

@@ -34,6 +34,7 @@ log = structlog.get_logger()
 _EVERY = timedelta(seconds=2)
 _MOST_WAITING = 4096  # spans
 _MOST_SENT = 512  # at once
+_SECOND = timedelta(seconds=1)
 _LONGEST_TYPE = 255  # characters
 _LOW_BITS = (1 << 56) - 1  # of a trace id, which are random
 
@@ -71,7 +72,7 @@ class Tracing:
         self._per_second = per_second
         self._metrics = metrics or Metrics()
         self._waiting: deque[Span] = deque()
-        self._second = 0
+        self._until = self._clock.now()  # the end of the second that is counted
         self._begun = 0  # in this second
         self._refused = False  # by the collector, the last time
 
@@ -86,9 +87,8 @@ class Tracing:
         """
         if self._send is None or not self._chosen(given):
             return None
-        second = int(self._clock.now().timestamp())
-        if second != self._second:
-            self._second, self._begun = second, 0
+        if (now := self._clock.now()) >= self._until:
+            self._until, self._begun = now + _SECOND, 0
         if self._begun >= self._per_second:
             return None
         self._begun += 1
