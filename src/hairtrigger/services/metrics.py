@@ -192,7 +192,8 @@ class Metrics:
         first = []
         dead = 0
         for one in ended:
-            message, end = one.message, (one.status, one.failure or "")
+            message = one.message
+            end: tuple[str, str] = (one.status, one.failure or "")
             if end not in took:
                 took[end] = []
             took[end].append((one.finished_at - one.started_at).total_seconds())
@@ -200,9 +201,9 @@ class Metrics:
                 dead += 1
             if message.attempt == 1 and message.delivery_id == message.event_id:
                 first.append(max(0.0, one.started_at.timestamp() - time_of(message.event_id)))
-        for end, seconds in took.items():
-            self.attempts.add(end, len(seconds))
-            self.attempt_seconds.observe(seconds, end[:1])
+        for result, seconds in took.items():
+            self.attempts.add(result, len(seconds))
+            self.attempt_seconds.observe(seconds, result[:1])
         self.first_attempt_seconds.observe(first)
         self.delivered(len(took.get(("delivered", ""), ())), dead)
 
