@@ -96,7 +96,7 @@ class Metrics:
         )
         self.shared_deliveries = Gauge(
             "hairtrigger_shared_deliveries",
-            "Deliveries that have not arrived, by their state; more than 100,000 of a state are not counted." + _SHARED,
+            "Deliveries that have not arrived, by their state; more than 50,000 of a state are not counted." + _SHARED,
             ("state",),
         )
         self.shared_oldest = Gauge(

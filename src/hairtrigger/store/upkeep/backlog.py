@@ -9,7 +9,7 @@ from hairtrigger.store.events.events import DISPATCH
 from hairtrigger.store.transaction import Transaction
 
 _QUEUE = f"pgmq.q_{DISPATCH}"
-_MOST = 100_000  # rows that are counted of a kind
+_MOST = 50_000  # rows that are counted of a kind
 
 
 @dataclass(frozen=True)
