@@ -99,9 +99,8 @@ class Interventions:
 
 
 def under_way(deliveries: Sequence[Delivery], project_id: str) -> Delivery | None:
-    """Return the first of an event's deliveries that is still on its way to the project, or None.
-
-    The newest comes first.
+    """Return the first of these deliveries of an event that is still on its way to the project, or None if all have
+    ended.
     """
     return next((one for one in deliveries if one.project_id == project_id and one.status not in _ENDED), None)
 

@@ -165,9 +165,9 @@ class UserTriggers:
             raise PollFailed(said, error.console, error.kind) from error
 
     async def _unseen(self, program: Program, fetch: Fetch, outcome: Outcome, question: Question[Any]) -> Outcome:
-        """Run the code again without those of its items whose events are stored.
+        """Run the code again, and leave out those of its items whose events are stored already.
 
-        If there are none, return the outcome as it is.
+        If no event of them is stored, return the outcome as it is.
         """
         ids = {id_: bounded_key(id_) for id_ in (*_ids(outcome.value), *outcome.rest)}
         known = set(await question.known(list(ids.values())))
