@@ -177,10 +177,16 @@ async def test_polls_beyond_the_events_of_a_day_wait_and_find_everything_later(s
         await scene.world.poller.poll_now(scene.world.caller, id_)
     assert "used up a quota" in await scene.summary(id_)
 
+    refused_at = scene.time()
     await next_day(scene)
     scene.passes(minutes=2)
     await scene.poll()
     assert await scene.world.keys(id_) == ["0", "1", "2", "3"]
+    evening = await scene.summary(id_, at=midnight_after(scene.clock.now()) - timedelta(hours=30))
+    assert "no poll ran from " in evening
+    assert f"{refused_at} until " in evening
+    assert "because no new event was taken. The poll at " in evening
+    assert "keep up" not in evening
 
 
 async def test_a_late_firing_says_that_a_quota_put_the_earlier_ones_off(scene: Scene) -> None:

@@ -24,6 +24,7 @@ from hairtrigger.services.explain.silence import (
     NotPolled,
     NotYetCreated,
     Polled,
+    PutOff,
     Reason,
     Silence,
     StillToCome,
@@ -61,6 +62,7 @@ EMPTY, FAILED, CUT, LIMITED, LATER = (
     poll(Code.EMPTY, MINUTE * 4),
 )
 ASKED_US = replace(poll(Code.EMPTY, MINUTE * 40), detail=f"{ASKED_TO_WAIT}13:00:00 UTC.")
+OVER, FULL = poll(Code.OVER_QUOTA, HOUR * 8), poll(Code.DISK_FULL, MINUTE * 40)
 FIRED = Outcome(Kind.SCHEDULE, Code.ACCEPTED, NOON - HOUR)
 ASKED = Outcome(Kind.WEBHOOK, Code.EMPTY, NOON - HOUR)
 REFUSED = [Outcome(Kind.WEBHOOK, Code.REJECTED, ENDED, count=count) for count in (2, 3)]
@@ -89,6 +91,11 @@ CASES: list[tuple[Silence, Reason]] = [
         LateAfterFailure(Gap(LIMITED.at, polled_before=True, next_poll=LATER.at), LIMITED),
     ),
     (after(ASKED_US), LeftAlone(Gap(ASKED_US.at, polled_before=True, next_poll=None), ASKED_US)),
+    (after(OVER), PutOff(Gap(OVER.at, polled_before=True, next_poll=None), OVER)),
+    (
+        after(FULL, later=[LATER], outages=[]),
+        PutOff(Gap(FULL.at, polled_before=True, next_poll=LATER.at), FULL),
+    ),
     (after(CUT), CutOff(Gap(CUT.at, polled_before=True, next_poll=None), CUT)),
     (
         after(EMPTY, condition=replace(CONDITION, every_seconds=3600)),

@@ -24,6 +24,7 @@ from hairtrigger.services.explain.silence import (
     NotYetCreated,
     Polled,
     PollReason,
+    PutOff,
     Silence,
     StillToCome,
     WhileEnabled,
@@ -233,7 +234,7 @@ class Teller:
     def outages(self, found: Sequence[Outage]) -> str:
         """Say when no process did the trigger's work.
 
-        If there are more than a few outages, only the longest are named.
+        If there were more than three outages, only the longest three are named.
         """
         shown = found
         if len(found) > _MOST_OUTAGES:
@@ -281,6 +282,10 @@ class Teller:
             case LateAfterFailure(gap, failed):
                 waits = "no poll was due, as it waits longer after a failure"
                 return f"{waits}: {self._between(gap)}. {self.outcome(failed)}"
+            case PutOff(gap, refused):
+                until = f"until {self.time(gap.next_poll)}" if gap.next_poll else "on"
+                why = "because no new event was taken"
+                return f"no poll ran from {self.time(gap.began)} {until}, {why}. {self.outcome(refused)}"
             case CutOff(gap, poll):
                 return f"no poll ran: {self._between(gap)}. {self.outcome(poll)}"
             case NotDue(gap, every):

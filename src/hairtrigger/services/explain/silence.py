@@ -79,6 +79,14 @@ class LeftAlone:
 
 
 @dataclass(frozen=True)
+class PutOff:
+    """No poll ran, because no new event of the organisation was taken: a quota was used up, or the disk was full."""
+
+    gap: Gap
+    refused: Outcome
+
+
+@dataclass(frozen=True)
 class CutOff:
     """The last poll was cut off, and no other poll ran."""
 
@@ -136,7 +144,7 @@ class NoRequest:
     before: Outcome | None
 
 
-PollReason = Polled | LeftAlone | LateAfterFailure | CutOff | NotDue | Down | NotPolled
+PollReason = Polled | LeftAlone | LateAfterFailure | PutOff | CutOff | NotDue | Down | NotPolled
 WhileEnabled = PollReason | NotFired | NothingFromApp | NoRequest
 Reason = StillToCome | NotYetCreated | NoLongerKept | Disabled | WhileEnabled
 
@@ -221,6 +229,8 @@ class Silence:
             return LateAfterFailure(gap, before)
         if before and ASKED_TO_WAIT in before.detail and lasted <= LONGEST_WAIT + _ON_TIME:
             return LeftAlone(gap, before)
+        if before and before.code in {Code.OVER_QUOTA, Code.DISK_FULL}:  # only the first refusal leaves an outcome
+            return PutOff(gap, before)
         if before and before.code is Code.CUT_OFF:
             return CutOff(gap, before)
         for outage in self.outages or ():
