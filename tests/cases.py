@@ -87,7 +87,11 @@ TESTS: Mapping[str, Sequence[str]] = {
         _RECEIVERS + "test_a_web_framework_reads_and_verifies_every_request",
         _V1 + "test_a_workflow_keeps_its_format_until_another_is_named",
     ),
-    "C2": (_REMAINDERS + "test_an_odd_rest_is_told_and_is_no_failure",),
+    "C2": (
+        _REMAINDERS + "test_an_odd_rest_is_told_and_is_no_failure",
+        _AGENT + "test_what_a_mock_of_the_api_answers_is_read_and_never_asked_for_again",
+        _AGENT + "test_what_another_mock_answers_is_read_and_never_asked_for_again",
+    ),
     "C3": (
         _AGENT + "test_the_path_is_joined_before_the_query",
         _AGENT + "test_an_agent_gets_its_headers_and_credentials",

@@ -15,6 +15,7 @@ from hairtrigger.platform.egress import Egress
 from hairtrigger.targets.agent import Agent, completions_url
 from tests.support.servers import Answer, Seen, answering, response, saying, serving
 from tests.targets.aimock import AiMock, running_aimock
+from tests.targets.mock_llm import running_mock_llm
 
 pytestmark = pytest.mark.anyio
 
@@ -300,13 +301,17 @@ async def test_an_agent_that_is_not_there_is_a_failure(egress: Egress, outgoing:
     assert "sk-1" not in repr(agent)
 
 
-# Against an independent server
+# Against independent servers
 
 
 @pytest.fixture(scope="module")
 def aimock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AiMock]:
     fixtures: list[dict[str, Any]] = [
         {"match": {"userMessage": "New customer cus_1"}, "response": {"content": "Welcome aboard."}},
+        {"match": {"userMessage": "a tool"}, "response": {"toolCalls": [{"id": "c1", "name": "f", "arguments": "{}"}]}},
+        {"match": {"userMessage": "silence"}, "response": {"content": ""}},
+        {"match": {"userMessage": "broken"}, "response": {"content": "x"}, "chaos": {"malformedRate": 1}},
+        {"match": {"userMessage": "gone"}, "response": {"content": "x"}, "chaos": {"disconnectRate": 1}},
         {
             "match": {"userMessage": "too often"},
             "response": {"error": {"message": "Slow down.", "type": "rate_limit_error"}, "status": 429},
@@ -344,6 +349,97 @@ async def test_a_mock_of_the_api_refuses_in_its_own_way(
     result = await Agent(config, egress, SystemClock(), "sk-1").send(outgoing)
 
     assert (result.status, result.response_status) == ("failed", status)
+
+
+TOOL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+UNREAD = "The agent answered 200, but no message can be read: "
+
+
+@pytest.mark.parametrize(
+    ("template", "message", "detail"),
+    [
+        (
+            "a tool",
+            {"role": "assistant", "content": None, "tool_calls": [TOOL]},
+            "The agent answered. It asks for tools",
+        ),
+        ("silence", {"role": "assistant", "content": ""}, "The agent answered."),
+        ("broken", None, UNREAD + "the answer is not JSON."),
+    ],
+)
+async def test_what_a_mock_of_the_api_answers_is_read_and_never_asked_for_again(
+    template: str, message: Any, detail: str, egress: Egress, outgoing: Outgoing, aimock: AiMock
+) -> None:
+    config = AgentTarget(base_url=f"{aimock.url}/v1", model="gpt-5", template=template)
+
+    result = await Agent(config, egress, SystemClock(), "sk-1").send(outgoing)
+
+    assert (result.status, result.response_status) == ("delivered", 200)
+    assert (result.conversation[-1] if result.conversation else None) == message
+    assert result.detail.startswith(detail)
+
+
+async def test_a_mock_of_the_api_that_hangs_up_without_a_status_is_a_failure(
+    egress: Egress, outgoing: Outgoing, aimock: AiMock
+) -> None:
+    config = AgentTarget(base_url=f"{aimock.url}/v1", model="gpt-5", template="gone")
+
+    result = await Agent(config, egress, SystemClock(), "sk-1").send(outgoing)
+
+    assert (result.status, result.response_status) == ("failed", None)
+
+
+CHOICE: dict[str, Any] = {"index": 0, "finish_reason": "stop"}
+SHAPES: dict[str, tuple[int, Any, Any, str]] = {
+    "calls of tools": (
+        200,
+        {"choices": [CHOICE | {"message": {"role": "assistant", "content": None, "tool_calls": [TOOL]}}]},
+        {"role": "assistant", "content": None, "tool_calls": [TOOL]},
+        "The agent answered. It asks for tools to be called, which is not done here.",
+    ),
+    "no role": (
+        200,
+        {"choices": [CHOICE | {"message": {"content": "x"}}]},
+        {"role": "assistant", "content": "x"},
+        "The agent answered.",
+    ),
+    "parts": (
+        200,
+        {"choices": [CHOICE | {"message": {"role": "assistant", "content": [{"type": "text", "text": "x"}]}}]},
+        {"role": "assistant", "content": [{"type": "text", "text": "x"}]},
+        "The agent answered.",
+    ),
+    "queued": (
+        202,
+        {"status": "queued", "id": "run_1"},
+        None,
+        "The agent answered 202, but no message can be read: the answer has no choices.",
+    ),
+    "no choice": (200, {"choices": []}, None, UNREAD + "the answer holds no message."),
+    "an error": (200, {"error": {"message": "busy"}}, None, UNREAD + "the answer has no choices."),
+    "empty": (200, {}, None, UNREAD + "the answer has no choices."),
+    "a text": (201, "queued", None, "The agent answered 201, but no message can be read: the answer has no choices."),
+}
+
+
+@pytest.fixture(scope="module")
+def mock_llm() -> Iterator[str]:
+    with running_mock_llm({name: (status, body) for name, (status, body, _, _) in SHAPES.items()}) as url:
+        yield url
+
+
+@pytest.mark.parametrize("name", SHAPES)
+async def test_what_another_mock_answers_is_read_and_never_asked_for_again(
+    name: str, egress: Egress, outgoing: Outgoing, mock_llm: str
+) -> None:
+    status, _, message, detail = SHAPES[name]
+    config = AgentTarget(base_url=f"{mock_llm}/v1", model="gpt-5", template=name)
+
+    result = await Agent(config, egress, SystemClock(), "sk-1").send(outgoing)
+
+    assert (result.status, result.response_status) == ("delivered", status)
+    assert (result.conversation[-1] if result.conversation else None) == message
+    assert result.detail == detail
 
 
 # Addresses and credentials
