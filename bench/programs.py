@@ -19,7 +19,7 @@ import httpx2
 from hairtrigger.credentials import Credentials
 from hairtrigger.settings import PREFIX
 
-_START = 60  # seconds, with initdb
+_START = 300  # seconds, with initdb: a net for a busy machine
 _STOP = 20  # seconds, with the database
 _START_CODE = "from hairtrigger.cli import main; main()"
 

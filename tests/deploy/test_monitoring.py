@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,13 @@ def test_the_rule_about_the_disk_follows_the_setting() -> None:
     [rule] = [rule for rule in RULES if rule["alert"] == "HairtriggerDiskLow"]
 
     assert rule["expr"].endswith(f"> {Thresholds().low:g}")
+
+
+def test_the_image_can_send_traces() -> None:
+    project = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["project"]
+    [extra] = re.findall(r"--extra (\w+)", (DEPLOY / "Containerfile").read_text())
+
+    assert "opentelemetry-exporter-otlp-proto-http" in project["optional-dependencies"][extra]
 
 
 def test_the_dashboard_can_be_imported() -> None:
