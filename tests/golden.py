@@ -13,6 +13,7 @@ from tests.support.documents import (
     settings_document,
 )
 from tests.support.pictures import formats_document, odd_answers_document
+from tests.support.webhooks_page import webhooks_document
 
 ROOT = Path(__file__).parent.parent
 FILES: dict[str, Callable[[], str]] = {
@@ -24,6 +25,7 @@ FILES: dict[str, Callable[[], str]] = {
     "docs/metrics.md": metrics_document,
     "docs/target-formats.md": formats_document,
     "docs/odd-answers.md": odd_answers_document,
+    "docs/webhooks.md": webhooks_document,
 }
 
 

@@ -1,12 +1,13 @@
 """Define the commands of the program, and read their options."""
 
 import asyncio
+import json
 import os
 import secrets
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
 from importlib.metadata import version
 from ipaddress import ip_network
@@ -24,6 +25,8 @@ from hairtrigger.settings import PREFIX, Settings, table, unknown_variables
 
 if TYPE_CHECKING:
     from hairtrigger.services.accounts import Accounts
+    from hairtrigger.store.accounts import Organization
+    from hairtrigger.store.upkeep.erasures import Contents
 
 T = TypeVar("T")
 app = typer.Typer(
@@ -41,11 +44,13 @@ app = typer.Typer(
     variables HAIRTRIGGER_URL and HAIRTRIGGER_API_KEY, they ask any other.
     """,
 )
+organization = typer.Typer(no_args_is_help=True, help="Organisations, for the operator.")
 user = typer.Typer(no_args_is_help=True, help="Users and their passwords, for an operator that cannot log in, too.")
 config = typer.Typer(no_args_is_help=True, help="Look at the settings.")
 database = typer.Typer(no_args_is_help=True, help="Look after the database.")
 vault = typer.Typer(no_args_is_help=True, help="The keys that stored secrets are sealed with.")
 app.add_typer(user, name="user")
+app.add_typer(organization, name="organization")
 app.add_typer(config, name="config")
 app.add_typer(vault, name="vault")
 app.add_typer(database, name="database")
@@ -151,26 +156,28 @@ def add_user(
     new_organization: Annotated[
         str | None, typer.Option(help="Make an organisation of this name for the user.")
     ] = None,
+    operator: Annotated[bool, typer.Option("--operator", help="The user may make and delete organisations.")] = False,
     demo: Demo = False,
     password_stdin: PasswordStdin = False,
+    as_json: Json = False,
 ) -> None:
     """Add a user. A password is made and shown, unless one comes on standard input."""
     password = _password(from_stdin=password_stdin)
 
     async def add(accounts: "Accounts") -> str:
         if new_organization:
-            made, _ = await accounts.create_organization(new_organization, email, password)
+            made, _ = await accounts.create_organization(new_organization, email, password, operator=operator)
             return made.name
-        every = await accounts.organizations()
-        chosen = [one for one in every if organization in (None, one.name, str(one.id))]
-        if len(chosen) != 1:
-            names = ", ".join(f"'{one.name}' ({one.id})" for one in every) or "none yet"
-            raise NotFound(f"Choose one organisation with --organization, or make one. There are: {names}.")
-        await accounts.add_user(chosen[0].id, email, password)
-        return chosen[0].name
+        chosen = await _chosen(accounts, organization, "Choose one organisation with --organization, or make one.")
+        await accounts.add_user(chosen.id, email, password, operator=operator)
+        return chosen.name
 
     name = _with_accounts(demo, add)
-    typer.echo(f"{email} is a user of '{name}'." + _shown(password, from_stdin=password_stdin))
+    if as_json:
+        made = None if password_stdin else password
+        remote.print_json({"email": email, "organization": name, "operator": operator, "password": made})
+    else:
+        typer.echo(f"{email} is a user of '{name}'." + _shown(password, from_stdin=password_stdin))
 
 
 @user.command("password")
@@ -178,64 +185,133 @@ def reset_password(
     email: Annotated[str, typer.Argument(help="The e-mail address of the user.")],
     demo: Demo = False,
     password_stdin: PasswordStdin = False,
+    as_json: Json = False,
 ) -> None:
     """Give a user a new password. It is made and shown, unless one comes on standard input."""
     password = _password(from_stdin=password_stdin)
     _with_accounts(demo, lambda accounts: accounts.reset_password(email, password))
-    typer.echo(f"{email} has a new password." + _shown(password, from_stdin=password_stdin))
+    if as_json:
+        remote.print_json({"email": email, "password": None if password_stdin else password})
+    else:
+        typer.echo(f"{email} has a new password." + _shown(password, from_stdin=password_stdin))
 
 
-@user.command("remove")
-def remove_user(
-    email: Annotated[str, typer.Argument(help="The e-mail address of the user.")], demo: Demo = False
+@user.command("remove", hidden=True)
+@user.command("delete")
+def delete_user(
+    email: Annotated[str, typer.Argument(help="The e-mail address of the user.")],
+    demo: Demo = False,
+    as_json: Json = False,
 ) -> None:
-    """Remove a user. What the user made stays with the organisation."""
+    """Delete a user with the API keys that the user made. What else the user made stays with the organisation."""
     _with_accounts(demo, lambda accounts: accounts.remove_user(email))
-    typer.echo(f"{email} can't log in any more.")
+    said = f"{email} can't log in any more, and the API keys that this user made are deleted."
+    remote.print_json({"email": email}) if as_json else typer.echo(said)
+
+
+@organization.command("list")
+def list_organizations(demo: Demo = False, as_json: Json = False) -> None:
+    """List the organisations, with those that are being deleted."""
+
+    async def listed(accounts: "Accounts") -> list[dict[str, Any]]:
+        return [
+            {
+                "id": str(one.id),
+                "name": one.name,
+                "created_at": one.created_at.isoformat(),
+                "deleted_since": begun.requested_at.isoformat() if begun else None,
+            }
+            for one in await accounts.organizations()
+            for begun in [await accounts.deletion(one.id)]
+        ]
+
+    rows = _with_accounts(demo, listed)
+    remote.print_json(rows) if as_json else remote.print_table(("id", "name", "created_at", "deleted_since"), rows)
+
+
+@organization.command("delete")
+def delete_organization(
+    which: Annotated[str, typer.Argument(metavar="NAME", help="The name or id of the organisation.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
+    demo: Demo = False,
+    as_json: Json = False,
+) -> None:
+    """Delete an organisation with all that is its own. First it is said what that is.
+
+    Its users and API keys are gone at once. The service does the rest in the background, also after a restart: it
+    removes webhooks at providers, and deletes triggers, connections, events, deliveries and outcomes.
+    """
+
+    async def found(accounts: "Accounts") -> "tuple[Organization, Contents]":
+        chosen = await _chosen(accounts, which, f"There is no organisation '{which}'.")
+        return chosen, await accounts.contents(chosen.id)
+
+    chosen, contents = _with_accounts(demo, found)
+    if not yes:
+        typer.echo(f"'{chosen.name}' has {remote.counts(vars(contents))}.", err=True)
+        typer.confirm("Delete all of it?", abort=True, err=True)
+    _with_accounts(
+        demo, lambda accounts: accounts.delete_organization(chosen.id, chosen.name, "the operator, by command line")
+    )
+    if as_json:
+        remote.print_json({"id": str(chosen.id), "name": chosen.name, "deletes": vars(contents)})
+    else:
+        typer.echo(
+            f"'{chosen.name}' can't be used any more. What is left of it is deleted in the background while the "
+            f"service runs; it is listed until then:  {hints.command('organization list', demo=demo)}"
+        )
 
 
 @app.command()
-def status(url: Url = None, api_key: ApiKey = None, demo: Demo = False) -> None:
+def status(url: Url = None, api_key: ApiKey = None, demo: Demo = False, as_json: Json = False) -> None:
     """Say whether the service takes new events, how full its disk is, and what is used of the quotas."""
     server = remote.connect(url, api_key, demo=demo, settings=lambda: _settings(demo=demo))
     health, usage = server.ask("GET", "/v1/health"), server.ask("GET", "/v1/usage")
-    typer.echo(f"New events are {'taken' if health['takes_events'] else 'refused'}. {health['detail']}")
-    for one in usage["data"]:
-        if one["used"] is not None:
-            typer.echo(f"{one['quota']:<24}{one['used']:>14,} of {one['limit']:>14,}")
+    if as_json:
+        remote.print_json({"health": health, "usage": usage["data"]})
+    else:
+        typer.echo(f"New events are {'taken' if health['takes_events'] else 'refused'}. {health['detail']}")
+        for one in usage["data"]:
+            if one["used"] is not None:
+                typer.echo(f"{one['quota']:<24}{one['used']:>14,} of {one['limit']:>14,}")
     if not health["takes_events"]:
         raise typer.Exit(1)
 
 
 @database.command()
-def migrate() -> None:
+def migrate(as_json: Json = False) -> None:
     """Bring the schema up to date without starting the service, which does the same at its start."""
-    asyncio.run(_migrated(_database_url()))
+    _done(_migrated(_database_url()))
+    remote.print_json({"migrated": True}) if as_json else typer.echo("The schema is up to date.")
 
 
 @database.command("rebuild-queue")
-def rebuild_queue() -> None:
+def rebuild_queue(as_json: Json = False) -> None:
     """Install the queue engine anew, from the installed package, and send again whatever is found missing.
 
     Workers may run meanwhile; what is under way goes on.
     """
-    carried, sent = asyncio.run(_rebuilt(_database_url()))
-    typer.echo(f"The queue was rebuilt: {carried} messages carried over, {sent} that were missing sent again.")
+    carried, sent = _done(_rebuilt(_database_url()))
+    said = f"The queue was rebuilt: {carried} messages carried over, {sent} that were missing sent again."
+    remote.print_json({"carried_over": carried, "sent_again": sent}) if as_json else typer.echo(said)
 
 
 @vault.command()
-def create(file: Annotated[Path, typer.Argument(help="Where to write it; it must not exist yet.")]) -> None:
+def create(
+    file: Annotated[Path, typer.Argument(help="Where to write it; it must not exist yet.")], as_json: Json = False
+) -> None:
     """Make a key file. Processes that share a database each need a copy of the same file."""
     from hairtrigger.platform.vault import Vault  # noqa: PLC0415
 
     if file.exists():
         fail(f"{file} exists. A key file is never made over another: what that sealed would be lost.")
     Vault.open(file)
-    typer.echo(f"{file} was made. Keep a copy apart from the database: without it, stored secrets are lost.")
+    said = f"{file} was made. Keep a copy apart from the database: without it, stored secrets are lost."
+    remote.print_json({"file": str(file)}) if as_json else typer.echo(said)
 
 
 @vault.command()
-def rotate(file: Annotated[Path, typer.Argument(help="The key file of the service.")]) -> None:
+def rotate(file: Annotated[Path, typer.Argument(help="The key file of the service.")], as_json: Json = False) -> None:
     """Add a key that seals what is stored from now on. The older keys stay, so that what they sealed still opens.
 
     No process has to be restarted. A machine that has a copy of the file needs the new one at once, because only the
@@ -246,7 +322,8 @@ def rotate(file: Annotated[Path, typer.Argument(help="The key file of the servic
     if not file.exists():
         fail(f"There is no key file at {file}. Make one:  hairtrigger vault create {file}")
     Vault.open(file).rotate()
-    typer.echo(f"{file} has a new key. Replace every copy of it, also the one that is kept apart from the database.")
+    said = f"{file} has a new key. Replace every copy of it, also the one that is kept apart from the database."
+    remote.print_json({"file": str(file)}) if as_json else typer.echo(said)
 
 
 def tail(
@@ -255,35 +332,49 @@ def tail(
     demo: Demo = False,
     follow: Annotated[bool, typer.Option(help="Go on until interrupted.")] = True,
     count: Annotated[int, typer.Option(min=1, max=200, help="How many deliveries to begin with.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each as a line of JSON.")] = False,
 ) -> None:
     """Show deliveries as they happen, with their time, event and status."""
     shown: dict[str, str] = {}
     server = remote.connect(url, api_key, demo=demo, settings=lambda: _settings(demo=demo))
     while True:
         found = server.ask("GET", "/v1/deliveries", query={"limit": 200 if shown else count})
-        _print_changes(found["data"], shown)
+        _print_changes(found["data"], shown, as_json=as_json)
         if not follow:
             return
         time.sleep(0.5)
 
 
 @config.command()
-def show(*, markdown: Annotated[bool, typer.Option("--markdown", help="The table of all settings.")] = False) -> None:
+def show(
+    *,
+    markdown: Annotated[bool, typer.Option("--markdown", help="The table of all settings.")] = False,
+    as_json: Json = False,
+) -> None:
     """Print the settings in force, with secrets masked, or the table of all settings."""
     if markdown:
         typer.echo(table(), nl=False)
         return
-    for name, value in _settings().model_dump(mode="json").items():
+    found = _settings().model_dump(mode="json")
+    if as_json:
+        remote.print_json(found)
+        return
+    for name, value in found.items():
         typer.echo(f"{PREFIX}{name.upper()}={value}")
+
+
+def whole() -> typer.Typer:
+    """Return the command line with the groups of commands that ask a service."""
+    for name, group in remote.groups(_settings):
+        if name == "events":
+            group.command()(tail)
+        app.add_typer(group, name=name)
+    return app
 
 
 def main() -> None:
     try:
-        for name, group in remote.groups(_settings):
-            if name == "events":
-                group.command()(tail)
-            app.add_typer(group, name=name)
-        app()
+        whole()()
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -318,7 +409,7 @@ async def _rebuilt(url: str) -> tuple[int, int]:
 
 def _settings(*, demo: bool = False, **overrides: Any) -> Settings:
     for sentence in unknown_variables(os.environ):
-        typer.secho(sentence, err=True, fg="yellow")
+        remote.warn(sentence)
     try:
         settings = Settings(**overrides)
     except ValidationError as error:
@@ -363,10 +454,13 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _print_changes(deliveries: list[dict[str, Any]], shown: dict[str, str]) -> None:
+def _print_changes(deliveries: list[dict[str, Any]], shown: dict[str, str], *, as_json: bool) -> None:
     for one in reversed(deliveries):
         if shown.get(one["id"]) != one["status"]:
             shown[one["id"]] = one["status"]
+            if as_json:
+                typer.echo(json.dumps(one, ensure_ascii=False))
+                continue
             at = datetime.fromisoformat(one["created_at"]).astimezone(UTC)
             detail = one["detail"] or ""
             typer.echo(f"{at:%H:%M:%S} UTC  {one['status']:<9}  {one['event_type']:<34}  {one['id']}  {detail}")
@@ -387,10 +481,25 @@ def _with_accounts(demo: bool, work: Callable[["Accounts"], Awaitable[T]]) -> T:
         async with accounts_of(settings) as accounts:
             return await work(accounts)
 
+    return _done(done())
+
+
+def _done(work: Coroutine[Any, Any, T]) -> T:
+    """Return the result of work with the database, or end the program with the sentence that says why there is none."""
     try:
-        return asyncio.run(done())
+        return asyncio.run(work)
     except HairtriggerError as error:
         fail(error.message)
+
+
+async def _chosen(accounts: "Accounts", which: str | None, otherwise: str) -> "Organization":
+    """Return the organisation with this name or id. Without one, return the only one."""
+    every = await accounts.organizations()
+    chosen = [one for one in every if which in (None, one.name, str(one.id))]
+    if len(chosen) != 1:
+        names = ", ".join(f"'{one.name}' ({one.id})" for one in every) or "none yet"
+        raise NotFound(f"{otherwise} There are: {names}.")
+    return chosen[0]
 
 
 def _password(*, from_stdin: bool) -> str:

@@ -49,7 +49,7 @@ def prepared(settings: Settings) -> Settings:
     return settings.model_copy(
         update={
             "app_secrets": {"github": [SecretStr(secrets.token_urlsafe(24))]},
-            "provider_urls": {"github": f"{settings.url}/demo/github/"},
+            "provider_urls": {"github": f"{settings.local_url}/demo/github/"},
         }
     )
 
@@ -78,7 +78,7 @@ async def playing(app: Application) -> AsyncIterator[None]:
 
 
 async def _play(settings: Settings) -> None:
-    async with httpx2.AsyncClient(base_url=settings.url, trust_env=False, timeout=30) as client:
+    async with httpx2.AsyncClient(base_url=settings.local_url, trust_env=False, timeout=30) as client:
         try:
             await _set_up(client, settings)
         except httpx2.HTTPError as error:  # this also happens when the service stops meanwhile
@@ -91,7 +91,7 @@ async def _set_up(client: httpx2.AsyncClient, settings: Settings) -> None:
     credentials = Credentials.load(settings.data_dir)
     assert credentials
     client.headers["Authorization"] = f"Bearer {credentials.api_key}"
-    target = {"kind": "workflow", "url": f"{settings.url}/demo/target"}
+    target = {"kind": "workflow", "url": f"{settings.local_url}/demo/target"}
     for project in (await _ask(client, "GET", "/v1/projects"))["data"]:
         if project["name"] == "Demo" and project["target"]["url"] == target["url"]:
             return
@@ -110,7 +110,7 @@ async def _set_up(client: httpx2.AsyncClient, settings: Settings) -> None:
     integration, trigger = await _integration(client)
     held = {"provider_id": integration, "name": "Demo", "secrets": {"api_token": "demo"}}
     connection = await _ask(client, "POST", "/v1/connections", held)
-    params = {"feedUrl": f"{settings.url}/demo/feed", "polling_frequency": 5}
+    params = {"feedUrl": f"{settings.local_url}/demo/feed", "polling_frequency": 5}
     await _start(client, triggers, integration, trigger, params, connection["id"])
     log.info("demo is set up", triggers=["schedule", "github", "polling"])
 

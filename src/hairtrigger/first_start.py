@@ -64,7 +64,7 @@ async def _welcome(app: Application, caller: Caller) -> Welcome:
             await app.accounts.remove_key(caller.org_id, left.id)
     shown, kept = [(await app.accounts.create_key(caller, name, [INTEGRATION_API, TRIGGER_API]))[1] for name in _KEYS]
     webhook_url, secret = await _webhook(app, caller)
-    Credentials(app.settings.url, kept).save(app.settings.data_dir)
+    Credentials(app.settings.local_url, kept).save(app.settings.data_dir)
     return Welcome(EMAIL, password, shown, webhook_url, secret)
 
 

@@ -75,7 +75,9 @@ from hairtrigger.services.setup.triggers import Triggers
 from hairtrigger.services.setup.webhook_removals import WebhookRemovals
 from hairtrigger.services.tracing import Tracing
 from hairtrigger.services.upkeep.due_work import DueWork
+from hairtrigger.services.upkeep.erasures import Erasures
 from hairtrigger.services.upkeep.exposition import Exposition
+from hairtrigger.services.upkeep.kept_bodies import KeptBodies
 from hairtrigger.services.upkeep.presence import Presence
 from hairtrigger.services.upkeep.retention import Retention
 from hairtrigger.services.use_counter import UseCounter
@@ -156,6 +158,7 @@ class Parts:
     projects: Projects
     webhook_removals: WebhookRemovals
     triggers: Triggers
+    erasures: Erasures
     poll_results: Batcher[PollStep, StoredPoll]
     poller: Poller
     schedules: Schedules
@@ -352,6 +355,19 @@ def _parts(settings: Settings, clock: Clock, resources: Resources, process: UUID
     poll_results: Batcher[PollStep, StoredPoll] = Batcher(
         PollResults(store, counter).settle, tenant=lambda step: step.claimed.trigger.org_id
     )
+    triggers = Triggers(
+        store=store,
+        clock=clock,
+        catalogue=catalogue,
+        calls=calls,
+        secrets=secrets,
+        webhook_removals=webhook_removals,
+        public_url=settings.url,
+        least_interval=least_interval,
+        poll_deadline=settings.poll_deadline,
+        limits=limits,
+        kept=settings.retention[0],
+    )
     return Parts(
         settings=settings,
         process=process,
@@ -377,18 +393,8 @@ def _parts(settings: Settings, clock: Clock, resources: Resources, process: UUID
             check=lambda tenant, url: egress.of(tenant).check(url, at_most=_CHECK),
         ),
         webhook_removals=webhook_removals,
-        triggers=Triggers(
-            store=store,
-            clock=clock,
-            catalogue=catalogue,
-            calls=calls,
-            secrets=secrets,
-            webhook_removals=webhook_removals,
-            public_url=settings.url,
-            least_interval=least_interval,
-            poll_deadline=settings.poll_deadline,
-            limits=limits,
-        ),
+        triggers=triggers,
+        erasures=Erasures(store=store, clock=clock, triggers=triggers),
         poll_results=poll_results,
         poller=Poller(
             store=store,
@@ -501,6 +507,7 @@ def _serving(
                     limits=settings.quotas,
                 ),
                 triggers=parts.triggers,
+                erasures=parts.erasures,
                 history=History(store=store, clock=clock),
                 interventions=Interventions(
                     store=store, clock=clock, work=parts.work, limits=settings.quotas, counter=parts.counter
@@ -511,6 +518,7 @@ def _serving(
                 poller=parts.poller,
                 schedules=parts.schedules,
                 watchdog=parts.watchdog,
+                tokens=receivers.tokens,
                 explainer=Explainer(store=store, clock=clock, diagnosis=parts.diagnosis),
                 dry_runs=DryRuns(
                     store=store,
@@ -598,7 +606,10 @@ def _working(parts: Parts, direct: Store) -> RoleShare:
     events, ledger, keys = settings.retention
     retention = Retention(store=store, direct=direct, clock=clock, events=events, ledger=ledger, keys=keys)
     lost_deliveries = LostDeliveries(store=store, clock=clock, work=work)
-    return RoleShare((dispatcher.run, due_work.run, retention.run, lost_deliveries.run), drain)
+    kept_bodies = KeptBodies(store=store, clock=clock)
+    upkeep = (retention.run, lost_deliveries.run, parts.erasures.run, kept_bodies.run)
+    loops = (dispatcher.run, due_work.run, *upkeep)
+    return RoleShare(loops, drain)
 
 
 def _signals(settings: Settings, direct: Store, work: Wake) -> Sequence[Loop]:

@@ -1,6 +1,8 @@
 """Define the commands that ask a service, the one with this data directory or any other by its address."""
 
 import json
+import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -108,13 +110,22 @@ class Action:
     method: str
     path: str
     body: Mapping[str, Any] | None = None
+    columns: Sequence[str] = ()  # of an answer that is a list
+    nothing: str = ""  # said if the list is empty
 
 
 ACTIONS: Mapping[str, Sequence[Action]] = {
     "triggers": (
         Action("enable", "Enable it: register its webhook, or begin to poll.", "POST", "/triggers/{}/enable"),
         Action("disable", "Disable it.", "POST", "/triggers/{}/disable"),
-        Action("secret", "Make a new signing secret and show it, once.", "POST", "/v1/project-triggers/{}/secret", {}),
+        Action(
+            "tokens",
+            "Show the tokens that its sender told, such as Notion's verification token.",
+            "GET",
+            "/v1/project-triggers/{}/tokens",
+            columns=("told_at", "token"),
+            nothing="No sender has told this trigger a token in the last seven days.",
+        ),
         Action("poll", "Poll it now.", "POST", "/v1/project-triggers/{}/poll"),
         Action(
             "test",
@@ -130,6 +141,8 @@ ACTIONS: Mapping[str, Sequence[Action]] = {
     ),
     "replays": (Action("cancel", "Replay no more events of it.", "POST", "/v1/replays/{}/cancel"),),
 }
+_DELETED = ("projects", "triggers", "connections", "keys")
+"""The resources of which one can be deleted."""
 _REPLAYED = ("status", "project_id", "project_trigger_id", "event_type", "since", "until")
 
 
@@ -137,16 +150,21 @@ _REPLAYED = ("status", "project_id", "project_trigger_id", "event_type", "since"
 class Server:
     """A service that answers at an address."""
 
-    http: "httpx2.Client" = field(repr=False)
+    url: str
+    api_key: str = field(repr=False)
 
     def ask(self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: Any = None) -> Any:
         """Return the answer as JSON values, or end the program with a sentence that says why there is none."""
         import httpx2  # noqa: PLC0415 it takes a fifth of a second, and --help need not wait
 
+        headers = {"Authorization": f"Bearer {self.api_key}"}
         try:
-            answer = self.http.request(method, path.lstrip("/"), params=dict(query or {}), json=body)
+            with httpx2.Client(base_url=f"{self.url}/", headers=headers, trust_env=False, timeout=90) as http:
+                answer = http.request(method, path.lstrip("/"), params=dict(query or {}), json=body)
         except httpx2.ConnectError:
-            fail(f"No service answers at {self.http.base_url}. Start it:  {hints.command('serve')}")
+            fail(f"No service answers at {self.url}. Start it:  {hints.command('serve')}")
+        except (httpx2.InvalidURL, ValueError, TypeError) as error:
+            fail(f"'{self.url}' is no address of a service: {error}")
         except httpx2.HTTPError as error:
             fail(f"The service can't be asked: {error}")
         found = _read(answer)
@@ -184,13 +202,7 @@ def connect(url: str | None, api_key: str | None, *, demo: bool, settings: Calla
                 "For a service on another machine, give --url and --api-key."
             )
         url, api_key = url or known.url, api_key or known.api_key
-    import httpx2  # noqa: PLC0415
-
-    headers = {"Authorization": f"Bearer {api_key}"}
-    try:
-        return Server(httpx2.Client(base_url=f"{url.rstrip('/')}/", headers=headers, trust_env=False, timeout=90))
-    except (httpx2.InvalidURL, ValueError, TypeError) as error:
-        fail(f"'{url}' is no address of a service: {error}")
+    return Server(url.rstrip("/"), api_key)
 
 
 def groups(settings: Callable[..., Settings]) -> Iterator[tuple[str, typer.Typer]]:
@@ -208,10 +220,13 @@ def groups(settings: Callable[..., Settings]) -> Iterator[tuple[str, typer.Typer
             _add_project_create(group, server)
         if resource.name == "triggers":
             _add_trigger_create(group, server)
+            _add_secret(group, server)
         if resource.name == "replays":
             _add_replay_create(group, server, resource)
         for action in ACTIONS.get(resource.name, ()):
             _add_action(group, server, action)
+        if resource.name in _DELETED:
+            _add_delete(group, server, resource)
         yield resource.name, group
 
 
@@ -288,12 +303,75 @@ def _add_trigger_create(group: typer.Typer, server: Connect) -> None:
         print_json(found) if as_json else _print_fields(found)
 
 
+def _add_secret(group: typer.Typer, server: Connect) -> None:
+    @group.command("secret", help="Set its signing secret. A new one is made and shown, once, unless one is given.")
+    def secret(
+        id_: _Id,
+        stdin: Annotated[bool, typer.Option("--stdin", help="Read the secret from standard input.")] = False,
+        url: Url = None,
+        api_key: ApiKey = None,
+        demo: Demo = False,
+        as_json: Json = False,
+    ) -> None:
+        body = {"secret": sys.stdin.read().strip()} if stdin else {}
+        path = f"/v1/project-triggers/{_in_path(id_)}/secret"
+        found = server(url, api_key, demo=demo).ask("POST", path, body=body)
+        if as_json or not stdin:
+            print_json(found) if as_json else _print_fields(found)
+        else:
+            typer.echo("The secret is set.")
+
+
 def _add_action(group: typer.Typer, server: Connect, action: Action) -> None:
     @group.command(action.name, help=action.about)
     def command(id_: _Id, url: Url = None, api_key: ApiKey = None, demo: Demo = False, as_json: Json = False) -> None:
         path = action.path.format(_in_path(id_))
         found = server(url, api_key, demo=demo).ask(action.method, path, body=action.body)
-        print_json(found) if as_json else _print_fields(found)
+        if as_json:
+            print_json(found)
+        elif action.columns:
+            print_table(action.columns, found["data"]) if found["data"] else typer.echo(action.nothing)
+        else:
+            _print_fields(found)
+
+
+def _add_delete(group: typer.Typer, server: Connect, resource: Resource) -> None:
+    one = resource.name.removesuffix("s")
+
+    @group.command("delete", help=f"Delete a {one}." + _ALL_OF_IT * (one == "project"))
+    def delete(
+        id_: _Id,
+        yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
+        url: Url = None,
+        api_key: ApiKey = None,
+        demo: Demo = False,
+        as_json: Json = False,
+    ) -> None:
+        asked = server(url, api_key, demo=demo)
+        path, query = f"{resource.path}/{_in_path(id_)}", {}
+        if one == "trigger":
+            path = f"/triggers/{_in_path(id_)}"
+        contents: Mapping[str, Any] = {}
+        if one == "project":
+            contents, query = asked.ask("GET", f"{path}/deletion"), {"with_enabled_triggers": "true"}
+        if not yes:
+            has = f"It has {counts(contents)}. " if contents else ""
+            typer.confirm(f"{has}Delete the {one} {id_}?", abort=True, err=True)
+        asked.ask("DELETE", path, query=query)
+        print_json({"id": id_, "deletes": contents}) if as_json else typer.echo(f"The {one} {id_} is deleted.")
+
+
+_ALL_OF_IT = " First it is said what goes with it: its triggers, events, deliveries and outcomes."
+
+
+def counts(contents: Mapping[str, Any]) -> str:
+    """Return what there is, such as "3 triggers, 20 events"."""
+    said = [
+        f"{'very many' if count is None else f'{count:,}'} {name.replace('_', ' ')}"
+        for name, count in contents.items()
+        if count != 0
+    ]
+    return ", ".join(said) or "nothing"
 
 
 def _add_replay_create(group: typer.Typer, server: Connect, resource: Resource) -> None:
@@ -331,9 +409,18 @@ def print_json(found: Any) -> None:
     typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
 
 
+def warn(message: str) -> None:
+    _say(message, "yellow")
+
+
 def fail(message: str) -> NoReturn:
-    typer.secho(message, err=True, fg="red")
+    _say(message, "red")
     raise typer.Exit(1)
+
+
+def _say(message: str, colour: str) -> None:
+    """Print a message for people, in a colour unless NO_COLOR is set (https://no-color.org)."""
+    typer.secho(message, err=True, fg=colour, color=False if os.environ.get("NO_COLOR") else None)
 
 
 def _filters(of: str, filters: Sequence[str], where: Sequence[str]) -> dict[str, str]:

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 import structlog
 import typer
@@ -19,6 +18,7 @@ from hairtrigger.first_start import Welcome, first_login
 from hairtrigger.main import Application, running
 from hairtrigger.platform import telemetry
 from hairtrigger.platform.http_server import HttpServer
+from hairtrigger.platform.peers import Proxies
 from hairtrigger.platform.stop_signals import StopSignals
 from hairtrigger.settings import Settings
 
@@ -59,11 +59,11 @@ async def _serve(
     async with running(settings) as app, AsyncExitStack() as stack:
         async with _first_login(app) as first:
             if known := Credentials.load(settings.data_dir):
-                replace(known, url=settings.url).save(settings.data_dir)
+                replace(known, url=settings.local_url).save(settings.data_dir)
             if demo:
                 app.asgi.routes.insert(0, demonstration.route())
             server = HttpServer(
-                BelowPath(app.asgi, settings.url) if urlsplit(settings.url).path else app.asgi,
+                BelowPath(app.asgi, settings.url, Proxies(settings.trusted_proxies)),
                 settings.patience,
                 settings.stop_within,
                 room=settings.room,

@@ -202,7 +202,7 @@ class Settings(BaseSettings):
     )
     trusted_proxies: Networks = Field(
         default_factory=_this_machine,
-        description="Networks of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, with commas "
+        description="Networks of reverse proxies whose X-Forwarded-For, -Proto and -Prefix are believed, with commas "
         "between them: 10.1.0.0/16,fd00::/8. Default: this machine.",
     )
     head_seconds: int = Field(10, ge=1, description="A client that takes longer to send a request's head is cut.")
@@ -459,8 +459,14 @@ class Settings(BaseSettings):
         return Proxy.of(self.egress_proxy.get_secret_value()) if self.egress_proxy else None
 
     @property
+    def local_url(self) -> str:
+        """Return the address at which a program on this machine reaches the service, past any proxy."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 no address to listen on
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
     def url(self) -> str:
-        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+        return (self.public_url or self.local_url).rstrip("/")
 
     @property
     def agent(self) -> str:

@@ -29,6 +29,11 @@ WITH_IDS = sorted(
     (one for one in OPERATIONS if "{" in one[1] and one != WEBHOOK),
     key=lambda one: one[0] == "DELETE",  # deletions come last
 )
+BY_LOGIN = {  # no API key may do these, and here an API key asks
+    ("GET", "/v1/organizations/{organization_id}/deletion"),
+    ("DELETE", "/v1/organizations/{organization_id}"),
+    ("DELETE", "/v1/users/{user_id}"),
+}
 LISTS = [path for method, path in OPERATIONS if method == "GET" and "{" not in path]
 ICON = b"\x89PNG\r\n\x1a\npixels"
 
@@ -46,6 +51,7 @@ async def theirs(stranger: Tenant) -> Ids:
 async def test_with_its_own_ids_every_route_finds_something(tenant: Tenant, mine: Ids) -> None:
     """Prove that the tests below get a 404 only because the ids are another organisation's."""
     statuses = {(method, path): (await _ask(tenant, method, path, mine)).status_code for method, path in WITH_IDS}
+    assert {statuses.pop(operation) for operation in BY_LOGIN} == {403}
     assert {operation for operation, status in statuses.items() if status not in {200, 201, 204, 400, 409}} == set()
 
 
@@ -139,6 +145,8 @@ async def _everything(tenant: Tenant) -> Ids:
     polling = (await tenant.ask("POST", f"{base}/triggers/create", {"name": "New Issue"}, status=201))["trigger"]
     return {
         "org_id": tenant.org_id,
+        "organization_id": tenant.org_id,
+        "user_id": str(tenant.caller.id),
         "api_key": key,
         "project_id": project,
         "project_trigger_id": trigger,
@@ -186,6 +194,8 @@ async def _ask(tenant: Tenant, method: str, path: str, ids: Ids) -> httpx2.Respo
             body = {"authType": "NONE"}
         case (("PATCH" | "PUT"), _):
             body = {"name": "Changed"}
+        case "DELETE", "/v1/organizations/{organization_id}":
+            url, body = f"{url}?confirm=Org", None
         case _ if path.endswith("/create"):
             body = {"name": "New"}
         case "POST", _:

@@ -1,12 +1,14 @@
 """A browser that opens the address of the service finds out what it is, and the reference of its APIs."""
 
 from html.parser import HTMLParser
+from ipaddress import ip_network
 from urllib.parse import urljoin
 
 import httpx2
 import pytest
 
 from hairtrigger.api.app import BelowPath
+from hairtrigger.platform.peers import Proxies
 from tests.api.conftest import Tenant
 
 pytestmark = pytest.mark.anyio
@@ -82,3 +84,26 @@ async def test_below_a_path_everything_answers_whether_the_proxy_passes_the_path
         sent = await client.post(f"{prefix}/v1/webhooks/{trigger}", json={}, headers={"x-webhook-secret": secret})
         assert sent.json()["status"] == "accepted"
         assert (await client.get("/hooks/hereandthere/docs")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("trusted", "prefix", "server"),
+    [
+        (True, "/hooks", "/hooks/v1"),
+        (True, "/a/b-c/", "/a/b-c/v1"),
+        (False, "/hooks", "/v1"),
+        *(
+            (True, wrong, "/v1")
+            for wrong in ("//evil.example", "https://evil.example", "/a b", "/<b>", "/" + "a" * 300, "")
+        ),
+    ],
+)
+async def test_the_path_that_a_trusted_proxy_has_taken_away_is_put_back(
+    tenant: Tenant, trusted: bool, prefix: str, server: str
+) -> None:
+    proxies = Proxies([ip_network("127.0.0.0/8")] if trusted else [])
+    app = BelowPath(tenant.app.asgi, "https://example.com", proxies)
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="https://example.com") as client:
+        served = (await client.get("/v1/openapi.json", headers={"x-forwarded-prefix": prefix})).json()
+        assert served["servers"] == [{"url": server}]
+        assert (await client.get("/docs", headers={"x-forwarded-prefix": prefix})).status_code == 200

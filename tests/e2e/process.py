@@ -1,6 +1,7 @@
 """The real service as a process of its own, started the way a user starts it."""
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 
@@ -32,7 +34,7 @@ class Service:
     folder: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     program: Sequence[str] = _PROGRAM
-    port: int = 0
+    port: int = 0  # as the service says
     output: str = ""
     started_in: float = 0.0
     exit_code: int | None = None
@@ -51,8 +53,17 @@ class Service:
                         f"It ended with {self._process and self._process.returncode}:\n{self.output[-3000:]}"
                     )
                 await asyncio.sleep(0.02)
-        self.port = int(found[1].rpartition(":")[2])
+        self.port = (
+            await self._listening() if "HAIRTRIGGER_PUBLIC_URL" in self.environment else urlsplit(found[1]).port or 0
+        )
         self.started_in = time.monotonic() - before
+
+    async def _listening(self) -> int:
+        """Return the port, which the address does not tell if it is that of a proxy."""
+        async with asyncio.timeout(PATIENCE):
+            while not (found := list((self.folder / "data").glob("**/command-line.json"))):
+                await asyncio.sleep(0.02)
+        return urlsplit(json.loads(found[0].read_text())["url"]).port or 0
 
     async def launch(self, *arguments: str) -> None:
         """Start the process, as the leader of a process group, and do not wait for anything."""

@@ -27,11 +27,12 @@ from hairtrigger.services.delivery.replays import ReplayQuery, Replays
 from hairtrigger.services.quotas import Quotas, midnight_after
 from hairtrigger.services.secrets import MOST_LIVE
 from hairtrigger.services.setup.integrations import ActionDraft, AuthDraft, Integrations, TriggerDraft
-from hairtrigger.services.use_counter import EVENT_ROW, UseCounter
+from hairtrigger.services.use_counter import UseCounter
 from hairtrigger.store import quotas
 from hairtrigger.store.database import Store
 from hairtrigger.store.delivery import history
 from hairtrigger.store.events import events
+from hairtrigger.store.quotas import EVENT_ROW
 from hairtrigger.store.setup import triggers
 from tests.services.scene import Scene, a_scene
 from tests.services.world import World, a_world

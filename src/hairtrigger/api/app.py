@@ -1,5 +1,6 @@
 """The applications that a process serves: the webhook route, the three APIs and the health endpoints."""
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from hairtrigger.api.reference import Described
 from hairtrigger.domain.disk import DiskUse, Thresholds
 from hairtrigger.domain.errors import Unavailable
 from hairtrigger.domain.webhook_address import WEBHOOK_PATH
+from hairtrigger.platform.peers import Proxies
 
 
 def _unseen() -> DiskUse:
@@ -106,19 +108,45 @@ def worker_app(
 
 
 class BelowPath:
-    """Serves an application at the root, and also below the path of its public URL.
+    """Serves an application below a path: that of its public address, or the one that a trusted proxy names.
 
-    Some proxies pass this path on, and others take it away.
+    A proxy may pass the path on or take it away. Inside, every path has it, as ASGI asks for (`root_path`), so that
+    whatever leads back to this service leads through the proxy. Webhooks without it go the shortest way.
     """
 
-    def __init__(self, app: ASGIApp, public_url: str) -> None:
+    def __init__(self, app: ASGIApp, public_url: str, proxies: Proxies | None = None) -> None:
         self._app = app
         self._path = urlsplit(public_url).path.rstrip("/")
+        self._proxies = proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith(f"{self._path}/"):
-            scope = {**scope, "root_path": self._path}
+        if scope["type"] == "http" and not scope["path"].startswith(_WEBHOOKS):
+            prefix = self._forwarded(scope) or self._path
+            if prefix:
+                scope = _below(scope, prefix)
         await self._app(scope, receive, send)
+
+    def _forwarded(self, scope: Scope) -> str:
+        """Return the path that the proxy says it has taken away, or an empty text."""
+        given = next((value for name, value in scope["headers"] if name == b"x-forwarded-prefix"), b"").decode(
+            "latin-1"
+        )
+        prefix = given.strip().rstrip("/")
+        client = scope.get("client")
+        trusted = self._proxies is not None and client is not None and not self._proxies.place(client[0])
+        return prefix if trusted and len(prefix) <= _LONGEST_PREFIX and _PREFIX.fullmatch(prefix) else ""
+
+
+_WEBHOOKS = WEBHOOK_PATH.partition("{")[0]
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
+_LONGEST_PREFIX = 200
+
+
+def _below(scope: Scope, prefix: str) -> Scope:
+    path, raw = scope["path"], scope["raw_path"]
+    if not path.startswith(f"{prefix}/"):
+        path, raw = f"{prefix}{path}", prefix.encode() + raw
+    return {**scope, "root_path": prefix, "path": path, "raw_path": raw}
 
 
 class EveryAnswer:

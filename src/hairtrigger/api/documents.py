@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from fastapi import FastAPI
+from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, request_response
@@ -39,16 +40,21 @@ def prepare(app: FastAPI) -> None:
     _serve_document(app)
 
 
+_MOST = 8  # documents that are kept of each app; a proxy may name other paths
+
+
 def _serve_document(app: FastAPI) -> None:
-    """Keep the rendered document for each path that the app is mounted at."""
+    """Keep the rendered document for each path below which the app is served."""
     route = next(route for route in app.routes if isinstance(route, Route) and route.path == app.openapi_url)
-    render, described, rendered = route.endpoint, Once(app.openapi), dict[str, bytes]()
+    described, rendered = Once(app.openapi), dict[str, bytes]()
 
     async def document(request: Request) -> Response:
         path = request.scope["root_path"]
-        if path not in rendered:
-            await described.get()
-            rendered[path] = bytes((await render(request)).body)
-        return Response(rendered[path], media_type="application/json")
+        found = rendered.get(path)
+        if found is None:
+            found = to_json({**await described.get(), "servers": [{"url": path or "/"}]})
+            if len(rendered) < _MOST:
+                rendered[path] = found
+        return Response(found, media_type="application/json")
 
     route.app = request_response(document)

@@ -65,6 +65,7 @@ async def read_request(scope: Scope, receive: Receive, public_url: str, max_body
     Raises `TooLarge` and `ClientDisconnect`, as `read_body` does.
     """
     path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
+    path = path.removeprefix(scope.get("root_path", ""))  # the public address has it already
     headers = Headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
     return Request(
         method=scope["method"],

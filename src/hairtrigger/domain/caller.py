@@ -23,8 +23,13 @@ class Caller:
     id: UUID
     scopes: frozenset[str]
     operator: bool = False
+    key_id: UUID | None = None  # of the API key that was used; None for a user that has logged in
 
     def require(self, *any_of: str) -> None:
         """Raise `Forbidden` if the caller has none of these scopes."""
         if not self.scopes.intersection(any_of):
             raise Forbidden(f"The API key needs the scope {' or '.join(any_of)}.")
+
+    def require_login(self) -> None:
+        if self.key_id is not None:
+            raise Forbidden("No API key may do this. Log in, and send the access token that POST /token gives.")

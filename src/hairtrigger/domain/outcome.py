@@ -130,6 +130,9 @@ DeliveryStatus = Literal["pending", "waiting", "suspended", "retrying", "deliver
 ASKED_TO_WAIT = "The provider asked to be left alone until "
 """The beginning of a sentence in the detail of a poll, by which explanations recognise why the next one is late."""
 
+TOLD_A_TOKEN = "With it, the sender told a token"
+"""A part of the detail of a handshake, by which explanations recognise that there is a token to be entered."""
+
 DELIVERY_STATUS: Mapping[DeliveryStatus, str] = {
     "pending": "is on the queue, or under way",
     "waiting": "waits until fewer deliveries of its project are under way, its rate limits allow more, or those before "

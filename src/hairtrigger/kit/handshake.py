@@ -55,6 +55,9 @@ class Handshake:
     question may have an HMAC in its answer. Otherwise, the answer to a chosen challenge could be the signature of a
     forged event.
 
+    `tells` is the place of a secret that the sender tells with its question. The secret is kept, sealed, so that the
+    user can enter it at the sender or as the trigger's secret.
+
     `visit` is the place of an address that must be visited before the question is answered. The whole address must
     match the pattern `visited`.
     """
@@ -68,6 +71,7 @@ class Handshake:
     json: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     status: int = 200
+    tells: str | None = None
     visit: str | None = None
     visited: str = ""
 
@@ -131,6 +135,13 @@ class Handshake:
             return _keyed(placeholder[1], text, secrets) if placeholder[1] else text
 
         return _PLACEHOLDER.sub(value, template)
+
+
+def told(handshakes: Sequence[Handshake], request: Request) -> str | None:
+    """Return the secret that the sender tells with the question that the request asks, or None if it tells none."""
+    asked = next((one for one in handshakes if one.asks(request)), None)
+    text = text_at(request, asked.tells) if asked and asked.tells else None
+    return text if text and len(text) <= _LONGEST else None
 
 
 def answered(
@@ -227,7 +238,10 @@ TWITCH_CHALLENGE = Handshake(
 )
 # https://developers.asana.com/docs/webhooks-guide#the-webhook-handshake
 ASANA_HOOK_SECRET = Handshake(
-    "POST", when={"header:X-Hook-Secret": None}, headers={"X-Hook-Secret": "{header:X-Hook-Secret}"}
+    "POST",
+    when={"header:X-Hook-Secret": None},
+    headers={"X-Hook-Secret": "{header:X-Hook-Secret}"},
+    tells="header:X-Hook-Secret",
 )
 # https://developer.okta.com/docs/concepts/event-hooks/#one-time-verification-request
 OKTA_VERIFICATION = Handshake(
@@ -238,7 +252,7 @@ OKTA_VERIFICATION = Handshake(
 # https://developer.monday.com/api-reference/reference/webhooks#verifying-a-webhook-url
 MONDAY_CHALLENGE = Handshake("POST", when={"/challenge": None}, json={"challenge": "{/challenge}"})
 # https://developers.notion.com/reference/webhooks#step-2-verifying-the-subscription
-NOTION_TOKEN = Handshake("POST", when={"/verification_token": None})
+NOTION_TOKEN = Handshake("POST", when={"/verification_token": None}, tells="/verification_token")
 # https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/http-webhook.md#4-abuse-protection
 CLOUDEVENTS_ORIGIN = Handshake(
     "OPTIONS",

@@ -57,6 +57,11 @@ class Question(kit.Config):
         default={}, repr=False, max_length=5, examples=[{"X-Hook-Secret": "{header:X-Hook-Secret}"}]
     )
     status: int = Field(default=200, ge=200, le=299)
+    tells: str | None = Field(
+        default=None,
+        pattern=_WHERE,
+        description="Where a secret is that the sender tells with the question, such as a verification token.",
+    )
 
     @model_validator(mode="after")
     def _can_be_asked(self) -> Self:
@@ -79,6 +84,7 @@ class Question(kit.Config):
             json=self.json_answer,
             headers=self.headers,
             status=self.status,
+            tells=self.tells,
         )
 
 

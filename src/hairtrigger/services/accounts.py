@@ -27,12 +27,14 @@ from hairtrigger.store import accounts, quotas
 from hairtrigger.store.accounts import ApiKey, Organization, User
 from hairtrigger.store.database import Store
 from hairtrigger.store.transaction import Transaction
-from hairtrigger.store.upkeep import periodic_tasks
+from hairtrigger.store.upkeep import erasures, periodic_tasks
+from hairtrigger.store.upkeep.erasures import Contents, Erasure
 
 TOKEN_LIFE = timedelta(hours=12)
 _KEY_PREFIX = "htk_"
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _FIRST_LOGIN = "first login"  # a task that is stored until the first login has been shown
+_COUNTING = timedelta(milliseconds=500)
 _passwords = PasswordHash.recommended()
 
 
@@ -75,7 +77,7 @@ class Accounts:
                 await periodic_tasks.leave(tx, _FIRST_LOGIN, left, now)
         return organization, user
 
-    async def add_user(self, org_id: UUID, email: str, password: str) -> User:
+    async def add_user(self, org_id: UUID, email: str, password: str, *, operator: bool = False) -> User:
         """Create and return a further user of an organisation.
 
         Raise `Conflict` if the e-mail address is taken, and `Invalid` if it is not an e-mail address.
@@ -83,8 +85,10 @@ class Accounts:
         email = _address(email)
         hashed = await self.hashing.run(partial(_passwords.hash, password))
         now = self.clock.now()
-        user = User(new_id(now), org_id, email, hashed, operator=False, created_at=now)
+        user = User(new_id(now), org_id, email, hashed, operator, now)
         async with self.store.transaction() as tx:
+            if await erasures.get(tx, str(org_id)):
+                raise Conflict("The organisation is being deleted.")
             if not await accounts.add_user(tx, user):
                 raise Conflict(f"There already is a user {email}.")
         return user
@@ -107,17 +111,94 @@ class Accounts:
         return user
 
     async def remove_user(self, email: str) -> User:
-        """Remove and return a user.
+        """Delete a user and the user's API keys, and return the user.
 
-        Raise `NotFound` if no user has this e-mail address, and `Conflict` for the only user of the service, because no
-        login would be left.
+        Raise `NotFound` if no user has this e-mail address, and `Conflict` for the only user of an organisation, and
+        for the only operator of the service.
         """
         async with self.store.transaction() as tx:
             user = await self._user(tx, email)
-            if len(await accounts.users(tx)) == 1:
-                raise Conflict("This is the only user. Add another one first.")
-            await accounts.remove_user(tx, user.id)
+            await self._delete_user(tx, user)
         return user
+
+    async def users_of(self, caller: Caller) -> list[User]:
+        """Return the users of the caller's organisation, oldest first."""
+        async with self.store.transaction() as tx:
+            return await accounts.users_of(tx, caller.org_id)
+
+    async def delete_user(self, caller: Caller, user_id: UUID) -> None:
+        """Delete a user of the caller's organisation and the user's API keys. Other things stay: they are shared.
+
+        Raise `NotFound` for a user of another organisation, `Forbidden` if the caller is an API key, and `Conflict` for
+        the last user of the organisation, because no login to it would be left.
+        """
+        async with self.store.transaction() as tx:
+            user = await accounts.user(tx, user_id)
+            if not user or user.org_id != caller.org_id:
+                raise NotFound("There is no such user.")
+            caller.require_login()
+            await self._delete_user(tx, user)
+
+    async def _delete_user(self, tx: Transaction, user: User) -> None:
+        await accounts.lock_organization(tx, user.org_id)
+        if len(await accounts.users_of(tx, user.org_id)) == 1:
+            raise Conflict("This is the only user of the organisation. Add another one first, or delete it as a whole.")
+        await accounts.remove_keys_of(tx, user.id)
+        await accounts.remove_user(tx, user.id)
+        if user.operator and not await accounts.any_operator(tx):
+            raise Conflict("This is the only user that operates the service. Add another operator first.")
+
+    async def contents(self, org_id: UUID) -> Contents:
+        """Return what the deletion of an organisation would delete, or has still to delete.
+
+        Raise `NotFound` if there is no such organisation.
+        """
+        async with self.store.transaction() as tx:
+            if not await accounts.organization(tx, org_id):
+                raise NotFound("There is no such organisation.")
+            return await erasures.contents(tx, org_id, None, _COUNTING)
+
+    async def deletion(self, org_id: UUID) -> Erasure | None:
+        """Return the deletion of an organisation that is under way, or None."""
+        async with self.store.transaction() as tx:
+            return await erasures.get(tx, str(org_id))
+
+    async def delete_organization(self, org_id: UUID, name: str, requested_by: str) -> Erasure:
+        """Begin to delete an organisation with all that is its own. Its users and API keys are gone at once.
+
+        `name` is its name, as a confirmation. Raise `Conflict` if it is another one, or for the organisation that
+        operates the service. A process of the service does the rest.
+        """
+        now = self.clock.now()
+        async with self.store.transaction() as tx:
+            found = await accounts.organization(tx, org_id)
+            if not found:
+                raise NotFound("There is no such organisation.")
+            await accounts.lock_organization(tx, org_id)
+            if begun := await erasures.get(tx, str(org_id)):
+                return begun
+            if found.name != name:
+                raise Conflict(f"To confirm the deletion, give the organisation's name, which is not '{name}'.")
+            if await accounts.has_operator(tx, org_id):
+                raise Conflict("This organisation operates the service. It can't be deleted.")
+            begun = Erasure(
+                id=str(org_id),
+                org_id=org_id,
+                project_id=None,
+                requested_by=requested_by,
+                requested_at=now,
+                step="definitions",
+                run_at=now,
+            )
+            await erasures.add(tx, begun)
+            await accounts.remove_logins(tx, org_id)
+        return begun
+
+    async def may_delete(self, caller: Caller, org_id: UUID) -> None:
+        """Raise an error unless the caller has logged in to this organisation, or operates the service."""
+        if caller.org_id != org_id and not caller.operator:
+            raise NotFound("There is no such organisation.")
+        caller.require_login()
 
     async def _user(self, tx: Transaction, email: str) -> User:
         user = await accounts.user_by_email(tx, email.strip().lower())
@@ -199,7 +280,7 @@ class Accounts:
                 await accounts.mark_used(tx, key.id, now)
         if not key:
             raise Unauthenticated("The provided API key is invalid.")
-        return Caller(key.org_id, key.created_by, frozenset(key.scopes))
+        return Caller(key.org_id, key.created_by, frozenset(key.scopes), key_id=key.id)
 
     async def by_bearer(self, value: str) -> Caller:
         """Return the caller whose API key or access token this is. Both are sent as `Authorization: Bearer …`.

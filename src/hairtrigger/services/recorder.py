@@ -7,6 +7,7 @@ from itertools import chain
 from hairtrigger.domain.event import Draft, bounded_key
 from hairtrigger.domain.ids import new_id
 from hairtrigger.domain.instants import instant
+from hairtrigger.domain.privacy import Privacy
 from hairtrigger.domain.trace import Begun, TraceContext
 from hairtrigger.platform.batching import Batcher
 from hairtrigger.platform.clock import Clock
@@ -91,10 +92,12 @@ class Recorder:
 def event_from(
     trigger: ProjectTrigger, draft: Draft, received_at: datetime, trace: Begun | TraceContext | None = None
 ) -> Event:
-    """Return the draft as an event of the trigger, with a new id.
+    """Return the draft as an event of the trigger, with a new id, and without what the trigger's privacy redacts.
 
     Texts are changed where the database would refuse them, so that it refuses no event later.
     """
+    if trigger.privacy is not None:
+        draft = Privacy.of(trigger.privacy).redacted(draft)
     id_ = new_id(received_at)
     return Event(
         id=id_,

@@ -98,6 +98,13 @@ class Secrets:
             for name, value in config.items()
         }
 
+    def seal_told(self, trigger_id: UUID, token: str) -> bytes:
+        """Seal a secret that a sender told."""
+        return self._seal(token, f"trigger/{trigger_id}/told")
+
+    def told(self, trigger_id: UUID, sealed: bytes) -> str:
+        return str(self._unseal(sealed, f"trigger/{trigger_id}/told"))
+
     def of_connection(self, connection: Connection) -> dict[str, str]:
         return self._mapping(connection.secrets, f"connection/{connection.id}")
 

@@ -6,11 +6,7 @@ from uuid import UUID
 from hairtrigger.store.delivery.deliveries import Attempt
 from hairtrigger.store.events.events import Event
 from hairtrigger.store.events.outcomes import Outcome
-from hairtrigger.store.quotas import Counts
-
-# The bytes that a row is counted as besides its large value, for its other columns and its entries in indexes.
-EVENT_ROW = 512  # with its key and the message of its delivery
-LEDGER_ROW = 256
+from hairtrigger.store.quotas import EVENT_ROW, LEDGER_ROW, Counts
 
 
 class UseCounter:

@@ -86,6 +86,32 @@ async def organizations(tx: Transaction) -> list[Organization]:
     return [Organization(**row._mapping) for row in await tx.connection.execute(select(org).order_by(org.c.id))]
 
 
+async def users_of(tx: Transaction, org_id: UUID) -> list[User]:
+    """Return the users of an organisation, oldest first."""
+    rows = await tx.connection.execute(select(app_user).where(app_user.c.org_id == org_id).order_by(app_user.c.id))
+    return [User(**row._mapping) for row in rows]
+
+
+async def lock_organization(tx: Transaction, org_id: UUID) -> None:
+    """Let no other transaction that locks it, or adds to it within its quotas, run at the same time."""
+    await tx.connection.execute(select(org.c.id).where(org.c.id == org_id).with_for_update())
+
+
+async def any_operator(tx: Transaction) -> bool:
+    return (await tx.connection.execute(select(app_user.c.id).where(app_user.c.operator).limit(1))).first() is not None
+
+
+async def remove_keys_of(tx: Transaction, user_id: UUID) -> None:
+    """Remove the API keys that speak for a user."""
+    await tx.connection.execute(delete(api_key).where(api_key.c.created_by == user_id))
+
+
+async def remove_logins(tx: Transaction, org_id: UUID) -> None:
+    """Remove all users and API keys of an organisation."""
+    await tx.connection.execute(delete(api_key).where(api_key.c.org_id == org_id))
+    await tx.connection.execute(delete(app_user).where(app_user.c.org_id == org_id))
+
+
 async def remove_user(tx: Transaction, user_id: UUID) -> None:
     await tx.connection.execute(delete(app_user).where(app_user.c.id == user_id))
 

@@ -54,6 +54,11 @@ async def days_of(tx: Transaction, table: str) -> list[date]:
     return [_day(name) for name, attached in await _of(tx, table) if attached]
 
 
+async def names_of(tx: Transaction, table: str) -> list[str]:
+    """Return the names of all partitions, oldest first: also of those that are being dropped."""
+    return [name for name, _ in await _of(tx, table)]
+
+
 async def detached(tx: Transaction, table: str) -> list[str]:
     """Return the names of partitions that a process detached from the table, and stopped before it dropped them."""
     return [name for name, attached in await _of(tx, table) if not attached]

@@ -35,6 +35,11 @@ class Counts:
         self.attempts += sign * more.attempts
 
 
+# What a row is reckoned to take on disk beside its large value, with its places in indexes.
+EVENT_ROW = 512  # with its key and the message of its delivery
+LEDGER_ROW = 256
+
+
 # -- rows and bytes that are stored now
 
 _ROWS: Mapping[Quota, str] = {
@@ -143,7 +148,8 @@ _ADD = text(
         ) AS counted (org_id, events, event_bytes, ledger_bytes, attempts)
     )
     INSERT INTO org_usage (org_id, day, events, event_bytes, ledger_bytes, attempts)
-    SELECT org_id, CAST(:day AS date), events, event_bytes, ledger_bytes, attempts FROM counted ORDER BY org_id
+    SELECT org_id, CAST(:day AS date), events, event_bytes, ledger_bytes, attempts FROM counted
+    WHERE EXISTS (SELECT FROM org WHERE org.id = org_id) ORDER BY org_id
     ON CONFLICT (org_id, day) DO UPDATE SET
         events = org_usage.events + excluded.events, event_bytes = org_usage.event_bytes + excluded.event_bytes,
         ledger_bytes = org_usage.ledger_bytes + excluded.ledger_bytes,
@@ -170,6 +176,30 @@ async def add(tx: Transaction, counted: Mapping[UUID, Counts], day: date) -> dic
     }
     found = await tx.connection.execute(_ADD, given)
     return {org_id: Counts(*totals) for org_id, *totals, _ in found}
+
+
+_GIVE_BACK = text(
+    """
+    UPDATE org_usage SET event_bytes = greatest(0, event_bytes - given.event),
+                         ledger_bytes = greatest(0, ledger_bytes - given.ledger)
+    FROM unnest(CAST(:days AS date[]), CAST(:events AS bigint[]), CAST(:ledgers AS bigint[]))
+        AS given (day, event, ledger)
+    WHERE org_usage.org_id = :org_id AND org_usage.day = given.day
+    """
+)
+
+
+async def give_back(
+    tx: Transaction, org_id: UUID, *, events: Mapping[date, int] | None = None, ledger: Mapping[date, int] | None = None
+) -> None:
+    """Stop counting bytes of these days that are not stored any more."""
+    of_events, of_ledger = events or {}, ledger or {}
+    if days := sorted({*of_events, *of_ledger}):
+        freed = {
+            "events": [of_events.get(day, 0) for day in days],
+            "ledgers": [of_ledger.get(day, 0) for day in days],
+        }
+        await tx.connection.execute(_GIVE_BACK, {"org_id": org_id, "days": days, **freed})
 
 
 async def of_day(tx: Transaction, org_ids: Collection[UUID], day: date) -> dict[UUID, Counts]:

@@ -197,6 +197,16 @@ project_trigger = Table(
     Column("updated_at", _Instant, nullable=False),
     Column("name", Text),
     Column("disconnected", Text),  # a sentence: why it has no connection any more
+    Column("privacy", JSONB),  # domain.privacy.Privacy; null: all that its requests and answers hold is kept
+)
+
+told_token = Table(  # secrets that senders told while they asked who we are: users enter them at the sender
+    "told_token",
+    metadata,
+    Column("project_trigger_id", UUID, _gone_with("project_trigger.id"), primary_key=True),
+    Column("digest", BYTEA, primary_key=True),
+    Column("token", BYTEA, nullable=False),  # sealed
+    Column("told_at", _Instant, nullable=False),
 )
 
 app_route = Table(
@@ -268,6 +278,7 @@ event = Table(
     Column("body", BYTEA, nullable=False),
     Column("request", JSONB),  # method, query and headers of the request; null for other events
     Column("trace", Text),  # its place in a trace, if it has one: see domain/trace.py
+    Column("dropped", Text),  # delivered | dead: the end after which its body and its request were dropped
     Index("event_project_trigger_id_id_idx", "project_trigger_id", "id"),
     Index("event_org_id_id_idx", "org_id", "id"),
     postgresql_partition_by="RANGE (day)",
@@ -507,6 +518,30 @@ process = Table(  # when the processes of the service ran: see store/upkeep/proc
     Column("kernel", Text),
     Column("lock_file", Text),
     postgresql_with={"fillfactor": "50"},
+)
+
+body_sweep = Table(  # how far the events of a trigger that keeps no bodies were looked at: see store/delivery/bodies.py
+    "body_sweep",
+    metadata,
+    Column("project_trigger_id", UUID, _gone_with("project_trigger.id"), primary_key=True),
+    Column("floor", UUID, nullable=False),
+    Column("position", UUID, nullable=False),
+)
+
+erasure = Table(  # projects and organisations whose rows are being deleted, batch by batch
+    "erasure",
+    metadata,
+    Column("id", Text, primary_key=True),  # of the project or the organisation
+    Column("org_id", UUID, nullable=False),
+    Column("project_id", Text),  # null: the whole organisation
+    Column("requested_by", Text, nullable=False),
+    Column("requested_at", _Instant, nullable=False),
+    Column("step", Text, nullable=False),  # one of store.upkeep.erasures.STEPS
+    Column("position", Text),  # how far the step has come
+    Column("again", Boolean, nullable=False),  # it is the second pass, for what was under way during the first
+    Column("run_at", _Instant, nullable=False, index=True),
+    Column("trigger_ids", ARRAY(UUID), nullable=False),  # found so far: some rows name nothing else
+    Column("project_ids", ARRAY(Text), nullable=False),
 )
 
 upkeep = Table(  # tasks that come round again; any process that finds one due runs it

@@ -95,6 +95,7 @@ CLOCKWORK = {
     "paused": bool,
     "webhook_url": str | None,
     "repeats": str | None,
+    "privacy": dict,
     "next_at": str | None,
     "upcoming": list,
     "notes": list,
@@ -608,7 +609,17 @@ async def test_an_event_and_its_delivery_have_these_fields(
     [delivery] = await until(lambda: tenant.deliveries(status="delivered"))
 
     event = await tenant.ask("GET", f"/v1/events/{event_id}")
-    _holds(event, {**EVENT, "body": str, "body_encoding": str, "request": dict | None, "deliveries": list})
+    _holds(
+        event,
+        {
+            **EVENT,
+            "body": str,
+            "body_encoding": str,
+            "body_dropped": str | None,
+            "request": dict | None,
+            "deliveries": list,
+        },
+    )
     assert event["deliveries"] == [delivery]
     assert (event["key"], event["type"]) == ("evt_1", "webhook.on_request")
     assert (event["body"], event["body_encoding"]) == ('{"id": "evt_1"}', "utf-8")

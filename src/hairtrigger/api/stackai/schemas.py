@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints, WithJsonSchema, model_validator
 
+from hairtrigger.api.privacy import Privacy
 from hairtrigger.kit.trigger import AppWebhook, Provider, Trigger, Webhook, trigger_type
 from hairtrigger.services.secrets import MASK, is_sealed
 from hairtrigger.services.setup.samples import can_sample
@@ -77,6 +78,7 @@ class TriggerCreate(BaseModel):
     trigger_id: str
     connection_id: UUID | None = None
     name: Name | None = Field(None, description="Extension.")
+    privacy: Privacy = Field(Privacy(), description="Extension.")
     trigger_config_params: dict[str, Any] = Field(
         default_factory=dict,
         repr=False,

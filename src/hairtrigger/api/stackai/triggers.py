@@ -39,7 +39,14 @@ def router(accounts: Accounts, triggers: Triggers, schedules: Schedules, sampler
         """Creates a trigger of a project. It is disabled, and nothing is asked of its provider before it is enabled."""
         try:
             created = await triggers.create(
-                caller, project_id, body.provider_id, body.trigger_id, body.config, body.connection_id, body.name
+                caller,
+                project_id,
+                body.provider_id,
+                body.trigger_id,
+                body.config,
+                body.connection_id,
+                body.name,
+                body.privacy.as_domain(),
             )
         except InvalidConfig as error:
             raise error.inside(body.config_name) from error

@@ -39,6 +39,7 @@ from hairtrigger.services.delivery.samples import Samples
 from hairtrigger.services.disk_watch import DiskWatch
 from hairtrigger.services.explain.explainer import Explainer
 from hairtrigger.services.explain.stall_watchdog import StallWatchdog
+from hairtrigger.services.ingest.told_tokens import ToldTokens
 from hairtrigger.services.polling.dry_run import DryRuns
 from hairtrigger.services.polling.poller import Poller
 from hairtrigger.services.quotas import Quotas
@@ -46,6 +47,7 @@ from hairtrigger.services.scheduling.schedules import Schedules
 from hairtrigger.services.setup.connections import Connections
 from hairtrigger.services.setup.projects import Projects
 from hairtrigger.services.setup.triggers import Triggers
+from hairtrigger.services.upkeep.erasures import Erasures
 from hairtrigger.store.database import Store
 
 _TOKEN = password_flow("../token")  # as seen from this API's prefix: /token has none
@@ -62,6 +64,7 @@ class Services:
     projects: Projects
     connections: Connections
     triggers: Triggers
+    erasures: Erasures
     history: History
     interventions: Interventions
     pauses: Pauses
@@ -70,6 +73,7 @@ class Services:
     poller: Poller
     schedules: Schedules
     watchdog: StallWatchdog
+    tokens: ToldTokens
     explainer: Explainer
     dry_runs: DryRuns
     quotas: Quotas
@@ -112,7 +116,7 @@ def v1_app(services: Services) -> FastAPI:
 
     for router in (
         accounts.router(routes("accounts"), services.accounts),
-        projects.router(routes("projects"), services.projects, services.samples, services.triggers),
+        projects.router(routes("projects"), services.projects, services.samples, services.triggers, services.erasures),
         connections.router(routes("connections"), services.connections),
         providers.router(routes("providers"), services.connections),
         triggers.router(
@@ -122,6 +126,7 @@ def v1_app(services: Services) -> FastAPI:
             services.schedules,
             services.pauses,
             services.watchdog,
+            services.tokens,
         ),
         explanations.router(routes("explaining"), services.watchdog, services.explainer),
         history.router(routes("history"), services.history, services.interventions),

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query
 from hairtrigger.api.auth import Admitted
 from hairtrigger.api.v1.schemas import (
     ChangedProject,
+    Deleted,
     NewProject,
     NewSecret,
     Page,
@@ -22,9 +23,12 @@ from hairtrigger.domain.lane import default_ceiling
 from hairtrigger.services.delivery.samples import Samples
 from hairtrigger.services.setup.projects import Projects
 from hairtrigger.services.setup.triggers import Triggers
+from hairtrigger.services.upkeep.erasures import Erasures
 
 
-def router(routes: APIRouter, projects: Projects, samples: Samples, triggers: Triggers) -> APIRouter:
+def router(
+    routes: APIRouter, projects: Projects, samples: Samples, triggers: Triggers, erasures: Erasures
+) -> APIRouter:
     @routes.post("/projects", status_code=201)
     async def create_project(body: ProjectCreate, caller: Admitted) -> NewProject:
         """Creates a project, whose triggers run its target: a workflow behind HTTP, an agent or the log.
@@ -78,14 +82,27 @@ def router(routes: APIRouter, projects: Projects, samples: Samples, triggers: Tr
         project_id: str,
         caller: Admitted,
         *,
-        with_enabled_triggers: Annotated[bool, Query(description="Delete its enabled triggers first.")] = False,
+        with_enabled_triggers: Annotated[bool, Query(description="Delete its enabled triggers, too.")] = False,
+        keep_history: Annotated[
+            bool, Query(description="Keep its events, deliveries and outcomes for as long as others are kept.")
+        ] = False,
     ) -> None:
-        """Deletes a project and its triggers. Refused while one of them is enabled, unless `with_enabled_triggers` is
-        set.
+        """Deletes a project with all that is its own. Refused while a trigger is enabled, unless that is asked for.
+
+        The project and its triggers are gone with the answer, their webhooks are removed at the providers, and what
+        came of them is deleted in the background: events, deliveries, attempts and outcomes.
         """
+        if not keep_history:
+            await erasures.delete_project(caller, project_id, with_enabled_triggers=with_enabled_triggers)
+            return
         if with_enabled_triggers:
             for trigger in await triggers.of_project(caller, project_id):
                 await triggers.delete(caller, trigger.id)
         await projects.delete(caller, project_id)
+
+    @routes.get("/projects/{project_id}/deletion")
+    async def preview_project_deletion(project_id: str, caller: Admitted) -> Deleted:
+        """What the deletion of the project would delete."""
+        return Deleted.of(await erasures.preview(caller, project_id))
 
     return routes

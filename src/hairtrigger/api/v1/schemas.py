@@ -17,9 +17,11 @@ from pydantic import (
     model_validator,
 )
 
+from hairtrigger.api.privacy import Privacy
 from hairtrigger.domain.disk import DiskState, DiskUse
 from hairtrigger.domain.lane import RateLimits
 from hairtrigger.domain.outcome import Code, DeliveryStatus, Failure, Kind
+from hairtrigger.domain.privacy import DROPPED
 from hairtrigger.domain.quotas import Quota, Use
 from hairtrigger.domain.target import Sent, TargetConfig, read_config
 from hairtrigger.kit import trigger as kit
@@ -28,6 +30,7 @@ from hairtrigger.services.delivery.replays import ReplayQuery
 from hairtrigger.services.delivery.samples import Sample
 from hairtrigger.services.explain import explainer
 from hairtrigger.services.explain.health import Health as Diagnosed
+from hairtrigger.services.ingest.told_tokens import Told
 from hairtrigger.services.polling.poller import Result
 from hairtrigger.services.setup.triggers import TriggerChanges
 from hairtrigger.store import accounts
@@ -38,6 +41,7 @@ from hairtrigger.store.events import events, outcomes
 from hairtrigger.store.explain.trigger_health import Condition, Status
 from hairtrigger.store.setup import connections, projects
 from hairtrigger.store.setup.projects import OrderBy
+from hairtrigger.store.upkeep.erasures import Contents
 
 T = TypeVar("T")
 
@@ -108,6 +112,46 @@ class Organization(BaseModel):
     @classmethod
     def of(cls, stored: accounts.Organization) -> "Organization":
         return cls(id=stored.id, name=stored.name, created_at=stored.created_at)
+
+
+class User(BaseModel):
+    id: UUID
+    email: str
+    operator: bool = Field(description="Whether the user operates the service, and may make organisations.")
+    created_at: datetime
+
+    @classmethod
+    def of(cls, stored: accounts.User) -> "User":
+        return cls.model_validate(stored, from_attributes=True)
+
+
+class Deleted(BaseModel):
+    """What a deletion deletes."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    projects: int
+    triggers: int = Field(description="With their webhooks at providers.")
+    enabled_triggers: int
+    connections: int
+    integrations: int
+    users: int
+    api_keys: int
+    deliveries_under_way: int | None = Field(description="That are not made any more. Null where there are too many.")
+    events: int | None = Field(
+        description="With their deliveries and attempts. Null where there are too many to count."
+    )
+
+    @classmethod
+    def of(cls, found: Contents) -> "Deleted":
+        return cls.model_validate(found)
+
+
+class OrganizationDeletion(BaseModel):
+    """The deletion of an organisation, or what it would delete."""
+
+    requested_at: datetime | None = Field(description="Null: it was not asked for yet.")
+    deletes: Deleted = Field(description="What is left to be deleted.")
 
 
 class ApiKeyCreate(Body):
@@ -245,10 +289,15 @@ class TriggerUpdate(Body):
         description="The whole configuration. A secret that is sent as it was shown, masked, stays as it is.",
     )
     connection_id: UUID | None = Field(None, description="Null takes the connection away.")
+    privacy: Privacy | None = Field(
+        None,
+        description="Replaced as a whole. It holds for what is stored, too, except for redaction. Null: the default.",
+    )
 
     def changes(self) -> TriggerChanges:
         given = self.model_fields_set - ({"trigger_config"} if self.trigger_config is None else set())
-        return TriggerChanges(frozenset(given), self.name, self.trigger_config, self.connection_id)
+        privacy = (self.privacy or Privacy()).as_domain()
+        return TriggerChanges(frozenset(given), self.name, self.trigger_config, self.connection_id, privacy)
 
 
 class Rotate(Body):
@@ -263,6 +312,15 @@ class RotateTriggerSecret(Rotate):
 
 class NewSecret(BaseModel):
     secret: str = Field(repr=False, description="Shown once.")
+
+
+class ToldToken(BaseModel):
+    token: str = Field(repr=False)
+    told_at: datetime
+
+    @classmethod
+    def of(cls, told: Told) -> "ToldToken":
+        return cls.model_validate(told, from_attributes=True)
 
 
 class ConnectionCreate(Body):
@@ -389,6 +447,7 @@ class RequestData(BaseModel):
 class EventDetail(Event):
     body: str = Field(description="As it arrived.")
     body_encoding: Literal["utf-8", "base64"]
+    body_dropped: str | None = Field(description="Why there is no body and no request any more, in a sentence.")
     request: RequestData | None = Field(description="Of an event that a request to a webhook of any sender brought.")
     deliveries: list[Delivery]
 
@@ -399,6 +458,7 @@ class EventDetail(Event):
             **Event.of(stored).model_dump(),
             body=text,
             body_encoding=encoding,
+            body_dropped=DROPPED if made and made[0].dropped else None,
             request=RequestData.model_validate_json(stored.request) if stored.request else None,
             deliveries=[Delivery.of(one) for one in made],
         )
@@ -639,6 +699,7 @@ class Clockwork(BaseModel):
     paused: bool
     webhook_url: str | None = Field(description="Where its deliveries go, for a webhook trigger.")
     repeats: str | None = Field(description="What counts as a repeat of a request, for a webhook of any sender.")
+    privacy: Privacy
     next_at: datetime | None
     upcoming: list[datetime] = Field(description="The next ten firings of a schedule.")
     notes: list[str] = Field(description="What of its schedule may surprise.")

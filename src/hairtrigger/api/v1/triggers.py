@@ -5,9 +5,10 @@ at once.
 from datetime import timedelta
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from hairtrigger.api.auth import Admitted
+from hairtrigger.api.privacy import Privacy
 from hairtrigger.api.stackai.schemas import ProjectTrigger
 from hairtrigger.api.v1.responses import problems
 from hairtrigger.api.v1.schemas import (
@@ -15,13 +16,16 @@ from hairtrigger.api.v1.schemas import (
     Health,
     NewSecret,
     Outcome,
+    Page,
     PollResult,
     RotateTriggerSecret,
+    ToldToken,
     TriggerUpdate,
 )
 from hairtrigger.domain.errors import InvalidConfig
 from hairtrigger.services.delivery.pauses import Pauses
 from hairtrigger.services.explain.stall_watchdog import StallWatchdog
+from hairtrigger.services.ingest.told_tokens import ToldTokens
 from hairtrigger.services.polling.poller import Poller
 from hairtrigger.services.scheduling.schedules import Schedules
 from hairtrigger.services.setup.triggers import Triggers
@@ -34,6 +38,7 @@ def router(
     schedules: Schedules,
     pauses: Pauses,
     watchdog: StallWatchdog,
+    tokens: ToldTokens,
 ) -> APIRouter:
     @routes.get("/project-triggers/{project_trigger_id}")
     async def get_clockwork(project_trigger_id: UUID, caller: Admitted) -> Clockwork:
@@ -49,6 +54,7 @@ def router(
             paused=await pauses.is_paused(caller, project_trigger_id),
             webhook_url=triggers.own_webhook_url(trigger),
             repeats=triggers.repeats_of(trigger),
+            privacy=Privacy.of(trigger.privacy),
             next_at=poll.next_at if poll else None,
             upcoming=schedules.upcoming(trigger),
             notes=schedules.notes(trigger),
@@ -85,5 +91,15 @@ def router(
         overlap = timedelta(seconds=body.overlap_seconds)
         secret = await triggers.rotate_secret(caller, project_trigger_id, body.secret, overlap)
         return NewSecret(secret=secret)
+
+    @routes.get("/project-triggers/{project_trigger_id}/tokens")
+    async def list_told_tokens(project_trigger_id: UUID, caller: Admitted, response: Response) -> Page[ToldToken]:
+        """The tokens that the sender told with its handshakes, last one first, such as Notion's verification token.
+
+        The token is to be entered at the sender, and is often the signing secret of its requests. The last three are
+        kept, for seven days. Anybody that knows the address can send one: take the one that came when you asked for it.
+        """
+        response.headers["Cache-Control"] = "no-store"
+        return Page(data=[ToldToken.of(one) for one in await tokens.of_trigger(caller, project_trigger_id)])
 
     return routes

@@ -27,7 +27,7 @@ from hairtrigger.services.setup.triggers import Triggers
 from hairtrigger.services.tracing import Hop, Tracing
 from hairtrigger.services.use_counter import UseCounter
 from hairtrigger.store.database import Store
-from hairtrigger.store.delivery import deliveries
+from hairtrigger.store.delivery import bodies, deliveries
 from hairtrigger.store.delivery.claims import Claimed, Look
 from hairtrigger.store.delivery.deliveries import Attempt, Message
 from hairtrigger.store.delivery.lanes import Asking
@@ -37,6 +37,7 @@ from hairtrigger.store.events.outcomes import Outcome
 from hairtrigger.store.setup import triggers
 from hairtrigger.store.setup.projects import Project
 from hairtrigger.store.text import storable_json
+from hairtrigger.store.transaction import Transaction
 
 log = structlog.get_logger()
 
@@ -55,7 +56,6 @@ _MAYBE_CALLED = (
     f"The delivery broke inside the service, and the target may have been called. {_OUR_FAULT} "
     "So that nothing runs twice, it is not tried again by itself."
 )
-_NOBODY = UUID(int=0)
 
 
 @dataclass(kw_only=True)
@@ -348,6 +348,7 @@ class Dispatcher:
             started_at=started,
             finished_at=now,
             project_trigger_id=_own_trigger(claimed.event, claimed.message),
+            source_id=claimed.event.project_trigger_id,
             delayed=timedelta(seconds=_TURNS * self._delay),
         )
         match sent.status:
@@ -370,6 +371,7 @@ class Dispatcher:
         async with self.store.transaction() as tx:
             counted, others_may_go = await deliveries.finish(tx, attempts)
             changes = await self.streaks.note(tx, counted)
+            await _drop_bodies(tx, counted)
         self.streaks.tell(counted, changes)
         self.counter.attempts(counted)
         self.metrics.attempted(counted)
@@ -397,11 +399,18 @@ class Dispatcher:
                 )
 
     async def _drop(self, claimed: Claimed) -> None:
-        org_id = claimed.event.org_id if claimed.event else claimed.project.org_id if claimed.project else _NOBODY
+        org_id = claimed.event.org_id if claimed.event else claimed.project.org_id if claimed.project else None
         reason = "The project was deleted." if claimed.event else "The event is no longer stored."
         async with self.store.transaction() as tx:
             await deliveries.drop(tx, claimed.message, org_id, reason, self.clock.now())
         self.metrics.delivered(0, dead=1)
+
+
+async def _drop_bodies(tx: Transaction, ended: Sequence[Attempt]) -> None:
+    """Drop the bodies of events whose last delivery has ended, if their triggers keep none."""
+    last = [one for one in ended if one.retry_at is None and one.source_id is not None]
+    if last and (private := await bodies.private(tx, {one.source_id for one in last if one.source_id})):
+        await bodies.drop_ended(tx, {one.message.event_id for one in last if one.source_id in private})
 
 
 def _own_trigger(event: Event, message: Message) -> UUID | None:

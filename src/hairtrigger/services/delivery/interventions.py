@@ -10,13 +10,14 @@ from uuid import UUID
 from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import Conflict, NotFound
 from hairtrigger.domain.outcome import DELIVERY_STATUS, DeliveryStatus
+from hairtrigger.domain.privacy import DROPPED
 from hairtrigger.domain.quotas import Limits
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
 from hairtrigger.services.use_counter import UseCounter
 from hairtrigger.store import quotas
 from hairtrigger.store.database import Store
-from hairtrigger.store.delivery import history, interventions, replays
+from hairtrigger.store.delivery import bodies, history, interventions, replays
 from hairtrigger.store.delivery.history import Delivery
 from hairtrigger.store.delivery.interventions import End
 from hairtrigger.store.events import events
@@ -70,12 +71,16 @@ class Interventions:
                 end = End(delivery_id, found.project_id, found.org_id, reason, self.clock.now())
                 if not await interventions.end(tx, end):
                     raise Conflict("An attempt is under way, and is not cut off. Try again when it has ended.")
+                if await bodies.private(tx, [found.project_trigger_id]):
+                    await bodies.drop_ended(tx, [found.event_id])
                 found = await _delivery(tx, caller, delivery_id)
         self.work.set()
         return found
 
     async def replay(self, caller: Caller, event_id: UUID) -> UUID:
-        """Deliver an event again, and return the id of the new delivery. Raise `NotFound` if there is no such event.
+        """Deliver an event again, and return the id of the new delivery.
+
+        Raise `NotFound` if there is no such event, and `Conflict` if its body was dropped.
 
         An event that is still on its way to its project gets no second delivery. The next attempt of the one that it
         has is made now, and the id of that delivery is returned.
@@ -84,9 +89,10 @@ class Interventions:
             event = await events.get(tx, caller.org_id, event_id)
             if not event:
                 raise NotFound("There is no such event.")
-            found = under_way(
-                await history.deliveries(tx, caller.org_id, limit=100, event_id=event_id), event.project_id
-            )
+            made = await history.deliveries(tx, caller.org_id, limit=100, event_id=event_id)
+            if made and made[0].dropped:
+                raise Conflict(f"{DROPPED} The event can't be delivered again.")
+            found = under_way(made, event.project_id)
             if found:
                 await interventions.retry_now(tx, [found.id])
                 delivery_id = found.id

@@ -184,7 +184,7 @@ class Replays:
         An event that is still on its way is not sent twice. With the status `dead`, neither is one that has arrived.
         """
         again, early = [], []
-        for event_id in dict.fromkeys(one.event_id for one in matching):
+        for event_id in dict.fromkeys(one.event_id for one in matching if not one.dropped):
             event = await events.get(tx, job.org_id, event_id)
             if event is None:
                 continue

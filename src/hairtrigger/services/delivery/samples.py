@@ -8,8 +8,9 @@ from pydantic import JsonValue
 from pydantic_core import to_json
 
 from hairtrigger.domain.caller import Caller
-from hairtrigger.domain.errors import NotFound
+from hairtrigger.domain.errors import Conflict, NotFound
 from hairtrigger.domain.ids import new_id
+from hairtrigger.domain.privacy import DROPPED
 from hairtrigger.domain.target import Outgoing, Sent, Target
 from hairtrigger.platform.clock import Clock
 from hairtrigger.store.database import Store
@@ -49,8 +50,11 @@ class Samples:
         async with self.store.transaction() as tx:
             project = await projects.existing(tx, caller.org_id, project_id)
             event = await events.get(tx, caller.org_id, sample.event_id) if sample.event_id else None
+            dropped = event and await events.dropped(tx, event.id)
         if sample.event_id and not event:
             raise NotFound("There is no such event.")
+        if dropped and sample.data is None:
+            raise Conflict(f"{DROPPED} Give the data of the sample.")
         return await self.target_of(project).send(self._outgoing(project, sample, event))
 
     def _outgoing(self, project: Project, sample: Sample, event: Event | None) -> Outgoing:

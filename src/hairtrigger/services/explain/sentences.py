@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from hairtrigger.domain.outcome import DELIVERY_STATUS, FAILURE, Code, Failure, Kind, Trait
+from hairtrigger.domain.outcome import DELIVERY_STATUS, FAILURE, TOLD_A_TOKEN, Code, Failure, Kind, Trait
+from hairtrigger.domain.privacy import DROPPED
 from hairtrigger.services.explain.health import RATE_LIMITED, Health
 from hairtrigger.services.explain.outages import Outage
 from hairtrigger.services.explain.silence import (
@@ -124,6 +125,8 @@ class Teller:
                 latest, attempts = replays[-1]
                 parts.append(f"It was replayed {again}, the last time at {self.time(latest.created_at)}.")
                 parts.append(self.delivery(latest, attempts, event, story.waits.get(latest.id)))
+        if event.dropped:
+            parts.append(DROPPED)
         cut_off = [one for one in story.repeats if one.code is Code.ATTEMPT_CUT_OFF]
         repeats = [one for one in story.repeats if one.code is not Code.ATTEMPT_CUT_OFF]
         if cut_off:
@@ -148,7 +151,7 @@ class Teller:
                 assert delivery.next_attempt_at
                 return f"{failed}Attempt {delivery.attempts + 1} is due at {self.time(delivery.next_attempt_at)}."
             case "dead":
-                again = f"To try again: POST /v1/events/{event.id}/replay"
+                again = "" if event.dropped else f"To try again: POST /v1/events/{event.id}/replay"
                 return _joined(f"It {DELIVERY_STATUS['dead']}.", f"{delivery.detail or ''} {again}")
             case "pending":
                 return f"{failed}It {DELIVERY_STATUS['pending']}.{self._untouched(delivery, wait)}"
@@ -165,6 +168,8 @@ class Teller:
             parts.append(self.outcome(edit))
         if work := next((one for one in latest if one.kind in WORK), None):
             parts.append(self.outcome(work))
+        if last is None and (told := next((one.detail for one in latest if TOLD_A_TOKEN in one.detail), None)):
+            parts.append(told[told.index(TOLD_A_TOKEN) :])
         parts.append(self.story(last) if last else "No event of it is stored.")
         parts.append(self.next(condition))
         return " ".join(part for part in parts if part)

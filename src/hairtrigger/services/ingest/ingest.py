@@ -40,6 +40,7 @@ from hairtrigger.services.catalogue import Catalogue, config_of
 from hairtrigger.services.ingest.receiver_cache import Receiver, ReceiverCache
 from hairtrigger.services.ingest.refusal_counter import RefusalCounter
 from hairtrigger.services.ingest.sender_documents import SenderDocuments
+from hairtrigger.services.ingest.told_tokens import hint
 from hairtrigger.services.metrics import Metrics
 from hairtrigger.services.recorder import Recorder, event_from
 from hairtrigger.services.tracing import Tracing
@@ -168,9 +169,17 @@ class Ingest:
         except Exception as error:
             raise await self._broken(error, "A request could not be read", trigger) from error
         if isinstance(read, Answer):
-            await self._note(Code.HANDSHAKE, "The provider's handshake was answered.", trigger)
+            await self._greeted(receiver, request)
             return read
         return await self._stored([(trigger, read)], request, _repeats(receiver))
+
+    async def _greeted(self, receiver: Receiver, request: Request) -> None:
+        """Record a handshake, and keep the secret that the sender told with it."""
+        trigger, answered = receiver.trigger, "The provider's handshake was answered."
+        token = receiver.told(request)
+        noted = await self._note(Code.HANDSHAKE, f"{answered} {hint(trigger.id)}" if token else answered, trigger)
+        if token and noted:
+            await self.receivers.tokens.keep(trigger, token, self.clock.now())
 
     async def _read(self, receiver: Receiver, request: Request, *, signed: bool) -> Answer | tuple[Draft, ...]:
         """Return the events of a request or the answer to it, read with the documents of its sender that are stored.
@@ -324,13 +333,15 @@ class Ingest:
         await self._note(Code.BROKEN, f"{what}. The fault is the service's; its log says more.", *told)
         return Broken(f"{what}. The fault is the service's.")
 
-    async def _note(self, code: Code, detail: str, *told: ProjectTrigger, provider_id: str = "") -> None:
+    async def _note(self, code: Code, detail: str, *told: ProjectTrigger, provider_id: str = "") -> bool:
+        """Record an outcome of each trigger, and return whether any was recorded. Others have been counted."""
         now = self.clock.now()
         outcomes = [Outcome(Kind.WEBHOOK, code, now, t.org_id, t.id, detail) for t in told]
         outcomes = outcomes or [Outcome(Kind.WEBHOOK, code, now, detail=detail)]
         self.metrics.request_ended(code, *({trigger.provider_id for trigger in told} or {provider_id}))
         if admitted := [one for one in outcomes if self.refusals.admit(one)]:
             await self.recorder.write(Write(outcomes=admitted))
+        return bool(admitted)
 
 
 async def _unchanged(attempt: Callable[[], Awaitable[Answer | None]]) -> Answer:

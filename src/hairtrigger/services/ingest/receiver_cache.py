@@ -16,13 +16,14 @@ from pydantic_core import to_json
 
 from hairtrigger.domain.errors import Rejected, WrongMethod
 from hairtrigger.domain.event import Draft
-from hairtrigger.kit.handshake import Answer, Handshake, answered
+from hairtrigger.kit.handshake import Answer, Handshake, answered, told
 from hairtrigger.kit.incoming import Incoming, Request
 from hairtrigger.kit.trigger import Webhook
 from hairtrigger.kit.verify import Verifier
 from hairtrigger.platform.batching import Batcher
 from hairtrigger.platform.remembered import Remembered
 from hairtrigger.services.catalogue import config_of
+from hairtrigger.services.ingest.told_tokens import ToldTokens
 from hairtrigger.services.secrets import Secrets, SigningSecret, live
 from hairtrigger.store.database import Store
 from hairtrigger.store.setup import triggers
@@ -70,6 +71,10 @@ class Receiver:
             return answer
         return tuple(self.definition.events(Incoming(request, self.config)))
 
+    def told(self, request: Request) -> str | None:
+        """Return the secret that the sender tells with its question, or None."""
+        return told((*self.unsigned.get(request.method, ()), *self.signed), request)
+
     def replaced_secret(self, request: Request, now: datetime) -> datetime | None:
         """Return until when the secret was valid with which the request is signed, if that is a replaced one.
 
@@ -94,6 +99,7 @@ class ReceiverCache:
     def __init__(self, store: Store, secrets: Secrets, *, most: int = 10_000) -> None:
         self._store = store
         self._secrets = secrets
+        self.tokens = ToldTokens(store, secrets)
         self._remembered: Remembered[str, Receiver] = Remembered(most)
         self._look_ups: Batcher[UUID, TriggerWithVersion | None] = Batcher(self._by_ids)
 

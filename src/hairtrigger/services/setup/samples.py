@@ -10,6 +10,7 @@ from pydantic_core import from_json
 from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import NotReady
 from hairtrigger.domain.event import Draft
+from hairtrigger.domain.privacy import Privacy
 from hairtrigger.kit.trigger import Polling, Trigger
 from hairtrigger.sandbox.service.redaction import Redaction
 from hairtrigger.sandbox.service.slices import in_slices
@@ -65,7 +66,8 @@ class Sampler:
                 assert isinstance(definition, Polling)
                 page = await definition.poll(question)
                 found = [_readable(draft) for draft in page.events[-_MOST:]]
-        return Samples([await in_slices(redaction.in_json(one)) for one in found])
+        privacy = Privacy.of(trigger.privacy)
+        return Samples([privacy.redacted_value(await in_slices(redaction.in_json(one))) for one in found])
 
 
 def _readable(draft: Draft) -> Any:

@@ -26,6 +26,7 @@ from hairtrigger.domain.errors import (
 )
 from hairtrigger.domain.ids import new_id
 from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.domain.privacy import EVERYTHING, Privacy
 from hairtrigger.domain.quotas import Limits, Quota
 from hairtrigger.domain.webhook_address import webhook_url
 from hairtrigger.kit.trigger import AppWebhook, Polling, Provider, Question, Scheduled, Subscription, Trigger, Webhook
@@ -39,6 +40,7 @@ from hairtrigger.services.secrets import MASK, Secrets, SigningSecret
 from hairtrigger.services.setup.webhook_removals import WebhookRemovals
 from hairtrigger.store import quotas
 from hairtrigger.store.database import Store
+from hairtrigger.store.delivery import bodies
 from hairtrigger.store.events import outcomes
 from hairtrigger.store.events.outcomes import Outcome
 from hairtrigger.store.polling import polls
@@ -55,10 +57,11 @@ _ENABLING = timedelta(minutes=5)  # a registration that is not committed by then
 class TriggerChanges:
     """A change of the fields whose names are in `given`. A trigger's other fields stay as they are."""
 
-    given: frozenset[str]  # of: name, trigger_config, connection_id
+    given: frozenset[str]  # of: name, trigger_config, connection_id, privacy
     name: str | None = None
     config: Mapping[str, Any] | None = field(default=None, repr=False)
     connection_id: UUID | None = None
+    privacy: Privacy = EVERYTHING
 
 
 class Note(NamedTuple):
@@ -94,6 +97,8 @@ class Triggers:
     least_interval: timedelta
     poll_deadline: timedelta
     limits: Limits = field(default_factory=Limits)
+    kept: timedelta = timedelta(days=30)
+    """How long the installation keeps events. No trigger keeps them longer."""
 
     async def create(
         self,
@@ -104,8 +109,10 @@ class Triggers:
         params: Mapping[str, Any],
         connection_id: UUID | None,
         name: str | None = None,
+        privacy: Privacy = EVERYTHING,
     ) -> TriggerWithCursor:
         now = self.clock.now()
+        self._check_retention(privacy)
         more = Quota.PROJECT_TRIGGERS
         async with self.store.transaction() as tx, quotas.within(tx, caller.org_id, self.limits, more):
             await projects.existing(tx, caller.org_id, project_id)
@@ -133,6 +140,7 @@ class Triggers:
                 updated_by=None,
                 updated_at=now,
                 name=name,
+                privacy=privacy.stored(),
             )
             await triggers.add(tx, new)
         return new
@@ -169,6 +177,8 @@ class Triggers:
                 tx, caller.org_id, trigger.provider_id, trigger.trigger_id
             )
             wanted = await self._wanted(tx, caller, trigger, definition, changes)
+            if wanted.privacy != trigger.privacy:
+                await bodies.sweep_anew(tx, trigger.id)
             held = await self.calls.secrets_of(tx, wanted)
         note = Note(Kind.TRIGGER, Code.CHANGED, f"Changed: {', '.join(sorted(changes.given)) or 'nothing'}.")
         reconnected = (wanted.connection_id, wanted.disconnected) != (trigger.connection_id, trigger.disconnected)
@@ -310,7 +320,15 @@ class Triggers:
             if changes.connection_id is not None:
                 await self._fitting_connection(tx, caller, changes.connection_id, trigger.provider_id)
             wanted = replace(wanted, connection_id=changes.connection_id, disconnected=None)
+        if "privacy" in changes.given:
+            self._check_retention(changes.privacy)
+            wanted = replace(wanted, privacy=changes.privacy.stored())
         return wanted
+
+    def _check_retention(self, privacy: Privacy) -> None:
+        if privacy.retention_days is not None and timedelta(days=privacy.retention_days) > self.kept:
+            most = f"This service keeps events for {self.kept.days} days, and no trigger keeps them longer."
+            raise Invalid(None, Issue(("privacy", "retention_days"), most))
 
     async def _commit_changed(self, wanted: TriggerWithCursor, note: Note) -> TriggerWithCursor:
         changed = replace(wanted, generation=wanted.generation + 1)

@@ -16,8 +16,10 @@ import structlog
 from hairtrigger.domain.errors import Unavailable
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.loops import repeat
+from hairtrigger.services.ingest.told_tokens import KEPT as TOLD_KEPT
 from hairtrigger.store import idempotency, partitions, quotas
 from hairtrigger.store.database import Store
+from hairtrigger.store.events import told_tokens
 from hairtrigger.store.partitions import ATTEMPT, EVENT, OUTCOME
 from hairtrigger.store.transaction import Transaction
 from hairtrigger.store.upkeep import periodic_tasks, processes, retention
@@ -75,6 +77,7 @@ class Retention:
         await self._in_batches(lambda tx: retention.forget_replay_jobs(tx, self.clock.now() - self.ledger))
         async with self.store.transaction() as tx:
             await processes.forget(tx, self.clock.now() - self.ledger)
+            await told_tokens.forget(tx, self.clock.now() - TOLD_KEPT)
         await self._in_batches(lambda tx: retention.forget_answers(tx, self.clock.now() - idempotency.KEPT))
 
     async def _forget_use(self, today: date) -> None:

@@ -67,6 +67,8 @@ class Attempt:
     failure: Failure | None = None
     project_trigger_id: UUID | None = None
     """The trigger of the event. None if the event went to another project than its own."""
+    source_id: UUID | None = None
+    """The trigger of the event, wherever it went."""
     delayed: timedelta = timedelta()
     """The part of the attempt's time that this process, and not the target, is to blame for."""
 
@@ -149,14 +151,18 @@ def _leaving(attempts: Sequence[Attempt]) -> Leaving:
     )
 
 
-async def drop(tx: Transaction, message: Message, org_id: UUID, reason: str, now: datetime) -> None:
-    """End a delivery that can't be attempted at all as a dead letter, unless its message is gone from the queue."""
+async def drop(tx: Transaction, message: Message, org_id: UUID | None, reason: str, now: datetime) -> None:
+    """End a delivery that can't be attempted at all as a dead letter, unless its message is gone from the queue.
+
+    Without `org_id`, nothing is left of the delivery: its event and its project are both gone.
+    """
     gone = await tx.connection.execute(
         text("SELECT pgmq.delete(:queue, CAST(:id AS bigint))"), {"queue": DISPATCH, "id": message.msg_id}
     )
     if gone.scalar_one():
-        row = {"delivery_id": message.delivery_id, "org_id": org_id, "reason": reason, "at": now}
-        await tx.connection.execute(upsert(dead).on_conflict_do_nothing(), [row])
+        if org_id is not None:
+            row = {"delivery_id": message.delivery_id, "org_id": org_id, "reason": reason, "at": now}
+            await tx.connection.execute(upsert(dead).on_conflict_do_nothing(), [row])
         await lanes.leave(tx, {message.project_id: Leaving(1)}, [message.delivery_id])
 
 

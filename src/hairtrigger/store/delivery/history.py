@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import CursorResult, DateTime, bindparam, select, text
@@ -32,6 +32,7 @@ class Delivery:
     attempts: int
     next_attempt_at: datetime | None
     detail: str | None  # the detail of the last attempt, or why the delivery is a dead letter
+    dropped: Literal["delivered", "dead"] | None = None  # the end after which the body of its event was dropped
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,11 @@ class AttemptRecord:
 _MADE = """
     (
         SELECT id, id AS event_id, org_id, project_id, project_trigger_id, type AS event_type,
-               CAST(NULL AS uuid) AS replay_of, received_at AS created_at
+               CAST(NULL AS uuid) AS replay_of, received_at AS created_at, dropped
         FROM event
         UNION ALL
         SELECT replay.delivery_id, event.id, event.org_id, coalesce(replay.project_id, event.project_id),
-               event.project_trigger_id, event.type, event.id, replay.created_at
+               event.project_trigger_id, event.type, event.id, replay.created_at, event.dropped
         FROM replay JOIN event ON event.day = replay.event_day AND event.id = replay.event_id
     ) AS d
 """
@@ -166,21 +167,29 @@ async def count_events(
     *,
     patience: timedelta,
     status: DeliveryStatus | None = None,
+    dropped: bool = False,
     **filters: UUID | str | datetime | None,
 ) -> int | None:
     """Return how many events have deliveries that match, or None if counting takes longer than `patience`.
 
-    With the status `dead`, a delivery counts only if no later one of its event was made for the same project.
+    With the status `dead`, a delivery counts only if no later one of its event was made for the same project. An event
+    whose body was dropped counts only if `dropped` is set.
     """
     latest = f" AND {_LATEST}" if status == "dead" else ""
-    found = f"({_inner(status, filters)}{latest}) AS found WHERE status = :status"
+    kept = "" if dropped else " AND d.dropped IS NULL"
+    found = f"({_inner(status, filters)}{latest}{kept}) AS found WHERE status = :status"
     if not status:  # the tables that determine the status are not needed
-        found = " AND ".join((f"{_MADE} WHERE d.org_id = :org_id", *_conditions(filters)))
+        found = " AND ".join((f"{_MADE} WHERE d.org_id = :org_id{kept}", *_conditions(filters)))
     query = f"SELECT count(DISTINCT event_id) FROM {found}"  # noqa: S608
+    return await counted(tx, query, {"org_id": org_id, "status": status, **filters}, patience)
+
+
+async def counted(tx: Transaction, query: str, values: Mapping[str, object], patience: timedelta) -> int | None:
+    """Return the count that a query finds, or None if that takes longer than `patience`."""
     try:
         async with tx.connection.begin_nested():
             await tx.connection.execute(text(f"SET LOCAL statement_timeout = {patience // timedelta(milliseconds=1)}"))
-            rows = await _run(tx, query, {"org_id": org_id, "status": status, **filters})
+            rows = await _run(tx, query, values)
             await tx.connection.execute(text("SET LOCAL statement_timeout = DEFAULT"))
             return int(rows.scalar_one())
     except DBAPIError as error:

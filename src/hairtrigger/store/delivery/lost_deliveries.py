@@ -45,6 +45,7 @@ _STEP = text(
             AND waiting.delivery_id = unfinished.delivery)
         AND NOT EXISTS (
             SELECT FROM pgmq.q_dispatch WHERE message->>'delivery' = CAST(unfinished.delivery AS text))
+        AND NOT EXISTS (SELECT FROM erasure WHERE unfinished.project = ANY(project_ids))
     ), sent AS (
         SELECT pgmq.send_batch(:queue, array_agg(jsonb_build_object(
             'delivery', delivery, 'event', event, 'day', day, 'project', project, 'attempt', number + 1)

@@ -43,11 +43,10 @@ class Event(NamedTuple):
 # In the order of the fields of `Event`. What is kept of a request is read as the text of its JSON.
 COLUMNS = tuple(
     cast(column, Text).label(column.name) if column is event.c.request else column
-    for column in event.c
-    if column.name != "day"
+    for column in (event.c[name] for name in Event.__annotations__)
 )
 READ = ", ".join(f"CAST(event.{one.name} AS text)" if one.name == "request" else f"event.{one.name}" for one in COLUMNS)
-_STORED = ", ".join(event.c.keys())
+_STORED = ", ".join(("day", *Event.__annotations__))
 _GIVEN = _STORED.replace("request", "CAST(request AS jsonb)")
 
 # Each row of `given`, which a statement defines before this text, becomes an event and a queue message, if its key is
@@ -117,6 +116,12 @@ async def get(tx: Transaction, org_id: UUID, event_id: UUID) -> Event | None:
     )
     row = (await tx.connection.execute(statement)).one_or_none()
     return Event(*row) if row else None
+
+
+async def dropped(tx: Transaction, event_id: UUID) -> bool:
+    """Return whether the body of the event was dropped."""
+    statement = select(event.c.dropped).where(event.c.day == day_of(event_id), event.c.id == event_id)
+    return (await tx.connection.execute(statement)).scalar_one_or_none() is not None
 
 
 async def page(

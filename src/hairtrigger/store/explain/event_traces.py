@@ -21,6 +21,7 @@ class EventTrace:
     subject: str | None
     occurred_at: datetime
     received_at: datetime
+    dropped: str | None = None  # the end after which its body was dropped
 
 
 _COLUMNS = tuple(event.c[name] for name in EventTrace.__dataclass_fields__)

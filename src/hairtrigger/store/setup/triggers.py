@@ -36,6 +36,7 @@ class ProjectTrigger:
     updated_at: datetime
     name: str | None = None
     disconnected: str | None = None  # why it has no connection any more
+    privacy: dict[str, Any] | None = None  # see `domain/privacy.py`
 
 
 @dataclass(frozen=True)
