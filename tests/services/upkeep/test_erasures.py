@@ -93,7 +93,7 @@ def a_provider(remote: Remote) -> Provider:
         config=Config,
         verify=Token("X-Token"),
         events=lambda _: (),
-        subscription=remote,  # type: ignore[arg-type]
+        subscription=remote,
     )
     return Provider(id="forge", name="Forge", triggers=(made,))
 
