@@ -28,8 +28,11 @@ _NOT_SECRET = {
     # names of secrets, or parts of the service
     *((name, "secrets") for name in ("NoAuth", "IntegrationAuth", "Parts", "DryRuns", "ProviderCalls", "Connections")),
     *((name, "secrets") for name in ("Projects", "Triggers", "WebhookRemovals")),
+    ("ToldTokens", "secrets"),
+    ("Services", "tokens"),
     ("Bearer", "secret"),
     # numbers, and whether a claim is asked for
+    *((name, "api_keys") for name in ("Deleted", "Contents")),
     *(("Settings", f"quota_{name}") for name in ("api_keys", "secrets_per_connection")),
     *(("Limits", name) for name in ("api_keys", "secrets_per_connection")),
     ("WebToken", "query_hash"),

@@ -86,6 +86,12 @@ def _at(values: list[Any], parts: list[str]) -> list[Any]:
     return values
 
 
+@pytest.mark.parametrize("redact", [(), ("header:X-User",)])
+def test_without_a_pointer_nothing_of_a_value_is_redacted(redact: tuple[str, ...]) -> None:
+    assert Privacy(redact=redact).redacted_value("text") == "text"
+    assert Privacy(redact=redact).redacted_value({"a": 1}) == {"a": 1}
+
+
 def test_privacy_is_stored_only_if_something_is_not_kept() -> None:
     assert EVERYTHING.stored() is None
     private = Privacy(keep_body=False, redact=("/a",), retention_days=3)

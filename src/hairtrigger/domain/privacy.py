@@ -59,7 +59,8 @@ class Privacy:
     def redacted_value(self, value: Any) -> Any:
         """Return a JSON value, changed in place, without what is at the pointers."""
         whole = {"": value}
-        _redact(whole, {"": _tree([place for place in self.redact if place.startswith("/")])})
+        if pointers := [place for place in self.redact if place.startswith("/")]:
+            _redact(whole, {"": _tree(pointers)})
         return whole[""]
 
 
