@@ -164,7 +164,7 @@ async def _nobody(*_: object) -> dict[Owned, Provider]:
 async def plan(store: Store) -> str:
     """Return the plan by which the database finds overdue triggers."""
     now = datetime.now(UTC)
-    expected = trigger_health.Expectations(now, now - timedelta(minutes=2), now - timedelta(minutes=2), [])
+    expected = trigger_health.Expectations(now, now - timedelta(minutes=2), [])
     parameters = {**expected.parameters(), "limit": 1000, "kind": "poll"}
     async with store.transaction() as tx:
         lines = await tx.connection.execute(

@@ -22,6 +22,7 @@ _REPLAYS = "tests/services/delivery/test_replays.py::"
 _WEBHOOK = "tests/providers/webhook/test_webhook.py::"
 _REQUESTS = "tests/services/ingest/test_requests.py::"
 _PEERS = "tests/kit/test_peers.py::"
+_TOLD = "tests/services/alerts/test_operational_watch.py::"
 
 _FEEDS = (
     "test_a_feed_is_read_as_it_is_meant",
@@ -38,6 +39,7 @@ ROWS = (
     *(f"B{number}" for number in range(1, 11)),
     *(f"C{number}" for number in range(1, 11)),
     *("D", "E", "F", "G", "H10"),
+    *("S17", "S29"),  # of the list of silences
 )
 
 TESTS: Mapping[str, Sequence[str]] = {
@@ -115,7 +117,7 @@ TESTS: Mapping[str, Sequence[str]] = {
     "C8": (
         _WATCHDOG + "test_deliveries_that_fail_make_their_trigger_fail_until_one_arrives",
         _WATCHDOG + "test_requests_that_are_refused_make_their_trigger_fail_until_one_is_accepted",
-        _WATCHDOG + "test_a_dead_letter_is_told_once",
+        "tests/services/alerts/test_operational_watch.py::test_dead_letters_are_told_once_a_minute_with_their_number",
     ),
     "C9": (_EGRESS + "test_a_connection_that_ends_before_the_answer_is_replaced_once",),
     "C10": (
@@ -152,6 +154,8 @@ TESTS: Mapping[str, Sequence[str]] = {
     "B8": ("tests/store/test_values.py::test_every_instant_comes_back_equal_and_aware", "tests/services/test_values.py::test_a_fault_of_ours_in_a_request_has_an_outcome_and_is_told_as_ours"),
     "B9": ("tests/api/test_values.py::test_a_trigger_that_fires_at_the_end_of_the_calendar_can_be_looked_at_everywhere",),
     "B10": ("tests/services/test_values.py::test_a_signed_submission_is_an_event_however_it_is_dated",),
+    "S17": ("tests/services/ingest/test_other_accounts.py::test_a_request_for_another_account_of_the_organisation_is_counted_and_told", "tests/services/ingest/test_other_accounts.py::test_a_request_that_another_trigger_took_is_told_too_and_counted_once", "tests/services/ingest/test_other_accounts.py::test_nothing_is_told_of_accounts_of_another_organisation"),
+    "S29": (_TOLD + "test_a_stalled_trigger_is_told_within_a_minute_of_its_due_time", _TOLD + "test_a_trigger_that_fails_is_told_once_and_once_more_when_it_works_again", _TOLD + "test_dead_letters_are_told_once_a_minute_with_their_number", _TOLD + "test_a_trigger_that_the_service_disables_is_told", "tests/api/v1/test_alerts.py::test_what_happens_is_told_to_a_project_signed_and_to_a_chat", "tests/services/alerts/test_alert_channels.py::test_an_alert_comes_by_e_mail"),
 }
 
 LEFT: Mapping[str, str] = {

@@ -7,6 +7,7 @@ from pathlib import Path
 from tests.support.documents import (
     integrations_document,
     metrics_document,
+    operational_events_document,
     outcomes_document,
     own_document,
     projects_document,
@@ -23,6 +24,7 @@ FILES: dict[str, Callable[[], str]] = {
     "docs/settings.md": settings_document,
     "docs/outcomes.md": outcomes_document,
     "docs/metrics.md": metrics_document,
+    "docs/operational-events.md": operational_events_document,
     "docs/target-formats.md": formats_document,
     "docs/odd-answers.md": odd_answers_document,
     "docs/webhooks.md": webhooks_document,

@@ -27,7 +27,7 @@ _NOT_SECRET = {
     ),
     # names of secrets, or parts of the service
     *((name, "secrets") for name in ("NoAuth", "IntegrationAuth", "Parts", "DryRuns", "ProviderCalls", "Connections")),
-    *((name, "secrets") for name in ("Projects", "Triggers", "WebhookRemovals")),
+    *((name, "secrets") for name in ("Projects", "Triggers", "WebhookRemovals", "AlertSender", "AlertChannels")),
     ("ToldTokens", "secrets"),
     ("Services", "tokens"),
     ("Bearer", "secret"),

@@ -39,6 +39,9 @@ from hairtrigger.providers import CATALOGUE
 from hairtrigger.sandbox.protocol.poll import PollError, SyntaxProblem
 from hairtrigger.sandbox.service.sandbox import Sandbox
 from hairtrigger.services.accounts import Accounts, Operators
+from hairtrigger.services.alerts.alert_channels import AlertChannels
+from hairtrigger.services.alerts.alert_sender import AlertSender
+from hairtrigger.services.alerts.operational_watch import OperationalWatch
 from hairtrigger.services.catalogue import Catalogue, catalogue_of
 from hairtrigger.services.delivery.dispatcher import Dispatcher
 from hairtrigger.services.delivery.history import History
@@ -169,6 +172,8 @@ class Parts:
     watchdog: StallWatchdog
     metrics: Metrics
     tracing: Tracing
+    operational_watch: OperationalWatch
+    alert_sender: AlertSender
 
 
 @dataclass(frozen=True)
@@ -299,6 +304,8 @@ def _built(
         parts.watchdog.run,
         exposition.run,
         parts.tracing.run,
+        parts.operational_watch.run,
+        parts.alert_sender.run,
         *_signals(settings, resources.direct, parts.work),
     )
     return application, (*serving.loops, *working.loops, *common, presence.run), presence
@@ -426,6 +433,12 @@ def _parts(settings: Settings, clock: Clock, resources: Resources, process: UUID
         watchdog=StallWatchdog(store=store, clock=clock, diagnosis=diagnosis),
         metrics=metrics,
         tracing=tracing,
+        operational_watch=OperationalWatch(
+            store=store, clock=clock, diagnosis=diagnosis, quotas=quotas, disk=disk, counter=counter, work=work
+        ),
+        alert_sender=AlertSender(
+            store=store, clock=clock, secrets=secrets, http_of=egress.of, mail=settings.mail, public_url=settings.url
+        ),
     )
 
 
@@ -519,6 +532,13 @@ def _serving(
                 schedules=parts.schedules,
                 watchdog=parts.watchdog,
                 tokens=receivers.tokens,
+                alert_channels=AlertChannels(
+                    store=store,
+                    clock=clock,
+                    secrets=parts.secrets,
+                    sender=parts.alert_sender,
+                    limits=settings.quotas,
+                ),
                 explainer=Explainer(store=store, clock=clock, diagnosis=parts.diagnosis),
                 dry_runs=DryRuns(
                     store=store,

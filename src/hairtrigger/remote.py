@@ -98,6 +98,20 @@ RESOURCES = (
         "Events that are delivered again.",
         ("id", "created_at", "status", "replayed", "total"),
     ),
+    Resource(
+        "operational-events",
+        "/v1/operational-events",
+        "What the service told of itself.",
+        ("id", "at", "type", "sentence"),
+        ("type", "project_id", "project_trigger_id", "since"),
+    ),
+    Resource(
+        "alert-channels",
+        "/v1/alert-channels",
+        "Ways in which people are told.",
+        ("id", "name", "kind", "status", "waiting", "detail"),
+        paged=False,
+    ),
 )
 
 
@@ -139,9 +153,10 @@ ACTIONS: Mapping[str, Sequence[Action]] = {
         Action("retry", "Try it again now.", "POST", "/v1/deliveries/{}/retry"),
         Action("cancel", "Try it no more.", "POST", "/v1/deliveries/{}/cancel"),
     ),
+    "alert-channels": (Action("test", "Send a test message now.", "POST", "/v1/alert-channels/{}/test"),),
     "replays": (Action("cancel", "Replay no more events of it.", "POST", "/v1/replays/{}/cancel"),),
 }
-_DELETED = ("projects", "triggers", "connections", "keys")
+_DELETED = ("projects", "triggers", "connections", "keys", "alert-channels")
 """The resources of which one can be deleted."""
 _REPLAYED = ("status", "project_id", "project_trigger_id", "event_type", "since", "until")
 
@@ -223,6 +238,8 @@ def groups(settings: Callable[..., Settings]) -> Iterator[tuple[str, typer.Typer
             _add_secret(group, server)
         if resource.name == "replays":
             _add_replay_create(group, server, resource)
+        if resource.name == "alert-channels":
+            _add_alert_channel_create(group, server)
         for action in ACTIONS.get(resource.name, ()):
             _add_action(group, server, action)
         if resource.name in _DELETED:
@@ -320,6 +337,26 @@ def _add_secret(group: typer.Typer, server: Connect) -> None:
             print_json(found) if as_json else _print_fields(found)
         else:
             typer.echo("The secret is set.")
+
+
+def _add_alert_channel_create(group: typer.Typer, server: Connect) -> None:
+    @group.command("create", help="Add a way in which people are told of operational events.")
+    def create(
+        name: Annotated[str, typer.Argument(help="Its name.")],
+        kind: Annotated[str, typer.Argument(help="email, slack, discord or teams.")],
+        to: Annotated[list[str] | None, typer.Option(help="An e-mail address. May be given several times.")] = None,
+        webhook: Annotated[str | None, typer.Option(help="The address of the chat's incoming webhook.")] = None,
+        types: Annotated[
+            list[str] | None, typer.Option("--type", help="Only events of this type. May be given several times.")
+        ] = None,
+        url: Url = None,
+        api_key: ApiKey = None,
+        demo: Demo = False,
+        as_json: Json = False,
+    ) -> None:
+        body = {"name": name, "kind": kind, "recipients": to or [], "url": webhook, "types": types or []}
+        found = server(url, api_key, demo=demo).ask("POST", "/v1/alert-channels", body=body)
+        print_json(found) if as_json else _print_fields(found)
 
 
 def _add_action(group: typer.Typer, server: Connect, action: Action) -> None:

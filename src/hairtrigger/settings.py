@@ -8,21 +8,24 @@ import ssl
 from collections.abc import Mapping
 from datetime import timedelta
 from difflib import get_close_matches
+from email.utils import parseaddr
 from importlib.metadata import version
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_origin
+from typing import Annotated, Any, Literal, Self, get_origin
 
-from pydantic import BeforeValidator, Field, FilePath, SecretStr, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, FilePath, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import from_json
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from hairtrigger.domain.alert_channel import is_address
 from hairtrigger.domain.disk import Thresholds
 from hairtrigger.domain.quotas import Limits as Quotas
 from hairtrigger.domain.quotas import Quota
 from hairtrigger.kit.http import DocumentLimits
 from hairtrigger.platform.http_server import Patience
+from hairtrigger.platform.mail import PORTS, MailServer, Tls
 from hairtrigger.platform.parser_process import Limits as ParseLimits
 from hairtrigger.platform.proxy import Proxy
 from hairtrigger.sandbox.protocol.poll import MEBIBYTE, Limits
@@ -308,6 +311,9 @@ class Settings(BaseSettings):
     quota_integration_actions: int = Field(
         Quotas.integration_actions, ge=1, description="Actions of all integrations of an organisation."
     )
+    quota_alert_channels: int = Field(
+        Quotas.alert_channels, ge=1, description="Alert channels of an organisation: e-mail and chats."
+    )
     quota_running_replays: int = Field(
         Quotas.running_replays, ge=1, description="Replays of many events that an organisation may run at a time."
     )
@@ -346,6 +352,23 @@ class Settings(BaseSettings):
     trace_ratio: float = Field(1.0, ge=0, le=1, description="The share of requests and polls whose spans are recorded.")
     traces_per_second: int = Field(
         50, ge=1, le=10_000, description="Requests and polls whose spans are recorded in a second, per process."
+    )
+    smtp_host: str | None = Field(
+        None,
+        description="The mail server through which alerts are sent by e-mail. Default: none, so no e-mail is sent.",
+    )
+    smtp_port: int | None = Field(
+        None, ge=1, le=65535, description="Its port. Default: 587 with starttls, 465 with tls, 25 with none."
+    )
+    smtp_tls: Tls = Field(
+        "starttls",
+        description="How the connection to the mail server is encrypted: starttls (required), tls from its start, or "
+        "none, which sends the password in clear text.",
+    )
+    smtp_user: str | None = Field(None, description="The user at the mail server. Default: no login.")
+    smtp_password: SecretStr | None = Field(None, description="The user's password.")
+    smtp_sender: str | None = Field(
+        None, description="Whom alerts come from: alerts@example.com or Alerts <alerts@example.com>. Needed for e-mail."
     )
     log_json: bool = Field(False, description="One JSON object a line instead of text.")
     shutdown_seconds: int = Field(
@@ -394,6 +417,19 @@ class Settings(BaseSettings):
             Proxy.of(given.get_secret_value())
         return given
 
+    @field_validator("smtp_sender")
+    @classmethod
+    def _sender(cls, given: str | None) -> str | None:
+        if given is not None and not is_address(parseaddr(given)[1]):
+            raise ValueError(f"'{given}' is no e-mail address")
+        return given
+
+    @model_validator(mode="after")
+    def _mail_with_a_sender(self) -> Self:
+        if self.smtp_host and not self.smtp_sender:
+            raise ValueError(f"{PREFIX}SMTP_HOST needs {PREFIX}SMTP_SENDER, the address that alerts come from")
+        return self
+
     @field_validator("egress_authorities")
     @classmethod
     def _certificates(cls, given: Path | None) -> Path | None:
@@ -418,6 +454,21 @@ class Settings(BaseSettings):
         if given >= deadline:
             raise ValueError(f"{given:g} s is not less than {PREFIX}POLL_DEADLINE_SECONDS, {deadline} s")
         return given
+
+    @property
+    def mail(self) -> MailServer | None:
+        """Return the mail server, or None if the service sends no e-mail."""
+        if not self.smtp_host or not self.smtp_sender:
+            return None
+        return MailServer(
+            host=self.smtp_host,
+            port=self.smtp_port or PORTS[self.smtp_tls],
+            tls=self.smtp_tls,
+            sender=self.smtp_sender,
+            user=self.smtp_user,
+            password=self.smtp_password.get_secret_value() if self.smtp_password else None,
+            authorities=self.egress_authorities,
+        )
 
     @property
     def parse_limits(self) -> ParseLimits:

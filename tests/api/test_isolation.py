@@ -2,12 +2,17 @@
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import httpx2
 import pytest
 
 from hairtrigger.domain.caller import INTEGRATION_API, SCOPES, TRIGGER_API
+from hairtrigger.domain.ids import new_id
+from hairtrigger.domain.operational import DiskUsed, OperationalEvent, OperationalType
+from hairtrigger.store.alerts import operational_events
 from tests.api.conftest import Tenant
 from tests.support.documents import integrations_document, own_document, projects_document
 from tests.support.waiting import until
@@ -83,7 +88,16 @@ async def test_a_thing_of_another_organisation_is_not_reached_through_ones_own(
 
 async def test_lists_hold_nothing_of_another_organisation(tenant: Tenant, mine: Ids, theirs: Ids) -> None:
     shown = "".join((await _lists(tenant)).values())
-    for name in ("project_id", "project_trigger_id", "connection_id", "event_id", "key_id", "integrationId"):
+    for name in (
+        "project_id",
+        "project_trigger_id",
+        "connection_id",
+        "event_id",
+        "key_id",
+        "operational_event_id",
+        "alert_channel_id",
+        "integrationId",
+    ):
         assert mine[name] in shown
     assert [name for name, value in theirs.items() if value in shown and value != mine[name]] == []
 
@@ -155,6 +169,8 @@ async def _everything(tenant: Tenant) -> Ids:
         "delivery_id": event,
         "replay_id": await _ended_replay(tenant),
         "key_id": (await _new_key(tenant))["id"],
+        "operational_event_id": await _operational_event(tenant),
+        "alert_channel_id": (await _alert_channel(tenant))["id"],
         "provider_id": integration,
         "integrationId": integration,
         "triggerId": polling["id"],
@@ -172,6 +188,22 @@ async def _ended_replay(tenant: Tenant) -> str:
 
     await until(ended)
     return str(id_)
+
+
+async def _operational_event(tenant: Tenant) -> str:
+    now = datetime.now(UTC)
+    details = DiskUsed(used_percent=91)
+    org_id = UUID(tenant.org_id)
+    told = OperationalEvent(new_id(now), org_id, OperationalType.DISK_LOW, now, f"It is low for {org_id}.", details)
+    async with tenant.app.store.transaction() as tx:
+        await operational_events.record(tx, [told])
+    return str(told.id)
+
+
+async def _alert_channel(tenant: Tenant) -> dict[str, Any]:
+    body = {"name": "Chat", "kind": "slack", "url": "http://127.0.0.1:1/hook", "types": ["quota.reached"]}
+    made: dict[str, Any] = await tenant.ask("POST", "/v1/alert-channels", body, status=201)
+    return made
 
 
 async def _new_key(tenant: Tenant) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from hairtrigger.api.stackai.app import Services as ProjectServices
 from hairtrigger.api.stackai.app import stackai_app
 from hairtrigger.api.v1.app import Services as OwnServices
 from hairtrigger.api.v1.app import v1_app
+from hairtrigger.domain.operational import Data, OperationalType
 from hairtrigger.domain.outcome import DELIVERY_STATUS, FAILURE, Code
 from hairtrigger.services.metrics import Metrics
 from hairtrigger.settings import table
@@ -87,6 +88,37 @@ service, and in the service's log: a user that chooses a target's URL must not m
 read `unreachable`.
 
 {_table(FAILURE)}"""
+
+
+def operational_events_document() -> str:
+    """Return the document with every type of operational events and the JSON Schema of its data."""
+    types = "".join(
+        f"| [`{one}`](#{one.replace('.', '')}) | {one.severity} | {one.meaning} |\n" for one in OperationalType
+    )
+    schemas = "".join(
+        f"## {one}\n\n{one.meaning}\n\n```json\n{json.dumps(_own_part(one), indent=2)}\n```\n\n"
+        for one in OperationalType
+    )
+    return f"""# Operational events
+
+How people and programs are told: [alerts.md](alerts.md). A type is never removed, and
+neither is a field of its data. New types and fields may come. The whole schemas: `GET /v1/operational-event-types`.
+
+| type | severity | when |
+|---|---|---|
+{types}
+Every event has these data, and `details` of its own:
+
+```json
+{json.dumps(Data.model_json_schema(mode="serialization"), indent=2)}
+```
+
+{schemas.rstrip()}
+"""
+
+
+def _own_part(type_: OperationalType) -> Any:
+    return type_.details.model_json_schema(mode="serialization")
 
 
 def _table(words: Mapping[Any, str]) -> str:

@@ -47,6 +47,7 @@ class Quota(StrEnum):
         "actions of all integrations",
         "Delete one that is not used any more.",
     )
+    ALERT_CHANNELS = "alert_channels", "alert channels", "Delete one that is not used any more."
     RUNNING_REPLAYS = "running_replays", "running replays of many events", "Wait until one has ended, or cancel one."
     IDEMPOTENCY_KEYS = (
         "idempotency_keys",
@@ -78,6 +79,7 @@ class Limits:
     integrations: int = 1_000
     integration_triggers: int = 5_000
     integration_actions: int = 5_000
+    alert_channels: int = 20
     running_replays: int = 20
     idempotency_keys: int = 20_000
     stored_bytes: int = 20 * GIBIBYTE

@@ -14,6 +14,7 @@ from hairtrigger.domain.errors import (
 )
 from hairtrigger.domain.event import Draft, digest
 from hairtrigger.domain.ids import new_id
+from hairtrigger.domain.operational import OperationalType, Wanted
 from hairtrigger.domain.schedule import Missed, Schedule
 from hairtrigger.domain.schedule import parse as parse_schedule
 from hairtrigger.kit import feeds
@@ -34,6 +35,7 @@ from hairtrigger.kit.trigger import (
     ByConfig,
     Cursor,
     Definition,
+    Internal,
     Page,
     Polling,
     PollingConfig,
@@ -101,6 +103,7 @@ __all__ = [
     "Http",
     "Incoming",
     "Instant",
+    "Internal",
     "Invalid",
     "InvalidConfig",
     "Issue",
@@ -113,6 +116,7 @@ __all__ = [
     "MissingAtProvider",
     "NoAuth",
     "NotWanted",
+    "OperationalType",
     "Page",
     "Parse",
     "Parser",
@@ -138,6 +142,7 @@ __all__ = [
     "Token",
     "Trigger",
     "Verifier",
+    "Wanted",
     "WebToken",
     "Webhook",
     "digest",

@@ -1,8 +1,9 @@
 """The classes with which a provider file declares its provider and its triggers.
 
-The service decides on due times, secrets, cursors, retries and repeats. There are four kinds of trigger. A `Webhook`
+The service decides on due times, secrets, cursors, retries and repeats. There are five kinds of trigger. A `Webhook`
 has a URL of its own. An `AppWebhook` gets its events from the one URL that all accounts of an app share. A `Polling`
-asks its provider again and again. A `Scheduled` depends only on the clock.
+asks its provider again and again. A `Scheduled` depends only on the clock. An `Internal` gets its events from the
+service itself.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar, assert_n
 from pydantic import Field, WithJsonSchema
 
 from hairtrigger.domain.event import Draft
+from hairtrigger.domain.operational import Wanted
 from hairtrigger.domain.schedule import Missed, Schedule
 from hairtrigger.kit.auth import Auth, NoAuth
 from hairtrigger.kit.config import Config
@@ -177,7 +179,14 @@ class Scheduled(Definition[C]):
     missed: Callable[[C], Missed]
 
 
-Trigger = Webhook[Any] | AppWebhook[Any] | Polling[Any] | Scheduled[Any]
+@dataclass(frozen=True, kw_only=True)
+class Internal(Definition[C]):
+    """A trigger whose events are operational events of the service itself: those that `wanted` returns."""
+
+    wanted: Callable[[C], Wanted]
+
+
+Trigger = Webhook[Any] | AppWebhook[Any] | Polling[Any] | Scheduled[Any] | Internal[Any]
 
 
 # Stack AI's reference shows the number as a text: "10000".
@@ -235,7 +244,7 @@ class Provider:
 def trigger_type(trigger: Trigger) -> TriggerType:
     """Return the type of a trigger as the public API names it."""
     match trigger:
-        case Webhook() | AppWebhook():
+        case Webhook() | AppWebhook() | Internal():  # the published list has no other word for events that are pushed
             return "WEBHOOK"
         case Polling():
             return "POLLING"

@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 
 from hairtrigger.domain.caller import Caller
+from hairtrigger.domain.operational import strain_of
 from hairtrigger.domain.quotas import GIBIBYTE, Limits, Quota, QuotaSpent, Use
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.loops import every
@@ -20,12 +21,13 @@ from hairtrigger.services.use_counter import UseCounter
 from hairtrigger.store import quotas
 from hairtrigger.store.database import Store
 from hairtrigger.store.quotas import Counts
+from hairtrigger.store.transaction import Transaction
 
 _EVERY = timedelta(seconds=2)
 _BYTES_EVERY = timedelta(minutes=1)  # the sum of stored bytes reads all rows of an organisation
 _BYTES_AGAIN = timedelta(hours=1)  # what senders are told, because old events are dropped by the day
 _MANY_EVENTS, _MANY_BYTES = 1_000_000, GIBIBYTE  # more than a process stores between two refreshes
-_OF_A_DAY = {Quota.EVENTS_A_DAY, Quota.ATTEMPTS_A_DAY}
+OF_A_DAY = {Quota.EVENTS_A_DAY, Quota.ATTEMPTS_A_DAY}
 _PER_CONNECTION = Quota.SECRETS_PER_CONNECTION
 
 
@@ -141,6 +143,37 @@ class Quotas:
         for org_id in {*totals, *sums}:
             self._known[org_id].is_far = self._is_far(self._known[org_id])
 
+    def strained(self) -> list[tuple[UUID, Use]]:
+        """Return the quotas that are used up or nearly, of events and bytes, as far as this process knows."""
+        now = self._clock.now()
+        found = []
+        for org_id, known in self._known.items():
+            if known.day == now.date():
+                found += [(org_id, use) for use in self._uses(known, now) if strain_of(use)]
+        return found
+
+    def _uses(self, known: _Known, now: datetime) -> list[Use]:
+        stored = known.bytes + known.bytes_since
+        return [
+            Use(Quota.EVENTS_A_DAY, self.limits.events_a_day, known.use.events, midnight_after(now)),
+            Use(Quota.ATTEMPTS_A_DAY, self.limits.attempts_a_day, known.use.attempts, midnight_after(now)),
+            Use(Quota.STORED_BYTES, self.limits.stored_bytes, stored),
+        ]
+
+    async def use(self, tx: Transaction, org_id: UUID, quota: Quota) -> Use:
+        """Return how much of a quota is used, as the database knows it."""
+        now = self._clock.now()
+        match quota:
+            case Quota.EVENTS_A_DAY:
+                used = (await quotas.of_day(tx, [org_id], now.date())).get(org_id, Counts()).events
+            case Quota.ATTEMPTS_A_DAY:
+                used = (await quotas.of_day(tx, [org_id], now.date())).get(org_id, Counts()).attempts
+            case Quota.STORED_BYTES:
+                used = (await quotas.stored_bytes(tx, [org_id]))[org_id]
+            case _:
+                used = await quotas.rows(tx, org_id, quota)
+        return Use(quota, self.limits.of(quota), used, midnight_after(now) if quota in OF_A_DAY else None)
+
     async def usage(self, caller: Caller) -> list[Use]:
         """Return the use of each quota by the caller's organisation, in the order of `Quota`.
 
@@ -164,7 +197,7 @@ class Quotas:
                 quota,
                 self.limits.of(quota),
                 counted.get(quota),
-                midnight_after(now) if quota in _OF_A_DAY else None,
+                midnight_after(now) if quota in OF_A_DAY else None,
             )
             for quota in Quota
         ]

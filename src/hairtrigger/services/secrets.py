@@ -11,6 +11,7 @@ from pydantic_core import from_json, to_json
 
 from hairtrigger.domain.errors import Conflict
 from hairtrigger.platform.vault import Vault
+from hairtrigger.store.alerts.channels import AlertChannel
 from hairtrigger.store.setup.connections import Connection
 from hairtrigger.store.setup.projects import Project
 from hairtrigger.store.setup.triggers import ProjectTrigger, Removal
@@ -116,6 +117,12 @@ class Secrets:
 
     def seal_for_project(self, project_id: str, secrets: Mapping[str, str]) -> bytes:
         return self._seal(dict(secrets), f"project/{project_id}")
+
+    def of_alert_channel(self, channel: AlertChannel) -> dict[str, str]:
+        return self._mapping(channel.secrets, f"alert-channel/{channel.id}")
+
+    def seal_for_alert_channel(self, channel_id: UUID, secrets: Mapping[str, str]) -> bytes:
+        return self._seal(dict(secrets), f"alert-channel/{channel_id}")
 
     def of_removal(self, removal: Removal) -> dict[str, str]:
         return self._mapping(removal.secrets, f"removal/{removal.project_trigger_id}")

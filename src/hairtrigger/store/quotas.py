@@ -11,7 +11,9 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from hairtrigger.domain.operational import Notice, strain_of
 from hairtrigger.domain.quotas import Limits, Quota, QuotaFull, Use
+from hairtrigger.store import notices
 from hairtrigger.store.transaction import Transaction
 
 
@@ -60,6 +62,7 @@ _ROWS: Mapping[Quota, str] = {
         SELECT count(*) FROM integration_action JOIN integration ON integration.id = integration_id
         WHERE org_id = :org_id
     """,
+    Quota.ALERT_CHANNELS: "SELECT count(*) FROM alert_channel WHERE org_id = :org_id",
     Quota.RUNNING_REPLAYS: "SELECT count(*) FROM replay_job WHERE org_id = :org_id AND next_at IS NOT NULL",
     Quota.IDEMPOTENCY_KEYS: "SELECT count(*) FROM idempotency WHERE org_id = :org_id",
 }
@@ -88,6 +91,7 @@ _STORED = (
     _sum("project_trigger LEFT JOIN poll ON project_trigger_id = id", "config", "webhook_data", "secrets", "cursor"),
     _sum("removal", "config", "secrets"),
     _sum("replay_job", "query"),
+    _sum("alert_channel", "recipients", "project_ids", "secrets"),
     _sum("idempotency", "response"),
     "SELECT org_id, event_bytes + ledger_bytes FROM org_usage WHERE org_id = ANY(CAST(:org_ids AS uuid[]))",
 )
@@ -125,6 +129,8 @@ async def within(tx: Transaction, org_id: UUID, limits: Limits, *more: Quota) ->
         used = await rows(tx, org_id, quota)
         if used > limits.of(quota):
             raise QuotaFull(Use(quota, limits.of(quota), used - 1))
+        if strain := strain_of(use := Use(quota, limits.of(quota), used)):
+            await notices.note(tx, Notice(org_id, strain, quota, None, str(use), details=vars(use)))
     after = (await stored_bytes(tx, [org_id]))[org_id]
     if after > limits.stored_bytes and after > before:
         raise QuotaFull(Use(Quota.STORED_BYTES, limits.stored_bytes, before))

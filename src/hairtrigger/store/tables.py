@@ -114,6 +114,15 @@ connection = Table(
     Column("updated_at", _Instant, nullable=False),
 )
 
+connection_account = Table(  # accounts that the provider named for a connection, when a trigger of its app was enabled
+    "connection_account",
+    metadata,
+    Column("connection_id", UUID, _gone_with("connection.id"), primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("provider_id", Text, nullable=False),
+    Index("connection_account_provider_id_account_idx", "provider_id", "account"),
+)
+
 # -- integrations that users define
 
 integration = Table(
@@ -232,6 +241,7 @@ poll = Table(
     Column("error", Text),  # why the last poll failed; null if it succeeded
     Column("failing_since", _Instant),  # when the first of these failures happened
     Index("poll_due_idx", "kind", "next_at", postgresql_where=sql("next_at IS NOT NULL")),
+    Index("poll_failing_idx", "project_trigger_id", postgresql_where=sql("failures > 0")),
     postgresql_with={"fillfactor": "50"},
 )
 
@@ -493,6 +503,91 @@ stall = Table(  # enabled triggers that are overdue or can never fire; a row's i
     Column("since", _Instant, nullable=False),  # the due time that passed, or when the trigger was enabled
     Column("found_at", _Instant, nullable=False),
     Column("reason", Text, nullable=False),
+)
+
+target_streak = Table(  # attempts to deliver to a project that failed one after the other
+    "target_streak",
+    metadata,
+    Column("project_id", Text, _gone_with("project.id"), primary_key=True),
+    Column("count", Integer, nullable=False),
+    Column("since", _Instant, nullable=False),
+    Column("detail", Text, nullable=False),
+    postgresql_with={"fillfactor": "50"},
+)
+
+# -- what the service tells of itself
+
+operational_event = Table(
+    "operational_event",
+    metadata,
+    Column("id", UUID, primary_key=True),
+    Column("org_id", UUID, _gone_with("org.id"), nullable=False),
+    Column("type", Text, nullable=False),
+    Column("at", _Instant, nullable=False),
+    Column("sentence", Text, nullable=False),
+    Column("project_id", Text),
+    Column("project_trigger_id", UUID),
+    Column("data", JSONB, nullable=False),  # domain.operational.Data
+    Index("operational_event_org_id_id_idx", "org_id", "id"),
+)
+
+notice = Table(  # things that happened and will be told as operational events; equal ones are counted in one row
+    "notice",
+    metadata,
+    Column("org_id", UUID, _gone_with("org.id"), primary_key=True),
+    Column("type", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("count", Integer, nullable=False),  # zero after they were told
+    Column("at", _Instant, nullable=False),  # of the last one
+    Column("sentence", Text, nullable=False),
+    Column("project_trigger_id", UUID),
+    Column("ids", ARRAY(UUID), nullable=False),
+    Column("details", JSONB, nullable=False),
+    Column("told_at", _Instant),
+    postgresql_with={"fillfactor": "50"},
+)
+
+told_state = Table(  # the states that were told last, of all that is or lately was not as it should be
+    "told_state",
+    metadata,
+    Column("kind", Text, primary_key=True),  # trigger | target | quota | disk
+    Column("org_id", UUID, _gone_with("org.id"), primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("since", _Instant),
+    Column("told_at", _Instant, nullable=False),
+    Column("of_target", Boolean, nullable=False),  # it was about deliveries to the project's own target
+    postgresql_with={"fillfactor": "50"},
+)
+
+alert_channel = Table(  # the ways in which people are told
+    "alert_channel",
+    metadata,
+    Column("id", UUID, primary_key=True),
+    Column("org_id", UUID, _gone_with("org.id"), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("kind", Text, nullable=False),  # domain.alert_channel.Kind
+    Column("types", ARRAY(Text), nullable=False),  # of operational events; empty: all
+    Column("project_ids", ARRAY(Text), nullable=False),  # empty: all
+    Column("recipients", ARRAY(Text), nullable=False),  # of e-mail
+    Column("secrets", BYTEA, nullable=False),  # sealed: the address of a chat webhook
+    Column("created_by", UUID, nullable=False),
+    Column("created_at", _Instant, nullable=False),
+    Column("updated_at", _Instant, nullable=False),
+    Column("sent", ARRAY(_Instant), nullable=False),  # the times of the last messages
+    Column("next_at", _Instant, nullable=False),  # no message is sent before
+    Column("leased_until", _Instant),  # until then one process sends
+    Column("failures", Integer, nullable=False),  # since the last message that was taken
+    Column("failing_since", _Instant),
+    Column("detail", Text, nullable=False),  # how the last message ended
+    postgresql_with={"fillfactor": "50"},
+)
+
+alert = Table(  # operational events that a channel has not told yet
+    "alert",
+    metadata,
+    Column("alert_channel_id", UUID, _gone_with("alert_channel.id"), primary_key=True),
+    Column("operational_event_id", UUID, _gone_with("operational_event.id"), primary_key=True, index=True),
 )
 
 idempotency = Table(

@@ -403,7 +403,7 @@ async def test_a_trigger_that_no_worker_polls(scene: Scene) -> None:
     told = await scene.why(id_)
     assert told.health.status == "stalled"
     assert told.summary == (
-        "The trigger is stalled since 12:00:10 UTC. It is overdue, and no worker has taken it. See whether a worker "
+        "The trigger is stalled since 12:00:00 UTC. It is overdue, and no worker has taken it. See whether a worker "
         "runs, and whether it keeps up. No event of it is stored. The next poll was due at 12:00:00 UTC."
     )
 

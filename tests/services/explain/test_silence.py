@@ -21,6 +21,7 @@ from hairtrigger.services.explain.silence import (
     NotDue,
     NotFired,
     NothingFromApp,
+    NothingTold,
     NotPolled,
     NotYetCreated,
     Polled,
@@ -117,6 +118,7 @@ CASES: list[tuple[Silence, Reason]] = [
     (after(ASKED, condition=WEBHOOK), NoRequest(ASKED)),
     (after(condition=OF_APP, refused_by_app=REFUSED), NothingFromApp(5, REFUSED[0])),
     (after(condition=OF_APP), NothingFromApp(0, None)),
+    (after(condition=replace(WEBHOOK, provider_id="hairtrigger")), NothingTold()),
 ]
 
 

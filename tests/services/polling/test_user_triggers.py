@@ -28,7 +28,7 @@ from hairtrigger.services.setup.triggers import TriggerChanges
 from hairtrigger.store.database import Store
 from hairtrigger.store.events import outcomes
 from hairtrigger.store.explain import trigger_health
-from hairtrigger.store.explain.trigger_health import MOST_FRUITLESS
+from hairtrigger.store.explain.streaks import MOST_FRUITLESS
 from hairtrigger.store.polling import polls
 from tests.services.world import Killed, World, a_world, dying
 from tests.store.build import a_trigger

@@ -11,6 +11,8 @@ import pytest
 from sqlalchemy import text
 
 from hairtrigger.domain.errors import Unavailable
+from hairtrigger.domain.ids import new_id
+from hairtrigger.domain.operational import DiskUsed, OperationalEvent, OperationalType
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
@@ -18,6 +20,7 @@ from hairtrigger.providers import schedule
 from hairtrigger.services.delivery.replays import ReplayQuery, Replays
 from hairtrigger.services.upkeep.retention import Retention
 from hairtrigger.store import idempotency, partitions
+from hairtrigger.store.alerts import operational_events
 from hairtrigger.store.database import Store, open_store
 from hairtrigger.store.delivery import deliveries, history, replays
 from hairtrigger.store.delivery.deliveries import Attempt
@@ -229,6 +232,30 @@ async def test_answers_for_repeated_requests_are_kept_for_a_day(world: World, re
     await retaining.forget()
 
     assert await count(world, "idempotency") == 1
+
+
+async def test_operational_events_go_with_the_ledger_and_the_alerts_of_them_too(
+    world: World, retaining: Retention
+) -> None:
+    async def tell() -> None:
+        now = world.clock.now()
+        details = DiskUsed(used_percent=91)
+        told = OperationalEvent(new_id(now), world.caller.org_id, OperationalType.DISK_LOW, now, "It is low.", details)
+        async with world.store.transaction() as tx:
+            await operational_events.record(tx, [told])
+
+    async def left() -> int:
+        async with world.store.transaction() as tx:
+            return len(await operational_events.page(tx, world.caller.org_id, limit=10))
+
+    await tell()
+    world.clock.advance(6 * DAY)
+    await tell()
+    await retaining.forget()
+    assert await left() == 2
+    world.clock.advance(DAY)
+    await retaining.forget()
+    assert await left() == 1
 
 
 async def test_a_reader_that_takes_long_holds_up_the_dropping_and_no_event(

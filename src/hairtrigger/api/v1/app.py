@@ -14,6 +14,7 @@ from hairtrigger.api.auth import Authenticator, authenticated_route, password_fl
 from hairtrigger.api.documents import prepare
 from hairtrigger.api.v1 import (
     accounts,
+    alerts,
     connections,
     explanations,
     history,
@@ -31,6 +32,7 @@ from hairtrigger.domain.quotas import Limits
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.vault import Vault
 from hairtrigger.services.accounts import Accounts
+from hairtrigger.services.alerts.alert_channels import AlertChannels
 from hairtrigger.services.delivery.history import History
 from hairtrigger.services.delivery.interventions import Interventions
 from hairtrigger.services.delivery.pauses import Pauses
@@ -74,6 +76,7 @@ class Services:
     schedules: Schedules
     watchdog: StallWatchdog
     tokens: ToldTokens
+    alert_channels: AlertChannels
     explainer: Explainer
     dry_runs: DryRuns
     quotas: Quotas
@@ -132,6 +135,7 @@ def v1_app(services: Services) -> FastAPI:
         history.router(routes("history"), services.history, services.interventions),
         replays.router(routes("replays"), services.replays),
         pauses.router(routes("pauses"), services.pauses),
+        alerts.router(routes("alerts"), services.alert_channels),
         usage.router(routes("usage"), services.quotas, services.disk),
         # Nothing of a dry run is kept, not even its answer for an Idempotency-Key.
         polling_code.router(routes("polling code", authenticated_route(authenticate)), services.dry_runs),

@@ -1,10 +1,10 @@
-"""Count the attempts of each trigger that fail one after the other, and log when they begin and cease to fail.
+"""Count the attempts of each trigger and target that fail one after the other, and log when they begin and cease to.
 
-The counts are part of the trigger's health. Attempts that fail and succeed in turns would fill the log, so each kind of
-change of a trigger is logged once a minute at most.
+The counts are part of the health. Attempts that fail and succeed in turns would fill the log, so each kind of change of
+a trigger is logged once a minute at most. The operational watch (`services/alerts`) tells of failures that last, and of
+dead letters.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -30,6 +30,7 @@ class DeliveryStreaks:
         """Store how the attempts ended, and return the triggers whose attempts have begun or ceased to fail."""
         failed: dict[UUID, Failures] = {}
         arrived: set[UUID] = set()
+        reached = {one.message.project_id for one in ended if one.status == "delivered"}
         for one in sorted(ended, key=lambda one: one.finished_at):
             id_ = one.project_trigger_id
             if id_ is None:
@@ -41,12 +42,10 @@ class DeliveryStreaks:
                 failure = Failures(1, one.finished_at, one.finished_at, one.detail)
                 failed[id_] = failure.after(failed.get(id_))
         anew = [id_ for id_ in arrived if id_ in failed]
-        return await streaks.note(tx, "deliveries", failed, anew, sorted(arrived - failed.keys()))
+        return await streaks.note(tx, "deliveries", failed, anew, sorted(arrived - failed.keys()), sorted(reached))
 
     def tell(self, ended: Sequence[Attempt], changes: Changes) -> None:
-        """Log the triggers whose deliveries began to fail or arrive again, as `note` returned them, and new dead
-        letters.
-        """
+        """Log the first failure of a trigger's deliveries, and the first one that arrives again."""
         details = {one.project_trigger_id: one.detail for one in ended if one.status != "delivered"}
         for id_ in changes.begun:
             if self._told.is_new(("begun", id_)):
@@ -54,9 +53,3 @@ class DeliveryStreaks:
         for id_, count in changes.ended.items():
             if self._told.is_new(("ended", id_)):
                 log.info("deliveries arrive again", project_trigger_id=str(id_), failed_attempts=count)
-        dead = Counter(one.project_trigger_id for one in ended if one.dead)
-        reasons = {one.project_trigger_id: one.dead for one in ended if one.dead}
-        for dead_id, count in dead.items():
-            if self._told.is_new(("dead", dead_id)):
-                why = reasons[dead_id]
-                log.warning("deliveries are dead letters", project_trigger_id=str(dead_id), count=count, why=why)

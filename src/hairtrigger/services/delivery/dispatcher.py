@@ -23,9 +23,11 @@ from hairtrigger.platform.wake import Wake
 from hairtrigger.services.delivery.delivery_streaks import DeliveryStreaks
 from hairtrigger.services.delivery.places import Places, tenant_of
 from hairtrigger.services.metrics import Metrics
+from hairtrigger.services.notices import of_dead_letters, of_disabled
 from hairtrigger.services.setup.triggers import Triggers
 from hairtrigger.services.tracing import Hop, Tracing
 from hairtrigger.services.use_counter import UseCounter
+from hairtrigger.store import notices
 from hairtrigger.store.database import Store
 from hairtrigger.store.delivery import bodies, deliveries
 from hairtrigger.store.delivery.claims import Claimed, Look
@@ -372,6 +374,7 @@ class Dispatcher:
             counted, others_may_go = await deliveries.finish(tx, attempts)
             changes = await self.streaks.note(tx, counted)
             await _drop_bodies(tx, counted)
+            await notices.note(tx, *of_dead_letters(counted))
         self.streaks.tell(counted, changes)
         self.counter.attempts(counted)
         self.metrics.attempted(counted)
@@ -394,9 +397,9 @@ class Dispatcher:
             if trigger and trigger.enabled:
                 await self.triggers.switch_off(tx, trigger, None)
                 detail = "The target answered 410 Gone, so the trigger was disabled."
-                await outcomes.record(
-                    tx, Outcome(Kind.TARGET, Code.TARGET_GONE, now, trigger.org_id, trigger.id, detail)
-                )
+                off = Outcome(Kind.TARGET, Code.TARGET_GONE, now, trigger.org_id, trigger.id, detail)
+                await outcomes.record(tx, off)
+                await notices.note(tx, *of_disabled([off]))
 
     async def _drop(self, claimed: Claimed) -> None:
         org_id = claimed.event.org_id if claimed.event else claimed.project.org_id if claimed.project else None

@@ -22,7 +22,7 @@ from hairtrigger.store.database import Store
 from hairtrigger.store.delivery import history
 from hairtrigger.store.events import outcomes
 from hairtrigger.store.events.outcomes import Outcome
-from hairtrigger.store.explain import event_traces, trigger_health, waits
+from hairtrigger.store.explain import event_traces, other_accounts, trigger_health, waits
 from hairtrigger.store.explain.event_traces import EventTrace
 from hairtrigger.store.explain.trigger_health import Condition
 from hairtrigger.store.polling import polls
@@ -99,7 +99,7 @@ class Explainer:
                 outages = await self._outages(tx, seen.condition, since, until)
                 summary = f"{summary} {seen.teller.outages(outages or ())}".strip()
         steps = [step for story in stories for step in story.steps()]
-        steps += [event_step(one, seen.condition.kind) for one in near[_MOST_STORIES:]]
+        steps += [event_step(one, seen.condition.way) for one in near[_MOST_STORIES:]]
         return Explanation(summary, seen.health, _in_time([*steps, *(outcome_step(one) for one in ended)]))
 
     async def event(self, caller: Caller, trigger_id: UUID, event_id: UUID) -> Explanation:
@@ -167,7 +167,7 @@ class Explainer:
         with_attempts = [(one, await history.attempts(tx, org_id, one.id)) for one in reversed(made)]
         repeats = await outcomes.repeats(tx, condition.id, event.key, event.received_at)
         found = [(one.id, await waits.of_delivery(tx, one)) for one in made]
-        return Story(event, condition.kind, with_attempts, repeats, {id_: wait for id_, wait in found if wait})
+        return Story(event, condition.way, with_attempts, repeats, {id_: wait for id_, wait in found if wait})
 
     async def _ended(self, tx: Transaction, seen: _Seen, one: Outcome) -> str:
         """Return sentences about an outcome that came instead of an event, and about the event that it
@@ -198,6 +198,7 @@ class Explainer:
             earlier=await outcomes.before(tx, seen.condition.id, since, limit=_LATEST),
             later=await outcomes.after(tx, seen.condition.id, until, limit=_LATEST),
             refused_by_app=await self._refused_by_app(tx, seen.condition, since, until),
+            others=await other_accounts.of_trigger(tx, seen.condition, since, until) if seen.condition.of_app else None,
             kept_since=await event_traces.kept_since(tx),
             outages=await self._outages(tx, seen.condition, since, until),
         )

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from hairtrigger.domain.instants import shifted
+from hairtrigger.domain.operational import PROVIDER
 from hairtrigger.domain.outcome import Code, Kind, Trait
 from hairtrigger.domain.quotas import Refuses, nothing_refused
-from hairtrigger.kit.trigger import AppWebhook, Webhook
+from hairtrigger.kit.trigger import AppWebhook, Internal, Webhook
 from hairtrigger.platform.clock import Clock
 from hairtrigger.services.catalogue import Catalogue
 from hairtrigger.store.events.outcomes import Outcome
-from hairtrigger.store.explain.trigger_health import MOST_FRUITLESS, Condition, Expectations, Stall, Status
+from hairtrigger.store.explain.streaks import MOST_FRUITLESS
+from hairtrigger.store.explain.trigger_health import Condition, Expectations, Stall, Status
 
 STALLS: dict[Stall, str] = {
     "overdue": "It is overdue, and no worker has taken it. See whether a worker runs, and whether it keeps up.",
@@ -21,7 +23,11 @@ STALLS: dict[Stall, str] = {
 }
 MOST_HELD = 1000
 RATE_LIMITED = "The project's rate limits of deliveries are used up, so its deliveries wait"
-_GRACE = timedelta(minutes=1)
+LATE = timedelta(seconds=40)
+"""A due time that no worker has taken up for so long is overdue.
+
+With the pause between two looks of the stall watchdog, and then of the operational watch, it is told within a minute.
+"""
 
 
 @dataclass(frozen=True)
@@ -44,18 +50,15 @@ class Diagnosis:
     """Return why no delivery of the organisation is attempted now."""
 
     def expectations(self) -> Expectations:
-        """Return the due times before which a poll or firing is overdue now, and which triggers wait for requests
-        instead.
-        """
+        """Return before which due time work is overdue now, and which triggers wait for requests or events instead."""
         now = self.clock.now()
         webhooks = [
             (provider.id, trigger.id, isinstance(trigger, AppWebhook))
             for provider in self.catalogue.providers.values()
             for trigger in provider.triggers
-            if isinstance(trigger, Webhook | AppWebhook)
+            if isinstance(trigger, Webhook | AppWebhook | Internal)
         ]
-        polls, schedules = (shifted(now, -allowed - _GRACE) for allowed in (self.poll_deadline, self.schedule_grace))
-        return Expectations(now, polls, schedules, webhooks)
+        return Expectations(now, shifted(now, -LATE), webhooks)
 
     def expected_by(self, condition: Condition) -> datetime | None:
         """Return by when the next poll or firing, or the one under way, must have ended.
@@ -94,7 +97,7 @@ class Diagnosis:
                 return _failing(condition, latest)
             case "stalled":
                 assert condition.stall
-                since = self.expected_by(condition) if condition.stall == "overdue" else condition.enabled_at
+                since = condition.next_at if condition.stall == "overdue" else condition.enabled_at
                 return since, STALLS[condition.stall]
             case "paused":
                 return condition.paused_since, ""
@@ -120,6 +123,8 @@ def _nothing_wrong(condition: Condition, latest: Sequence[Outcome]) -> str:
         return f"{RATE_LIMITED} until {condition.rests_until:%Y-%m-%d %H:%M:%S} UTC."
     if condition.kind:
         return "Nothing stands in its way."
+    if condition.provider_id == PROVIDER:
+        return "It waits for operational events. Nothing can be expected by a time: they come when something happens."
     return "It waits for requests. Nothing can be expected by a time: they come when something happens."
 
 

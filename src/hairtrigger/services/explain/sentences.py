@@ -21,6 +21,7 @@ from hairtrigger.services.explain.silence import (
     NotDue,
     NotFired,
     NothingFromApp,
+    NothingTold,
     NotPolled,
     NotYetCreated,
     Polled,
@@ -33,6 +34,7 @@ from hairtrigger.services.explain.silence import (
 from hairtrigger.store.delivery.history import AttemptRecord, Delivery
 from hairtrigger.store.events.outcomes import Outcome
 from hairtrigger.store.explain.event_traces import EventTrace
+from hairtrigger.store.explain.other_accounts import OtherAccounts
 from hairtrigger.store.explain.trigger_health import Condition
 from hairtrigger.store.explain.waits import Behind, Claimed, LaneFull, Suspended, Unclaimed, Wait
 from hairtrigger.store.upkeep.processes import After
@@ -46,7 +48,12 @@ _SUBJECT = {
     Kind.TRIGGER: "trigger",
     Kind.WATCHDOG: "watchdog",
 }
-_WAYS = {"poll": "with a poll", "schedule": "from its schedule", None: "as a request"}
+_WAYS = {
+    "poll": "with a poll",
+    "schedule": "from its schedule",
+    "service": "from the service itself",
+    None: "as a request",
+}
 WORK = frozenset({Kind.WEBHOOK, Kind.POLL, Kind.SCHEDULE})
 _OUTAGE: Mapping[After, str] = {
     "start": "the service was down",
@@ -54,6 +61,7 @@ _OUTAGE: Mapping[After, str] = {
     "standstill": "the service stood still",
 }
 _MOST_OUTAGES = 3
+_MOST_ACCOUNTS = 5
 _LONG_FOR_AN_ANSWER = timedelta(seconds=10)
 _CUT_OFF = "the process that made it stopped, died, stood still or lost its database. The target may have run."
 _SOON = timedelta(minutes=1)  # within it a worker claims a delivery that nothing holds back
@@ -77,7 +85,7 @@ class Story:
     """An event with its deliveries, their attempts, and its repeats."""
 
     event: EventTrace
-    came: str | None  # "poll" or "schedule"; None for an event from a request
+    came: str | None  # "poll", "schedule" or "service"; None for an event from a request
     deliveries: Sequence[tuple[Delivery, Sequence[AttemptRecord]]]  # oldest first
     repeats: Sequence[Outcome]
     waits: Mapping[UUID, Wait] = field(default_factory=dict)  # by delivery
@@ -268,9 +276,12 @@ class Teller:
         match reason:
             case NotFired():
                 return f"; {self._not_fired(reason)} {following}"
-            case NothingFromApp(count, last):
+            case NothingFromApp(count, last, others):
                 refused = f"{count} of the app's requests were refused then. {self.outcome(last)}" if last else ""
-                return f", and its app brought nothing for it. {refused}"
+                told = " ".join(filter(None, (_for_others(others), refused)))
+                return f", and its app brought nothing for it. {told}"
+            case NothingTold():
+                return ", and no operational event that it asks for was told."
             case NoRequest(before):
                 earlier = f"Before that: {self.outcome(before)}" if before else ""
                 return f", and no request reached its address. {earlier}"
@@ -415,6 +426,25 @@ def _attempt_step(delivery: Delivery, one: AttemptRecord) -> RecordedStep:
         event_id=delivery.event_id,
         delivery_id=delivery.id,
     )
+
+
+def _for_others(others: OtherAccounts | None) -> str:
+    """Say how many requests came for other accounts of the same organisation; return an empty text if none did."""
+    if not others or not others.requests:
+        return ""
+    shown = others.requests[:_MOST_ACCOUNTS]
+    told = ", ".join(f"{count} for {_account(account)}" for account, count in shown)
+    more = f" and others for {len(others.requests) - len(shown)} more" if len(others.requests) > len(shown) else ""
+    one = shown[0][1] == 1 and len(others.requests) == 1
+    came = f"1 request came for {_account(shown[0][0])}" if one else f"Requests came for others: {told}{more}"
+    kind = shown[0][0].partition(":")[0]
+    own = ", ".join(each.removeprefix(f"{kind}:").replace(":", " ") for each in others.own[:_MOST_ACCOUNTS])
+    return f"{came}; this trigger listens to {own or 'no account'}."
+
+
+def _account(account: str) -> str:
+    """Return an account such as `repository:12346` in words."""
+    return account.replace(":", " ", 1)
 
 
 def _edit_before(latest: Sequence[Outcome], since: datetime | None) -> Outcome | None:

@@ -11,6 +11,7 @@ from hairtrigger.domain.outcome import ASKED_TO_WAIT, Code, Kind, Trait
 from hairtrigger.domain.rhythm import LONGEST_WAIT, longest_back_off
 from hairtrigger.services.explain.outages import Outage
 from hairtrigger.store.events.outcomes import Outcome
+from hairtrigger.store.explain.other_accounts import OtherAccounts
 from hairtrigger.store.explain.trigger_health import Condition
 
 _ON_TIME = timedelta(minutes=2)  # a poll up to so long after its due time is late, and does not count as missing
@@ -135,6 +136,7 @@ class NothingFromApp:
 
     refused: int  # requests of the app, for any account
     last_refused: Outcome | None
+    others: OtherAccounts | None = None  # requests for other accounts of the same organisation
 
 
 @dataclass(frozen=True)
@@ -144,8 +146,13 @@ class NoRequest:
     before: Outcome | None
 
 
+@dataclass(frozen=True)
+class NothingTold:
+    """The service told no operational event that the trigger asks for."""
+
+
 PollReason = Polled | LeftAlone | LateAfterFailure | PutOff | CutOff | NotDue | Down | NotPolled
-WhileEnabled = PollReason | NotFired | NothingFromApp | NoRequest
+WhileEnabled = PollReason | NotFired | NothingFromApp | NothingTold | NoRequest
 Reason = StillToCome | NotYetCreated | NoLongerKept | Disabled | WhileEnabled
 
 
@@ -162,6 +169,7 @@ class Silence:
     refused_by_app: Sequence[Outcome]  # at the app webhook, for any account
     kept_since: date | None
     outages: Sequence[Outage] | None = None  # of that time, oldest first; None where nothing is recorded of it
+    others: OtherAccounts | None = None  # requests that the app brought for other accounts of the organisation
 
     def reason(self, now: datetime) -> Reason:
         if self.since > now:
@@ -210,7 +218,10 @@ class Silence:
                 return NotFired(self._before(Kind.SCHEDULE), self._after(Kind.SCHEDULE))
             case None if self.condition.of_app:
                 refused = self.refused_by_app
-                return NothingFromApp(sum(one.count for one in refused), refused[0] if refused else None)
+                count = sum(one.count for one in refused)
+                return NothingFromApp(count, refused[0] if refused else None, self.others)
+            case None if self.condition.way == "service":
+                return NothingTold()
             case None:
                 return NoRequest(self._before(Kind.WEBHOOK))
 

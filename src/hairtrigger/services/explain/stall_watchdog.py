@@ -1,8 +1,8 @@
 """Find stalls, which are enabled triggers that are overdue or can never fire as they are.
 
-Any number of processes may run the stall watchdog, because each stall is a row, and the process that inserts the row
-reports it. The watchdog reads what is due from the database, never from memory, so it also finds triggers that no loop
-of any process works on.
+Each stall is recorded here, and told by the operational watch (`services/alerts`). Any number of processes may run the
+stall watchdog, because each stall is a row, and the process that inserts the row records it. The watchdog reads what is
+due from the database, never from memory, so it also finds triggers that no loop of any process works on.
 """
 
 from collections.abc import Sequence
@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count
 from uuid import UUID
-
-import structlog
 
 from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.outcome import Code, Kind, Trait
@@ -25,12 +23,10 @@ from hairtrigger.store.explain import trigger_health
 from hairtrigger.store.explain.trigger_health import Condition, Finding, Status
 from hairtrigger.store.transaction import Transaction
 
-log = structlog.get_logger()
-
 _DISABLING = [code for code in Code if Trait.DISABLES in code.traits]
 
-_EVERY = timedelta(seconds=15)
-_ALL_EVERY = 20  # rounds, which are five minutes
+_EVERY = timedelta(seconds=10)
+_ALL_EVERY = 30  # rounds, which are five minutes
 _MOST = 1000  # findings in one round; the next round finds more
 
 
@@ -62,10 +58,6 @@ class StallWatchdog:
             over = [one for one in await trigger_health.end(tx, expected, _MOST) if one.enabled]
             await outcomes.record(tx, *(_stalled(one, self.clock) for one in begun))
             await outcomes.record(tx, *(_recovered(one, self.clock) for one in over))
-        for one in begun:
-            log.warning("trigger stalled", stall=one.stall, project_trigger_id=str(one.id))
-        for one in over:
-            log.info("trigger recovered", stall=one.stall, project_trigger_id=str(one.id))
         return len(begun) + len(over)
 
     async def health_of(self, caller: Caller, trigger_id: UUID, latest: Sequence[Outcome]) -> Health:

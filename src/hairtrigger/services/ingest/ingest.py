@@ -226,6 +226,7 @@ class Ingest:
             accounts = [account for account in app.accounts(request) if storable(account) == account]
             async with self.store.transaction() as tx:
                 listening = await triggers.listening_to(tx, provider.id, accounts)
+                owners = [] if listening else await triggers.owners(tx, provider.id, accounts)
             read = [(trigger, await self._drafts(provider, trigger, request)) for trigger in listening]
         except (Rejected, Malformed, WrongMethod) as error:
             await self._note(_code(error), f"{provider.id}: {error.message}", provider_id=provider.id)
@@ -235,12 +236,19 @@ class Ingest:
         except Exception as error:
             raise await self._broken(error, f"{provider.id}: a request could not be read") from error
         if not listening:
+            self._count_unrouted(provider, owners)
             nowhere = f"no enabled trigger listens to {', '.join(accounts)}"
             return await self._ignored(Code.IGNORED_UNROUTED, nowhere, provider_id=provider.id)
         heard = [(trigger, drafts) for trigger, drafts in read if drafts is not None]
         if not heard:
             return _answer("ignored", reason="event", detail=_UNWANTED)
         return await self._stored(await self._within_quotas(heard), request)
+
+    def _count_unrouted(self, provider: Provider, owners: Sequence[tuple[UUID, str]]) -> None:
+        """Count a request to which no trigger listens, for the organisations that have a connection to its account."""
+        now, code = self.clock.now(), Code.IGNORED_UNROUTED
+        for org_id, account in owners:
+            self.refusals.count_soon(Outcome(Kind.WEBHOOK, code, now, org_id, key=f"{provider.id}/{account}"))
 
     async def _within_quotas(
         self, heard: Sequence[tuple[TriggerWithVersion, Sequence[Draft]]]

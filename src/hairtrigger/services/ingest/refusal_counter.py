@@ -39,7 +39,9 @@ _SOON = timedelta(seconds=1)
 _ONE_BY_ONE = 10  # rows for one code and trigger in a minute
 _MOST_ADDRESSES = 1000  # counted apart in a minute, before they are looked up; the rest are counted together
 
-Alike = tuple[UUID | None, Code]  # the id of the trigger or in the address, and the code of the outcome
+# The id of the trigger or in the address, the code of the outcome, and the organisation and account of an app's request
+# to which no trigger listens.
+Alike = tuple[UUID | None, Code, UUID | None, str | None]
 
 
 class RefusalCounter:
@@ -64,7 +66,7 @@ class RefusalCounter:
     def admit(self, outcome: Outcome) -> bool:
         """Return whether to record an outcome of a trigger now. If not, the outcome has been counted."""
         self._count_refused(outcome)
-        alike = (outcome.project_trigger_id, outcome.code)
+        alike = _alike(outcome)
         self._recorded[alike] += 1
         if self._recorded[alike] <= _ONE_BY_ONE and not self._disk_full():
             return True
@@ -74,6 +76,14 @@ class RefusalCounter:
     def count(self, outcome: Outcome) -> None:
         """Count an outcome that was not recorded. The count is recorded at the end of the minute."""
         _add(self._counted, outcome)
+
+    def count_soon(self, outcome: Outcome) -> None:
+        """Count an outcome. The first ones that are alike are recorded within a second."""
+        _add(self._counted, outcome)
+        alike = _alike(outcome)
+        self._recorded[alike] += 1
+        if self._recorded[alike] <= _ONE_BY_ONE:
+            self._first.set()
 
     def turned_away(self, webhook_id: str, error: HairtriggerError | None) -> None:
         """Count a request that left no outcome. `error` is None if the request ended before it was complete.
@@ -86,10 +96,7 @@ class RefusalCounter:
             detail = error.message if error else ""
             outcome = Outcome(Kind.WEBHOOK, code, self._clock.now(), project_trigger_id=address, detail=detail)
             self._count_refused(outcome)
-            _add(self._counted, outcome)
-            self._recorded[address, code] += 1
-            if self._recorded[address, code] <= _ONE_BY_ONE:
-                self._first.set()
+            self.count_soon(outcome)
 
     def _count_refused(self, outcome: Outcome) -> None:
         id_ = outcome.project_trigger_id
@@ -175,15 +182,22 @@ class RefusalCounter:
         told: dict[Alike, Outcome] = {}
         for one in counted:
             id_ = one.project_trigger_id if one.project_trigger_id in owners else None
-            _add(told, replace(one, project_trigger_id=id_, org_id=owners[id_] if id_ else None))
+            of_account = one.org_id if one.project_trigger_id is None else None
+            _add(told, replace(one, project_trigger_id=id_, org_id=owners[id_] if id_ else of_account))
         return list(told.values())
 
 
 def _add(counted: dict[Alike, Outcome], one: Outcome) -> None:
     """Add an outcome to those alike. The last one represents all of them."""
-    alike = (one.project_trigger_id, one.code)
+    alike = _alike(one)
     before = counted[alike].count if alike in counted else 0
     counted[alike] = replace(one, count=before + one.count)
+
+
+def _alike(one: Outcome) -> Alike:
+    if one.project_trigger_id or not one.org_id:
+        return one.project_trigger_id, one.code, None, None
+    return None, one.code, one.org_id, one.key
 
 
 def _code(error: HairtriggerError | None) -> Code | None:

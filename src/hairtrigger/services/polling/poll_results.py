@@ -11,12 +11,16 @@ from typing import Any
 from uuid import UUID
 
 from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.services.notices import of_refused_items
 from hairtrigger.services.polling.poll_leases import Claimed
 from hairtrigger.services.use_counter import UseCounter
+from hairtrigger.store import notices
 from hairtrigger.store.database import Store
 from hairtrigger.store.events import events, outcomes
 from hairtrigger.store.events.events import Event
 from hairtrigger.store.events.outcomes import Outcome
+from hairtrigger.store.explain import streaks
+from hairtrigger.store.explain.streaks import FRUITLESS, MOST_FRUITLESS, Failures
 from hairtrigger.store.polling import connection_limits, polls
 from hairtrigger.store.polling.polls import Progress
 from hairtrigger.store.transaction import Transaction
@@ -47,6 +51,12 @@ class PollStep:
     events: tuple[Event, ...] = ()
     before: "StoredPoll | None" = None
     end: PollEnd | None = None
+
+    @property
+    def fruitless(self) -> int:
+        """Return how many polls in a row have found nothing while the requests of their code failed, if too many."""
+        count = int((self.cursor or {}).get(FRUITLESS, 0))
+        return count if self.end and count >= MOST_FRUITLESS else 0
 
     def progress(self) -> Progress:
         poll, end = self.claimed.poll, self.end
@@ -98,10 +108,18 @@ class PollResults:
             over = [(step, got) for step, got in zip(steps, settled, strict=True) if step.end or not got.mine]
             told = [_outcome(step, got) for step, got in over]
             await outcomes.record(tx, *told)
+            await notices.note(tx, *of_refused_items(one for one in told if one.code is Code.ITEMS_REFUSED))
+            await streaks.note(
+                tx, "polls", {step.claimed.trigger.id: _fruitless(step) for step in valid if step.fruitless}
+            )
             await _leave(tx, [step for step, _ in over])
         self.counter.events(event for step in valid for event in step.events if event.id in fresh)
         self.counter.outcomes(told)
         return settled
+
+
+def _fruitless(step: PollStep) -> Failures:
+    return Failures(step.fruitless, step.at, step.at, step.end.detail if step.end else "")
 
 
 async def _remember(tx: Transaction, repeats: Sequence[tuple[datetime, Event]]) -> None:

@@ -31,7 +31,7 @@ from hairtrigger.sandbox.service.sandbox import Sandbox
 from hairtrigger.sandbox.service.slices import Work, in_slices
 from hairtrigger.services.catalogue import Owned
 from hairtrigger.services.setup.integrations import config_model, inputs_of, passwords_of, slug_of
-from hairtrigger.store.explain.trigger_health import FRUITLESS
+from hairtrigger.store.explain.streaks import FRUITLESS
 from hairtrigger.store.setup import integrations
 from hairtrigger.store.setup.integrations import Integration, IntegrationTrigger, WithTriggers
 from hairtrigger.store.transaction import Transaction

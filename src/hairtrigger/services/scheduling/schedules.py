@@ -20,9 +20,11 @@ from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
 from hairtrigger.services.catalogue import Catalogue, config_of
 from hairtrigger.services.metrics import Metrics
+from hairtrigger.services.notices import of_disabled
 from hairtrigger.services.recorder import event_from
 from hairtrigger.services.tracing import Tracing
 from hairtrigger.services.use_counter import UseCounter
+from hairtrigger.store import notices
 from hairtrigger.store.database import Store
 from hairtrigger.store.events import events, outcomes
 from hairtrigger.store.events.events import Event
@@ -80,8 +82,10 @@ class Schedules:
             if over:
                 await triggers.switch_off(tx, triggers.is_one_of([one.fired.project_trigger_id for one in over]), now)
             told = [one.outcome for one in made if one.outcome]
-            told += [_over(one.outcome) for one in over if one.outcome]
+            ended = [_over(one.outcome) for one in over if one.outcome]
+            told += ended
             await outcomes.record(tx, *told)
+            await notices.note(tx, *of_disabled(one for one in ended if one.code is Code.DISABLED))
         new = [event for one in made for event in one.events if event.id in fresh]
         self.counter.events(new)
         self.counter.outcomes(told)

@@ -21,7 +21,8 @@ from hairtrigger.kit.trigger import PollingConfig
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.remembered import Remembered
 from hairtrigger.platform.vault import Vault
-from hairtrigger.store import quotas
+from hairtrigger.services.notices import of_disabled
+from hairtrigger.store import notices, quotas
 from hairtrigger.store.database import Store
 from hairtrigger.store.events import outcomes
 from hairtrigger.store.events.outcomes import Outcome
@@ -233,7 +234,9 @@ class Integrations:
             await self._retire(tx, caller, integration_id, gone.slug)
             why = f"Disabled: the integration's trigger '{gone.slug}' was deleted."
             for user in await integrations.disable_users(tx, gone, now):
-                await outcomes.record(tx, Outcome(Kind.TRIGGER, Code.DISABLED, now, caller.org_id, user, why))
+                off = Outcome(Kind.TRIGGER, Code.DISABLED, now, caller.org_id, user, why)
+                await outcomes.record(tx, off)
+                await notices.note(tx, *of_disabled([off]))
 
     # -- actions
 

@@ -29,7 +29,17 @@ from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.domain.privacy import EVERYTHING, Privacy
 from hairtrigger.domain.quotas import Limits, Quota
 from hairtrigger.domain.webhook_address import webhook_url
-from hairtrigger.kit.trigger import AppWebhook, Polling, Provider, Question, Scheduled, Subscription, Trigger, Webhook
+from hairtrigger.kit.trigger import (
+    AppWebhook,
+    Internal,
+    Polling,
+    Provider,
+    Question,
+    Scheduled,
+    Subscription,
+    Trigger,
+    Webhook,
+)
 from hairtrigger.kit.verify import Scheme
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.vault import new_signing_secret
@@ -50,6 +60,7 @@ from hairtrigger.store.setup.triggers import ProjectTrigger, Removal, TriggerWit
 from hairtrigger.store.transaction import Transaction
 
 _OVERLAP = timedelta(days=1)  # for which a signing secret stays valid when a provider chooses another one
+_MOST_LISTENING = 20  # to operational events, of one organisation: each event is stored once for each of them
 _ENABLING = timedelta(minutes=5)  # a registration that is not committed by then is removed again
 
 
@@ -394,6 +405,8 @@ class Triggers:
                 if following is None:
                     raise InvalidConfig(None, Issue((), "This schedule never fires again."))
                 return Enabled(next_at=following)
+            case Internal():
+                return Enabled(webhook_data={"source": "the service itself"})
 
     async def _made(
         self,
@@ -445,6 +458,8 @@ class Triggers:
             match definition:
                 case Webhook():
                     pass
+                case Internal():
+                    await self._require_listening(tx, changed, definition)
                 case AppWebhook():
                     await triggers.route(tx, changed, found.accounts)
                 case Polling():
@@ -458,6 +473,17 @@ class Triggers:
             seen = "" if found.seen is None else f"What its provider had then counts as seen ({found.seen} entries)."
             await self._note(tx, changed, note.kind, note.code, " ".join(filter(None, (note.detail, seen))))
         return replace(changed, cursor=dict(found.cursor) if found.cursor is not None else changed.cursor)
+
+    async def _require_listening(self, tx: Transaction, trigger: ProjectTrigger, definition: Internal[Any]) -> None:
+        """Raise `InvalidConfig` if the trigger names a project that the organisation has not, and `Conflict` if too
+        many listen to the service itself.
+        """
+        named = definition.wanted(config_of(definition, trigger)).project_ids
+        there = await projects.which_exist(tx, trigger.org_id, named)
+        if missing := [id_ for id_ in named if id_ not in there]:
+            raise InvalidConfig(None, Issue(("projects",), f"There is no project '{missing[0]}'."))
+        if await triggers.count_enabled(tx, trigger.org_id, trigger.provider_id) > _MOST_LISTENING:
+            raise Conflict(f"{_MOST_LISTENING} enabled triggers of an organisation may bring operational events.")
 
     def interval(self, definition: Polling[Any], trigger: ProjectTrigger) -> timedelta:
         """Return the interval from the configuration, or else from the definition, but at least the shortest

@@ -7,6 +7,7 @@ from uuid import UUID
 import structlog
 
 from hairtrigger.domain.errors import HairtriggerError
+from hairtrigger.domain.operational import Notice, OperationalType
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.domain.retry import delay_after_failed_removal
 from hairtrigger.domain.webhook_address import webhook_url
@@ -16,6 +17,7 @@ from hairtrigger.platform.shares import Tenant
 from hairtrigger.services.catalogue import Catalogue
 from hairtrigger.services.provider_calls import ProviderCalls
 from hairtrigger.services.secrets import Secrets
+from hairtrigger.store import notices
 from hairtrigger.store.database import Store
 from hairtrigger.store.events import outcomes
 from hairtrigger.store.events.outcomes import Outcome
@@ -96,3 +98,14 @@ class WebhookRemovals:
             await outcomes.record(
                 tx, Outcome(Kind.REGISTRATION, code, now, removal.org_id, removal.project_trigger_id, detail)
             )
+            if code is Code.FAILED:
+                given_up = Notice(
+                    removal.org_id,
+                    OperationalType.WEBHOOK_REMOVAL_FAILED,
+                    str(removal.project_trigger_id),
+                    now,
+                    f"{detail} Remove it there: {webhook_url(self.public_url, removal.project_trigger_id)}",
+                    removal.project_trigger_id,
+                    details={"provider_id": removal.provider_id},
+                )
+                await notices.note(tx, given_up)

@@ -2,8 +2,8 @@
 
 Events are dropped by the day, and their deliveries with them, but never while a delivery of that day is on its way.
 Attempts and outcomes are dropped by the day as well. They are kept at least as long as events, and an attempt is never
-dropped before the events of its day. Event keys are deleted row by row, and so are ended replay jobs, which are kept as
-long as outcomes.
+dropped before the events of its day. Event keys are deleted row by row, and so are ended replay jobs and operational
+events, which are kept as long as outcomes.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.loops import repeat
 from hairtrigger.services.ingest.told_tokens import KEPT as TOLD_KEPT
 from hairtrigger.store import idempotency, partitions, quotas
+from hairtrigger.store.alerts import operational_events
 from hairtrigger.store.database import Store
 from hairtrigger.store.events import told_tokens
 from hairtrigger.store.partitions import ATTEMPT, EVENT, OUTCOME
@@ -75,6 +76,9 @@ class Retention:
         await self._forget_use(today)
         await self._in_batches(lambda tx: retention.forget_deliveries(tx, oldest))
         await self._in_batches(lambda tx: retention.forget_replay_jobs(tx, self.clock.now() - self.ledger))
+        await self._in_batches(
+            lambda tx: operational_events.forget(tx, self.clock.now() - self.ledger, retention.BATCH)
+        )
         async with self.store.transaction() as tx:
             await processes.forget(tx, self.clock.now() - self.ledger)
             await told_tokens.forget(tx, self.clock.now() - TOLD_KEPT)

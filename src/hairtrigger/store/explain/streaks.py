@@ -2,7 +2,8 @@
 
 While all is well there are no rows, so that a batch of deliveries costs one look-up in an empty table. A streak of
 deliveries ends with the next delivery that arrives. A streak of requests is over when a later event or accepted request
-is stored, although such a request does not change the row of the streak.
+is stored, although such a request does not change the row of the streak. A streak of polls marks a trigger whose polls
+find nothing while the requests of its code fail. It lasts as long as the trigger's cursor counts such polls.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,10 +16,13 @@ from sqlalchemy import DateTime, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from hairtrigger.domain.ids import first_id
+from hairtrigger.domain.operational import PROVIDER
 from hairtrigger.store.text import storable
 from hairtrigger.store.transaction import Transaction
 
-Side = Literal["deliveries", "requests"]
+FRUITLESS = "fruitless_polls"  # the name of their number in the cursor of a poll, which is missing if it is zero
+MOST_FRUITLESS = 5
+Side = Literal["deliveries", "requests", "polls"]
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,16 @@ _NOTE = text(
     ), ended AS (
         DELETE FROM streak WHERE side = :side AND project_trigger_id = ANY(CAST(:over AS uuid[]))
         RETURNING project_trigger_id, count
+    ), targets AS (
+        INSERT INTO target_streak AS old (project_id, count, since, detail)
+        SELECT project_id, sum(count), min(since), (array_agg(detail ORDER BY last_at DESC))[1]
+        FROM kept JOIN project_trigger AS trigger USING (id)
+        WHERE :side = 'deliveries' AND trigger.provider_id <> '{PROVIDER}'
+          AND project_id <> ALL(CAST(:reached AS text[]))
+        GROUP BY project_id ORDER BY project_id
+        ON CONFLICT (project_id) DO UPDATE SET count = old.count + excluded.count, detail = excluded.detail
+    ), reached AS (
+        DELETE FROM target_streak WHERE project_id = ANY(CAST(:reached AS text[]))
     )
     SELECT project_trigger_id, begun, 0 FROM written UNION ALL SELECT project_trigger_id, NULL, count FROM ended
     """  # noqa: S608 all of it our own text
@@ -86,13 +100,21 @@ _NOTE = text(
 
 
 async def note(
-    tx: Transaction, side: Side, failed: Mapping[UUID, Failures], anew: Sequence[UUID] = (), over: Sequence[UUID] = ()
+    tx: Transaction,
+    side: Side,
+    failed: Mapping[UUID, Failures],
+    anew: Sequence[UUID] = (),
+    over: Sequence[UUID] = (),
+    reached: Sequence[str] = (),
 ) -> Changes:
     """Add failures to the streaks of their triggers, end the streaks of the triggers in `over`, and return the changes.
 
-    `failed` has the failures by trigger. The streaks of the triggers in `anew` begin again with these failures.
+    `failed` has the failures by trigger. The streaks of the triggers in `anew` begin again with these failures. Failed
+    deliveries also count for the target of their project, unless it is one of the projects in `reached`: their targets
+    were reached, which ends a streak. The deliveries of operational events do not count, so that no target fails
+    because of what is told of it.
     """
-    if not failed and not over:
+    if not failed and not over and not reached:
         return Changes((), {})
     ids = sorted(failed)
     rows = [failed[id_] for id_ in ids]
@@ -106,7 +128,24 @@ async def note(
         "last_ids": [first_id(one.last_at) for one in rows],
         "details": [storable(one.detail) for one in rows],
         "over": list(over),
+        "reached": list(reached),
     }
     found = (await tx.connection.execute(_NOTE, given)).all()
     begun = [id_ for id_, has_begun, _ in found if has_begun]
     return Changes(begun, {id_: count for id_, has_begun, count in found if has_begun is None})
+
+
+_FORGET = text(
+    f"""
+    DELETE FROM streak
+    WHERE (side = 'requests' AND {LATER.format(streak="streak")})
+       OR (side = 'polls' AND NOT EXISTS (
+           SELECT FROM poll WHERE poll.project_trigger_id = streak.project_trigger_id
+           AND CAST(poll.cursor->>'{FRUITLESS}' AS int) >= {MOST_FRUITLESS}))
+    """  # noqa: S608 all of it our own text
+)
+
+
+async def forget(tx: Transaction) -> None:
+    """Delete the streaks that are over, of those that nothing ends."""
+    await tx.connection.execute(_FORGET)

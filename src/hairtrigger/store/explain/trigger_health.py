@@ -13,13 +13,12 @@ from uuid import UUID
 from sqlalchemy import Executable, text
 
 from hairtrigger.domain.errors import NoSuchTrigger
+from hairtrigger.domain.operational import PROVIDER
 from hairtrigger.store.delivery.lane_room import RESTS_UNTIL
-from hairtrigger.store.explain.streaks import LATER
+from hairtrigger.store.explain.streaks import FRUITLESS, LATER, MOST_FRUITLESS
 from hairtrigger.store.transaction import Transaction
 
 Status = Literal["healthy", "failing", "stalled", "paused", "disabled"]
-FRUITLESS = "fruitless_polls"  # the name of their number in the cursor of a poll, which is missing if it is zero
-MOST_FRUITLESS = 5
 Stall = Literal["overdue", "off_the_clock", "unregistered", "unrouted"]
 
 
@@ -32,16 +31,14 @@ class Expectations:
     """
 
     now: datetime
-    polls_due_before: datetime
-    schedules_due_before: datetime
+    due_before: datetime
     webhooks: Sequence[tuple[str, str, bool]]
 
     def parameters(self) -> dict[str, object]:
         providers, triggers, apps = zip(*self.webhooks, strict=True) if self.webhooks else ((), (), ())
         return {
             "now": self.now,
-            "polls_due_before": self.polls_due_before,
-            "schedules_due_before": self.schedules_due_before,
+            "due_before": self.due_before,
             "providers": list(providers),
             "triggers": list(triggers),
             "apps": list(apps),
@@ -87,6 +84,11 @@ class Condition:
     rests_until: datetime | None = None  # set if the rate limits of its project's deliveries are used up
     fruitless: int = 0  # polls in a row that found nothing, while every request of the code was refused
 
+    @property
+    def way(self) -> Literal["poll", "schedule", "service"] | None:
+        """Return where its events come from. None: from requests."""
+        return "service" if self.provider_id == PROVIDER else self.kind
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -101,11 +103,10 @@ class Finding:
     enabled: bool
 
 
-# A claim moves the due time on, and every lease is shorter than the time allowed here, so no process has claimed an
-# overdue trigger. With the kind as a parameter the limit is one value, so the index is read only up to it.
+# A claim moves the due time on, and a lease that is in force means that a process works on the trigger.
 _OVERDUE = """
-    poll.next_at < CASE {kind} WHEN 'poll' THEN CAST(:polls_due_before AS timestamptz)
-                               ELSE CAST(:schedules_due_before AS timestamptz) END
+    poll.next_at < CAST(:due_before AS timestamptz)
+    AND (poll.lease IS NULL OR poll.leased_until <= CAST(:now AS timestamptz))
 """
 _CONDITION = f"""
     SELECT trigger.id, trigger.org_id, trigger.project_id, trigger.name, trigger.provider_id, trigger.trigger_id,
@@ -127,7 +128,7 @@ _CONDITION = f"""
                      (SELECT FROM app_route WHERE app_route.project_trigger_id = trigger.id) THEN 'unrouted'
                 WHEN webhook.app IS FALSE AND trigger.webhook_data IS NULL THEN 'unregistered'
                 WHEN webhook.app IS NULL AND poll.next_at IS NULL THEN 'off_the_clock'
-                WHEN webhook.app IS NULL AND {_OVERDUE.format(kind="poll.kind")} THEN 'overdue'
+                WHEN webhook.app IS NULL AND {_OVERDUE} THEN 'overdue'
            END AS stall
     FROM project_trigger AS trigger
     LEFT JOIN poll ON poll.project_trigger_id = trigger.id
@@ -140,16 +141,18 @@ _CONDITION = f"""
               AS webhook (provider_id, trigger_id, app)
            ON webhook.provider_id = trigger.provider_id AND webhook.trigger_id = trigger.trigger_id
 """  # noqa: S608 all of it our own text
-_WITH_STATUS = f"""
+_WITH_STATUS_OF = f"""
     SELECT * FROM (
         SELECT condition.*, {RESTS_UNTIL} AS rests_until,
                CASE WHEN NOT enabled THEN 'disabled' WHEN stall IS NOT NULL THEN 'stalled'
                     WHEN failures > 0 OR undelivered > 0 OR refused > 0 OR fruitless >= {MOST_FRUITLESS} THEN 'failing'
                     WHEN condition.paused IS NOT NULL THEN 'paused' ELSE 'healthy' END AS status
-        FROM ({_CONDITION} WHERE trigger.org_id = :org_id) AS condition
+        FROM ({_CONDITION} WHERE {{which}}) AS condition
         LEFT JOIN lane ON lane.project_id = condition.project_id
     ) AS told WHERE true
 """  # noqa: S608 all of it our own text
+_WITH_STATUS = _WITH_STATUS_OF.format(which="trigger.org_id = :org_id")
+_OF_IDS = text(_WITH_STATUS_OF.format(which="trigger.id = ANY(CAST(:ids AS uuid[]))"))
 _FILTERS = {"id": "id = :id", "after": "id > :after", "status": "status = :status"}
 
 
@@ -174,6 +177,14 @@ async def of_trigger(tx: Transaction, org_id: UUID, expected: Expectations, trig
     return found[0]
 
 
+async def of_ids(tx: Transaction, ids: Sequence[UUID], expected: Expectations) -> list[Condition]:
+    """Return the conditions of triggers of any organisation: this is for the service itself, not for an API request."""
+    if not ids:
+        return []
+    rows = await tx.connection.execute(_OF_IDS, {**expected.parameters(), "ids": list(ids)})
+    return [Condition(**row._mapping) for row in rows]
+
+
 _HELD = text(
     """
     SELECT count(*) FROM (
@@ -194,7 +205,7 @@ FIND_OVERDUE = text(
     f"""
     WITH overdue AS (
         SELECT project_trigger_id, next_at FROM poll
-        WHERE kind = CAST(:kind AS text) AND {_OVERDUE.format(kind="CAST(:kind AS text)")}
+        WHERE kind = CAST(:kind AS text) AND {_OVERDUE}
           AND NOT EXISTS (SELECT FROM stall WHERE stall.project_trigger_id = poll.project_trigger_id)
         ORDER BY next_at LIMIT :limit
     ), found AS (

@@ -79,6 +79,12 @@ async def by_ids(tx: Transaction, ids: Collection[str]) -> dict[str, Project]:
     return {row.id: Project(**row._mapping) for row in rows}
 
 
+async def which_exist(tx: Transaction, org_id: UUID, ids: Collection[str]) -> set[str]:
+    """Return those of the ids that are ids of the organisation's projects."""
+    statement = select(project.c.id).where(project.c.org_id == org_id, project.c.id.in_(ids))
+    return set((await tx.connection.execute(statement)).scalars())
+
+
 async def of_organization(tx: Transaction, org_id: UUID) -> list[Project]:
     statement = select(*_COLUMNS).select_from(_JOINED).where(project.c.org_id == org_id).order_by(project.c.created_at)
     return [Project(**row._mapping) for row in await tx.connection.execute(statement)]

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from hairtrigger.domain.errors import NoSuchTrigger
 from hairtrigger.store.polling import polls
 from hairtrigger.store.setup.connections import Connection
-from hairtrigger.store.tables import app_route, connection, poll, project, project_trigger, removal
+from hairtrigger.store.tables import app_route, connection, connection_account, poll, project, project_trigger, removal
 from hairtrigger.store.transaction import Transaction
 
 
@@ -238,6 +238,25 @@ async def route(tx: Transaction, trigger: ProjectTrigger, accounts: Sequence[str
             for account in accounts
         ]
         await tx.connection.execute(insert(app_route).values(rows))
+    if accounts and trigger.connection_id:
+        owned = [
+            {"provider_id": trigger.provider_id, "account": account, "connection_id": trigger.connection_id}
+            for account in accounts
+        ]
+        await tx.connection.execute(upsert(connection_account).values(owned).on_conflict_do_nothing())
+
+
+async def owners(tx: Transaction, provider_id: str, accounts: Sequence[str]) -> list[tuple[UUID, str]]:
+    """Return the organisations that have a connection to one of these accounts, each with the account."""
+    owned = connection_account.c
+    statement = (
+        select(connection.c.org_id, owned.account)
+        .join(connection, connection.c.id == owned.connection_id)
+        .where(owned.provider_id == provider_id, owned.account.in_(accounts))
+        .distinct()
+        .order_by(connection.c.org_id, owned.account)
+    )
+    return [(row.org_id, row.account) for row in await tx.connection.execute(statement)]
 
 
 async def plan_removal(tx: Transaction, planned: Removal, now: datetime, leased_until: datetime | None = None) -> bool:
@@ -303,6 +322,14 @@ async def release_removals(tx: Transaction, now: datetime) -> None:
     await tx.connection.execute(
         update(removal).where(removal.c.leased_until.is_not(None)).values(run_at=now, leased_until=None)
     )
+
+
+async def count_enabled(tx: Transaction, org_id: UUID, provider_id: str) -> int:
+    """Return how many enabled triggers of a provider the organisation has."""
+    statement = select(func.count()).where(
+        project_trigger.c.org_id == org_id, project_trigger.c.provider_id == provider_id, project_trigger.c.enabled
+    )
+    return (await tx.connection.execute(statement)).scalar_one()
 
 
 async def connection_in_use(tx: Transaction, connection_id: UUID) -> int:

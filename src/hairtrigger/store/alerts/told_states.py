@@ -1,0 +1,140 @@
+"""The states of triggers, targets, quotas and the disk that were told last, and what has changed since.
+
+A row says what was told. It is removed when all is well again, after a time in which the same is not told again. So
+what has to be told follows from the rows that are there, whenever that is asked: nothing is lost or told twice if a
+process ends in between.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import DateTime, bindparam, delete, select, text, tuple_
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from hairtrigger.store.explain.streaks import FRUITLESS, LATER, MOST_FRUITLESS
+from hairtrigger.store.tables import told_state
+from hairtrigger.store.transaction import Transaction
+
+Kind = Literal["trigger", "target", "quota", "disk"]
+WELL = "well"
+_INSTANT = DateTime(timezone=True)
+
+
+@dataclass(frozen=True)
+class ToldState:
+    kind: Kind
+    org_id: UUID
+    subject: str
+    state: str
+    since: datetime | None
+    told_at: datetime
+    of_target: bool = False
+
+
+@dataclass(frozen=True)
+class Pace:
+    """The times by which a change is told: what began after `lasting` may end by itself, and what was told after
+    `again` is not told again yet.
+    """
+
+    lasting: datetime
+    again: datetime
+
+
+_TRIGGERS = text(
+    f"""
+    WITH wrong AS (
+        SELECT id, bool_or(stalled) AS stalled, min(since) AS since FROM (
+            SELECT project_trigger_id AS id, true AS stalled, found_at AS since FROM stall
+            UNION ALL
+            SELECT project_trigger_id, false, coalesce(failing_since, '-infinity') FROM poll WHERE failures > 0
+            UNION ALL
+            SELECT project_trigger_id, false, since FROM streak
+            WHERE side = 'deliveries' OR (side = 'requests' AND NOT {LATER.format(streak="streak")})
+               OR (side = 'polls' AND EXISTS (
+                   SELECT FROM poll WHERE poll.project_trigger_id = streak.project_trigger_id
+                   AND CAST(poll.cursor->>'{FRUITLESS}' AS int) >= {MOST_FRUITLESS}))
+        ) AS found GROUP BY id
+    ), told AS (
+        SELECT CAST(subject AS uuid) AS id, org_id, state, told_at FROM told_state WHERE kind = 'trigger'
+    )
+    SELECT id FROM wrong FULL JOIN told USING (id) LEFT JOIN project_trigger AS trigger USING (id)
+    WHERE coalesce(trigger.org_id, told.org_id) <> ALL(CAST(:silent AS uuid[])) AND CASE
+        WHEN trigger.id IS NULL OR NOT trigger.enabled THEN told.id IS NOT NULL
+        WHEN wrong.id IS NULL THEN told.state <> '{WELL}' OR told.told_at <= :again
+        WHEN wrong.stalled THEN told.id IS NULL OR (told.state <> 'stalled' AND told.told_at <= :again)
+        ELSE wrong.since <= :lasting AND (told.id IS NULL OR (told.state <> 'failing' AND told.told_at <= :again))
+    END
+    ORDER BY id LIMIT :limit
+    """  # noqa: S608 all of it our own text
+).bindparams(bindparam("lasting", type_=_INSTANT), bindparam("again", type_=_INSTANT))
+
+
+async def changed_triggers(tx: Transaction, pace: Pace, silent: Collection[UUID], limit: int) -> list[UUID]:
+    """Return the triggers whose state is another one than was told, of all but the organisations in `silent`."""
+    given = {"silent": list(silent), "limit": limit, "lasting": pace.lasting, "again": pace.again}
+    return list((await tx.connection.execute(_TRIGGERS, given)).scalars())
+
+
+class TargetState(NamedTuple):
+    """A project's target, the attempts that failed in a row, and what was told of it."""
+
+    project_id: str
+    org_id: UUID
+    project_name: str | None
+    failed: int | None
+    since: datetime | None
+    detail: str | None
+    told: str | None
+    told_since: datetime | None
+
+
+_TARGETS = text(
+    f"""
+    SELECT coalesce(project.id, told.subject), coalesce(project.org_id, told.org_id), project.name,
+           streak.count, streak.since, streak.detail, told.state, told.since
+    FROM target_streak AS streak
+    FULL JOIN (SELECT * FROM told_state WHERE kind = 'target') AS told ON told.subject = streak.project_id
+    LEFT JOIN project ON project.id = coalesce(streak.project_id, told.subject)
+    WHERE coalesce(project.org_id, told.org_id) <> ALL(CAST(:silent AS uuid[])) AND CASE
+        WHEN project.id IS NULL THEN true
+        WHEN streak.project_id IS NULL THEN told.state <> '{WELL}' OR told.told_at <= :again
+        ELSE streak.since <= :lasting AND (told.subject IS NULL OR (told.state <> 'failing' AND told.told_at <= :again))
+    END
+    ORDER BY 1 LIMIT :limit
+    """  # noqa: S608 all of it our own text
+).bindparams(bindparam("lasting", type_=_INSTANT), bindparam("again", type_=_INSTANT))
+
+
+async def changed_targets(tx: Transaction, pace: Pace, silent: Collection[UUID], limit: int) -> list[TargetState]:
+    """Return the targets whose state is another one than was told, of all but the organisations in `silent`."""
+    given = {"silent": list(silent), "limit": limit, "lasting": pace.lasting, "again": pace.again}
+    return [TargetState(*row) for row in await tx.connection.execute(_TARGETS, given)]
+
+
+async def told(tx: Transaction, kind: Kind, subjects: Collection[str] | None = None) -> list[ToldState]:
+    """Return what was told of things of this kind, or of these of them."""
+    statement = select(told_state).where(told_state.c.kind == kind)
+    if subjects is not None:
+        statement = statement.where(told_state.c.subject.in_(subjects))
+    return [ToldState(**row._mapping) for row in await tx.connection.execute(statement)]
+
+
+async def save(tx: Transaction, states: Sequence[ToldState]) -> None:
+    if states:
+        statement = upsert(told_state).values([vars(one) for one in states])
+        key = ("kind", "org_id", "subject")
+        changed: dict[str, Any] = {
+            name: statement.excluded[name] for name in ToldState.__dataclass_fields__ if name not in key
+        }
+        await tx.connection.execute(statement.on_conflict_do_update(index_elements=key, set_=changed))
+
+
+async def forget(tx: Transaction, kind: Kind, which: Sequence[tuple[UUID, str]]) -> None:
+    """Remove what was told of these organisations and things."""
+    if which:
+        pair = tuple_(told_state.c.org_id, told_state.c.subject)
+        await tx.connection.execute(delete(told_state).where(told_state.c.kind == kind, pair.in_(which)))
