@@ -66,8 +66,8 @@ def main() -> None:
         for name, delivered in (("accept", False), ("accept and deliver", True)):
             with ExitStack() as stack:
                 sides = {
-                    side: _started(stack, made / f"{name} {side}", target, more, delivered=delivered)
-                    for side, more in SIDES.items()
+                    side: _started(stack, made / f"{int(delivered)}{number}", target, more, delivered=delivered)
+                    for number, (side, more) in enumerate(SIDES.items())  # short names: a socket's path is short
                 }
                 for side in sides.values():
                     side.turn(1, delivered=delivered)
