@@ -1,8 +1,8 @@
-"""The build of `guest.wasm`: the clang of the `ziglang` package compiles QuickJS-NG and guest.c for WebAssembly.
+"""Build `guest.wasm`: compile QuickJS-NG and guest.c for WebAssembly with the clang of the `ziglang` package.
 
 The engine's sources come from the `quickjs-ng` source package on PyPI. The mathematics and four string functions come
 from the C library in `ziglang`. Only the needed files of that library are compiled, because the whole library would
-take three times as long as the engine. There is no operating system below them.
+take three times as long as the engine. The guest has no operating system, so none of these files may need one.
 """
 
 import hashlib
@@ -62,7 +62,10 @@ LINK = ("--no-entry", "--stack-first", "-z", f"stack-size={STACK_BYTES}", "-s", 
 
 
 def build(environment: Mapping[str, str]) -> Path:
-    """Return the path of the guest. It is built only if its sources have changed since the last build."""
+    """Return the path of `guest.wasm`. It is built first if it is missing or its sources changed since the last build.
+
+    `environment` holds the settings of pip and uv. Raises `CalledProcessError` if a step of the build fails.
+    """
     made_from = GUEST.with_suffix(".made-from")
     wanted = made_of()
     if GUEST.exists() and made_from.exists() and made_from.read_text() == wanted:
@@ -105,7 +108,7 @@ def _patch(file: Path) -> None:
 
 
 def _of_pip(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment for pip, with the package index of uv: it may be configured for uv only."""
+    """Return the environment for pip. The package index is that of pip or, if only uv has one, that of uv."""
     index = {"PIP_INDEX_URL": environment["UV_DEFAULT_INDEX"]} if "UV_DEFAULT_INDEX" in environment else {}
     return {**index, **environment}
 

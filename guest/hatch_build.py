@@ -1,4 +1,4 @@
-"""A build hook that builds the guest before a wheel is made or a clone is installed."""
+"""Build the guest before a wheel is made or a clone is installed: a build hook of Hatchling."""
 
 import os
 import sys

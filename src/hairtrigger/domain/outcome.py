@@ -121,7 +121,7 @@ class Code(StrEnum):
         "may have run: the process that called it ended before the attempt was recorded; the delivery is tried again",
         Trait.ALWAYS | Trait.ROUTINE,
     )
-    STALLED = "stalled", "found that the trigger is overdue and nobody works on it"
+    STALLED = "stalled", "found that the trigger is overdue and no worker works on it"
     RECOVERED = "recovered", "found that the trigger is no longer overdue", Trait.ROUTINE
 
 
@@ -178,5 +178,5 @@ FAILURE: Mapping[Failure, str] = {
     Failure.UNREACHABLE: "the target could not be reached",
     Failure.DNS: "the target's name leads to no address",
     Failure.REFUSED_ADDRESS: "the target's address is one that this service does not call",
-    Failure.CONNECT: "nobody took the connection at the target's address",
+    Failure.CONNECT: "nothing took the connection at the target's address",
 }

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hairtrigger.store.transaction import Session, Transaction
 
 EVENT, ATTEMPT, OUTCOME = TABLES = ("event", "attempt", "outcome")
-_LOCK = 7_420_318
+_LOCK = 7_420_319  # any number that nothing else locks
 _DETACH_SECONDS = 60  # a detach waits so long for transactions that read already; others do not wait
 
 
