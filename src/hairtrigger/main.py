@@ -71,7 +71,7 @@ from hairtrigger.services.recorder import COMMITTERS, Recorder
 from hairtrigger.services.scheduling.schedules import Schedules
 from hairtrigger.services.secrets import Secrets
 from hairtrigger.services.setup.connections import Connections
-from hairtrigger.services.setup.integrations import Integrations
+from hairtrigger.services.setup.integrations import Integrations, Syntax
 from hairtrigger.services.setup.projects import Projects
 from hairtrigger.services.setup.samples import Sampler
 from hairtrigger.services.setup.triggers import Triggers
@@ -690,10 +690,10 @@ async def _background(loops: Sequence[Loop]) -> AsyncIterator[None]:
                 task.cancel()
 
 
-def _syntax_of(sandbox: Sandbox) -> Callable[[str], Awaitable[None]]:
-    async def check(code: str) -> None:
+def _syntax_of(sandbox: Sandbox) -> Syntax:
+    async def check(org_id: UUID, code: str) -> None:
         try:
-            await sandbox.check(code)
+            await sandbox.check(code, str(org_id))
         except PollError as error:
             raise Unavailable("The code could not be checked just now. Try again.") from error
         except SyntaxProblem as problem:

@@ -39,7 +39,7 @@ async def user_triggers() -> AsyncIterator[UserTriggers]:
             yield UserTriggers(sandbox, egress)
 
 
-async def _unchecked(_: str) -> None:
+async def _unchecked(*_: object) -> None:
     pass
 
 

@@ -437,7 +437,7 @@ async def world(store: Store, clock: ManualClock, vault: Vault) -> World:
     return await a_world(store, clock, vault, webhook.provider, schedule.provider, limits=FEW)
 
 
-async def _no_problem(_: str) -> None:
+async def _no_problem(*_: object) -> None:
     pass
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx2
 import pytest
@@ -30,7 +30,7 @@ from tests.support.clock import ManualClock
 BASE = "http://hairtrigger.test/integrations/v1"
 
 
-async def balanced(code: str) -> None:
+async def balanced(_: UUID, code: str) -> None:
     """Refuse code whose braces are not balanced, in place of the JavaScript parser."""
     if code.count("{") != code.count("}"):
         raise Invalid(None, Issue(("polling_code",), "Unexpected end of input (line 1, column 8)", "syntax"))

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from itertools import product
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx2
 import pytest
@@ -229,7 +229,7 @@ async def test_a_wrong_method_is_405_and_says_which_are_right(
 async def test_a_bug_is_500_and_says_nothing(accounts: Accounts, owner: Caller, integrations: Integrations) -> None:
     _, key = await accounts.create_key(owner, "Key", [INTEGRATION_API])
 
-    async def broken(code: str) -> None:
+    async def broken(_: UUID, code: str) -> None:
         raise RuntimeError(code)
 
     api = odeus_app(

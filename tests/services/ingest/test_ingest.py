@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from pydantic_core import from_json, to_json
@@ -122,6 +122,38 @@ async def test_the_second_request_costs_one_statement_and_no_look_up(world: Worl
 
     assert (door.look_ups, door.statements.count) == ([], 1)
     assert sorted(await world.keys(id_)) == ["a", "b"]
+
+
+async def test_requests_for_unknown_webhooks_leave_room_for_known_ones(world: World) -> None:
+    away = asyncio.Event()
+    away.set()
+
+    async def wait(_: int) -> None:
+        await away.wait()
+
+    store = Meddled(world.store.engine, world.store.connect, before_begin=wait)
+    receivers = ReceiverCache(store, world.secrets, max_waiting=20)
+    id_ = await world.create("webhook", "on_request", {})
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(receivers.run())
+        assert await receivers.look_up(id_)
+        away.clear()
+        strangers: list[asyncio.Task[object]] = []
+        while not any(_refused(one) for one in strangers[-20:]):  # until batches are under way and no room is left
+            strangers += [asyncio.create_task(receivers.look_up(uuid4())) for _ in range(20)]
+            for _ in range(5):
+                await asyncio.sleep(0)
+        known = tasks.create_task(receivers.look_up(id_))
+        await asyncio.sleep(0)
+        away.set()
+        assert (found := await known)
+        assert found.id == id_
+        await asyncio.gather(*strangers, return_exceptions=True)
+        running.cancel()
+
+
+def _refused(task: asyncio.Task[object]) -> bool:
+    return task.done() and isinstance(task.exception(), Unavailable)
 
 
 async def test_a_repeat_is_known_from_memory_too(world: World, door: Door) -> None:

@@ -116,7 +116,7 @@ class Author:
         return id_
 
 
-async def _unchecked(_: str) -> None:
+async def _unchecked(*_: object) -> None:
     pass
 
 

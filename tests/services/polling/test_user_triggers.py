@@ -74,7 +74,7 @@ class Author:
         return result
 
 
-async def _unchecked(_: str) -> None:
+async def _unchecked(*_: object) -> None:
     pass
 
 

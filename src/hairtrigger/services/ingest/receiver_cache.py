@@ -29,6 +29,9 @@ from hairtrigger.store.database import Store
 from hairtrigger.store.setup import triggers
 from hairtrigger.store.setup.triggers import ProjectTrigger, TriggerWithVersion
 
+_MOST_OWNERS = 50_000
+_OWNER = 500  # about how many bytes one takes
+
 
 @dataclass(frozen=True)
 class Receiver:
@@ -94,14 +97,21 @@ class Receiver:
 
 
 class ReceiverCache:
-    """Remembers the receivers of enabled triggers, at most `most` of them, which are those used last."""
+    """Remembers the receivers of enabled triggers, at most `most` of them, which are those used last.
 
-    def __init__(self, store: Store, secrets: Secrets, *, most: int = 10_000) -> None:
+    It also remembers whose triggers were looked up, so that organisations take turns in look-ups. Those of addresses
+    that are not known take turns as one.
+    """
+
+    def __init__(self, store: Store, secrets: Secrets, *, most: int = 10_000, max_waiting: int = 10_000) -> None:
         self._store = store
         self._secrets = secrets
         self.tokens = ToldTokens(store, secrets)
         self._remembered: Remembered[str, Receiver] = Remembered(most)
-        self._look_ups: Batcher[UUID, TriggerWithVersion | None] = Batcher(self._by_ids)
+        self._owners: Remembered[UUID, UUID] = Remembered(_MOST_OWNERS)
+        self._look_ups: Batcher[UUID, TriggerWithVersion | None] = Batcher(
+            self._by_ids, tenant=self._owners.get, max_waiting=max_waiting
+        )
 
     async def run(self) -> None:
         await self._look_ups.run()
@@ -146,6 +156,8 @@ class ReceiverCache:
     async def _by_ids(self, ids: Sequence[UUID]) -> list[TriggerWithVersion | None]:
         async with self._store.transaction() as tx:
             found = await triggers.by_ids(tx, ids)
+        for id_, trigger in found.items():
+            self._owners.keep(id_, trigger.org_id, _OWNER, trigger.org_id)
         return [found.get(id_) for id_ in ids]
 
 

@@ -39,7 +39,8 @@ _DISCONNECTED = (
     "it needs none: PATCH /v1/project-triggers/{{id}} with connection_id."
 )
 
-Syntax = Callable[[str], Awaitable[None]]  # raises `Invalid` with line and column for code that does not parse
+Syntax = Callable[[UUID, str], Awaitable[None]]
+"""A function that raises `Invalid`, with line and column, for code of an organisation that does not parse."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,7 @@ class Integrations:
 
     async def create_trigger(self, caller: Caller, integration_id: UUID, draft: TriggerDraft) -> IntegrationTrigger:
         """Create a trigger. Raise `Conflict` if the name is taken, and `Invalid` if its code can't be parsed."""
-        await self._check(draft.polling_code)
+        await self._check(caller, draft.polling_code)
         async with self.store.transaction() as tx, self._within(tx, caller, Quota.INTEGRATION_TRIGGERS):
             integration = await self._own(tx, caller, integration_id, for_update=True)
             used = {*(await integrations.trigger_slugs(tx, integration_id)), *(integration.retired_slugs or ())}
@@ -213,7 +214,7 @@ class Integrations:
         An input field that only has another label keeps its slug, under which project triggers have stored its value.
         Raise `Conflict` if the name is taken, and `Invalid` if the code can't be parsed.
         """
-        await self._check(draft.polling_code)
+        await self._check(caller, draft.polling_code)
         async with self.store.transaction() as tx, self._within(tx, caller):
             found = await self._own_trigger(tx, caller, integration_id, trigger_id)
             fields = with_kept_slugs(found.input_fields, draft.input_fields)
@@ -314,9 +315,9 @@ class Integrations:
         found = await self._own(tx, caller, integration_id, for_update=True)
         await integrations.save(tx, replace(found, retired_slugs=(*(found.retired_slugs or ()), slug)))
 
-    async def _check(self, polling_code: str | None) -> None:
+    async def _check(self, caller: Caller, polling_code: str | None) -> None:
         if polling_code is not None:
-            await self.syntax(polling_code)
+            await self.syntax(caller.org_id, polling_code)
 
     def _with_auth(self, found: Integration, draft: AuthDraft) -> Integration:
         changes: dict[str, Any] = {"auth_type": draft.auth_type, "auth_fields": draft.auth_fields}
