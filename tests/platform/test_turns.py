@@ -101,6 +101,18 @@ async def test_work_that_fails_keeps_no_other_work_waiting() -> None:
     assert [type(error) for error in told] == [ValueError]
 
 
+async def test_a_tenant_that_asks_for_little_need_not_wait_for_one_that_asks_for_much() -> None:
+    turns = Turns()
+    waiting = [asyncio.create_task(turns.take(4 * KIB, "many")) for _ in range(100)]
+    await asyncio.sleep(0)
+    for _ in range(3):
+        await asyncio.sleep(0)
+        assert not waiting[-1].done()
+        assert turns.taken(KIB, "few")
+        assert not turns.taken(KIB, "many")
+    await asyncio.gather(*waiting)
+
+
 async def test_tenants_that_wait_get_the_same_part_however_much_they_ask_for() -> None:
     turns, order = Turns(), []
 

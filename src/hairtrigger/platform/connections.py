@@ -134,7 +134,7 @@ class Connection(asyncio.Protocol):
             self._news = self._loop.create_future()
             await self._news
         if size := min(len(self._unread), _SLICE):
-            if not self._turns.taken(size):
+            if not self._turns.taken(size, self._tenant):
                 await self._turns.take(size, self._tenant)
             self._parse(answer, size)
         elif self._ended:

@@ -337,7 +337,7 @@ class Egress:
         reading.begin()
         while pieces := await connection.body():
             for _ in reading.steps(pieces):
-                if not self.turns.taken(STEP):
+                if not self.turns.taken(STEP, self.tenant.org):
                     await self.turn(STEP)
         reading.end()
 

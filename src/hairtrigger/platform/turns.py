@@ -8,13 +8,15 @@ from heapq import heappop, heappush
 from itertools import count
 
 _MOST = 32 * 1024  # about three milliseconds of the costliest bytes
+_OF_WAITING = _MOST // 2  # the part of it for work that waits; the other part is for tenants that do not wait
 
 
 class Turns:
     """Limits how much work all tasks together do in one turn of the event loop. Further work waits for a later turn.
 
-    Tenants that wait get equal parts of the time, however much work each asks for. The work of one tenant is let
-    through in the order of asking. Costs are counted and not measured, so that the same input is always cut at the same
+    Tenants that wait get equal parts of half of that time, however much work each asks for. The other half is for
+    tenants none of whose work waits, so one that asks for little seldom waits. The work of one tenant is let through in
+    the order of asking. Costs are counted and not measured, so that the same input is always cut at the same
     places. A byte that is parsed or decompressed costs one.
     """
 
@@ -27,14 +29,14 @@ class Turns:
 
     async def take(self, cost: int, tenant: str = "") -> None:
         """Wait until work of this cost may be done. The caller does the work before its next `await`."""
-        if not self.taken(cost):
+        if not self.taken(cost, tenant):
             turn = asyncio.get_running_loop().create_future()
             self._wait(cost, turn, tenant)
             await turn
 
-    def taken(self, cost: int) -> bool:
+    def taken(self, cost: int, tenant: str = "") -> bool:
         """Return whether work of this cost may be done at once. If so, count its cost; if not, `take` can wait."""
-        if self._waiting or not self._fits(cost):
+        if tenant in self._waiting or not self._fits(cost, _MOST):
             return False
         self._spend(cost)
         return True
@@ -45,7 +47,7 @@ class Turns:
 
     def call(self, cost: int, callback: Callable[[], None], tenant: str = "") -> None:
         """Have `callback`, which does work of this cost, called in a later turn of the event loop."""
-        if self.taken(cost):
+        if self.taken(cost, tenant):
             asyncio.get_running_loop().call_soon(callback)
         else:
             self._wait(cost, Callback(callback), tenant)
@@ -56,8 +58,8 @@ class Turns:
             heappush(self._line, (self._cost, next(self._numbers), tenant))
         self._waiting[tenant].append((cost, turn))
 
-    def _fits(self, cost: int) -> bool:
-        return not self._spent or self._spent + cost <= _MOST
+    def _fits(self, cost: int, most: int) -> bool:
+        return not self._spent or self._spent + cost <= most
 
     def _spend(self, cost: int) -> None:
         if not self._spent:
@@ -66,7 +68,7 @@ class Turns:
 
     def _next(self) -> None:
         self._spent = 0
-        while self._line and self._fits(self._waiting[self._line[0][2]][0][0]):
+        while self._line and self._fits(self._waiting[self._line[0][2]][0][0], _OF_WAITING):
             cost, turn = self._following()
             if isinstance(turn, Callback):
                 self._spend(cost)
