@@ -155,7 +155,7 @@ _ADD = text(
     )
     INSERT INTO org_usage (org_id, day, events, event_bytes, ledger_bytes, attempts)
     SELECT org_id, CAST(:day AS date), events, event_bytes, ledger_bytes, attempts FROM counted
-    WHERE EXISTS (SELECT FROM org WHERE org.id = org_id) ORDER BY org_id
+    WHERE NOT EXISTS (SELECT FROM erasure WHERE erasure.id = CAST(counted.org_id AS text)) ORDER BY org_id
     ON CONFLICT (org_id, day) DO UPDATE SET
         events = org_usage.events + excluded.events, event_bytes = org_usage.event_bytes + excluded.event_bytes,
         ledger_bytes = org_usage.ledger_bytes + excluded.ledger_bytes,
