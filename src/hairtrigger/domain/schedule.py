@@ -91,7 +91,7 @@ class Cron:
             raise _invalid("cron", f"The cron expression '{self.expression}' never fires.")
 
     def next_after(self, instant: datetime) -> datetime | None:
-        """Return the first firing after `instant`, or None if there is none in the calendar."""
+        """Return the first firing after `instant`, or None if there is none before the year 10000."""
         try:
             return _next_after(self, instant.astimezone(UTC))
         except OverflowError:  # beyond the end of the calendar
@@ -162,8 +162,8 @@ class Interval:
             raise _invalid("interval", "An interval is at least one second.")
 
     def next_after(self, instant: datetime) -> datetime | None:
+        """Return the first firing after `instant`, or None if there is none before the year 10000."""
         # In UTC, because Python subtracts two times of one zone as its clocks show them and ignores clock changes.
-        """Return the first firing after `instant`, or None if it lies outside the calendar."""
         anchor = self.anchor.astimezone(UTC)
         passed = max((instant.astimezone(UTC) - anchor) // self.every + 1, 0)
         try:

@@ -464,7 +464,10 @@ def _read(found: Mapping[str, Any], notes: _Element, by_feed: Sequence[Any], url
 
 
 def _with_clean_html(fields: Mapping[str, Any], found: Mapping[str, Any], url: str) -> Mapping[str, Any]:
-    """Return the fields with the HTML of the title, the summary and the content cleaned."""
+    """Return the fields with the HTML of the title, the summary and the content cleaned.
+
+    `found` is the entry as feedparser read it, and relative links in it are made absolute from `url`.
+    """
     parts = [found.get("title_detail"), found.get("summary_detail"), *found.get("content", ())]
     forms = {part["value"]: (part.get("type") or "", part.get("base") or url) for part in parts if part}
     cleaned = dict(fields)

@@ -200,8 +200,9 @@ class Signature(Scheme):
         return [value] if self.separator is None else [element.strip() for element in value.split(self.separator)]
 
     def _signatures(self, request: Request) -> tuple[Sequence[str], Sequence[str]]:
-        """Return the elements of the header, and the signatures among them and in the other header.
-        Raises `Rejected`.
+        """Return the elements of `header`, and the signatures in it and in `other_header`, without their prefix.
+
+        Raises `Rejected` if there is no signature, or if there are too many.
         """
         elements = self._elements(request, self.header)
         found = _after(self.prefix, elements)

@@ -1,4 +1,6 @@
-"""Send outgoing calls through an HTTP proxy: HTTPS through a tunnel (CONNECT), and HTTP to the proxy itself.
+"""Describe the HTTP proxy for outgoing calls: its address, its credentials, and the request for a tunnel (CONNECT).
+
+HTTPS goes through such a tunnel. Requests of plain HTTP are sent to the proxy itself.
 
 https://www.rfc-editor.org/rfc/rfc9110#CONNECT
 """

@@ -1,4 +1,4 @@
-"""The providers that can be used without writing code. A new provider is a file in this folder and a line below."""
+"""The built-in providers, which users need not define. A new one is a file in this folder and a line below."""
 
 from hairtrigger import kit
 from hairtrigger.providers import github, hairtrigger, rss, schedule, slack, stripe, typeform, webhook

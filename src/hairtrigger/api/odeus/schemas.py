@@ -1,7 +1,7 @@
-"""The shapes of the Integrations API, field for field as published. Lengths are counted in UTF-16 units, as in
-JavaScript.
+"""The requests and answers of the Integrations API, with the fields that it publishes.
 
-In a request, null means the same as leaving the field out.
+Fields beyond those are marked as extensions. Lengths are counted in UTF-16 units, as in JavaScript. In a request, null
+means the same as leaving the field out.
 """
 
 import re

@@ -24,9 +24,7 @@ from hairtrigger.services.accounts import Accounts
 def router(routes: APIRouter, accounts: Accounts) -> APIRouter:
     @routes.post("/organizations", status_code=201)
     async def create_organization(body: OrganizationCreate, caller: Admitted) -> Organization:
-        """Creates an organisation with its first user. Only the operator may do so: the user made at
-        the first start.
-        """
+        """Creates an organisation with its first user. Only an operator may do so."""
         if not caller.operator:
             raise Forbidden("Only the operator may create organisations.")
         organization, _ = await accounts.create_organization(body.name, body.email, body.password)

@@ -59,7 +59,7 @@ def _refusals(limits: Limits) -> dict[PollErrorKind, str]:
 
 
 def title(kind: PollErrorKind) -> str:
-    """Return the name of a failure for which the code threw no error, for example `CpuLimit`."""
+    """Return the name of a failure that has no name of its own, for example `CpuLimit`."""
     return "".join(word.capitalize() for word in kind.split("_"))
 
 

@@ -178,7 +178,10 @@ class LivePoll:
         return end
 
     def gave_up(self, kind: PollErrorKind) -> Failed:
-        """End the poll with a failure of this kind, on the side of the service, and return the failure."""
+        """End the poll with this kind of failure, without waiting for the sandbox worker, and return the failure.
+
+        `WorkerProcess.poll` stops the guest afterwards.
+        """
         end = Failed(kind)
         self._settle(end)
         return end

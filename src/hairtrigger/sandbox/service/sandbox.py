@@ -118,7 +118,10 @@ class Sandbox:
 
     @property
     def workers(self) -> tuple[int, ...]:
-        """Return the ids of the processes that polls run in, without the spare one."""
+        """Return the process ids of the sandbox workers that take new polls.
+
+        Not among them are the spare one, and those that finish their last polls or run one poll alone.
+        """
         return tuple(worker.pid for worker in self._living().values())
 
     @property

@@ -4,9 +4,9 @@ The prelude knows a key as JSON text with the numbers of a JSON Web Key (RFC 751
 these numbers, except whether the factors of an RSA key are primes. A key with other factors makes signatures that no
 program accepts.
 
-No call costs more than a signature of 4,096 bits, whatever the bytes are, because lengths, the kind of a key and its
-exponent are checked before OpenSSL gets it. A key makes the same signature for the same data each time, so that a
-recorded poll can be replayed.
+No key makes a call cost more than a signature of 4,096 bits and a hash of the data, which has at most 16 MB. For that,
+the lengths, the kind and the exponent of a key are checked before OpenSSL gets it. A key makes the same signature for
+the same data each time, so that a recorded poll can be replayed.
 """
 
 import json

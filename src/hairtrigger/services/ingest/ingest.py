@@ -269,9 +269,10 @@ class Ingest:
         return within
 
     async def _drafts(self, provider: Provider, trigger: ProjectTrigger, request: Request) -> tuple[Draft, ...] | None:
-        """Return a trigger's events of a request, or None if making them failed or it wants none.
+        """Return the events that a request has for a trigger; there may be none.
 
-        In that case the trigger has an outcome already, and other triggers still get their events.
+        Return None if the trigger's configuration is invalid or does not want the request. Then the trigger has an
+        outcome already, and other triggers still get their events.
         """
         definition = provider.trigger(trigger.trigger_id)
         if not isinstance(definition, AppWebhook):

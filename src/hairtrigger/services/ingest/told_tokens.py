@@ -47,7 +47,10 @@ class ToldTokens:
                 await told_tokens.keep(tx, told_tokens.ToldToken(trigger.id, digest, sealed, now))
 
     async def of_trigger(self, caller: Caller, trigger_id: UUID) -> Sequence[Told]:
-        """Return what was told, last one first."""
+        """Return the tokens that senders sent to the trigger's webhook in a handshake, newest first.
+
+        Raises `NoSuchTrigger` for a trigger of another organisation.
+        """
         async with self.store.transaction() as tx:
             await triggers.existing(tx, caller.org_id, trigger_id)
             found = await told_tokens.of_trigger(tx, trigger_id)

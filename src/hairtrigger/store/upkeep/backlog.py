@@ -68,5 +68,8 @@ async def backlog(tx: Transaction, now: datetime) -> Backlog:
 
 
 async def alive(tx: Transaction, since: datetime) -> dict[str, int]:
-    """Return how many processes of each role gave a sign of life since then."""
+    """Return how many processes of each role have given a sign of life since then and have not ended.
+
+    A role without such a process is left out.
+    """
     return {row.role: row.number for row in await tx.connection.execute(_ALIVE, {"since": since})}
