@@ -2,9 +2,11 @@
 
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+import asyncpg
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -70,12 +72,14 @@ async def store(migrated: Store) -> Store:
 
 
 async def emptied(store: Store) -> Store:
-    """Delete all rows, in one round trip: it is most of what many tests cost."""
-    async with store.transaction() as tx:
-        connection = await tx.connection.get_raw_connection()
-        assert connection.driver_connection
-        await connection.driver_connection.execute(_EMPTY)
-    return store
+    """Delete all rows, in one round trip: it is most of what many tests cost. Other work can lock the same rows."""
+    while True:
+        with suppress(asyncpg.DeadlockDetectedError):
+            async with store.transaction() as tx:
+                connection = await tx.connection.get_raw_connection()
+                assert connection.driver_connection
+                await connection.driver_connection.execute(_EMPTY)
+            return store
 
 
 @pytest.fixture

@@ -44,8 +44,8 @@ async def test_the_event_loop_goes_on_while_a_document_is_made() -> None:
     asked = [asyncio.create_task(_get(app, "/openapi.json")) for _ in range(5)]
     await asyncio.to_thread(entered.wait, 60)
     gate.set()
-    answers = [(await one).json() for one in asked]
-    assert answers == [{"openapi": "3.1.0"}] * 5
+    answers = [(await one).json()["openapi"] for one in asked]
+    assert answers == ["3.1.0"] * 5
     assert made[0]
 
 

@@ -80,6 +80,12 @@ TESTS: Mapping[str, str] = {
     "vault rotate": "test_settings_and_keys",
     "database migrate": "test_the_database_is_looked_after",
     "database rebuild-queue": "test_the_database_is_looked_after",
+    **{
+        f"alert-channels {action}": "test_alerts_are_set_up_tried_and_shown"
+        for action in ("create", "list", "get", "test", "delete")
+    },
+    "operational-events list": "test_alerts_are_set_up_tried_and_shown",
+    "operational-events get": "test_alerts_are_set_up_tried_and_shown",
     "serve": "every test, which needs a service",
 }
 
@@ -169,7 +175,7 @@ async def test_everything_is_listed_and_shown(line: Line) -> None:
         body = {"provider_id": "rss", "secrets": {}}
         assert (await client.post(f"{line.service.url}/v1/connections", json=body)).status_code == 201
     (await line.says("replays", "create", "--where", f"project_trigger_id={trigger}", "--all", "--yes"))
-    for name in (name for name in TESTS if name.endswith(" list") and name.split()[0] not in ("user", "organization")):
+    for name in (name for name, test in TESTS.items() if name.endswith(" list") and test.startswith("test_everything")):
         group = name.split()[0]
         found = await line.says(group, "list", "--limit", "5")
         assert found, name
@@ -409,3 +415,18 @@ def test_words_are_completed(words: str, number: int, wanted: str) -> None:
     }
     done = subprocess.run([script], env=environment, capture_output=True, text=True, check=False)
     assert wanted in done.stdout.split(), done.stderr
+
+
+async def test_alerts_are_set_up_tried_and_shown(line: Line) -> None:
+    made = await line.says("alert-channels", "create", "Chat", "slack", "--webhook", line.target.url)
+    assert (await line.says("alert-channels", "list"))[0]["id"] == made["id"]
+    assert (await line.says("alert-channels", "get", made["id"]))["name"] == "Chat"
+    (await line.run("alert-channels", "test", made["id"]))
+    assert line.target.seen[0].path == "/"
+    assert (await line.says("alert-channels", "delete", made["id"], "--yes"))["id"] == made["id"]
+
+    project, trigger, secret = await line.webhook()
+    await line.send(trigger, secret)
+    assert isinstance(await line.says("operational-events", "list", "--where", f"project_id={project}"), list)
+    unknown = await line.run("operational-events", "get", trigger, code=1)
+    assert "no such" in unknown.stderr.lower()

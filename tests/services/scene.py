@@ -99,11 +99,13 @@ class Scene:
             tracing=tracing or self.world.tracing,
         )
         loop = asyncio.create_task(dispatcher.run())
-        await until(over or self._delivered)
-        await dispatcher.drain(timedelta(hours=1))
-        while not loop.done():
-            loop.cancel()
-            await asyncio.wait([loop], timeout=0.1)  # a part that is just ending can miss the cancellation
+        try:
+            await until(over or self._delivered)
+            await dispatcher.drain(timedelta(hours=1))
+        finally:
+            while not loop.done():
+                loop.cancel()
+                await asyncio.wait([loop], timeout=0.1)  # a part that is just ending can miss the cancellation
 
     def _holds(self, org_id: UUID) -> Refusal | None:
         held = self.world.quotas.holds(org_id)
@@ -137,7 +139,7 @@ class Scene:
 
     async def _delivered(self) -> bool:
         async with self.world.store.transaction() as tx:
-            return await _queued(tx) == 0
+            return await _queued(tx, self.world.caller.org_id) == 0
 
 
 @asynccontextmanager
@@ -199,5 +201,10 @@ async def a_scene(
         statements.close()
 
 
-async def _queued(tx: Transaction) -> int:
-    return int((await tx.connection.execute(text("SELECT count(*) FROM pgmq.q_dispatch"))).scalar_one())
+async def _queued(tx: Transaction, org_id: UUID) -> int:
+    """Return how many deliveries are on the queue, except those of other organisations."""
+    statement = """
+        SELECT count(*) FROM pgmq.q_dispatch
+        WHERE message->>'project' NOT IN (SELECT id FROM project WHERE org_id <> :org_id)
+    """
+    return int((await tx.connection.execute(text(statement), {"org_id": org_id})).scalar_one())

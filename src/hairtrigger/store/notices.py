@@ -20,8 +20,9 @@ _INSTANT = DateTime(timezone=True)
 _NOTE = text(
     f"""
     INSERT INTO notice AS old (org_id, type, subject, count, at, sentence, project_trigger_id, ids, details)
-    VALUES (:org_id, :type, :subject, :count, coalesce(:at, now()), :sentence, :project_trigger_id,
-            CAST(:ids AS uuid[]), :details)
+    SELECT org.id, CAST(:type AS text), CAST(:subject AS text), CAST(:count AS int), coalesce(:at, now()),
+           CAST(:sentence AS text), CAST(:project_trigger_id AS uuid), CAST(:ids AS uuid[]), CAST(:details AS jsonb)
+    FROM (SELECT id FROM org WHERE id = :org_id FOR KEY SHARE) AS org
     ON CONFLICT (org_id, type, subject) DO UPDATE SET
         count = old.count + excluded.count, at = excluded.at, sentence = excluded.sentence,
         project_trigger_id = excluded.project_trigger_id, details = excluded.details,
@@ -31,6 +32,7 @@ _NOTE = text(
 
 
 async def note(tx: Transaction, *notices: Notice) -> None:
+    """Store notices, except those of organisations that are deleted meanwhile."""
     for one in sorted(notices, key=lambda one: (one.org_id, one.type, one.subject)):
         values = {**vars(one), "sentence": storable(one.sentence), "ids": list(one.ids)[:_MOST_IDS]}
         await tx.connection.execute(_NOTE, {**values, "details": dict(one.details)})

@@ -1052,6 +1052,7 @@ def _valid(path: str) -> dict[str, Any]:
         "/api-keys": {"name": "Key", "scopes": [TRIGGER_API]},
         "/projects": {"name": "Project", "target": LOG},
         "/connections": {"provider_id": "rss", "secrets": {}},
+        "/alert-channels": {"name": "Chat", "kind": "slack", "url": "https://hooks.example.com/1"},
     }
     return bodies.get(path, {})
 

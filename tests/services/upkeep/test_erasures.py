@@ -275,7 +275,8 @@ async def test_nothing_of_a_deleted_organisation_is_left_and_nothing_else_is_tou
         neighbour = await a_full_organization(other, waits=False)
     theirs, hooks = await rows(store, neighbour), set(remote.hooks)
     before = await everything(store)
-    owned = await a_full_organization(scene)
+    async with a_scene(store, scene.clock, vault, webhook.provider, schedule.provider, a_provider(remote)) as made:
+        owned = await a_full_organization(made)
 
     there = await rows(store, owned)
     assert [table for table, count in there.items() if not count and table != "erasure"] == []

@@ -120,8 +120,11 @@ class OperationalWatch:
             await self._disk(tx, now, found)
             if seldom:
                 await self._forget(tx, now)
-            told = _in_order(found.events, now)
-            await told_states.save(tx, found.states)
+            there = await operational_events.held(
+                tx, {one.org_id for one in found.events} | {one.org_id for one in found.states}
+            )
+            told = _in_order([one for one in found.events if one.org_id in there], now)
+            await told_states.save(tx, [one for one in found.states if one.org_id in there])
             await operational_events.record(tx, told)
             await channels.queue(tx, told)
             fresh = await self._to_projects(tx, told)

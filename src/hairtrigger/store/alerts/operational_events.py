@@ -1,6 +1,6 @@
 """Operational events as they are recorded, and the projects that ask for them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -35,6 +35,12 @@ class Recorded:
 async def alone(tx: Transaction) -> bool:
     """Return whether no other process tells events now. None does then, until this transaction ends."""
     return bool((await tx.connection.execute(select(func.pg_try_advisory_xact_lock(_LOCK)))).scalar_one())
+
+
+async def held(tx: Transaction, org_ids: Collection[UUID]) -> set[UUID]:
+    """Return those of the organisations that exist. None of them can be deleted until the transaction ends."""
+    statement = select(org.c.id).where(org.c.id.in_(org_ids)).order_by(org.c.id)
+    return set((await tx.connection.execute(statement.with_for_update(read=True, key_share=True))).scalars())
 
 
 async def record(tx: Transaction, events: Sequence[OperationalEvent]) -> None:
