@@ -23,7 +23,7 @@ from hairtrigger.providers import hairtrigger, schedule, webhook
 from hairtrigger.services.alerts.operational_watch import OperationalWatch
 from hairtrigger.store import accounts
 from hairtrigger.store.accounts import User
-from hairtrigger.store.alerts import operational_events
+from hairtrigger.store.alerts import operational_events, told_states
 from hairtrigger.store.alerts.operational_events import Recorded
 from hairtrigger.store.database import Store
 from hairtrigger.store.delivery import history
@@ -31,6 +31,7 @@ from hairtrigger.store.events.events import Event
 from tests.services.polling.test_poller import Source, page
 from tests.services.scene import DELIVERED, Scene, a_scene
 from tests.services.world import Killed, dying
+from tests.store.build import an_organization
 from tests.support.clock import ManualClock
 
 pytestmark = pytest.mark.anyio
@@ -488,3 +489,11 @@ async def test_the_triggers_of_operational_events_are_few(watched: Watched) -> N
         await watched.listener()
     with pytest.raises(Conflict, match="20 enabled triggers"):
         await watched.listener()
+
+
+async def test_of_two_states_of_one_quota_the_last_is_kept(store: Store, clock: ManualClock) -> None:
+    async with store.transaction() as tx:
+        org_id = await an_organization(tx, clock.now())
+        near = told_states.ToldState("quota", org_id, "events", "near", None, clock.now())
+        await told_states.save(tx, [near, replace(near, state="reached")])
+        assert [one.state for one in await told_states.told(tx, "quota")] == ["reached"]

@@ -124,8 +124,10 @@ async def told(tx: Transaction, kind: Kind, subjects: Collection[str] | None = N
 
 
 async def save(tx: Transaction, states: Sequence[ToldState]) -> None:
-    if states:
-        statement = upsert(told_state).values([vars(one) for one in states])
+    """Store what was told. Of states of the same thing, such as a quota near and then at its end, the last counts."""
+    last = {(one.kind, one.org_id, one.subject): one for one in states}
+    if last:
+        statement = upsert(told_state).values([vars(one) for one in last.values()])
         key = ("kind", "org_id", "subject")
         changed: dict[str, Any] = {
             name: statement.excluded[name] for name in ToldState.__dataclass_fields__ if name not in key
