@@ -17,7 +17,8 @@ import pytest
 
 from tests.e2e.process import Service
 from tests.e2e.test_newcomer import typed
-from tests.support.reverse_proxy import ReverseProxy, proxying_to
+from tests.support.proxy import proxying
+from tests.support.reverse_proxy import ReverseProxy
 from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.anyio
@@ -43,7 +44,7 @@ async def folder() -> AsyncIterator[Path]:
 
 @pytest.mark.parametrize(("strips", "tells"), [(False, False), (True, False), (True, True)])
 async def test_everything_leads_back_through_the_proxy(folder: Path, strips: bool, tells: bool) -> None:
-    async with proxying_to(ReverseProxy("/hooks/here", strips, tells)) as proxy:
+    async with proxying(ReverseProxy("/hooks/here", strips, tells)) as proxy:
         service = Service(folder, {"HAIRTRIGGER_PUBLIC_URL": f"{proxy.url}/"})
         await service.start()
         proxy.backend = service.port

@@ -84,8 +84,8 @@ TESTS: Mapping[str, str] = {
         f"alert-channels {action}": "test_alerts_are_set_up_tried_and_shown"
         for action in ("create", "list", "get", "test", "delete")
     },
-    "operational-events list": "test_alerts_are_set_up_tried_and_shown",
-    "operational-events get": "test_alerts_are_set_up_tried_and_shown",
+    "operational-events list": "test_a_trigger_that_the_service_disables_is_told",
+    "operational-events get": "test_a_trigger_that_the_service_disables_is_told",
     "serve": "every test, which needs a service",
 }
 
@@ -419,14 +419,25 @@ def test_words_are_completed(words: str, number: int, wanted: str) -> None:
 
 async def test_alerts_are_set_up_tried_and_shown(line: Line) -> None:
     made = await line.says("alert-channels", "create", "Chat", "slack", "--webhook", line.target.url)
-    assert (await line.says("alert-channels", "list"))[0]["id"] == made["id"]
+    assert [one["id"] for one in await line.says("alert-channels", "list")] == [made["id"]]
     assert (await line.says("alert-channels", "get", made["id"]))["name"] == "Chat"
     (await line.run("alert-channels", "test", made["id"]))
-    assert line.target.seen[0].path == "/"
+    assert "test" in json.loads(line.target.seen[0].body)["text"]
     assert (await line.says("alert-channels", "delete", made["id"], "--yes"))["id"] == made["id"]
+    assert await line.says("alert-channels", "list") == []
 
-    project, trigger, secret = await line.webhook()
-    await line.send(trigger, secret)
-    assert isinstance(await line.says("operational-events", "list", "--where", f"project_id={project}"), list)
-    unknown = await line.run("operational-events", "get", trigger, code=1)
-    assert "no such" in unknown.stderr.lower()
+
+async def test_a_trigger_that_the_service_disables_is_told(line: Line) -> None:
+    async with serving(answering(410)) as gone:
+        project = (await line.says("projects", "create", "Gone", "--target", gone.url))["id"]
+        trigger = (await line.says("triggers", "create", project, "webhook", "on_request"))["project_trigger_id"]
+        secret = (await line.says("triggers", "secret", trigger))["secret"]
+        (await line.run("triggers", "enable", trigger))
+        await line.send(trigger, secret)
+
+        async def told() -> Any:
+            where = ("--where", f"project_trigger_id={trigger}", "--where", "type=trigger.disabled")
+            return await line.says("operational-events", "list", *where)
+
+        [event] = await until(told)
+    assert "410 Gone" in (await line.says("operational-events", "get", event["id"]))["sentence"]

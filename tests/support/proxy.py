@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
 
 @dataclass
@@ -35,7 +36,7 @@ class HttpProxy:
                 writer.write(b"HTTP/1.1 200 Connection established\r\nProxy-Agent: test\r\n\r\n")
             else:
                 onward.write(raw.replace(target.encode(), f"/{path}".encode(), 1))
-            await asyncio.gather(_copied(reader, onward), _copied(source, writer))
+            await asyncio.gather(copied(reader, onward), copied(source, writer))
         except (OSError, asyncio.IncompleteReadError):
             pass
         finally:
@@ -43,7 +44,7 @@ class HttpProxy:
                 one.close()
 
 
-async def _copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with suppress(OSError):
         while data := await reader.read(65536):
             writer.write(data)
@@ -51,8 +52,18 @@ async def _copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     writer.close()
 
 
+class Proxy(Protocol):
+    port: int
+
+    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None: ...
+
+
+P = TypeVar("P", bound=Proxy)
+
+
 @asynccontextmanager
-async def proxying(proxy: HttpProxy) -> AsyncIterator[HttpProxy]:
+async def proxying(proxy: P) -> AsyncIterator[P]:
+    """Run a proxy while the body runs, at a port that the proxy is told."""
     tasks: set[asyncio.Task[None]] = set()
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

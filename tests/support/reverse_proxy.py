@@ -1,9 +1,10 @@
 """A reverse proxy that serves one program below a path, and passes the path on or takes it away."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
+
+from tests.support.proxy import copied
 
 
 @dataclass
@@ -34,24 +35,6 @@ class ReverseProxy:
                 lines = [f"{method} {onward} {version}", *headers, *told, "Connection: close", "", ""]
                 source, sink = await asyncio.open_connection("127.0.0.1", self.backend)
                 sink.write("\r\n".join(lines).encode("latin-1") + body)
-                while data := await source.read(65536):
-                    writer.write(data)
-                    await writer.drain()
+                await copied(source, writer)
                 sink.close()
         writer.close()
-
-
-@asynccontextmanager
-async def proxying_to(proxy: ReverseProxy) -> AsyncIterator[ReverseProxy]:
-    """Run the proxy. Its backend may be set while it runs."""
-    tasks: set[asyncio.Task[None]] = set()
-
-    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        tasks.add(asyncio.create_task(proxy.connected(reader, writer)))
-
-    async with await asyncio.start_server(connected, "127.0.0.1", 0) as listener:
-        proxy.port = listener.sockets[0].getsockname()[1]
-        yield proxy
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -386,30 +386,19 @@ async def forget_pages(tx: Transaction, of: Erasure, table: str) -> tuple[Page |
 
 async def forget_outcomes(tx: Transaction, of: Erasure) -> int:
     """Delete a batch of the outcomes of the triggers that were found, and return how many."""
-    rows = await _run(
-        tx,
-        """
-        DELETE FROM outcome USING (
-            SELECT day, id FROM outcome WHERE project_trigger_id = ANY(:triggers) LIMIT :batch
-        ) AS gone
-        WHERE outcome.day = gone.day AND outcome.id = gone.id
-        """,
-        triggers=of.trigger_ids,
-        batch=BATCH,
-    )
-    return rows.rowcount
+    return await _forget_of_triggers(tx, of, "outcome", "day, id")
 
 
 async def forget_keys(tx: Transaction, of: Erasure) -> int:
     """Delete a batch of the event keys of the triggers that were found, and return how many."""
+    return await _forget_of_triggers(tx, of, "event_key", "project_trigger_id, key")
+
+
+async def _forget_of_triggers(tx: Transaction, of: Erasure, table: str, primary_key: str) -> int:
     rows = await _run(
         tx,
-        """
-        DELETE FROM event_key USING (
-            SELECT project_trigger_id, key FROM event_key WHERE project_trigger_id = ANY(:triggers) LIMIT :batch
-        ) AS gone
-        WHERE event_key.project_trigger_id = gone.project_trigger_id AND event_key.key = gone.key
-        """,
+        f"DELETE FROM {table} WHERE ({primary_key}) IN ("  # noqa: S608 all of it our own text
+        f"SELECT {primary_key} FROM {table} WHERE project_trigger_id = ANY(:triggers) LIMIT :batch)",
         triggers=of.trigger_ids,
         batch=BATCH,
     )
