@@ -35,7 +35,7 @@ class Privacy(BaseModel):
         "and subject of the event are found before. A body that is not JSON is redacted as a whole.",
         examples=[["/customer/email", "/items/*/note", "header:X-User"]],
     )
-    retention_days: Annotated[int, Field(ge=1, le=3650)] | None = Field(
+    retention_days: Annotated[int, Field(ge=1)] | None = Field(
         None, description="After so many days, events are deleted with their deliveries. Null: as the service does."
     )
 

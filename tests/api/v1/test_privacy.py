@@ -106,7 +106,7 @@ async def test_privacy_is_shown_and_changed_and_holds_for_what_is_stored(tenant:
     await tenant.ask("PATCH", path, {"privacy": {"keep_body": False, "redact": ["/a"], "retention_days": 3}})
     shown = (await tenant.ask("GET", path))["privacy"]
     assert shown == {"keep_body": False, "redact": ["/a"], "retention_days": 3}
-    for days in (0, 3651, 10**20):
+    for days in (0, 31, 10**20):
         await tenant.ask("PATCH", path, {"privacy": {"retention_days": days}}, status=422)
     await tenant.ask("PATCH", path, {"name": "Named"})
     assert (await tenant.ask("GET", path))["privacy"] == shown

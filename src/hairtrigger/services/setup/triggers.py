@@ -337,7 +337,7 @@ class Triggers:
         return wanted
 
     def _check_retention(self, privacy: Privacy) -> None:
-        if privacy.retention_days is not None and timedelta(days=privacy.retention_days) > self.kept:
+        if privacy.retention_days is not None and privacy.retention_days > self.kept.days:
             most = f"This service keeps events for {self.kept.days} days, and no trigger keeps them longer."
             raise Invalid(None, Issue(("privacy", "retention_days"), most))
 
