@@ -14,6 +14,7 @@ from hairtrigger.cli import app
 from hairtrigger.domain.quotas import Limits as Quotas
 from hairtrigger.domain.quotas import Quota
 from hairtrigger.kit.http import DocumentLimits
+from hairtrigger.platform.mail import PORTS, MailServer
 from hairtrigger.sandbox.protocol.poll import DEFAULT_LIMITS, MEBIBYTE, Limits
 from hairtrigger.settings import Settings
 
@@ -57,6 +58,30 @@ def test_the_service_names_itself_its_version_and_its_address_or_as_it_is_told(m
     monkeypatch.setenv("HAIRTRIGGER_USER_AGENT", "a\r\nb: c")
     with pytest.raises(ValidationError, match="user_agent"):
         Settings()
+
+
+def test_the_mail_server_is_set_and_has_the_port_of_its_way_to_encrypt(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().mail is None
+
+    monkeypatch.setenv("HAIRTRIGGER_SMTP_HOST", "mail.example.com")
+    with pytest.raises(ValidationError, match="SMTP_HOST needs HAIRTRIGGER_SMTP_SENDER"):
+        Settings()
+    monkeypatch.setenv("HAIRTRIGGER_SMTP_SENDER", "no address")
+    with pytest.raises(ValidationError, match="is no e-mail address"):
+        Settings()
+    monkeypatch.setenv("HAIRTRIGGER_SMTP_SENDER", "Alerts <alerts@example.com>")
+    assert Settings().mail == MailServer("mail.example.com", 587, "starttls", "Alerts <alerts@example.com>")
+    for tls, port in PORTS.items():
+        monkeypatch.setenv("HAIRTRIGGER_SMTP_TLS", tls)
+        made = Settings().mail
+        assert made
+        assert (made.tls, made.port) == (tls, port)
+    monkeypatch.setenv("HAIRTRIGGER_SMTP_PORT", "2525")
+    monkeypatch.setenv("HAIRTRIGGER_SMTP_USER", "me")
+    monkeypatch.setenv("HAIRTRIGGER_SMTP_PASSWORD", "secret")
+    made = Settings().mail
+    assert made
+    assert (made.port, made.user, made.password) == (2525, "me", "secret")
 
 
 def test_the_limits_of_feeds_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,10 +37,12 @@ from hairtrigger.services.setup.triggers import Triggers
 from hairtrigger.services.setup.webhook_removals import WebhookRemovals
 from hairtrigger.services.tracing import Tracing
 from hairtrigger.services.use_counter import UseCounter
+from hairtrigger.store import notices
 from hairtrigger.store.database import Store
 from hairtrigger.store.events import events, outcomes
 from hairtrigger.store.events.events import Event
 from hairtrigger.store.events.outcomes import Outcome
+from hairtrigger.store.notices import Untold
 from hairtrigger.store.polling import polls
 from hairtrigger.store.polling.polls import Poll
 from hairtrigger.store.setup import triggers
@@ -143,6 +145,12 @@ class World:
 
     async def bodies(self, id_: UUID) -> list[Any]:
         return [from_json(event.body) for event in await self.events(id_)]
+
+    async def noticed(self) -> list[Untold]:
+        """Take the notices of all organisations that have not been told yet."""
+        now = self.clock.now()
+        async with self.store.transaction() as tx:
+            return await notices.take(tx, silent=[], now=now, hour_ago=now, minute_ago=now, limit=100)
 
     async def outcomes(self, id_: UUID, kind: Kind) -> list[Outcome]:
         """Return the trigger's outcomes of one kind, oldest first if the clock has moved between them."""

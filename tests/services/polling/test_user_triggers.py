@@ -13,6 +13,7 @@ import pytest
 from hairtrigger.domain.errors import Invalid, NotFound, NotReady
 from hairtrigger.domain.event import digest
 from hairtrigger.domain.integration import AuthField, InputField
+from hairtrigger.domain.operational import OperationalType
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.platform.egress import Egress, EgressPolicy
 from hairtrigger.platform.shares import Tenant
@@ -220,6 +221,9 @@ async def test_an_id_that_is_no_exact_number_is_refused_and_told(world: World, a
     assert "JSON.parse" in result.detail
     assert (await author.poll()).code is Code.ITEMS_REFUSED
     assert (await world.clockwork(trigger)).error is None
+    [told] = await world.noticed()
+    assert (told.type, told.project_trigger_id, told.number) == (OperationalType.TRIGGER_ITEMS_REFUSED, trigger, 2)
+    assert "2 items were refused" in told.sentence
 
 
 async def test_a_poll_whose_items_are_all_refused_fails(world: World, author: Author) -> None:

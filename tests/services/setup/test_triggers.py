@@ -21,6 +21,7 @@ from hairtrigger.domain.errors import (
     Rejected,
 )
 from hairtrigger.domain.event import Draft
+from hairtrigger.domain.operational import OperationalType
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.kit.auth import Bearer
 from hairtrigger.kit.config import Config
@@ -400,6 +401,9 @@ async def test_what_can_never_be_removed_is_given_up_in_the_end_and_told(
 
     outcome = (await world.outcomes(push, Kind.REGISTRATION))[-1]
     assert (outcome.code, "403" in outcome.detail) == (Code.FAILED, True)
+    [told] = await world.noticed()
+    assert (told.type, told.project_trigger_id) == (OperationalType.WEBHOOK_REMOVAL_FAILED, push)
+    assert f"Remove the webhook with this address there: https://hooks.test/v1/webhooks/{push}" in told.sentence
     world.clock.advance(timedelta(days=3))
     assert await world.webhook_removals.run_due() == 0
 

@@ -99,12 +99,13 @@ class WebhookRemovals:
                 tx, Outcome(Kind.REGISTRATION, code, now, removal.org_id, removal.project_trigger_id, detail)
             )
             if code is Code.FAILED:
+                address = webhook_url(self.public_url, removal.project_trigger_id)
                 given_up = Notice(
                     removal.org_id,
                     OperationalType.WEBHOOK_REMOVAL_FAILED,
                     str(removal.project_trigger_id),
                     now,
-                    f"{detail} Remove it there: {webhook_url(self.public_url, removal.project_trigger_id)}",
+                    f"{detail} Remove the webhook with this address there: {address}",
                     removal.project_trigger_id,
                     details={"provider_id": removal.provider_id},
                 )
