@@ -196,7 +196,6 @@ def reset_password(
         typer.echo(f"{email} has a new password." + _shown(password, from_stdin=password_stdin))
 
 
-@user.command("remove", hidden=True)
 @user.command("delete")
 def delete_user(
     email: Annotated[str, typer.Argument(help="The e-mail address of the user.")],

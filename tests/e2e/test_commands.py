@@ -72,7 +72,6 @@ TESTS: Mapping[str, str] = {
     "user add": "test_users_and_organisations",
     "user password": "test_users_and_organisations",
     "user delete": "test_users_and_organisations",
-    "user remove": "test_users_and_organisations",
     "organization list": "test_users_and_organisations",
     "organization delete": "test_users_and_organisations",
     "config show": "test_settings_and_keys",
@@ -323,7 +322,7 @@ async def test_users_and_organisations(line: Line) -> None:
         "password"
     ] is None
     assert "can't log in any more" in (await line.run("user", "delete", "a@example.com")).stdout
-    assert "only user of the organisation" in (await line.run("user", "remove", "b@example.com", code=1)).stderr
+    assert "only user of the organisation" in (await line.run("user", "delete", "b@example.com", code=1)).stderr
     assert "There is no user" in (await line.run("user", "delete", "a@example.com", code=1)).stderr
     assert (
         "operates the service" in (await line.run("organization", "delete", "My organisation", "--yes", code=1)).stderr
