@@ -161,7 +161,10 @@ async def due(tx: Transaction, now: datetime, limit: int, excluded: Excluded = N
 def _due(now: datetime, limit: int, excluded: Excluded = NOTHING) -> Select[Any]:
     statement = select(*_POLL).where(poll.c.kind == "poll", poll.c.next_at <= now, _free(now))
     if where := excluded.where():
-        statement = statement.join(project_trigger, project_trigger.c.id == poll.c.project_trigger_id).where(*where)
+        # A subquery is read once per due poll. With a join the planner may choose to read all triggers.
+        statement = statement.where(
+            select(and_(*where)).where(project_trigger.c.id == poll.c.project_trigger_id).scalar_subquery()
+        )
     return statement.order_by(poll.c.next_at).limit(limit).with_for_update(skip_locked=True, of=poll)
 
 
