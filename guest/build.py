@@ -21,14 +21,10 @@ HERE = Path(__file__).parent
 GUEST = HERE.parent / "src/hairtrigger/sandbox/guest.wasm"
 STACK_BYTES = 1024 * 1024
 
-# Each of these replacements fits exactly one place in quickjs.c. They have three purposes:
+# Each of these replacements fits exactly one place in quickjs.c. They have two purposes:
 # - The engine's allocator fills arenas with objects of one size. The image has no such arenas: its objects are laid out
 #   one by one. The arenas of a poll are small, because most polls need few objects of each size.
 # - References to objects of the image are not counted (guest.c).
-# - The engine's JSON.stringify looks at each character separately. Now it copies runs of characters that need no escape
-#   in one step (json.c).
-_QUOTED = "static JSValue JS_ToQuotedString(JSContext *ctx, JSValueConst val1)\n{"
-_EACH_CHARACTER = "        c = string_getc(p, &i);\n        switch(c) {\n        case '\\t':"
 PATCHES = (
     ("#define JS_ARENA_LARGE_BLOCKS_ONLY 0", "#define JS_ARENA_LARGE_BLOCKS_ONLY (image_end == NULL)"),
     ("#define JS_ARENA_SIZE              4096", "#define JS_ARENA_SIZE 1024"),
@@ -36,11 +32,6 @@ PATCHES = (
         "#define JS_REF_COUNT(p) (js_rc(p)->ref_count)",
         "#define JS_REF_COUNT(p) (*((const char *)(p) < image_end ? &uncounted : &js_rc(p)->ref_count))",
     ),
-    (
-        _EACH_CHARACTER,
-        f"        if (json_put_plain(b, p, &i)) goto fail;\n        if (i == p->len) break;\n{_EACH_CHARACTER}",
-    ),
-    (_QUOTED, f"static int json_put_plain(StringBuffer *b, JSString *p, int *i);\n{_QUOTED}"),
 )
 ENGINE = ("libregexp", "libunicode", "dtoa")  # and quickjs, which guest.c includes
 MATHEMATICS = (

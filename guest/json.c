@@ -394,22 +394,3 @@ static JSValue json_parsed(const uint8_t *text, uint32_t length, int *is_left)
     *is_left = json.is_left && JS_IsException(value);
     return value;
 }
-
-/* Writes to `b` the characters from `*i` on that need no escape in JSON, and moves `*i` behind them. */
-static int json_put_plain(StringBuffer *b, JSString *p, int *i)
-{
-    int from = *i, to = from, length = p->len;
-
-    if (p->is_wide_char) {
-        const uint16_t *text = str16(p);
-        while (to < length && text[to] >= ' ' && text[to] != '"' && text[to] != '\\' && !is_surrogate(text[to]))
-            to++;
-        *i = to;
-        return to > from ? string_buffer_write16(b, text + from, to - from) : 0;
-    }
-    const uint8_t *text = str8(p);
-    while (to < length && text[to] >= ' ' && text[to] != '"' && text[to] != '\\')
-        to++;
-    *i = to;
-    return to > from ? string_buffer_write8(b, text + from, to - from) : 0;
-}

@@ -41,15 +41,13 @@ def main(guest: Path, to: Path) -> None:
     sys.path.insert(0, str(guest))
     build: Any = importlib.import_module("build")
     patches = tuple(build.PATCHES)
-    writer = tuple(patch for patch in patches if "json_put_plain" in patch[1])
     without_counts = tuple(patch for patch in patches if "JS_REF_COUNT" not in patch[0])
     variants: dict[str, tuple[Any, Mapping[str, Change]]] = {
         "ours": (patches, {}),
         "counts": (without_counts, {}),
         "reader": (patches, {"guest.c": lambda text: _replaced(text, _READER, _ENGINES_READER)}),
-        "writer": (tuple(patch for patch in patches if patch not in writer), {}),
         # An ordinary allocator fills the holes of the image, so references to its objects must be counted.
-        "allocator": (writer, {"malloc.c": lambda _: _ALLOCATOR.format(emmalloc=_emmalloc())}),
+        "allocator": ((), {"malloc.c": lambda _: _ALLOCATOR.format(emmalloc=_emmalloc())}),
     }
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

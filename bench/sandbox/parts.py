@@ -141,7 +141,6 @@ def _variants(folder: Path) -> Iterator[Variant]:
     yield Variant("and with counted references", _machine(guests["counts"], own, planned=False))
     yield Variant("and with emmalloc", _machine(guests["allocator"], own, planned=False))
     yield Variant("the engine's reader of JSON", _machine(guests["reader"], own))
-    yield Variant("the engine's writer of JSON", _machine(guests["writer"], own))
     for part, (package, code) in PACKAGES.items():
         yield Variant(f"{package} for {part}.js", _machine(guests["ours"], _with_package(part, package, code)))
 
