@@ -593,6 +593,7 @@ def _working(parts: Parts, direct: Store) -> RoleShare:
     settings, clock, store, work = parts.settings, parts.clock, parts.store, parts.work
     dispatcher = Dispatcher(
         store=store,
+        direct=direct,
         clock=clock,
         work=work,
         target_of=parts.target_of,

@@ -40,6 +40,10 @@ from tests.support.waiting import until
 DELIVERED = Sent("delivered", 200, "The target answered 200.")
 
 
+async def _nothing(_: Outgoing) -> None:
+    pass
+
+
 @dataclass
 class Scene:
     world: World
@@ -50,6 +54,7 @@ class Scene:
     held: int = 0  # how often a worker left an organisation's deliveries on the queue
     answers: list[Sent] = field(default_factory=lambda: [DELIVERED])  # the target's; the last one is repeated
     received: list[Outgoing] = field(default_factory=list)  # by the target
+    before_answer: Callable[[Outgoing], Awaitable[None]] = _nothing
 
     @property
     def clock(self) -> ManualClock:
@@ -114,6 +119,7 @@ class Scene:
 
     async def send(self, outgoing: Outgoing) -> Sent:
         self.received.append(outgoing)
+        await self.before_answer(outgoing)
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
     async def why(self, id_: UUID, **question: Any) -> Explanation:

@@ -17,7 +17,6 @@ from hairtrigger.platform.wake import Wake
 from hairtrigger.providers import schedule
 from hairtrigger.services.recorder import Recorder, event_from
 from hairtrigger.store.database import Store
-from hairtrigger.store.delivery import deliveries
 from hairtrigger.store.events import events, outcomes, request_batches
 from hairtrigger.store.events.events import Event
 from hairtrigger.store.events.outcomes import Outcome
@@ -26,6 +25,7 @@ from hairtrigger.store.setup import triggers
 from hairtrigger.store.statements import Statements
 from tests.services.world import World, a_world, seconds
 from tests.store.build import an_event
+from tests.store.claims import claim
 from tests.support.clock import ManualClock
 from tests.support.waiting import until
 
@@ -74,8 +74,7 @@ class Desk:
         return await self.recorder.write(Write(events, [self.versions[one.project_trigger_id] for one in events]))
 
     async def queued(self) -> int:
-        async with self.world.store.transaction() as tx:
-            return (await deliveries.claim(tx, 100, seconds(30)))[0].read
+        return (await claim(self.world.store, 100, seconds(30)))[0].read
 
 
 @pytest.fixture

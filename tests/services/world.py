@@ -281,12 +281,20 @@ async def _nothing(_: int) -> None:
     pass
 
 
+async def _not_at_all() -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Meddled(Store):
-    """The database as one process sees it; a test can interfere with its transactions, which are counted from 1."""
+    """The database as one process sees it; a test can interfere with its transactions, which are counted from 1.
+
+    A test can also interfere before each transaction and before each single statement with `before_use`.
+    """
 
     before_begin: Callable[[int], Awaitable[None]] = _nothing
     before_commit: Callable[[int], Awaitable[None]] = _nothing
+    before_use: Callable[[], Awaitable[None]] = _not_at_all
     _numbers: Iterator[int] = field(default_factory=lambda: count(1), init=False)
 
     @asynccontextmanager
@@ -296,6 +304,12 @@ class Meddled(Store):
         async with super().transaction() as tx:
             yield tx
             await self.before_commit(number)
+
+    @asynccontextmanager
+    async def translated_errors(self) -> AsyncIterator[None]:
+        await self.before_use()
+        async with super().translated_errors():
+            yield
 
 
 class Killed(BaseException):

@@ -289,7 +289,10 @@ async def test_events_wait_for_the_disk_when_the_server_is_told_otherwise_behind
 
 async def test_a_pooler_that_refuses_settings_is_told_which_to_let_pass(url: str) -> None:
     async with passing(url, refuse) as pooled, open_store(pooled, connections=1) as store:
-        with pytest.raises(DatabaseUnreachable, match=r"ignore_startup_parameters = .*synchronous_commit"):
+        with pytest.raises(
+            DatabaseUnreachable,
+            match=r"ignore_startup_parameters = .*synchronous_commit.*plan_cache_mode.*enable_seqscan",
+        ):
             await store.check()
 
 

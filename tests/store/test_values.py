@@ -17,7 +17,6 @@ from hairtrigger.domain.instants import FIRST, LAST, instant
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.services.recorder import event_from
 from hairtrigger.store.database import Store
-from hairtrigger.store.delivery import deliveries
 from hairtrigger.store.events import events, outcomes, request_batches
 from hairtrigger.store.events.events import Event
 from hairtrigger.store.events.outcomes import Outcome
@@ -28,6 +27,7 @@ from hairtrigger.store.setup.triggers import ProjectTrigger, TriggerWithVersion,
 from hairtrigger.store.statements import Statements
 from hairtrigger.store.tables import upkeep
 from tests.store.build import a_project, a_trigger, an_organization
+from tests.store.claims import claim
 
 pytestmark = pytest.mark.anyio
 
@@ -121,7 +121,8 @@ async def test_every_draft_becomes_an_event_that_every_reader_finds_as_it_was_st
     polled = event_from(trigger, draft, NOW)
     async with store.transaction() as tx:
         assert await events.append(tx, [polled]) == {polled.id}
-        _, claimed = await deliveries.claim(tx, 10, timedelta(seconds=30))
+    _, claimed = await claim(store, 10, timedelta(seconds=30))
+    async with store.transaction() as tx:
         await _agrees(tx, polled)
         await _forget(tx)
     [one] = claimed

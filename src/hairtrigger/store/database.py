@@ -24,7 +24,7 @@ from sqlalchemy.pool import QueuePool
 from hairtrigger.domain.errors import HairtriggerError, Invalid, Unavailable
 from hairtrigger.store import partitions, server
 from hairtrigger.store.instants import read_instants
-from hairtrigger.store.server import SESSION, DatabaseUnfit
+from hairtrigger.store.server import BY_INDEX, SESSION, SINGLE_STATEMENTS, DatabaseUnfit
 from hairtrigger.store.transaction import Session, Transaction
 
 log = structlog.get_logger()
@@ -238,7 +238,8 @@ def _explained(problem: BaseException | None) -> str:
         case asyncpg.TargetServerAttributeNotMatched():
             return "it can only be read: it is a standby, or default_transaction_read_only is on."
         case asyncpg.ProtocolViolationError() as refused if "startup parameter" in str(refused):
-            return f"{refused}. A pooler must let these pass: ignore_startup_parameters = {','.join(SESSION)}"
+            names = ",".join((*SESSION, *SINGLE_STATEMENTS, *BY_INDEX))
+            return f"{refused}. A pooler must let these pass: ignore_startup_parameters = {names}"
         case _:
             return str(problem)
 

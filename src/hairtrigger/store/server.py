@@ -26,6 +26,17 @@ SESSION: Mapping[str, str] = {
     "extra_float_digits": "1",
 }
 
+SINGLE_STATEMENTS: Mapping[str, str] = {"plan_cache_mode": "force_generic_plan"}
+"""The settings for single statements, which make one plan for all sizes of a batch, not a new plan each time."""
+
+BY_INDEX: Mapping[str, str] = {
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "enable_bitmapscan": "off",
+}
+"""The settings for plans that are made once for a queue of any length: they use its indexes also while it is short."""
+
 # Statements depend on these. A pooler may have dropped the parameters above, so they are checked.
 _ACCEPTED: Mapping[str, Collection[str]] = {
     "synchronous_commit": ("on", "remote_apply"),

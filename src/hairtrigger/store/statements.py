@@ -5,7 +5,8 @@ statement does. That is most of the time if thousands of requests a second wait 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -14,10 +15,10 @@ import asyncpg
 
 from hairtrigger.domain.errors import Invalid
 from hairtrigger.store.database import Store
+from hairtrigger.store.server import SINGLE_STATEMENTS
 from hairtrigger.store.transaction import Session
 
 PATIENCE = timedelta(seconds=4)
-_SETTINGS = {"plan_cache_mode": "force_generic_plan"}  # one plan for all sizes of a batch, not a new plan each time
 
 
 class Statements:
@@ -27,9 +28,11 @@ class Statements:
     needs one. `patience` limits one statement, together with the connection that may have to be made for it.
     """
 
-    def __init__(self, store: Store, patience: timedelta = PATIENCE) -> None:
+    def __init__(self, store: Store, patience: timedelta = PATIENCE, settings: Mapping[str, str] | None = None) -> None:
+        """`settings` are those of the planner for the sessions of these statements."""
         self._patience = patience.total_seconds()
         self._store = store
+        self._settings = {**SINGLE_STATEMENTS, **(settings or {})}
         self.without = store.without
         self.complaints = store.complaints
         self._idle: list[Session] = []
@@ -40,25 +43,35 @@ class Statements:
         Raises `Invalid` for a value that can't be stored. Raises `Unavailable` if the database can't be reached or does
         not answer in time. Then it is unknown whether the statement was carried out.
         """
-        try:
-            async with (
-                self._store.translated_errors(),
-                asyncio.timeout(self._patience),
-                self._connection() as connection,
-            ):
-                row = await connection.fetchrow(statement, *arguments)
-        except ValueError as error:  # the driver raises it for a value that it can't encode
-            raise Invalid("A value can't be stored: text holds no NUL and no half surrogates.") from error
+        async with self._prepared() as connection:
+            row = await connection.fetchrow(statement, *arguments)
         assert row is not None
         return row
+
+    async def rows(self, statement: str, *arguments: Any) -> Sequence[asyncpg.Record]:
+        """Return all rows that the statement returns. Raise the same errors as `row`."""
+        async with self._prepared() as connection:
+            return await connection.fetch(statement, *arguments)
 
     def close(self) -> None:
         while self._idle:
             self._idle.pop().terminate()
 
     @asynccontextmanager
+    async def _prepared(self) -> AsyncIterator[Session]:
+        try:
+            async with (
+                self._store.translated_errors(),
+                asyncio.timeout(self._patience),
+                self._connection() as connection,
+            ):
+                yield connection
+        except ValueError as error:  # the driver raises it for a value that it can't encode
+            raise Invalid("A value can't be stored: text holds no NUL and no half surrogates.") from error
+
+    @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Session]:
-        connection = self._kept() or await self._store.connect(_SETTINGS)
+        connection = self._kept() or await self._store.connect(self._settings)
         try:
             yield connection
         except asyncpg.ReadOnlySQLTransactionError:
@@ -92,3 +105,10 @@ async def open_statements(store: Store, patience: timedelta = PATIENCE) -> Async
         yield statements
     finally:
         statements.close()
+
+
+def positional(statement: str, *names: str) -> str:
+    """Return the statement with `$1`, `$2` … in place of these parameters, of which each is written `:name`."""
+    for number, name in enumerate(names, 1):
+        statement = re.sub(rf"(?<!:):{name}\b", f"${number}", statement)
+    return statement

@@ -421,14 +421,12 @@ async def test_an_outcome_waits_for_the_database_and_the_target_is_not_called_ag
     [event] = await happen(world, trigger, "a")
     away = asyncio.Event()
 
-    async def fail(_: int) -> None:
+    async def fail() -> None:
         if target.received and not away.is_set():
             away.set()
             raise Unavailable
 
-    async with running(
-        a_dispatcher(world, target, Meddled(world.store.engine, world.store.connect, before_begin=fail))
-    ):
+    async with running(a_dispatcher(world, target, Meddled(world.store.engine, world.store.connect, before_use=fail))):
         await away.wait()
         await end_leases(world)
         await until(lambda: attempts(world, event))

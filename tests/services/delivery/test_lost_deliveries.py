@@ -22,6 +22,7 @@ from hairtrigger.store.events import events
 from hairtrigger.store.events.events import Event
 from hairtrigger.store.upkeep import periodic_tasks
 from tests.services.world import Meddled, World, a_world
+from tests.store import claims
 from tests.store.build import an_event
 from tests.support.clock import ManualClock
 from tests.support.waiting import until
@@ -66,9 +67,8 @@ async def lose_the_queue(world: World) -> None:
 
 
 async def claim(world: World, limit: int) -> list[Claimed]:
-    async with world.store.transaction() as tx:
-        _, claimed = await deliveries.claim(tx, limit, timedelta(seconds=30))
-        return claimed
+    _, claimed = await claims.claim(world.store, limit, timedelta(seconds=30))
+    return claimed
 
 
 async def end(world: World, claimed: Claimed, *, retry_after: timedelta | None = None, dead: str | None = None) -> None:

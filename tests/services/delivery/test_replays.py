@@ -25,6 +25,7 @@ from hairtrigger.store.events import events
 from hairtrigger.store.events.events import Event
 from tests.services.world import Killed, World, a_world, at, dying, seconds
 from tests.store.build import a_project, an_event
+from tests.store.claims import claim
 from tests.support.clock import ManualClock
 
 pytestmark = pytest.mark.anyio
@@ -62,10 +63,10 @@ async def deliver(world: World, *, dead: tuple[UUID, ...] = ()) -> list[tuple[UU
     done: list[tuple[UUID, str]] = []
     now = world.clock.now()
     while True:
+        _, claimed = await claim(world.store, 100, seconds(30))
+        if not claimed:
+            return done
         async with world.store.transaction() as tx:
-            _, claimed = await deliveries.claim(tx, 100, seconds(30))
-            if not claimed:
-                return done
             done += [(one.message.event_id, one.message.project_id) for one in claimed]
             await deliveries.finish(
                 tx,
@@ -260,8 +261,8 @@ async def test_what_is_not_there_can_not_be_asked_for(world: World) -> None:
 
 async def fail(world: World) -> list[UUID]:
     """Make an attempt of every delivery on the queue, all of which fail, and return the deliveries."""
+    _, claimed = await claim(world.store, 100, seconds(30))
     async with world.store.transaction() as tx:
-        _, claimed = await deliveries.claim(tx, 100, seconds(30))
         await deliveries.finish(tx, [failed(one, world) for one in claimed])
     return [one.message.delivery_id for one in claimed]
 
@@ -431,8 +432,7 @@ async def test_a_delivery_that_is_cancelled_is_a_dead_letter_and_lets_the_next_o
 
 async def test_an_attempt_under_way_is_not_cut_off(world: World, trigger: UUID) -> None:
     event = await undelivered(world, trigger)
-    async with world.store.transaction() as tx:
-        _, [claimed] = await deliveries.claim(tx, 100, seconds(30))
+    _, [claimed] = await claim(world.store, 100, seconds(30))
 
     with pytest.raises(Conflict, match="under way"):
         await interventions(world).cancel(world.caller, event.id)

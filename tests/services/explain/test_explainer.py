@@ -26,6 +26,7 @@ from hairtrigger.store.setup import triggers
 from tests.services.polling.test_poller import Source, page
 from tests.services.scene import DELIVERED, Scene, a_scene
 from tests.services.world import Killed, dying
+from tests.store import claims
 from tests.store.build import a_trigger
 from tests.support.clock import ManualClock
 
@@ -499,8 +500,7 @@ async def test_how_attempts_fail_maps_no_network_for_those_who_do_not_operate_it
 
 
 async def claim(scene: Scene) -> list[deliveries.Claimed]:
-    async with scene.world.store.transaction() as tx:
-        _, claimed = await deliveries.claim(tx, 100, timedelta(hours=1))
+    _, claimed = await claims.claim(scene.world.store, 100, timedelta(hours=1))
     return claimed
 
 
@@ -644,8 +644,7 @@ async def test_a_provider_that_asked_to_be_left_alone_in_a_poll_that_did_not_fai
 async def test_an_attempt_that_was_cut_off_is_part_of_the_story(scene: Scene) -> None:
     id_, secret = await scene.webhook()
     await scene.request(id_, secret, "a")
-    async with scene.world.store.transaction() as tx:
-        read, [claimed] = await deliveries.claim(tx, 10, timedelta())
+    read, [claimed] = await claims.claim(scene.world.store, 10, timedelta())
     assert (read.read, claimed.again) == (1, False)
     scene.passes(seconds=30)
 

@@ -4,6 +4,7 @@ The tables are those that the database has. A table with an organisation's rows 
 """
 
 from collections.abc import AsyncIterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -28,11 +29,13 @@ from hairtrigger.services.upkeep.erasures import AGAIN, Erasures
 from hairtrigger.store import partitions
 from hairtrigger.store.database import Store
 from hairtrigger.store.delivery import deliveries, replays
+from hairtrigger.store.delivery.queue import DeliveryQueue
 from hairtrigger.store.events import events
 from hairtrigger.store.upkeep import erasures
 from tests.services.scene import DELIVERED, Scene, a_scene
 from tests.services.world import Killed, dying
 from tests.store.build import an_event
+from tests.store.claims import claim
 from tests.support.clock import ManualClock
 
 pytestmark = pytest.mark.anyio
@@ -161,8 +164,8 @@ async def a_full_organization(scene: Scene, *, waits: bool = True) -> Owned:
         old = an_event(caller.org_id, project_id, clockwork, "old", scene.clock.now())
         await events.append(tx, [old])
     scene.passes(days=1)
+    await claim(world.store, 100, timedelta(days=1), now=scene.clock.now())
     async with world.store.transaction() as tx:
-        await deliveries.claim(tx, 100, timedelta(days=1), now=scene.clock.now())
         if not waits:
             await tx.connection.execute(text("UPDATE retry SET run_at = run_at + interval '10 days'"))
         late = [an_event(caller.org_id, project_id, hook, f"late {n}", scene.clock.now()) for n in range(5)]
@@ -322,8 +325,7 @@ async def test_what_is_under_way_ends_without_a_trace(
 ) -> None:
     hook, secret = await scene.webhook()
     await scene.request(hook, secret, "under way")
-    async with store.transaction() as tx:
-        _, claimed = await deliveries.claim(tx, 1, timedelta(seconds=30), now=scene.clock.now())
+    _, claimed = await claim(store, 1, timedelta(seconds=30), now=scene.clock.now())
     await accounts.delete_organization(scene.world.caller.org_id, "Org", "a test")
     while await erasing.run_due():
         pass
@@ -334,7 +336,9 @@ async def test_what_is_under_way_ends_without_a_trace(
     )
     async with store.transaction() as tx:
         counted, _ = await deliveries.finish(tx, [attempt])
-    assert counted == []
+    with closing(DeliveryQueue(store)) as queue:
+        ended = await deliveries.finish_at_once(queue, [replace(attempt, status="delivered", retry_at=None)])
+    assert (counted, ended.counted, ended.left) == ([], [], [])
     with pytest.raises(NotFound, match="There is no such webhook"):
         await _sent(scene, hook, secret)
     scene.world.counter.ledger(scene.world.caller.org_id, 1)
@@ -385,7 +389,8 @@ async def test_a_replay_to_another_project_is_taken_off_its_lane(store: Store, s
     [event] = await world.events(hook)
     async with store.transaction() as tx:
         await replays.add(tx, [event, event], "test", scene.clock.now(), to_project=other.id)
-        await deliveries.claim(tx, 10, timedelta(seconds=30), now=scene.clock.now())
+    await claim(store, 10, timedelta(seconds=30), now=scene.clock.now())
+    async with store.transaction() as tx:
         assert (await tx.connection.execute(text("SELECT sum(inflight) FROM lane"))).scalar_one() == 2
 
     await erasing.delete_project(world.caller, world.project_id, with_enabled_triggers=True)

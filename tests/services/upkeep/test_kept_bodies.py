@@ -1,6 +1,7 @@
 """Bodies and events go as their trigger asks, also where its privacy was changed later."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -8,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from hairtrigger.domain.privacy import EVERYTHING, Privacy
-from hairtrigger.domain.target import Sent
+from hairtrigger.domain.target import Outgoing, Sent
 from hairtrigger.platform.vault import Vault
 from hairtrigger.providers import schedule, webhook
 from hairtrigger.services.setup.triggers import TriggerChanges
@@ -88,6 +89,35 @@ async def test_a_change_holds_for_what_is_stored_and_what_is_under_way_is_droppe
     await change(scene, hook, NONE)
     await keeping.sweep()
     assert await held(scene, hook) == []
+
+
+async def test_a_body_goes_with_a_delivery_that_was_under_way_when_its_trigger_asked_for_that(scene: Scene) -> None:
+    hook, secret = await scene.webhook()
+    other, secret_of_other = await scene.webhook()
+    scene.answers[:] = [replace(DELIVERED, response=b"what the target said")]
+    for number in range(3):
+        await scene.request(hook, secret, f"private {number}")
+        await scene.request(other, secret_of_other, f"kept {number}")
+
+    async def ask(outgoing: Outgoing) -> None:
+        if outgoing.event_key == "private 1":
+            await change(scene, hook, NONE)
+
+    scene.before_answer = ask
+    await scene.deliver()
+
+    async with scene.world.store.transaction() as tx:
+        found = await tx.connection.execute(
+            text("SELECT key, body, response FROM event JOIN attempt ON delivery_id = event.id ORDER BY key")
+        )
+        rows = {key: (body, response) for key, body, response in found}
+    assert rows["private 1"] == (b"", b"")
+    assert all(
+        rows[f"kept {number}"] == (b'{"id": "kept %d"}' % number, b"what the target said") for number in range(3)
+    )
+    counted = scene.world.counter.of(scene.world.caller.org_id)
+    assert counted
+    assert counted.attempts == 6
 
 
 async def test_dropped_bodies_do_not_count_as_stored(scene: Scene, keeping: KeptBodies) -> None:

@@ -21,13 +21,13 @@ from hairtrigger.platform.wake import Wake
 from hairtrigger.services.polling.poll_leases import PollLeases
 from hairtrigger.services.upkeep.presence import Presence
 from hairtrigger.store.database import Store, open_store
-from hairtrigger.store.delivery import deliveries
 from hairtrigger.store.events import events
 from hairtrigger.store.upkeep import processes
 from hairtrigger.store.upkeep.processes import Stretch
 from tests.services.polling.test_poll_leases import Shop, connected
 from tests.services.world import World, a_world, seconds
 from tests.store.build import an_event
+from tests.store.claims import claim
 from tests.support.clock import ManualClock
 
 pytestmark = pytest.mark.anyio
@@ -95,8 +95,7 @@ def leases_of(world: World, holder: UUID) -> PollLeases:
 async def claimed(world: World, holder: UUID) -> tuple[int, int]:
     """Claim as this process, and return how many polls and deliveries there were."""
     polls = await leases_of(world, holder).due(100)
-    async with world.store.transaction() as tx:
-        _, sent = await deliveries.claim(tx, 100, HOUR, holder)
+    _, sent = await claim(world.store, 100, HOUR, holder)
     return len(polls.mine), len(sent)
 
 

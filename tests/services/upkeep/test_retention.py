@@ -34,6 +34,7 @@ from hairtrigger.store.upkeep import retention
 from tests.services.world import World, a_world
 from tests.store import locks
 from tests.store.build import an_event
+from tests.store.claims import claim
 from tests.support.clock import ManualClock, pass_time
 from tests.support.waiting import until
 
@@ -84,7 +85,8 @@ async def deliver(world: World, *, dead: str | None = None) -> None:
     now = world.clock.now()
     async with world.store.transaction() as tx:
         await partitions.make_ahead(tx, now.date())
-        _, claimed = await deliveries.claim(tx, 100, timedelta(seconds=30))
+    _, claimed = await claim(world.store, 100, timedelta(seconds=30))
+    async with world.store.transaction() as tx:
         for one in claimed:
             status = "failed" if dead else "delivered"
             made = Attempt(one.message, world.caller.org_id, status, None, "", b"", None, now, now, dead=dead)  # type: ignore[arg-type]

@@ -1,16 +1,24 @@
+import json
+from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
+from hairtrigger.domain.privacy import Privacy
 from hairtrigger.store.database import Store
 from hairtrigger.store.delivery import deliveries, history, lanes, replays
-from hairtrigger.store.delivery.deliveries import Attempt, Claimed
+from hairtrigger.store.delivery.deliveries import Attempt, Claimed, EndedAtOnce
+from hairtrigger.store.delivery.queue import DeliveryQueue
 from hairtrigger.store.events import events
 from hairtrigger.store.events.events import Event
+from hairtrigger.store.explain import streaks
+from hairtrigger.store.explain.streaks import Failures
 from hairtrigger.store.setup import projects
-from tests.store.build import a_project, an_event, an_organization
+from tests.store.build import a_project, a_trigger, an_event, an_organization
+from tests.store.claims import claim
 from tests.support.clock import ManualClock
 
 pytestmark = pytest.mark.anyio
@@ -40,12 +48,15 @@ class Line:
         return [event for event in made if event.id in fresh]
 
     async def claim(self, limit: int = 100) -> list[Claimed]:
-        async with self.store.transaction() as tx:
-            return (await deliveries.claim(tx, limit, HOLD))[1]
+        return (await claim(self.store, limit, HOLD))[1]
 
     async def finish(self, *attempts: Attempt) -> list[Attempt]:
         async with self.store.transaction() as tx:
             return (await deliveries.finish(tx, attempts))[0]
+
+    async def finish_at_once(self, *attempts: Attempt) -> EndedAtOnce:
+        with closing(DeliveryQueue(self.store)) as queue:
+            return await deliveries.finish_at_once(queue, attempts)
 
     async def deliver(self, limit: int = 100) -> list[str]:
         """Run one round of a worker whose deliveries all succeed; return the keys in the order of the claim."""
@@ -55,7 +66,9 @@ class Line:
 
     def delivered(self, claimed: Claimed) -> Attempt:
         now = self.clock.now()
-        return Attempt(claimed.message, self.org_id, "delivered", 200, "", b"", None, now, now)
+        made = Attempt(claimed.message, self.org_id, "delivered", 200, "", b"", None, now, now)
+        trigger = claimed.event and claimed.event.project_trigger_id
+        return replace(made, project_trigger_id=trigger, source_id=trigger)
 
     async def statuses(self) -> list[str]:
         async with self.store.transaction() as tx:
@@ -174,6 +187,73 @@ async def test_lanes_are_counted_again_and_left_behind_deliveries_let_in(line: L
         await lanes.let_in_left_behind(tx)
     assert len(await line.claim()) == 2
     await line.finish(line.delivered(only))
+
+
+async def test_attempts_of_triggers_that_keep_no_bodies_are_left_by_the_statement_that_ends_the_others(
+    line: Line, store: Store
+) -> None:
+    project = await line.project()
+    async with store.transaction() as tx:
+        keeping, private = [await a_trigger(tx, line.org_id, project, line.clock.now()) for _ in range(2)]
+        made = [
+            an_event(line.org_id, project, one.id, key, line.clock.now())
+            for one in (keeping, private)
+            for key in ("a", "b")
+        ]
+        await events.append(tx, made)
+    claimed = await line.claim()
+    attempts = [line.delivered(one) for one in claimed]
+    await _keeps_no_bodies(store, private.id)  # only after the claim
+    await _fails(store, line.clock.now(), keeping.id, private.id)
+
+    ended = await line.finish_at_once(*attempts)
+
+    keys = {one.message.msg_id: (one.event.project_trigger_id, one.event.key) for one in claimed if one.event}
+    assert [keys[one.message.msg_id] for one in ended.counted] == [(keeping.id, "a"), (keeping.id, "b")]
+    assert [keys[one.message.msg_id] for one in ended.left] == [(private.id, "a"), (private.id, "b")]
+    assert ended.streaks == {keeping.id: 1}
+    assert sorted(await line.statuses()) == ["delivered", "delivered", "pending", "pending"]
+    assert await _under_way(store) == 2
+    assert len(await line.finish(*ended.left)) == 2
+    assert (await line.statuses(), await _under_way(store)) == (["delivered"] * 4, 0)
+
+
+async def test_an_attempt_that_another_worker_has_ended_changes_nothing_at_once_either(
+    line: Line, store: Store
+) -> None:
+    project = await line.project()
+    async with store.transaction() as tx:
+        trigger = await a_trigger(tx, line.org_id, project, line.clock.now())
+        await events.append(tx, [an_event(line.org_id, project, trigger.id, "a", line.clock.now())])
+    [claimed] = await line.claim()
+    ended = await line.finish_at_once(line.delivered(claimed))
+    assert (len(ended.counted), ended.left) == (1, [])
+    await _fails(store, line.clock.now(), trigger.id)
+
+    late = await line.finish_at_once(line.delivered(claimed))
+
+    assert (late.counted, late.left, late.others_may_go, late.streaks) == ([], [], False, {})
+    async with store.transaction() as tx:
+        failing = await tx.connection.execute(
+            text("SELECT count FROM streak UNION ALL SELECT count FROM target_streak")
+        )
+        assert list(failing.scalars()) == [1, 1]
+
+
+async def _keeps_no_bodies(store: Store, trigger: UUID) -> None:
+    changed = text("UPDATE project_trigger SET privacy = CAST(:privacy AS jsonb) WHERE id = :id")
+    async with store.transaction() as tx:
+        await tx.connection.execute(changed, {"id": trigger, "privacy": json.dumps(Privacy(keep_body=False).stored())})
+
+
+async def _fails(store: Store, now: datetime, *failing: UUID) -> None:
+    async with store.transaction() as tx:
+        await streaks.note(tx, "deliveries", {id_: Failures(1, now, now, "503") for id_ in failing})
+
+
+async def _under_way(store: Store) -> int:
+    async with store.transaction() as tx:
+        return int((await tx.connection.execute(text("SELECT inflight FROM lane"))).scalar_one())
 
 
 async def test_a_deleted_projects_deliveries_are_claimed_to_be_dropped(line: Line, store: Store) -> None:

@@ -19,6 +19,7 @@ from hairtrigger.store.delivery.history import Delivery
 from hairtrigger.store.events import events
 from hairtrigger.store.setup import projects
 from tests.store.build import a_project, an_event, an_organization
+from tests.store.claims import claim
 from tests.support.clock import ManualClock
 
 pytestmark = pytest.mark.anyio
@@ -50,8 +51,7 @@ class Target:
             await events.append(tx, made)
 
     async def claim(self, limit: int = 1000) -> list[Claimed]:
-        async with self.store.transaction() as tx:
-            self.look, claimed = await deliveries.claim(tx, limit, timedelta(seconds=30), now=self.clock.now())
+        self.look, claimed = await claim(self.store, limit, timedelta(seconds=30), now=self.clock.now())
         return claimed
 
     async def answer(
@@ -222,8 +222,7 @@ async def test_more_lanes_than_one_claim_looks_at_are_all_reached(target: Target
     reached: list[str] = []
     after = ""
     for _ in range(3):
-        async with store.transaction() as tx:
-            look, claimed = await deliveries.claim(tx, 1000, timedelta(seconds=30), after=after)
+        look, claimed = await claim(store, 1000, timedelta(seconds=30), after=after)
         reached += [one.message.project_id for one in claimed]
         after = look.after
     assert (sorted(reached), after) == (sorted(others), "")

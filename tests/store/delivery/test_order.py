@@ -21,6 +21,7 @@ from hairtrigger.store.setup import projects
 from hairtrigger.store.setup.projects import OrderBy
 from tests.store import locks
 from tests.store.build import a_project, an_event, an_organization
+from tests.store.claims import claim
 from tests.support.clock import ManualClock
 from tests.support.waiting import until
 
@@ -62,8 +63,7 @@ class Ordered:
         return [event.id for event in made]
 
     async def claim(self, limit: int = 100) -> list[Claimed]:
-        async with self.store.transaction() as tx:
-            return (await deliveries.claim(tx, limit, HOLD))[1]
+        return (await claim(self.store, limit, HOLD))[1]
 
     async def ids(self) -> list[UUID]:
         return [one.message.delivery_id for one in await self.claim()]

@@ -16,6 +16,7 @@ from hairtrigger.store.events import events
 from hairtrigger.store.setup import projects, triggers
 from hairtrigger.store.transaction import Transaction
 from tests.store.build import a_project, a_trigger, an_event, an_organization
+from tests.store.claims import claim
 from tests.support.clock import ManualClock
 
 pytestmark = pytest.mark.anyio
@@ -47,8 +48,7 @@ class Held:
         return [event.id for event in made]
 
     async def claim(self) -> list[Claimed]:
-        async with self.store.transaction() as tx:
-            return (await deliveries.claim(tx, 1000, timedelta(seconds=30)))[1]
+        return (await claim(self.store, 1000, timedelta(seconds=30)))[1]
 
     async def finish(self, claimed: list[Claimed]) -> list[UUID]:
         now = self.clock.now()

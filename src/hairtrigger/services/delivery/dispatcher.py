@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -33,9 +33,11 @@ from hairtrigger.store.delivery import bodies, deliveries
 from hairtrigger.store.delivery.claims import Claimed, Look
 from hairtrigger.store.delivery.deliveries import Attempt, Message
 from hairtrigger.store.delivery.lanes import Asking
+from hairtrigger.store.delivery.queue import DeliveryQueue
 from hairtrigger.store.events import outcomes
 from hairtrigger.store.events.events import Event
 from hairtrigger.store.events.outcomes import Outcome
+from hairtrigger.store.explain.streaks import Changes
 from hairtrigger.store.setup import triggers
 from hairtrigger.store.setup.projects import Project
 from hairtrigger.store.text import storable_json
@@ -86,6 +88,7 @@ class Dispatcher:
     streaks: DeliveryStreaks = field(default_factory=DeliveryStreaks)
     metrics: Metrics = field(default_factory=lambda: Metrics(on=False))
     tracing: Tracing = field(default_factory=Tracing)
+    direct: Store | None = None  # the same database, not through a pooler
     _under_way: dict[int, asyncio.Task[None]] = field(default_factory=dict, init=False)
     _sending: dict[int, Tenant] = field(default_factory=dict, init=False)  # those that hold places
     _after: str = field(default="", init=False)
@@ -98,6 +101,7 @@ class Dispatcher:
 
     def __post_init__(self) -> None:
         self._places = Places(self.slots)
+        self._queue = DeliveryQueue(self.direct or self.store)
         self._finisher: Batcher[Attempt, None] = Batcher(
             self._finish,
             size=lambda attempt: attempt.size,
@@ -110,6 +114,10 @@ class Dispatcher:
 
         Deliveries under way are cut off then, and other workers claim them when their leases end.
         """
+        with closing(self._queue):
+            await self._run()
+
+    async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._finisher.run())
             tasks.create_task(self._keep_leases())
@@ -193,7 +201,6 @@ class Dispatcher:
     async def _start(self, tasks: asyncio.TaskGroup, limit: int) -> Look:
         async with self._claiming:
             parts: dict[Tenant, int] = {}
-
             held: set[str] = set()  # projects
 
             def share(asking: Sequence[Asking], places: int) -> Mapping[str, int]:
@@ -204,24 +211,20 @@ class Dispatcher:
                 return shared
 
             try:
-                async with self.store.transaction() as tx:
-                    look, claimed = await deliveries.claim(
-                        tx,
-                        limit,
-                        self.lease,
-                        self.holder,
-                        now=self.clock.now(),
-                        share=share,
-                        after=self._after,
-                        expired=self._looks_for_expired(),
-                    )
-                    cut_off = [_cut_off(one.event, self.clock.now()) for one in claimed if one.again and one.event]
-                    await outcomes.record(tx, *cut_off)
+                again = await self._again(limit) if self._looks_for_expired() else []
+                for one in again:
+                    self._begin(tasks, one, parts)
+                look, claimed = await deliveries.claim(
+                    self._queue,
+                    limit - len(again),
+                    self.lease,
+                    self.holder,
+                    now=self.clock.now(),
+                    share=share,
+                    after=self._after,
+                )
                 for one in claimed:
-                    if one.message.msg_id in self._under_way:
-                        continue  # this process stood still until the lease ran out, and has claimed it again
-                    self._take_place(one, parts)
-                    self._under_way[one.message.msg_id] = tasks.create_task(self._deliver(one))
+                    self._begin(tasks, one, parts)
             finally:
                 for tenant, unused in parts.items():
                     self._places.give_back(tenant, unused)
@@ -229,6 +232,19 @@ class Dispatcher:
         self.work.full = self.work.full | full if self._after else full
         self._after = look.after
         return look
+
+    def _begin(self, tasks: asyncio.TaskGroup, claimed: Claimed, parts: dict[Tenant, int]) -> None:
+        if claimed.message.msg_id in self._under_way:
+            return  # this process stood still until the lease ran out, and has claimed it again
+        self._take_place(claimed, parts)
+        self._under_way[claimed.message.msg_id] = tasks.create_task(self._deliver(claimed))
+
+    async def _again(self, limit: int) -> list[Claimed]:
+        """Claim deliveries whose leases have ended, and record that the attempts before left no result."""
+        async with self.store.transaction() as tx:
+            again = await deliveries.claim_again(tx, limit, self.lease, self.holder)
+            await outcomes.record(tx, *(_cut_off(one.event, self.clock.now()) for one in again if one.event))
+        return again
 
     def _looks_for_expired(self) -> bool:
         now = asyncio.get_running_loop().time()
@@ -352,6 +368,7 @@ class Dispatcher:
             project_trigger_id=_own_trigger(claimed.event, claimed.message),
             source_id=claimed.event.project_trigger_id,
             delayed=timedelta(seconds=_TURNS * self._delay),
+            may_have_turn=claimed.may_have_turn,
         )
         match sent.status:
             case "delivered":
@@ -370,20 +387,29 @@ class Dispatcher:
                 return replace(attempt, retry_at=now + wait)
 
     async def _finish(self, attempts: Sequence[Attempt]) -> list[None]:
-        async with self.store.transaction() as tx:
-            counted, others_may_go = await deliveries.finish(tx, attempts)
-            changes = await self.streaks.note(tx, counted)
-            await _drop_bodies(tx, counted)
-            await notices.note(tx, *of_dead_letters(counted))
+        plain, others = _apart(attempts)
+        if plain:
+            ended = await deliveries.finish_at_once(self._queue, plain)
+            self._tell(ended.counted, Changes((), ended.streaks), others_may_go=ended.others_may_go)
+            others += ended.left
+        if others:
+            async with self.store.transaction() as tx:
+                counted, others_may_go = await deliveries.finish(tx, others)
+                changes = await self.streaks.note(tx, counted)
+                await _drop_bodies(tx, counted)
+                await notices.note(tx, *of_dead_letters(counted))
+            self._tell(counted, changes, others_may_go=others_may_go)
+            for one in counted:
+                if one.status == "gone":
+                    await self._disable(one)
+        return [None] * len(attempts)
+
+    def _tell(self, counted: Sequence[Attempt], changes: Changes, *, others_may_go: bool) -> None:
         self.streaks.tell(counted, changes)
         self.counter.attempts(counted)
         self.metrics.attempted(counted)
         if others_may_go:
             self.work.set()
-        for one in counted:
-            if one.status == "gone":
-                await self._disable(one)
-        return [None] * len(attempts)
 
     async def _disable(self, attempt: Attempt) -> None:
         """Disable the delivery's trigger.
@@ -407,6 +433,20 @@ class Dispatcher:
         async with self.store.transaction() as tx:
             await deliveries.drop(tx, claimed.message, org_id, reason, self.clock.now())
         self.metrics.delivered(0, dead=1)
+
+
+def _apart(attempts: Sequence[Attempt]) -> tuple[list[Attempt], list[Attempt]]:
+    """Return the attempts that may be stored at once, and those that need a transaction.
+
+    A project's attempts stay together if one of them failed, because together they decide whether the streaks of its
+    triggers and of its target go on.
+    """
+    failing = {one.message.project_id for one in attempts if one.status != "delivered"}
+    plain: list[Attempt] = []
+    others: list[Attempt] = []
+    for one in attempts:
+        (others if one.may_have_turn or one.message.project_id in failing else plain).append(one)
+    return plain, others
 
 
 async def _drop_bodies(tx: Transaction, ended: Sequence[Attempt]) -> None:

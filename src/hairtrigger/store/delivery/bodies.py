@@ -20,11 +20,11 @@ from hairtrigger.store.transaction import Transaction
 WINDOW = 500
 _FIRST = UUID(int=0)
 
+KEEPS_NONE = "project_trigger.privacy IS NOT NULL AND NOT CAST(project_trigger.privacy->>'keep_body' AS boolean)"
+"""The condition that a trigger keeps no bodies."""
+
 _PRIVATE = text(
-    """
-    SELECT id FROM project_trigger
-    WHERE id = ANY(CAST(:ids AS uuid[])) AND privacy IS NOT NULL AND NOT CAST(privacy->>'keep_body' AS boolean)
-    """
+    f"SELECT id FROM project_trigger WHERE id = ANY(CAST(:ids AS uuid[])) AND {KEEPS_NONE}"  # noqa: S608
 )
 
 

@@ -1,8 +1,9 @@
 """Claim deliveries from the queue under a lease, from each lane as many as it has room for.
 
 A claim first asks which lanes have deliveries and room, so that the deliveries of a full lane cost it nothing. Then it
-leases the oldest deliveries of these lanes. It also leases deliveries again whose lease has ended, because the process
-that had it died or stood still. These have their places in their lanes already.
+leases the oldest deliveries of these lanes, in one statement. Only lanes with an order or a pause need a transaction.
+Another claim leases deliveries again whose lease has ended, because the process that had it died or stood still. These
+have their places in their lanes already.
 """
 
 import dataclasses
@@ -12,15 +13,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import DateTime, bindparam, text
+from sqlalchemy import text
 
 from hairtrigger.store.delivery import lanes
 from hairtrigger.store.delivery.admission import admit
 from hairtrigger.store.delivery.lane_room import ENTER, ROOM
 from hairtrigger.store.delivery.lanes import Asking
+from hairtrigger.store.delivery.queue import DeliveryQueue
 from hairtrigger.store.delivery.queue_messages import FIELDS, Message
 from hairtrigger.store.events.events import DISPATCH, READ, Event
 from hairtrigger.store.setup.projects import Project, by_ids
+from hairtrigger.store.statements import positional
 from hairtrigger.store.transaction import Transaction
 
 _MOST_LANES = 256  # that one claim looks at
@@ -34,6 +37,7 @@ class Claimed:
     event: Event | None
     project: Project | None
     again: bool = False  # an earlier claim of it ended without a result
+    may_have_turn: bool = True  # of an order key, which its end would pass on
 
 
 @dataclass(frozen=True)
@@ -61,9 +65,9 @@ Share = Callable[[Sequence[Asking], int], Mapping[str, int]]
 It returns how many deliveries of each project are to be claimed.
 """
 
-# One claim at a time, because deliveries that two workers read at once would be admitted in any order. The commit does
-# not wait for the disk: if it is lost, only the lease is lost. A worker that stops in the middle loses its session.
-# The plans are made once for a queue of any length, so they use its indexes also while it is short.
+# One claim of lanes with an order at a time, because deliveries that two workers read at once would be admitted in any
+# order. The commit does not wait for the disk: if it is lost, only the lease is lost. A worker that stops in the middle
+# loses its session. The plans are made once for a queue of any length, so they use its indexes also while it is short.
 _ALONE = text(
     "SELECT set_config('synchronous_commit', 'off', true), set_config('enable_seqscan', 'off', true), "
     "set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true), "
@@ -73,7 +77,7 @@ _ALONE = text(
 
 
 async def claim(
-    tx: Transaction,
+    queue: DeliveryQueue,
     limit: int,
     hold: timedelta,
     holder: UUID | None = None,
@@ -81,39 +85,51 @@ async def claim(
     now: datetime | None = None,
     share: Share | None = None,
     after: str = "",
-    expired: bool = True,
 ) -> tuple[Look, list[Claimed]]:
     """Lease up to `limit` deliveries to the process `holder` for the time `hold`, and return them.
 
     The oldest deliveries of each project are leased, as many as `share` says, or equal parts without it. Deliveries
     that wait for a turn or for the end of a pause are moved from the queue to `waiting` (see `admission`). Rate limits
-    go by the time `now`. `after` comes from the last `Look`. If `expired` is set, deliveries whose leases have ended
-    are leased first.
+    go by the time `now`. `after` comes from the last `Look`. Leases that have ended are left as they are: see
+    `claim_again`.
     """
-    await tx.connection.execute(_ALONE)
-    lease = {"hold": hold.total_seconds(), "holder": holder and str(holder)}
-    again = await _expired(tx, limit, lease) if expired else []
-    found = await lanes.asking(tx, after, _MOST_LANES, now)
+    lease = _lease_of(hold, holder)
+    found = await lanes.asking(queue, after, _MOST_LANES, now)
     open_ = [one for one in found if one.lane is None or one.lane.room]
-    parts = dict((share or equal_parts)(open_, limit - len(again)))
+    parts = dict((share or equal_parts)(open_, limit))
     plain = {one.project_id: parts[one.project_id] for one in open_ if one.is_plain and parts.get(one.project_id)}
     looked_up = {
         one.project_id: parts.get(one.project_id, 0)
         for one in found
         if one.lane and not one.is_plain and (one.lane.paused or parts.get(one.project_id))
     }
-    if looked_up:
-        await lanes.lock(tx, {*plain, *looked_up}, now)  # both kinds at once, so that they are locked in one order
     gone = [one.project_id for one in open_ if one.lane is None]
-    taken = await _taken(tx, plain, gone, lease, now) if plain else []
-    admission = await admit(tx, looked_up, now)
-    await _lease(tx, admission.admitted, lease)
     projects = {one.project_id: one.project for one in found}
-    claimed = [replace(one, again=True) for one in await _load(tx, again)]
-    claimed += await _load(tx, admission.admitted)
-    claimed += [Claimed(message, event, projects[message.project_id]) for message, event in taken]
-    fresh = Counter([one.project_id for one in admission.admitted] + [message.project_id for message, _ in taken])
-    return _look(found, parts, fresh, len(claimed), len(admission.held)), claimed
+    claimed: list[Claimed] = []
+    held = 0
+    if looked_up:
+        async with queue.store.transaction() as tx:
+            await tx.connection.execute(_ALONE)
+            admission = await admit(tx, looked_up, now)
+            await _lease(tx, admission.admitted, lease)
+            claimed = await _load(tx, admission.admitted)
+        held = len(admission.held)
+    if plain:
+        claimed += await _taken(queue, projects, plain, gone, lease, now)
+    fresh = Counter(one.message.project_id for one in claimed)
+    return _look(found, parts, fresh, len(claimed), held), claimed
+
+
+async def claim_again(tx: Transaction, limit: int, hold: timedelta, holder: UUID | None = None) -> list[Claimed]:
+    """Lease deliveries again whose leases have ended, because the worker that had them died or stood still."""
+    await tx.connection.execute(_ALONE)
+    rows = await tx.connection.execute(_EXPIRED, {"limit": limit, **_lease_of(hold, holder)})
+    again = sorted((Message(*row) for row in rows), key=lambda one: one.msg_id)
+    return [replace(one, again=True) for one in await _load(tx, again)]
+
+
+def _lease_of(hold: timedelta, holder: UUID | None) -> Lease:
+    return {"hold": hold.total_seconds(), "holder": holder and str(holder)}
 
 
 def equal_parts(asking: Sequence[Asking], places: int) -> Mapping[str, int]:
@@ -154,17 +170,10 @@ _EXPIRED = text(
 )
 
 
-async def _expired(tx: Transaction, limit: int, lease: Lease) -> list[Message]:
-    """Lease up to `limit` deliveries again whose leases have ended, and return their messages.
-
-    The worker that had the lease is dead or stood still.
-    """
-    rows = await tx.connection.execute(_EXPIRED, {"limit": limit, **lease})
-    return sorted((Message(*row) for row in rows), key=lambda one: one.msg_id)
-
-
-# A lane that was paused or got an order since it was looked at is left to the next claim.
-_TAKE = text(
+# A lane that was paused or got an order since it was looked at is left to the next claim. A statement that waits for a
+# lane goes by what the lane and its messages are after the wait. A delivery of a project without an order can have a
+# turn that it got before the order was given up.
+_TAKE = positional(
     f"""
     WITH asked AS (
         SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:counts AS int[])) AS asked (project_id, count)
@@ -192,24 +201,38 @@ _TAKE = text(
         ) AS entering
         WHERE lane.project_id = entering.project_id
     )
-    SELECT {FIELDS}, {READ} FROM taken
+    SELECT {FIELDS},
+        EXISTS (SELECT FROM turn WHERE turn.delivery_id = CAST(message->>'delivery' AS uuid)),
+        (SELECT set_config('synchronous_commit', 'off', true)),
+        {READ}
+    FROM taken
     LEFT JOIN event ON event.day = CAST(message->>'day' AS date) AND event.id = CAST(message->>'event' AS uuid)
-    """  # noqa: S608 all of it our own text
-).bindparams(bindparam("now", type_=DateTime(timezone=True)))
+    """,  # noqa: S608 all of it our own text
+    *("ids", "counts", "gone", "now", "hold", "holder"),
+)
+_WIDTH = len(dataclasses.fields(Message))
 
 
 async def _taken(
-    tx: Transaction, parts: Mapping[str, int], gone: Sequence[str], lease: Lease, now: datetime | None
-) -> list[tuple[Message, Event | None]]:
+    queue: DeliveryQueue,
+    projects: Mapping[str, Project | None],
+    parts: Mapping[str, int],
+    gone: Sequence[str],
+    lease: Lease,
+    now: datetime | None,
+) -> list[Claimed]:
     """Lease and return the oldest deliveries of projects that keep no order and are not paused, or that are deleted.
 
     `parts` says how many of each project, and `gone` names the deleted ones among them.
     """
-    given = {"ids": list(parts), "counts": list(parts.values()), "gone": gone, "now": now}
-    rows = await tx.connection.execute(_TAKE, {**given, **lease})
-    width = len(dataclasses.fields(Message))
-    taken = [(Message(*row[:width]), Event(*row[width:]) if row[width] else None) for row in rows]
-    return sorted(taken, key=lambda one: one[0].msg_id)
+    given = (list(parts), list(parts.values()), gone, now, lease["hold"], lease["holder"])
+    rows = await queue.statements.rows(_TAKE, *given)
+    taken = []
+    for row in rows:
+        message, has_turn, event = Message(*row[:_WIDTH]), row[_WIDTH], row[_WIDTH + 2 :]
+        stored = Event(*event) if event[0] else None
+        taken.append(Claimed(message, stored, projects[message.project_id], may_have_turn=has_turn))
+    return sorted(taken, key=lambda one: one.message.msg_id)
 
 
 _LEASE = text(

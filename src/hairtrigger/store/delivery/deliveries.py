@@ -6,7 +6,7 @@ other.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -19,10 +19,14 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from hairtrigger.domain.ids import day_of, new_id
 from hairtrigger.domain.outcome import Failure
 from hairtrigger.store.delivery import lanes
-from hairtrigger.store.delivery.claims import Claimed, claim, extend, take_back
+from hairtrigger.store.delivery.bodies import KEEPS_NONE
+from hairtrigger.store.delivery.claims import Claimed, claim, claim_again, extend, take_back
+from hairtrigger.store.delivery.lane_room import LEAVE, WIDTH
 from hairtrigger.store.delivery.lanes import Leaving
+from hairtrigger.store.delivery.queue import DeliveryQueue
 from hairtrigger.store.delivery.queue_messages import Message
 from hairtrigger.store.events.events import DISPATCH
+from hairtrigger.store.statements import positional
 from hairtrigger.store.tables import dead, event
 from hairtrigger.store.text import storable
 from hairtrigger.store.transaction import Transaction
@@ -32,9 +36,11 @@ __all__ = [
     "Claimed",
     "Message",
     "claim",
+    "claim_again",
     "drop",
     "extend",
     "finish",
+    "finish_at_once",
     "requeue_due",
     "take_back",
     "trigger_of",
@@ -71,6 +77,8 @@ class Attempt:
     """The trigger of the event, wherever it went."""
     delayed: timedelta = timedelta()
     """The part of the attempt's time that this process, and not the target, is to blame for."""
+    may_have_turn: bool = True
+    """Whether the end of the attempt may pass on the turn of an order key."""
 
     @property
     def size(self) -> int:
@@ -91,14 +99,12 @@ class Attempt:
 
 # -- finishing
 
-_FINISH = text(
-    f"""
-    WITH given AS (
-        SELECT * FROM unnest(CAST(:attempts AS ended_attempt[]))
-    ), gone AS (
-        DELETE FROM pgmq.q_{DISPATCH} WHERE msg_id IN (SELECT msg_id FROM given) RETURNING msg_id
+_RECORD = f"""
+    gone AS (
+        DELETE FROM pgmq.q_{DISPATCH} WHERE msg_id IN (SELECT msg_id FROM given)
+        RETURNING msg_id, message->>'project' AS project_id
     ), counted AS MATERIALIZED (
-        SELECT given.* FROM given
+        SELECT given.*, gone.project_id FROM given
         JOIN gone USING (msg_id)
     ), recorded AS (
         INSERT INTO attempt (day, id, org_id, delivery_id, number, status, failure, response_status, detail,
@@ -106,7 +112,13 @@ _FINISH = text(
         SELECT day, id, org_id, delivery_id, number, status, failure, response_status, detail, response,
                CAST(conversation AS jsonb), started_at, finished_at
         FROM counted
-    ), postponed AS (
+    )"""  # noqa: S608 all of it our own text
+
+_FINISH = text(
+    f"""
+    WITH given AS (
+        SELECT * FROM unnest(CAST(:attempts AS ended_attempt[]))
+    ), {_RECORD}, postponed AS (
         INSERT INTO retry (delivery_id, message, run_at)
         SELECT delivery_id, CAST(retry AS jsonb), retry_at FROM counted WHERE retry_at IS NOT NULL
         ON CONFLICT DO NOTHING
@@ -118,6 +130,83 @@ _FINISH = text(
     SELECT msg_id FROM counted
     """  # noqa: S608 all of it our own text
 )
+
+# The messages are deleted before a lane is locked, because the list of lanes is made of all of them. The commit waits
+# for the disk, whatever the session was told. A trigger whose privacy changes while the statement runs counts as it was
+# before: the look at all its events that then begins (see `bodies`) does not pass one whose delivery has not ended.
+_FINISH_AT_ONCE = positional(
+    f"""
+    WITH asked AS MATERIALIZED (
+        SELECT *, EXISTS (
+            SELECT FROM project_trigger WHERE project_trigger.id = ended.source_id AND {KEEPS_NONE}
+        ) AS is_private
+        FROM (
+            SELECT ended.*, (CAST(:sources AS uuid[]))[ordinality] AS source_id,
+                   (CAST(:triggers AS uuid[]))[ordinality] AS project_trigger_id
+            FROM unnest(CAST(:attempts AS ended_attempt[])) WITH ORDINALITY AS ended
+        ) AS ended
+    ), given AS (
+        SELECT * FROM asked WHERE NOT is_private
+    ), {_RECORD}, leaving AS MATERIALIZED (
+        SELECT project_id, CAST(count(*) AS int) AS count, CAST(count(response_status) AS int) AS served,
+               CAST(avg(greatest(0, extract(epoch FROM finished_at - started_at) - CAST(:delayed AS double precision)))
+                    FILTER (WHERE response_status IS NOT NULL) AS real) AS latency,
+               CAST(NULL AS timestamptz) AS failed_at, max(finished_at) AS ended_at
+        FROM counted GROUP BY project_id
+    ), locked AS MATERIALIZED (
+        SELECT project_id, inflight >= floor({WIDTH}) AS was_full FROM lane
+        WHERE project_id = ANY(CAST((SELECT array_agg(project_id) FROM leaving) AS text[]))
+        ORDER BY project_id FOR UPDATE
+    ), freed AS (
+        UPDATE lane SET {LEAVE}
+        FROM leaving JOIN locked USING (project_id) WHERE lane.project_id = leaving.project_id
+        RETURNING was_full
+    ), over AS (
+        DELETE FROM streak WHERE side = 'deliveries' AND project_trigger_id = ANY(CAST(
+            (SELECT array_agg(DISTINCT project_trigger_id) FROM counted) AS uuid[]))
+        RETURNING project_trigger_id, count
+    ), reached AS (
+        DELETE FROM target_streak
+        WHERE project_id = ANY(CAST((SELECT array_agg(project_id) FROM leaving) AS text[]))
+    )
+    SELECT (SELECT array_agg(msg_id) FROM counted) AS counted, (SELECT bool_or(was_full) FROM freed) AS was_full,
+           (SELECT array_agg(project_trigger_id) FROM over) AS over, (SELECT array_agg(count) FROM over) AS failed,
+           (SELECT array_agg(msg_id) FROM asked WHERE is_private) AS left_out,
+           set_config('synchronous_commit', 'on', true)
+    """,  # noqa: S608 all of it our own text
+    *("attempts", "sources", "triggers", "delayed"),
+)
+
+
+@dataclass(frozen=True)
+class EndedAtOnce:
+    counted: Sequence[Attempt]
+    others_may_go: bool
+    """True if other deliveries may now be claimed."""
+    streaks: Mapping[UUID, int]
+    """The triggers whose streaks of failures have ended, each with the number of failures."""
+    left: Sequence[Attempt]
+    """The attempts of which nothing is stored yet, because their triggers keep no bodies."""
+
+
+async def finish_at_once(queue: DeliveryQueue, attempts: Sequence[Attempt]) -> EndedAtOnce:
+    """Store attempts that were delivered and have no turn to pass on, as `finish` does, in one statement.
+
+    The streaks of failures of their triggers and targets end. Attempts whose triggers keep no bodies at this moment are
+    left to a transaction, which also drops the bodies.
+    """
+    delayed = sum((one.delayed for one in attempts), timedelta()) / len(attempts)
+    sources, triggers = [one.source_id for one in attempts], [one.project_trigger_id for one in attempts]
+    row = await queue.statements.row(
+        _FINISH_AT_ONCE, [_ended(one) for one in attempts], sources, triggers, delayed.total_seconds()
+    )
+    counted, left = set(row["counted"] or ()), set(row["left_out"] or ())
+    return EndedAtOnce(
+        counted=[one for one in attempts if one.message.msg_id in counted],
+        others_may_go=bool(row["was_full"]),
+        streaks=dict(zip(row["over"] or (), row["failed"] or (), strict=True)),
+        left=[one for one in attempts if one.message.msg_id in left],
+    )
 
 
 async def finish(tx: Transaction, attempts: Sequence[Attempt]) -> tuple[list[Attempt], bool]:

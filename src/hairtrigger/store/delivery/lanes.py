@@ -16,8 +16,10 @@ from uuid import UUID
 from sqlalchemy import DateTime, bindparam, text
 
 from hairtrigger.store.delivery.lane_room import ENTER, LEAVE, RESTS_UNTIL, ROOM, WIDTH
+from hairtrigger.store.delivery.queue import DeliveryQueue
 from hairtrigger.store.events.events import DISPATCH
-from hairtrigger.store.setup.projects import IN_SQL, Project, from_row
+from hairtrigger.store.setup.projects import IN_SQL, Project, from_driver
+from hairtrigger.store.statements import positional
 from hairtrigger.store.transaction import Transaction
 
 _PORTION = 1000  # of deliveries that one statement moves
@@ -80,7 +82,7 @@ def _lane(project_id: str, room: int, order_by: str | None, *rest: Any) -> Lane:
     return Lane(project_id, room, order_by, paused, frozenset(paused_triggers), rests_until)
 
 
-_ASKING = text(
+_ASKING = positional(
     f"""
     WITH RECURSIVE found AS (
         (SELECT message->>'project' AS project_id FROM pgmq.q_{DISPATCH}
@@ -96,15 +98,16 @@ _ASKING = text(
     FROM listed
     LEFT JOIN lane ON lane.project_id = listed.project_id
     LEFT JOIN project ON project.id = listed.project_id
-    """  # noqa: S608 all of it our own text
-).bindparams(_NOW)
+    """,  # noqa: S608 all of it our own text
+    *("after", "limit", "now"),
+)
 
 
-async def asking(tx: Transaction, after: str, limit: int, now: datetime | None) -> list[Asking]:
+async def asking(queue: DeliveryQueue, after: str, limit: int, now: datetime | None) -> list[Asking]:
     """Return the first `limit` projects after the id `after` that have unclaimed deliveries, in the order of ids."""
-    rows = await tx.connection.execute(_ASKING, {"after": after, "limit": limit, "now": now})
+    rows = await queue.statements.rows(_ASKING, after, limit, now)
     found = [
-        Asking(project_id, from_row(project), _lane(project_id, room, order_by, *rest))
+        Asking(project_id, from_driver(project), _lane(project_id, room, order_by, *rest))
         if project[0] is not None
         else Asking(project_id, None, None)
         for project_id, room, order_by, *rest, project in ((*row[:6], row[6:]) for row in rows)

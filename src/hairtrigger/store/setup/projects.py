@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
+from pydantic_core import from_json
 from sqlalchemy import ARRAY, Text, bindparam, cast, delete, func, insert, select, update
 
 from hairtrigger.domain.errors import NoSuchProject
@@ -43,13 +44,15 @@ _COLUMNS = (*project.c, *(lane.c[name] for name in _LANE))
 _JOINED = project.join(lane, lane.c.project_id == project.c.id)
 
 IN_SQL = ", ".join(f"{column.table.name}.{column.name}" for column in _COLUMNS)
-"""The columns of the tables `project` and `lane`, in SQL, from whose values `from_row` makes a project."""
+"""The columns of the tables `project` and `lane`, in SQL, from whose values `from_driver` makes a project."""
 
 _BY_IDS = select(*_COLUMNS).select_from(_JOINED).where(project.c.id == func.any(cast(bindparam("ids"), ARRAY(Text))))
 
 
-def from_row(values: Sequence[Any]) -> Project:
-    return Project(**{column.name: value for column, value in zip(_COLUMNS, values, strict=True)})
+def from_driver(values: Sequence[Any]) -> Project:
+    """Return the project. The database's driver returns its target as the text of its JSON."""
+    named = {column.name: value for column, value in zip(_COLUMNS, values, strict=True)}
+    return Project(**{**named, "target": from_json(named["target"])})
 
 
 async def add(tx: Transaction, new: Project) -> None:
