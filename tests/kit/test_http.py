@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from hairtrigger import kit
 from hairtrigger.domain.errors import CredentialsRefused, MissingAtProvider, ProviderFailed
+from hairtrigger.kit.auth import Auth, Bearer, Carried, KeyHeader, KeyParameter, NoAuth, UserAndPassword
 from hairtrigger.kit.config import Payload
 from hairtrigger.kit.http import Api, header, read
 
@@ -36,7 +38,7 @@ class Thing(Payload):
 
 
 def api(provider: Provider, base_url: str = "https://api.example.com/v3/") -> Api:
-    return Api(provider, base_url, {"authorization": "Bearer x"})
+    return Api(provider, base_url, Carried({"authorization": "Bearer x"}))
 
 
 @pytest.mark.parametrize(
@@ -44,7 +46,6 @@ def api(provider: Provider, base_url: str = "https://api.example.com/v3/") -> Ap
     [
         ("https://api.example.com/v3/", "things/1", "https://api.example.com/v3/things/1"),
         ("https://api.example.com", "things/1", "https://api.example.com/things/1"),
-        ("", "https://blog.example.com/feed", "https://blog.example.com/feed"),
     ],
 )
 async def test_a_path_is_below_the_base_address(base_url: str, path: str, url: str) -> None:
@@ -53,6 +54,74 @@ async def test_a_path_is_below_the_base_address(base_url: str, path: str, url: s
     await api(provider, base_url).get(path)
 
     assert provider.asked["url"] == url
+
+
+async def test_without_a_base_address_a_call_names_its_own() -> None:
+    provider = Provider()
+
+    await Api(provider, "").get("https://blog.example.com/feed")
+
+    assert provider.asked["url"] == "https://blog.example.com/feed"
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        "https://other.example.com/v3/next",
+        "//other.example.com/next",
+        "http://api.example.com/v3/",
+        "https://api.example.com:444/",
+    ],
+)
+async def test_no_other_server_is_given_the_credentials(elsewhere: str) -> None:
+    provider = Provider()
+
+    with pytest.raises(ProviderFailed, match="another server"):
+        await api(provider).get(elsewhere)
+    assert not provider.asked
+
+    await api(provider).get("https://api.example.com/v3/next?page=2")
+    assert provider.asked["url"] == "https://api.example.com/v3/next?page=2"
+
+
+@pytest.mark.parametrize(
+    ("auth", "held", "headers", "url"),
+    [
+        (Bearer("key", also={"v": "1"}), {"key": "x"}, {"v": "1", "authorization": "Bearer x"}, "things?a=1"),
+        (KeyHeader("x-key", "key", "Token "), {"key": "x"}, {"x-key": "Token x"}, "things?a=1"),
+        (KeyParameter("hapikey", "key"), {"key": "x&y"}, {}, "things?a=1&hapikey=x%26y"),
+        (UserAndPassword("user", "key"), {"user": "ü", "key": "y"}, {"authorization": "Basic w7w6eQ=="}, "things?a=1"),
+        (UserAndPassword("key", ""), {"key": "x"}, {"authorization": "Basic eDo="}, "things?a=1"),
+        (NoAuth(), {}, {}, "things?a=1"),
+    ],
+)
+async def test_calls_carry_the_credentials(
+    auth: Auth, held: Mapping[str, str], headers: Mapping[str, str], url: str
+) -> None:
+    provider = Provider()
+    assert set(auth.secrets) == set(held)
+
+    await Api(provider, "https://api.example.com/", auth.carried(held)).get("things", {"a": 1})
+
+    assert provider.asked["headers"] == headers
+    assert provider.asked["url"] == f"https://api.example.com/{url}"
+
+
+@pytest.mark.parametrize(
+    ("site", "address"),
+    [
+        ("acme", "https://acme.example.com/bot123:x/"),
+        ("evil.com/", "https://evil.com%2F.example.com/bot123:x/"),
+        ("me@evil.com#", "https://me%40evil.com%23.example.com/bot123:x/"),
+    ],
+)
+def test_a_field_of_the_address_stays_in_its_place(site: str, address: str) -> None:
+    provider = kit.Provider(
+        id="one", name="One", triggers=(), base_url="https://{site}.example.com/bot{token}/", auth=Bearer("key")
+    )
+
+    assert provider.fields == ("site", "token", "key")
+    assert provider.address({"site": site, "token": "123:x", "key": "{other}"}) == address
 
 
 async def test_a_question_carries_its_parameters_and_the_credentials() -> None:

@@ -51,11 +51,11 @@ def asking(
 ) -> Question[Any]:
     """Return a question as the engine asks it. The fake answers at the provider's own address or at `host`."""
     asked = provider(provider_id)
-    address = host or "/".join(asked.base_url.split("/")[:3])
     held = secrets or {}
+    address = host or "/".join(asked.address(held).split("/")[:3])
     return Question(
         config=trigger(provider_id, trigger_id).config.model_validate(config or {}),
-        api=Api(Internet({address: app}), asked.base_url, asked.auth.headers(held)),
+        api=Api(Internet({address: app}), asked.address(held), asked.auth.carried(held)),
         secrets=held,
         cursor=cursor,
         enabled_at=NOW,

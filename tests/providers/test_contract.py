@@ -102,7 +102,7 @@ def test_what_is_delivered_has_a_check_and_what_is_polled_needs_a_connection_tha
         case Webhook():
             assert callable(trigger.verify)
         case Polling():
-            assert provider.auth.secrets or not trigger.needs_connection
+            assert provider.fields or not trigger.needs_connection
 
 
 def test_there_is_a_recorded_delivery_for_every_trigger_that_takes_them() -> None:

@@ -18,7 +18,7 @@ from hairtrigger.domain.operational import OperationalType, Wanted
 from hairtrigger.domain.schedule import Missed, Schedule
 from hairtrigger.domain.schedule import parse as parse_schedule
 from hairtrigger.kit import feeds
-from hairtrigger.kit.auth import Auth, Bearer, NoAuth
+from hairtrigger.kit.auth import Auth, Bearer, Carried, KeyHeader, KeyParameter, NoAuth, UserAndPassword
 from hairtrigger.kit.config import Config, Empty, EpochSeconds, Instant, Key, Payload
 from hairtrigger.kit.cursor import Look, LookBack, mark, still_seen
 from hairtrigger.kit.handshake import CLOUDEVENTS_ORIGIN, HANDSHAKES, HEAD_CHECK, Answer, Handshake
@@ -89,6 +89,7 @@ __all__ = [
     "Basic",
     "Bearer",
     "ByConfig",
+    "Carried",
     "Config",
     "CredentialsRefused",
     "Cursor",
@@ -108,6 +109,8 @@ __all__ = [
     "InvalidConfig",
     "Issue",
     "Key",
+    "KeyHeader",
+    "KeyParameter",
     "KnownSender",
     "Look",
     "LookBack",
@@ -141,6 +144,7 @@ __all__ = [
     "Timestamp",
     "Token",
     "Trigger",
+    "UserAndPassword",
     "Verifier",
     "Wanted",
     "WebToken",

@@ -1,35 +1,62 @@
-"""The credentials of a connection, and the request headers that are made from them."""
+"""The credentials of a connection, and how the calls to its provider carry them."""
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 
+@dataclass(frozen=True)
+class Carried:
+    """The headers and the query parameters that every call with a connection's credentials has."""
+
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    params: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
 class Auth(Protocol):
-    """A way to make request headers from the credentials of a connection."""
+    """A way in which calls carry the credentials of a connection."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """The names of the secrets that a connection must have."""
         ...
 
-    def headers(self, secrets: Mapping[str, str]) -> Mapping[str, str]: ...
+    def carried(self, secrets: Mapping[str, str]) -> Carried:
+        """Return what each call carries. Raise `KeyError` if a secret is missing."""
+        ...
 
 
 @dataclass(frozen=True)
 class NoAuth:
+    """Sends no credentials. A provider whose address holds its credentials has this, too."""
+
     secrets: tuple[str, ...] = ()
 
-    def headers(self, secrets: Mapping[str, str]) -> Mapping[str, str]:  # noqa: ARG002
-        return {}
+    def carried(self, secrets: Mapping[str, str]) -> Carried:  # noqa: ARG002
+        return Carried()
+
+
+@dataclass(frozen=True)
+class KeyHeader:
+    """Sends a secret as the value of a header, after `prefix`, and the headers `also`."""
+
+    header: str
+    secret: str = "api_key"
+    prefix: str = ""
+    also: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return (self.secret,)
+
+    def carried(self, secrets: Mapping[str, str]) -> Carried:
+        return Carried({**self.also, self.header: f"{self.prefix}{secrets[self.secret]}"})
 
 
 @dataclass(frozen=True)
 class Bearer:
-    """Sends the connection's secret with the name `secret` as `Authorization: Bearer …`, and the headers `also`.
-
-    `headers` raises `KeyError` if the secret is missing.
-    """
+    """Sends a secret as `Authorization: Bearer …`, and the headers `also`."""
 
     secret: str = "api_key"
     also: Mapping[str, str] = field(default_factory=dict)
@@ -38,5 +65,37 @@ class Bearer:
     def secrets(self) -> tuple[str, ...]:
         return (self.secret,)
 
-    def headers(self, secrets: Mapping[str, str]) -> Mapping[str, str]:
-        return {**self.also, "authorization": f"Bearer {secrets[self.secret]}"}
+    def carried(self, secrets: Mapping[str, str]) -> Carried:
+        return Carried({**self.also, "authorization": f"Bearer {secrets[self.secret]}"})
+
+
+@dataclass(frozen=True)
+class KeyParameter:
+    """Sends a secret as a query parameter of each call."""
+
+    parameter: str
+    secret: str = "api_key"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return (self.secret,)
+
+    def carried(self, secrets: Mapping[str, str]) -> Carried:
+        return Carried(params={self.parameter: secrets[self.secret]})
+
+
+@dataclass(frozen=True)
+class UserAndPassword:
+    """Sends two secrets by HTTP Basic (RFC 7617), and the headers `also`. A `password` of "" is sent empty."""
+
+    user: str
+    password: str
+    also: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return tuple(filter(None, (self.user, self.password)))
+
+    def carried(self, secrets: Mapping[str, str]) -> Carried:
+        pair = f"{secrets[self.user]}:{secrets[self.password] if self.password else ''}"
+        return Carried({**self.also, "authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"})

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol, TypeVar
-from urllib.parse import urlencode, urljoin
+from urllib.parse import urlencode, urljoin, urlsplit
 
 from pydantic import ValidationError
 from pydantic_core import to_json
@@ -12,6 +12,7 @@ from pydantic_core import to_json
 from hairtrigger.domain import rate_limits
 from hairtrigger.domain.errors import CredentialsRefused, MissingAtProvider, ProviderFailed
 from hairtrigger.domain.json_reader import TooManyParts, read_json
+from hairtrigger.kit.auth import Carried
 from hairtrigger.kit.config import Payload, wrong_part
 
 P = TypeVar("P", bound=Payload)
@@ -113,8 +114,8 @@ class Api:
     """
 
     http: Http
-    base_url: str
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    base_url: str = field(repr=False)
+    carried: Carried = field(default_factory=Carried, repr=False)
     quota: Quota = field(default_factory=Quota, compare=False, repr=False)
     documents: DocumentLimits = field(default_factory=DocumentLimits)
 
@@ -138,14 +139,17 @@ class Api:
     async def send(
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
     ) -> Reply:
+        url, trusted = urljoin(self.base_url, path), self.carried != Carried()
+        if trusted and _origin(url) != _origin(self.base_url):
+            raise ProviderFailed("The provider named an address of another server, which is not given the credentials.")
         reply = await self.http.send(
             method,
-            urljoin(self.base_url, path),
-            headers={**self.headers, **(headers or {})},
+            _with_params(url, self.carried.params),
+            headers={**self.carried.headers, **(headers or {})},
             body=body,
             redirects="follow" if method == "GET" else "manual",
         )
-        _raise_for_status(reply, self.quota.note(reply.status, reply.headers), trusted=bool(self.headers))
+        _raise_for_status(reply, self.quota.note(reply.status, reply.headers), trusted=trusted)
         return reply
 
     async def document(self, url: str, *, headers: Mapping[str, str]) -> Reply:
@@ -177,6 +181,15 @@ def read(payload: type[P], answer: Any) -> P:
 def header(reply: Reply, name: str) -> str | None:
     """Return the value of the first header with this lower-case name, or None if there is none."""
     return next((value for key, value in reply.headers if key == name), None)
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc.lower()
+
+
+def _with_params(url: str, params: Mapping[str, str]) -> str:
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(params)}" if params else url
 
 
 def _json_body(value: Any) -> dict[str, Any]:

@@ -9,7 +9,9 @@ service itself.
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from string import Formatter
 from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar, assert_never
+from urllib.parse import quote
 
 from pydantic import Field, WithJsonSchema
 
@@ -219,7 +221,10 @@ class App:
 
 @dataclass(frozen=True, kw_only=True)
 class Provider:
-    """A provider with its triggers. Each provider file ends with one."""
+    """A provider with its triggers. Each provider file ends with one.
+
+    `base_url` may hold fields of the connection, such as the site in `https://{site}.example.com/`.
+    """
 
     id: str
     name: str
@@ -229,13 +234,23 @@ class Provider:
     app: App | None = None
     icon: str = ""  # an emoji or a data: URL
     guide: str = ""  # how a user gets what a connection needs
-    labels: Mapping[str, str] = field(default_factory=dict)  # of the connection's secrets, by their names
+    labels: Mapping[str, str] = field(default_factory=dict)  # of the connection's fields, by their names
     check: Callable[[Api], Awaitable[object]] | None = None  # a call that succeeds with every usable connection
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The names of the fields that a connection must have: those in the address, and the secrets."""
+        named = (name for _, name, _, _ in Formatter().parse(self.base_url) if name)
+        return tuple(dict.fromkeys((*named, *self.auth.secrets)))
+
+    def address(self, held: Mapping[str, str]) -> str:
+        """Return the base address for the fields of a connection. Raise `KeyError` if a field is missing."""
+        return self.base_url.format_map({name: quote(value, safe=":") for name, value in held.items()})
 
     @property
     def needs_connection(self) -> bool:
         """True if the provider has credentials and a trigger that needs them."""
-        return bool(self.auth.secrets) and any(trigger.needs_connection for trigger in self.triggers)
+        return bool(self.fields) and any(trigger.needs_connection for trigger in self.triggers)
 
     def trigger(self, trigger_id: str) -> Trigger | None:
         return next((trigger for trigger in self.triggers if trigger.id == trigger_id), None)

@@ -91,14 +91,13 @@ class ProviderCalls:
         `enabled_at` is when the trigger was enabled, by default now. Raise `CredentialsRefused` if the definition needs
         a connection and `secrets` lacks one of its secrets, and `InvalidConfig` if `params` are not valid.
         """
-        missing = [name for name in provider.auth.secrets if not secrets.get(name)]
+        missing = [name for name in provider.fields if not secrets.get(name)]
         if missing and definition.needs_connection:
             raise CredentialsRefused(f"The connection lacks {', '.join(missing)}.")
-        headers = {} if missing else provider.auth.headers(secrets)
         now = self.clock.now()
         question: Question[Any] = Question(
             config=validated(definition, params),
-            api=self._api(provider, tenant, headers),
+            api=self._anonymous(provider, tenant) if missing else self.api(provider, tenant, secrets),
             secrets=secrets,
             cursor=cursor,
             enabled_at=enabled_at or now,
@@ -116,10 +115,11 @@ class ProviderCalls:
 
         The caller has checked that none of the provider's secrets is missing.
         """
-        return self._api(provider, tenant, provider.auth.headers(secrets))
+        carried = provider.auth.carried(secrets)
+        return Api(self.http_of(tenant), provider.address(secrets), carried, documents=self.documents)
 
-    def _api(self, provider: Provider, tenant: Tenant, headers: Mapping[str, str]) -> Api:
-        return Api(self.http_of(tenant), provider.base_url, headers, documents=self.documents)
+    def _anonymous(self, provider: Provider, tenant: Tenant) -> Api:
+        return Api(self.http_of(tenant), provider.base_url, documents=self.documents)
 
     async def secrets_of(self, tx: Transaction, trigger: ProjectTrigger) -> dict[str, str]:
         """Return the secrets of the trigger's connection by their names.

@@ -251,7 +251,7 @@ def test_the_first_delivery_of_all_is_answered() -> None:
 
 
 async def test_calls_say_which_version_of_the_api_they_mean() -> None:
-    headers = provider("github").auth.headers({"token": "ghu_right"})
+    headers = provider("github").auth.carried({"token": "ghu_right"}).headers
 
     assert headers == {
         "authorization": "Bearer ghu_right",

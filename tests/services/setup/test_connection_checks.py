@@ -69,5 +69,5 @@ async def test_a_provider_that_has_troubles_of_its_own_is_no_reason_to_refuse(
 
 async def test_every_native_provider_that_needs_secrets_says_how_to_get_them_and_can_check_them() -> None:
     for provider in CATALOGUE:
-        assert bool(provider.auth.secrets) == bool(provider.guide) == (provider.check is not None)
-        assert set(provider.labels) == set(provider.auth.secrets)
+        assert bool(provider.fields) == bool(provider.guide) == (provider.check is not None)
+        assert set(provider.labels) == set(provider.fields)

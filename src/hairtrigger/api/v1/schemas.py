@@ -385,7 +385,7 @@ class Provider(BaseModel):
     def of(cls, provider: kit.Provider) -> "Provider":
         fields = [
             ConnectionField(name=name, label=provider.labels.get(name) or name.replace("_", " ").capitalize())
-            for name in provider.auth.secrets
+            for name in provider.fields
         ]
         needs = ConnectionNeeds(required=provider.needs_connection, fields=fields, guide=provider.guide)
         triggers = [

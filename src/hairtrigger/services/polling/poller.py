@@ -188,7 +188,7 @@ class Poller:
             raise NotFound(f"The provider '{trigger.provider_id}' has no trigger '{trigger.trigger_id}'.")
         if not isinstance(definition, Polling):
             raise PollFailed("This trigger does not poll.")
-        if provider.auth.secrets and definition.needs_connection and claimed.connection is None:
+        if provider.fields and definition.needs_connection and claimed.connection is None:
             raise PollFailed(f"The trigger has no connection to '{provider.name}': it was deleted, or never given.")
         question = self.calls.question(
             provider,

@@ -61,9 +61,7 @@ class Connections:
                 await provider.check(api)
         except CredentialsRefused as refused:
             said = f"{provider.name} does not accept this: {refused.message}"
-            raise Invalid(
-                said, *(Issue(("secrets", name), said, "refused") for name in provider.auth.secrets)
-            ) from None
+            raise Invalid(said, *(Issue(("secrets", name), said, "refused") for name in provider.fields)) from None
         except Invalid:
             raise
         except (HairtriggerError, TimeoutError) as error:
@@ -136,7 +134,7 @@ class Connections:
         provider = await self.catalogue.provider(tx, caller.org_id, provider_id)
         missing = [
             Issue(("secrets", name), f"A connection to {provider.name} needs '{name}'.", "missing")
-            for name in provider.auth.secrets
+            for name in provider.fields
             if not held.get(name)
         ]
         if missing:

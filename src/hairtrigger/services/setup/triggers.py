@@ -567,5 +567,5 @@ def require_ready(provider: Provider, definition: Trigger, trigger: ProjectTrigg
         raise NotReady(definition.lacks)
     if trigger.disconnected:
         raise NotReady(trigger.disconnected)
-    if provider.auth.secrets and definition.needs_connection and trigger.connection_id is None:
+    if provider.fields and definition.needs_connection and trigger.connection_id is None:
         raise NotReady(f"The trigger needs a connection to '{provider.id}'. Create it with a connection_id.")
