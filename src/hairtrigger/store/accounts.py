@@ -93,7 +93,10 @@ async def users_of(tx: Transaction, org_id: UUID) -> list[User]:
 
 
 async def lock_organization(tx: Transaction, org_id: UUID) -> None:
-    """Let no other transaction that locks it, or adds to it within its quotas, run at the same time."""
+    """Lock the organisation until the transaction ends.
+
+    Other transactions that lock it, check its quotas or add rows that refer to it wait meanwhile.
+    """
     await tx.connection.execute(select(org.c.id).where(org.c.id == org_id).with_for_update())
 
 
@@ -102,7 +105,7 @@ async def any_operator(tx: Transaction) -> bool:
 
 
 async def remove_keys_of(tx: Transaction, user_id: UUID) -> None:
-    """Remove the API keys that speak for a user."""
+    """Remove all API keys that a user has created."""
     await tx.connection.execute(delete(api_key).where(api_key.c.created_by == user_id))
 
 

@@ -73,9 +73,9 @@ class _MissingPartition(Exception):
 
 
 class Complaints:
-    """Logs why nothing is stored in the database, but only if the reason differs from the last one.
+    """Logs why nothing can be stored in the database, but only if the reason differs from the one logged last.
 
-    Every use of the database meets the same reason, so it would otherwise be logged again and again.
+    Every use of the database fails for the same reason, so it would otherwise be logged again and again.
     """
 
     def __init__(self) -> None:
@@ -91,14 +91,15 @@ class Complaints:
 class Store:
     engine: AsyncEngine
     connect: Callable[[Mapping[str, str]], Awaitable[Session]]
-    """Open a database connection outside the pool, with these settings in addition."""
+    """Open a database connection outside the pool, with these session settings besides `SESSION`. The caller closes it.
+    """
     without: tuple[str, ...] = ()
-    """The names of the safeguards (`SAFEGUARDS` in `store/server.py`) that may be off, as the operator wants it."""
+    """The names of the safeguards (`SAFEGUARDS` in `store/server.py`) that the operator allows to be off."""
     complaints: Complaints = field(default_factory=Complaints)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        """Run the block in a transaction, which is committed at its end, or rolled back if the block raises.
+        """Yield a transaction, which is committed at the end of the block, or rolled back if the block raises.
 
         Raises `Invalid` for a value that can't be stored, and `Unavailable` if the database can't be reached or written
         to, or has no room. Nothing was stored then, unless the database was lost during the commit itself.
@@ -108,9 +109,10 @@ class Store:
 
     @asynccontextmanager
     async def translated_errors(self) -> AsyncIterator[None]:
-        """Translate the driver's errors in the block to `Unavailable` or `Invalid`.
+        """Raise `Unavailable` if an error of the driver in the block means that the database can't be used now, and
+        `Invalid` if it means that a value can't be stored. Other errors pass.
 
-        If the partition of a day was missing, make it, and raise `Unavailable`, so that the caller tries again.
+        If the partition of a day was missing, it is made, and `Unavailable` is raised, so that the caller tries again.
         """
         try:
             with _translated_errors():
@@ -125,9 +127,11 @@ class Store:
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
-        """Yield the driver's connection, for statements that can't run in a transaction. Each commits by itself.
+        """Yield the driver's connection, for statements that can't run in a transaction. Each of them commits by
+        itself.
 
-        The driver's errors in the block are translated to `Unavailable` or `Invalid`.
+        The driver's errors in the block become `Unavailable` or `Invalid`, as in a transaction. The connection is
+        closed if the block raises, and otherwise returns to the pool.
         """
         with _translated_errors():
             async with self.engine.connect() as connection:
@@ -141,13 +145,17 @@ class Store:
 
     @property
     def connections(self) -> dict[str, int]:
-        """Return how many connections of the pool are in use and idle, and the most that it may have."""
+        """Return how many connections of the pool are `in_use` and `idle`, and as `limit` the most that it may have."""
         pool = self.engine.pool
         assert isinstance(pool, QueuePool)
         return {"in_use": pool.checkedout(), "idle": pool.checkedin(), "limit": pool.size()}
 
     async def writable(self) -> bool:
-        """Return whether a commit would be on disk now. Raises `Unavailable` if the database can't be reached."""
+        """Return whether the database accepts writes, and would keep them in a crash: no safeguard is off without
+        permission.
+
+        Raises `Unavailable` if the database can't be reached.
+        """
         async with self.transaction() as tx:
             row = (await tx.connection.execute(_WRITABLE)).one()
         return not row.standby and not server.lacking(
@@ -161,7 +169,11 @@ class Store:
         return found
 
     async def check(self) -> None:
-        """Raise `DatabaseUnreachable`, with what to change, if the database can't be reached or would lose commits."""
+        """Raise `DatabaseUnreachable`, with what to change, if the database can't be reached, would lose commits in a
+        crash, or could not store every text.
+
+        If the operator allows safeguards to be off, a warning is logged.
+        """
         try:
             async with self.session() as session:
                 await server.check_server(session, self.without)
@@ -175,7 +187,8 @@ class Store:
     async def migrate(self) -> None:
         """Bring the schema up to date. If several processes call this at the same time, one of them does the work.
 
-        Raises `DatabaseUnreachable` if that is impossible.
+        The schema of a newer version is left as it is. Raises `DatabaseUnreachable` if the schema can't be brought up
+        to date.
         """
         for tries_left in reversed(range(_MIGRATION_TRIES)):
             try:
@@ -233,7 +246,9 @@ def _translated_errors() -> Iterator[None]:
 
 
 def _explained(problem: BaseException | None) -> str:
-    """Return a text on why the database can't be used, with the way out where the driver's message names none."""
+    """Return why the database can't be used, as a text for the operator: the driver's message, with what to change
+    where that message does not say it.
+    """
     match _driver_error(problem):
         case asyncpg.TargetServerAttributeNotMatched():
             return "it can only be read: it is a standby, or default_transaction_read_only is on."
@@ -250,7 +265,7 @@ def is_cancelled(error: DBAPIError) -> bool:
 
 
 def _driver_error(error: BaseException | None) -> BaseException | None:
-    """Return the driver's error in an error of SQLAlchemy, which wraps it twice. Return other errors as they are."""
+    """Return the driver's error that an error of SQLAlchemy wraps, or the error itself if it wraps none."""
     if isinstance(error, asyncpg.PostgresError | OSError):
         return error
     wrapped = error.orig if isinstance(error, DBAPIError) else error
@@ -264,8 +279,9 @@ async def open_store(
     """Yield the store of the database at `url`, and close its connections at the end of the block.
 
     `url` has libpq's form and may name several hosts, of which the first that can be written to is used. `connections`
-    is the size of the pool. A statement that takes longer than `patience` fails. Migrations need None, which sets no
-    limit. `without` names the safeguards (`SAFEGUARDS` in `store/server.py`) that may be off, as the operator wants it.
+    is the size of the pool. A statement that takes longer than `patience` fails with `Unavailable`. Migrations need
+    None, which sets no limit. `without` names the safeguards (`SAFEGUARDS` in `store/server.py`) that the operator
+    allows to be off.
     """
     url = re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", url)
 

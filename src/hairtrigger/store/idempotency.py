@@ -1,6 +1,6 @@
 """Keep the answers to API requests with an idempotency key, so that a repeated request gets the first answer.
 
-Without them, the repeated request would be carried out a second time.
+Otherwise the repeated request would be carried out a second time.
 """
 
 from dataclasses import dataclass
@@ -27,8 +27,8 @@ class First:
 async def begin(tx: Transaction, org_id: UUID, key: str, request: bytes, now: datetime) -> First | None:
     """Record this request and return None if it is the first under its key, or return the first one with its answer.
 
-    `request` is a digest. The status and the answer of the first request are None while it is under way. A request is
-    forgotten after a day, or after five minutes without an answer.
+    `request` is a digest of the request, for the caller to compare. The status and the answer of the first request are
+    None while it is under way. A request is forgotten after a day, or after five minutes without an answer.
     """
     where = and_(idempotency.c.org_id == org_id, idempotency.c.key == key)
     stale = and_(idempotency.c.status.is_(None), idempotency.c.created_at < now - _ABANDONED)

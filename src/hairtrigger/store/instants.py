@@ -17,7 +17,9 @@ _LAST = (LAST - _EPOCH) // _MICROSECOND
 
 
 async def read_instants(session: Session) -> None:
-    """Make the session convert `timestamptz` with `encoded` and `decoded`: single values, in arrays and in rows."""
+    """Make the session convert `timestamptz` with `encoded` and `decoded`, for single values and inside arrays and
+    rows.
+    """
     await session.set_type_codec("timestamptz", schema="pg_catalog", format="tuple", encoder=encoded, decoder=decoded)
 
 

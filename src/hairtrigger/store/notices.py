@@ -1,5 +1,6 @@
-"""Notices: things that happened and will be told as operational events. Each is stored in the transaction of what
-happened, so that none is lost, and equal ones are counted in one row, so that very many are one.
+"""Store notices, which are things that have happened and will be told as operational events.
+
+Each is stored in the transaction of what happened, so that none is lost. Equal notices are counted in one row.
 """
 
 from datetime import datetime
@@ -32,14 +33,22 @@ _NOTE = text(
 
 
 async def note(tx: Transaction, *notices: Notice) -> None:
-    """Store notices, except those of organisations that are deleted meanwhile."""
+    """Store notices, except those of organisations that are deleted meanwhile.
+
+    Notices with the same organisation, type and subject are equal: the row keeps their number, at most 20 ids, and the
+    sentence and the details of the last one.
+    """
     for one in sorted(notices, key=lambda one: (one.org_id, one.type, one.subject)):
         values = {**vars(one), "sentence": storable(one.sentence), "ids": list(one.ids)[:_MOST_IDS]}
         await tx.connection.execute(_NOTE, {**values, "details": dict(one.details)})
 
 
 class Untold(NamedTuple):
-    """Equal notices that have not been told yet."""
+    """Equal notices that have not been told yet.
+
+    `number` is how many there are. `ids` are those of the first ones, at most 20. The other fields are those of the
+    last one.
+    """
 
     org_id: UUID
     type: OperationalType
@@ -67,9 +76,10 @@ _TAKE = text(
 async def take(
     tx: Transaction, *, silent: list[UUID], now: datetime, hour_ago: datetime, minute_ago: datetime, limit: int
 ) -> list[Untold]:
-    """Take the notices that may be told now, of all but the organisations in `silent`.
+    """Return at most `limit` of the notices that may be told now, and mark them as told `now`.
 
-    One that was told lately waits: until `minute_ago`, or `hour_ago` for items that were refused.
+    Notices of the organisations in `silent` are left out. So are those whose equals were told after `minute_ago`, or
+    after `hour_ago` if they are of refused items. If there are more than `limit`, the oldest are returned.
     """
     given = {"silent": silent, "now": now, "hour_ago": hour_ago, "minute_ago": minute_ago, "limit": limit}
     rows = await tx.connection.execute(_TAKE, given)
@@ -77,5 +87,5 @@ async def take(
 
 
 async def forget(tx: Transaction, before: datetime) -> None:
-    """Delete the notices that were told before then, and not again since."""
+    """Delete the rows of notices that were told before `before`, if no equal notice was stored since."""
     await tx.connection.execute(delete(notice).where(notice.c.count == 0, notice.c.told_at < before))

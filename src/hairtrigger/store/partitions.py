@@ -22,7 +22,7 @@ _DETACH_SECONDS = 60  # a detach waits so long for transactions that read alread
 async def make_ahead(tx: Transaction, today: date, days: int = 7) -> None:
     """Make the partitions of all days from yesterday to `days` after today, as far as they are missing.
 
-    Requests that were received just before midnight need that of yesterday.
+    Requests that were received just before midnight need the partition of yesterday.
     """
     await make(tx.connection, [today + timedelta(days=offset) for offset in range(-1, days + 1)])
 
@@ -55,12 +55,18 @@ async def days_of(tx: Transaction, table: str) -> list[date]:
 
 
 async def names_of(tx: Transaction, table: str) -> list[str]:
-    """Return the names of all partitions, oldest first: also of those that are being dropped."""
+    """Return the names of all partitions of the table, oldest first, also of those that are detached but not dropped
+    yet.
+    """
     return [name for name, _ in await _of(tx, table)]
 
 
 async def detached(tx: Transaction, table: str) -> list[str]:
-    """Return the names of partitions that a process detached from the table, and stopped before it dropped them."""
+    """Return the names of the table's partitions that are detached, or being detached, but not dropped yet, oldest
+    first.
+
+    The process that was dropping them has stopped, or is still at work.
+    """
     return [name for name, attached in await _of(tx, table) if not attached]
 
 
@@ -72,9 +78,10 @@ async def drop(session: Session, table: str, day: date) -> None:
 
 
 async def drop_detached(session: Session, table: str, name: str) -> None:
-    """Drop a detached partition. While a transaction still reads it, raises the driver's error for a lock.
+    """Drop a partition that is detached, or whose detaching was cut off. Raises the driver's error for a lock if a
+    transaction still reads the partition.
 
-    In the block of `Store.session`, that becomes `Unavailable`.
+    In the block of `Store.session`, that error becomes `Unavailable`.
     """
     if await session.fetchval("SELECT true FROM pg_inherits WHERE inhrelid = $1::text::regclass", name):
         await session.execute(f"ALTER TABLE {table} DETACH PARTITION {name} FINALIZE", timeout=_DETACH_SECONDS)

@@ -70,9 +70,11 @@ _ROW = 512  # the bytes that a row counts as, without its large values, but with
 
 
 def _sum(table: str, *large: str) -> str:
-    """Return a query for the organisation and the bytes of each row of a table, of the organisations in `:org_ids`.
+    """Return SQL that selects the organisation and the bytes of each row of a table, for the organisations in
+    `:org_ids`.
 
-    `large` names the columns with large values. Their sizes are those on disk, after compression.
+    `large` names the columns with large values. Their sizes are those on disk, after compression; all else in a row
+    counts as `_ROW` bytes.
     """
     sizes = " + ".join((str(_ROW), *(f"coalesce(pg_column_size({column}), 0)" for column in large)))
     return f"SELECT org_id, {sizes} AS bytes FROM {table} WHERE org_id = ANY(CAST(:org_ids AS uuid[]))"  # noqa: S608
@@ -107,7 +109,7 @@ async def rows(tx: Transaction, org_id: UUID, quota: Quota) -> int:
 async def stored_bytes(tx: Transaction, org_ids: Collection[UUID]) -> dict[UUID, int]:
     """Return how many bytes each of the organisations stores.
 
-    Of events and the ledger, this knows what processes have reported with `add`.
+    Of events and the ledger, it includes what processes have already reported with `add`.
     """
     if not org_ids:
         return {}
@@ -117,10 +119,12 @@ async def stored_bytes(tx: Transaction, org_ids: Collection[UUID]) -> dict[UUID,
 
 @asynccontextmanager
 async def within(tx: Transaction, org_id: UUID, limits: Limits, *more: Quota) -> AsyncIterator[None]:
-    """Run a block that stores rows of the kinds in `more`, or larger values, and check the quotas at its end.
+    """Check the organisation's quotas at the end of the block, which stores rows of the kinds in `more`, or larger
+    values.
 
     Raises `QuotaFull` if the organisation then has more such rows than allowed, or if it stores more bytes than allowed
-    and more than before the block. Only one such block of an organisation runs at a time, so the check is exact.
+    and more than before the block. Only one such block of an organisation runs at a time, so the check is exact. If a
+    quota in `more` is nearly used up, a notice is stored.
     """
     await tx.connection.execute(text("SELECT 1 FROM org WHERE id = :org_id FOR NO KEY UPDATE"), {"org_id": org_id})
     before = (await stored_bytes(tx, [org_id]))[org_id]
@@ -166,9 +170,10 @@ _ADD = text(
 
 
 async def add(tx: Transaction, counted: Mapping[UUID, Counts], day: date) -> dict[UUID, Counts]:
-    """Add what a process has counted to the day's use, and return the day's new totals of these organisations.
+    """Add what a process has counted to the day's use, and return the day's new totals by organisation.
 
-    The commit does not wait for the disk, so a crash of the database server may lose the last counts.
+    Organisations that are being deleted are left out. The commit does not wait for the disk, so a crash of the database
+    server may lose the last counts.
     """
     if not counted:
         return {}
@@ -198,7 +203,7 @@ _GIVE_BACK = text(
 async def give_back(
     tx: Transaction, org_id: UUID, *, events: Mapping[date, int] | None = None, ledger: Mapping[date, int] | None = None
 ) -> None:
-    """Stop counting bytes of these days that are not stored any more."""
+    """Subtract bytes that are not stored any more from the organisation's use, each from the day that counted them."""
     of_events, of_ledger = events or {}, ledger or {}
     if days := sorted({*of_events, *of_ledger}):
         freed = {
@@ -222,7 +227,8 @@ async def of_day(tx: Transaction, org_ids: Collection[UUID], day: date) -> dict[
 async def forget(tx: Transaction, today: date, events_of: Collection[date], ledger_of: Collection[date]) -> None:
     """Stop counting the bytes of days before today that have been dropped.
 
-    `events_of` are the days whose events are still stored, and `ledger_of` those whose attempts or outcomes are.
+    `events_of` are the days whose events are still stored, and `ledger_of` those whose attempts or outcomes are still
+    stored.
     """
     await tx.connection.execute(_FORGET_EVENTS, {"today": today, "left": list(events_of)})
     await tx.connection.execute(_FORGET_DAYS, {"today": today, "left": list({*events_of, *ledger_of})})

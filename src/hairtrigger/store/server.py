@@ -1,4 +1,7 @@
-"""Set and check what the service needs of PostgreSQL, whatever the server, the database and the role are set to."""
+"""Define the settings of PostgreSQL sessions that the service needs, and check that they are in force.
+
+They outrank the settings of the server, the database and the role.
+"""
 
 from collections.abc import Collection, Mapping
 
@@ -27,7 +30,7 @@ SESSION: Mapping[str, str] = {
 }
 
 SINGLE_STATEMENTS: Mapping[str, str] = {"plan_cache_mode": "force_generic_plan"}
-"""The settings for single statements, which make one plan for all sizes of a batch, not a new plan each time."""
+"""The session settings for single statements: each statement is planned once, for batches of any size."""
 
 BY_INDEX: Mapping[str, str] = {
     "enable_seqscan": "off",
@@ -35,7 +38,7 @@ BY_INDEX: Mapping[str, str] = {
     "enable_mergejoin": "off",
     "enable_bitmapscan": "off",
 }
-"""The settings for plans that are made once for a queue of any length: they use its indexes also while it is short."""
+"""The session settings for statements on queue tables: their plans use indexes, even if made while a table is short."""
 
 # Statements depend on these. A pooler may have dropped the parameters above, so they are checked.
 _ACCEPTED: Mapping[str, Collection[str]] = {
@@ -67,11 +70,14 @@ class DatabaseUnfit(Unavailable):
     def __init__(self, reason: str) -> None:
         super().__init__()
         self.reason = reason
-        """The text for the operator. The message is for clients."""
+        """Why the database can't be used, for the operator. Clients get the message, which does not say it."""
 
 
 async def check_session(session: Session) -> None:
-    """Raise `DatabaseUnfit` if the settings of a new session would change what statements do or promise."""
+    """Raise `DatabaseUnfit` if a setting of a new session would change what statements do or promise.
+
+    `transaction_timeout`, which can't be set at the start of a session, is switched off.
+    """
     row = await session.fetchrow(_IN_FORCE, list(_ACCEPTED))
     assert row is not None
     for (name, accepted), value in zip(_ACCEPTED.items(), row["settings"], strict=True):
@@ -89,9 +95,9 @@ async def check_session(session: Session) -> None:
 
 
 async def check_server(session: Session, without: Collection[str]) -> None:
-    """Raise `DatabaseUnfit` if a commit would not be on disk, or if the database could not store every text.
+    """Raise `DatabaseUnfit` if a crash of the server could lose commits, or if the database could not store every text.
 
-    `without` names the safeguards (`SAFEGUARDS`) that may be off, as the operator wants it.
+    `without` names the safeguards (`SAFEGUARDS`) that the operator allows to be off.
     """
     row = await session.fetchrow(_SERVER, list(SAFEGUARDS))
     assert row is not None
@@ -108,9 +114,9 @@ async def check_server(session: Session, without: Collection[str]) -> None:
 
 
 def lacking(off: Collection[str] | None, without: Collection[str]) -> str:
-    """Return why commits are not safe with these settings off, or an empty text if they are safe enough.
+    """Return a text for the operator on the settings in `off` that may not be off, or an empty text if all may be.
 
-    `without` names the settings that may be off, as the operator wants it.
+    `without` names the settings that the operator allows to be off.
     """
     missed = [name for name in off or () if name not in without]
     if not missed:

@@ -22,14 +22,14 @@ PATIENCE = timedelta(seconds=4)
 
 
 class Statements:
-    """Runs single statements over database connections that are kept for them alone.
+    """Runs single statements over database connections that are kept for nothing else.
 
     As many connections are kept as were ever in use at the same time. A broken connection is replaced when a statement
     needs one. `patience` limits one statement, together with the connection that may have to be made for it.
     """
 
     def __init__(self, store: Store, patience: timedelta = PATIENCE, settings: Mapping[str, str] | None = None) -> None:
-        """`settings` are those of the planner for the sessions of these statements."""
+        """`settings` are added to the settings of the sessions, such as settings of the planner."""
         self._patience = patience.total_seconds()
         self._store = store
         self._settings = {**SINGLE_STATEMENTS, **(settings or {})}
@@ -38,7 +38,7 @@ class Statements:
         self._idle: list[Session] = []
 
     async def row(self, statement: str, *arguments: Any) -> asyncpg.Record:
-        """Run a statement that returns one row, and return the row. The statement is prepared at its first use.
+        """Run a statement that returns exactly one row, and return the row. The statement is prepared at its first use.
 
         Raises `Invalid` for a value that can't be stored. Raises `Unavailable` if the database can't be reached or does
         not answer in time. Then it is unknown whether the statement was carried out.
@@ -49,7 +49,7 @@ class Statements:
         return row
 
     async def rows(self, statement: str, *arguments: Any) -> Sequence[asyncpg.Record]:
-        """Return all rows that the statement returns. Raise the same errors as `row`."""
+        """Run a statement and return all its rows. Raises the same errors as `row`."""
         async with self._prepared() as connection:
             return await connection.fetch(statement, *arguments)
 
@@ -108,7 +108,9 @@ async def open_statements(store: Store, patience: timedelta = PATIENCE) -> Async
 
 
 def positional(statement: str, *names: str) -> str:
-    """Return the statement with `$1`, `$2` … in place of these parameters, of which each is written `:name`."""
+    """Return the statement with the parameters written as `:name` replaced by `$1`, `$2` and so on, in the order of
+    `names`.
+    """
     for number, name in enumerate(names, 1):
         statement = re.sub(rf"(?<!:):{name}\b", f"${number}", statement)
     return statement

@@ -1,4 +1,4 @@
-"""Alert channels, and the alerts that they have not sent yet."""
+"""Store alert channels, and the alerts that they have not sent yet."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
@@ -72,14 +72,14 @@ async def _of_organizations(tx: Transaction, org_ids: Sequence[UUID]) -> list[Al
 
 
 async def waiting(tx: Transaction, channel_ids: Sequence[UUID]) -> dict[UUID, int]:
-    """Return how many alerts each of the channels has not sent yet."""
+    """Return how many alerts each of the channels has not sent yet. A channel without such alerts is left out."""
     statement = select(alert.c.alert_channel_id, func.count()).where(alert.c.alert_channel_id.in_(channel_ids))
     rows = await tx.connection.execute(statement.group_by(alert.c.alert_channel_id))
     return {id_: int(count) for id_, count in rows}
 
 
 async def queue(tx: Transaction, events: Sequence[OperationalEvent]) -> None:
-    """Queue the events at the channels that ask for them."""
+    """Queue the events as alerts at the channels of their organisations that ask for them."""
     if not events:
         return
     found = await _of_organizations(tx, list({one.org_id for one in events}))
@@ -114,12 +114,15 @@ _CLAIM = text(
 
 
 async def claim(tx: Transaction, now: datetime, until: datetime, limit: int) -> list[AlertChannel]:
-    """Claim channels that have something to send, and return them. No other process sends with them `until` then."""
+    """Claim up to `limit` channels that have something to send, at most one of each organisation, and return them.
+
+    No other process sends with them before `until`.
+    """
     return [_channel(row) for row in await tx.connection.execute(_CLAIM, {"now": now, "until": until, "limit": limit})]
 
 
 async def unsent(tx: Transaction, channel_id: UUID, limit: int) -> list[Recorded]:
-    """Return the oldest alerts that a channel has not sent yet."""
+    """Return the alerts that a channel has not sent yet, oldest first, at most `limit`."""
     statement = (
         select(operational_event)
         .join(alert, alert.c.operational_event_id == operational_event.c.id)
@@ -131,7 +134,7 @@ async def unsent(tx: Transaction, channel_id: UUID, limit: int) -> list[Recorded
 
 
 async def end(tx: Transaction, channel: AlertChannel) -> None:
-    """Store how a message of the channel ended, and when the next one may be sent."""
+    """Store how a message of the channel ended, and when the next one may be sent, both as `channel` has them."""
     ended = ("next_at", "failures", "failing_since", "detail")
     values = {name: getattr(channel, name) for name in ended}
     await tx.connection.execute(update(alert_channel).where(alert_channel.c.id == channel.id).values(values))
@@ -148,7 +151,7 @@ _COUNT = text(
 
 
 async def count(tx: Transaction, channel_id: UUID, now: datetime) -> None:
-    """Count a message that is sent now."""
+    """Count a message that is sent now among the channel's messages of the last hour."""
     await tx.connection.execute(_COUNT, {"id": channel_id, "now": now})
 
 
@@ -159,7 +162,7 @@ async def remove_alerts(tx: Transaction, channel_id: UUID, sent: Sequence[UUID])
 
 
 async def give_back(tx: Transaction, channel_id: UUID) -> None:
-    """End the claim of a channel."""
+    """End the lease of a channel, so that any process may claim it."""
     await tx.connection.execute(update(alert_channel).where(alert_channel.c.id == channel_id).values(leased_until=None))
 
 

@@ -1,4 +1,4 @@
-"""Operational events as they are recorded, and the projects that ask for them."""
+"""Store operational events, and find out which projects ask for them."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Recorded:
 
 
 async def alone(tx: Transaction) -> bool:
-    """Return whether no other process tells events now. None does then, until this transaction ends."""
+    """Return whether this process may tell events. If it may, no other process may do so until the transaction ends."""
     return bool((await tx.connection.execute(select(func.pg_try_advisory_xact_lock(_LOCK)))).scalar_one())
 
 
@@ -62,7 +62,7 @@ def _row(one: OperationalEvent) -> dict[str, Any]:
 
 
 async def silent(tx: Transaction, since: datetime) -> list[UUID]:
-    """Return the organisations that have been told as much since then as they may be told in an hour."""
+    """Return the organisations of which `MOST_AN_HOUR` events or more were recorded from `since`, an hour ago, on."""
     events = operational_event.c
     statement = select(events.org_id).where(events.id >= first_id(since)).group_by(events.org_id)
     return list((await tx.connection.execute(statement.having(func.count() >= MOST_AN_HOUR))).scalars())
@@ -87,7 +87,10 @@ async def page(
     project_trigger_id: UUID | None = None,
     since: datetime | None = None,
 ) -> list[Recorded]:
-    """Return events, newest first. `before` is the last id of the previous page."""
+    """Return the first `limit` events of the organisation that match, newest first.
+
+    `before` is the last id of the previous page. Without `types`, events of all types match.
+    """
     columns = operational_event.c
     statement = select(operational_event).where(columns.org_id == org_id).order_by(columns.id.desc()).limit(limit)
     if before is not None:
@@ -113,7 +116,9 @@ _FORGET = text(
 
 
 async def forget(tx: Transaction, before: datetime, batch: int) -> int:
-    """Delete a batch of the events from before then, with the alerts of them, and return how many."""
+    """Delete at most `batch` of the events from before the time `before`, with their alerts, and return how many
+    events.
+    """
     return (await tx.connection.execute(_FORGET, {"before": first_id(before), "batch": batch})).rowcount
 
 
@@ -121,7 +126,9 @@ async def forget(tx: Transaction, before: datetime, batch: int) -> int:
 
 
 async def triggers_named(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, tuple[TriggerNamed, ProjectNamed]]:
-    """Return the names of triggers and of their projects."""
+    """Return each trigger and its project, as operational events name them, by trigger id. Deleted triggers are left
+    out.
+    """
     if not ids:
         return {}
     columns = project_trigger.c
@@ -140,7 +147,9 @@ async def triggers_named(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, tup
 
 
 async def listening(tx: Transaction, org_ids: Sequence[UUID]) -> list[ProjectTrigger]:
-    """Return the enabled triggers of these organisations that bring operational events to their projects."""
+    """Return the enabled triggers of these organisations that bring operational events to their projects, in the order
+    of ids.
+    """
     columns = project_trigger.c
     statement = select(*(columns[name] for name in ProjectTrigger.__dataclass_fields__)).where(
         columns.org_id.in_(org_ids), columns.provider_id == PROVIDER, columns.enabled
@@ -149,7 +158,7 @@ async def listening(tx: Transaction, org_ids: Sequence[UUID]) -> list[ProjectTri
 
 
 async def operators(tx: Transaction) -> list[UUID]:
-    """Return the organisations whose users operate the service."""
+    """Return the ids of the organisations that have an operator among their users."""
     statement = select(org.c.id).where(
         select(app_user.c.id).where(app_user.c.org_id == org.c.id, app_user.c.operator).exists()
     )

@@ -1,8 +1,8 @@
-"""The states of triggers, targets, quotas and the disk that were told last, and what has changed since.
+"""Store which states of triggers, targets, quotas and the disk were told last, and find those that have changed since.
 
-A row says what was told. It is removed when all is well again, after a time in which the same is not told again. So
-what has to be told follows from the rows that are there, whenever that is asked: nothing is lost or told twice if a
-process ends in between.
+A row says what was told. A row that says that all is well again is removed after a time in which no new trouble is
+told. What has to be told follows at any time from these rows and the present states, so nothing is lost or told twice
+if a process ends in between.
 """
 
 from collections.abc import Collection, Sequence
@@ -36,8 +36,10 @@ class ToldState:
 
 @dataclass(frozen=True)
 class Pace:
-    """The times by which a change is told: what began after `lasting` may end by itself, and what was told after
-    `again` is not told again yet.
+    """The times that decide whether a change is told now.
+
+    A failure that began after `lasting` is not told yet, because it may end by itself. If something was told after
+    `again`, no new trouble of the same thing is told yet.
     """
 
     lasting: datetime
@@ -74,13 +76,20 @@ _TRIGGERS = text(
 
 
 async def changed_triggers(tx: Transaction, pace: Pace, silent: Collection[UUID], limit: int) -> list[UUID]:
-    """Return the triggers whose state is another one than was told, of all but the organisations in `silent`."""
+    """Return the ids of triggers whose state is not the one that was told last, in order, at most `limit`.
+
+    Triggers whose rows may be removed are among them. The organisations in `silent` are left out.
+    """
     given = {"silent": list(silent), "limit": limit, "lasting": pace.lasting, "again": pace.again}
     return list((await tx.connection.execute(_TRIGGERS, given)).scalars())
 
 
 class TargetState(NamedTuple):
-    """A project's target, the attempts that failed in a row, and what was told of it."""
+    """A project's target, the attempts that failed in a row, and what was told of it.
+
+    `project_name` is None if the project was deleted, `failed` is None if the last attempt arrived, and `told` is None
+    if nothing was told.
+    """
 
     project_id: str
     org_id: UUID
@@ -110,13 +119,16 @@ _TARGETS = text(
 
 
 async def changed_targets(tx: Transaction, pace: Pace, silent: Collection[UUID], limit: int) -> list[TargetState]:
-    """Return the targets whose state is another one than was told, of all but the organisations in `silent`."""
+    """Return the targets whose state is not the one that was told last, in the order of project ids, at most `limit`.
+
+    Targets whose rows may be removed are among them. The organisations in `silent` are left out.
+    """
     given = {"silent": list(silent), "limit": limit, "lasting": pace.lasting, "again": pace.again}
     return [TargetState(*row) for row in await tx.connection.execute(_TARGETS, given)]
 
 
 async def told(tx: Transaction, kind: Kind, subjects: Collection[str] | None = None) -> list[ToldState]:
-    """Return what was told of things of this kind, or of these of them."""
+    """Return what was told of all things of this kind, or only of those in `subjects`."""
     statement = select(told_state).where(told_state.c.kind == kind)
     if subjects is not None:
         statement = statement.where(told_state.c.subject.in_(subjects))
@@ -124,7 +136,9 @@ async def told(tx: Transaction, kind: Kind, subjects: Collection[str] | None = N
 
 
 async def save(tx: Transaction, states: Sequence[ToldState]) -> None:
-    """Store what was told. Of states of the same thing, such as a quota near and then at its end, the last counts."""
+    """Store what was told. Of several states of the same thing, such as a quota that is nearly and then quite used up,
+    the last one is stored.
+    """
     last = {(one.kind, one.org_id, one.subject): one for one in states}
     if last:
         statement = upsert(told_state).values([vars(one) for one in last.values()])
@@ -136,7 +150,7 @@ async def save(tx: Transaction, states: Sequence[ToldState]) -> None:
 
 
 async def forget(tx: Transaction, kind: Kind, which: Sequence[tuple[UUID, str]]) -> None:
-    """Remove what was told of these organisations and things."""
+    """Remove what was told of things of this kind. Each is given by its organisation and its subject."""
     if which:
         pair = tuple_(told_state.c.org_id, told_state.c.subject)
         await tx.connection.execute(delete(told_state).where(told_state.c.kind == kind, pair.in_(which)))

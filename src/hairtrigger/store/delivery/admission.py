@@ -1,8 +1,8 @@
 """Decide which deliveries of lanes with an order or a pause may be attempted, and what the others wait for.
 
 A delivery may be attempted if neither its project nor its trigger is paused, and if it has the turn of its order key
-where the project keeps an order. Otherwise it is moved from the queue to `waiting`. One that may be attempted
-and finds no room in its lane stays on the queue. All of this happens under the lock of its lane.
+where the project keeps an order. Otherwise it is moved from the queue to `waiting`. A delivery that may be attempted
+but finds no room in its lane stays on the queue. All of this happens while the lane is locked.
 """
 
 import json
@@ -27,7 +27,7 @@ _NO_TURNS = Turns({}, set())
 
 @dataclass(frozen=True)
 class _EventOwner:
-    """The facts about a delivery's event that the decision needs: its trigger and its subject."""
+    """The trigger and the subject of a delivery's event, from which its order key and its pause follow."""
 
     project_trigger_id: UUID
     subject: str | None
@@ -55,8 +55,8 @@ class _HeldBack:
 class Admission:
     """The decisions of one claim: which messages are `admitted`, and which are `held` back and why.
 
-    `turns` are those that deliveries had before the claim, and `taken` those that the claim gives. `room` is how many
-    more deliveries of each project may be admitted.
+    `lanes` and `room`, the number of deliveries that may still be admitted, go by project id, and `owner` by event id.
+    `turns` are the turns that deliveries had before the claim, and `taken` those that the claim gives.
     """
 
     lanes: Mapping[str, Lane]
@@ -107,10 +107,12 @@ _READ = text(
 
 
 async def admit(tx: Transaction, parts: Mapping[str, int], now: datetime | None) -> Admission:
-    """Choose the oldest deliveries that may be attempted, up to the number that `parts` has for their project.
+    """Admit the oldest deliveries that may be attempted, for each project at most the number in `parts` and as many as
+    its lane has room for, and return the decisions.
 
-    The chosen ones are counted into their lanes, and the caller must lease them. Those that wait for a turn or for the
-    end of a pause are moved to `waiting`. Rate limits go by the time `now`, or if it is None by the database's clock.
+    The admitted ones are counted into their lanes, and the caller must lease them. Deliveries that wait for a turn or
+    for the end of a pause are moved to `waiting`. Rate limits are those of the time `now`, or of the database's clock
+    if it is None. The lanes stay locked until the transaction ends.
     """
     if not parts:
         return Admission({}, Counter(), {}, _NO_TURNS)

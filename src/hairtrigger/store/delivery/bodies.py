@@ -1,6 +1,8 @@
-"""Drop what events hold when their deliveries have ended, for triggers that ask for that.
+"""Drop the bodies of events whose deliveries have all ended, for triggers that keep no bodies, and find events that are
+older than their trigger's own retention.
 
-The key, the type and the times of an event stay, and so do its deliveries and attempts, without what targets answered.
+An event without its body keeps its key, its type and its times, and also its deliveries and attempts, but without the
+answers of targets.
 """
 
 from collections.abc import Collection, Sequence
@@ -21,7 +23,7 @@ WINDOW = 500
 _FIRST = UUID(int=0)
 
 KEEPS_NONE = "project_trigger.privacy IS NOT NULL AND NOT CAST(project_trigger.privacy->>'keep_body' AS boolean)"
-"""The condition that a trigger keeps no bodies."""
+"""The SQL condition that the trigger in a row of `project_trigger` keeps no bodies."""
 
 _PRIVATE = text(
     f"SELECT id FROM project_trigger WHERE id = ANY(CAST(:ids AS uuid[])) AND {KEEPS_NONE}"  # noqa: S608
@@ -67,7 +69,12 @@ _DROP = text(
 
 
 async def drop_ended(tx: Transaction, events: Collection[UUID]) -> set[UUID]:
-    """Drop the bodies of those events of which all deliveries have ended, and return their ids."""
+    """Drop the bodies and requests of those events whose deliveries have all ended, with the answers of their targets,
+    and return the ids of these events.
+
+    The caller knows that their triggers keep no bodies. Events whose bodies were dropped before are left out. Quotas
+    stop counting the dropped bytes.
+    """
     if not events:
         return set()
     given = {"ids": list(events), "days": [day_of(id_) for id_ in events]}
@@ -86,7 +93,10 @@ async def drop_ended(tx: Transaction, events: Collection[UUID]) -> set[UUID]:
 
 @dataclass(frozen=True)
 class Sweep:
-    """The progress of a look at the events of a trigger. All events up to `floor` hold nothing more."""
+    """The progress of a sweep, which looks at the events of a trigger that keeps no bodies, in the order of their ids.
+
+    All events up to `floor` hold nothing any more. `position` is the last event that was looked at.
+    """
 
     project_trigger_id: UUID
     floor: UUID = _FIRST
@@ -94,7 +104,11 @@ class Sweep:
 
 
 async def sweeps(tx: Transaction, only: UUID | None = None) -> list[Sweep]:
-    """Return the sweeps of all triggers that keep no bodies, in the order of their ids, or that of one of them."""
+    """Return the sweeps of all triggers that keep no bodies, in the order of the triggers' ids, or only that of the
+    trigger `only`.
+
+    A trigger that was not looked at yet has a sweep that is at its beginning.
+    """
     joined = project_trigger.outerjoin(body_sweep, body_sweep.c.project_trigger_id == project_trigger.c.id)
     statement = (
         select(project_trigger.c.id, body_sweep.c.floor, body_sweep.c.position)
@@ -117,9 +131,10 @@ _WINDOW = text(
 
 
 async def sweep(tx: Transaction, of: Sweep, before: datetime) -> bool:
-    """Look at the next events of a trigger, drop what may be dropped, and return whether there are more to look at.
+    """Look at the next events of a trigger, at most `WINDOW`, drop what may be dropped, store the progress, and return
+    whether there are more to look at.
 
-    Events that came after `before` are left for later: some with lower ids may still be on their way to the disk.
+    Events received at `before` or later are left out, because others with lower ids may not be committed yet.
     """
     given = {"trigger": of.project_trigger_id, "position": of.position, "day": day_of(of.position), "limit": WINDOW}
     given |= {"before": first_id(before)}
@@ -137,7 +152,7 @@ async def sweep(tx: Transaction, of: Sweep, before: datetime) -> bool:
 
 
 async def sweep_anew(tx: Transaction, project_trigger_id: UUID) -> None:
-    """Look at all events of the trigger again: its privacy has changed."""
+    """Make the trigger's sweep begin again with its first event, because the trigger's privacy has changed."""
     mine = update(body_sweep).where(body_sweep.c.project_trigger_id == project_trigger_id)
     await tx.connection.execute(mine.values(floor=_FIRST, position=_FIRST))
 
@@ -146,7 +161,7 @@ async def sweep_anew(tx: Transaction, project_trigger_id: UUID) -> None:
 
 
 async def retaining(tx: Transaction) -> dict[UUID, int]:
-    """Return the triggers that keep their events for fewer days, with these days."""
+    """Return the retention in days, by trigger id, of the triggers that have one of their own."""
     rows = await tx.connection.execute(
         text("SELECT id, CAST(privacy->>'retention_days' AS int) FROM project_trigger WHERE privacy ? 'retention_days'")
     )
@@ -172,7 +187,11 @@ _EXPIRED = text(
 
 
 async def expired(tx: Transaction, trigger_id: UUID, before: datetime, position: UUID) -> Sequence[Any]:
-    """Return the next events of a trigger that came before then, and whether all deliveries of each have ended."""
+    """Return the next events of a trigger that were received before `before`, in the order of ids, at most `WINDOW`.
+
+    They follow the id `position`. A row has the columns of `_EXPIRED`: `size` is the length of the body in bytes, and
+    `has_ended` tells whether all deliveries of the event have ended.
+    """
     end = first_id(before)
     given = {"trigger": trigger_id, "position": position, "before": end, "last_day": day_of(end), "limit": WINDOW}
     return (await tx.connection.execute(_EXPIRED, given)).all()

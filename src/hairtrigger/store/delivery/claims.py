@@ -1,9 +1,9 @@
 """Claim deliveries from the queue under a lease, from each lane as many as it has room for.
 
-A claim first asks which lanes have deliveries and room, so that the deliveries of a full lane cost it nothing. Then it
-leases the oldest deliveries of these lanes, in one statement. Only lanes with an order or a pause need a transaction.
-Another claim leases deliveries again whose lease has ended, because the process that had it died or stood still. These
-have their places in their lanes already.
+`claim` first asks which lanes have deliveries and room, so that deliveries of full lanes cost nothing. Then it leases
+the oldest deliveries of these lanes, in one statement. Only lanes with an order or a pause need a transaction.
+`claim_again` leases deliveries whose lease has ended, because the process that had it died or stood still. They still
+have their places in their lanes.
 """
 
 import dataclasses
@@ -86,12 +86,13 @@ async def claim(
     share: Share | None = None,
     after: str = "",
 ) -> tuple[Look, list[Claimed]]:
-    """Lease up to `limit` deliveries to the process `holder` for the time `hold`, and return them.
+    """Lease up to `limit` deliveries to the process `holder` for the time `hold`, and return them with the state of the
+    queue.
 
-    The oldest deliveries of each project are leased, as many as `share` says, or equal parts without it. Deliveries
+    The oldest deliveries of each project are leased, as many as `share` says, or equal parts if it is None. Deliveries
     that wait for a turn or for the end of a pause are moved from the queue to `waiting` (see `admission`). Rate limits
-    go by the time `now`. `after` comes from the last `Look`. Leases that have ended are left as they are: see
-    `claim_again`.
+    are those of the time `now`, or of the database's clock if it is None. `after` comes from the last `Look`.
+    Deliveries whose leases have ended are left to `claim_again`.
     """
     lease = _lease_of(hold, holder)
     found = await lanes.asking(queue, after, _MOST_LANES, now)
@@ -121,7 +122,11 @@ async def claim(
 
 
 async def claim_again(tx: Transaction, limit: int, hold: timedelta, holder: UUID | None = None) -> list[Claimed]:
-    """Lease deliveries again whose leases have ended, because the worker that had them died or stood still."""
+    """Lease up to `limit` deliveries again whose leases have ended, because the worker that had them died or stood
+    still.
+
+    They are returned in the order of the queue, with `again` set.
+    """
     await tx.connection.execute(_ALONE)
     rows = await tx.connection.execute(_EXPIRED, {"limit": limit, **_lease_of(hold, holder)})
     again = sorted((Message(*row) for row in rows), key=lambda one: one.msg_id)
@@ -264,9 +269,9 @@ _TAKE_BACK = text(
 
 
 async def take_back(tx: Transaction, holders: Collection[UUID] | None) -> int:
-    """End the leases of deliveries that the dead processes `holders` have, and return how many leases ended.
+    """End the leases that the dead processes `holders` have, or all leases if it is None, and return how many ended.
 
-    With None, all leases end. The lease of a delivery that another process has leased since stays.
+    A delivery that another process has leased since keeps its lease.
     """
     parameters = {"any": holders is None, "holders": [str(one) for one in holders or ()]}
     return (await tx.connection.execute(_TAKE_BACK, parameters)).rowcount

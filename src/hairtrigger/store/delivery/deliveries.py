@@ -72,9 +72,9 @@ class Attempt:
     dead: str | None = None
     failure: Failure | None = None
     project_trigger_id: UUID | None = None
-    """The trigger of the event. None if the event went to another project than its own."""
+    """The trigger of the event, or None if the event was delivered to another project than the trigger's own."""
     source_id: UUID | None = None
-    """The trigger of the event, wherever it went."""
+    """The trigger of the event, also if the event was delivered to another project."""
     delayed: timedelta = timedelta()
     """The part of the attempt's time that this process, and not the target, is to blame for."""
     may_have_turn: bool = True
@@ -87,13 +87,13 @@ class Attempt:
 
     @property
     def overloaded(self) -> bool:
-        """Return whether the attempt failed as attempts do whose target is too busy or broken."""
+        """Return whether the attempt failed because its target was too busy or broken, or did not answer at all."""
         busy = self.response_status is not None and (self.response_status in _BUSY or self.response_status >= 500)
         return self.status == "failed" and (busy or self.failure in _SILENT)
 
     @property
     def served(self) -> bool:
-        """Return whether the target answered, and not as an overloaded target does."""
+        """Return whether the target answered, and was not too busy or broken."""
         return self.response_status is not None and not self.overloaded
 
 
@@ -190,10 +190,10 @@ class EndedAtOnce:
 
 
 async def finish_at_once(queue: DeliveryQueue, attempts: Sequence[Attempt]) -> EndedAtOnce:
-    """Store attempts that were delivered and have no turn to pass on, as `finish` does, in one statement.
+    """Store attempts that were delivered and have no turn to pass on, as `finish` does, but in one statement.
 
-    The streaks of failures of their triggers and targets end. Attempts whose triggers keep no bodies at this moment are
-    left to a transaction, which also drops the bodies.
+    There must be at least one. The streaks of failures of their triggers and targets end. Attempts whose triggers keep
+    no bodies at this moment are not stored but returned in `left`, for a transaction that also drops the bodies.
     """
     delayed = sum((one.delayed for one in attempts), timedelta()) / len(attempts)
     sources, triggers = [one.source_id for one in attempts], [one.project_trigger_id for one in attempts]
@@ -212,8 +212,8 @@ async def finish_at_once(queue: DeliveryQueue, attempts: Sequence[Attempt]) -> E
 async def finish(tx: Transaction, attempts: Sequence[Attempt]) -> tuple[list[Attempt], bool]:
     """Store how attempts ended, take their messages off the queue, and count the deliveries out of their lanes.
 
-    An attempt whose message another worker has finished in the meantime changes nothing. Return the attempts that
-    counted, and whether other deliveries may now be claimed.
+    Return the attempts that were stored, and whether other deliveries may now be claimed. An attempt whose message
+    another worker has finished in the meantime is left out and changes nothing.
     """
     if not attempts:
         return [], False
@@ -243,7 +243,7 @@ def _leaving(attempts: Sequence[Attempt]) -> Leaving:
 async def drop(tx: Transaction, message: Message, org_id: UUID | None, reason: str, now: datetime) -> None:
     """End a delivery that can't be attempted at all as a dead letter, unless its message is gone from the queue.
 
-    Without `org_id`, nothing is left of the delivery: its event and its project are both gone.
+    If `org_id` is None, because the event and the project are both gone, it ends without a dead letter.
     """
     gone = await tx.connection.execute(
         text("SELECT pgmq.delete(:queue, CAST(:id AS bigint))"), {"queue": DISPATCH, "id": message.msg_id}
@@ -284,7 +284,7 @@ async def requeue_due(tx: Transaction, now: datetime, limit: int) -> int:
 
 
 def _ended(done: Attempt) -> tuple[object, ...]:
-    """Return the attempt as a row of the type `ended_attempt`."""
+    """Return the attempt as a row of the database's type `ended_attempt`, with a new id."""
     id_ = new_id(done.finished_at)
     again = done.message.pointer(done.message.attempt + 1) if done.retry_at else None
     return (

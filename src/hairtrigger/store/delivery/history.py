@@ -137,8 +137,8 @@ async def deliveries(
 ) -> list[Delivery]:
     """Return the first `limit` deliveries of the organisation that match, the newest first.
 
-    `_FILTERS` lists the filters, of which `before` is the last id of the previous page. The further argument `now` is
-    the time by which rate limits go. Without it, they go by the database's clock.
+    The filters are the names in `_FILTERS`, where `before` is the last id of the previous page. `now` may be given
+    besides them: it is the time for which rate limits are computed, instead of that of the database's clock.
     """
     outer = "WHERE status = :status" if status else ""
     query = f"SELECT * FROM ({_inner(status, filters)}) AS found {outer} ORDER BY id DESC LIMIT :limit"  # noqa: S608 all of it our own text
@@ -155,7 +155,8 @@ async def window(
 ) -> list[Delivery]:
     """Return the first `limit` deliveries that match the filters and may have the status, the oldest first.
 
-    The caller must check their status. So a query reads a limited number of rows even if few have the status.
+    The caller must check the status of each, because a query for the exact status might read very many rows to find
+    few.
     """
     query = f"{_inner(status, filters)} ORDER BY d.id LIMIT :limit"
     return await _read(tx, query, org_id, limit, filters)
@@ -185,7 +186,9 @@ async def count_events(
 
 
 async def counted(tx: Transaction, query: str, values: Mapping[str, object], patience: timedelta) -> int | None:
-    """Return the count that a query finds, or None if that takes longer than `patience`."""
+    """Return the number that a query yields, or None if that takes longer than `patience`. The transaction goes on
+    either way.
+    """
     try:
         async with tx.connection.begin_nested():
             await tx.connection.execute(text(f"SET LOCAL statement_timeout = {patience // timedelta(milliseconds=1)}"))

@@ -38,7 +38,7 @@ async def retry_now(tx: Transaction, delivery_ids: Sequence[UUID]) -> set[UUID]:
 
 @dataclass(frozen=True)
 class End:
-    """A user's order to end a delivery, with the reason that its dead letter shows."""
+    """A user's decision to end a delivery, with the reason that its dead letter shows."""
 
     delivery_id: UUID
     project_id: str

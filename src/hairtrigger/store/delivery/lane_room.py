@@ -1,7 +1,7 @@
 """Compute in SQL how many deliveries of a lane may be claimed now, for the row `lane` at the time `:now`.
 
-This number, the room, is what the width leaves beside the deliveries under way, and no more than the rate limits leave
-of the present second, hour and day. If `:now` is null, the database's clock counts.
+This number is called the room. It is the width of the lane minus the deliveries under way, but at most what the rate
+limits still allow in the present second, hour and day. If `:now` is null, the time is that of the database's clock.
 """
 
 from hairtrigger.domain.lane import STEP, STEPS
@@ -29,7 +29,7 @@ RESTS_UNTIL = "greatest({})".format(
         for unit, length in _LENGTHS.items()
     )
 )
-"""The time at which a lane whose rate limits are used up may go on, or null for other lanes."""
+"""SQL for the time at which a lane whose rate limits are used up may go on. It is null for other lanes."""
 
 ENTER = f"""
     inflight = lane.inflight + entering.count,
@@ -38,7 +38,7 @@ ENTER = f"""
     used_hour = {used("hour")} + entering.count,
     used_day = {used("day")} + entering.count
 """
-"""The assignments that count deliveries into a lane, where `entering.count` is their number."""
+"""The assignments of an UPDATE that counts deliveries into a lane. `entering.count` is their number."""
 
 _STEP = f"least({STEP}, greatest(1, lane.max_inflight / {STEPS}.0), {WIDTH})"
 _ROUND = f"CASE WHEN lane.narrowed_at IS NULL THEN {WIDTH} ELSE {_STEP} END"
@@ -60,7 +60,7 @@ LEAVE = f"""
         WHEN lane.latency < leaving.latency THEN lane.latency + (leaving.latency - lane.latency) / 100
         ELSE coalesce(leaving.latency, lane.latency) END
 """
-"""The assignments that count deliveries out of a lane and set its new width, after docs/adr/0027.
+"""The assignments of an UPDATE that counts deliveries out of a lane and sets its new width, after docs/adr/0027.
 
 `leaving` has the fields of `Leaving`.
 """

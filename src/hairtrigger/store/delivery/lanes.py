@@ -36,7 +36,7 @@ class Lane:
 
     @property
     def needs_event_lookup(self) -> bool:
-        """Return whether only the event of a delivery shows if the delivery may be attempted."""
+        """Return whether the event of a delivery must be read to decide if the delivery may be attempted."""
         return self.paused or self.order_by is not None or bool(self.paused_triggers)
 
 
@@ -69,9 +69,9 @@ _LOCK = text(
 
 
 async def lock(tx: Transaction, project_ids: Collection[str], now: datetime | None = None) -> dict[str, Lane]:
-    """Lock the lanes until the transaction ends, and return them by project id. A deleted project is left out.
+    """Lock the lanes until the transaction ends, and return them by project id. Deleted projects are left out.
 
-    Rate limits go by the time `now`, or if it is None by the database's clock.
+    Their room is that at the time `now`, or at the time of the database's clock if it is None.
     """
     rows = await tx.connection.execute(_LOCK, {"ids": list(project_ids), "now": now})
     return {project_id: _lane(project_id, *rest) for project_id, *rest in rows}
@@ -104,7 +104,10 @@ _ASKING = positional(
 
 
 async def asking(queue: DeliveryQueue, after: str, limit: int, now: datetime | None) -> list[Asking]:
-    """Return the first `limit` projects after the id `after` that have unclaimed deliveries, in the order of ids."""
+    """Return the first `limit` projects with unclaimed deliveries and an id after `after`, in the order of ids.
+
+    The room of their lanes is that at the time `now`, or at the time of the database's clock if it is None.
+    """
     rows = await queue.statements.rows(_ASKING, after, limit, now)
     found = [
         Asking(project_id, from_driver(project), _lane(project_id, room, order_by, *rest))
@@ -162,7 +165,7 @@ _LEAVE = text(
 async def leave(tx: Transaction, by_project: Mapping[str, Leaving], ended: Sequence[UUID]) -> bool:
     """Count deliveries out of their lanes, and return whether other deliveries may be claimed now.
 
-    The deliveries in `ended` have no retry, and pass on their turns.
+    The deliveries in `ended` have no retry. They pass on their turns.
     """
     each = by_project.values()
     rows = await tx.connection.execute(
@@ -210,10 +213,10 @@ _PASS = text(
 
 
 async def pass_turns(tx: Transaction, ended: Sequence[UUID]) -> int:
-    """Pass the turns of deliveries that have ended to their successors, and return how many of these may now go.
+    """Pass the turns of deliveries that have ended to the next deliveries of their order keys, and return how many of
+    these are moved to the queue.
 
-    They are moved to the queue. A successor that is suspended has its turn, but stays in `waiting`. The transaction
-    must have locked the lanes.
+    A delivery that is suspended gets its turn, but stays in `waiting`. The transaction must have locked the lanes.
     """
     return len((await tx.connection.execute(_PASS, {"ids": list(ended)})).all())
 

@@ -55,7 +55,8 @@ async def pause(tx: Transaction, what: Paused, paused_by: str, now: datetime) ->
 
 
 async def resume(tx: Transaction, what: Paused) -> None:
-    """End the pause, and move the first portion of its suspended deliveries back to the queue, in the order of ids.
+    """End the pause, and move the first `PORTION` of the deliveries suspended by it back to the queue, in the order of
+    ids.
 
     `settle` moves the rest.
     """
@@ -71,7 +72,7 @@ async def resume(tx: Transaction, what: Paused) -> None:
 async def release(tx: Transaction, what: Paused, limit: int, delivery_ids: Sequence[UUID] | None) -> int:
     """Release the oldest `limit` suspended deliveries while the pause goes on, and return how many were released.
 
-    If `delivery_ids` is given, only deliveries among these are released.
+    They may be attempted during the pause. If `delivery_ids` is given, only deliveries among these are released.
     """
     await lanes.lock(tx, [what.project_id])
     rows = await tx.connection.execute(_RELEASE, _chosen(what, limit, delivery_ids))
@@ -125,7 +126,8 @@ _SETTLE = text(
 
 
 async def settle(tx: Transaction, now: datetime) -> int:
-    """Move back to the queue the next portion of deliveries that are suspended although their pause has ended.
+    """Move deliveries that are suspended although their pause has ended back to the queue, at most `PORTION` of each
+    pause.
 
     Those of a deleted trigger become dead letters, because a user who deletes a paused trigger does not expect its
     suspended deliveries to be sent then. Return how many deliveries were moved or ended.
@@ -188,10 +190,10 @@ async def _suspend_waiting(tx: Transaction, what: Paused) -> None:
 
 
 def _back_to_the_queue(chosen: str, mark: str = "") -> TextClause:
-    """Return a statement that ends the suspension of deliveries, and returns how many they are.
+    """Return an SQL statement that ends the suspension of deliveries and yields their number.
 
-    `chosen` is the SQL that selects them. They go to the queue, except those behind another delivery of their order
-    key, which stay in `waiting`. `mark` is SQL for an object that is added to their messages.
+    `chosen` is a WITH clause that selects them under the same name. They go to the queue, except those behind another
+    delivery of their order key, which stay in `waiting`. `mark` is SQL for an object that is added to their messages.
     """
     message = f"message {mark and f'|| {mark}'}"
     return text(

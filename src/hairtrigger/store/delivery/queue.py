@@ -1,4 +1,4 @@
-"""The queue of deliveries as one process reads it: by single statements, each a transaction of its own."""
+"""Give a process access to the queue of deliveries by single statements, each of which is a transaction of its own."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta

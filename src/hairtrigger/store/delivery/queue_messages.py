@@ -8,7 +8,7 @@ from uuid import UUID
 FIELDS = """msg_id, CAST(message->>'delivery' AS uuid), CAST(message->>'event' AS uuid),
     CAST(message->>'day' AS date), message->>'project', CAST(message->>'attempt' AS int), message ? 'released',
     coalesce(CAST(message->>'hops' AS int), 0)"""
-"""The columns of a row of the queue, in SQL, in the order of the fields of `Message`."""
+"""SQL for the columns of a row of the queue, in the order of the fields of `Message`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,10 +48,10 @@ async def add(
     to_project: str | None = None,
     job: UUID | None = None,
 ) -> list[UUID]:
-    """Put a new delivery of each event on the queue, and return the ids of the new deliveries.
+    """Store a replay of each event, put these deliveries on the queue, and return their ids.
 
-    They go to `to_project`, or to the event's own project if that is None. An event that the job has replayed before is
-    left out.
+    They go to the project `to_project`, or to the event's own project if that is None. An event that the job `job` has
+    replayed before is left out.
     """
     if not events:
         return []
@@ -75,7 +75,7 @@ async def add(
 class Job:
     """A job that replays the events of all deliveries that match `query`, the oldest first.
 
-    `position` is the last delivery that it has looked at, and `until` the delivery at which it ends.
+    `position` is the last delivery that it has looked at, and `until` is the delivery at which it ends.
     """
 
     id: UUID
@@ -105,7 +105,9 @@ async def job(tx: Transaction, org_id: UUID, job_id: UUID, *, for_update: bool =
 
 
 async def jobs(tx: Transaction, org_id: UUID, *, limit: int, before: UUID | None = None) -> list[Job]:
-    """Return the first `limit` replay jobs of the organisation, or of those before the id `before`, newest first."""
+    """Return the first `limit` replay jobs of the organisation with an id below `before`, if that is given, newest
+    first.
+    """
     statement = select(replay_job).where(replay_job.c.org_id == org_id).order_by(replay_job.c.id.desc()).limit(limit)
     if before is not None:
         statement = statement.where(replay_job.c.id < before)

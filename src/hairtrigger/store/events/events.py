@@ -36,7 +36,7 @@ class Event(NamedTuple):
 
     @property
     def storable(self) -> "Event":
-        """The event, with a subject that PostgreSQL accepts."""
+        """Return the event with a subject that PostgreSQL accepts."""
         return self if self.subject is None else self._replace(subject=storable(self.subject))
 
 
@@ -72,7 +72,10 @@ STORING_WITH_HOPS = _STORING.format(
         SELECT jsonb_build_object('hops', hops) FROM unnest($17::uuid[], $18::int[]) AS hop (id, hops)
         WHERE hop.id = stored.id), '{}')"""
 )
-"""`STORING` for events that deliveries of this service have led to: $17 has their ids, $18 the number of deliveries."""
+"""SQL as in `STORING`, for events that deliveries of this service have led to.
+
+The arrays $17 and $18 hold the ids of such events, and for each the number of these deliveries.
+"""
 
 _APPEND = text(
     f"""

@@ -105,7 +105,7 @@ async def repeats(
 
 
 async def deleted(tx: Transaction, project_trigger_ids: Collection[UUID]) -> dict[UUID, UUID | None]:
-    """Return the ids of those of these triggers that were deleted, each with the id of its organisation.
+    """Return those of the triggers that were deleted, each with the id of its organisation, or None if that is unknown.
 
     Deletions are known as far back as outcomes are kept.
     """

@@ -90,7 +90,7 @@ _WRITE_WITH_HOPS = _WRITE.format(storing=STORING_WITH_HOPS)
 async def write(statements: Statements, writes: Sequence[Write], now: datetime) -> list[Sequence[Event] | None]:
     """Store the writes, and return for each its new events, or None if one of its triggers changed since it was read.
 
-    Outcomes are stored in both cases. Raises `DatabaseUnfit`, and stores nothing, if the commit would not be on disk.
+    Outcomes are stored in both cases. Raises `DatabaseUnfit`, and stores no events, if the commit would not be on disk.
     """
     given = arguments(writes, now, statements.without)
     if hops := {event.id: one.hops for one in writes if one.hops for event in one.events}:

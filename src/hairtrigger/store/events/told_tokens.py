@@ -1,4 +1,7 @@
-"""Secrets that senders told while they asked a webhook who it is. They are sealed, and only the last ones are kept."""
+"""Store secrets that senders told while they asked a webhook for proof of who it is.
+
+They are sealed, and only the last ones of each trigger are kept.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +15,7 @@ from hairtrigger.store.tables import told_token
 from hairtrigger.store.transaction import Transaction
 
 MOST = 3
-"""The number of secrets that are kept of each trigger."""
+"""The number of secrets that are kept for each trigger, which are those told last."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class ToldToken:
 
 
 async def keep(tx: Transaction, told: ToldToken) -> None:
-    """Keep a secret, and forget all but the last ones of the trigger."""
+    """Store a secret, and delete all but the last `MOST` of its trigger."""
     statement = upsert(told_token).values(vars(told))
     same = {"token": statement.excluded.token, "told_at": statement.excluded.told_at}
     await tx.connection.execute(statement.on_conflict_do_update(constraint=told_token.primary_key, set_=same))
@@ -34,7 +37,7 @@ async def keep(tx: Transaction, told: ToldToken) -> None:
 
 
 async def of_trigger(tx: Transaction, project_trigger_id: UUID) -> Sequence[ToldToken]:
-    """Return the secrets that were told, last one first."""
+    """Return the trigger's secrets. The one that was told last comes first."""
     statement = select(*told_token.c).where(told_token.c.project_trigger_id == project_trigger_id)
     return [ToldToken(*row) for row in await tx.connection.execute(statement.order_by(told_token.c.told_at.desc()))]
 

@@ -1,7 +1,7 @@
-"""Count the requests that an app's webhook brought for other accounts than those of a trigger.
+"""Count the requests that an app webhook received for accounts that a trigger does not listen to.
 
-Only accounts of the trigger's own organisation count, which its other triggers listen to or a provider
-has named for its connections. Nothing is told of what belongs to others.
+Only accounts of the trigger's organisation count: those that its other triggers listen to, and those that the provider
+has named for its connections. Users learn nothing of the accounts of others.
 """
 
 from collections import Counter
@@ -54,7 +54,11 @@ _OWN = text("SELECT account FROM app_route WHERE project_trigger_id = :id ORDER 
 
 
 async def of_trigger(tx: Transaction, condition: Condition, since: datetime, until: datetime) -> OtherAccounts:
-    """Return what came for other accounts of the trigger's organisation in that time."""
+    """Return the trigger's accounts, and the requests for its organisation's other accounts from `since` on and before
+    `until`.
+
+    Only the last 1000 events and the last 1000 outcomes in that time are counted.
+    """
     first, last = first_id(since), first_id(until)
     own = list((await tx.connection.execute(_OWN, {"id": condition.id})).scalars())
     window = {"first": first, "last": last, "first_day": day_of(first), "last_day": day_of(last), "most": _MOST}

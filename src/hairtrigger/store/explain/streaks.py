@@ -57,7 +57,10 @@ LATER = """
           AND outcome.kind = 'webhook' AND outcome.code IN ('accepted', 'duplicate', 'handshake', 'ignored_event')
     ))
 """
-"""The condition that a streak of requests is over, because a request was accepted after it."""
+"""The SQL condition that a streak of requests is over, because a request was accepted after its last one.
+
+`{streak}` stands for the name of its row.
+"""
 
 _TIMES = ARRAY(DateTime(timezone=True))
 # The rows of triggers are locked in the order of their ids, so that no two transactions wait for each other.
@@ -109,10 +112,10 @@ async def note(
 ) -> Changes:
     """Add failures to the streaks of their triggers, end the streaks of the triggers in `over`, and return the changes.
 
-    `failed` has the failures by trigger. The streaks of the triggers in `anew` begin again with these failures. Failed
-    deliveries also count for the target of their project, unless it is one of the projects in `reached`: their targets
-    were reached, which ends a streak. The deliveries of operational events do not count, so that no target fails
-    because of what is told of it.
+    `failed` has the failures by trigger. The streaks of the triggers in `anew` begin again with these failures. With
+    the side `deliveries`, they also count for the targets of the triggers' projects, except the failures of operational
+    events, so that no target fails because of what is told of it. `reached` names the projects whose targets were
+    reached: their streaks end.
     """
     if not failed and not over and not reached:
         return Changes((), {})
@@ -147,5 +150,5 @@ _FORGET = text(
 
 
 async def forget(tx: Transaction) -> None:
-    """Delete the streaks that are over, of those that nothing ends."""
+    """Delete the streaks of requests and of polls that are over."""
     await tx.connection.execute(_FORGET)

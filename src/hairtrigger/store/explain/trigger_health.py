@@ -26,8 +26,9 @@ Stall = Literal["overdue", "off_the_clock", "unregistered", "unrouted"]
 class Expectations:
     """The facts from which it follows that a trigger is stalled.
 
-    A poll or schedule whose due time lies before these limits is overdue. Triggers of the kinds in `webhooks` need no
-    due time, because they receive requests. These are (provider id, trigger id, whether it has an app webhook).
+    A poll or schedule that was due before `due_before`, and on which no process works `now`, is overdue. Triggers of
+    the kinds in `webhooks` need no due time, because they receive requests. A kind is (provider id, trigger id, whether
+    it has an app webhook).
     """
 
     now: datetime
@@ -86,13 +87,15 @@ class Condition:
 
     @property
     def way(self) -> Literal["poll", "schedule", "service"] | None:
-        """Return where its events come from. None: from requests."""
+        """Return the source of the trigger's events: polls, its schedule, the service itself, or None if they come by
+        requests.
+        """
         return "service" if self.provider_id == PROVIDER else self.kind
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The finding that a stall of a trigger has begun, or that it has ended."""
+    """The finding that a stall of a trigger has begun, or that it has ended. The stall has lasted since `since`."""
 
     id: UUID
     org_id: UUID
@@ -178,7 +181,10 @@ async def of_trigger(tx: Transaction, org_id: UUID, expected: Expectations, trig
 
 
 async def of_ids(tx: Transaction, ids: Sequence[UUID], expected: Expectations) -> list[Condition]:
-    """Return the conditions of triggers of any organisation: this is for the service itself, not for an API request."""
+    """Return the conditions of those of these triggers that exist, in no order.
+
+    They may belong to any organisation, so the answer is for the service itself, not for an API request.
+    """
     if not ids:
         return []
     rows = await tx.connection.execute(_OF_IDS, {**expected.parameters(), "ids": list(ids)})
@@ -251,8 +257,8 @@ _END = text(
 async def find_overdue(tx: Transaction, expected: Expectations, limit: int) -> list[Finding]:
     """Record the new stalls of overdue triggers, and return a finding for each.
 
-    At most `limit` polls and `limit` schedules are recorded, those that are the most overdue. A disabled trigger has no
-    due time, so it is never found. The triggers are read from the index by due time.
+    At most `limit` polls and `limit` schedules are recorded, the most overdue first. A disabled trigger has no due
+    time, so it is never found. The triggers are read from the index by due time.
     """
     polls = await _findings(tx, FIND_OVERDUE, expected, limit, kind="poll")
     return [*polls, *await _findings(tx, FIND_OVERDUE, expected, limit, kind="schedule")]
@@ -261,7 +267,8 @@ async def find_overdue(tx: Transaction, expected: Expectations, limit: int) -> l
 async def find_forgotten(tx: Transaction, expected: Expectations, limit: int) -> list[Finding]:
     """Record new stalls of enabled triggers that can never fire as they are, and return a finding for each.
 
-    At most `limit` are recorded. This reads all triggers, so call it seldom.
+    They have no webhook at the provider, no route or no due time. At most `limit` are recorded. This reads all
+    triggers, so call it seldom.
     """
     return await _findings(tx, _FIND_FORGOTTEN, expected, limit)
 

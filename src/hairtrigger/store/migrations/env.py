@@ -1,4 +1,4 @@
-"""Alembic runs its migrations on our own database connection: see `store/database.py`."""
+"""Run Alembic's migrations on our own database connection, which `store/database.py` passes."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""Store connections, which are credentials for a provider. Their secrets are sealed before they are stored here."""
+"""Store connections, which are credentials for a provider. The caller has sealed their secrets."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -67,7 +67,7 @@ async def renew(tx: Transaction, connection_id: UUID, now: datetime) -> None:
 async def disconnect(tx: Transaction, which: ColumnElement[bool], why: str, now: datetime) -> None:
     """Take the connection away from the triggers that meet a condition, and store `why` with them.
 
-    Those that poll are due at once, so that the outcome of that poll tells the reason.
+    Those that poll are due at once, so that the outcome of their next poll tells the user the reason.
     """
     await polls.interrupt(tx, which, again_at=now)
     statement = update(project_trigger).where(which)

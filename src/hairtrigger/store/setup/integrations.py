@@ -212,7 +212,10 @@ async def actions(tx: Transaction, integration_id: UUID) -> list[IntegrationActi
 
 
 async def action_summaries(tx: Transaction, org_id: UUID) -> dict[UUID, list[ActionSummary]]:
-    """Return the organisation's actions by the id of their integration, in order, without their code."""
+    """Return the organisation's actions by the id of their integration, without their code.
+
+    Those of one integration are in the order in which they were added. An integration without actions is left out.
+    """
     statement = (
         select(
             integration_action.c.integration_id,
@@ -290,7 +293,7 @@ async def remove_trigger(tx: Transaction, integration_id: UUID, trigger_id: UUID
 
 
 async def disable_users(tx: Transaction, gone: IntegrationTrigger, now: datetime) -> list[UUID]:
-    """Disable all project triggers that use this trigger of an integration, and return the ids of all of them."""
+    """Disable all project triggers that use this trigger, and return the ids of all of them, also of disabled ones."""
     return await switch_off(tx, _uses(gone), now)
 
 

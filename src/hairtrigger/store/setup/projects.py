@@ -15,7 +15,8 @@ from hairtrigger.store.tables import lane, pause, project
 from hairtrigger.store.transaction import Transaction
 
 OrderBy = Literal["trigger", "subject"]
-"""What deliveries of a project have in common that are attempted one after the other, in the order of their events."""
+"""What deliveries of a project must have in common to be attempted one after the other, in the order of their events.
+"""
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,13 @@ _COLUMNS = (*project.c, *(lane.c[name] for name in _LANE))
 _JOINED = project.join(lane, lane.c.project_id == project.c.id)
 
 IN_SQL = ", ".join(f"{column.table.name}.{column.name}" for column in _COLUMNS)
-"""The columns of the tables `project` and `lane`, in SQL, from whose values `from_driver` makes a project."""
+"""SQL for the columns of the tables `project` and `lane` from whose values `from_driver` makes a project."""
 
 _BY_IDS = select(*_COLUMNS).select_from(_JOINED).where(project.c.id == func.any(cast(bindparam("ids"), ARRAY(Text))))
 
 
 def from_driver(values: Sequence[Any]) -> Project:
-    """Return the project. The database's driver returns its target as the text of its JSON."""
+    """Return the project whose columns in `IN_SQL` have these values, as the database's driver returns them."""
     named = {column.name: value for column, value in zip(_COLUMNS, values, strict=True)}
     return Project(**{**named, "target": from_json(named["target"])})
 

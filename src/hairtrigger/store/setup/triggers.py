@@ -95,7 +95,10 @@ async def get(
 async def existing(
     tx: Transaction, org_id: UUID, project_trigger_id: UUID, *, for_update: bool = False
 ) -> TriggerWithCursor:
-    """Return the organisation's trigger, or raise `NoSuchTrigger`."""
+    """Return the organisation's trigger, or raise `NoSuchTrigger`.
+
+    With `for_update`, its row is locked until the transaction ends.
+    """
     found = await get(tx, org_id, project_trigger_id, for_update=for_update)
     if not found:
         raise NoSuchTrigger
@@ -230,7 +233,10 @@ async def remove(tx: Transaction, project_trigger_id: UUID) -> None:
 
 
 async def route(tx: Transaction, trigger: ProjectTrigger, accounts: Sequence[str]) -> None:
-    """Replace the trigger's routes, so that from now on it receives the events of exactly these accounts."""
+    """Replace the trigger's routes, so that from now on it receives the events of exactly these accounts.
+
+    The accounts are also recorded for its connection.
+    """
     await tx.connection.execute(delete(app_route).where(app_route.c.project_trigger_id == trigger.id))
     if accounts:
         rows = [
@@ -260,7 +266,7 @@ async def owners(tx: Transaction, provider_id: str, accounts: Sequence[str]) -> 
 
 
 async def plan_removal(tx: Transaction, planned: Removal, now: datetime, leased_until: datetime | None = None) -> bool:
-    """Plan the removal of a webhook and return True, in place of an earlier plan for the same trigger.
+    """Plan the removal of a webhook, in place of an earlier plan for the same trigger, and return True.
 
     Return False, and change nothing, while another process makes or removes the trigger's webhook under a lease. With
     `leased_until`, this process has the lease until then.

@@ -1,4 +1,4 @@
-"""The work that is left to do in the whole service: one query of bounded cost, whatever has piled up."""
+"""Measure the work that is left to do in the whole service, by one query of limited cost, however much is left."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +14,10 @@ _MOST = 50_000  # rows that are counted of a kind
 
 @dataclass(frozen=True)
 class Backlog:
-    """Numbers of rows, and the times since when the oldest work of a kind has been due, if there is any."""
+    """The numbers of rows, each counted up to 50,000, and the times since when work of each kind has been due.
+
+    A time is that of the oldest work, or None if no work of the kind is due.
+    """
 
     queued: int
     under_way: int

@@ -1,7 +1,7 @@
-"""Delete what belongs to a project or an organisation, in batches: each is a short transaction.
+"""Delete what belongs to a project or an organisation, in batches, each of which is a short transaction.
 
 A row of `erasure` says how far the deletion has come, and changes in the transaction of each batch. So a process that
-dies leaves nothing half done, and any process goes on. Rows of the definitions go first, so that no new events come.
+dies leaves nothing half done, and any process can go on. Definitions are deleted first, so that no new events come.
 """
 
 from collections.abc import Collection, Sequence
@@ -36,7 +36,7 @@ STEPS: Sequence[Step] = get_args(Step)
 
 @dataclass(frozen=True)
 class Erasure:
-    """The deletion of a project, or of an organisation if there is no project."""
+    """The deletion of a project, or of a whole organisation if `project_id` is None."""
 
     id: str
     org_id: UUID
@@ -64,13 +64,18 @@ async def get(tx: Transaction, id_: str) -> Erasure | None:
 
 
 async def lock(tx: Transaction, id_: str) -> Erasure | None:
-    """Lock and return a deletion, after the process that works on it has finished its batch."""
+    """Lock and return a deletion, or return None if there is none. This waits until a process that works on it ends its
+    batch.
+    """
     row = (await tx.connection.execute(select(erasure).where(erasure.c.id == id_).with_for_update())).one_or_none()
     return Erasure(**row._mapping) if row else None
 
 
 async def due(tx: Transaction, now: datetime) -> Erasure | None:
-    """Lock and return the deletion that has waited longest. No other process gets it until the transaction ends."""
+    """Lock and return the deletion that has been due longest, or return None if none is due.
+
+    No other process gets it until the transaction ends.
+    """
     statement = select(erasure).where(erasure.c.run_at <= now).order_by(erasure.c.run_at).limit(1)
     row = (await tx.connection.execute(statement.with_for_update(skip_locked=True))).one_or_none()
     return Erasure(**row._mapping) if row else None
@@ -88,7 +93,7 @@ async def remove(tx: Transaction, ended: Erasure) -> None:
 
 
 async def next_triggers(tx: Transaction, of: Erasure) -> list[UUID]:
-    """Lock and return the next triggers of the project or the organisation."""
+    """Lock the next triggers of the project or the organisation, at most `TRIGGERS`, and return their ids."""
     statement = select(project_trigger.c.id).where(project_trigger.c.org_id == of.org_id)
     if of.project_id is not None:
         statement = statement.where(project_trigger.c.project_id == of.project_id)
@@ -97,7 +102,7 @@ async def next_triggers(tx: Transaction, of: Erasure) -> list[UUID]:
 
 
 async def next_projects(tx: Transaction, of: Erasure) -> list[str]:
-    """Delete the next projects, which have no triggers any more, and return their ids."""
+    """Delete the next projects, at most `TRIGGERS`, and return their ids. Their triggers must be deleted already."""
     statement = select(project.c.id).where(project.c.org_id == of.org_id)
     if of.project_id is not None:
         statement = statement.where(project.c.id == of.project_id)
@@ -117,7 +122,10 @@ _DEFINED = ("replay_job", "integration", "connection", "api_key", "app_user")
 
 
 async def forget_defined(tx: Transaction, of: Erasure) -> int:
-    """Delete a batch of what else the organisation has defined, and return how many rows."""
+    """Delete a batch of the organisation's other definitions, and return how many rows were deleted.
+
+    These are idempotency keys, replay jobs, integrations, connections, API keys and users.
+    """
     answers = await _run(
         tx,
         "DELETE FROM idempotency WHERE (org_id, key) IN ("
@@ -139,7 +147,7 @@ async def forget_defined(tx: Transaction, of: Erasure) -> int:
 
 
 async def forget_replay_jobs(tx: Transaction, of: Erasure) -> None:
-    """Delete the replay jobs of a project: those that ask for its events, and those that send to it."""
+    """Delete the replay jobs of a project, both those that replay its events and those that replay to it."""
     await _run(
         tx,
         "DELETE FROM replay_job WHERE org_id = :org AND (to_project_id = :project OR query->>'project_id' = :project)",
@@ -152,10 +160,10 @@ async def forget_replay_jobs(tx: Transaction, of: Erasure) -> None:
 
 
 async def forget_messages(tx: Transaction, of: Erasure) -> int:
-    """Take a batch of the deliveries to deleted projects off the queue, and return how many.
+    """Delete a batch of the deliveries to deleted projects from the queue and from `waiting`, and return how many.
 
-    An attempt that is under way goes on to its end, and nothing is recorded of it then. A message that another
-    transaction holds at the moment is left for later.
+    An attempt that is under way goes on to its end, and then nothing of it is recorded. A message that another
+    transaction has locked is left for later.
     """
     projects, gone = of.project_ids, 0
     for condition in ("read_ct = 0 AND message->>'project' = ANY(:projects)", _LEASED):
@@ -186,14 +194,18 @@ _LEASED = "read_ct > 0 AND message->>'project' = ANY(:projects)"
 
 @dataclass(frozen=True)
 class Found:
-    """The end of a batch of events or deliveries: the last one that was looked at, or None if there was none."""
+    """The end of a batch of events or replays.
+
+    `position` is the last one that was looked at, or None if there was none. `trigger_ids` are the triggers of deleted
+    events.
+    """
 
     position: UUID | None
     trigger_ids: frozenset[UUID] = frozenset()
 
 
 async def forget_events(tx: Transaction, of: Erasure) -> Found:
-    """Delete the next events with their keys and their deliveries."""
+    """Delete the next batch of the events, with their keys and their deliveries, and return where it ended."""
     position = UUID(of.position) if of.position else _FIRST
     rows = await _run(
         tx,
@@ -247,7 +259,11 @@ async def delete_events(tx: Transaction, org_id: UUID, events: Sequence[tuple[An
 
 
 async def forget_replays(tx: Transaction, of: Erasure) -> Found:
-    """Delete the next replays whose events are gone already, or that went to the project from another one."""
+    """Delete the next batch of replays, and return where it ended.
+
+    Of an organisation, they are all that are left after its events, and of a project those that replayed to it from
+    another project.
+    """
     position = UUID(of.position) if of.position else _FIRST
     rows = await _run(
         tx,
@@ -299,7 +315,10 @@ async def _alive(tx: Transaction, project_ids: Collection[str]) -> set[str]:
 
 
 async def _take_off_lanes(tx: Transaction, ids: Sequence[UUID]) -> None:
-    """End deliveries to projects that stay, with the order of locks of `deliveries`: messages first, lanes second."""
+    """Take deliveries to projects that are not deleted off the queue, out of `waiting` and out of their lanes.
+
+    Messages are locked first and lanes second, as in `deliveries`.
+    """
     rows = await _run(
         tx,
         f"""
@@ -344,7 +363,9 @@ async def forget_dead(tx: Transaction, of: Erasure) -> int:
 
 @dataclass(frozen=True)
 class Page:
-    """A batch of pages of a partition, as a position: `outcome_20260504/256`."""
+    """The position of a batch of pages, written as `outcome_20260504/256`: a partition, and the number of the first
+    page.
+    """
 
     table: str
     number: int
@@ -361,7 +382,7 @@ class Page:
 async def forget_pages(tx: Transaction, of: Erasure, table: str) -> tuple[Page | None, frozenset[UUID]]:
     """Delete the organisation's rows in the next pages of `attempt` or `outcome`.
 
-    Return where to go on, None at the end, and the triggers of the rows.
+    Return the position of the following pages, or None at the end, and the triggers of the deleted outcomes.
     """
     assert table in (ATTEMPT, OUTCOME)
     names = await partitions.names_of(tx, table)
@@ -385,12 +406,12 @@ async def forget_pages(tx: Transaction, of: Erasure, table: str) -> tuple[Page |
 
 
 async def forget_outcomes(tx: Transaction, of: Erasure) -> int:
-    """Delete a batch of the outcomes of the triggers that were found, and return how many."""
+    """Delete a batch of the outcomes of the triggers in `of.trigger_ids`, and return how many."""
     return await _forget_of_triggers(tx, of, "outcome", "day, id")
 
 
 async def forget_keys(tx: Transaction, of: Erasure) -> int:
-    """Delete a batch of the event keys of the triggers that were found, and return how many."""
+    """Delete a batch of the event keys of the triggers in `of.trigger_ids`, and return how many."""
     return await _forget_of_triggers(tx, of, "event_key", "project_trigger_id, key")
 
 
@@ -413,7 +434,7 @@ async def forget_use(tx: Transaction, of: Erasure) -> None:
 
 
 async def webhooks_left(tx: Transaction, of: Erasure) -> int:
-    """Return how many webhooks are still to be removed at their providers."""
+    """Return how many webhooks of the project or the organisation are still to be removed at their providers."""
     mine = "org_id = :org" if of.project_id is None else "org_id = :org AND project_trigger_id = ANY(:triggers)"
     given = {"org": of.org_id} | ({} if of.project_id is None else {"triggers": of.trigger_ids})
     return int((await _run(tx, f"SELECT count(*) FROM removal WHERE {mine}", **given)).scalar_one())  # noqa: S608
@@ -428,7 +449,7 @@ async def forget_organization(tx: Transaction, of: Erasure) -> None:
 
 @dataclass(frozen=True)
 class Contents:
-    """The number of things of each kind that a deletion would delete. None: there is too much to be counted at once."""
+    """The number of things of each kind that a deletion would delete, or None if they were not counted."""
 
     projects: int
     triggers: int
@@ -442,7 +463,10 @@ class Contents:
 
 
 async def contents(tx: Transaction, org_id: UUID, project_id: str | None, patience: timedelta) -> Contents:
-    """Count what a deletion would delete. Counting events, or deliveries under way, takes no longer than `patience`."""
+    """Count what a deletion would delete: a project, or the whole organisation if `project_id` is None.
+
+    Events, and deliveries under way, are None if counting them takes longer than `patience`.
+    """
     only = " AND id = :project_id" if project_id else ""
     under_way = f"""
         WITH mine AS (SELECT id FROM project WHERE org_id = :org_id {only})
@@ -459,7 +483,7 @@ async def contents(tx: Transaction, org_id: UUID, project_id: str | None, patien
 
 
 async def defined(tx: Transaction, org_id: UUID, project_id: str | None) -> Contents:
-    """Count the definitions that a deletion would delete."""
+    """Count the definitions that a deletion would delete, but neither events nor deliveries."""
     only = "AND project_id = :project" if project_id else ""
     whole = "false" if project_id else "true"
     row = (

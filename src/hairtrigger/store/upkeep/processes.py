@@ -78,7 +78,7 @@ async def near(
 ) -> Sequence[Stretch]:
     """Return the first `limit` stretches that overlap the time from `since` to `until`, oldest first.
 
-    The nearest stretches of these roles before and after that time are returned with them.
+    The nearest stretches of these roles before and after that time are among them.
     """
     parameters = {"since": since, "until": until, "roles": list(roles), "limit": limit}
     return [Stretch(*row) for row in await tx.connection.execute(_NEAR, parameters)]

@@ -1,4 +1,4 @@
-"""Keep why polls fail and the pace of each connection, and index only the rows of `poll` that have a due time.
+"""Add columns for why polls fail and a table for the pace of each connection, and index only polls with a due time.
 
 The new columns have no default and the index is on one small table, so every lock is short.
 """

@@ -1,4 +1,4 @@
-"""Add a table for tasks that come round again, and vacuum tables that change often early."""
+"""Add a table for tasks that come round again, and make autovacuum run sooner on tables that change often."""
 
 from importlib.resources import files
 

@@ -1,4 +1,4 @@
-"""Store how many events a replay job has to replay. The column has no default, so the lock is short."""
+"""Add a column for how many events a replay job has to replay. It has no default, so the lock is short."""
 
 import sqlalchemy as sa
 from alembic import op

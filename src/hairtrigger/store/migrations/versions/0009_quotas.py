@@ -1,4 +1,7 @@
-"""Count what each organisation uses on each day. What was stored before is not counted, as its retention ends."""
+"""Add a table for what each organisation uses on each day.
+
+Rows that were stored before are never counted. They go when their retention ends.
+"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Add what the health of a trigger says besides its polls: failures in a row of requests and deliveries, and pauses."""
+"""Add tables for what a trigger's health needs besides its polls: streaks of requests and deliveries, and pauses."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""Keep the method, query and headers of a request with its event, and documents of senders.
+"""Add a column for the method, query and headers of an event's request, and a table for documents of senders.
 
 `event_offer` is the row type of a batch of events. Its predecessor `offered_event` stays for processes of the version
 before, which run until they are replaced.

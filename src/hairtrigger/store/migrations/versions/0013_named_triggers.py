@@ -1,7 +1,8 @@
-"""Store the names of project triggers, why one has lost its connection, and the slugs that integrations have used.
+"""Add columns for the names of project triggers, for why a trigger has lost its connection, and for slugs of
+integrations.
 
-The columns have no default, so the locks are short. An API key that was made with another key gets the user that made
-the first one as its maker, because what a key makes is made by its owner.
+The columns have no default, so the locks are short. An API key that was made with another API key is recorded as made
+by the user that made the first of these keys, as later versions do.
 """
 
 import sqlalchemy as sa

@@ -1,4 +1,4 @@
-"""Record when processes ran, and which of them can be proved to be dead."""
+"""Add a table for when processes ran, with the locks that prove which of them are dead."""
 
 import sqlalchemy as sa
 from alembic import op

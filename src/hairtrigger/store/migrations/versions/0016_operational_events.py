@@ -1,5 +1,5 @@
-"""Add operational events, what has been told of the state of things, the channels that tell people, and the accounts of
-connections.
+"""Add tables for operational events, for the states that were told last, for alert channels and their alerts, and for
+the accounts of connections.
 
 The index on `poll` finds failing polls. It holds only these, so a poll that goes well costs nothing more.
 """

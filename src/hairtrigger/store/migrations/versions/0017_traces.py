@@ -1,4 +1,4 @@
-"""Keep the place of an event in a trace.
+"""Add a column for the place of an event in a trace.
 
 `event_to_store` is the row type of a batch of events. Its predecessor `event_offer` stays for processes of the version
 before, which run until they are replaced.

@@ -1,4 +1,6 @@
-"""Delete what belongs to a project or an organisation, drop bodies, and keep tokens that senders tell."""
+"""Add tables and columns for deletions of projects and organisations, for dropped bodies, and for tokens that senders
+tell.
+"""
 
 import sqlalchemy as sa
 from alembic import op
