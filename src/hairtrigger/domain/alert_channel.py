@@ -25,7 +25,9 @@ class Kind(StrEnum):
 
 
 def is_address(text: str) -> bool:
-    """Return whether this is an e-mail address that every mail server takes: RFC 5321 without quotes or extensions."""
+    """Return whether the text is an e-mail address that every mail server takes, which is one of RFC 5321 without
+    quotes or extensions.
+    """
     local_part = text.partition("@")[0]
     return (
         len(text) <= _LONGEST_ADDRESS
@@ -35,16 +37,23 @@ def is_address(text: str) -> bool:
 
 
 def next_time(sent: Sequence[datetime], now: datetime) -> datetime:
-    """Return when the next message may be sent after those at these times, the last of which was sent now."""
+    """Return when the next message of a channel may be sent, if its earlier ones were sent at the times `sent` and the
+    last of them now.
+
+    This is ten seconds from now, or later if 12 messages were sent within the last hour: it must be an hour after the
+    first of these 12.
+    """
     lately = sorted(at for at in sent if at > now - _HOUR)
     return max(now + _TOGETHER, lately[-MOST_AN_HOUR] + _HOUR) if len(lately) >= MOST_AN_HOUR else now + _TOGETHER
 
 
 def lately(sent: Sequence[datetime], now: datetime) -> list[datetime]:
-    """Return the times of the last hour."""
+    """Return those of the times `sent` that are less than an hour before `now`, oldest first."""
     return sorted(at for at in sent if at > now - _HOUR)
 
 
 def back_off(failures: int) -> timedelta:
-    """Return the wait after so many failures in a row, which doubles up to an hour."""
+    """Return the wait after `failures` failures in a row, which are at least one. It is 30 seconds after the first
+    failure, and doubles with each further one up to an hour.
+    """
     return min(_FIRST_BACK_OFF * (1 << min(failures - 1, 16)), _LONGEST_BACK_OFF)

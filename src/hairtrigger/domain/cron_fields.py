@@ -25,7 +25,8 @@ def fields_of(expression: str) -> list[str]:
     """Return the fields of a cron expression as cronsim reads them.
 
     A range that wraps around, such as `22-2` or `SAT-SUN`, becomes a list; the full name of a day or month becomes its
-    short name; `?` becomes `*`. An expression that does not have five fields is only split at spaces.
+    short name; `?` becomes `*`. An expression that does not have five fields is only split at spaces. Fields that are
+    not valid stay as they are, for cronsim to refuse.
     """
     fields = expression.split()
     if len(fields) != len(_NAMES):
@@ -59,8 +60,8 @@ def _value(text: str, place: int) -> int | None:
 
 
 def surprises(fields: Sequence[str]) -> Iterator[str]:
-    """Yield a sentence for each part of a cron expression that does something else than many users expect. `fields` are
-    the five from `fields_of`.
+    """Yield a sentence for users about each part of a cron expression that does something else than many of them
+    expect. `fields` are the five fields that `fields_of` returned.
     """
     minute, hour, day, _, weekday = fields
     if not day.startswith("*") and not weekday.startswith("*"):

@@ -10,7 +10,7 @@ _BELOW = 0.01  # a state ends this far below its threshold, so that it does not 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """The used shares of a disk, between 0 and 1, from which on the disk is low and full."""
+    """The used shares of a disk, between 0 and 1, from which on its state is `low` and `full`."""
 
     low: float = 0.90
     full: float = 0.97
@@ -39,7 +39,7 @@ class DiskUse:
 
     @property
     def sentence(self) -> str:
-        """The use of the disk in words for users, with what they can do about it."""
+        """Return the use of the disk in words for users, with what they can do about it."""
         if self.used is None:
             return (
                 "How full the database's disk is can't be seen from here. To have it watched, tell how large the "

@@ -28,16 +28,17 @@ class Draft:
 
 
 def digest(data: bytes) -> str:
-    """Return a key made from the bytes of an event that has no id of its own. Two events with equal bytes then count as
-    the same event.
+    """Return an event key made from the bytes of an event that has no id of its own: `sha256:` and their hash in hex.
+    Two events with equal bytes then count as the same event.
     """
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
 def bounded_key(key: str) -> str:
-    """Return the key as it is stored.
+    """Return an event key in the form in which it is stored and indexed.
 
-    Keys are indexed, so a digest replaces a key that has more than 512 bytes, contains NUL or is not valid Unicode.
+    A key of more than 512 bytes, with a NUL, or that is not valid Unicode is replaced by its digest. Any other key
+    stays as it is.
     """
     try:
         raw = key.encode()

@@ -45,7 +45,7 @@ def parsed_id(text: str) -> UUID | None:
 
 
 def first_id(at: datetime) -> UUID:
-    """Return the lowest id that a row of this microsecond can have. Rows of later times have higher ids."""
+    """Return the lowest id that a row made in the microsecond `at` can have. Rows of earlier times have lower ids."""
     return UUID(int=_lowest(at))
 
 
@@ -56,18 +56,19 @@ def _lowest(at: datetime) -> int:
 
 
 def first_of(day: date) -> UUID:
-    """Return an id that is not greater than any id of this UTC day or of a later day."""
+    """Return an id that is not greater than the id of any row of this UTC day or of a later day. It is no row's id."""
     return UUID(int=(datetime(day.year, day.month, day.day, tzinfo=UTC) - _EPOCH) // _MICROSECOND // 1000 << 80)
 
 
 def time_of(id_: UUID) -> float:
-    """Return the time in an id of ours, in seconds since 1970, to the millisecond."""
+    """Return the time at which an id was made by `new_id`, in seconds since 1970, cut to the millisecond."""
     return (id_.int >> 80) / 1000
 
 
 def day_of(id_: UUID) -> date:
-    """Return the UTC day in an id, or `date.max` if the id holds no time in the calendar. An id that was not made by
-    `new_id` gives a day, too, on which no row has this id.
+    """Return the UTC day in an id, or `date.max` if the id holds no time in the calendar.
+
+    For an id that `new_id` did not make, the day says nothing. A search for the id's row on that day finds none.
     """
     try:
         return datetime.fromtimestamp((id_.int >> 80) / 1000, UTC).date()

@@ -14,8 +14,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def instant(value: datetime) -> datetime:
-    """Return this time in UTC, or the nearest end of the calendar if it lies outside. A time without an offset is taken
-    as UTC.
+    """Return this time in UTC, or the nearest end of the calendar if it lies outside the calendar. A time without an
+    offset is taken as UTC.
     """
     if value.utcoffset() is None:
         return value.replace(tzinfo=UTC)
@@ -26,7 +26,7 @@ def instant(value: datetime) -> datetime:
 
 
 def shifted(at: datetime, by: timedelta) -> datetime:
-    """Return `at + by`, or the nearest end of the calendar if the sum lies outside. `at` is aware."""
+    """Return `at + by`, or the nearest end of the calendar if the sum lies outside the calendar. `at` must be aware."""
     try:
         return at + by
     except OverflowError:

@@ -28,14 +28,16 @@ class Field:
 
 @dataclass(frozen=True, kw_only=True)
 class AuthField(Field):
-    """A field that a user fills in to connect to an integration. Polling code reads its secret as `secrets.<slug>`."""
+    """A field that a user fills in to connect to an integration. Polling code reads the value as `secrets.<slug>`."""
 
     type: AuthFieldType
 
 
 @dataclass(frozen=True, kw_only=True)
 class InputField(Field):
-    """A field that a user fills in to use a trigger. Polling code reads its value as `inputs.<slug>`."""
+    """A field that a user fills in to use a trigger of an integration. Polling code reads the value as
+    `inputs.<slug>`.
+    """
 
     type: FieldType = "TEXT"
     options: tuple[Option, ...] | None = None  # for a SELECT only
@@ -53,7 +55,9 @@ class ActionField(Field):
 
 @dataclass(frozen=True, kw_only=True)
 class OAuthClient:
-    """An OAuth client without its secret. The secret is stored sealed and is never shown."""
+    """An OAuth client without its secret. The secret is stored sealed, apart from the other fields, and is
+    never shown.
+    """
 
     scopes: str | None = None
     auth_url: str | None = None

@@ -1,11 +1,13 @@
-"""A reader of JSON from strangers. It refuses JSON that would hold up the event loop."""
+"""A reader of JSON from outside. It refuses JSON that would hold up the event loop."""
 
 from typing import Any
 
 from pydantic_core import from_json
 
 MOST_PARTS = 300_000
-"""It takes about 45 ms to read this many parts. JSON of 2 MB usually has fewer: members of 28 bytes or more."""
+"""The most parts that are read, which takes about 45 ms. An array or object counts as one part, and a member of an
+object as four. JSON of 2 MB has fewer parts than this if its members have 28 bytes or more, as they usually have.
+"""
 _MEMBER = 4  # the parts that a member counts as: its name must be made and looked up
 
 
@@ -28,8 +30,8 @@ def read_json(body: bytes, *, allow_inf_nan: bool = True) -> Any:
 
 
 def _parts(body: bytes) -> int:
-    """Return an upper bound of the number of parts. It may be too high, because a colon within a text may count as a
-    member.
+    """Return an upper bound of the number of parts, as `MOST_PARTS` counts them. It may be too high, because a colon
+    within a text may count as a member.
     """
     members = min(body.count(b":"), body.count(b'"') // 2)
     return body.count(b"[") + body.count(b"{") + _MEMBER * members

@@ -1,7 +1,7 @@
 """Keeps the slugs of input fields when the trigger of an integration is replaced.
 
-Project triggers store their values under the slugs. So a new field keeps the slug of the old field as which it is
-recognised; with another slug, it would lose its value.
+Project triggers store their values under the slugs. So a new field that is recognised as an old one gets the slug of
+the old one, because a value would be lost under another slug.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,11 +12,12 @@ from hairtrigger.domain.integration import InputField
 
 
 def with_kept_slugs(before: Sequence[InputField], after: Sequence[InputField]) -> tuple[InputField, ...]:
-    """Return the fields of `after`, each with the slug of the field of `before` as which it is recognised.
+    """Return the fields of `after`. A field that is recognised as one of `before` gets the slug of that old field;
+    another field keeps its own slug, with a number added if the slug is taken.
 
-    A field that is not recognised keeps its own slug, followed by a number if the slug is taken. A field is recognised
-    by an equal label, or else by an equal slug. Of the remaining fields, one is recognised if it has the same type and
-    a similar label, or if it stands at the same place and differs in nothing but its label and slug.
+    Fields are recognised as the same by equal labels, or else by equal slugs. Of the remaining fields, two are the same
+    if they have the same type and similar labels, or else if they stand at the same place and differ in nothing but
+    label and slug.
     """
     kept = _recognised(before, after)
     taken = set(kept.values())
@@ -29,7 +30,9 @@ def with_kept_slugs(before: Sequence[InputField], after: Sequence[InputField]) -
 
 
 def _recognised(before: Sequence[InputField], after: Sequence[InputField]) -> dict[int, str]:
-    """Return the slug of the old field for each new field that is recognised. The keys are places in `after`."""
+    """Return the slugs of the old fields as which new fields are recognised. A key is the place of the new field in
+    `after`; a field that is not recognised has no key.
+    """
     old = dict(enumerate(before))
     found: dict[int, str] = {}
     for same in (_same_label, _same_slug, _similar, _renamed):
@@ -49,7 +52,7 @@ def _same_slug(old: InputField, new: InputField, _: bool) -> bool:  # noqa: FBT0
 
 
 def _similar(old: InputField, new: InputField, _: bool) -> bool:  # noqa: FBT001
-    """Return whether the types are equal and the labels begin alike, whatever the case of letters.
+    """Return whether the types are equal and the labels begin alike. Upper and lower case count as the same.
 
     The common beginning must be at least half of the longer label, or the whole of the shorter one.
     """

@@ -9,7 +9,9 @@ _TEXTUAL = frozenset({"application/xml", "application/yaml", "application/javasc
 
 
 class Media(NamedTuple):
-    """A content type: its name in lower case, and the two parameters that say how a body is read."""
+    """A content type: its name in lower case, and its parameters `charset` and `boundary`, which are empty if they are
+    not given.
+    """
 
     name: str
     charset: str = ""
@@ -38,7 +40,9 @@ _LONGEST = 200  # characters of a content type that is remembered
 
 
 def media_of(content_type: str) -> Media:
-    """Return the parts of a content type as a header holds it. Without a content type, all parts are empty."""
+    """Return the content type that the value of a `Content-Type` header states. All parts of it are empty if the value
+    is.
+    """
     return _remembered(content_type) if len(content_type) <= _LONGEST else _read(content_type)
 
 

@@ -27,7 +27,7 @@ Side = Literal["polls", "requests", "deliveries"]
 
 
 class Details(BaseModel):
-    """The part of an operational event's data that its type adds."""
+    """The part of an operational event's data whose fields depend on the event's type."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -183,7 +183,7 @@ class TriggerNamed(BaseModel):
 
 
 class Data(BaseModel):
-    """The data of an operational event."""
+    """The data of an operational event, which is the same for projects, alert channels and the API."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -201,7 +201,7 @@ class Data(BaseModel):
 
 @dataclass(frozen=True)
 class OperationalEvent:
-    """An operational event, as it is recorded."""
+    """An operational event as it is recorded, before it is told."""
 
     id: UUID
     org_id: UUID
@@ -212,13 +212,15 @@ class OperationalEvent:
     project: ProjectNamed | None = None
     trigger: TriggerNamed | None = None
     of_target: bool = False
-    """It is about deliveries to the project's own target, so the project is not told."""
+    """Whether the event is about deliveries to the project's own target. If so, that project is not told of it."""
     people_only: bool = False
-    """It is about a trigger that brings operational events, so no project is told: that would have no end."""
+    """Whether the event is about a trigger that brings operational events. If so, no project is told of it, because
+    each delivery could cause a further event without end; alert channels are told.
+    """
 
     @property
     def data(self) -> bytes:
-        """Return the data as JSON."""
+        """Return the event's data (`Data`) as JSON in UTF-8."""
         told = Data(
             id=self.id,
             type=self.type,
@@ -234,7 +236,7 @@ class OperationalEvent:
 
 
 def schema_of(type_: OperationalType) -> dict[str, Any]:
-    """Return the JSON Schema of the data of a type."""
+    """Return the JSON Schema of `Data` for operational events of one type."""
     schema = Data.model_json_schema(mode="serialization")
     details = type_.details.model_json_schema(mode="serialization")
     schema["$defs"] = {**schema["$defs"], **details.pop("$defs", {})}
@@ -246,27 +248,33 @@ def schema_of(type_: OperationalType) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Wanted:
-    """The operational events that a project or an alert channel asks for. Empty: all types, or all projects."""
+    """A filter for the operational events that a project or an alert channel asks for. Without `types` they are of all
+    types, and without `project_ids` they are about all projects.
+    """
 
     types: Sequence[str] = ()
     project_ids: Sequence[str] = ()
 
     def include(self, one: OperationalEvent) -> bool:
-        """Return whether an event is asked for. One about no project is about all of them."""
+        """Return whether the event passes the filter. An event that is about no single project passes whatever
+        `project_ids` are.
+        """
         of_type = not self.types or one.type in self.types
         return of_type and (not self.project_ids or one.project is None or one.project.id in self.project_ids)
 
 
 @dataclass(frozen=True)
 class Notice:
-    """Something that happened and will be told as an operational event. Equal ones are counted until then."""
+    """Something that happened and will be told as an operational event. Until then, equal notices are counted in one
+    row.
+    """
 
     org_id: UUID
     type: OperationalType
     subject: str
-    """The id of the thing that it happened to: equal notices have the same type and subject."""
+    """The id of what it happened to. Notices of an organisation are equal if they have the same type and subject."""
     at: datetime | None
-    """When it happened. None: now."""
+    """The time at which it happened. None stands for the time of storing."""
     sentence: str
     project_trigger_id: UUID | None = None
     count: int = 1
@@ -275,12 +283,16 @@ class Notice:
 
 
 def strain_of(use: Use) -> OperationalType | None:
-    """Return what is to be told of a quota, if it is used up or nearly."""
+    """Return the type of event that tells of this use of a quota: `QUOTA_REACHED` if the quota is used up, and
+    `QUOTA_NEAR` if at least 80 % of it is used. Return None if less is used, or if the use is not known.
+    """
     if use.used is None or use.used < _NEAR * use.limit:
         return None
     return OperationalType.QUOTA_REACHED if use.used >= use.limit else OperationalType.QUOTA_NEAR
 
 
 def is_far(use: Use) -> bool:
-    """Return whether so little of a quota is used that it is told again when it is nearly used up."""
+    """Return whether less than 75 % of a quota is used, or its use is not known. Then an earlier warning is over, and
+    the next 80 % are told again.
+    """
     return use.used is None or use.used < _FAR * use.limit

@@ -22,7 +22,7 @@ class Kind(StrEnum):
 
 
 class Trait(Flag):
-    """A property of a code, which says how explanations read an outcome that has the code."""
+    """A property of a code, by which the service decides how to treat and explain an outcome with that code."""
 
     NONE = 0
     FAILURE = auto()  # a poll that ends so has failed, and the next one waits longer
@@ -128,10 +128,14 @@ class Code(StrEnum):
 DeliveryStatus = Literal["pending", "waiting", "suspended", "retrying", "delivered", "dead"]
 
 ASKED_TO_WAIT = "The provider asked to be left alone until "
-"""The beginning of a sentence in the detail of a poll, by which explanations recognise why the next one is late."""
+"""The beginning of a sentence in the detail of a poll's outcome, by which explanations recognise why the next poll is
+late.
+"""
 
 TOLD_A_TOKEN = "With it, the sender told a token"
-"""A part of the detail of a handshake, by which explanations recognise that there is a token to be entered."""
+"""A part of the detail of a handshake's outcome, by which explanations recognise that there is a token for the user to
+enter.
+"""
 
 DELIVERY_STATUS: Mapping[DeliveryStatus, str] = {
     "pending": "is on the queue, or under way",
@@ -163,7 +167,9 @@ class Failure(StrEnum):
 
     @property
     def shown(self) -> "Failure":
-        """The failure as users of other organisations than the operator's see it."""
+        """Return the failure as users of all organisations but the operator's see it. `UNREACHABLE` hides the failures
+        that would tell of our network.
+        """
         return Failure.UNREACHABLE if self in {Failure.DNS, Failure.REFUSED_ADDRESS, Failure.CONNECT} else self
 
 

@@ -19,7 +19,9 @@ _TURN = timedelta(milliseconds=200)  # for each place, one queued poll is due ag
 class Pace:
     connection_id: UUID
     running: Mapping[UUID, datetime] = field(default_factory=dict)
-    """The leases of polls under way, each with its latest end, so that the place of a dead worker becomes free."""
+    """The leases of the polls under way, each with the time at which it ends at the latest, so that the place of a dead
+    worker becomes free.
+    """
     queued_until: datetime | None = None
     paused_until: datetime | None = None
 
@@ -34,7 +36,9 @@ class Pace:
         return replace(self, running={**still, lease: until})
 
     def queued(self, now: datetime, places: int) -> tuple[Self, datetime]:
-        """Return the pace with one more poll in the queue, and the time at which that poll is due again."""
+        """Return the pace with one more poll in the queue, and the time at which that poll is due again. `places` is
+        how many polls of the connection may be under way at a time.
+        """
         turn = max(now, self.paused_until or now, self.queued_until or now) + _TURN / places
         return replace(self, queued_until=turn), turn
 
@@ -48,7 +52,7 @@ class Pace:
         return replace(self, running=running, paused_until=max(pauses, default=None))
 
     def fresh(self) -> Self:
-        """Return the pace without its queue and its pause, for new credentials. Limits that the provider set for the
-        old ones do not apply to them.
+        """Return the pace without its queue and its pause. This is for new credentials, because the limits that the
+        provider set for the old credentials do not apply to new ones.
         """
         return replace(self, queued_until=None, paused_until=None)

@@ -1,4 +1,4 @@
-"""What is kept of the content of a trigger's events, and for how long."""
+"""The privacy of a trigger: what is kept of the content of its events, and for how long."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -13,7 +13,7 @@ from hairtrigger.domain.json_reader import read_json
 REDACTED = "[redacted]"
 """The text that stands in the place of a redacted value."""
 EVERY = "*"
-"""The part of a pointer that stands for every element of an array, and for every member of an object."""
+"""The part of a JSON pointer that stands for every element of an array, and for every member of an object."""
 
 DROPPED = "The body was dropped when its delivery had ended, as the privacy of its trigger asks (keep_body: false)."
 _INDEX = re.compile("0|[1-9][0-9]{0,8}")
@@ -24,8 +24,10 @@ _HEADER, _QUERY = "header:", "query:"
 class Privacy:
     """The privacy of a trigger.
 
-    Values at the places of `redact` are replaced before anything is stored or delivered. Without `keep_body`, the body
-    is dropped when all deliveries of the event have ended. After `retention_days`, the event is deleted.
+    The values at the places of `redact` are replaced by `REDACTED` before anything is stored or delivered. A place is a
+    JSON pointer into the event's data, or `header:<name>` or `query:<name>` for a value of the request. Without
+    `keep_body`, the body is dropped when all deliveries of the event have ended. After `retention_days`, the event is
+    deleted; if that is None, it is deleted when the service deletes all events of its day.
     """
 
     keep_body: bool = True
@@ -39,13 +41,17 @@ class Privacy:
         return cls(stored["keep_body"], tuple(stored["redact"]), stored["retention_days"])
 
     def stored(self) -> dict[str, Any] | None:
-        """Return the value for the database: None if everything is kept, which needs no look at the privacy."""
+        """Return the privacy as JSON for the database, which `of` reads. Return None if everything is kept, so that
+        most events need no look at it.
+        """
         if self == type(self)():
             return None
         return {"keep_body": self.keep_body, "redact": list(self.redact), "retention_days": self.retention_days}
 
     def redacted(self, draft: Draft) -> Draft:
-        """Return the event without the values at the redacted places. Its key, type and subject stay as they are."""
+        """Return the draft with the values at the places of `redact` replaced. Its key, type and subject stay as they
+        are. Data that can't be read as JSON is replaced as a whole if any place is a pointer.
+        """
         if not self.redact:
             return draft
         pointers = [place for place in self.redact if place.startswith("/")]
@@ -57,7 +63,9 @@ class Privacy:
         return draft
 
     def redacted_value(self, value: Any) -> Any:
-        """Return a JSON value, changed in place, without what is at the pointers."""
+        """Replace the values at the JSON pointers of `redact` in a JSON value, in place, and return the value. Other
+        places of `redact` are left out.
+        """
         whole = {"": value}
         if pointers := [place for place in self.redact if place.startswith("/")]:
             _redact(whole, {"": _tree(pointers)})
@@ -65,11 +73,13 @@ class Privacy:
 
 
 EVERYTHING = Privacy()
-"""The privacy of a trigger of which everything is kept."""
+"""The privacy of a trigger whose events are kept as a whole."""
 
 
 def _without(draft: Draft, pointers: Sequence[str]) -> Draft:
-    """Return the event with its JSON redacted. No pointer leads into other data, so that is redacted as a whole."""
+    """Return the draft with the values at the pointers replaced in its data. Data that can't be read as JSON is
+    replaced as a whole, because no pointer leads into it.
+    """
     try:
         whole = {"": read_json(draft.data)}
     except ValueError:
@@ -78,7 +88,9 @@ def _without(draft: Draft, pointers: Sequence[str]) -> Draft:
 
 
 class _Tree(dict[str, "_Tree"]):
-    """Pointers by their parts. An empty tree stands for the value that is redacted."""
+    """JSON pointers as a tree, in which each key is one part of a pointer. An empty tree is the end of a pointer, at
+    which the value is redacted.
+    """
 
 
 def _tree(pointers: Sequence[str]) -> _Tree:
@@ -96,7 +108,9 @@ def _tree(pointers: Sequence[str]) -> _Tree:
 
 
 def _redact(value: Any, tree: Mapping[str, _Tree]) -> bool:
-    """Replace what the tree leads to, in place and in one pass, and return whether anything was there."""
+    """Replace, in one pass, the values inside `value` that the pointers of the tree lead to. Return whether there was
+    any such value.
+    """
     changed = False
     for name, below in tree.items():
         for key in list(_keys(value, name)):
@@ -109,7 +123,9 @@ def _redact(value: Any, tree: Mapping[str, _Tree]) -> bool:
 
 
 def _keys(value: Any, name: str) -> Collection[Any]:
-    """Return the keys or places of the value that a part of a pointer stands for."""
+    """Return the keys of an object, or the places of an array, for which one part of a pointer stands. They are all of
+    them for `*`, otherwise the one with this name, or none if the value has no such part.
+    """
     match value:
         case dict():
             return value.keys() if name == EVERY else [name] if name in value else []

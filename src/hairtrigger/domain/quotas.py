@@ -114,7 +114,9 @@ class QuotaFull(Conflict):
 
 
 class QuotaSpent(RateLimited):
-    """The organisation has used up a quota for now. Refusals began at `since`, if that is known."""
+    """The organisation has used up a quota for now. `retry_after` is when the count begins again, and `since` when
+    refusals began, if that is known.
+    """
 
     def __init__(self, use: Use, retry_after: timedelta, since: datetime | None = None) -> None:
         super().__init__(str(use), retry_after=retry_after)
@@ -141,8 +143,8 @@ def nothing_refused(_: UUID) -> None:
 
 
 def begins(refusal: Refusal, due: datetime, every: timedelta) -> bool:
-    """Return whether periodic work meets this refusal for the first time since the refusal began, or true if it is not
-    known when that was.
+    """Return whether this is the first time that periodic work meets this refusal since the refusal began. Return true
+    if it is not known when the refusal began.
 
     The work comes round each `every` and was due at `due`. Only the first refusal leaves an outcome, because outcomes
     must not fill a disk that is full already.

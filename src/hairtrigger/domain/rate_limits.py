@@ -1,4 +1,4 @@
-"""Rate limits in response headers: how long to wait before the next request. The common forms are read.
+"""Reads from response headers how long to wait before the next request. The common forms of rate limits are read.
 
 https://www.rfc-editor.org/rfc/rfc9110#name-retry-after
 https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/ (`RateLimit`, and before it `RateLimit-Reset`)
@@ -21,7 +21,7 @@ _PARTS = re.compile(r";\s*([rt])\s*=\s*(\d{1,10})")
 
 
 def wait(status: int, headers: Mapping[str, str], now: datetime) -> timedelta | None:
-    """Return how long the provider asks us to wait, or None if it does not ask. Header names are lower case.
+    """Return how long the provider asks us to wait, or None if it does not ask for a wait. Header names are lower case.
 
     A `Retry-After` counts with the status of any error. A reset counts with any status if nothing is left of the rate
     limit, and with 429 also if the headers do not say what is left.
@@ -40,8 +40,8 @@ def _until_reset(status: int, headers: Mapping[str, str], now: datetime) -> time
 
 
 def _of_fields(value: str) -> timedelta | None:
-    """Return the longest wait of the limits with nothing left, or None if there are none. The value holds one or
-    several items such as `"default";r=0;t=30`.
+    """Return the longest wait among the limits of which nothing is left, or None if there are no such limits. `value`
+    is that of the header `RateLimit`, with one or several items such as `"default";r=0;t=30`.
     """
     quotas = [dict(_PARTS.findall(one)) for one in value.split(",")]
     spent = [timedelta(seconds=int(one["t"])) for one in quotas if one.get("r") == "0" and "t" in one]

@@ -42,7 +42,7 @@ _START = re.compile(r"DTSTART(?:;VALUE=DATE(?:-TIME)?)?(?:;TZID=(?P<zone>[^:;]+)
 
 @dataclass(frozen=True)
 class Rule:
-    """A recurrence rule without its start. Empty tuples are parts that the rule leaves open."""
+    """A recurrence rule without its start. An empty tuple is a part that the rule does not state."""
 
     frequency: Frequency
     interval: int = 1
@@ -59,7 +59,9 @@ class Rule:
     until: datetime | None = None  # aware, or on the clocks of the zone
 
     def from_start(self, start: datetime) -> "Rule":
-        """Return the rule with the days and the time of the day that it leaves open, taken from `start`."""
+        """Return the rule with its days and its time of the day, each taken from `start` where the rule does not state
+        it.
+        """
         rule = self
         if not (self.month_days or self.year_days or self.days):
             match self.frequency:
@@ -98,8 +100,8 @@ class Rule:
                 return day.year - start.year
 
     def times_of(self, period: int, start: date) -> list[datetime]:
-        """Return the times of a period on the clocks, in order, also those before `start`. The rule leaves no time of
-        the day open (`from_start`).
+        """Return the times of a period on the clocks, naive and in order, also those before `start`. The rule must
+        state the hours, minutes and seconds, as rules from `from_start` do.
         """
         days = list(self._days(period * self.interval, start))
         times = sorted(time(*parts) for parts in product(self.hours, self.minutes, self.seconds)) if days else []
@@ -151,21 +153,24 @@ class Rule:
 
 @dataclass(frozen=True)
 class Recurrence:
-    """A rule with the time zone of its clocks, and the start from which it counts, as a naive time on these clocks."""
+    """A rule with the time zone of its clocks, and with the start from which it counts, as a naive time on these
+    clocks.
+    """
 
     rule: Rule
     zone: ZoneInfo
     start: datetime
 
     def next_after(self, instant: datetime) -> datetime | None:
-        """Return the first firing after `instant`, in UTC, or None if there is no more."""
+        """Return the first firing after `instant`, in UTC, or None if there is none."""
         try:
             return _next_after(self, instant.astimezone(UTC))
         except (OverflowError, ValueError):  # beyond the end of the calendar
             return None
 
     def times(self, after: date) -> Iterator[datetime]:
-        """Yield the rule's times on the clocks, naive and in order, from the period in which the day `after` lies.
+        """Yield the rule's times on the clocks, naive and in order. They begin with the period in which the day `after`
+        lies, and are never before the start.
 
         COUNT and UNTIL do not end them. They end when no time is found within the horizon.
         """
@@ -234,10 +239,10 @@ def _length_of_year(day: date) -> int:
 
 
 def start_in(text: str) -> tuple[str | None, str | None]:
-    """Return the start that calendar programs write before a rule (DTSTART), in ISO 8601, and the name of its time
+    """Return the start that calendar programs write before a rule (DTSTART), in ISO 8601, and then the name of its time
     zone.
 
-    Each of them is None if the text does not have it.
+    Each of the two is None if the text does not have it.
     """
     found = _START.search(text)
     if not found:
@@ -250,8 +255,8 @@ def start_in(text: str) -> tuple[str | None, str | None]:
 
 @lru_cache(maxsize=20_000)
 def rule_in(text: str) -> Rule:
-    """Return the one recurrence rule in the text, without its start. Raises `Invalid` if the text holds anything that
-    is not supported.
+    """Return the one recurrence rule in the text, without its start. Raises `Invalid` if the text does not hold exactly
+    one rule, or holds anything that is not supported.
     """
     if len(text) > LONGEST_RULE:
         raise _invalid(f"A rule has at most {LONGEST_RULE} characters.")

@@ -1,5 +1,5 @@
 """The waits before attempts. Deliveries have the schedule that Standard Webhooks recommends, and removals of webhooks
-have their own.
+have a schedule of their own.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md#deliverability-and-reliability
 """
@@ -36,8 +36,8 @@ AFTER_A_FAILED_REMOVAL = tuple(timedelta(minutes=1 << attempt) for attempt in ra
 def delay_before(
     attempt: int, *, jitter: Callable[[], float], retry_after: timedelta | None = None
 ) -> timedelta | None:
-    """Return how long to wait before this attempt of a delivery, or None if no attempt is left and it becomes a dead
-    letter.
+    """Return how long to wait before this attempt of a delivery, or None if no attempt is left and the delivery becomes
+    a dead letter.
 
     Attempts are counted from 1. `jitter` returns a number from 0 to 1, which moves the wait by up to a fifth either
     way, so that deliveries that failed together are not attempted together again. The wait is never shorter than
@@ -52,8 +52,8 @@ def delay_before(
 
 
 def delay_after_our_fault(attempt: int) -> timedelta | None:
-    """Return how long to wait after an attempt that broke inside the service before the target was called, or None if
-    no attempt is left.
+    """Return how long to wait after this attempt of a delivery, which broke inside the service before the target was
+    called, or None if no attempt is left.
 
     Attempts are counted from 1. `DELAYS` does not apply to such attempts.
     """
@@ -66,8 +66,8 @@ def delay_after_failed_removal(attempt: int) -> timedelta | None:
 
 
 def parse_retry_after(value: str, now: datetime) -> timedelta | None:
-    """Return the wait that a `Retry-After` asks for, or None if its value is neither a number of seconds nor an HTTP
-    date (RFC 9110, 10.2.3).
+    """Return the wait that the value of a `Retry-After` asks for, or None if the value is neither a number of seconds
+    nor an HTTP date (RFC 9110, 10.2.3).
 
     A date that has passed means a wait of zero.
     """

@@ -20,12 +20,14 @@ _SHARES = 1 << 32
 
 
 def next_beat(trigger_id: UUID, every: timedelta, after: datetime) -> datetime:
-    """Return the first beat after `after`."""
+    """Return the trigger's first beat that is later than `after`. `every` is the interval between its beats."""
     return _EPOCH + (_last_beat(trigger_id, every, after) + 1) * every + _phase(trigger_id, every)
 
 
 def beats_between(trigger_id: UUID, every: timedelta, begin: datetime, end: datetime) -> int:
-    """Return how many beats lie after `begin` and not after `end`."""
+    """Return how many beats of the trigger are later than `begin` and not later than `end`. `every` is the interval
+    between its beats.
+    """
     return max(0, _last_beat(trigger_id, every, end) - _last_beat(trigger_id, every, begin))
 
 
@@ -43,7 +45,7 @@ def longest_back_off(every: timedelta) -> timedelta:
 
 
 def _last_beat(trigger_id: UUID, every: timedelta, at: datetime) -> int:
-    """Return the number of the last beat that is not after `at`, counted from 1970."""
+    """Return the number of the trigger's last beat that is not later than `at`. Beats are numbered from 1970."""
     return (at - _EPOCH - _phase(trigger_id, every)) // every
 
 

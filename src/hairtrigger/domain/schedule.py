@@ -70,8 +70,8 @@ _ISO_UNITS = ("weeks", "days", "hours", "minutes", "seconds")
 class Cron:
     """A cron expression, and the time zone of its clocks.
 
-    The expression has five fields, from minute to day of the week, or is an alias such as `@daily`. Raises `Invalid`
-    for another expression, and for one that never fires.
+    The expression has five fields, from minute to day of the week, or is an alias such as `@daily`. Making one raises
+    `Invalid` for another expression, and for an expression that never fires.
     """
 
     expression: str
@@ -91,14 +91,16 @@ class Cron:
             raise _invalid("cron", f"The cron expression '{self.expression}' never fires.")
 
     def next_after(self, instant: datetime) -> datetime | None:
-        """Return the first firing after `instant`, or None if there is none before the year 10000."""
+        """Return the first firing after `instant`, in UTC, or None if there is none before the year 10000."""
         try:
             return _next_after(self, instant.astimezone(UTC))
         except OverflowError:  # beyond the end of the calendar
             return None
 
     def reckoned(self, instant: datetime) -> datetime | None:
-        """Return the same as `next_after`, which reads it from a cache: computing it takes far longer."""
+        """Compute the first firing after `instant`, in UTC, which takes far longer than `next_after`, because it uses
+        no cache. Raises `OverflowError` at the end of the calendar.
+        """
         fire = self._first_after(instant)
         return fire if fire is None or self._fires_at_fixed_times else self._or_earlier(fire, instant)
 
@@ -137,8 +139,8 @@ class Cron:
 
 @lru_cache(maxsize=20_000)
 def _next_after(cron: Cron, instant: datetime) -> datetime | None:
-    """Return the first firing after `instant`, from a cache, because very many schedules are equal and are evaluated
-    together.
+    """Return the first firing after `instant` from a cache, because many schedules are equal and are asked at the same
+    time.
     """
     return cron.reckoned(instant)
 
@@ -148,10 +150,10 @@ _cron = lru_cache(maxsize=20_000)(Cron)  # each expression is checked only once
 
 @dataclass(frozen=True)
 class Interval:
-    """A schedule that fires at `anchor` and at every multiple of `every` after it. Late work does not move a later
-    firing.
+    """A schedule that fires at `anchor` and at every multiple of `every` after it. A firing that is made late does not
+    move later ones.
 
-    Raises `Invalid` if the interval is shorter than a second.
+    Making one raises `Invalid` if the interval is shorter than a second.
     """
 
     every: timedelta
@@ -162,7 +164,9 @@ class Interval:
             raise _invalid("interval", "An interval is at least one second.")
 
     def next_after(self, instant: datetime) -> datetime | None:
-        """Return the first firing after `instant`, or None if there is none before the year 10000."""
+        """Return the first firing after `instant`, in UTC, or None if there is none before the year 10000. Before
+        `anchor`, the first firing is at `anchor`.
+        """
         # In UTC, because Python subtracts two times of one zone as its clocks show them and ignores clock changes.
         anchor = self.anchor.astimezone(UTC)
         passed = max((instant.astimezone(UTC) - anchor) // self.every + 1, 0)
@@ -179,7 +183,7 @@ class Once:
     at: datetime
 
     def next_after(self, instant: datetime) -> datetime | None:
-        """Return the one firing if it is after `instant`, or None."""
+        """Return the one firing, in UTC, if it is after `instant`, or None otherwise."""
         at = self.at.astimezone(UTC)
         return at if instant.astimezone(UTC) < at else None
 
@@ -190,11 +194,12 @@ Schedule = Cron | Interval | Once | Recurrence
 def parse(config: Mapping[str, Any], *, anchor: datetime) -> Schedule:
     """Return the schedule of a configuration that has exactly one of `cron`, `interval`, `rrule` and `run_at`.
 
-    Raises `Invalid` with the key of each fault. `timezone` is the IANA name of the zone of the clocks. Without it,
-    clocks are in UTC and `run_at` needs an offset. An interval is a number of seconds, or a text such as `"5m"`,
-    `"1h30m"`, `"2w"` or `"PT5M"`, and counts from `start`, or else from `anchor`. `rrule` is a recurrence rule of
-    iCalendar, and may have a `start`. `start` and `run_at` are ISO 8601 with an offset, or times on the clocks of
-    `timezone`.
+    `timezone` is the IANA name of the zone of the clocks. Without it, clocks are in UTC and `run_at` needs an offset.
+    An interval is a number of seconds, or a text such as `"5m"`, `"1h30m"`, `"2w"` or `"PT5M"`, and counts from
+    `start`, or else from `anchor`. `rrule` is a recurrence rule of iCalendar, and may have a `start`. `start` and
+    `run_at` are ISO 8601 with an offset, or times on the clocks of `timezone`.
+
+    Raises `Invalid`, which names the keys at fault.
     """
     given = {key: config[key] for key in _KINDS if config.get(key) is not None}
     if len(given) != 1:
@@ -223,10 +228,10 @@ def parse(config: Mapping[str, Any], *, anchor: datetime) -> Schedule:
 
 
 def notes(schedule: Schedule, after: datetime) -> list[str]:
-    """Return sentences about what in a schedule may surprise its user, and then one with its next five times after
-    `after`.
+    """Return sentences about what in a cron expression may surprise its user, and then one with its next five times
+    after `after`.
 
-    The list is empty if nothing may surprise, and for all schedules but cron expressions.
+    The list is empty if nothing may surprise, and for every schedule that is not a cron expression.
     """
     match schedule:
         case Cron():
@@ -244,8 +249,8 @@ def upcoming(schedule: Schedule, after: datetime, count: int) -> list[datetime]:
 
 
 class Missed(StrEnum):
-    """The policy for missed firings, whose times passed while no process could see them. It says which of them are made
-    late.
+    """The policy for missed firings, which says which of them are made late. A firing is missed if its time passed
+    before it could be made.
     """
 
     SKIP = "skip"
@@ -262,11 +267,11 @@ def due(
     *,
     grace: timedelta = timedelta(minutes=1),
 ) -> list[datetime]:
-    """Return the planned times that fire now, oldest first and at most `limit`.
+    """Return the times of the firings that are to be made now, oldest first and at most `limit`.
 
-    They are after `previous`, which is the last time that fired or the time of enabling, and not after `now`. `SKIP`
-    takes those planned less than `grace` ago, `LATEST` the newest one, and `ALL` all. If there are more than `limit`,
-    the oldest ones are returned, and the rest is due at the next call.
+    They are later than `previous`, which is the time of the last firing or of the enabling, and not later than `now`.
+    `SKIP` returns those of less than `grace` ago, `LATEST` only the newest one, and `ALL` all of them. If there are
+    more than `limit`, the oldest ones are returned, and the rest is due at the next call.
     """
     previous, now = previous.astimezone(UTC), now.astimezone(UTC)
     match missed:
@@ -290,7 +295,7 @@ def _fires(schedule: Schedule, after: datetime) -> Iterator[datetime]:
 
 
 def _newest(schedule: Schedule, after: datetime, until: datetime) -> datetime | None:
-    """Return the newest planned time after `after` and not after `until`, or None if there is none.
+    """Return the newest firing that is later than `after` and not later than `until`, or None if there is none.
 
     It is found by bisection, which takes some fifty steps for a year of missed minutes.
     """
@@ -324,8 +329,8 @@ def _zones() -> frozenset[str]:
 
 
 def _interval(every: timedelta, start: str | None, zone: ZoneInfo, anchor: datetime) -> Schedule:
-    """Return the schedule of an interval. An interval of whole days with a start becomes a rule, which keeps the time
-    on the clock.
+    """Return the schedule of an interval, which counts from `start`, or else from `anchor`. An interval of whole days
+    with a start becomes a rule, which keeps the time on the clock. Raises `Invalid` if that has more than 10,000 days.
     """
     if start is None:
         return Interval(every, anchor)
@@ -339,11 +344,11 @@ def _interval(every: timedelta, start: str | None, zone: ZoneInfo, anchor: datet
 
 
 def _recurrence(text: str, start: str | None, zone: ZoneInfo, anchor: datetime) -> Schedule:
-    """Return the schedule of a recurrence rule. Raises `Invalid` for a rule without a time of the day, and for one that
-    never fires.
+    """Return the schedule of a recurrence rule. Raises `Invalid` for a rule without a time of the day, and for a rule
+    that never fires.
 
-    The rule counts from `start`, or else from the start that is written before it, which gives a time of the day too.
-    Otherwise it counts from `anchor`.
+    The rule counts from `start`, or else from the start that is written before it in `text`. Either gives the time of
+    the day as well. Without both, the rule must have hours, and counts from `anchor`.
     """
     rule = rule_in(text)
     written, its_zone = start_in(text)

@@ -10,8 +10,8 @@ _SPELLED = {"ß": "ss", "ð": "d", "þ": "th", "ı": "i", "ȷ": "j", "ŋ": "ng",
 
 
 def kebab(text: str, fallback: str = "trigger") -> str:
-    """Return the text as a slug like `new-issue-created`, of ASCII letters and digits only, or `fallback` if none are
-    left.
+    """Return the text as a slug like `new-issue-created`, of ASCII letters and digits only, or `fallback` if the text
+    has none of these.
     """
     return "-".join(re.findall("[a-z0-9]+", _folded(text))) or fallback
 
@@ -19,14 +19,16 @@ def kebab(text: str, fallback: str = "trigger") -> str:
 def camel(label: str, fallback: str = "field") -> str:
     """Return the label in camel case, such as `projectId` for `Project ID`, or `fallback` if it has no words.
 
-    Letters of other scripts stay, so that labels in them stay different.
+    Letters of other scripts than Latin stay, so that labels in these scripts stay different.
     """
     first, *others = _words(label) or [fallback]
     return first + "".join(word.capitalize() for word in others)
 
 
 def snake(label: str, fallback: str = "field") -> str:
-    """Return the label in snake case, such as `project_id` for `Project ID`, or `fallback` if it has no words."""
+    """Return the label in snake case, such as `project_id` for `Project ID`, or `fallback` if it has no words. Letters
+    of all scripts stay.
+    """
     return "_".join(_words(label)) or fallback
 
 
@@ -61,7 +63,9 @@ def _folded(text: str) -> str:
 
 
 def _latin(character: str) -> str:
-    """Return a Latin letter that has no accent to take away, such as `ø`, in ASCII letters. Other characters stay."""
+    """Return the ASCII letters for a lower-case Latin letter, such as `o` for `ø`, from which no accent can be taken
+    away. Other characters stay.
+    """
     if character.isascii():
         return character
     named = _LETTER.fullmatch(unicodedata.name(character, ""))

@@ -30,7 +30,9 @@ DEFAULT_TEMPLATE = "{{type}} happened at {{time}}.\n\n{{event}}"
 
 PLACEHOLDER = re.compile(r"\{\{([^{}]*)\}\}")
 NAMED = ("event", "type", "time", "id", "key", "subject", "attempt", "test", "project_id", "delivery_id", "method")
-"""What a template may name besides `data` and the paths into it, the query and the headers of a request."""
+"""The names that a placeholder of a template may hold. It may also hold `data`, `query`, `headers` and paths into
+these.
+"""
 _WITH_PATHS = frozenset({"data", "query", "headers"})
 
 MASK = str(SecretStr("any"))
@@ -48,8 +50,8 @@ _HEADER_VALUE = re.compile(r"[\t -~]*")
 
 
 def _callable(url: str) -> str:
-    """Return the URL unchanged, because it is shown, stored and called as its user typed it. Raises `ValueError` if it
-    can't be called.
+    """Return the URL unchanged, because a URL is shown, stored and called as its user typed it. Raises `ValueError` if
+    it can't be called.
     """
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
@@ -207,15 +209,15 @@ _config: TypeAdapter[TargetConfig] = TypeAdapter(TargetConfig)
 
 
 def read_config(stored: Mapping[str, Any]) -> TargetConfig:
-    """Return the configuration of a target from its stored form. A workflow that was stored before there were formats
-    gets the format `structured`.
+    """Return the configuration of a target from its stored form. A workflow that was stored without a format gets the
+    format `structured`, the only one at that time.
     """
     older = {"format": "structured"} if stored.get("kind") == "workflow" else {}
     return _config.validate_python({**older, **stored})
 
 
 def authorized(config: TargetConfig) -> bool:
-    """Return whether the configuration has credentials of its own: `auth`, or a header Authorization."""
+    """Return whether the configuration has credentials of its own, in `auth` or in a header Authorization."""
     return isinstance(config, _Called) and (config.auth is not None or "authorization" in config.headers)
 
 
@@ -249,7 +251,7 @@ class Outgoing:
     is_test: bool = False
     """The event did not happen: a user asked for it, to try the target."""
     hops: int = 1
-    """How many deliveries of this service have led to each other, with this one: see `domain/hops.py`."""
+    """How many deliveries of this service led to this one, including this one itself. See `domain/hops.py`."""
     request: str | None = field(default=None, repr=False)
     """JSON: the method, query and headers of the request that brought the event."""
 
@@ -259,16 +261,16 @@ class Sent:
     """The result of an attempt."""
 
     status: Literal["delivered", "failed", "gone"]
-    """`gone`: the target asked never to be called again."""
+    """The way in which the attempt ended. `gone` means that the target asked never to be called again."""
     response_status: int | None
     detail: str
     """A short sentence for the users of the trigger. It holds no secret."""
     retry_after: timedelta | None = None
-    """How long the target asked not to be called."""
+    """How long the target asked not to be called, or None if it did not ask for a wait."""
     response: bytes = field(default=b"", repr=False)
     """The beginning of the target's answer."""
     failure: Failure | None = None
-    """Why a failed attempt failed."""
+    """Why the attempt was not successful, or None if it was."""
     conversation: list[dict[str, Any]] | None = field(default=None, repr=False)
     """The messages exchanged with an agent so far; the last one is the agent's."""
 
@@ -277,5 +279,7 @@ class Target(Protocol):
     """A place to which a project's events are delivered."""
 
     async def send(self, outgoing: Outgoing) -> Sent:
-        """Make the attempt and return its result. Nothing that the target or the network does makes it raise."""
+        """Make the attempt and return its result. An error of the target or the network is a result, and is
+        not raised.
+        """
         ...

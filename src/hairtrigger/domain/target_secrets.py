@@ -1,5 +1,5 @@
-"""Takes the secrets out of a target's configuration before it is stored, and puts them back. They are stored sealed,
-apart from the configuration, which holds a mask in the place of each.
+"""Takes the secrets out of a target's configuration before it is stored, and puts them back. The secrets are stored
+sealed, apart from the configuration, which holds a mask in the place of each.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,11 +16,11 @@ _Path = tuple[str, ...]
 
 
 def parted(config: TargetConfig, held: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the configuration with masks in place of its secrets, and all secrets of the project: its other secrets
-    and those of the target.
+    """Return the configuration as it is stored, with masks in place of its secrets, and then all secrets of the project
+    by name. These are the project's other secrets and those of the new configuration.
 
-    `held` are the project's secrets until now. A mask that a user sends back stands for the secret that is held for its
-    place. Raises `Invalid` if none is.
+    `held` are the project's secrets until now. A mask that a user sends back stands for the held secret of the same
+    place. Raises `Invalid` for a mask at whose place no secret is held.
     """
     secrets: dict[str, str] = {name: value for name, value in held.items() if not name.startswith(_PREFIX)}
 
@@ -38,7 +38,9 @@ def parted(config: TargetConfig, held: Mapping[str, str]) -> tuple[dict[str, Any
 
 
 def opened(stored: Mapping[str, Any], held: Mapping[str, str]) -> TargetConfig:
-    """Return a stored configuration with its secrets in place of the masks. `held` are the project's secrets."""
+    """Return a stored configuration with its secrets in place of the masks. `held` are the project's secrets by name. A
+    mask for which no secret is held stays.
+    """
     return read_config(_changed(stored, lambda value, path: held.get(_name(path), value) if value == MASK else value))
 
 

@@ -1,6 +1,7 @@
 """The place of an event in a trace, as requests carry it: https://www.w3.org/TR/trace-context/
 
-A sender may name any place, so what it sends is checked and bounded here, and decides nothing.
+A sender may claim to be in any trace, so what it sends is checked and limited in length here, and nothing is decided by
+it.
 """
 
 import re
@@ -22,7 +23,7 @@ _MEMBER = re.compile(r"[a-z0-9][a-z0-9_\-*/@]{0,255}=[\x20-\x2b\x2d-\x3c\x3e-\x7
 
 @dataclass(frozen=True, slots=True)
 class TraceContext:
-    """A trace, and the span in it that led to what comes next."""
+    """A trace, and the span in it that is the parent of what comes next."""
 
     trace_id: str  # 32 hexadecimal digits
     span_id: str  # 16
@@ -39,13 +40,15 @@ class TraceContext:
         return f"00-{self.trace_id}-{self.span_id}-{self.flags:02x}"
 
     def of_event(self, _: UUID) -> str:
-        """Return the text that is stored with an event: what the sender sent."""
+        """Return the text that is stored with an event, which is this context as the sender sent it: `traceparent`, and
+        then `tracestate` after a space if there is any.
+        """
         return f"{self.traceparent} {self.state}" if self.state else self.traceparent
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A request or a poll whose spans are recorded."""
+    """A request or a poll that is under way, whose spans are recorded."""
 
     trace_id: str
     parent_id: str | None
@@ -54,12 +57,14 @@ class Begun:
     span_id: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def of_event(self, id_: UUID) -> str:
-        """Return the text that is stored with an event: its own span, which its attempts are below."""
+        """Return the text that is stored with the event of this id. It is the context of the event's own span, to which
+        the spans of the event's attempts belong.
+        """
         return TraceContext(self.trace_id, span_of(id_), self.flags, self.state).of_event(id_)
 
 
 class Span(NamedTuple):
-    """A part of a trace: what was done from when until when."""
+    """A part of a trace, which is some work from `start` to `end`."""
 
     name: str
     kind: Literal["internal", "server", "client", "producer", "consumer"]
@@ -74,12 +79,16 @@ class Span(NamedTuple):
 
 
 def span_of(event_id: UUID) -> str:
-    """Return the id of the span in which an event was stored. The second half of an event's id is random."""
+    """Return the id of the span in which an event was stored. It is the second half of the event's id, which
+    is random.
+    """
     return f"{event_id.int & (1 << 64) - 1:016x}"
 
 
 def sent_context(headers: Mapping[str, str]) -> TraceContext | None:
-    """Return the context that a request carries, or None if it carries none that is valid."""
+    """Return the context that the headers of a request carry, or None if they carry no valid one. Header names are
+    lower case. A `tracestate` that is not valid is left out.
+    """
     given = headers.get("traceparent")
     if given is None:
         return None
@@ -93,14 +102,16 @@ def sent_context(headers: Mapping[str, str]) -> TraceContext | None:
 
 
 def stored_context(text: str) -> TraceContext:
-    """Return the context that `of_event` made this text of."""
+    """Return the context that a stored text holds. The text must come from an `of_event` above."""
     parent, _, state = text.partition(" ")
     _, trace_id, span_id, flags = parent.split("-")
     return TraceContext(trace_id, span_id, int(flags, 16), state)
 
 
 def _state(given: str) -> str:
-    """Return the list of vendors' entries without its last ones if it is too long, or nothing if it is not valid."""
+    """Return the value of a `tracestate`, or an empty text if it is not valid. Its last entries are left out as far as
+    it is longer than 512 characters.
+    """
     if len(given) > _LONGEST_READ:
         return ""
     members = [one for part in given.split(",") if (one := part.strip(" \t"))]
