@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hairtrigger.domain.target import AgentTarget, LogTarget, TargetConfig, WorkflowTarget
 
 START = 10  # the width of a new lane
-STEP = 20  # after it was narrowed, a lane grows by at most this many places while it serves as many deliveries as its width
+STEP = 20  # after it was narrowed, a lane grows by at most this many places while it serves as many as its width
 STEPS = 10  # …and by at most its ceiling divided by this number, or by 1 if that is more
 
 

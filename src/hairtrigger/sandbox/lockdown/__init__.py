@@ -1,4 +1,4 @@
-"""Raise the walls around a sandbox worker, which limit what its process may do if guest code leaves WebAssembly.
+"""Raises the walls around a sandbox worker, which limit what its process may do if guest code leaves WebAssembly.
 
 The walls are raised in two steps. `enclose` is called before the first thread starts and before the guest's code is
 loaded, because most of its walls hold only for the calling thread and for the threads that it starts. `complete` is
@@ -23,9 +23,9 @@ _MOST_DESCRIPTORS = 1 << 20
 
 
 def enclose(descriptors: Collection[int]) -> Walls:
-    """Raise the first walls, and return a report on them.
+    """Raise the first walls, and return a report on those that could be raised.
 
-    Close all descriptors but the given ones, and put the standard streams on /dev/null.
+    Close all descriptors but the given ones, and put the standard streams on /dev/null. Outside Linux, do only that.
     """
     if sys.platform != "linux":
         _close_all_but(descriptors)
@@ -52,9 +52,10 @@ def enclose(descriptors: Collection[int]) -> Walls:
 
 
 def complete(walls: Walls) -> Walls:
-    """Raise the last walls, which hold for every thread of the process, and test all of them.
+    """Raise the last walls, which hold for every thread of the process, and test all walls.
 
-    `walls` is the report of `enclose`. Return it with the last walls and the result of the test.
+    `walls` is the report that `enclose` returned. Return this report with the last walls and the result of the test.
+    Outside Linux, return it unchanged.
     """
     if sys.platform != "linux":
         return walls

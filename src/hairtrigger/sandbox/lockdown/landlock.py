@@ -1,4 +1,4 @@
-"""Forbid files, TCP, abstract sockets and signals to other processes with Landlock, as far as the kernel supports it.
+"""Forbids files, TCP, abstract sockets and signals to other processes with Landlock, as far as the kernel supports it.
 
 https://docs.kernel.org/userspace-api/landlock.html
 """
@@ -26,7 +26,7 @@ def version() -> int:
 
 
 def allow_nothing() -> int:
-    """Forbid this thread and the threads that it starts all that Landlock can forbid, for good.
+    """Forbid this thread, and the threads that it starts, everything that Landlock can forbid, for good.
 
     Return the version of Landlock. `gain_no_privileges` must be called first. Raises `OSError` if the kernel refuses.
     """

@@ -1,6 +1,6 @@
-"""Make system calls by number, because Python has no function for many of those that raise or test the walls.
+"""Makes system calls by number, because Python has no function for many of those that raise or test the walls.
 
-The table also has the calls that the filter allows. The numbers come from the kernel's
+The table also has the calls that the filter of `seccomp` allows. The numbers come from the kernel's
 `arch/x86/entry/syscalls/syscall_64.tbl` and `include/uapi/asm-generic/unistd.h`.
 """
 
@@ -13,7 +13,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Architecture:
-    """A processor architecture: its number in the kernel's `audit.h`, and its column in `NUMBERS`."""
+    """A processor architecture, with its number in the kernel's `audit.h` and the place of its system calls in each
+    value of `NUMBERS`.
+    """
 
     audit: int
     column: int
@@ -82,7 +84,7 @@ NUMBERS: dict[str, tuple[int | None, int | None]] = {
 
 
 class Unsupported(OSError):
-    """There is no table of system calls for this machine."""
+    """The walls can't be raised, because there is no table of system calls for this machine."""
 
 
 def architecture() -> Architecture:
@@ -93,7 +95,7 @@ def architecture() -> Architecture:
 
 
 def call(name: str, *arguments: object) -> int:
-    """Make a system call and return its result. Raises `OSError` if it fails.
+    """Make the system call with this name in `NUMBERS`, and return its result. Raises `OSError` if the call fails.
 
     Integers are passed as C longs, and other values as ctypes passes them.
     """

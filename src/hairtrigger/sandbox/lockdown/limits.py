@@ -1,4 +1,4 @@
-"""Limit the system resources of a sandbox worker."""
+"""Limits the system resources of a sandbox worker."""
 
 import resource
 

@@ -1,4 +1,4 @@
-"""Give a sandbox worker namespaces without a network interface, and an empty read-only folder as its root."""
+"""Gives a sandbox worker namespaces without a network interface, and an empty read-only folder as its root."""
 
 import os
 from contextlib import suppress
@@ -15,17 +15,18 @@ NOBODY = 65534
 
 
 def separate() -> tuple[str, ...]:
-    """Give new namespaces to this thread and the threads that it starts, and return the names of the namespaces.
+    """Give new namespaces to this thread and the threads that it starts, and return the kinds of the namespaces, such
+    as `net`.
 
-    Return no names, and change nothing, if the process lacks the privilege.
+    Return no kinds, and change nothing, if the process lacks the privilege.
     """
     return _had(0, "")
 
 
 def separate_as_a_user() -> tuple[str, ...]:
-    """Do as `separate` does, but without privileges, by means of a new user namespace.
+    """Do as `separate` does, but without privileges, by means of a new user namespace, which counts as one more kind.
 
-    Return no names if the system gives no namespaces to ordinary users. The process must have only one thread.
+    Return no kinds if the system gives no namespaces to ordinary users. The process must have only one thread.
     """
     uid, gid = os.getuid(), os.getgid()
     if names := _had(_USER, "user"):

@@ -1,4 +1,4 @@
-"""Give up the privileges of this process."""
+"""Gives up the privileges of a sandbox worker."""
 
 import ctypes
 import os
@@ -16,7 +16,7 @@ _CAPABILITIES_VERSION = 0x2008_0522
 def become_nobody() -> None:
     """Become the user "nobody" in every thread, if this process runs as root and may change its user.
 
-    Otherwise do nothing.
+    Otherwise keep the user.
     """
     if os.geteuid() == 0:
         with suppress(OSError):
@@ -29,7 +29,7 @@ def become_nobody() -> None:
 def bound_capabilities() -> None:
     """Make sure, for good, that this thread and the threads that it starts get no capability by running a program.
 
-    Only root may do that. For other users this does nothing.
+    Only root may do that. For other users, do nothing.
     """
     for capability in range(_CAPABILITIES):
         with suppress(OSError):  # the kernel has no such capability, or this is not root
@@ -51,7 +51,9 @@ def gain_no_privileges() -> None:
 
 
 def hide_memory() -> None:
-    """Keep this process's memory out of core files, and out of reach of other processes of the same user."""
+    """Keep this process's memory out of core files, and out of reach of other processes of the same user. Raises
+    `OSError`.
+    """
     _control(_DUMPABLE, 0)
 
 

@@ -1,4 +1,4 @@
-"""Restrict a locked sandbox worker to a list of system calls. All others are refused with EPERM.
+"""Restricts a locked sandbox worker to a list of system calls. All others are refused with EPERM.
 
 A call with the numbers of another architecture ends the process. The filter is a program in classic BPF, as
 `seccomp(2)` takes it. It is written here so that libseccomp is not needed.

@@ -1,4 +1,4 @@
-"""Test the walls: try from inside them to do what they must refuse."""
+"""Tests the walls. It tries, from inside them, to do what they must refuse."""
 
 import errno
 import mmap
@@ -19,7 +19,9 @@ _REFUSED = (errno.EPERM, errno.EACCES)
 
 
 def holes() -> tuple[str, ...]:
-    """Return the names of the attempts that were not refused. There are none if all walls hold."""
+    """Try what the walls must refuse, and return the names of the attempts that were not refused. There are none if all
+    walls hold.
+    """
     return tuple(name for name, attempt in _ATTEMPTS.items() if not _refused(attempt))
 
 

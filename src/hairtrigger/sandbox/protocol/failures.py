@@ -1,4 +1,4 @@
-"""Recognise the failures of a poll of polling code, and explain each in a sentence for its user."""
+"""Recognises the failures of a poll of polling code, and explains each in a sentence for its user."""
 
 from datetime import timedelta
 from typing import Literal
@@ -43,7 +43,7 @@ def kind_of(name: str, message: str, limits: Limits) -> PollErrorKind:
 
 
 def refusal(kind: FetchLimit, limits: Limits) -> str:
-    """Return the message of the `TypeError` that a fetch beyond this limit throws in polling code."""
+    """Return the message of the `TypeError` that a fetch throws in polling code if it goes beyond this limit."""
     return _refusals(limits)[kind]
 
 
@@ -59,7 +59,9 @@ def _refusals(limits: Limits) -> dict[PollErrorKind, str]:
 
 
 def title(kind: PollErrorKind) -> str:
-    """Return the name of a failure that has no name of its own, for example `CpuLimit`."""
+    """Return a name for a kind of failure in which the code threw no error with a name of its own, for example
+    `CpuLimit`.
+    """
     return "".join(word.capitalize() for word in kind.split("_"))
 
 
@@ -102,7 +104,9 @@ def explanation(kind: PollErrorKind, limits: Limits) -> str:
 
 
 def console_dropped(limits: Limits) -> str:
-    """Return the note that ends the console of a poll that wrote more lines than the console keeps."""
+    """Return the note that replaces the last line of a poll's console if the poll wrote more lines than the console
+    keeps.
+    """
     return f"The console keeps {limits.console_lines} lines. What came after them was dropped."
 
 

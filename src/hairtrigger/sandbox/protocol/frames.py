@@ -1,4 +1,4 @@
-"""Pack and parse the frames between the service and a sandbox worker.
+"""Packs and parses the frames between the service and a sandbox worker.
 
 A frame is a header of 13 bytes, a head of JSON and a body of bytes. A sandbox worker is trusted no more than the code
 that it runs, so the service checks all values of its frames where they are used.
@@ -83,7 +83,9 @@ class Header(NamedTuple):
 
 
 class Incoming:
-    """Takes frames from a socket, which it reads no more often than necessary. `take` raises `Malformed`."""
+    """Takes frames from a blocking socket, with as few reads as possible. `take` raises `Malformed` for bytes that are
+    not a frame.
+    """
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -91,7 +93,7 @@ class Incoming:
 
     @property
     def waits(self) -> bool:
-        """Return whether bytes were read from the socket that are not part of a frame taken so far."""
+        """Return whether the beginning of the next frame, or all of it, has been read from the socket already."""
         return bool(self._data)
 
     def take(self) -> Frame | None:

@@ -1,4 +1,4 @@
-"""Define the values that go into a poll of polling code, and those that come out."""
+"""Defines the values that go into a poll of polling code, and those that come out of it."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +24,9 @@ class HttpRequest:
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """The final answer to a request. Its body is decompressed, and `url` is the URL that answered, after redirects."""
+    """The final answer to a request. Its body is decompressed, and `url` is the URL that answered, which differs from
+    that of the request after redirects.
+    """
 
     status: int
     status_text: str
@@ -33,7 +35,7 @@ class HttpResponse:
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     body: bytes = field(repr=False)
     cost: int = 0
-    """The number of bytes that the answer counts as, if its body has fewer.
+    """The number of bytes as which the body counts if it has fewer.
 
     Compressed data and tiny pieces cost more to read than other bytes.
     """
@@ -42,8 +44,8 @@ class HttpResponse:
 class FetchFailed(Exception):
     """The request got no answer. `reason` is for the operator's log only.
 
-    Polling code sees `TypeError: fetch failed`, followed by `told`, which is what it may know of the reason. `cost` is
-    the number of bytes that were read before the request failed.
+    Polling code sees `TypeError: fetch failed`, followed by `told`, which is as much of the reason as the code may
+    know. `cost` is the number of bytes that were read before the request failed.
     """
 
     def __init__(self, reason: str = "", cost: int = 0, told: str = "") -> None:
@@ -53,7 +55,7 @@ class FetchFailed(Exception):
 
 
 class ResponseTooLarge(FetchFailed):
-    """The answer is larger than a poll may receive."""
+    """The answer to a request is larger than one response may be."""
 
 
 Fetch = Callable[[HttpRequest], Awaitable[HttpResponse]]
@@ -74,7 +76,9 @@ class Program:
     start: datetime | None = None
     """The time that the program's clock shows at the start, or None for the current time."""
     skip: tuple[str, ...] = ()
-    """The ids of items that the caller has already, which a result leaves out if it is too large to return at once."""
+    """The ids of items that the caller has already. If the result is too large to be returned at once, these items are
+    left out of it.
+    """
     tenant: str = ""
     """The id of the organisation. Its programs run in one sandbox worker, together with programs of others."""
     project: str = ""
@@ -96,9 +100,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class Recording:
-    """A record of all that a poll was given, so that the same code does the same whenever the poll is replayed.
+    """A record of all that a poll was given, with which the same code does the same in each replay.
 
-    It does not hold what depends on the machine. So a poll that ended at its CPU limit may get further the next time.
+    It does not hold what depends on the machine. So a poll that ended at its CPU limit may get further in a replay.
     """
 
     program: Program
@@ -109,9 +113,11 @@ class Recording:
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of one poll. `cpu` limits the CPU time of its JavaScript, and `wall` the time from start to end.
+    """The limits of one poll. `cpu` limits the CPU time of its JavaScript, and `wall` the time from its start to its
+    end.
 
-    The service's work for reading answers counts towards `total_bytes`, in which costly bytes count as more than one.
+    `total_bytes` limits all responses together. Bytes that cost the service much work to read count there as more than
+    one.
     """
 
     cpu: timedelta = timedelta(milliseconds=250)
@@ -179,7 +185,7 @@ class PollErrorKind(StrEnum):
 
 
 class PollError(Exception):
-    """Polling code did not return events.
+    """The poll failed, because the code did not return events within its limits, or because the sandbox broke down.
 
     `line` and `column` are the position of the error in the user's code. Both count from 1, and the column counts
     UTF-16 units, as editors do. They are None if they are not known. Secrets are redacted in all texts.

@@ -1,6 +1,6 @@
-"""Share the progress of a sandbox worker with the service, in a few bytes of a file.
+"""Shares the progress of a sandbox worker with the service, in a few bytes of a file.
 
-The service reads them to see whether a sandbox worker that sends nothing still makes progress.
+The service reads these bytes to see whether a sandbox worker that sends nothing still makes progress.
 """
 
 import mmap
@@ -17,7 +17,9 @@ _WRAP = 1 << 32
 
 
 class Progress(NamedTuple):
-    """The number of the poll whose guest runs now, or 0 if none runs, and the number of slices begun so far."""
+    """The number of the poll whose guest runs now, or 0 if none runs, and the number of slices that the sandbox worker
+    has begun.
+    """
 
     poll: int = 0
     slices: int = 0
@@ -26,7 +28,8 @@ class Progress(NamedTuple):
 class ProgressFile:
     """The file with the progress of a sandbox worker, as the service reads it.
 
-    It is read and not mapped, because a sandbox worker that shortened a mapped file would crash the service.
+    The service reads the file and does not map it, because a sandbox worker that shortened a mapped file would crash
+    the service.
     """
 
     def __init__(self) -> None:
@@ -41,7 +44,9 @@ class ProgressFile:
 
 
 class ProgressMemory:
-    """The same file as the sandbox worker writes it. The descriptor is not needed after this object was made."""
+    """The file with the progress of a sandbox worker, as that worker writes it. The descriptor is not needed after this
+    object was made.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._memory = mmap.mmap(descriptor, _PARTS.size)

@@ -1,4 +1,4 @@
-"""Report which walls stand around a sandbox worker."""
+"""Defines the report on the walls that stand around a sandbox worker."""
 
 import sys
 from dataclasses import dataclass
@@ -9,7 +9,9 @@ UNLOCKED = "HAIRTRIGGER_SANDBOX_UNLOCKED=true"
 
 @dataclass(frozen=True)
 class Walls:
-    """A report on the walls that hold guest code which has left WebAssembly. The guest's memory is not one of them."""
+    """A report on the walls that hold back guest code which has left WebAssembly. WebAssembly itself is not one of
+    these walls.
+    """
 
     platform: str = sys.platform
     seccomp: bool = False
@@ -24,7 +26,9 @@ class Walls:
 
     @classmethod
     def of(cls, told: dict[str, Any]) -> "Walls":
-        """Return the report that a sandbox worker sent, from its fields as parsed JSON. Raises `TypeError`."""
+        """Return the report that a sandbox worker sent, from its fields as parsed JSON. Raises `TypeError` for a field
+        that a report does not have.
+        """
         parts: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in told.items()
         }
@@ -32,7 +36,9 @@ class Walls:
 
     @property
     def missing(self) -> str | None:
-        """Return what is missing, as words after "it lacks", if users' code may not run behind these walls, or None."""
+        """Return None if users' code may run behind these walls, or else what is missing, as words that can follow "it
+        lacks".
+        """
         if not self.seccomp:
             return "seccomp"
         if not self.tested or self.holes:

@@ -1,4 +1,4 @@
-"""Follow a poll on the side of the service, which performs the poll's fetches and checks its frames."""
+"""Follows a poll on the side of the service, which performs the poll's fetches and checks its frames."""
 
 import asyncio
 import json
@@ -57,13 +57,15 @@ class Mode:
 
     @property
     def most(self) -> int:
-        """Return how many entries the poll may add to its recording."""
+        """Return the greatest number of entries that the poll may add to its recording."""
         return MOST_ENTRIES if self.recorded else 0
 
 
 @dataclass(frozen=True)
 class Returned:
-    """The end of a poll whose code returned a value. `body` is the value as JSON, `rest` the ids of items left out."""
+    """The end of a poll whose code returned a value. `body` is the value as JSON, and `rest` holds the ids of the items
+    that were left out of it.
+    """
 
     usage: Usage
     body: bytes
@@ -90,7 +92,9 @@ MOVED = Failed(PollErrorKind.WORKER_LOST, "moved")  # the poll has not begun, an
 
 
 class LivePoll:
-    """One poll, from its start to its end. `number` stands for it in the frames to and from its sandbox worker."""
+    """One poll, from its start to its end. `number` identifies the poll in the frames to and from its sandbox
+    worker.
+    """
 
     def __init__(
         self,
@@ -146,7 +150,7 @@ class LivePoll:
     def _line(self) -> int:
         """Return the length, in UTF-16 units, to which the sandbox worker cuts a console line or an error message.
 
-        It is longer than what is shown, so that a secret at the cut is still recognised.
+        The length is greater than what is shown, so that a secret at the cut is still recognised.
         """
         return max(self._limits.console_line_chars, _MESSAGE_CHARS) + self._redaction.longest
 
@@ -180,14 +184,15 @@ class LivePoll:
     def gave_up(self, kind: PollErrorKind) -> Failed:
         """End the poll with this kind of failure, without waiting for the sandbox worker, and return the failure.
 
-        `WorkerProcess.poll` stops the guest afterwards.
+        The guest still runs then. `WorkerProcess.poll` stops it afterwards.
         """
         end = Failed(kind)
         self._settle(end)
         return end
 
     async def outcome(self, end: Ended) -> Outcome:
-        """Return the outcome of the poll that ended so, with redacted texts, or raise `PollError` if it failed.
+        """Return the outcome of the poll that ended with `end`, or raise `PollError` if the poll failed. Secrets are
+        redacted in the console and in the error, but not in the value that the code returned.
 
         The work is done in slices, so that other tasks can run even if the result is large.
         """
@@ -204,10 +209,10 @@ class LivePoll:
         return Outcome(value, tuple(console), end.usage, end.rest, self._recording())
 
     def receive(self, frame: Frame) -> None:
-        """Do what a frame about this poll says, or nothing if the poll has ended.
+        """Handle a frame of the sandbox worker about this poll, or do nothing if the poll has ended.
 
-        Raises `Malformed` for a frame that a sandbox worker may not send, or another error that one of its values
-        causes.
+        Raises `Malformed` for a frame that a sandbox worker may not send, or another error that one of the frame's
+        values causes.
         """
         self.heard = True
         if self._end.done():  # or the service gave the poll up: its further fetches are not begun
@@ -325,7 +330,7 @@ class LivePoll:
         )
 
     def _log(self, line: str) -> None:
-        """Keep a console line. One line beyond the limit is kept, too, in place of which `outcome` puts a note."""
+        """Keep a console line. One line beyond the limit is kept, too, which `outcome` replaces by a note."""
         if len(self._console) != self._hears and len(self._console) <= self._limits.console_lines:
             self._console.append(line)
 
@@ -397,9 +402,9 @@ class LivePoll:
 
 
 def fixed(program: Program) -> Program:
-    """Return the program with a seed and a start, new ones if it has none.
+    """Return the program with a seed and a start. Each of them is made anew if the program has none.
 
-    So a second run of it gets the same random numbers and times.
+    A second run of the returned program gets the same random numbers and times.
     """
     if program.seed is not None and program.start is not None:
         return program
@@ -409,9 +414,9 @@ def fixed(program: Program) -> Program:
 
 
 def _request(text: str, body: bytes | None) -> HttpRequest:
-    """Return the request that polling code made. Raises `FetchFailed` if it is not a request.
+    """Return the request that polling code gave to `fetch`. Raises `FetchFailed` if the JSON is no request.
 
-    It is checked although the prelude has checked it, because code can break the prelude's classes.
+    The service checks it although the prelude has checked it, because code can break the prelude's classes.
     """
     try:
         match json.loads(text):
@@ -433,7 +438,7 @@ def _json(value: Any) -> bytes:
 
 
 def _depth(value: Any) -> int:
-    """Return how many levels of arrays and objects a value has. It may have too many for recursion."""
+    """Return how many levels of arrays and objects a value has. The value may have too many levels for recursion."""
     depth, level = 0, [value]
     while level := [one for one in level if isinstance(one, list | dict)]:
         depth += 1

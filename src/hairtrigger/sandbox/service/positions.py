@@ -1,6 +1,6 @@
-"""Find the position of an error in a user's code.
+"""Finds the position of an error in a user's code.
 
-The engine reports it for the function that it makes of the code, with the column in bytes of UTF-8.
+The engine reports the position in the function that it makes of the code, with the column in bytes of UTF-8.
 """
 
 import re
@@ -14,7 +14,9 @@ _UNPARSABLE = re.compile(r"at <input>:(\d{1,6}):(\d{1,6})")
 
 @dataclass(frozen=True)
 class Position:
-    """A line and a column, or None for what is not known. Both count from 1, and the column counts UTF-16 units."""
+    """A line and a column of a user's code, or None for what is not known. Both count from 1, and the column counts
+    UTF-16 units.
+    """
 
     line: int | None
     column: int | None
@@ -24,7 +26,7 @@ UNKNOWN = Position(None, None)
 
 
 def thrown_at(stack: str, code: str) -> Position:
-    """Return the first position in the stack of an error that is in the user's code, or `UNKNOWN`."""
+    """Return the first position in the stack of an error that lies in the user's code, or `UNKNOWN`."""
     return _position(_THROWN, stack, code)
 
 
@@ -33,9 +35,9 @@ def unparsable_at(stack: str, code: str) -> Position:
 
 
 def _position(pattern: re.Pattern[str], stack: str, code: str) -> Position:
-    """Return the first position that the pattern finds in the stack and that is in the user's code, or `UNKNOWN`.
+    """Return the first position that the pattern finds in the stack and that lies in the user's code, or `UNKNOWN`.
 
-    A position behind the code becomes the end of its last line.
+    A position behind the code becomes the end of the code's last line.
     """
     places = ((int(match[1]) - _LINES_BEFORE_CODE, int(match[2])) for match in pattern.finditer(stack))
     line, column = next((place for place in places if place[0] > 0), (0, 0))

@@ -1,4 +1,4 @@
-"""Replace secrets in texts by `***`, also in the forms in which polling code puts them into requests.
+"""Replaces secrets in texts by `***`, also in the forms in which polling code puts them into requests.
 
 A secret is found as it is, inside JSON, percent-encoded, as `URL` writes it into each part of a URL, as in a form, and
 in Base64, also in the middle of something longer (`btoa("user:" + secret)`). A secret of up to three characters would
@@ -70,9 +70,8 @@ class Redaction:
 
     @property
     def longest(self) -> int:
-        """Return how many UTF-16 units more than are shown the maker of a text must keep when it cuts the text.
-
-        A secret at the cut is then still recognised.
+        """Return how many UTF-16 units a text that its maker cuts must have beyond the part that is shown, so that a
+        secret at the cut is still recognised.
         """
         return _MARGIN if self._secrets else 0
 
@@ -102,7 +101,9 @@ class Redaction:
         return (yield from self._hidden(text, len(text), cut=False))
 
     def in_json(self, value: Any) -> Work[Any]:
-        """Return the JSON value with every text in it redacted, the keys of objects included."""
+        """Return the JSON value with every text in it redacted, the keys of objects included. The given value is not
+        changed.
+        """
         texts = yield from _texts_in(value)
         changed: dict[str, str] = {}
         for together in _batches(texts):
@@ -134,7 +135,7 @@ class Redaction:
         return "".join(parts) + text[end:length]
 
     def _concerns(self, text: str) -> Work[bool]:
-        """Return whether the text may hold a secret, so that it must be searched."""
+        """Return whether the text may hold a secret, and so must be searched."""
         if not self._secrets or self._left < 0:
             return bool(self._secrets)
         for family in (yield from self._prepared()):
@@ -169,7 +170,8 @@ class Redaction:
 
 
 class _Family:
-    """The forms of secrets that are searched for by the same number of first characters.
+    """A group of forms of secrets, each of which is found by its first characters. Their number is the same for all
+    forms of the group.
 
     With `alone`, a form is hidden only if no letter, digit or underscore is next to it.
     """
@@ -204,7 +206,9 @@ class _Family:
             yield
 
     def begins_in(self, text: str, start: int, stop: int) -> list[int]:
-        """Return the places in the text, from `start` on and before `stop`, at which a form may begin, in any order."""
+        """Return the places in the text, from `start` on and before `stop`, at which a form of this group may begin, in
+        any order.
+        """
         size, heads = self._size, self._heads
         stop = min(stop, len(text))
         if len(heads) > _FEW:
@@ -218,9 +222,10 @@ class _Family:
         return found
 
     def at(self, text: str, start: int, *, cut: bool) -> tuple[int, Span | None]:
-        """Return how many comparisons were made, and the span of the longest form that begins at `start`, or None.
+        """Return how many comparisons were made, and the span of the longest form that begins at `start`, or None if
+        none does.
 
-        At the end of a text that was cut, the beginning of a form is enough.
+        At the end of a text that was cut, the beginning of a form counts as the form.
         """
         head = text[start : start + self._size]
         forms, longer = self._heads[head], self._longer[head]
@@ -274,9 +279,9 @@ def _families(secrets: Iterable[str]) -> Work[tuple[_Family, ...]]:
 
 
 def _beginning(form: str, ordered: list[str], longer: list[int]) -> int:
-    """Return the place in `ordered` of the longest form that `form` begins with, or -1 if there is none.
+    """Return the place in `ordered` of the longest form that is a beginning of `form`, or -1 if there is none.
 
-    `longer` has this place for each of the forms in `ordered`.
+    `longer` holds the same for each form in `ordered`.
     """
     before = len(ordered) - 1
     while before >= 0 and not form.startswith(ordered[before]):
@@ -311,13 +316,15 @@ def _percent_encoded(secret: str) -> Iterator[str]:
 
 
 def _lower(encoded: str) -> str:
-    """Return the text with %2f instead of %2F, and so on."""
+    """Return the percent-encoded text with its digits in lower case, so with `%2f` instead of `%2F`."""
     first, *rest = encoded.split("%")
     return "%".join([first, *(part[:2].lower() + part[2:] for part in rest)])
 
 
 def _cores(secret: str) -> Iterator[str]:
-    """Yield the Base64 characters that depend on the secret alone, for each place where it may begin in three bytes."""
+    """Yield the Base64 characters that depend on nothing but the secret, in each common alphabet. They differ with the
+    place, of three, at which the secret begins within a group of three bytes.
+    """
     raw = secret.encode("utf-8", "replace")
     latin = [secret.encode("latin-1")] if not secret.isascii() and max(secret) <= "\xff" else []  # as btoa encodes it
     for data in (raw, *latin):
@@ -337,7 +344,7 @@ def _is_in_a_word(text: str, start: int, stop: int) -> bool:
 
 
 def _merged(spans: Iterable[Span]) -> Iterator[Span]:
-    """Yield the spans, which must be sorted, with those that overlap joined to one."""
+    """Yield the spans in order, with spans that overlap joined to one. The given spans must be sorted."""
     start = stop = -1
     for one, other in spans:
         if one >= stop:
@@ -410,6 +417,8 @@ def _replaced(value: Any, changed: dict[str, str]) -> Work[Any]:
 
 
 def decoded(data: bytes, most: int) -> tuple[str, bool]:
-    """Return the first `most` bytes as text, and whether there are more. A character cut by the limit is left out."""
+    """Return the first `most` bytes as text, and whether there are more bytes. A character that the limit cuts is left
+    out, and bytes that are not UTF-8 are replaced.
+    """
     cut = len(data) > most
     return codecs.getincrementaldecoder("utf-8")("replace").decode(data[:most], final=not cut), cut

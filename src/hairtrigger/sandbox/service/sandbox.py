@@ -1,4 +1,4 @@
-"""Run users' polling JavaScript in sandbox workers."""
+"""Runs users' polling code in sandbox workers."""
 
 import asyncio
 import hashlib
@@ -48,13 +48,13 @@ class Sandbox:
     """Runs polling code in sandbox workers, which can do nothing but ask for a fetch.
 
     Every poll has an engine and a memory of its own, and a poll that breaks its limits ends alone. When a sandbox
-    worker dies, each of its polls may have been the cause. So each poll runs once more, alone in a sandbox worker of
-    its own. If that one dies too, its poll fails with `worker_lost`; the other polls do not notice. Like a poll that
-    was cut off with the whole service, a second run may send a request again. The exception is a request that is
-    neither GET nor HEAD and was already answered, to which the second run gets the same answer. A spare sandbox worker
-    takes the place of the dead one.
+    worker dies, each of its polls may have been the cause. So each of these polls runs once more, alone in a sandbox
+    worker of its own. If that one dies too, the poll fails with `worker_lost`; the other polls do not notice. A second
+    run may send a request again, as a poll does that runs again after the service was cut off. The exception is a
+    request that is neither GET nor HEAD and was already answered, to which the second run gets the same answer. A spare
+    sandbox worker takes the place of the dead one.
 
-    The programs of one tenant run on one sandbox worker, and on another only when that one is replaced, or when the
+    The programs of one tenant run on one sandbox worker, and on another only when that one is replaced, or when a
     tenant becomes costly. Polls that use much CPU time can't be interrupted, so the polls of others would wait for
     them. While there are costly tenants, they have half of the sandbox workers, and the other tenants have the rest.
     """
@@ -75,7 +75,7 @@ class Sandbox:
 
     @staticmethod
     async def compiled() -> bytes:
-        """Compile the guest and return its machine code. This takes seconds, so begin before the code is needed."""
+        """Compile the guest and return its machine code. This takes seconds."""
         async with WorkerProcess.started(DEFAULT_LIMITS, b"", unlocked=True) as compiler:
             return compiler.compiled
 
@@ -91,8 +91,9 @@ class Sandbox:
     ) -> AsyncIterator["Sandbox"]:
         """Yield a sandbox that runs `workers` sandbox workers until the block ends.
 
-        `compiled` is the machine code of the guest, which is compiled first if it is None. Raises `NotStarted` if no
-        sandbox worker starts, or if one can't be locked in. With `unlocked`, it may run without being locked in.
+        `compiled` is the machine code of the guest; if it is None, the guest is compiled first. Raises `NotStarted` if
+        no sandbox worker starts, or if a sandbox worker can't be locked in. With `unlocked`, sandbox workers may run
+        without being locked in.
         """
         sandbox = cls(limits, await cls.compiled() if compiled is None else compiled, unlocked=unlocked)
         failed = None
@@ -113,7 +114,7 @@ class Sandbox:
 
     @property
     def walls(self) -> Walls:
-        """Return the report on the walls of the first sandbox worker, which are the same for all of them."""
+        """Return the report on the walls of the first sandbox worker. The walls of the other ones are the same."""
         return self._walls.result()
 
     @property
@@ -131,13 +132,15 @@ class Sandbox:
     async def run(self, program: Program, fetch: Fetch, *, record: bool = False) -> Outcome:
         """Run a program, and return its outcome or raise `PollError`.
 
-        `fetch` performs the program's requests. An error that it raises, other than `FetchFailed`, is a fault of the
-        service, and passes through. With `record`, the outcome or the `PollError` has a recording.
+        `fetch` performs the program's requests. Any error but `FetchFailed` that it raises is a fault of the service,
+        and passes through. With `record`, the outcome or the `PollError` has a recording.
         """
         return await self._poll(Kind.RUN, program, fetch, Mode(recorded=record))
 
     async def replay(self, recording: Recording) -> Outcome:
-        """Run a recorded poll again without network and waiting, and return or raise the same as the recorded poll."""
+        """Run a recorded poll again without network and waiting. Return the same outcome as the recorded poll, or raise
+        the same `PollError`.
+        """
         return await self._poll(
             Kind.RUN, recording.program, _nothing, Mode(entries=recording.entries, heard=recording.heard)
         )
@@ -185,7 +188,7 @@ class Sandbox:
                 worker.move(partial(self._is_elsewhere, worker, living))
 
     def _is_elsewhere(self, worker: WorkerProcess, living: Mapping[int, WorkerProcess], tenant: str) -> bool:
-        """Return whether a tenant's polls now belong to another sandbox worker than this one."""
+        """Return whether a tenant's polls now belong to another sandbox worker than `worker`."""
         return bool(tenant) and self._chosen(tenant, living) is not worker
 
     def _is_costly(self, tenant: str) -> bool:
@@ -223,7 +226,9 @@ class Sandbox:
         return living[max(places, key=lambda place: _affinity(tenant, place))]
 
     def _places_for(self, tenant: str, places: Sequence[int]) -> Sequence[int]:
-        """Return the places where polls of this tenant may run. While no tenant is costly, these are all places."""
+        """Return those of the given places at which polls of this tenant may run. While no tenant is costly, they are
+        all places.
+        """
         for_costly = len(places) // 2
         if not for_costly or self._costly_until <= _now():
             return places
@@ -252,7 +257,9 @@ class Sandbox:
             await over.wait()
 
     async def _life(self, over: asyncio.Event) -> None:
-        """Run one sandbox worker. It may stop taking polls (`over`) before it exits, while its last polls go on."""
+        """Run one sandbox worker until it exits. It may set `over`, and so take no more polls, before it exits, while
+        its last polls go on.
+        """
         try:
             async with self._started() as worker:
                 worker.over = over
@@ -271,9 +278,10 @@ class Sandbox:
 
     @asynccontextmanager
     async def _own_worker(self) -> AsyncIterator[WorkerProcess]:
-        """Yield a new sandbox worker for one poll alone, so that no other poll can be the cause if it dies.
+        """Yield a new sandbox worker for one poll alone, so that no other poll can be the cause if the sandbox worker
+        dies.
 
-        It is ended at the end of the block.
+        The sandbox worker is ended at the end of the block.
         """
         async with AsyncExitStack() as stack:
             worker = await self._started_at_last(stack)
@@ -346,7 +354,7 @@ def _now() -> float:
 def _affinity(tenant: str, place: int) -> bytes:
     """Return the rank of a place for a tenant. The tenant belongs to the place with the highest rank.
 
-    So only the tenants of a lost place move (rendezvous hashing).
+    If a place is lost, only its tenants move (rendezvous hashing).
     """
     return hashlib.blake2b(f"{place} {tenant}".encode(), digest_size=8).digest()
 

@@ -1,4 +1,4 @@
-"""Do long work on the event loop in slices. The work is a generator that yields after each small piece."""
+"""Does long work on the event loop in slices. The work is a generator that yields after each small piece."""
 
 import asyncio
 from collections.abc import Generator
@@ -23,8 +23,8 @@ def at_once(work: Work[Result]) -> Result:
 async def in_slices(work: Work[Result]) -> Result:
     """Do the work and return its result, and let other tasks run every few milliseconds.
 
-    They also run at the end of work that had several steps, so that many small works in a row do not hold the event
-    loop.
+    Other tasks also run at the end of work that had several pieces, so that many small works in a row do not hold the
+    event loop.
     """
     steps, until = 0, perf_counter() + _SECONDS
     while True:

@@ -1,4 +1,4 @@
-"""Start and end the process of a sandbox worker. No process is left behind, even if its start is cancelled."""
+"""Starts and ends the process of a sandbox worker. No process is left behind, even if its start is cancelled."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Run the process of a sandbox worker, on the side of the service."""
+"""Runs the process of a sandbox worker, on the side of the service."""
 
 import asyncio
 import mmap
@@ -39,12 +39,13 @@ class NotStarted(HairtriggerError):
 
 
 class WorkerProcess:
-    """A sandbox worker, as the service sees it. It runs polls until it has done its share, or ends for another reason.
+    """A sandbox worker, as the service sees it. It runs polls until it has done its share, or ends earlier for another
+    reason.
 
-    In the second case its polls end with `worker_lost`. Every frame is checked, although the sandbox worker has checked
-    the values of its guests. A frame that makes no sense for its poll, or is one too many, ends that poll alone. The
-    sandbox worker itself counts as broken only if its bytes are not frames, or if a frame belongs to a poll that never
-    existed.
+    If it ends earlier, its polls end with `worker_lost`. Every frame is checked, although the sandbox worker has
+    checked the values of its guests. A frame that makes no sense for its poll, or is one too many, ends that poll
+    alone. The sandbox worker itself counts as broken only if its bytes are not frames, or if a frame belongs to a poll
+    that never existed.
     """
 
     def __init__(self, spawned: Spawned, limits: Limits) -> None:
@@ -71,10 +72,11 @@ class WorkerProcess:
     @classmethod
     @asynccontextmanager
     async def started(cls, limits: Limits, compiled: bytes, *, unlocked: bool) -> AsyncIterator["WorkerProcess"]:
-        """Start a sandbox worker, yield it, and end its process after the block. Raises `NotStarted`.
+        """Start a sandbox worker, yield it, and end its process after the block. Raises `NotStarted` if it does not
+        become ready.
 
-        `compiled` is the guest as another sandbox worker compiled it. If it is empty, the sandbox worker compiles the
-        guest, and does nothing else.
+        `compiled` is the guest as another sandbox worker compiled it. If it is empty, the new sandbox worker compiles
+        the guest, and does nothing else.
         """
         async with spawned() as process:
             worker = cls(process, limits)
@@ -200,7 +202,8 @@ class WorkerProcess:
         return self._limits.wall.total_seconds()
 
     def _cpu(self) -> tuple[bool, float]:
-        """Return whether the process runs or waits for a CPU, and how many seconds of CPU time it has used.
+        """Return whether the process runs or waits for a CPU, and how many seconds of CPU time it has used. Return
+        false and 0 if the kernel does not tell.
 
         See proc_pid_stat(5).
         """
@@ -212,9 +215,9 @@ class WorkerProcess:
         return state == "R", sum(map(int, numbers[10:12])) / _TICKS
 
     def _own_bytes(self) -> int:
-        """Return the bytes of the process's memory without the image, or 0 if the kernel does not tell.
+        """Return how many bytes of memory the process has for itself, or 0 if the kernel does not tell.
 
-        The image is left out because its pages count in each of the memories that share them.
+        The image is left out, because each guest's memory counts the pages of the image that all guests share.
         """
         try:
             _, resident, shared, *_ = Path(f"/proc/{self._process.pid}/statm").read_text().split()
@@ -230,9 +233,9 @@ class WorkerProcess:
     # Polls.
 
     def move(self, is_elsewhere: Callable[[str], bool]) -> None:
-        """End the polls that have not begun of the tenants for which `is_elsewhere` is true.
+        """End the polls that have not begun and whose tenant `is_elsewhere` is true for.
 
-        They then run in another sandbox worker.
+        They end as `MOVED`, and then run in another sandbox worker.
         """
         for live in self._polls.values():
             if is_elsewhere(live.tenant):
@@ -248,7 +251,9 @@ class WorkerProcess:
 
     @asynccontextmanager
     async def turn(self, tenant: Tenant) -> AsyncIterator[None]:
-        """Wait until one more poll of the tenant may run in this sandbox worker, and hold its place in the block."""
+        """Wait until one more poll of the tenant may run in this sandbox worker, and hold a place for it until the
+        block ends.
+        """
         async with self._places.place(tenant):
             await self._room()
             yield
@@ -278,7 +283,7 @@ class WorkerProcess:
     # Frames.
 
     async def _send(self, frame: Frame) -> None:
-        """Send a frame, after waiting until the sandbox worker has read most of those before it."""
+        """Send a frame, after waiting until the sandbox worker has read most of the frames before it."""
         async with self._writing:
             await self._room()
             self._write(frame)

@@ -1,4 +1,4 @@
-"""Convert domain names outside of ASCII, after https://url.spec.whatwg.org/#concept-domain-to-ascii.
+"""Converts domain names outside of ASCII, after https://url.spec.whatwg.org/#concept-domain-to-ascii.
 
 This module must be imported before a sandbox worker is locked in, because the tables are files.
 """
@@ -17,7 +17,7 @@ _RIGHT_TO_LEFT = ("R", "AL", "AN")
 def to_ascii(domain: str) -> str | None:
     """Return the domain in ASCII, or None if it is not valid.
 
-    The prelude's URL parser decides which characters of ASCII are allowed.
+    Which ASCII characters are allowed is not checked here, but in the prelude's URL parser.
     """
     try:
         labels = [_decoded(label) for label in _mapped(domain).split(".")]

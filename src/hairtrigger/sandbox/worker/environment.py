@@ -1,4 +1,4 @@
-"""Put together the environment that polling code finds: its JavaScript, and the names of its hooks and entries."""
+"""Puts together the environment that polling code finds, from its JavaScript and the names of its hooks and entries."""
 
 import json
 from importlib import resources
@@ -56,7 +56,9 @@ ENTRIES = ("start", "check", "respond", "runTimers")
 
 
 def prelude() -> str:
-    """Return the source of a function that takes the hooks, defines the environment and returns the entries."""
+    """Return the JavaScript source of a function that takes the hooks in the order of `HOOKS`, defines the environment
+    and returns the entries.
+    """
     folder = resources.files("hairtrigger.sandbox") / "prelude"
     parts = [(folder / f"{name}.js").read_text("utf-8") for name in PRELUDE]
     tables = f"const SINGLE_BYTE = {json.dumps(single_byte_tables())};\n"

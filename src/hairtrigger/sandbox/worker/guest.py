@@ -1,4 +1,4 @@
-"""Run guests. Each poll has a new one, with the environment in it, a CPU budget and a memory limit."""
+"""Runs guests. Each poll has a new guest, with the environment in it, a CPU budget and a memory limit."""
 
 from collections.abc import Mapping
 from time import process_time
@@ -39,9 +39,10 @@ class Machine:
     """The parts that all guests of a process share."""
 
     def __init__(self, compiled: bytes, memory_bytes: int) -> None:
-        """Load `compiled`, which `serialized` of another `Machine` returned.
+        """Load the guest from `compiled`, which `serialized` of another `Machine` returned.
 
-        If it is anything else, compile the guest, which takes seconds. `memory_bytes` is what a poll may take.
+        If `compiled` is anything else, compile the guest, which takes seconds. `memory_bytes` is how much memory a poll
+        may take.
         """
         wasm = wasmtime.Engine(configuration())
         self.watchdog = Watchdog()
@@ -67,10 +68,11 @@ class Machine:
 
 
 class Guest:
-    """Runs one poll. `enter` returns when the guest waits for the host, and raises `Stopped` if it can't go on.
+    """A guest that runs one poll. `enter` returns when the guest waits for the host, and raises `Stopped` if it can't
+    go on.
 
-    `clock` is the guest's time in milliseconds since 1970. Set it before `enter`; it stands still while code runs.
-    `cpu` is the budget of all slices together in seconds. `seed` determines all numbers of Math.random.
+    `clock` is the guest's time in milliseconds since 1970. It must be set before `enter`, and stands still while code
+    runs. `cpu` is the budget of all slices together in seconds. `seed` determines all numbers of Math.random.
     """
 
     def __init__(self, machine: Machine, hooks: Mapping[str, Hook], cpu: float, seed: int) -> None:
@@ -83,7 +85,7 @@ class Guest:
 
     @property
     def memory(self) -> int:
-        """Return the most bytes of memory that the poll has had so far, without the image."""
+        """Return the most bytes of memory that the poll has had at any time so far. The image does not count."""
         return self._instance.size - self._machine.image_bytes + ROOM
 
     @property

@@ -1,8 +1,8 @@
-"""Make the image, a module whose memory holds the environment already, so that no poll parses the prelude again.
+"""Makes the image, a module whose memory holds the environment already, so that no poll parses the prelude again.
 
 A guest runs the prelude, and the contents of its memory become the data section of a new module
-(https://webassembly.github.io/spec/core/binary/modules.html). Every instance of that module begins with this memory. It
-is copied page by page, and only where the instance writes to it.
+(https://webassembly.github.io/spec/core/binary/modules.html). Every instance of that module begins with this memory,
+which is copied page by page, and only where the instance writes to it.
 
 The image is made twice. The first guest also runs a sample poll, to see which blocks of its memory a poll writes to and
 which it may read. The second guest is told to lay those blocks side by side, so that a poll has fewer pages to copy and
@@ -66,7 +66,9 @@ class _ImageBuilder:
             return instance.read(0, instance.size)
 
     def plan(self) -> bytes:
-        """Return the plan: two bits for each call of the allocator, on whether a poll writes to or reads its block."""
+        """Return the plan, which has two bits for each call of the allocator. They say whether a poll writes to the
+        block of that call, and whether it reads it.
+        """
         sample = _Sample()
         with self._prepared(sample.hooks(), b"") as (instance, end):
             begin = instance.call("blocks_at")
@@ -88,10 +90,10 @@ class _ImageBuilder:
         return bytes(plan)
 
     def _pages_touched(self, memory: bytes, first: int, end: int) -> set[int]:
-        """Return the pages from `first` on and before `end` that the sample poll touches.
+        """Return the numbers of the pages, from `first` on and before `end`, that the sample poll touches.
 
-        All of these pages are taken away from the poll. It runs again with each page that it missed, until it misses
-        none.
+        All of these pages are taken away from the poll. Each time that it misses a page, it runs again with that page,
+        until it misses none.
         """
         touched: set[int] = set()
         while (missed := self._page_missed(memory, first, end, touched)) is not None:
@@ -206,7 +208,7 @@ def _segment(start: int, piece: bytes) -> bytes:
 
 
 def _filled(memory: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the runs of pieces that are not all zeros, each with its address."""
+    """Yield each run of pieces of memory that are not all zeros, as its address and its bytes."""
     begun: int | None = None
     for start in range(0, len(memory) + _PIECE, _PIECE):
         filled = any(memory[start : start + _PIECE])
@@ -239,6 +241,8 @@ def _leb(number: int) -> bytes:
 
 
 def _signed_leb(number: int) -> bytes:
-    """Return a number that is not negative as signed LEB128. Its highest bit must not look like a sign."""
+    """Return a number that is not negative as signed LEB128, where the highest bit of the last byte must not look like
+    a sign.
+    """
     encoded = _leb(number)
     return encoded if encoded[-1] < 0x40 else encoded[:-1] + bytes([encoded[-1] | 0x80, 0])

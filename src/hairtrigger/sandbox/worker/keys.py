@@ -1,4 +1,4 @@
-"""Define the hooks for asymmetric keys, which read and write keys, sign, and verify.
+"""Defines the hooks for asymmetric keys, which read and write keys, sign, and verify.
 
 The prelude knows a key as JSON text with the numbers of a JSON Web Key (RFC 7518, 6.2 and 6.3). Each call checks all of
 these numbers, except whether the factors of an RSA key are primes. A key with other factors makes signatures that no
@@ -65,7 +65,7 @@ _OTHERS = {
 
 
 class _Unusable(Exception):
-    """The data is no usable key. The message says why, in words that follow "The key"."""
+    """The data is no usable key. The message says why, as words that can follow "The key"."""
 
 
 def read_key(kind: str, form: str, data: str | bytes) -> str:
@@ -91,7 +91,8 @@ def write_key(kind: str, form: str, numbers: str) -> bytes:
 
 
 def sign(kind: str, of_hash: str, numbers: str, data: bytes | None) -> bytes:
-    """Return the signature of the data: after PKCS#1 v1.5 for an RSA key, or two numbers, after RFC 6979, for a curve.
+    """Return the signature of the data. An RSA key makes it after PKCS#1 v1.5. A key on a curve makes two numbers after
+    RFC 6979, of which the signature is the bytes, one after the other.
 
     Raises `ValueError` if the key is not a private one.
     """
@@ -108,7 +109,7 @@ def sign(kind: str, of_hash: str, numbers: str, data: bytes | None) -> bytes:
 
 
 def verify(kind: str, of_hash: str, numbers: str, signature: bytes | None, data: bytes | None) -> str | None:
-    """Return "right" if the signature is that of the data by this key, or None if it is not.
+    """Return "right" if this key made the signature for the data, or None if it did not.
 
     Raises `ValueError` if the key is not a public one.
     """
@@ -142,7 +143,7 @@ def _of_json(text: str) -> Mapping[str, str]:
 def _of_der(kind: str, form: str, der: bytes) -> PrivateKey | PublicKey:
     """Return the key in these bytes, as OpenSSL reads it. Raises `_Unusable` if they hold no key of this kind and form.
 
-    OpenSSL gets no key of another kind, because reading some of those takes very long.
+    OpenSSL gets no key of another kind, because reading a key of some other kinds takes very long.
     """
     if len(der) > MOST_DER:
         raise _Unusable(f"is longer than {MOST_DER} bytes")
@@ -161,9 +162,9 @@ def _of_der(kind: str, form: str, der: bytes) -> PrivateKey | PublicKey:
 
 
 def _known(kind: str, numbers: str) -> PrivateKey | PublicKey:
-    """Return the key of numbers that `read_key` returned.
+    """Return the key with these numbers, which `read_key` must have returned.
 
-    Raises `ValueError` for other numbers, because code must have got around the prelude.
+    Raises `ValueError` for numbers that are no usable key, because code must have got around the prelude then.
     """
     try:
         return _key(kind, _of_json(numbers))

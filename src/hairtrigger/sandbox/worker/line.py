@@ -1,4 +1,4 @@
-"""Order the work of a sandbox worker by the CPU time that its tenants have used."""
+"""Orders the work of a sandbox worker by the CPU time that its tenants have used."""
 
 from collections import deque
 
@@ -10,7 +10,7 @@ _MOST_REMEMBERED = 1000  # tenants without work
 class Line:
     """The frames that wait to be handled, by tenant. The tenant that has used the least CPU time is next.
 
-    So a tenant whose code takes long waits for tenants whose code does not. The frames of one tenant keep their order.
+    A tenant whose code takes long so waits for tenants whose code does not. The frames of one tenant keep their order.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Line:
             self._spent = {one: spent for one, spent in self._spent.items() if one in self._frames}
 
     def drop(self, tenant: str, poll: int) -> None:
-        """Remove the frames of one of the tenant's polls."""
+        """Remove all frames of one of the tenant's polls."""
         frames = self._frames.pop(tenant, deque())
         self.bytes -= sum(len(frame.body) for frame in frames if frame.poll == poll)
         if others := deque(frame for frame in frames if frame.poll != poll):

@@ -1,10 +1,10 @@
-"""Run a sandbox worker: a process with one socket to the service and no environment variables, which uses no files.
+"""Runs a sandbox worker, a process with one socket to the service and no environment variables, which uses no files.
 
-It is one blocking loop, in which polls take turns, and a poll that waits for a fetch or a timer holds up no other. The
-guest's memory and its hooks are the first barrier; the walls of `lockdown` around the process are the second.
+It is one blocking loop, in which polls take turns, and a poll that waits for a fetch or a timer holds up no other poll.
+The guest's memory and its hooks are the first barrier; the walls of `lockdown` around the process are the second.
 
-A hook trusts no value that it gets, whatever the prelude promises, because code may have got around the prelude. A
-value of the wrong kind, or a flood of values of the right kind, ends the poll and nothing else.
+A hook trusts no value that it gets, even if the prelude promises the value, because code may have got around the
+prelude. A value of the wrong kind, or a flood of values of the right kind, ends the poll and nothing else.
 """
 
 import gc
@@ -48,7 +48,9 @@ class Ended(Exception):
 
 @dataclass(frozen=True)
 class Course:
-    """The settings of one poll: where its random numbers and its time come from, and if it is recorded or replayed."""
+    """The settings of one poll, which say where its random numbers and its time come from, and whether it is recorded
+    or replayed.
+    """
 
     seed: bytes = bytes(16)
     start: int = 0  # in milliseconds since 1970
@@ -97,7 +99,9 @@ class Poll:
 
     @property
     def wake_at(self) -> float | None:
-        """Return when the next timer must run, on the monotonic clock, or None if there is no timer or a replay."""
+        """Return when the next timer must run, on the monotonic clock, or None if no timer is set or the poll is a
+        replay.
+        """
         if self._due is None or self._course.replayed:
             return None
         return self._began + (self._due - self._course.start) / 1000
@@ -171,9 +175,10 @@ class Poll:
     # The hooks. An error that a hook raises ends the guest.
 
     def _done(self, result: str, rest: str = "") -> None:
-        """Take the result of the poll as JSON, and the ids of the items that did not fit into it as a list in JSON.
+        """Take the result of the poll, and end the poll. `result` is the value as JSON, and `rest` the ids of the items
+        that did not fit into it, as a list in JSON.
 
-        Raises `Ended`.
+        Raises `Ended` in any case.
         """
         body = result.encode()
         if len(body) > self._limits.result_bytes or len(rest.encode()) > self._limits.result_bytes:
@@ -183,7 +188,7 @@ class Poll:
         raise Ended
 
     def _judge(self, body: bytes, head: dict[str, Any]) -> None:
-        """Accept the result if the service can parse it in little time, or let the poll fail if it can't."""
+        """Accept the result if the service can parse it in little time, and let the poll fail if not."""
         marks = body.count(b",") + body.count(b"[") + body.count(b"{")  # at least the number of values but one
         if marks < self._limits.result_values and rb"\ud" not in body:
             self.end = Frame(Kind.DONE, self._number, head, body)
@@ -208,7 +213,8 @@ class Poll:
         raise Ended
 
     def _fetch(self, fetch: str, request: str, body: str | bytes | None = None) -> str | None:
-        """Begin a fetch and return None, or return the message that refuses it.
+        """Begin a fetch and return None, or return the message with which it is refused. Raises `Stopped` if the code
+        goes on after many refusals.
 
         `fetch` is the fetch's number, and `request` the request as JSON without its body.
         """
@@ -312,7 +318,7 @@ class Worker:
                 self._entered(frame.poll)
 
     def _receive(self) -> bool:
-        """Take the frames that have come, and wait for one if there is nothing to do.
+        """Take the frames that have come, and wait for a frame or a timer if there is nothing to do.
 
         Return True, or False if the service has closed the socket.
         """
@@ -373,7 +379,7 @@ class Worker:
         poll.enter(entry, frame.body.decode())
 
     def _let_timers_in(self) -> None:
-        """Put a frame for each poll whose timer is due into the line."""
+        """Put a frame into the line for each poll whose timer is due."""
         if not self._timers:
             return
         now = monotonic()
@@ -409,7 +415,7 @@ def _text(value: Any) -> str:
 
 
 def _next_number(text: str, *, after: int) -> int:
-    """Return the number of a fetch from its text. Raises `ValueError` if it is not higher than `after`."""
+    """Return the number of a fetch from its text. Raises `ValueError` if the text is no whole number above `after`."""
     number = int(text)
     if text != str(number) or not after < number <= _LATEST:
         raise ValueError(text)

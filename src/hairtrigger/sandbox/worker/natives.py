@@ -1,4 +1,4 @@
-"""Define the hooks that use the host's own libraries: hashes, single-byte encodings, compression, random bytes.
+"""Defines the hooks that use the host's own libraries for hashes, single-byte encodings, compression and random bytes.
 
 The prelude keeps to the limits of these hooks. Code may get around the prelude, because it can change the built-ins
 that the prelude uses. A hook then raises ValueError, which ends the poll.
@@ -70,7 +70,7 @@ def _bounded(data: Value, most: int) -> bytes:
 
 
 def random_length(text: str) -> int:
-    """Return the number of random bytes in a text. Raises `ValueError` if it is more than one call may get."""
+    """Return the number of random bytes for which a text asks. Raises `ValueError` if one call may not get so many."""
     length = int(text)
     if not 0 <= length <= MOST_RANDOM:
         raise ValueError("A hook was given what it does not take.")
@@ -95,7 +95,8 @@ def _hmac(name: str, key: bytes, data: bytes | None) -> bytes:
 
 
 def single_byte_tables() -> dict[str, str]:
-    """Return the upper 128 characters of each single-byte encoding, with U+FFFD where it has none.
+    """Return, by the name of each single-byte encoding, its upper 128 characters, with U+FFFD where the encoding has
+    none.
 
     The tables are part of the prelude because a locked sandbox worker can load no codec.
     """
@@ -119,8 +120,8 @@ def _decode_single_byte(data: bytes, upper_half: str) -> str:
 class Coders:
     """The streams that one poll compresses or decompresses, by number.
 
-    A step (`write`, `more`, `end`) returns output as bytes, None if there is no more output yet, or a string that says
-    what is wrong with the data.
+    A step (`write`, `more`, `end`) returns output as bytes, None if there is no output at this step, or a string that
+    says what is wrong with the data.
     """
 
     def __init__(self) -> None:
@@ -128,7 +129,7 @@ class Coders:
         self._opened = 0
 
     def open(self, way: str, name: str) -> str | None:
-        """Open a stream and return its number, or None if there are too many already."""
+        """Open a stream and return its number, or None if the poll has too many streams already."""
         if len(self._coders) >= CODERS:
             return None
         self._opened += 1
@@ -169,7 +170,7 @@ class _Decompression:
         self._wrong: str | None = None
 
     def write(self, data: bytes) -> Value:
-        """Return at most one piece of output for the data. The next calls, with no data, return the rest."""
+        """Return at most one piece of output for the data. Further calls, with no data, return the rest."""
         if self._wrong is None and self._state.eof and data:
             self._wrong = TRAILING
         if self._wrong is not None:
@@ -205,7 +206,7 @@ STATELESS: dict[str, Hook] = {
 
 
 def native_hooks() -> dict[str, Hook]:
-    """Return, for a new poll, the hooks that need nothing but the host's libraries, by name."""
+    """Return, by name, the hooks that need nothing but the host's libraries. Each poll needs hooks of its own."""
     coders = Coders()
     return STATELESS | {
         "endCoder": coders.end,

@@ -1,4 +1,4 @@
-"""Call the guest, which is QuickJS-NG as WebAssembly with one import, built from guest/guest.c.
+"""Calls the guest, which is QuickJS-NG as WebAssembly with one import, built from guest/guest.c.
 
 The answers of a guest are checked against the bounds of its memory and trusted no further. Calls use wasmtime's C API
 directly. Its Python wrapper looks up the type of a function at every call, which would be most of the cost of a poll.
@@ -83,7 +83,9 @@ class Engine:
         self.scratch = 0
 
     def look_at(self, instance: "Instance") -> None:
-        """Ask an instance for two addresses that are the same in every instance, before any instance is entered."""
+        """Ask an instance for two addresses that are the same in every instance, and keep them. This must be done
+        before any instance is entered.
+        """
         self.host_at = instance.call("host_at")
         self.scratch = instance.call("reserve", 0)
 
@@ -103,7 +105,9 @@ class Engine:
         return instance
 
     def enter(self, instance: "Instance") -> None:
-        """Set the instance whose code runs next. Calls of the import, which all instances share, count as its calls."""
+        """Set the instance whose code runs next. All instances share the import, and each of its calls counts as one by
+        this instance.
+        """
         self._running = instance
 
     def _called(self, _data: Any, _caller: Any, values: Any, _length: int) -> int:
@@ -151,7 +155,7 @@ class Instance:
         self._size_before = self.size  # a memory never shrinks
 
     def close(self) -> None:
-        """Give the memory back, and drop the hooks, which refer to the poll that refers to this instance."""
+        """Free the memory of the guest, and drop the hooks, which refer to the poll that refers to this instance."""
         store, self._store = self._store, None
         if store:
             ffi.wasmtime_store_delete(store)
@@ -160,7 +164,7 @@ class Instance:
     def take_memory(self) -> None:
         """Make the guest's memory inaccessible, up to the size to which it may grow.
 
-        If it grows at the same moment, the new part is taken away by the next call.
+        If the memory grows at the same moment, the next call takes the new part away.
         """
         take_away(self.base, self._memory_limit)
 
@@ -192,7 +196,9 @@ class Instance:
                 raise GuestBroken(f"{length} bytes at {start} are outside of its memory")
 
     def call(self, name: str, *arguments: int) -> int:
-        """Call a function of the guest and return its result. Raises `Trap`, `TimeUsedUp`, or the error of a hook."""
+        """Call a function of the guest and return its result as an unsigned number. Raises `Trap`, `TimeUsedUp`, or the
+        error that a hook raised.
+        """
         function = self._functions.get(name)
         if function is None:
             function = self._functions[name] = self._export(name.encode()).of.func
@@ -224,7 +230,7 @@ class Instance:
         return _unsigned(values[0].i32)
 
     def enter(self, entry: str, arguments: Sequence[Value], microseconds: int, seed: int) -> None:
-        """Call an entry of the prelude, and all jobs that it leaves to run.
+        """Call an entry of the prelude, and run all jobs that it leaves to run.
 
         The guest's clock shows `microseconds` since 1970. A `seed` of 0 leaves the seed as it is. Raises
         `JavaScriptError`, `NoMemory`, or the errors of `call`.

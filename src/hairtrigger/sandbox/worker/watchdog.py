@@ -1,7 +1,7 @@
-"""End guest code that has used up its CPU time: the guest watchdog.
+"""Defines the guest watchdog, which ends guest code that has used up its CPU time.
 
-Guest code does not look at a clock, which would cost it 6 % and more. Instead its memory is taken away. When the code
-next reads or writes, also in a native built-in, WebAssembly ends it with a trap that no code can catch.
+Guest code does not look at a clock, which would cost it 6 % and more. Instead, the guest's memory is taken away. When
+the code next reads or writes, also in a native built-in, WebAssembly ends it with a trap that no code can catch.
 """
 
 import ctypes
@@ -15,7 +15,9 @@ TICK = 0.005  # seconds
 
 class Watched(Protocol):
     is_over: bool
-    """True from the moment before the memory is taken away. From then on, no code of the host may touch the memory."""
+    """True from the moment before the memory is taken away. From then on, no code of the host may touch the guest's
+    memory.
+    """
 
     def take_memory(self) -> None: ...
 
@@ -41,7 +43,7 @@ class Watchdog:
         self.outside = threading.Lock()
         """The thread that enters guests holds this lock, and releases it only while a guest's code runs.
 
-        So memory is never taken away while the host reads or writes it. That would end the process.
+        So memory is never taken away while the host reads or writes it, which would end the process.
         """
         self.outside.acquire()
         self._slice: _Slice | None = None
@@ -50,7 +52,9 @@ class Watchdog:
         threading.Thread(target=self._watch, daemon=True).start()
 
     def begin(self, guest: Watched, deadline: float) -> None:
-        """Watch a guest until `end` is called. Its slice is over at `deadline`, a time of `time.process_time()`."""
+        """Watch a guest until `end` is called. The guest's slice is over at `deadline`, a time of
+        `time.process_time()`.
+        """
         self._slice = _Slice(guest, deadline)
         if time.monotonic() + self._slice.left < self._sleeps_until - TICK:
             self._called.set()
@@ -79,7 +83,7 @@ class Watchdog:
 
 
 def take_away(address: int, length: int) -> None:
-    """Make a range of this process's memory inaccessible. Raises `OSError`."""
+    """Make a range of this process's memory inaccessible. Raises `OSError` if the kernel refuses."""
     if _mprotect(address, length, _NOTHING):
         raise OSError(ctypes.get_errno(), "mprotect")
 

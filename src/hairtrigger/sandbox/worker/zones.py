@@ -1,4 +1,4 @@
-"""Look up time zones in the data of the host, or of the package `tzdata` for zones that the host does not have.
+"""Looks up time zones in the data of the host, or of the package `tzdata` for zones that the host does not have.
 
 A locked sandbox worker can open no file, so the data of all zones are read when this module is imported.
 """
@@ -33,14 +33,17 @@ _parsed: OrderedDict[str, ZoneInfo] = OrderedDict()
 
 
 def zone_name(name: str) -> str | None:
-    """Return the zone's name in its usual spelling, whatever the case of `name`, or None if there is no such zone."""
+    """Return the zone's name in its usual spelling, or None if there is no such zone. Upper and lower case in `name`
+    count as the same.
+    """
     return _NAMES.get(name.lower())
 
 
 def zone_offset(name: str, milliseconds: str) -> str:
-    """Return, as text, how many seconds the zone is ahead of UTC at a time, given in milliseconds since 1970.
+    """Return, as text, how many seconds the clocks of a zone are ahead of UTC at a time, which is given in milliseconds
+    since 1970.
 
-    For times outside Python's calendar, the offset at the nearest end of the calendar is returned.
+    For a time outside Python's calendar, the offset at the nearest end of the calendar is returned.
     """
     time = min(max(int(milliseconds), _FIRST), _LAST)
     offset = (_EPOCH + timedelta(milliseconds=time)).astimezone(_zone(name)).utcoffset() or timedelta()
