@@ -23,7 +23,7 @@ class _Waiting(NamedTuple, Generic[T, R]):
 
 @dataclass
 class _Queue(Generic[T, R]):
-    """The items of one tenant that wait, with their size in all."""
+    """The items of one tenant that wait, and their total size in bytes."""
 
     items: deque[_Waiting[T, R]] = field(default_factory=deque)
     bytes: int = 0
@@ -32,10 +32,10 @@ class _Queue(Generic[T, R]):
 class Batcher(Generic[T, R]):
     """Collects items and passes them to `flush` in batches. Each call of `submit` returns the result of its own item.
 
-    `flush` returns the results in the order of its items, and stores nothing if it raises. `run` does the work until it
-    is cancelled; up to `concurrency` flushes run at the same time.
+    `flush` must return the results in the order of its items, and must store nothing if it raises. `run` does the work
+    until it is cancelled; up to `concurrency` flushes run at the same time.
 
-    A tenant alone may have `max_waiting` items waiting, with `max_waiting_bytes` in all. There is a fourth more room,
+    A tenant alone may have `max_waiting` items waiting, with `max_waiting_bytes` in all. There is a quarter more room,
     which only other tenants get. An item larger than all of the room may wait if no other item does. `submit` raises
     `Unavailable` at once if there is no room for an item. Tenants take turns in each batch, so that the items of one
     tenant never wait for all items of another.

@@ -13,7 +13,7 @@ _LARGEST = 16 * 1024
 _MEMBER = 256  # the start of another member takes as long as reading this many bytes
 
 STEP = 2 * _WINDOW
-"""The highest cost of one step, in the unit of `Turns`: the work for one parsed byte."""
+"""The highest cost of one step. The unit is that of `Turns`: the work of parsing one byte."""
 
 
 class Coding:
@@ -30,12 +30,14 @@ class Coding:
 
     @property
     def cost(self) -> int:
-        """The number of bytes received, plus a charge for each member after the first, because starting takes time."""
+        """Return the number of bytes received, plus a charge for each member after the first, because starting one
+        takes time.
+        """
         return self._received + _MEMBER * max(self._members - 1, 0)
 
     @property
     def ended(self) -> bool:
-        """True if no compressed member is open, so that the body may end here."""
+        """Return whether no compressed member is open, so that the body may end here."""
         return self._member is None
 
     def steps(self, data: bytes) -> Iterator[bytes]:

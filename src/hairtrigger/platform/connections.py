@@ -74,7 +74,7 @@ class Connection(asyncio.Protocol):
     async def ask(self, answer: Answer, request: bytes) -> None:
         """Send a request, and return when the head of its answer has been read into `answer`.
 
-        Raises `Malformed`, or `EOFError` if the TCP connection ends before.
+        Raises `Malformed`, or `EOFError` if the TCP connection ends before that.
         """
         self._answer = answer
         self._transport.write(request)

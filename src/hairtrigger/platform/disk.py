@@ -15,7 +15,9 @@ def used_share(directory: Path) -> float:
 
 
 def size(directory: Path) -> int:
-    """Return how many bytes the file system can hold in all. For a directory that is missing, its parent counts."""
+    """Return how many bytes the file system can hold in all. If the directory is missing, its nearest existing parent
+    counts.
+    """
     while not directory.exists():
         directory = directory.parent
     found = os.statvfs(directory)

@@ -160,7 +160,7 @@ class Reply:
     cost: int = 0
     """The number of bytes read, redirects included, or more for bytes that take much CPU time to read."""
     oddities: tuple[str, ...] = ()
-    """What was odd in the head and was mended, worded to follow "The server"."""
+    """What was mended in the head, as phrases that follow "The server"."""
 
     def header(self, name: str) -> str | None:
         """Return the value of the first header of this name, or None. The case of letters does not matter."""
@@ -168,7 +168,7 @@ class Reply:
 
 
 class Egress:
-    """Makes the outgoing calls of one process, which leaves the `async with` block of its egress only at its end.
+    """Makes the outgoing calls of one process. The end of its `async with` block closes all connections.
 
     Calls for a tenant go through the `Egress` that `of` returns, and all others are the service's own. All of them
     share the connections and the CPU time of the process.
@@ -197,7 +197,7 @@ class Egress:
         self._connections.close()
 
     def of(self, tenant: Tenant) -> "Egress":
-        """Return an egress for the calls of this tenant. It shares connections and CPU time with the others."""
+        """Return an egress for the calls of this tenant. It shares connections and CPU time with this one."""
         its = copy(self)
         its.tenant = tenant
         return its
@@ -210,7 +210,7 @@ class Egress:
         await self.turns.take(cost, self.tenant.org)
 
     def hurry(self) -> None:
-        """End, as if their time were over, all calls that were sent with `cut` and whose status is already known."""
+        """End all calls that were sent with `cut` and whose status is already known, as if their time were over."""
         for reading in self._readings:
             if reading.is_enough and not reading.deadline.expired():
                 reading.deadline.reschedule(0)
@@ -247,14 +247,15 @@ class Egress:
         cut: bool = False,
         redirects: Literal["follow", "error", "manual"] = "manual",
     ) -> Reply:
-        """Return the answer, whatever its status is. `timeout` covers the whole call with its redirects and its body.
+        """Send a request, and return the answer, whatever its status is.
 
-        Raises `EgressFailed` if no answer can be had, or if it is larger than `max_bytes` (before or after
-        decompression), incomplete, late or malformed. With `cut`, a fault raises nothing once the status is known. The
-        part of the answer that came before the fault is then returned, and its `flaw` names the fault.
+        `timeout` covers the whole call with its redirects and its body. Raises `EgressFailed` if no answer can be had,
+        or if it is larger than `max_bytes` (before or after decompression), incomplete, late or malformed. With `cut`,
+        a fault raises nothing once the status is known. The part of the answer that came before the fault is then
+        returned, and its `flaw` names the fault.
 
-        A redirect is followed, raises `EgressFailed` ("error"), or is returned as the answer ("manual"). After a
-        redirect to another origin, only headers that can't hold credentials are sent.
+        `redirects` says what happens to a redirect: it is followed, raises `EgressFailed` ("error"), or is returned as
+        the answer ("manual"). After a redirect to another origin, only headers that can't hold credentials are sent.
         """
         call = _Call(method, _place(url), self._with_user_agent(_headers(headers)), body)
         deadline = asyncio.timeout(timeout.total_seconds())

@@ -20,7 +20,7 @@ def is_mendable(raw: bytes | bytearray) -> bool:
 
 
 def final_head(raw: bytes | bytearray) -> tuple[int, int | None, int]:
-    """Return where the final head begins, where it ends, and how many interim answers stand before it.
+    """Return the offsets of the beginning and the end of the final head, and how many interim answers stand before it.
 
     The end is None if the final head has not come as a whole.
     """

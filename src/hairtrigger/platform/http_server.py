@@ -26,7 +26,7 @@ from hairtrigger.platform.room import Held, Room
 from hairtrigger.platform.turns import Turns
 
 NO_ROOM = "hairtrigger.no_room"
-"""The key that is set in the state of a request if it was ended before all of it was received, for want of room.
+"""The key that is set in the state of a request that was ended before all of it was received, because it had no room.
 
 Its client was answered with 503, and did not go away by itself.
 """
@@ -49,8 +49,8 @@ _NOTICE = 1  # seconds in which a client that is still sending its request can r
 class Patience:
     """The longest times that a client may take.
 
-    `head` and `body` are for sending these parts of a request, `answer` is for reading nothing of an answer, and `idle`
-    is for a connection that stays open between two requests.
+    `head` and `body` are for sending these parts of a request, `answer` is for a time in which it reads nothing of an
+    answer, and `idle` is for a connection that stays open between two requests.
     """
 
     head: timedelta
@@ -62,8 +62,8 @@ class Patience:
 class HttpServer(uvicorn.Server):
     """A uvicorn server that limits the time of slow clients, and the memory for requests.
 
-    `room` is the number of bytes that all requests together may hold. What the `proxies` say about the place that a
-    request comes from is believed. A stop waits for requests that have begun, for at most `stop_within`.
+    `room` is the number of bytes that all requests together may hold. `proxies` are the networks of proxies that are
+    believed about where a request comes from. A stop waits for requests that have begun, for at most `stop_within`.
     """
 
     def __init__(

@@ -10,7 +10,7 @@ from hairtrigger.platform.shares import Shares, Tenant
 _PLACES = 32  # threads that one project alone may have
 
 Resolve = Callable[[str, int], Sequence[str]]
-"""A function that returns the addresses of a host. It is called in a thread."""
+"""A function that returns the addresses of a host, given with a port. It is called in a thread."""
 
 
 def resolve(host: str, port: int) -> list[str]:
@@ -23,7 +23,8 @@ def resolve(host: str, port: int) -> list[str]:
 
 
 class LookUps:
-    """Looks up the addresses of hosts. Calls of one organisation for one host and port at a time share one look-up.
+    """Looks up the addresses of hosts. Simultaneous calls of one organisation for the same host and port share one
+    look-up.
 
     A thread can't be stopped, so its place is taken until the look-up ends, even if no caller waits any more.
     """

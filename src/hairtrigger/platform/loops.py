@@ -1,4 +1,4 @@
-"""Run loops that never end. An error is logged, and the work is done again, because its end would go unnoticed."""
+"""Run loops that never end. After an error, which is logged, a loop goes on, because its end would go unnoticed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -31,7 +31,10 @@ async def repeat(name: str, work: Callable[[], Awaitable[timedelta]]) -> None:
 
 
 async def every(interval: timedelta, name: str, work: Callable[[], Awaitable[object]], *, at_once: bool = True) -> None:
-    """Run `work` as `repeat` does, with `interval` between two runs, and without `at_once` also before the first."""
+    """Run `work` again and again as `repeat` does, with a pause of `interval` between two runs.
+
+    Unless `at_once` is set, there is such a pause before the first run, too.
+    """
 
     async def once() -> timedelta:
         await work()

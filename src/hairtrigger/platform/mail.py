@@ -39,13 +39,14 @@ class MailServer:
 
     @property
     def domain(self) -> str:
-        """Return the domain of the sender's address: by it the service greets the server."""
+        """Return the domain of the sender's address, with which the service introduces itself to the server."""
         return parseaddr(self.sender)[1].rpartition("@")[2]
 
     async def send(self, message: EmailMessage, recipients: Sequence[str]) -> str:
-        """Send a message, and return what the server said. Raise `MailFailed` if it took the message for no recipient.
+        """Send a message from the sender's address, and return a sentence on what the server said, also of refused
+        recipients.
 
-        The message gets the sender's address.
+        Raise `MailFailed` if the server can't be used, or accepts the message for no recipient.
         """
         message["From"] = self.sender
         try:

@@ -1,4 +1,4 @@
-"""The memory of other processes, as far as the system tells it."""
+"""Measure the memory of other processes, as far as the system tells it."""
 
 import resource
 from contextlib import suppress
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def resident_bytes(pid: int) -> int:
-    """Return how much memory a process has; 0 if it has ended, or where the system does not tell it as Linux does."""
+    """Return how many bytes of memory a process has, or 0 if it has ended or the system does not tell as Linux does."""
     with suppress(OSError, IndexError, ValueError):
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
     return 0

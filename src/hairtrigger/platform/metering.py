@@ -1,7 +1,7 @@
-"""Counters, histograms and gauges of one process, which Prometheus reads.
+"""Keep the counters, histograms and gauges of one process, which Prometheus reads.
 
-A value is a number in a dict, because counting happens for every event: `prometheus_client` takes some two microseconds
-for what takes a tenth of one here. That library writes the text.
+A value is a number in a dict, because values are counted for every event, and `prometheus_client` takes some twenty
+times as long to count. That library only writes the text for Prometheus.
 """
 
 from bisect import bisect_left
@@ -16,15 +16,16 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 Labels = tuple[str, ...]
-"""The values of a metric's labels, in their order."""
+"""The values of a metric's labels, in the order of the labels."""
 
 Kind = Literal["counter", "histogram", "gauge"]
 
 
 class Count:
-    """A number that only grows, for each combination of labels. The combinations in `known` are shown from the start.
+    """A number that only grows, for each combination of labels.
 
-    Without them the first of its kind would be no increase for Prometheus, which has seen no zero before it.
+    The combinations in `known` are shown as zero from the start. Prometheus would not see the first count of another
+    combination as an increase, because it has seen no zero before.
     """
 
     kind: Kind = "counter"
@@ -45,7 +46,9 @@ class Count:
 
 
 class Histogram:
-    """The number of values that are at most so large, for each of `bounds` and each combination of labels."""
+    """Counts values, for each combination of labels and each of `bounds`: how many values were at most as large as the
+    bound.
+    """
 
     kind: Kind = "histogram"
 
@@ -78,7 +81,9 @@ class Histogram:
 
 
 class Gauge:
-    """A number that is looked up when it is asked for, for each combination of labels; none while it is not known."""
+    """A number for each combination of labels, which is looked up when Prometheus asks for it, and left out while
+    unknown.
+    """
 
     kind: Kind = "gauge"
 
@@ -107,7 +112,7 @@ class Gauge:
 
 
 class CountRead(Gauge):
-    """A number that only grows, and that is looked up when it is asked for."""
+    """A number that only grows, and that is looked up when Prometheus asks for it."""
 
     kind: Kind = "counter"
 
@@ -119,7 +124,7 @@ class CountRead(Gauge):
 
 
 class Families(Collector):
-    """The metrics in the form in which the library writes them."""
+    """The metrics in the form from which `prometheus_client` writes its text."""
 
     def __init__(self, metrics: Sequence[Count | Histogram | Gauge]) -> None:
         self._metrics = metrics
@@ -128,7 +133,9 @@ class Families(Collector):
         return (one.family() for one in self._metrics)
 
     def registry(self) -> CollectorRegistry:
-        """Return a registry of these metrics alone: the library's own is shared by all that use the library."""
+        """Return a registry that has only these metrics. The library's own registry is shared by all that use the
+        library.
+        """
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self)
         return registry

@@ -1,4 +1,4 @@
-"""Sends spans to an OpenTelemetry collector, by OTLP over HTTP.
+"""Send spans to an OpenTelemetry collector, by OTLP over HTTP.
 
 The library comes with the extra `traces`, and is loaded only if traces are on. It reads the standard variables:
 `OTEL_EXPORTER_OTLP_ENDPOINT` with its headers, time-out and certificates, `OTEL_SERVICE_NAME` and
@@ -24,7 +24,10 @@ _LIBRARY = "opentelemetry.exporter"  # logs each failure with its traceback
 
 
 class Collector:
-    """The way to a collector. `send` blocks, so it belongs in a thread."""
+    """Sends spans to a collector. `send` blocks, so it belongs in a thread.
+
+    Raises `HairtriggerError` if the library is not installed.
+    """
 
     def __init__(self, version: str, role: str) -> None:
         try:
@@ -49,7 +52,7 @@ class Collector:
         return self._exporter.export([self._made(span) for span in spans]) is SpanExportResult.SUCCESS
 
     def close(self) -> None:
-        """Give up a call that is under way and its repetitions."""
+        """Give up a call that is under way, with its retries."""
         self._exporter.shutdown()
 
     def _made(self, span: Span) -> "ReadableSpan":
@@ -72,7 +75,10 @@ class Collector:
 
 @contextmanager
 def collecting(version: str, role: str, *, on: bool) -> Iterator[Collector | None]:
-    """Open the way to the collector, or none if traces are not on. Raise `HairtriggerError` without the library."""
+    """Yield a collector, which is closed at the end of the block, or yield None if traces are not `on`.
+
+    Raises `HairtriggerError` if they are on, but the library is not installed.
+    """
     if not on:
         yield None
         return

@@ -59,7 +59,7 @@ class Ending(IntEnum):
 
 
 class Limits(NamedTuple):
-    """The limits of one parse."""
+    """The limits of one parse, in seconds and in bytes."""
 
     cpu: float = 50  # seconds
     wall: float = 55  # seconds
@@ -186,7 +186,7 @@ def _parse(read: Read, job: Job, out: int, limits: Limits, parent: int) -> NoRet
 
 
 def _enclose(out: int, limits: Limits) -> None:
-    """Take all that a parse does not need from this process: files, network, new processes and imports.
+    """Take away from this process what a parse does not need: files, network, new processes and imports.
 
     Set the limits of the process, too. The timers start here, and their signals may end the process from here on.
     """

@@ -48,7 +48,7 @@ class _Lost(Exception):
 class Parsers:
     """Runs parses in child processes, one parse at a time in each. Further parses wait for a process.
 
-    If there are several processes, one organisation never has all of them. They are killed at the end of the
+    If there are several processes, one organisation never has all of them. All processes are killed at the end of the
     `async with` block.
     """
 

@@ -19,10 +19,10 @@ class Proxies:
         self._place = lru_cache(maxsize=4096)(self._placed)
 
     def place(self, host: str) -> str:
-        """Return the place of an address: its /64 network for IPv6, and the address itself for IPv4.
+        """Return the place of an address, which is its /64 network for IPv6, and the address itself for IPv4.
 
-        So all addresses of one client give the same text. The text is empty for the address of a proxy. What is no
-        address is returned as it is, cut if it is long.
+        So all addresses of one client give the same text. The text is empty for the address of a proxy. A text that is
+        no address is returned as it is, cut if it is long.
         """
         return self._place(host) if len(host) <= _LONGEST else host[:_LONGEST]
 

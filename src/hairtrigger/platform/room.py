@@ -12,9 +12,9 @@ _SPARE = 8  # an eighth of the room is made free at once, so that it is seldom l
 
 
 class Held:
-    """The room that one request holds. The function `sender` is called only when the request is large or room is short.
+    """The room that one request holds, in bytes.
 
-    `give_way` ends the request.
+    The function `sender` is called only when the request is large or room is short. `give_way` ends the request.
     """
 
     __slots__ = ("_room", "_sender", "_tell_sender", "bytes", "complete", "give_way")
@@ -34,7 +34,10 @@ class Held:
         return self._tell_sender() if self._sender is None else self._sender
 
     def keep_sender(self) -> None:
-        """Call the function for the sender for the last time. The headers, which name the sender, must be complete."""
+        """Find out and keep the sender, so that its function is not called again.
+
+        The headers of the request must be complete, because they may name the sender.
+        """
         self._sender = self.sender
 
     def add(self, count: int) -> None:
@@ -74,8 +77,8 @@ class Room:
     def has(self, held: Held, count: int) -> bool:
         """Return whether a request that announces `count` more bytes may go on.
 
-        It may, even if they do not fit, if it is small, or if another sender holds more. A request that is larger than
-        the whole room may go on as well, because the application refuses it with a message of its own.
+        It may if the bytes fit, if they are few, or if another sender holds more. A request that is larger than the
+        whole room may go on as well, because the application refuses it with a message of its own.
         """
         fits = self.bytes + count <= self.limit or count <= SMALL or count > self.limit
         return fits or not self._is_greediest(held)

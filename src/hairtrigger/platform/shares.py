@@ -155,7 +155,7 @@ class Shares:
 def within_share(held: int, all_: int, most: int) -> bool:
     """Return whether one tenant may hold `held` if all tenants together, itself included, hold `all_`.
 
-    One tenant alone may hold `most`. There is a fourth more room, which only other tenants get, as in `Shares`.
+    One tenant alone may hold `most`. There is a quarter more room, which only other tenants get, as in `Shares`.
     """
     return held + _SPARE * all_ <= (_SPARE + 1) * most
 

@@ -20,9 +20,9 @@ class StopSignals:
     @classmethod
     @contextmanager
     def caught(cls) -> Iterator["StopSignals"]:
-        """Catch the signals while the block runs, and yield what has come.
+        """Catch the signals while the block runs, and yield the object that says which have come.
 
-        After the block, the signals do nothing, because the process is about to end.
+        After the block, the signals are ignored, because the process is about to end.
         """
         stop, loop = cls(), asyncio.get_running_loop()
         caught = [one for one in _SIGNALS if signal.getsignal(one) != signal.SIG_IGN]  # nohup ignores SIGHUP

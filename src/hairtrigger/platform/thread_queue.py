@@ -1,4 +1,4 @@
-"""Run costly work in threads: few functions at a time, while few others wait, for a limited time."""
+"""Run costly work in threads: only a few functions at a time, while a few others wait for a limited time."""
 
 import asyncio
 from collections.abc import Callable

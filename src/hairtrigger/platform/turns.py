@@ -15,9 +15,9 @@ class Turns:
     """Limits how much work all tasks together do in one turn of the event loop. Further work waits for a later turn.
 
     Tenants that wait get equal parts of half of that time, however much work each asks for. The other half is for
-    tenants none of whose work waits, so one that asks for little seldom waits. The work of one tenant is let through in
-    the order of asking. Costs are counted and not measured, so that the same input is always cut at the same
-    places. A byte that is parsed or decompressed costs one.
+    tenants none of whose work waits, so a tenant that asks for little seldom waits. The work of one tenant is let
+    through in the order in which it was asked for. Costs are counted and not measured, so that the same input is always
+    cut at the same places. A byte that is parsed or decompressed costs one.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,9 @@ class Turns:
             await turn
 
     def taken(self, cost: int, tenant: str = "") -> bool:
-        """Return whether work of this cost may be done at once. If so, count its cost; if not, `take` can wait."""
+        """Return whether work of this cost may be done at once, and count its cost if it may. If it may not, `take` can
+        wait.
+        """
         if tenant in self._waiting or not self._fits(cost, _MOST):
             return False
         self._spend(cost)

@@ -127,10 +127,12 @@ class Accounts:
             return await accounts.users_of(tx, caller.org_id)
 
     async def delete_user(self, caller: Caller, user_id: UUID) -> None:
-        """Delete a user of the caller's organisation and the user's API keys. Other things stay: they are shared.
+        """Delete a user of the caller's organisation and the user's API keys. Other things stay, because the users
+        share them.
 
         Raise `NotFound` for a user of another organisation, `Forbidden` if the caller is an API key, and `Conflict` for
-        the last user of the organisation, because no login to it would be left.
+        the only user of the organisation, because no login to it would be left, and for the only operator of the
+        service.
         """
         async with self.store.transaction() as tx:
             user = await accounts.user(tx, user_id)
@@ -164,10 +166,12 @@ class Accounts:
             return await erasures.get(tx, str(org_id))
 
     async def delete_organization(self, org_id: UUID, name: str, requested_by: str) -> Erasure:
-        """Begin to delete an organisation with all that is its own. Its users and API keys are gone at once.
+        """Begin to delete an organisation with all that is its own, and return the deletion, also if it had begun
+        before.
 
-        `name` is its name, as a confirmation. Raise `Conflict` if it is another one, or for the organisation that
-        operates the service. A process of the service does the rest.
+        Its users and API keys are gone at once. A process of the service deletes the rest later. `name` is its name, as
+        a confirmation. Raise `NotFound` if there is no such organisation, and `Conflict` if its name is another one, or
+        for the organisation that operates the service.
         """
         now = self.clock.now()
         async with self.store.transaction() as tx:
@@ -195,7 +199,10 @@ class Accounts:
         return begun
 
     async def may_delete(self, caller: Caller, org_id: UUID) -> None:
-        """Raise an error unless the caller has logged in to this organisation, or operates the service."""
+        """Raise an error unless the caller has logged in, to this organisation or as an operator of the service.
+
+        The error is `NotFound` for another organisation, and `Forbidden` for an API key.
+        """
         if caller.org_id != org_id and not caller.operator:
             raise NotFound("There is no such organisation.")
         caller.require_login()
@@ -292,9 +299,10 @@ class Accounts:
     async def create_key(
         self, caller: Caller, name: str, scopes: Iterable[str], expires_at: datetime | None = None
     ) -> tuple[ApiKey, str]:
-        """Return the new key and its value, which is not stored.
+        """Create an API key, and return it with its value, which is not stored.
 
-        Raise `Forbidden` if the caller lacks one of the scopes, and `Invalid` if `expires_at` has passed.
+        Raise `Forbidden` if the caller lacks one of the scopes, `Invalid` if `expires_at` has passed, and `QuotaFull`
+        if the organisation has too many keys.
         """
         scopes = list(dict.fromkeys(scopes))
         if not caller.scopes.issuperset(scopes):

@@ -10,7 +10,9 @@ from hairtrigger.services.provider_calls import Pages
 
 
 def is_baseline(definition: Polling[Any], question: Question[Any]) -> bool:
-    """Return whether this poll is the baseline of its trigger. A definition may do without a baseline."""
+    """Return whether this poll is the baseline of its trigger. A definition may have none, so that its first poll makes
+    events.
+    """
     return question.cursor is None and definition.baseline
 
 
@@ -19,8 +21,8 @@ async def baseline(
 ) -> tuple[Mapping[str, Any], int]:
     """Return the cursor at which polls start, and how many things the provider has now, which count as seen.
 
-    All pages are read, because the events of a page that is not read would count as new. Raise `ProviderFailed` if that
-    takes longer than `within`.
+    All pages are read for this, because the events of a page that is not read would count as new. Raise
+    `ProviderFailed` if this takes longer than `within`.
     """
     pages = Pages(definition, question, within, most=None)
     try:

@@ -70,9 +70,10 @@ class Catalogue:
 def catalogue_of(
     providers: Sequence[Provider], user_providers: UserProviders, base_urls: Mapping[str, str] | None = None
 ) -> Catalogue:
-    """Return a catalogue of these native providers.
+    """Return a catalogue of these native providers and of the integrations that `user_providers` finds.
 
-    `base_urls` gives some another address, by their ids, such as an enterprise server, or a fake in a test.
+    `base_urls` gives providers other addresses by their ids, such as that of an enterprise server, or of a fake in a
+    test.
     """
     moved = base_urls or {}
     return Catalogue({p.id: replace(p, base_url=moved.get(p.id, p.base_url)) for p in providers}, user_providers)

@@ -23,7 +23,9 @@ _EASY = 10  # so many wrong passwords are answered without a request to wait
 
 @dataclass(frozen=True)
 class _Allowance:
-    """The right to send `at_once` wrong passwords, and one more after each `every`. `of` is the digest of its owner."""
+    """The right to send `at_once` wrong passwords, and one more after each time `every`. `of` is the digest of its
+    owner.
+    """
 
     of: bytes
     at_once: int
@@ -43,8 +45,8 @@ class Guess:
 class Guessing:
     """The allowances for wrong passwords.
 
-    `spent` holds the time at which each allowance is whole again. `known` holds, as digests, the pairs of an account
-    and a place from which its right password came.
+    `spent` holds the time at which each allowance is whole again, by the digest of its owner. `known` holds, as
+    digests, the pairs of an account and a place from which its right password came.
     """
 
     spent: OrderedDict[bytes, datetime] = field(default_factory=OrderedDict)

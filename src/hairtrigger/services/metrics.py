@@ -1,8 +1,7 @@
-"""The metrics of this process for Prometheus. Work that comes in batches is counted by the batch.
+"""Keep the metrics of this process for Prometheus. Work that comes in batches is counted batch by batch.
 
-No label holds anything that users or senders choose: the values are those of closed lists, and the ids of the
-providers that come with the service. All providers that users define are `user`. `docs/metrics.md` is generated from
-this module.
+No label holds anything that users or senders choose: the values are those of closed lists, and the ids of the providers
+that come with the service. All providers that users define are `user`. `docs/metrics.md` is generated from this module.
 """
 
 from collections import Counter
@@ -130,7 +129,9 @@ class Metrics:
     # -- requests
 
     def stored(self, writes: Sequence[Write], answers: Sequence[Sequence[Event] | None], now: datetime) -> None:
-        """Count the requests of a batch that is on disk, and their events."""
+        """Count the requests of a batch that was stored by `now`, and their events. `answers` has the new events of
+        each write.
+        """
         if not self._on:
             return
         sizes: dict[str, list[int]] = {}  # the number of new events of each request, by provider
@@ -150,7 +151,9 @@ class Metrics:
         self.accept_seconds.observe(took)
 
     def request_ended(self, code: Code, *provider_ids: str) -> None:
-        """Count a request that brought no event to triggers of these providers, or to none that is known."""
+        """Count a request that brought no events, once for each of these providers, or for an unknown one if none is
+        given.
+        """
         if self._on:
             for provider_id in provider_ids or ("",):
                 self.requests.add((self._label(provider_id), code))
@@ -173,7 +176,9 @@ class Metrics:
             self.events.add(("poll", label), events)
 
     def fired(self, late: Iterable[timedelta], codes: Iterable[Code], events: Mapping[str, int]) -> None:
-        """Count the firings of a batch. `events` are by provider."""
+        """Count the firings of a batch by the codes of their outcomes. `events` has the numbers of new events by
+        provider id.
+        """
         if not self._on:
             return
         self.schedule_lag.observe([max(one, timedelta()).total_seconds() for one in late])

@@ -1,4 +1,4 @@
-"""The notices of what services do: each is stored in the transaction of what happened, and told soon afterwards."""
+"""Make the notices of what services do. Each is stored in the transaction of what happened, and told soon after that."""
 
 from collections.abc import Iterable, Sequence
 from uuid import UUID
@@ -9,7 +9,7 @@ from hairtrigger.store.events.outcomes import Outcome
 
 
 def of_disabled(outcomes: Iterable[Outcome]) -> list[Notice]:
-    """Return the notices of triggers that the service itself has disabled."""
+    """Return a notice for each of these outcomes, which say that the service itself has disabled a trigger."""
     return [
         Notice(
             one.org_id,
@@ -26,7 +26,7 @@ def of_disabled(outcomes: Iterable[Outcome]) -> list[Notice]:
 
 
 def of_refused_items(outcomes: Iterable[Outcome]) -> list[Notice]:
-    """Return the notices of polls that brought items of which no events were made."""
+    """Return a notice for each of these outcomes, which are of polls that brought items that made no events."""
     type_ = OperationalType.TRIGGER_ITEMS_REFUSED
     return [
         Notice(one.org_id, type_, str(one.project_trigger_id), one.at, one.detail, one.project_trigger_id)

@@ -144,7 +144,10 @@ class Quotas:
             self._known[org_id].is_far = self._is_far(self._known[org_id])
 
     def strained(self) -> list[tuple[UUID, Use]]:
-        """Return the quotas that are used up or nearly, of events and bytes, as far as this process knows."""
+        """Return the quotas of a day and of stored bytes that are used up, or nearly, as far as this process knows.
+
+        Each use comes with the id of its organisation.
+        """
         now = self._clock.now()
         found = []
         for org_id, known in self._known.items():

@@ -28,8 +28,8 @@ COMMITTERS = 2  # statements under way at a time, each on a database connection 
 class Recorder:
     """Stores the writes of many requests together. `write` returns the new events of a write when they are on disk.
 
-    It returns None if a trigger has changed since the version that the write names; no event was stored then. It raises
-    `Unavailable` if too much waits or the database is away.
+    `write` returns None if a trigger has changed since the version that the write names; no event was stored then. It
+    raises `Unavailable` if too much waits or the database is away.
     """
 
     def __init__(

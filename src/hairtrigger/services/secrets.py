@@ -100,7 +100,7 @@ class Secrets:
         }
 
     def seal_told(self, trigger_id: UUID, token: str) -> bytes:
-        """Seal a secret that a sender told."""
+        """Return a secret that a sender told, sealed for its trigger."""
         return self._seal(token, f"trigger/{trigger_id}/told")
 
     def told(self, trigger_id: UUID, sealed: bytes) -> str:

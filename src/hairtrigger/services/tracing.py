@@ -1,8 +1,9 @@
-"""Traces of requests, polls and deliveries for OpenTelemetry.
+"""Record traces of requests, polls and deliveries for OpenTelemetry.
 
-Whether an event's spans are recorded is decided once, when the event comes in, and stored with it: its context then
-names its own span. So all processes agree about an event, and an event that is not recorded costs almost nothing. Spans
-wait in memory as plain records; a thread makes the library's spans of them and sends those.
+Whether the spans of an event are recorded is decided once, when the event comes in. The decision is stored with the
+event: if they are, the event's trace context names a span of the event itself. So all processes agree about an event,
+and an event that is not recorded costs almost nothing. Spans wait in memory as plain records. A thread turns them into
+the library's spans and sends those.
 """
 
 import asyncio
@@ -52,9 +53,10 @@ class Hop:
 
 
 class Tracing:
-    """The traces that one process records. Without `send` it records none, and passes on what senders sent.
+    """The traces that one process records. Without `send` it records none, and passes on the traces of senders
+    unchanged.
 
-    Of requests and polls the `ratio` is recorded, and at most `per_second` of them.
+    The share `ratio` of requests and polls is recorded, from 0 to 1, but at most `per_second` of them in a second.
     """
 
     def __init__(
@@ -83,7 +85,8 @@ class Tracing:
     def begun(self, given: TraceContext | None = None) -> Begun | None:
         """Return the trace of a request or poll that begins, or None if its spans are not recorded.
 
-        A sender that does not record its own part is followed. One that does can't make this service record more.
+        `given` is the sender's trace. If the sender does not record it, this service does not either. If the sender
+        does, the `ratio` and the limit hold as for others.
         """
         if self._send is None or not self._chosen(given):
             return None
@@ -116,7 +119,10 @@ class Tracing:
             self._add(self._root(trace, "poll", began, _ended(code, provider_id)))
 
     def watch(self, trace: Begun | None) -> Watch | None:
-        """Return what records the calls of a poll, or None if its spans are not recorded."""
+        """Return the function that a poll must call for each call to its provider, so that spans of these are recorded.
+
+        Return None if the poll's spans are not recorded.
+        """
         if trace is None:
             return None
 
@@ -127,7 +133,9 @@ class Tracing:
         return watch
 
     def _fetched(self, trace: Begun, began: datetime, method: str, host: str, status: int | None) -> None:
-        """Record a call to a provider, without its path and query: they may hold secrets."""
+        """Record a call to a provider, without its path and query, because these may hold secrets. `status` is None
+        without an answer.
+        """
         told: dict[str, str | int] = {"http.request.method": method[:16], "server.address": host[:255]}
         if status is not None:
             told["http.response.status_code"] = status
@@ -136,7 +144,10 @@ class Tracing:
         self._add(Span("fetch", "client", *ids, *times, told, trace.state, error))
 
     def events(self, trace: Begun | None, fresh: Iterable[Event], began: datetime) -> None:
-        """Record how events were stored, if their spans are recorded. `trace` is that of what brought them."""
+        """Record a span for each of these new events, if its spans are recorded. They began to be stored at `began`.
+
+        `trace` is that of the request or poll that brought them, if its spans are recorded.
+        """
         if self._send is None:
             return
         parent_id, now = trace.span_id if trace else None, self._clock.now()
@@ -163,7 +174,9 @@ class Tracing:
     # -- what goes out
 
     def hop(self, event: Event | None) -> Hop | None:
-        """Return what an attempt to deliver the event tells its target, or None if the event is in no trace."""
+        """Return the place in the trace that an attempt to deliver the event tells its target, or None if the event has
+        no trace.
+        """
         if event is None or event.trace is None:
             return None
         context = stored_context(event.trace)
@@ -173,7 +186,9 @@ class Tracing:
         return Hop(own, recorded=True, parent_id=context.span_id)
 
     def attempted(self, hop: Hop | None, event: Event, message: Message, sent: Sent, began: datetime) -> None:
-        """Record an attempt, and with the first one of an event how long the event waited for it."""
+        """Record an attempt that began at `began`. With the first attempt of an event, record how long the event waited
+        for it.
+        """
         if hop is None or not hop.recorded:
             return
         own = hop.context

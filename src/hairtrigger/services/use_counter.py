@@ -10,7 +10,7 @@ from hairtrigger.store.quotas import EVENT_ROW, LEDGER_ROW, Counts
 
 
 class UseCounter:
-    """Counts what organisations use in this process. The counts begin at zero with each `take`."""
+    """Counts in this process what organisations use. The counts begin at zero again with each `take`."""
 
     def __init__(self) -> None:
         self._counted: dict[UUID, Counts] = {}
@@ -24,7 +24,7 @@ class UseCounter:
         return taken
 
     def give_back(self, taken: dict[UUID, Counts]) -> None:
-        """Add counts again that `take` has returned and that could not be added to the database."""
+        """Add counts again that `take` has returned, because they could not be added to the database."""
         for org_id, counts in taken.items():
             self._counts(org_id).add(counts)
 
@@ -49,7 +49,7 @@ class UseCounter:
             counts.ledger_bytes += LEDGER_ROW + attempt.size
 
     def ledger(self, org_id: UUID, rows: int, size: int = 0) -> None:
-        """Count this many rows of the ledger. `size` is the number of bytes that their large values have together."""
+        """Count this many rows of the ledger. `size` is how many bytes the large values of all of them have together."""
         self._counts(org_id).ledger_bytes += rows * LEDGER_ROW + size
 
     def _counts(self, org_id: UUID) -> Counts:

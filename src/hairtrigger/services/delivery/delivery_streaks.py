@@ -1,4 +1,5 @@
-"""Count the attempts of each trigger and target that fail one after the other, and log when they begin and cease to.
+"""Count the failed attempts in a row of each trigger and target, and log when a trigger's attempts begin and cease to
+fail.
 
 The counts are part of the health. Attempts that fail and succeed in turns would fill the log, so each kind of change of
 a trigger is logged once a minute at most. The operational watch (`services/alerts`) tells of failures that last, and of
@@ -27,7 +28,9 @@ class DeliveryStreaks:
     _told: Told = field(default_factory=lambda: Told(_AGAIN))
 
     async def note(self, tx: Transaction, ended: Sequence[Attempt]) -> Changes:
-        """Store how the attempts ended, and return the triggers whose attempts have begun or ceased to fail."""
+        """Change the streaks of triggers and targets by these attempts, and return which triggers' streaks have begun
+        or ended.
+        """
         failed: dict[UUID, Failures] = {}
         arrived: set[UUID] = set()
         reached = {one.message.project_id for one in ended if one.status == "delivered"}

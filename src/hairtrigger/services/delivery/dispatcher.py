@@ -83,7 +83,7 @@ class Dispatcher:
     jitter: Callable[[], float] = random.random
     counter: UseCounter = field(default_factory=UseCounter)
     holds: Refuses = nothing_refused
-    """Return why no delivery of the organisation may be attempted now. Its deliveries stay on the queue."""
+    """Return why the deliveries of the organisation must stay on the queue now, or None if they may be attempted."""
     hurry: Callable[[], None] = lambda: None  # ends the reading of answers whose status is known
     streaks: DeliveryStreaks = field(default_factory=DeliveryStreaks)
     metrics: Metrics = field(default_factory=lambda: Metrics(on=False))
@@ -240,7 +240,7 @@ class Dispatcher:
         self._under_way[claimed.message.msg_id] = tasks.create_task(self._deliver(claimed))
 
     async def _again(self, limit: int) -> list[Claimed]:
-        """Claim deliveries whose leases have ended, and record that the attempts before left no result."""
+        """Claim deliveries whose leases have ended, and record for each that the attempt before left no result."""
         async with self.store.transaction() as tx:
             again = await deliveries.claim_again(tx, limit, self.lease, self.holder)
             await outcomes.record(tx, *(_cut_off(one.event, self.clock.now()) for one in again if one.event))
@@ -255,8 +255,8 @@ class Dispatcher:
     def _take_place(self, claimed: Claimed, parts: dict[Tenant, int]) -> None:
         """Take one of the places in `parts` for a claimed delivery, or else any free one.
 
-        If there is none, the delivery is sent without a place. A dead worker had it, so it was claimed whether there is
-        room or not.
+        If there is none, the delivery is sent without a place. A dead worker had claimed it before, so it is claimed
+        again whether there is room or not.
         """
         tenant = tenant_of(claimed.project.org_id if claimed.project else None, claimed.message.project_id)
         if parts.get(tenant):
@@ -280,7 +280,7 @@ class Dispatcher:
     async def _measure_delay(self) -> None:
         """Measure again and again how late the event loop resumes a task that waits.
 
-        An answer of a target is noticed as late.
+        Answers of targets are noticed with this delay, for which the targets are not to blame.
         """
         loop = asyncio.get_running_loop()
         while True:
@@ -450,7 +450,7 @@ def _apart(attempts: Sequence[Attempt]) -> tuple[list[Attempt], list[Attempt]]:
 
 
 async def _drop_bodies(tx: Transaction, ended: Sequence[Attempt]) -> None:
-    """Drop the bodies of events whose last delivery has ended, if their triggers keep none."""
+    """Drop the bodies of events whose last delivery has ended with these attempts, if their triggers keep no bodies."""
     last = [one for one in ended if one.retry_at is None and one.source_id is not None]
     if last and (private := await bodies.private(tx, {one.source_id for one in last if one.source_id})):
         await bodies.drop_ended(tx, {one.message.event_id for one in last if one.source_id in private})

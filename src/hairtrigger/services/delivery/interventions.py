@@ -35,9 +35,8 @@ class Interventions:
     counter: UseCounter = field(default_factory=UseCounter)
 
     async def retry(self, caller: Caller, delivery_id: UUID) -> Delivery:
-        """Make the next attempt of a delivery due now, and return the delivery.
-
-        A pending or waiting one stays as it is.
+        """Make the next attempt of a delivery due now, and return the delivery. A pending or waiting one stays as it
+        is.
 
         Raise `NotFound` if there is no such delivery, and `Conflict` if it has ended or is suspended.
         """
@@ -58,7 +57,7 @@ class Interventions:
         return found
 
     async def cancel(self, caller: Caller, delivery_id: UUID) -> Delivery:
-        """End a delivery as a dead letter, and return it. Its event can be replayed.
+        """End a delivery as a dead letter, and return it. Its event can be replayed. A dead letter stays as it is.
 
         Raise `NotFound` if there is no such delivery, and `Conflict` if it was delivered or an attempt is under way.
         """
@@ -80,10 +79,9 @@ class Interventions:
     async def replay(self, caller: Caller, event_id: UUID) -> UUID:
         """Deliver an event again, and return the id of the new delivery.
 
-        Raise `NotFound` if there is no such event, and `Conflict` if its body was dropped.
-
-        An event that is still on its way to its project gets no second delivery. The next attempt of the one that it
-        has is made now, and the id of that delivery is returned.
+        An event that is still on its way to its project gets no second delivery. Instead, the next attempt of its
+        delivery is made now, and the id of that delivery is returned. Raise `NotFound` if there is no such event,
+        `Conflict` if its body was dropped, and `QuotaFull` if the organisation stores too much.
         """
         async with self.store.transaction() as tx:
             event = await events.get(tx, caller.org_id, event_id)

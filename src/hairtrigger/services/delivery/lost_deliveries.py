@@ -53,7 +53,7 @@ class LostDeliveries:
         return timedelta(seconds=_REST * (time.monotonic() - begun))
 
     async def _step(self, fresh: timedelta, between_laps: timedelta, *, anew: bool = False) -> WalkStep | None:
-        """Do and return the next step of the search, or return None if it is not due or another process does it.
+        """Make the next step of the search, and return it, or return None if it is not due or another process makes it.
 
         Deliveries younger than `fresh` are left out. After the last step, the next lap begins `between_laps` later;
         `anew` begins one now. The task stays claimed until the step is stored, so that no delivery is sent twice.

@@ -34,7 +34,7 @@ class Notifications:
     work: Wake
 
     async def tell(self) -> None:
-        """Notify workers of new work, at most once in ten milliseconds.
+        """Notify workers of new work, at most once in ten milliseconds, until cancelled.
 
         This runs in a process that delivers nothing itself.
         """
@@ -48,7 +48,7 @@ class Notifications:
         await repeat("notify", once)
 
     async def listen(self) -> None:
-        """Listen for wake-ups, in a process that delivers.
+        """Listen for wake-ups until cancelled, in a process that delivers.
 
         While the database connection is broken, the process looks for work more often and tries to connect again.
         """

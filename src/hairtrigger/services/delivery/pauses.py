@@ -71,7 +71,8 @@ class Pauses:
         return count
 
     async def settle(self) -> None:
-        """Release the deliveries still suspended after a pause has ended, and end those of deleted triggers.
+        """Put the deliveries of pauses that have ended back on the queue, and end suspended deliveries of deleted
+        triggers.
 
         This runs in the background, so that a user who resumes or deletes does not wait for many deliveries to move.
         """

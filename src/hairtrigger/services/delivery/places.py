@@ -22,7 +22,9 @@ class Places:
 
     of_one: int
     refused: frozenset[str] = field(default=frozenset(), init=False)
-    """The projects that were refused a place in the last `share`, and may have one when another gives one back."""
+    """The projects that got no place in the last `share`, or fewer than they asked for, and may get one when one is
+    given back.
+    """
     _begun: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
@@ -72,8 +74,8 @@ class Places:
     def _lines(self, asking: Sequence[Asking]) -> dict[str, deque[tuple[Tenant, int]]]:
         """Return, for each organisation, its projects that ask and how many more deliveries each has room for.
 
-        They stand in the order of their turns. Those with the fewest places come first; among equals, another at each
-        call.
+        They stand in the order of their turns. The projects with the fewest places come first. Among projects with
+        equally many, another one is first at each call.
         """
         self._begun += 1
         start = self._begun % max(1, len(asking))
@@ -88,5 +90,7 @@ class Places:
 
 
 def tenant_of(org_id: UUID | None, project_id: str) -> Tenant:
-    """Return the tenant of a delivery. `org_id` is None if the project has been deleted."""
+    """Return the tenant of a delivery. If the project has been deleted, `org_id` is None, and the tenant's organisation
+    is empty.
+    """
     return Tenant(str(org_id or ""), project_id)

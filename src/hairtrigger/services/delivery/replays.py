@@ -106,7 +106,10 @@ class Replays:
         return job
 
     async def preview(self, caller: Caller, query: ReplayQuery, to_project_id: str | None) -> int | None:
-        """Return how many events match the query now, or None if counting them takes too long."""
+        """Return how many events match the query now, or None if counting them takes too long.
+
+        Raise `NotFound` if a project or trigger does not exist.
+        """
         async with self.store.transaction() as tx:
             await self._check(tx, caller, query, to_project_id)
             return await history.count_events(tx, caller.org_id, patience=_COUNTING, **vars(query))
@@ -181,7 +184,8 @@ class Replays:
     ) -> tuple[Sequence[Event], Sequence[UUID]]:
         """Return the events to replay, and the ids of deliveries whose next attempt is made now instead.
 
-        An event that is still on its way is not sent twice. With the status `dead`, neither is one that has arrived.
+        An event that is still on its way to the project is not sent twice. If the query has the status `dead`, an event
+        that has arrived there is not sent again either.
         """
         again, early = [], []
         for event_id in dict.fromkeys(one.event_id for one in matching if not one.dropped):

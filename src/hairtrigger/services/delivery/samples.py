@@ -45,7 +45,8 @@ class Samples:
     async def send(self, caller: Caller, project_id: str, sample: Sample) -> Sent:
         """Call the project's target once with a sample that is marked as a test, and return how that ended.
 
-        Raise `NotFound` if there is no such project or event.
+        Raise `NotFound` if there is no such project or event, and `Conflict` if the body of the event was dropped and
+        the sample has no data.
         """
         async with self.store.transaction() as tx:
             project = await projects.existing(tx, caller.org_id, project_id)

@@ -45,7 +45,9 @@ _BROKE = "The schedule broke inside the service; see its log."
 
 @dataclass(frozen=True)
 class DueResult:
-    """The result of one due trigger: its next due time, its events, and its outcome, or None for a repeated refusal."""
+    """The result of one due trigger: its next due time, its events, and its outcome, which is None for a repeated
+    refusal.
+    """
 
     fired: Fired
     events: list[Event]
@@ -138,7 +140,7 @@ class Schedules:
     def upcoming(self, trigger: ProjectTrigger, count: int = 10) -> list[datetime]:
         """Return the next times at which the trigger fires, earliest first and at most `count`.
 
-        Return an empty list if the trigger is disabled or has no schedule.
+        The list is empty if the trigger is disabled or has no schedule.
         """
         definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)
         if not isinstance(definition, Scheduled) or not trigger.enabled or not trigger.enabled_at:
@@ -149,7 +151,7 @@ class Schedules:
     def notes(self, trigger: ProjectTrigger) -> list[str]:
         """Return sentences about what may surprise in the trigger's schedule, and a last one with its next times.
 
-        Return an empty list if nothing may surprise, or if the trigger has no schedule that can be read.
+        The list is empty if nothing may surprise, or if the trigger has no schedule that can be read.
         """
         definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)
         if not isinstance(definition, Scheduled):
@@ -161,10 +163,10 @@ class Schedules:
             return []
 
     def _result(self, trigger: ProjectTrigger, row: Poll, now: datetime) -> DueResult:
-        """Return what becomes of one due trigger, whatever goes wrong with it, so that the others fire.
+        """Return the result of one due trigger, also if anything goes wrong with it, so that the others fire.
 
-        A trigger whose schedule can't be read fails, and has no more times. After a fault of the service the trigger
-        is due again soon; the policy of its schedule then decides about the times in between.
+        A trigger whose schedule can't be read fails, and has no more times. After a fault of the service the trigger is
+        due again soon; the policy of its schedule then decides about the times in between.
         """
         try:
             return self._due(trigger, row, now)
@@ -179,9 +181,11 @@ class Schedules:
     def _postponed(
         self, trigger: ProjectTrigger, previous: datetime, now: datetime, refused: Refusal, *, told: bool
     ) -> DueResult:
-        """Fire nothing now. When events are taken again, the schedule's policy decides about the times in between.
+        """Return a result without events, because no events of the organisation are taken now. The trigger is due again
+        later.
 
-        Only the first refusal leaves an outcome, so that a full disk is not filled with outcomes that say so.
+        The schedule's policy then decides about the times in between. Only the first refusal leaves an outcome, so that
+        a full disk is not filled with outcomes that say so.
         """
         again = now + min(refused.retry_after, _AFTER_A_REFUSAL)
         outcome = None if told else self._outcome(trigger, code_of(refused), now, refused.message)
