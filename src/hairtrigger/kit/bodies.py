@@ -1,6 +1,6 @@
 """Decompresses, decodes and parses the bodies of requests, at a cost that depends only on their length.
 
-A sender's choice never leads to slow code, because only the compressions and character sets of two lists are read.
+A sender can't choose slow code, because only the compressions and the character sets on two lists are read.
 """
 
 import base64
@@ -37,14 +37,14 @@ _DISPOSITION = re.compile(r'\b(name|filename)="((?:[^"\\]|\\.)*)"')
 
 @dataclass(frozen=True)
 class Content:
-    """The content of a body: JSON and text in UTF-8, a form as a JSON object, and any other body as it came."""
+    """The content of a body. JSON and text are in UTF-8, a form is a JSON object, and any other body is as it came."""
 
     data: bytes
     content_type: str
 
     @cached_property
     def value(self) -> Any:
-        """The JSON value, whatever the content type says, or None if the content is not JSON.
+        """Return the content as a JSON value, whatever the content type says, or None if the content is not JSON.
 
         Raises `Malformed` if the JSON has too many parts.
         """
@@ -57,7 +57,8 @@ class Content:
 
 
 def content_of(body: bytes, content_type: str) -> Content:
-    """Return the content of a body that is not compressed. Without a content type, the content is the body as it came.
+    """Return the content of a body that is not compressed, read as its content type says. Without a content type, the
+    content is the body as it came.
 
     Raises `Malformed` for a form that can't be read.
     """
@@ -75,8 +76,8 @@ def content_of(body: bytes, content_type: str) -> Content:
 def decompressed(body: bytes, encoding: str, most: int) -> bytes:
     """Return the body without the compressions that `encoding`, the value of Content-Encoding, names.
 
-    Raises `Malformed` if one of them is not gzip or deflate, if the body is not compressed so, or if the result is
-    longer than `most` bytes.
+    Raises `Malformed` for a compression other than gzip and deflate, for more than three of them, for a body that is
+    not compressed as `encoding` says, and for a result of more than `most` bytes.
     """
     names = [name for name in (part.strip().lower() for part in encoding.split(",")) if name not in {"", "identity"}]
     if len(names) > _MOST_CODINGS or not {"gzip", "x-gzip", "deflate"}.issuperset(names):
@@ -87,8 +88,8 @@ def decompressed(body: bytes, encoding: str, most: int) -> bytes:
 
 
 def form_fields(body: bytes) -> list[tuple[str, str]]:
-    """Return the decoded names and values of a form in their order. Raises `Malformed` if there are more
-    than 10,000.
+    """Return the decoded names and values of a form's fields, in the order of the form. Raises `Malformed` if there are
+    more than 10,000.
     """
     try:
         return parse_qsl(body.decode(errors="replace"), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
@@ -127,7 +128,7 @@ def _is_json(body: bytes) -> bool:
 
 
 def _json(body: bytes, content_type: str, media: Media) -> Content:
-    """Return JSON in UTF-8 without a byte order mark, because readers of JSON refuse anything else.
+    """Return a JSON body as content in UTF-8 without a byte order mark, because readers of JSON refuse anything else.
 
     A body that is not JSON in any known encoding is returned as it came.
     """
@@ -161,7 +162,9 @@ def _text(body: bytes, content_type: str, media: Media) -> Content:
 
 
 def _codec(charset: str) -> str:
-    """Return the name of the codec for a character set, or of UTF-8 for a character set that is not on the list."""
+    """Return the name of Python's codec for a character set. It is UTF-8 for a character set that is not in
+    `_CHARSETS`.
+    """
     try:
         name = codecs.lookup(charset).name
     except (LookupError, ValueError):
@@ -178,7 +181,9 @@ def _is_utf8(body: bytes) -> bool:
 
 
 def _multipart(body: bytes, boundary: str) -> list[tuple[str, object]]:
-    """Return the fields of a form in parts (RFC 7578) in their order. Raises `Malformed` if it can't be read."""
+    """Return the names and values of a form in parts (RFC 7578), in the order of the form. The value of a file is an
+    object with its data in Base64. Raises `Malformed` if the form can't be read.
+    """
     if not boundary:
         raise Malformed("The form in parts names no boundary.")
     parts = (b"\r\n" + body).split(b"\r\n--" + boundary.encode("latin-1", "replace"), _MOST_FIELDS)
@@ -203,7 +208,9 @@ def _field(part: bytes) -> tuple[str, object] | None:
 
 
 def _object(fields: Iterable[tuple[str, object]]) -> Content:
-    """Return the fields as a JSON object. A name that is there several times has a list of its values."""
+    """Return the fields as content that is a JSON object. A name that several fields have gets the list of their
+    values.
+    """
     found: dict[str, list[object]] = {}
     for name, value in fields:
         found.setdefault(name, []).append(value)

@@ -18,7 +18,9 @@ def _seconds(value: Any) -> Any:
 Instant = Annotated[AwareDatetime, AfterValidator(instant)]
 """A time in a provider's JSON, in UTC."""
 EpochSeconds = Annotated[AwareDatetime, BeforeValidator(_seconds), AfterValidator(instant)]
-"""The same from a number of seconds since 1970. Without this, pydantic takes a large number for milliseconds."""
+"""A time in a provider's JSON that is a number of seconds since 1970, in UTC. Without this type, pydantic would take a
+large number for milliseconds.
+"""
 
 
 class Config(BaseModel):
@@ -50,6 +52,8 @@ class Payload(BaseModel):
 
 
 def wrong_part(error: ValidationError) -> str:
-    """Return words for the first fault in a provider's JSON, such as "data/id is missing or of the wrong type"."""
+    """Return words for the first fault that was found in a provider's JSON, such as "data/id is missing or of the wrong
+    type".
+    """
     where = "/".join(map(str, error.errors()[0]["loc"])) or "the body"
     return f"{where} is missing or of the wrong type"

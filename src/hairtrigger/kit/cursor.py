@@ -1,8 +1,8 @@
-"""Cursors for providers that offer nothing better than lists and dates.
+"""Makes cursors for providers that offer nothing better than lists and dates.
 
-A date alone is no cursor, because several things may have the same date, and some appear later than they are dated. So
-each poll looks back in time, and recognises the things it has seen before by their marks. An event whose key is stored
-already is not stored again in any case.
+A date alone is no cursor, because several things may have the same date, and some things appear later than their date.
+So each poll looks back in time, and recognises the things that it has seen before by their marks. An event whose key is
+stored already is not stored again in any case.
 """
 
 import hashlib
@@ -19,16 +19,16 @@ _MOST_SEEN = 2000
 
 
 def mark(key: str) -> str:
-    """Return the mark of a key, which is the short form of 16 characters that a cursor keeps."""
+    """Return the mark of a key. It is a digest of 16 characters, which a cursor keeps in place of the key."""
     return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
 def still_seen(listed: Sequence[str], seen: Collection[str]) -> list[str]:
-    """Return the marks that the next cursor keeps: those of the things that are listed now, then those of earlier
-    things.
+    """Return the marks that the next cursor keeps: first those of the things that are listed now, then those of things
+    seen earlier.
 
-    Marks of things that have left the list are kept because things come back; the oldest are dropped. At least as many
-    marks as in `seen` are kept, so that a list that is empty for once does not make everything new again.
+    Marks of things that have left the list are kept because things come back; the oldest marks are dropped. At least as
+    many marks as in `seen` are kept, so that a list that is empty for once does not make everything new again.
     """
     known = list(dict.fromkeys([*listed, *seen]))
     return known[: max(2 * len(listed) + 500, len(seen))]
@@ -36,7 +36,7 @@ def still_seen(listed: Sequence[str], seen: Collection[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class LookBack:
-    """Makes the cursors for a list of things that are dated since a given time. A provider file uses it so:
+    """Makes the cursors for a list that can be asked for things dated since a given time. A provider file uses it so:
 
         look = LATE.look(question)
         answer = await question.api.get("things", {"since": look.since.isoformat(), "page": look.token})
@@ -49,8 +49,8 @@ class LookBack:
     late: timedelta
 
     def look(self, question: Question[Any]) -> "Look":
-        """Return where the poll goes on, from the question's cursor or, at the first poll, from the
-        time of enabling.
+        """Return the place at which the poll goes on. It comes from the question's cursor or, at the first poll, from
+        the time of enabling.
         """
         cursor = question.cursor or {}
         newest = _moment(cursor["newest"]) if cursor else question.enabled_at
@@ -75,7 +75,8 @@ class Look:
     begun: datetime
 
     def page(self, things: Sequence[Draft], following: Any = None) -> Page:
-        """Return the page with those of the things that were not seen before. Each thing needs a date (`occurred_at`).
+        """Return a page with the things that were not seen before, and with the next cursor. Each thing must have a
+        date (`occurred_at`).
 
         `following` is the token of the next page, or None if this page is the last one.
         """

@@ -104,7 +104,7 @@ class Author(Payload):
 
 
 class Entry(Payload):
-    """An entry in the form that the target receives.
+    """An entry of a feed, in the form in which the target receives it.
 
     `extensions` holds elements of other namespaces by their names, such as `media:thumbnail`. Each name has a list of
     elements. An element is given as its text, or as an object of its attributes, its `text` and the elements within it.
@@ -127,7 +127,7 @@ class Entry(Payload):
 class Found(Payload):
     """An entry of a feed with its key. `entry` is None if the entry was seen before.
 
-    The HTML of such an entry need not be cleaned, so only new entries cost much.
+    The HTML of an entry that was seen before need not be cleaned, so only new entries cost much.
     """
 
     key: str
@@ -141,8 +141,9 @@ class Found(Payload):
 def found_in(data: bytes, url: str, content_type: str, seen: str = "", former: str = "") -> Iterator[Mapping[str, Any]]:
     """Yield the entries of a feed in the form of `Found`, in the order of the feed. `url` is the feed's address.
 
-    `seen` holds the marks of the entries seen before, with spaces between them. If `former` is not empty, an earlier
-    version made them of keys in their former spelling. Raises `ProviderFailed` for bytes that are no feed.
+    `seen` holds the marks of the entries that were seen before, with spaces between them. If `former` is not empty,
+    these marks were made by an earlier version, which spelled keys in another way. Raises `ProviderFailed` for bytes
+    that are no feed.
     """
     data = _decompressed(data)
     try:
@@ -157,7 +158,7 @@ def found_in(data: bytes, url: str, content_type: str, seen: str = "", former: s
 
 @dataclass(frozen=True)
 class _Read:
-    """An entry as it was read. Its HTML is not cleaned yet."""
+    """An entry as it was read from a feed. Its HTML is not cleaned yet."""
 
     fields: Mapping[str, Any]  # those of `Entry`
     dated: datetime | None
@@ -166,7 +167,7 @@ class _Read:
 
     @property
     def is_empty(self) -> bool:
-        """Return whether the entry has nothing but perhaps authors, as at the end of a feed that is cut off."""
+        """Return whether the entry has nothing, or nothing but authors, as at the end of a feed that is cut off."""
         return not any(value for name, value in self.fields.items() if name not in {"author", "authors"})
 
     @property
@@ -175,7 +176,9 @@ class _Read:
 
     @property
     def exact(self) -> str:
-        """Return the name, followed by what tells the entry from other entries with the same name."""
+        """Return the entry's name with what tells it from other entries of the same name. That is its link if the name
+        is an id, and its title and date if the name is a link.
+        """
         told = ("id", "link") if self.fields["id"] else ("link", "title", "published")
         return " ".join(filter(None, (self.fields[name] for name in told))) or self.name
 
@@ -185,7 +188,7 @@ class _Read:
 
     @property
     def _digest(self) -> str:
-        """Return a digest of the entry as earlier versions read it, so that the digests of old entries
+        """Return a digest of the entry as earlier versions of this service read it, so that the digests of old entries
         stay the same.
         """
         cleaned = {**self.clean(self.fields), **self.former}
@@ -218,9 +221,9 @@ def _told_apart(read: Sequence[_Read], seen: frozenset[str], *, former: bool) ->
 
 
 def _decompressed(data: bytes) -> bytes:
-    """Return the bytes of a file like `feed.xml.gz`, whose server does not say that it is compressed, decompressed.
+    """Return the bytes, decompressed if they are a gzip file such as `feed.xml.gz`, because its server may not say so.
 
-    Other bytes stay as they are. Raises `ProviderFailed` if they can't be decompressed.
+    Raises `ProviderFailed` if a gzip file can't be decompressed, is cut off or is too large.
     """
     if not data.startswith(_GZIP):
         return data
@@ -238,7 +241,9 @@ def _decompressed(data: bytes) -> bytes:
 
 
 def _xml_entries(data: bytes, url: str, content_type: str) -> list[_Read]:
-    """Return the entries of RSS or Atom. Markup that is no XML is read as far as it goes. Raises `ProviderFailed`."""
+    """Return the entries of RSS or Atom. Markup that is not well-formed is read as far as possible. Raises
+    `ProviderFailed` if it is no feed.
+    """
     told: dict[str, Any] = {}
     text = convert_to_utf8({"content-type": content_type}, data, told) if data else b""
     version, text, entities = replace_doctype(text)
@@ -254,7 +259,7 @@ def _xml_entries(data: bytes, url: str, content_type: str) -> list[_Read]:
 
 
 def _only_read(reader: Any) -> Any:
-    """Return the reader, told to leave HTML as it is."""
+    """Make a reader of feedparser leave HTML as it is, and return the reader."""
     reader.resolve_relative_uris = reader.sanitize_html = False
     return reader
 
@@ -289,8 +294,8 @@ class _Element:
 class _Noting:
     """A mixin that notes the ids, the authors and the elements of other namespaces as they are written.
 
-    It stands before a parser of feedparser in the list of base classes. `notes` has an element for each entry of the
-    parser.
+    It stands before a parser of feedparser in the list of base classes. `notes` has one element for each of the
+    parser's `entries`, in the same order.
     """
 
     entries: list[Any]
@@ -389,7 +394,9 @@ class _Noting:
 
 
 class _Gathering(_Noting):
-    """The mixin `_Noting` for the parser of XML, which gives text in very many small parts. They are joined first."""
+    """The mixin `_Noting` for the parser of XML, which gives text in very many small parts. The parts are joined before
+    they are handled.
+    """
 
     def __init__(self, *given: Any) -> None:
         self._gathered: list[str] = []
@@ -415,8 +422,8 @@ class _Gathering(_Noting):
 
 
 class _Unescaping(_Noting):
-    """The mixin `_Noting` for the parser of markup that is no XML, which leaves references as they are. They are
-    resolved in the notes.
+    """The mixin `_Noting` for the parser of markup that is no XML. That parser leaves character references such as
+    `&amp;` as they are, so the notes replace them.
     """
 
     @staticmethod
@@ -429,8 +436,10 @@ _Loose: Any = type("_Loose", (_Unescaping, LooseFeedParser), {})
 
 
 def _read(found: Mapping[str, Any], notes: _Element, by_feed: Sequence[Any], url: str) -> _Read:
-    """Return an entry. `found` must be a plain dict, because feedparser's own dict returns the value of another key for
-    a missing one.
+    """Return the entry that feedparser read as `found` and whose notes are `notes`. It has the authors `by_feed` if it
+    has none of its own.
+
+    `found` must be a plain dict, because feedparser's own dict returns the value of another key for a missing one.
     """
     published, updated = _moment(found, "published"), _moment(found, "updated")
     ids = [
@@ -464,9 +473,10 @@ def _read(found: Mapping[str, Any], notes: _Element, by_feed: Sequence[Any], url
 
 
 def _with_clean_html(fields: Mapping[str, Any], found: Mapping[str, Any], url: str) -> Mapping[str, Any]:
-    """Return the fields with the HTML of the title, the summary and the content cleaned.
+    """Return the fields with clean HTML in the title, the summary and the content.
 
-    `found` is the entry as feedparser read it, and relative links in it are made absolute from `url`.
+    `found` is the entry as feedparser read it. Relative links are made absolute from the base that `found` names, or
+    else from `url`.
     """
     parts = [found.get("title_detail"), found.get("summary_detail"), *found.get("content", ())]
     forms = {part["value"]: (part.get("type") or "", part.get("base") or url) for part in parts if part}
@@ -483,8 +493,8 @@ def _with_clean_html(fields: Mapping[str, Any], found: Mapping[str, Any], url: s
 
 
 def _clean_html(html: str, form: str, base: str) -> str:
-    """Return HTML with absolute links and without elements that run code. `form` is its media type, `base`
-    its address.
+    """Return HTML with absolute links and without elements that run code. `form` is its media type, and `base` the
+    address from which its relative links start.
     """
     if not _MARKUP.search(html):
         return html.strip().replace("\r\n", "\n")
@@ -496,8 +506,8 @@ def _clean_html(html: str, form: str, base: str) -> str:
 
 
 class _Resolving:
-    """A mixin that makes links absolute. It keeps only the frames' addresses that lead to a page of the web, such as a
-    video.
+    """A mixin that makes links absolute. The address of a frame is kept only if it leads to a page on the web, such as
+    a video.
 
     It stands before the cleaner of feedparser in the list of base classes, so one pass over the HTML is enough.
     """
@@ -540,7 +550,9 @@ def _told(element: _Element) -> Any:
 
 
 def _by(notes: _Element) -> Iterator[Mapping[str, Any]]:
-    """Yield the authors that our notes of an entry hold. feedparser itself mixes the parts of several authors."""
+    """Yield the authors that the notes of an entry hold, and take the elements of `_NOTED` among them out of the notes.
+    feedparser itself mixes the parts of several authors.
+    """
     for name in ("author", "dc:creator", "dc:author", "itunes:author"):
         for one in notes.elements.pop(name, ()) if name in _NOTED else notes.elements.get(name, ()):
             if parts := {part: _text(held[-1]) for part, held in one.elements.items()}:
@@ -567,8 +579,8 @@ def _display(authors: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 def _moment(found: Mapping[str, Any], name: str) -> datetime | None:
-    """Return the time `name` of an entry, such as `published`, in UTC, or None if there is none that Python's dates can
-    hold.
+    """Return the time `name` of an entry, such as `published`, in UTC, or None if there is none or Python's dates can't
+    hold it.
     """
     parsed: struct_time | None = found.get(f"{name}_parsed")
     try:
@@ -580,7 +592,9 @@ def _moment(found: Mapping[str, Any], name: str) -> datetime | None:
 
 
 def _in_named_zone(text: str) -> datetime | None:
-    """Return the time in UTC if its text ends with the name of a zone that we know and feedparser does not, or None."""
+    """Return the time in UTC if its text ends with the name of a zone that we know and feedparser does not, or None
+    otherwise.
+    """
     parts = _NAMED_ZONE.fullmatch(text.strip())
     if not parts or (hours := _ZONES.get(parts[2].upper())) is None:
         return None
@@ -595,7 +609,7 @@ def _iso(moment: datetime | None) -> str | None:
 
 
 def _clean_text(value: Any) -> Any:
-    """Return a JSON value whose texts lack the characters that are not allowed in JSON or in a database."""
+    """Return a JSON value without the characters in its texts that are not allowed in JSON or in a database."""
     match value:
         case str():
             return _NEVER_TEXT.sub("", value)
@@ -611,7 +625,8 @@ def _clean_text(value: Any) -> Any:
 
 
 def _json_entries(data: bytes) -> list[_Read]:
-    """Return the items of a JSON feed. Raises `ProviderFailed` if the data is no JSON feed.
+    """Return the items of a JSON feed. Raises `ProviderFailed` if the data is JSON but no feed, and `ValueError` if it
+    is not JSON.
 
     A part of an item is left out if it does not have the type that JSON Feed defines for it.
     """
@@ -665,7 +680,9 @@ def _people(of: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _json_moment(value: Any) -> datetime | None:
-    """Return the time of an RFC 3339 text in UTC, or None for any other value."""
+    """Return the time of an RFC 3339 text in UTC, or None for any other value. A time without an offset is taken as
+    UTC.
+    """
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
         return moment and (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
@@ -674,8 +691,8 @@ def _json_moment(value: Any) -> datetime | None:
 
 
 def _string(value: Any) -> str | None:
-    """Return a text as it stands, or a number as text, because many feeds have numbers for ids. Other values become
-    None.
+    """Return a text as it stands, or a number as text, because many feeds have numbers for ids. Return None for any
+    other value and for an empty text.
     """
     match value:
         case bool():

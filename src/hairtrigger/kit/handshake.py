@@ -1,7 +1,7 @@
-"""Handshakes: the questions that providers ask a webhook, and the answers to them, both as data.
+"""Defines handshakes as data. A handshake is a question that a provider asks a webhook, with the answer to it.
 
-Text of the sender is sent back only as plain text, inside a JSON text or in a header, never as a page, and at most
-4 KiB of it.
+Text of the sender is sent back only as plain text, inside a JSON text or in a header, never as a page, and at most 4
+KiB of it.
 """
 
 import base64
@@ -27,8 +27,8 @@ Method = Literal["GET", "HEAD", "OPTIONS", "POST"]
 
 
 class Answer(NamedTuple):
-    """The answer to a request. Its `headers` keep browsers from guessing the content type; `more` are
-    further headers.
+    """An HTTP answer to a request. `headers` returns all its headers, which keep browsers from guessing the content
+    type; `more` holds further ones.
     """
 
     status: int = 200
@@ -45,15 +45,15 @@ class Answer(NamedTuple):
 class Handshake:
     """A question that a provider asks before it sends events, and how it is answered.
 
-    A request asks the question if it has the method, and if each place of `when` holds the given text, or anything
-    where None is given. A question that is not `signed` is answered without a check, so its answer holds nothing but
-    what the request says. `proof` is the place of a text that must be the trigger's verify token, or one of its secrets
-    if it has no verify token.
+    A request asks the question if it has the method, and if each place of `when` holds the given text, or anything at
+    all where the text is None. A question that is not `signed` is answered without a check, so its answer holds nothing
+    but what the request says. `proof` is the place of a text that must be the trigger's verify token, or one of its
+    secrets if it has no verify token.
 
     `text`, the texts in `json` and the `headers` are templates. `{query:challenge}` is replaced by what is at the
-    place, and `{hex:/plainToken}` and `{base64:/plainToken}` by its HMAC-SHA256 with the newest secret. Only a signed
-    question may have an HMAC in its answer. Otherwise, the answer to a chosen challenge could be the signature of a
-    forged event.
+    place, and `{hex:/plainToken}` and `{base64:/plainToken}` by the HMAC-SHA256 of that, made with the newest secret.
+    Only a signed question may have an HMAC in its answer. Otherwise, the answer to a chosen challenge could be the
+    signature of a forged event.
 
     `tells` is the place of a secret that the sender tells with its question. The secret is kept, sealed, so that the
     user can enter it at the sender or as the trigger's secret.
@@ -81,7 +81,9 @@ class Handshake:
             raise ValueError("An answer with a digest needs a question that is signed.")
 
     def asks(self, request: Request) -> bool:
-        """Return whether the request asks this question. It does not if its body would have to be read and can't be."""
+        """Return whether the request asks this question. It does not if its body is needed for that and can't
+        be read.
+        """
         if request.method != self.method:
             return False
         # Most requests are read once, not twice: a text that the body must hold is looked for before the body is read.
@@ -97,11 +99,11 @@ class Handshake:
             return False  # the provider's parser reports the fault
 
     def answer(self, request: Request, secrets: Sequence[str] = (), verify_token: str | None = None) -> Answer:
-        """Return the answer to the question that the request asks.
+        """Return the answer to this question, which the request must ask.
 
         Raises `Rejected` if the question lacks a part or is not for this trigger, and `DocumentNeeded` if an address
-        must be visited first. If a body can't be read, raises `Malformed` for a signed question and `Rejected` for
-        another one, whose sender nothing proves.
+        must be visited first. If a body can't be read, raises `Malformed` for a signed question. It raises `Rejected`
+        for an unsigned one, because nothing proves its sender.
         """
         try:
             return self._answer(request, secrets, verify_token)
@@ -138,7 +140,9 @@ class Handshake:
 
 
 def told(handshakes: Sequence[Handshake], request: Request) -> str | None:
-    """Return the secret that the sender tells with the question that the request asks, or None if it tells none."""
+    """Return the secret that the sender tells with the first of these handshakes that the request asks. Return None if
+    the request asks none, or if that one tells no secret.
+    """
     asked = next((one for one in handshakes if one.asks(request)), None)
     text = text_at(request, asked.tells) if asked and asked.tells else None
     return text if text and len(text) <= _LONGEST else None
@@ -152,9 +156,9 @@ def answered(
     *,
     signed: bool,
 ) -> Answer | None:
-    """Return the answer to the question that the request asks, or None if it asks none of the handshakes.
+    """Return the answer to the first of these handshakes that the request asks, or None if it asks none.
 
-    With `signed`, only the signed questions count, otherwise only the others. Raises the same errors as
+    With `signed`, only the signed handshakes count, and without it only the others. Raises the same errors as
     `Handshake.answer`.
     """
     for one in handshakes:
@@ -294,4 +298,4 @@ HANDSHAKES: Mapping[str, Handshake] = {
     "twitch": TWITCH_CHALLENGE,
     "zoom": ZOOM_VALIDATION,
 }
-"""The handshakes that a trigger for any sender can be given by name."""
+"""The handshakes, by the names with which users choose one for a trigger that takes requests of any sender."""

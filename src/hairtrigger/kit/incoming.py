@@ -1,4 +1,4 @@
-"""A request as its sender made it, and a verified request with the configuration of its trigger."""
+"""Defines a request as its sender made it, and a verified request with the configuration of its trigger."""
 
 from collections.abc import ItemsView, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,8 @@ P = TypeVar("P", bound=Payload)
 
 
 class Headers(Mapping[str, str]):
-    """Header fields by name, in any case of letters. Values of a repeated field are joined with ", " (RFC 9110, 5.2).
+    """Header fields by name, where upper and lower case count as the same. Values of a repeated field are joined with
+    ", " (RFC 9110, 5.2).
 
     Values are text as servers pass it on: Latin-1, one character for each byte that arrived.
     """
@@ -64,8 +65,8 @@ class Request:
 
     `repr` shows only the method, the names of the headers and the time, because the rest may hold secrets. `url` is the
     public URL with its query, as the sender knows it; `received_at` is aware. `most` is the number of bytes that a body
-    may have, also when it is decompressed. `documents` are those that a verifier needs of what the sender publishes,
-    such as certificates, by their addresses.
+    may have, also when it is decompressed. `documents` are what the sender publishes and a verifier needs, such as
+    certificates, by their addresses.
     """
 
     method: str
@@ -78,7 +79,8 @@ class Request:
 
     @cached_property
     def value(self) -> Any:
-        """The JSON value or the form of the body as it came, or None if it is neither.
+        """Return the body, as it came, as a JSON value, where a form is an object. Return None if the body is neither
+        JSON nor a form.
 
         Raises `Malformed` for a form that can't be read, and for JSON with too many parts. Verifiers read it before the
         sender is known, so a compressed body is not decompressed for it.
@@ -86,24 +88,24 @@ class Request:
         return content_of(self.body, self.headers.get("content-type", "")).value
 
     def parameters(self) -> list[tuple[str, str]]:
-        """Return the parameters of the query in their order, decoded."""
+        """Return the names and values of the query's parameters, decoded, in the order of the query."""
         return parse_qsl(self.url.partition("#")[0].partition("?")[2], keep_blank_values=True)
 
     def query(self, name: str) -> list[str]:
-        """Return every value of a query parameter in their order, decoded."""
+        """Return all values of the query parameter `name`, decoded, in the order of the query."""
         return [value for key, value in self.parameters() if key == name]
 
 
 @dataclass(frozen=True)
 class Incoming(Generic[C]):
-    """A webhook request that has proved to be authentic, with the configuration of its trigger."""
+    """A webhook request that has proved to be authentic, with the configuration of the trigger that it came to."""
 
     request: Request
     config: C
 
     @cached_property
     def content(self) -> Content:
-        """The content of the body, decompressed. Raises `Malformed` if it can't be read."""
+        """Return the content of the body, decompressed. Raises `Malformed` if the body can't be read."""
         request = self.request
         encoding = request.headers.get("content-encoding")
         body = decompressed(request.body, encoding, request.most) if encoding else request.body

@@ -1,4 +1,4 @@
-"""The parsing of bytes from strangers, in a locked process that may be ended."""
+"""Defines how bytes from outside are parsed, in a locked process that may be ended."""
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class Parser(Generic[T]):
     """A function that turns bytes into records, and the shape of the records.
 
     `read` is called as `read(data, **hints)` in a process of its own, so it must be a function of a module and not a
-    closure. It yields JSON, which the service's process checks against `shape`, and may raise `ProviderFailed`.
+    closure. It yields JSON values, which the service's process checks against `shape`, and may raise `ProviderFailed`.
     """
 
     read: Callable[..., Iterable[Any]]
@@ -22,9 +22,9 @@ class Parser(Generic[T]):
 
 
 class Parse(Protocol):
-    """A function that has a parser read bytes in the parsing process, and yields its records.
+    """A function that parses bytes with a parser in the parsing process, and yields the records.
 
-    Raises `ProviderFailed` for bytes that cannot be read, and `ParseKilled` for bytes that cost too much to read. The
+    Raises `ProviderFailed` for bytes that can't be read, and `ParseKilled` for bytes that cost too much to read. The
     event loop can run other tasks between two records.
     """
 

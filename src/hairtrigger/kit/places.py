@@ -1,6 +1,7 @@
-"""Places in a request: `header:NAME`, `query:NAME`, or a JSON pointer into the body, such as `/data/id`.
+"""Reads places in a request. A place is written `header:NAME`, `query:NAME`, or as a JSON pointer into the body, such
+as `/data/id`.
 
-A pointer leads into forms, too: a form counts as an object with a member for each field.
+A pointer leads into forms, too, because a form counts as an object with a member for each field.
 """
 
 import re
@@ -16,7 +17,7 @@ _INDEX = re.compile("0|[1-9][0-9]{0,8}")
 
 
 def is_place(text: str) -> bool:
-    """Return whether the text is written as a place."""
+    """Return whether the text has the form of a place."""
     return _PLACE.fullmatch(text) is not None
 
 
@@ -26,7 +27,8 @@ def is_header(text: str) -> bool:
 
 
 def at_place(request: Request, place: str, content: Any = None) -> object:
-    """Return the value at the place, or None if there is none. A query parameter that comes several times has none.
+    """Return the value at the place, or None if there is none. A query parameter that comes several times counts as
+    missing.
 
     `content` is the value that a pointer leads into. Without it, that is the request's body as it came, and `Malformed`
     is raised if the body is a form that can't be read or JSON with too many parts.
@@ -41,7 +43,9 @@ def at_place(request: Request, place: str, content: Any = None) -> object:
 
 
 def is_there(request: Request, place: str) -> bool:
-    """Return whether the place holds anything, even if it is empty or comes several times."""
+    """Return whether the place holds anything, even an empty text or a parameter that comes several times. Raises
+    `Malformed` as `at_place` does.
+    """
     if place.startswith("query:"):
         return bool(request.query(place.removeprefix("query:")))
     return at_place(request, place) is not None
@@ -49,7 +53,7 @@ def is_there(request: Request, place: str) -> bool:
 
 def text_at(request: Request, place: str, content: Any = None) -> str | None:
     """Return the text or the whole number at the place as text, or None if there is neither. An empty text counts as
-    none.
+    missing. Raises `Malformed` as `at_place` does.
     """
     found = at_place(request, place, content)
     if isinstance(found, bool) or not isinstance(found, str | int) or found == "":
@@ -58,7 +62,9 @@ def text_at(request: Request, place: str, content: Any = None) -> str | None:
 
 
 def at_pointer(value: Any, pointer: str) -> Any:
-    """Return the value at a JSON pointer (https://www.rfc-editor.org/rfc/rfc6901), or None if there is none."""
+    """Return the value at a JSON pointer (https://www.rfc-editor.org/rfc/rfc6901) within `value`, or None if there is
+    none.
+    """
     for part in pointer.split("/")[1:]:
         name = part.replace("~1", "/").replace("~0", "~")
         match value:

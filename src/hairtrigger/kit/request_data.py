@@ -1,4 +1,4 @@
-"""The method, query and headers of a request, as they are kept with its events."""
+"""Makes the text of a request's method, query and headers that is kept with the events of the request."""
 
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
@@ -9,7 +9,7 @@ from pydantic_core import to_json
 from hairtrigger.kit.incoming import Request
 
 MOST = 8 * 1024
-"""The number of bytes that are kept of a request beside its body."""
+"""The most bytes that are kept of a request's method, query and headers together."""
 
 _NEVER = frozenset({"authorization", "cookie", "forwarded", "host", "content-length", "connection"})
 _BEGINNINGS = ("proxy-", "x-forwarded-")
@@ -19,9 +19,9 @@ _PARTS = ("token", "secret", "key", "signature", "password")
 def request_data(request: Request, reads: frozenset[str]) -> str:
     """Return the method, query and headers of a request as a JSON text of at most 8 KiB.
 
-    Headers and parameters that the verifier reads (`reads` holds their places) are left out, and so are those whose
-    names speak of a credential. If the text would be longer than 8 KiB, headers and then parameters are kept as far as
-    they fit, and `cut` is true.
+    Headers and parameters at the places in `reads`, which the verifier reads, are left out, and so are those whose
+    names speak of a credential. If the text would be longer than 8 KiB, first headers and then parameters are kept as
+    far as they fit, and `cut` is true.
     """
     read_headers, read_query = _names(reads)
     headers = {
@@ -55,7 +55,9 @@ def _cut(method: str, query: dict[str, Any], headers: dict[str, str]) -> bytes:
 
 
 def _text(value: str) -> str:
-    """Return a header's value as text. Many senders write UTF-8, which servers pass on as Latin-1."""
+    """Return a header's value as storable text. A value in UTF-8, which many senders write and servers pass on as
+    Latin-1, is decoded.
+    """
     try:
         return _storable(value.encode("latin-1").decode())
     except UnicodeError:
@@ -69,7 +71,7 @@ def _storable(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _names(reads: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the names of the headers and those of the query parameters among the places."""
+    """Return the names of the headers, and then those of the query parameters, that are among the places."""
     headers = frozenset(place.removeprefix("header:") for place in reads if place.startswith("header:"))
     return headers, frozenset(place.removeprefix("query:") for place in reads if place.startswith("query:"))
 

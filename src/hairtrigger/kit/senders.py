@@ -1,4 +1,5 @@
-"""A table of known senders: how each proves itself, numbers its events, names their types and asks for a handshake.
+"""A table of known senders. It says how each proves itself, where the ids and types of its events are, and which
+handshakes it asks.
 
 An event id must stand in what the sender signs, so an id that stands in an unsigned header is not used.
 """
@@ -34,10 +35,10 @@ _ADYEN = "/notificationItems/0/NotificationRequestItem"
 
 @dataclass(frozen=True)
 class KnownSender:
-    """A sender with the scheme by which it proves itself.
+    """A sender, with the scheme by which it proves itself.
 
-    `event_id` is the place of the event's id in signed bytes, and `event_type` the place of its type. `repeats` says
-    which requests without an id count as repeats. `content_type` replaces the content type that the sender states.
+    `event_id` is the place of the event's id in signed bytes, and `event_type` the place of the event's type. `repeats`
+    says which requests without an id count as repeats. `content_type` replaces the content type that the sender states.
     `asks_for` tells the user what the secret is, where that is not plain.
     """
 

@@ -1,7 +1,8 @@
-"""Amazon SNS, whose messages are signed with a key whose certificate Amazon publishes.
+"""Verifies messages of Amazon SNS, which are signed with a key whose certificate Amazon publishes.
 
-Everyone can make SNS send a message with a good signature. So a trigger must name its topic, and its secret is the
-topic's ARN. https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message-verify-message-signature.html
+Every customer of Amazon can make SNS send a message with a good signature. So a trigger must name its topic, and its
+secret is the topic's ARN.
+https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message-verify-message-signature.html
 """
 
 import base64
@@ -44,7 +45,8 @@ CONFIRMATION = Handshake(
 
 @dataclass(frozen=True)
 class Sns(Scheme):
-    """A verifier of SNS messages. It checks the topic, the time and the signature of a message.
+    """A verifier of SNS messages. It checks the topic, the time and the signature of a message, and raises `Rejected`
+    if one is wrong.
 
     The certificate at the message's `SigningCertURL`, an address of Amazon SNS, must be one of the request's documents.
     Raises `DocumentNeeded` if it is not there yet.

@@ -1,8 +1,8 @@
 """Verifiers check that a provider sent a request. One grammar covers the signature schemes of about seventy providers.
 
 A verifier is a value. It is called with the raw request and the live secrets. It returns if the request is authentic.
-If not, it raises `Rejected`, or `DocumentNeeded` if a certificate must be fetched first, and no other error whatever
-arrives.
+If not, it raises `Rejected`, or `DocumentNeeded` if a certificate must be fetched first. It raises no other error,
+whatever the request holds.
 
 A missing part means refusal: no header, no secret, an empty secret, or no time where a time is signed. A request is
 accepted if any of its signatures matches any of the live secrets. Nothing in a request chooses how the request is
@@ -42,28 +42,28 @@ class Verifier(Protocol):
     """A check that returns if one of the live secrets proves the request to be authentic, and raises `Rejected`
     otherwise.
 
-    A check that needs a certificate which is not there raises `DocumentNeeded`.
+    A check that needs a certificate which is not among the request's documents raises `DocumentNeeded`.
     """
 
     def __call__(self, request: Request, secrets: Sequence[str]) -> None: ...
 
 
 class Scheme(ABC):
-    """A verifier that also says which places of a request it reads, and what the sender signs."""
+    """A verifier that also says which places of a request it reads, and what of a request is signed."""
 
     @abstractmethod
     def __call__(self, request: Request, secrets: Sequence[str]) -> None: ...
 
     @property
     def reads(self) -> frozenset[str]:
-        """The places of a request that the verifier reads: `header:name` in lower case, `query:name`, or a JSON
-        pointer.
+        """Return the places of a request that the verifier reads for its proof, each as `header:name` in lower case,
+        `query:name`, or a JSON pointer.
         """
         return frozenset()
 
     @property
     def is_timed(self) -> bool:
-        """True if the sender signs the time."""
+        """Return whether the sender signs the time."""
         return False
 
     def fault(self, secret: str) -> str | None:
@@ -78,17 +78,20 @@ class Scheme(ABC):
         return request.body
 
     def signed_id(self, request: Request) -> str | None:  # noqa: ARG002
-        """Return the id that the proof covers, or None if the scheme has none."""
+        """Return the id that the proof of the request covers, or None if the scheme covers no id."""
         return None
 
     def signed_time(self, request: Request) -> str | None:  # noqa: ARG002
-        """Return the time that the proof covers as the sender wrote it, or None if the scheme has none."""
+        """Return the time that the proof of the request covers, as the sender wrote it, or None if the scheme covers no
+        time.
+        """
         return None
 
 
 @dataclass(frozen=True)
 class Timestamp:
-    """The time at which the sender signed, and how far from now it may be, before or after.
+    """The place and form of the time at which the sender signed, and how far from now that time may be, before or
+    after.
 
     The time follows `prefix` in a header of its own or, if `header` is None, in an element of the signature's header
     (`t=`). `header` may also be a JSON pointer into the body.
@@ -101,13 +104,15 @@ class Timestamp:
     tolerance: timedelta = timedelta(minutes=5)
 
     def ahead(self, text: str, now: datetime) -> timedelta:
-        """Return how far the time is ahead of `now`, negative if it is behind. Raises `ValueError` if the text is no
-        time.
+        """Return how far the time in the text is ahead of `now`, which is negative if it is behind. Raises `ValueError`
+        if the text is no time.
         """
         return timedelta(seconds=min(max(self._seconds(text) - now.timestamp(), -_AGES), _AGES))
 
     def within(self, text: str, now: datetime) -> bool:
-        """Return whether the time is within the tolerance. Raises `ValueError` if the text is no time."""
+        """Return whether the time in the text is within the tolerance around `now`. Raises `ValueError` if the text is
+        no time.
+        """
         return abs(self.ahead(text, now)) <= self.tolerance
 
     def _seconds(self, text: str) -> float:
@@ -124,18 +129,18 @@ _AGES = 1e12  # seconds; a `timedelta` holds more
 
 @dataclass(frozen=True)
 class Signature(Scheme):
-    """A signature of a message: the body and, in most schemes, a time, an id or the URL.
+    """A signature of a message, which is the body and, in most schemes, a time, an id or the URL.
 
     `header` is the header with the signature or a JSON pointer to it. If a scheme sends one signature for each of two
     secrets, the second one is in `other_header`. `prefix` stands before each signature and names its version; elements
     of the header that begin otherwise are ignored. `separator` divides the elements of a header that holds several.
     Without a separator the header is one element.
 
-    `message` holds `{body}` and may hold `{timestamp}`, `{id}`, `{url}` and `{method}`. In place of the body it may
-    hold `{form}`, the sorted names and values of a form, or the URL, if the URL holds the SHA-256 of the body at
-    `body_digest`. A scheme that signs only parts of the body, `{/pointer}`, is `partial`, and the keys of its events
-    are made only of what is signed. `single` is a pointer to a list that must have one element, so that none is
-    unsigned. `url` is the public URL as the sender knows it, if that differs from ours.
+    `message` is a template. It holds `{body}` and may hold `{timestamp}`, `{id}`, `{url}` and `{method}`. In place of
+    the body it may hold `{form}`, the sorted names and values of a form, or the URL, if the URL holds the SHA-256 of
+    the body at `body_digest`. A scheme that signs only parts of the body, `{/pointer}`, is `partial`, and the keys of
+    its events are made only of what is signed. `single` is a pointer to a list that must have one element, so that no
+    element is unsigned. `url` is the public URL as the sender knows it, if that differs from ours.
     """
 
     header: str
@@ -200,7 +205,8 @@ class Signature(Scheme):
         return [value] if self.separator is None else [element.strip() for element in value.split(self.separator)]
 
     def _signatures(self, request: Request) -> tuple[Sequence[str], Sequence[str]]:
-        """Return the elements of `header`, and the signatures in it and in `other_header`, without their prefix.
+        """Return the elements of `header`, and then the signatures in `header` and `other_header`, without their
+        prefix.
 
         Raises `Rejected` if there is no signature, or if there are too many.
         """
@@ -246,7 +252,7 @@ class Signature(Scheme):
     def _time(self, timestamp: Timestamp, request: Request, elements: Sequence[str]) -> str:
         """Return the time exactly as the sender wrote it, because the sender signed that text.
 
-        Raises `Rejected` if there is not exactly one.
+        Raises `Rejected` if the request does not hold exactly one time.
         """
         header = timestamp.header or self.header
         texts = _after(timestamp.prefix, [_value(request, header)] if timestamp.header else elements)
@@ -264,7 +270,7 @@ class Signature(Scheme):
 class Hmac(Signature):
     """A signature that is a keyed digest of the message.
 
-    `key` names the encoding of the secret, and `key_prefix` is the secret's beginning that is not part of the key.
+    `key` names the encoding of the secret. `key_prefix` is a beginning of the secret that is not part of the key.
     """
 
     _: KW_ONLY
@@ -309,7 +315,7 @@ class Hmac(Signature):
 class PublicKey(Signature):
     """A signature that is checked with the sender's public key, which takes the place of the secret.
 
-    The key is raw, or as `SubjectPublicKeyInfo` in base64 or PEM. `key` names the form of a raw key.
+    The public key is raw, or a `SubjectPublicKeyInfo`, in hex or base64 as `key` says, or it is PEM text.
     """
 
     _: KW_ONLY
@@ -341,8 +347,8 @@ class PublicKey(Signature):
         return given if canonical == (signature.lower() if self.encoding == "hex" else signature) else b""
 
     def _check(self, secret: str) -> "Check":
-        """Return a function that checks a signature of a message with this key, and raises `InvalidSignature` if it is
-        wrong.
+        """Return a function that is called with a signature and a message, and raises `InvalidSignature` if this key
+        did not make the signature.
 
         Raises `Rejected` if the text is no key of the scheme's kind.
         """
@@ -436,14 +442,16 @@ class Basic(Scheme):
 
 
 def live_secrets(secrets: Sequence[str], name: str) -> Sequence[str]:
-    """Return the secrets. Raises `Rejected` if there are none or one is empty; its message says that `name` can't be
-    checked.
+    """Return the given secrets. Raises `Rejected` if there are none, or if one of them is empty. The message of the
+    error says that `name` can't be checked.
     """
     return _live(secrets, name)
 
 
 def require_timely(timestamp: Timestamp, text: str, request: Request, name: str = "the body") -> None:
-    """Raise `Rejected` if the text is not a time within the tolerance. Its message calls the text's place `name`."""
+    """Raise `Rejected` if the text is not a time within the tolerance of `timestamp`. The message of the error calls
+    the place of the text `name`.
+    """
     try:
         within = timestamp.within(text, request.received_at)
     except ValueError:
@@ -489,8 +497,8 @@ def _has_one(value: object) -> bool:
 
 
 def _each(value: object, path: Sequence[str]) -> Iterator[object]:
-    """Yield each value to which the path leads, and None for a missing member and for a `*` that meets no list with
-    elements.
+    """Yield each value to which the path leads. Yield None for a missing member, and for a `*` that meets no list or an
+    empty one.
     """
     for place, part in enumerate(path):
         if part == "*":
@@ -505,7 +513,8 @@ def _each(value: object, path: Sequence[str]) -> Iterator[object]:
 
 
 def _sorted_form(body: bytes) -> bytes:
-    """Return the names and values of a form without separators, sorted by both. Equal pairs count once.
+    """Return the names and values of a form, joined without separators and sorted by name and value. Equal pairs count
+    once.
 
     Raises `Rejected` if the form has too many fields.
     """
@@ -560,7 +569,7 @@ def _text_at(request: Request, place: str) -> str | None:
 
 
 def _body(request: Request) -> Any:
-    """Return the JSON value or the form of the body, or None if it is neither.
+    """Return the JSON value or the form of the body, or None if the body is neither.
 
     Raises `Rejected` if the form can't be read or the JSON has too many parts, because nothing proves the sender then.
     """
@@ -578,12 +587,14 @@ def _header(request: Request, name: str) -> str:
 
 
 def _after(prefix: str, elements: Sequence[str]) -> Sequence[str]:
-    """Return the rest of each element that begins with the prefix and has something after it."""
+    """Return, of each element that begins with the prefix, the rest after it, unless that is empty."""
     return [element[len(prefix) :] for element in elements if element.startswith(prefix) and element != prefix]
 
 
 def _octets(text: str, name: str) -> bytes:
-    """Return the bytes that arrived, which servers pass on as Latin-1. Raises `Rejected` for other characters."""
+    """Return the bytes that arrived as this text, because servers pass bytes on as Latin-1. Raises `Rejected` for a
+    text with other characters.
+    """
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""JSON Web Tokens that senders sign with a shared secret (RFC 7515, RFC 7519)."""
+"""Verifies JSON Web Tokens that senders sign with a shared secret (RFC 7515, RFC 7519)."""
 
 import base64
 import hashlib
@@ -23,11 +23,13 @@ _NO_ADDRESS = "context-qsh"  # the value of `qsh` in tokens that are for no one 
 
 @dataclass(frozen=True)
 class WebToken(Scheme):
-    """A JSON Web Token in a header, after one of the `prefixes`. It is signed with the secret.
+    """A verifier of a JSON Web Token that stands in a header, after one of the `prefixes`, and is signed with the
+    secret.
 
     `body_claim` names the claim that holds the SHA-256 of the body in hex. With `query_hash` the token must have the
-    claim `qsh`, and with `expires` an end, `exp`. The claims `exp`, `nbf` and `qsh` are checked in every token that has
-    them: `qsh` must be the hash of the method and the URL, as Atlassian makes it.
+    claim `qsh`, and with `expires` it must have the claim `exp`. Every token that has one of the claims `exp`, `nbf`
+    and `qsh` is checked for it: `qsh` must be the hash of the method and the URL, as Atlassian makes it, or
+    `context-qsh`.
     """
 
     header: str
@@ -91,7 +93,7 @@ class WebToken(Scheme):
 def _query_hashes(request: Request) -> set[str]:
     """Return all hashes that Atlassian may have made of the request's method and URL.
 
-    The hashed path begins below the address of the sender's app, which may be any beginning of our path.
+    The hashed path leaves out the path of the app's own address, which may be any beginning of the path in our URL.
     https://developer.atlassian.com/cloud/jira/platform/understanding-jwt-for-connect-apps/#creating-a-query-string-hash
     """
     path = urlsplit(request.url).path.rstrip("/")

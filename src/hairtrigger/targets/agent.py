@@ -1,5 +1,5 @@
-"""A target that is an agent behind an API like OpenAI's. Each attempt opens a conversation and adds the agent's answer
-to it.
+"""A target that is an agent behind an API like OpenAI's. Each attempt opens a conversation, to which the agent's answer
+is added.
 
 https://platform.openai.com/docs/api-reference/chat/create
 """
@@ -57,7 +57,7 @@ class Agent:
         return await self._conversed(messages, reply)
 
     async def _conversed(self, messages: list[dict[str, Any]], reply: Reply) -> Sent:
-        """Return the result of a call that was answered with 2xx.
+        """Return the result of an attempt that was answered with 2xx.
 
         The result is `delivered` even if no message can be read, because the agent has run and must not run again.
         """
@@ -77,10 +77,10 @@ class Agent:
 
 
 def completions_url(base_url: str) -> str:
-    """Return the address of the chat completions below `base_url`. An address that ends with their path already keeps
-    it.
+    """Return the address of the chat completions below `base_url`. If `base_url` ends with the path of the chat
+    completions already, its path stays.
 
-    The query stays, because Azure needs one (`?api-version=…`).
+    The query stays, too, because Azure needs one (`?api-version=…`).
     """
     parts = urlsplit(base_url)
     path = parts.path.rstrip("/").removesuffix(_PATH) + _PATH

@@ -1,5 +1,5 @@
-"""The parts that the targets behind HTTP share: the headers that mark requests, the forms of an event's data, and the
-results that answers mean.
+"""The parts that the targets behind HTTP share. They are the headers that mark requests, the forms of an event's data,
+and the results that follow from answers.
 """
 
 from datetime import datetime
@@ -39,8 +39,8 @@ _ODDITIES = {
 
 
 def json_of(outgoing: Outgoing) -> object:
-    """Return the event's data as a JSON value. Raises `ValueError` if it is not JSON, or if its content type names
-    another format.
+    """Return the event's data as a JSON value. Raises `ValueError` if the data is not JSON, or if its content type
+    names another format.
     """
     kind, _, subtype = outgoing.content_type.partition(";")[0].strip().lower().partition("/")
     if kind and subtype != "json" and not subtype.endswith("+json"):
@@ -50,8 +50,8 @@ def json_of(outgoing: Outgoing) -> object:
 
 
 def marks(outgoing: Outgoing) -> dict[str, str]:
-    """Return the headers that mark every request: its place in a trace, if it has one, its hops, and that it is a test,
-    if it is one.
+    """Return the headers that every request to a target has: its hops, its place in a trace if it has one, and a mark
+    if it is a test.
     """
     given = {
         "traceparent": outgoing.traceparent,
@@ -63,7 +63,7 @@ def marks(outgoing: Outgoing) -> dict[str, str]:
 
 
 def text_of(outgoing: Outgoing) -> str | None:
-    """Return the event's data if its content type is text and it is valid UTF-8, or None otherwise.
+    """Return the event's data as text, or None if its content type is not one of text or the data is not valid UTF-8.
 
     CloudEvents' JSON format holds text as a string (3.1.1).
     """
@@ -78,8 +78,8 @@ def text_of(outgoing: Outgoing) -> str | None:
 def request_attributes(outgoing: Outgoing) -> dict[str, str]:
     """Return the method, query and headers of the request that brought the event, as CloudEvents attributes.
 
-    An attribute cannot be an object, so the query and the headers are JSON texts. An empty one is left out, and so is
-    all of a request that was not kept.
+    An attribute can't be an object, so the query and the headers are JSON texts. An empty query and empty headers are
+    left out. There are no attributes if the request was not kept.
     """
     if outgoing.request is None:
         return {}
@@ -89,8 +89,8 @@ def request_attributes(outgoing: Outgoing) -> dict[str, str]:
 
 
 def unsuccessful(reply: Reply, now: datetime) -> Sent:
-    """Return the result of an attempt that was answered with another status than 2xx: `gone` for 410, otherwise
-    `failed`.
+    """Return the result of an attempt that was answered with a status outside 2xx. It is `gone` for 410, and `failed`
+    otherwise.
     """
     asked = reply.header("retry-after")
     return Sent(
@@ -104,20 +104,22 @@ def unsuccessful(reply: Reply, now: datetime) -> Sent:
 
 
 def oddity(reply: Reply) -> str | None:
-    """Return what was wrong with the body of an answer whose status has come, or None if nothing was.
+    """Return what was wrong with the body of an answer whose status has come, or None if nothing was wrong.
 
-    The words follow "The target answered 200, but".
+    The words can follow "The target answered 200, but".
     """
     return _ODDITIES.get(reply.flaw, "the rest of the answer can't be read") if reply.flaw else None
 
 
 def aside(reply: Reply) -> str:
-    """Return a space and a sentence about what was odd in an answer that could be read anyway, or an empty text."""
+    """Return a space and a sentence about what was odd in an answer that could be read all the same, or an empty text
+    if nothing was odd.
+    """
     return f" The server {' and '.join(reply.oddities)}; the answer was read all the same." if reply.oddities else ""
 
 
 def unreachable(failure: EgressFailed) -> Sent:
-    """Return the result of an attempt that got no answer."""
+    """Return the result of an attempt that got no answer, which is `failed`."""
     kind = _FAILURES.get(failure.reason, Failure.UNREADABLE)
     return Sent(status="failed", response_status=None, detail=failure.message, failure=kind)
 

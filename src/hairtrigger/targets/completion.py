@@ -1,4 +1,4 @@
-"""Reads the agent's message from a chat completion, whole or streamed, in whatever bytes the agent answers with.
+"""Reads the agent's message from a chat completion, which comes whole or as a stream, and may be cut off or broken.
 
 https://platform.openai.com/docs/api-reference/chat/object
 https://platform.openai.com/docs/api-reference/chat-streaming/streaming
@@ -29,16 +29,18 @@ _HALF_PAIR = re.compile(
 )
 
 Pause = Callable[[int], Awaitable[None]]
-"""A function that returns when there is time for work that costs as much as reading this many bytes."""
+"""A function that is awaited before work on the event loop, and returns when the work's turn has come. Its argument is
+the cost of the work, as the number of bytes whose reading costs as much.
+"""
 
 
 class Unreadable(Exception):
-    """No message can be read. The text is the reason, worded to follow "because"."""
+    """No message can be read. The text of the error is the reason, as words that can follow "because"."""
 
 
 async def message_in(reply: Reply, pause: Pause) -> dict[str, Any]:
-    """Return the agent's message as a conversation holds it: its role, its content and its calls of tools. Raises
-    `Unreadable`.
+    """Return the agent's message as a conversation holds it, with its role, its content and its calls of tools. Raises
+    `Unreadable` if the answer holds no message.
     """
     if not reply.body or reply.body.isspace():
         raise Unreadable("the answer is empty")
@@ -77,7 +79,9 @@ async def _text(body: bytes, pause: Pause) -> str:
 
 
 def _json(text: str, *, cut: bool = False) -> Any:
-    """Return the JSON value of the text, which may be only the beginning of JSON if `cut`. Raises `Unreadable`."""
+    """Return the JSON value of the text. With `cut`, the text may be only the beginning of JSON, and the value holds
+    what is there. Raises `Unreadable`.
+    """
     if sum(map(text.count, ",[{")) > _MOST_PARTS:
         raise Unreadable("the answer has too many parts")
     partial: Literal["trailing-strings", "off"] = "trailing-strings" if cut else "off"
@@ -91,10 +95,10 @@ def _json(text: str, *, cut: bool = False) -> Any:
 
 
 def _without_half_pairs(text: str) -> str:
-    """Return JSON with U+FFFD in place of escapes of lone surrogates, which some agents write although they are not
-    valid text.
+    """Return JSON text with U+FFFD in place of escapes of lone surrogates, which some agents write although they are
+    not valid text.
 
-    A text with very many escapes stays as it is.
+    A text with very many escapes is returned unchanged.
     """
     if text.count("\\") > _MOST_ESCAPES:
         return text
@@ -175,7 +179,9 @@ class _Parts:
 
 
 async def _streamed(text: str, pause: Pause) -> dict[str, Any]:
-    """Return the message in a stream of server-sent events, without those that can't be read. Raises `Unreadable`."""
+    """Return the message that the events of a stream hold together. Server-sent events that can't be read are left out.
+    Raises `Unreadable`.
+    """
     await pause(len(text))
     parts = _Parts()
     for number, data in enumerate(_data_of("\n" + text.replace("\r\n", "\n").replace("\r", "\n"))):

@@ -7,7 +7,8 @@ from hairtrigger.domain.target import AgentTarget, BasicAuth, BearerAuth, Workfl
 
 
 def own_headers(config: WorkflowTarget | AgentTarget, api_key: str | None) -> dict[str, str]:
-    """Return the headers that a configuration gives, with names in lower case. The configuration holds its secrets.
+    """Return the headers that a configuration gives, with names in lower case. The configuration must hold the secrets
+    themselves, not masks.
 
     `authorization` comes from `auth`, or else from the configured headers, or else from `api_key` as a bearer token.
     """

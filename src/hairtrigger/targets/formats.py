@@ -34,8 +34,8 @@ class Content:
 
 
 def content_of(config: WorkflowTarget, outgoing: Outgoing) -> Content:
-    """Return the body and the headers of the event in the target's format. Raises `TooLong` if its template makes too
-    much of the event.
+    """Return the body that carries the event in the target's format, and the headers that describe it. Raises `TooLong`
+    if the target's template makes too much of the event.
     """
     match config.format:
         case "json":
@@ -84,8 +84,8 @@ def _given(values: dict[str, str | int | bool | None]) -> dict[str, str | int | 
 
 
 def _attribute_headers(outgoing: Outgoing) -> dict[str, str]:
-    """Return the CloudEvents attributes as headers. An attribute that is too long for the head of a request is left
-    out.
+    """Return the CloudEvents attributes as headers `ce-…`. An attribute that is too long for the head of a request is
+    left out.
     """
     shown = {"ce-specversion": "1.0"}
     for name, value in _given(_attributes(outgoing)).items():

@@ -1,4 +1,4 @@
-"""The service's own log as a target. It shows what would be sent, before there is a real target."""
+"""The service's own log as a target, with which users see what would be sent before there is a real target."""
 
 import structlog
 

@@ -1,4 +1,4 @@
-"""The making of targets from the configurations of projects and the secrets for calling them."""
+"""Makes targets from the configurations of projects and the secrets for calling them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,7 +30,9 @@ class _Made:
     target: Target
     project: Project
     until: datetime | None
-    """The time at which the older signing secret ends, and the target is made anew. None if there is one secret."""
+    """The time at which the older of two signing secrets ends, so that the target is made anew. None if there is only
+    one secret.
+    """
 
 
 def target_maker(egress: Egress, clock: Clock, secrets: Secrets) -> Callable[[Project], Target]:
@@ -67,12 +69,12 @@ def target_maker(egress: Egress, clock: Clock, secrets: Secrets) -> Callable[[Pr
 
 
 def _size(project: Project) -> int:
-    """Return about how many bytes a project and its target take. The configuration is held twice."""
+    """Return about how many bytes of memory a project and its target take. The configuration is held twice."""
     return 4096 + 2 * len(to_json(project.target)) + len(project.secrets)
 
 
 def _signing(held: dict[str, str], now: datetime) -> tuple[list[str], datetime | None]:
-    """Return the live signing secrets, the newest first, and when the older one ends.
+    """Return the live signing secrets, the newest first, and the time at which the older one ends.
 
     During a rotation there are two secrets. Otherwise there is one, and the time is None.
     """

@@ -28,8 +28,8 @@ class TooLong(Exception):
 
 
 def rendered(template: str, outgoing: Outgoing) -> str:
-    """Return the text of a template with its placeholders replaced by values of the event. A missing value becomes
-    nothing.
+    """Return the text of a template with its placeholders replaced by values of the event. A placeholder whose value is
+    missing is replaced by an empty text.
 
     Placeholders are `{{event}}`, `{{data.path.to.0.field}}` and names such as `{{type}}` and `{{time}}`. `{{method}}`,
     `{{query.name}}` and `{{headers.name}}` are of the request that brought the event.
@@ -43,14 +43,16 @@ def filled(template: JsonValue, outgoing: Outgoing) -> bytes:
     """Return the JSON that a template makes of the event. Raises `TooLong` before more than `LONGEST` bytes of values
     are filled in.
 
-    A string that is one placeholder alone becomes the placeholder's value, of whatever type: an object, a number, or
-    null if it is missing. Within a longer string the value is filled in as text.
+    A string that is one placeholder alone becomes the placeholder's value, which may be of any type, or null if it is
+    missing. Within a longer string, values are filled in as text.
     """
     return _Filling(outgoing, LONGEST).json(template)
 
 
 class _Filling:
-    """The values of one event, and the length that values may still have in all."""
+    """The filling of a template with the values of one event. It keeps count of the length that further values may
+    have.
+    """
 
     def __init__(self, outgoing: Outgoing, room: int) -> None:
         self._outgoing = outgoing
@@ -78,7 +80,9 @@ class _Filling:
                 return to_json(template)
 
     def _within(self, value: T) -> T:
-        """Return the value, and take its length from the room that is left. Raises `TooLong` if it does not fit."""
+        """Return the value, and take its length from the room that is left. Raises `TooLong` if the value
+        does not fit.
+        """
         self._room -= len(value)
         if self._room < 0:
             raise TooLong
@@ -124,8 +128,8 @@ class _Filling:
                 return _at(self._data, path) if head == "data" else self._of_request(head, ".".join(path))
 
     def _of_request(self, part: str, name: str) -> Any:
-        """Return a value of the request that brought the event, or `_NOTHING`. The name of a header may be written in
-        any case.
+        """Return a value of the request that brought the event, or `_NOTHING` if it is missing. The name of a header
+        may be in upper or lower case.
         """
         if self._outgoing.request is None:
             return _NOTHING

@@ -1,4 +1,4 @@
-"""A target that is a workflow behind HTTP. Each attempt is one POST with a Standard Webhooks signature of the
+"""A target that is a workflow behind HTTP. Each attempt is one POST. It has a Standard Webhooks signature of the
 delivery's id, the time and the body.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
@@ -26,7 +26,9 @@ class Workflow:
     egress: Egress
     clock: Clock
     signing_secrets: Sequence[str] = field(repr=False)
-    """Each begins with `whsec_`. There are several while one replaces another."""
+    """The secrets with which requests are signed. Each begins with `whsec_`. There are several while a new secret
+    replaces an older one.
+    """
     api_key: str | None = field(default=None, repr=False)
 
     _keys: Sequence[bytes] = field(init=False, repr=False)
@@ -63,8 +65,8 @@ class Workflow:
         return Sent("delivered", reply.status, detail, response=reply.body)
 
     def headers(self, outgoing: Outgoing, content: Content, now: datetime) -> dict[str, str]:
-        """Return the headers of a request. Those of the content, the signature and the marks replace the user's own
-        headers of the same names.
+        """Return the headers of a request. If the user's own headers have the same name as one of the content, the
+        signature or the marks, that one replaces the user's.
         """
         id_, seconds = str(outgoing.delivery_id), int(now.timestamp())
         signed = b"%b.%d.%b" % (id_.encode(), seconds, content.body)
