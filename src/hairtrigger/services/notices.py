@@ -1,4 +1,4 @@
-"""Make the notices of what services do. Each is stored in the transaction of what happened, and told soon after that."""
+"""Make the notices of what services do. Each is stored in the transaction of what happened, and told afterwards."""
 
 from collections.abc import Iterable, Sequence
 from uuid import UUID

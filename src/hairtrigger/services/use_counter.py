@@ -49,7 +49,7 @@ class UseCounter:
             counts.ledger_bytes += LEDGER_ROW + attempt.size
 
     def ledger(self, org_id: UUID, rows: int, size: int = 0) -> None:
-        """Count this many rows of the ledger. `size` is how many bytes the large values of all of them have together."""
+        """Count this many rows of the ledger. `size` is how many bytes the large values of all these rows have."""
         self._counts(org_id).ledger_bytes += rows * LEDGER_ROW + size
 
     def _counts(self, org_id: UUID) -> Counts:

@@ -1,4 +1,4 @@
-"""Alert channels: users say which people are told of which operational events, and in which way."""
+"""Manage alert channels, with which users say which people are told of which operational events, and in which way."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -42,7 +42,7 @@ class Draft:
 
 @dataclass(frozen=True)
 class Changes:
-    """A change of an alert channel. None: as it was."""
+    """A change of an alert channel. A field that is None stays as it is."""
 
     name: str | None = None
     types: Sequence[OperationalType] | None = None
@@ -53,7 +53,7 @@ class Changes:
 
 @dataclass(frozen=True)
 class Tried:
-    """The result of a test."""
+    """The result of a test message: whether it was taken, and what the other side said or why it failed."""
 
     taken: bool
     detail: str
@@ -104,7 +104,10 @@ class AlertChannels:
             return found, (await channels.waiting(tx, [channel_id])).get(channel_id, 0)
 
     async def change(self, caller: Caller, channel_id: UUID, changes: Changes) -> tuple[AlertChannel, int]:
-        """Change a channel. What is None stays. One that was failing tries a new address or new recipients at once."""
+        """Change a channel, and return it with the number of alerts that it has not sent yet.
+
+        A channel that was failing tries a new address or new recipients at once.
+        """
         now = self.clock.now()
         async with self.store.transaction() as tx, quotas.within(tx, caller.org_id, self.limits):
             before = await _existing(tx, caller, channel_id, for_update=True)
@@ -131,8 +134,9 @@ class AlertChannels:
                 raise NoSuchAlertChannel
 
     async def test(self, caller: Caller, channel_id: UUID) -> Tried:
-        """Send a test message now. It counts as one of the messages of an hour. Raise `RateLimited` if there is none
-        left.
+        """Send a test message now, and return how that ended.
+
+        It counts among the messages that the channel may send in an hour. Raise `RateLimited` if there is none left.
         """
         now = self.clock.now()
         async with self.store.transaction() as tx:
@@ -168,7 +172,7 @@ class AlertChannels:
         project_trigger_id: UUID | None = None,
         since: datetime | None = None,
     ) -> list[Recorded]:
-        """Return the organisation's operational events, newest first."""
+        """Return the first `limit` operational events of the organisation that match, newest first."""
         async with self.store.transaction() as tx:
             return await operational_events.page(
                 tx,

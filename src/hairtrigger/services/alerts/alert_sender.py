@@ -1,7 +1,8 @@
-"""Send alerts to people. What waits for a channel goes in one message, and a channel has few messages an hour.
+"""Send alerts to people. All alerts that wait for a channel go in one message, and a channel may send few messages an
+hour.
 
-A message that fails is sent again later, with what has happened since. A process that ends after the message was taken
-and before that is recorded sends it twice.
+A message that fails is sent again later, with what has happened since. If a process ends after a message was taken and
+before that is recorded, the message is sent twice.
 """
 
 import asyncio
@@ -60,7 +61,7 @@ class AlertSender:
         return timedelta() if await self.send_due() == _AT_ONCE else _PAUSE
 
     async def send_due(self) -> int:
-        """Send what waits for channels that may send now, and return how many of them."""
+        """Send the waiting alerts of a few channels that may send now, and return how many channels these were."""
         now = self.clock.now()
         async with self.store.transaction() as tx:
             claimed = await channels.claim(tx, now, now + _LEASE, _AT_ONCE)
@@ -92,7 +93,9 @@ class AlertSender:
         self.tell(channel, ended)
 
     async def send(self, channel: AlertChannel, message: Message) -> str:
-        """Send a message, and return what the other side said. Raise `HairtriggerError` if it was not taken."""
+        """Send a message, and return a sentence on the other side's answer. Raise `HairtriggerError` if it was not
+        taken.
+        """
         match channel.kind:
             case Kind.EMAIL:
                 return await self._mail(channel, message)
@@ -121,13 +124,17 @@ class AlertSender:
         return f"The chat answered {reply.status}."
 
     def sent(self, channel: AlertChannel, detail: str) -> AlertChannel:
-        """Return the channel after a message that was taken now."""
+        """Return the channel as it is after a message that was taken now, with the time at which it may send the next
+        one.
+        """
         now = self.clock.now()
         next_at = next_time([*channel.sent, now], now)
         return replace(channel, next_at=next_at, failures=0, failing_since=None, detail=detail)
 
     def failed(self, channel: AlertChannel, detail: str) -> AlertChannel:
-        """Return the channel after a message that was not taken."""
+        """Return the channel as it is after a message that was not taken, with the time of the next try, which is later
+        each time.
+        """
         now, failures = self.clock.now(), channel.failures + 1
         since = channel.failing_since or now
         return replace(channel, next_at=now + back_off(failures), failures=failures, failing_since=since, detail=detail)

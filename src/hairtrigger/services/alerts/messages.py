@@ -1,4 +1,4 @@
-"""The messages that tell people of operational events: as e-mail, and as the JSON that chat webhooks take.
+"""Make the messages that tell people of operational events, as e-mail and as the JSON that chat webhooks take.
 
 https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks/
 https://discord.com/developers/docs/resources/webhook#execute-webhook
@@ -27,7 +27,7 @@ _MOST_IN_DISCORD = 2000  # characters of a message
 
 @dataclass(frozen=True)
 class Message:
-    """A message without the format of a channel."""
+    """A message to people that has no format of a channel yet."""
 
     title: str
     lines: Sequence[str]
@@ -39,7 +39,9 @@ class Message:
 
 
 def message_of(alerts: Sequence[Recorded], waiting: int, url: str) -> Message:
-    """Return the message that tells of these alerts, of `waiting` ones in all, of the service at this URL."""
+    """Return the message that tells of these alerts, the oldest of `waiting` in all. `url` is the address of the
+    service.
+    """
     lines = [_line(one) for one in alerts[:_MOST_LINES]]
     if more := waiting - len(lines):
         lines.append(f"And {more} more.")
@@ -52,7 +54,7 @@ def message_of(alerts: Sequence[Recorded], waiting: int, url: str) -> Message:
 
 
 def test_message(url: str, now: datetime) -> Message:
-    """Return the message of a test."""
+    """Return the message of a test that was asked for at `now`. `url` is the address of the service."""
     said = f"This is a test of an alert channel, asked for at {_time(now)}. Nothing happened."
     return Message("Test of an alert channel", [said], f"The service: {url}")
 
@@ -76,13 +78,13 @@ def _time(at: datetime) -> str:
 
 
 def _cut(text: str, longest: int) -> str:
-    """Return the text as one line of bounded length."""
+    """Return the text as one line of at most `longest` characters."""
     line = " ".join(text.split())
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
 def email_of(message: Message, recipients: Sequence[str], sent_at: datetime, message_id: str) -> EmailMessage:
-    """Return the message as an e-mail without a sender."""
+    """Return the message as an e-mail to these recipients, without a sender."""
     made = EmailMessage(SMTP)
     made["To"] = [Address(addr_spec=one) for one in recipients]
     made["Subject"] = f"[hairtrigger] {message.title}"
@@ -96,7 +98,8 @@ def email_of(message: Message, recipients: Sequence[str], sent_at: datetime, mes
 def chat_of(kind: Literal[Kind.SLACK, Kind.DISCORD, Kind.TEAMS], message: Message) -> bytes:
     """Return the message as the JSON that this kind of chat takes.
 
-    Names and sentences hold text of strangers. It is shown as it is: nothing in it makes links or calls people.
+    The message holds texts of strangers. The chat shows them as they are, so that nothing in them makes links or calls
+    people.
     """
     body: dict[str, Any]
     match kind:

@@ -3,7 +3,7 @@
 What is to be told follows from what is stored: from the states of triggers, targets and quotas and what was told of
 them last, and from notices, which are stored with what happened. It is told in the transaction that records that it was
 told. So a process that is killed in between loses nothing and tells nothing twice. Any number of processes may run the
-watch: one at a time tells.
+watch, because only one at a time tells anything.
 
 An operational event never leads to another one without end. Deliveries of operational events do not make a target fail.
 What happens to a trigger that brings operational events is told to people, and to no project. Deliveries to a project's
@@ -105,7 +105,10 @@ class OperationalWatch:
         await every(_EVERY, "operational events", lambda: self.look(seldom=next(rounds) % _SELDOM == 0))
 
     async def look(self, *, seldom: bool = True) -> int:
-        """Tell what has changed, and return how many events that are. `seldom` also looks for what is over."""
+        """Tell what has changed, and return how many events were told, which is 0 if another process is telling.
+
+        With `seldom`, forget what is over as well.
+        """
         now = self.clock.now()
         found = Change()
         fresh: list[Event] = []
@@ -207,7 +210,7 @@ class OperationalWatch:
         await self._used(tx, now, strained, found)
 
     async def _used(self, tx: Transaction, now: datetime, strained: Sequence[tuple[UUID, Use]], found: Change) -> None:
-        """Tell of each quota when it is nearly used up, and again when it is."""
+        """Tell of each quota when it is nearly used up, and again when it is used up."""
         if not strained:
             return
         told = {(one.org_id, one.subject): one for one in (*await told_states.told(tx, "quota"), *found.states)}
@@ -224,7 +227,7 @@ class OperationalWatch:
                 told[org_id, use.quota] = state
 
     def _is_over(self, told: ToldState, now: datetime) -> bool:
-        """Return whether what was told is of another day than a count that begins anew each day."""
+        """Return whether what was told is of an earlier day, for a quota whose count begins anew each day."""
         return told.subject in OF_A_DAY and told.told_at.date() != now.date()
 
     async def _disk(self, tx: Transaction, now: datetime, found: Change) -> None:
@@ -261,7 +264,9 @@ class OperationalWatch:
     # -- to projects
 
     async def _to_projects(self, tx: Transaction, told: Sequence[OperationalEvent]) -> list[Event]:
-        """Store the events as events of the triggers that ask for them, with their deliveries. Return these."""
+        """Store the operational events as events of the triggers that ask for them, with their deliveries, and return
+        those events.
+        """
         offered = [one for one in told if not one.people_only]
         if not offered:
             return []
@@ -289,7 +294,9 @@ class OperationalWatch:
 
 
 def _in_order(found: Sequence[OperationalEvent], now: datetime) -> list[OperationalEvent]:
-    """Return the events one microsecond apart: ids sort by time, so they stay in this order."""
+    """Return the events in this order, with new times and ids, which are one microsecond apart and so sort in this
+    order.
+    """
     times = [now + timedelta(microseconds=place) for place in range(len(found))]
     return [replace(one, id=new_id(at), at=at) for one, at in zip(found, times, strict=True)]
 
@@ -340,7 +347,7 @@ def _of_trigger(
 
 
 def _sides(condition: Condition) -> list[Side]:
-    """Return what of the trigger fails."""
+    """Return which of the trigger's polls, requests and deliveries fail."""
     found: dict[Side, object] = {
         "polls": condition.failures or condition.fruitless >= MOST_FRUITLESS,
         "requests": condition.refused,
@@ -405,5 +412,5 @@ def _said(one: Untold) -> tuple[str, Counted | Dead | Disabled | RemovalFailed]:
 
 
 def _has_room(use: DiskUse) -> bool:
-    """Return whether every process sees that the disk is no longer low, whatever it saw before."""
+    """Return whether the disk has so much room that no process, also one that saw it low before, calls it low now."""
     return use.state == "ok" and use.used is not None and use.used <= use.thresholds.low - 0.01

@@ -206,7 +206,7 @@ class Explainer:
     async def _outages(
         self, tx: Transaction, condition: Condition, since: datetime, until: datetime
     ) -> list[Outage] | None:
-        """Return the outages of a time, oldest first, in which no process did this trigger's work.
+        """Return the outages between `since` and `until` in which no process did this trigger's work, oldest first.
 
         Times before the trigger was created are left out. Return None if too little or too much is recorded to tell.
         """
@@ -218,9 +218,9 @@ class Explainer:
     async def _refused_by_app(
         self, tx: Transaction, condition: Condition, since: datetime, until: datetime
     ) -> list[Outcome]:
-        """Return the refused requests at the trigger's app webhook, newest first.
+        """Return the requests that the trigger's app webhook refused from `since` on and before `until`, newest first.
 
-        They may have been for any account and trigger.
+        They may have been for any account and trigger. The list is empty for other triggers.
         """
         if not condition.of_app:
             return []

@@ -24,9 +24,10 @@ STALLS: dict[Stall, str] = {
 MOST_HELD = 1000
 RATE_LIMITED = "The project's rate limits of deliveries are used up, so its deliveries wait"
 LATE = timedelta(seconds=40)
-"""A due time that no worker has taken up for so long is overdue.
+"""The time after which a due time that no worker has taken up is overdue.
 
-With the pause between two looks of the stall watchdog, and then of the operational watch, it is told within a minute.
+A stall is told within a minute, also with the pauses between two looks of the stall watchdog and of the operational
+watch.
 """
 
 
@@ -47,10 +48,12 @@ class Diagnosis:
     schedule_grace: timedelta
     refusal: Refuses = nothing_refused
     holds: Refuses = nothing_refused
-    """Return why no delivery of the organisation is attempted now."""
+    """Return why no delivery of the organisation is attempted now, or None if deliveries are attempted."""
 
     def expectations(self) -> Expectations:
-        """Return before which due time work is overdue now, and which triggers wait for requests or events instead."""
+        """Return the time before which a due time is overdue now, and the triggers that need none, because they wait
+        for requests or events.
+        """
         now = self.clock.now()
         webhooks = [
             (provider.id, trigger.id, isinstance(trigger, AppWebhook))
@@ -61,9 +64,10 @@ class Diagnosis:
         return Expectations(now, shifted(now, -LATE), webhooks)
 
     def expected_by(self, condition: Condition) -> datetime | None:
-        """Return by when the next poll or firing, or the one under way, must have ended.
+        """Return the time by which the next poll or firing, or the one under way, must have ended.
 
-        It is None for a disabled trigger, and for a webhook, whose requests come when something happens.
+        It is None for a disabled trigger, and for a trigger without due times, whose requests or events come when
+        something happens.
         """
         if condition.next_at is None or not condition.enabled:
             return None

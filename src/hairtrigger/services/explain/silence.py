@@ -182,7 +182,7 @@ class Silence:
 
     @property
     def baseline(self) -> Outcome | None:
-        """Return the next enabling, if its detail says that what the provider had then counts as seen.
+        """Return the outcome of the next enabling, if its detail says that what the provider had then counts as seen.
 
         Otherwise return None.
         """
@@ -259,7 +259,7 @@ class Silence:
 
 
 def _longest_after(failed: Outcome, every: timedelta) -> timedelta:
-    """Return the longest wait that may follow such a failure."""
+    """Return the longest wait that may follow this failure of a poll with this interval."""
     return LONGEST_WAIT if failed.code is Code.RATE_LIMITED else longest_back_off(every)
 
 

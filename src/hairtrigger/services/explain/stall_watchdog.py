@@ -37,7 +37,7 @@ class StallWatchdog:
     diagnosis: Diagnosis
 
     async def run(self) -> None:
-        """Look for stalls every fifteen seconds, and at all triggers every five minutes.
+        """Look for overdue triggers every ten seconds, and at all triggers every five minutes.
 
         The first look waits as well, so that workers can do what became overdue while no process ran.
         """
@@ -45,10 +45,10 @@ class StallWatchdog:
         await every(_EVERY, "watchdog", lambda: self.look(at_all=next(rounds) % _ALL_EVERY == 0), at_once=False)
 
     async def look(self, *, at_all: bool = True) -> int:
-        """Report the stalls that have begun and those that have ended, and return the number of both together.
+        """Record the stalls that have begun and those that have ended, and return the number of both together.
 
-        Overdue triggers stand at one end of an index. Only `at_all` reads every trigger, to find stalls of triggers
-        that have no due time.
+        Stalls of disabled triggers end without a record. Overdue triggers are found by an index. Only `at_all` reads
+        every trigger, to find stalls of triggers that have no due time.
         """
         expected = self.diagnosis.expectations()
         async with self.store.transaction() as tx:
@@ -61,7 +61,7 @@ class StallWatchdog:
         return len(begun) + len(over)
 
     async def health_of(self, caller: Caller, trigger_id: UUID, latest: Sequence[Outcome]) -> Health:
-        """Return a trigger's health. `latest` outcomes, newest first, make its reason more exact."""
+        """Return a trigger's health. Its `latest` outcomes, newest first, make the reason more exact."""
         async with self.store.transaction() as tx:
             condition = await trigger_health.of_trigger(tx, caller.org_id, self.diagnosis.expectations(), trigger_id)
             held = await self._held(tx, condition)

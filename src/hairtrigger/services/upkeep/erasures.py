@@ -39,15 +39,15 @@ class Erasures:
     triggers: Triggers
 
     async def preview(self, caller: Caller, project_id: str) -> Contents:
-        """Return what the deletion of the project would delete."""
+        """Return what the deletion of the project would delete. Raise `NoSuchProject` if there is no such project."""
         async with self.store.transaction() as tx:
             await projects.existing(tx, caller.org_id, project_id)
             return await erasures.contents(tx, caller.org_id, project_id, _COUNTING)
 
     async def delete_project(self, caller: Caller, project_id: str, *, with_enabled_triggers: bool = False) -> None:
-        """Delete a project and its triggers, and then in the background all that came of them.
+        """Delete a project and its triggers, and let all that came of them be deleted in the background.
 
-        Raise `Conflict` if it has enabled triggers, unless the caller says that they are to be deleted, too.
+        Raise `Conflict` if it has enabled triggers, unless `with_enabled_triggers` is set.
         """
         now = self.clock.now()
         async with self.store.transaction() as tx:
@@ -87,7 +87,7 @@ class Erasures:
         return _BETWEEN_BATCHES if await self.run_due() else _IDLE
 
     async def run_due(self) -> bool:
-        """Delete a batch of the deletion that has waited longest, and return whether one was due."""
+        """Delete a batch of the deletion that has been due longest, and return whether one was due."""
         async with self.store.transaction() as tx:
             of = await erasures.due(tx, self.clock.now())
             if of is None:
@@ -165,7 +165,7 @@ class Erasures:
         return replace(known, position=str(page)) if page else _following(known)
 
     async def _webhooks(self, tx: Transaction, of: Erasure) -> Erasure:
-        """Wait until no webhook is left to be removed, and then look through everything a second time."""
+        """Put the deletion off while webhooks are still to be removed. After that, begin the second pass, or end it."""
         now = self.clock.now()
         if await erasures.webhooks_left(tx, of):
             return replace(of, run_at=now + _WEBHOOKS)

@@ -1,4 +1,4 @@
-"""The text of /metrics: the metrics of this process, and those of the whole service, which are in the database.
+"""Make the text of /metrics, from the metrics of this process, and from those of the whole service in the database.
 
 However often the text is asked for, the database is asked at most once in `_KEPT`, and only one request at a time asks
 it. While it can't answer, the metrics of the whole service are missing and `hairtrigger_shared_up` is 0.
@@ -60,7 +60,7 @@ class Exposition:
         metrics.shared_processes.reads_all(self._processes)
 
     async def text(self, accepted: str = "") -> tuple[bytes, str]:
-        """Return the text and its content type, in a form that the value of `Accept` names."""
+        """Return the text and its content type, in a format that `accepted`, the value of `Accept`, names."""
         async with self._reading:
             if self._shared is None or not timedelta() <= self.clock.now() - self._shared.at < _KEPT:
                 self._shared = await self._read()

@@ -1,8 +1,8 @@
-"""Drop what triggers do not want to be kept any longer.
+"""Drop the bodies and events that triggers are not to keep any longer.
 
-A body is dropped in the transaction that ends its last delivery. This looks for those that were left: the privacy of
-their trigger has changed since, or two deliveries ended at the same time. It also deletes events that are older than
-their trigger keeps them.
+A body is dropped in the transaction that ends its last delivery. This module looks for bodies that were left, because
+the privacy of their trigger has changed since, or because two deliveries ended at the same time. It also deletes events
+that are older than the retention of their trigger.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class KeptBodies:
         return _LOOK
 
     async def sweep(self) -> None:
-        """Drop the bodies that may be dropped, of all triggers that keep none."""
+        """Drop the bodies of events whose deliveries have all ended, of all triggers that keep no bodies."""
         async with self.store.transaction() as tx:
             due = await bodies.sweeps(tx)
         for of in due:
@@ -52,7 +52,9 @@ class KeptBodies:
                 await asyncio.sleep(_BETWEEN_BATCHES.total_seconds() if more else 0)
 
     async def expire(self) -> None:
-        """Delete the events that are older than their triggers keep them. One whose delivery is under way stays."""
+        """Delete the events that are older than the retention of their trigger. An event with a delivery under way
+        stays.
+        """
         async with self.store.transaction() as tx:
             retaining = await bodies.retaining(tx)
         for trigger_id, days in retaining.items():

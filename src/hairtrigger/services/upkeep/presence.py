@@ -1,7 +1,7 @@
-"""Record that this process runs, and free at once what dead processes hold.
+"""Record that this process runs, and free at once the polls and deliveries that dead processes hold.
 
-What a process holds is leased to it, and the leases of a process that died would otherwise have to run out. Only a
-proof frees them earlier. The lock of the dead process is free, or no other process can use the database at all.
+A process holds work under a lease, and the lease of a process that died would otherwise have to run out. A lease is
+ended earlier only with a proof: the lock of the dead process is free, or no other process can use the database at all.
 """
 
 from collections.abc import AsyncIterator, Collection

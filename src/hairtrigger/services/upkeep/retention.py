@@ -38,7 +38,7 @@ _SKEW = timedelta(seconds=5)  # a larger difference between two clocks matters t
 class Retention:
     store: Store
     direct: Store
-    """Connects without a pooler, because a partition is detached outside any transaction."""
+    """The same database without a pooler, because a partition is detached outside any transaction."""
     clock: Clock
     events: timedelta
     ledger: timedelta
@@ -59,7 +59,9 @@ class Retention:
             log.warning("the clocks of the database and of this machine differ", database_ahead_seconds=round(ahead, 1))
 
     async def forget(self) -> None:
-        """Drop all that is older than its retention, except event keys."""
+        """Drop all that is older than its retention, except event keys, and days of events with deliveries on their
+        way.
+        """
         today = self.clock.now().date()
         async with self.store.transaction() as tx:
             expired = [day for day in await partitions.days_of(tx, EVENT) if day < today - self.events]
@@ -85,7 +87,7 @@ class Retention:
         await self._in_batches(lambda tx: retention.forget_answers(tx, self.clock.now() - idempotency.KEPT))
 
     async def _forget_use(self, today: date) -> None:
-        """Take the dropped days out of the bytes that organisations have stored."""
+        """Stop counting the bytes of dropped days among those that organisations have stored."""
         async with self.store.transaction() as tx:
             events, attempts, outcomes = [await partitions.days_of(tx, table) for table in partitions.TABLES]
             await quotas.forget(tx, today, events, {*attempts, *outcomes})
