@@ -1,4 +1,6 @@
-"""The program `hairtrigger`. Ctrl-C ends it at once and without a traceback, unless a command handles it otherwise."""
+"""Starts the program `hairtrigger`. Ctrl-C ends it at once and without a traceback, unless a command handles it
+otherwise.
+"""
 
 import signal
 

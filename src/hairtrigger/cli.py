@@ -1,4 +1,4 @@
-"""Define the commands of the program, and read their options."""
+"""Defines the commands of the program, and reads their options."""
 
 import asyncio
 import json
@@ -82,7 +82,7 @@ def serve(
 ) -> None:
     """Run the service in one process, with its own PostgreSQL unless HAIRTRIGGER_DATABASE_URL names another.
 
-    Any number of processes may share that other one, each with all of the work or with a role.
+    Any number of processes may share the PostgreSQL that is named so. Each does all of the work, or has a role.
     """
     from hairtrigger.serving import loop, run  # noqa: PLC0415 it takes a second to import, and --help need not wait
 
@@ -117,7 +117,7 @@ def explain(
     demo: Demo = False,
     as_json: Json = False,
 ) -> None:
-    """Say why something did or did not fire. Without an option, say how the trigger is, and what comes next."""
+    """Say why something did or did not fire. Without an option, say how healthy the trigger is, and what comes next."""
     question = {"at": at, "event": event, "key": key, "delivery": delivery}
     server = remote.connect(url, api_key, demo=demo, settings=lambda: _settings(demo=demo))
     path = f"/v1/project-triggers/{trigger}/explain"
@@ -235,7 +235,7 @@ def delete_organization(
     demo: Demo = False,
     as_json: Json = False,
 ) -> None:
-    """Delete an organisation with all that is its own. First it is said what that is.
+    """Delete an organisation with all that is its own. Before, show how much that is, and ask.
 
     Its users and API keys are gone at once. The service does the rest in the background, also after a restart: it
     removes webhooks at providers, and deletes triggers, connections, events, deliveries and outcomes.
@@ -286,9 +286,9 @@ def migrate(as_json: Json = False) -> None:
 
 @database.command("rebuild-queue")
 def rebuild_queue(as_json: Json = False) -> None:
-    """Install the queue engine anew, from the installed package, and send again whatever is found missing.
+    """Install the queue engine anew, from the installed package, and send again every delivery that is found missing.
 
-    Workers may run meanwhile; what is under way goes on.
+    Workers may run meanwhile. Deliveries that are under way go on.
     """
     carried, sent = _done(_rebuilt(_database_url()))
     said = f"The queue was rebuilt: {carried} messages carried over, {sent} that were missing sent again."
@@ -363,7 +363,7 @@ def show(
 
 
 def whole() -> typer.Typer:
-    """Return the command line with the groups of commands that ask a service."""
+    """Add to `app` the groups of commands that ask a service, and return it."""
     for name, group in remote.groups(_settings):
         if name == "events":
             group.command()(tail)
@@ -423,9 +423,9 @@ def _settings(*, demo: bool = False, **overrides: Any) -> Settings:
 
 
 def _for_demo(settings: Settings) -> Settings:
-    """Return the settings with which the demo may call this machine.
+    """Return the settings for the demo, with which the service may call this machine.
 
-    It has data of its own, so that a real installation never has this freedom.
+    The demo has a data directory of its own, so that a real installation never has this freedom.
     """
     loopback = [ip_network("127.0.0.0/8")]
     return settings.model_copy(
@@ -443,9 +443,9 @@ def _leaves(group: ExceptionGroup[Exception]) -> list[HairtriggerError]:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens at this address.
+    """Return a socket that listens at this address. Raises `OSError` if it can't.
 
-    It is opened before anything else starts, so that a port in use is reported first.
+    The socket is opened before anything else starts, so that a port in use is reported first.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=2048)
@@ -466,9 +466,9 @@ def _print_changes(deliveries: list[dict[str, Any]], shown: dict[str, str], *, a
 
 
 def _with_accounts(demo: bool, work: Callable[["Accounts"], Awaitable[T]]) -> T:
-    """Do work with the accounts in the database, whether the service runs or not, and return its result.
+    """Return the result of work with the accounts in the database, whether the service runs or not.
 
-    An error ends the program with its message.
+    A `HairtriggerError` ends the program with the error's message, and so does a missing database.
     """
     from hairtrigger.users import accounts_of  # noqa: PLC0415
 
@@ -484,7 +484,9 @@ def _with_accounts(demo: bool, work: Callable[["Accounts"], Awaitable[T]]) -> T:
 
 
 def _done(work: Coroutine[Any, Any, T]) -> T:
-    """Return the result of work with the database, or end the program with the sentence that says why there is none."""
+    """Run work with the database and return its result. A `HairtriggerError` ends the program with the
+    error's message.
+    """
     try:
         return asyncio.run(work)
     except HairtriggerError as error:
@@ -492,7 +494,10 @@ def _done(work: Coroutine[Any, Any, T]) -> T:
 
 
 async def _chosen(accounts: "Accounts", which: str | None, otherwise: str) -> "Organization":
-    """Return the organisation with this name or id. Without one, return the only one."""
+    """Return the organisation with the name or id `which`. If `which` is None, return the only organisation there is.
+
+    Raises `NotFound`, with a message that begins with `otherwise`, if there is not exactly one such organisation.
+    """
     every = await accounts.organizations()
     chosen = [one for one in every if which in (None, one.name, str(one.id))]
     if len(chosen) != 1:

@@ -1,4 +1,4 @@
-"""Keep the credentials with which the command line calls a running service."""
+"""Keeps the credentials with which the command line calls a running service."""
 
 import json
 import os
@@ -11,7 +11,9 @@ _FILE = "command-line.json"
 
 @dataclass(frozen=True)
 class Credentials:
-    """The address and an API key of a service, kept in a file of the data directory that only its owner can read."""
+    """The address and an API key of a service. They are kept in a file of the data directory that only the file's owner
+    can read.
+    """
 
     url: str
     api_key: str = field(repr=False)
@@ -19,7 +21,7 @@ class Credentials:
     def save(self, data_dir: Path) -> None:
         """Write the file, completely or not at all.
 
-        It replaces that of an earlier start, because the address may have changed.
+        A file of an earlier start is replaced, because the address may have changed.
         """
         data_dir.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=".command-line-", dir=data_dir)  # mkstemp lets only the owner read it

@@ -1,4 +1,4 @@
-"""Run `serve --demo`, a project whose triggers fire by themselves, without any network outside this machine.
+"""Runs `serve --demo`, a project whose triggers fire by themselves, without any network outside this machine.
 
 This module also plays the other side of each trigger, under `/demo`: a JSON feed with a new issue every few seconds,
 GitHub's API, and the workflow that is started. It sets up the triggers through the public APIs, as a user would.
@@ -45,7 +45,9 @@ return issues.map(issue => ({ id: issue.id, title: issue.title, createdAt: issue
 
 
 def prepared(settings: Settings) -> Settings:
-    """Return the settings for a demo in which this service also plays GitHub, with a GitHub app of its own."""
+    """Return the settings for a demo. With them, this service also plays GitHub, and has a GitHub app with a new
+    secret.
+    """
     return settings.model_copy(
         update={
             "app_secrets": {"github": [SecretStr(secrets.token_urlsafe(24))]},
@@ -67,7 +69,9 @@ def route() -> BaseRoute:
 
 @asynccontextmanager
 async def playing(app: Application) -> AsyncIterator[None]:
-    """Set up the triggers, unless an earlier start did, and send GitHub's requests, while the block runs."""
+    """Play the demo while the block runs. First, set up the triggers, unless an earlier start did. Then send GitHub's
+    requests, one every few seconds.
+    """
     play = asyncio.create_task(_play(app.settings))
     try:
         yield
@@ -204,7 +208,7 @@ async def _target(request: Request) -> Response:
 
 
 def _number(at: datetime) -> int:
-    """Return the number of the newest issue at a time. The numbers follow from the times at which issues appear."""
+    """Return the number of the newest issue at a time. An issue's number follows from the time at which it appears."""
     return int(at.timestamp() // _EVERY.total_seconds())
 
 

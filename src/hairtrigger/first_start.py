@@ -1,4 +1,4 @@
-"""Make a user, API keys and a webhook at the first start, so that the service can be tried at once."""
+"""Makes a user, API keys and a webhook at the first start, so that the service can be tried at once."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ _PROJECT = "First steps"
 
 @dataclass(frozen=True)
 class Welcome:
-    """The login, API key and webhook of the first start, which are shown once."""
+    """The login, the API key and the webhook of the first start. They are shown once."""
 
     email: str
     password: str = field(repr=False)
@@ -47,9 +47,10 @@ class Welcome:
 
 @asynccontextmanager
 async def first_login(app: Application) -> AsyncIterator[Welcome | None]:
-    """Yield the first login, to be shown within the block, or None if there is none that this process has to show.
+    """Yield the login of the first start, which is to be shown within the block, or None if this process has none to
+    show.
 
-    If the start is cut off within the block, the next start makes everything anew.
+    If the process is cut off within the block, the next start makes the login, the keys and the webhook anew.
     """
     await app.accounts.create_first("My organisation", EMAIL)
     async with app.accounts.showing_first_login() as operator:

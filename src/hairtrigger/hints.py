@@ -1,4 +1,4 @@
-"""Write commands for a user to type, so that they work where this program was started."""
+"""Writes commands for a user to type, in a form that works where this program was started."""
 
 import os
 import shlex
@@ -10,14 +10,16 @@ _PLACE = "HAIRTRIGGER_DATA_DIR"
 
 
 def command(arguments: str, *, demo: bool = False) -> str:
-    """Return the command with these arguments, as it is typed in another terminal in the same folder."""
+    """Return the command with these arguments, as a user types it in another terminal in the same folder. With `demo`
+    it has the option `--demo`.
+    """
     place = os.environ.get(_PLACE)
     prefix = f"{_PLACE}={shlex.quote(place)} " if place else ""
     return f"{prefix}{program()} {arguments}{' --demo' if demo else ''}"
 
 
 def program() -> str:
-    """Return the shortest name by which this program can be started again."""
+    """Return the shortest command with which a user can start this program again, without arguments."""
     environment = Path(sys.prefix)
     clone = environment.parent
     if environment.name == ".venv" and (clone / "dev").is_file():

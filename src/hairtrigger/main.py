@@ -1,4 +1,4 @@
-"""The composition root. Everything is built here, once, and nowhere else."""
+"""Builds every part of the service, once. No other module builds one (a composition root)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
@@ -104,7 +104,7 @@ async def _nothing(_: timedelta) -> None:
 
 @dataclass(frozen=True)
 class Application:
-    """The running service, for the command line and for tests."""
+    """The running service, as the command line and tests use it."""
 
     asgi: Router
     settings: Settings
@@ -117,18 +117,18 @@ class Application:
     leave: Callable[..., Awaitable[None]]
     """Answer no at /readyz, start nothing more, and finish what is under way or give it back for other processes.
 
-    The argument, a timedelta, says how long it may take; by default, as long as the settings say.
+    The argument, a `timedelta`, is the longest time that this may take. By default it is the time in the settings.
     """
 
 
 @dataclass(frozen=True)
 class Resources:
-    """The parts that must be opened before the service runs, and closed after it."""
+    """The resources that must be opened before the service runs, and closed after it."""
 
     store: Store
     statements: Statements
     direct: Store
-    """The same database without a pooler between, for work that needs a connection of its own."""
+    """The same database as `store`, without a pooler between, for work that needs a connection of its own."""
     vault: Vault
     egress: Egress
     sandbox: Sandbox
@@ -178,7 +178,9 @@ class Parts:
 
 @dataclass(frozen=True)
 class RoleShare:
-    """The part of a process that one role runs: its loops, and a function that drains them within a given time."""
+    """The part of a process that belongs to one role. It has the role's loops, and a function that drains them within
+    the given time.
+    """
 
     loops: Sequence[Loop] = ()
     drain: Callable[[timedelta], Awaitable[None]] = _nothing
@@ -188,7 +190,8 @@ class RoleShare:
 async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Application]:
     """Run the service while the block runs, and yield it. At the end, drain it.
 
-    Before the block, the resources are opened, the schema is updated and the loops are started.
+    Before the block, the resources are opened, the schema is updated and the loops are started. A block that raises an
+    error is not followed by the drain.
     """
     clock = clock or SystemClock()
     process = uuid4()
@@ -245,9 +248,9 @@ def _policy(settings: Settings) -> EgressPolicy:
 
 
 def _vault(settings: Settings) -> Vault:
-    """Open the vault. The role `all` makes a missing key file.
+    """Return the opened vault. The role `all` makes a missing key file.
 
-    Raise `HairtriggerError` in another role if there is no key file, because all processes need the same.
+    In another role, raises `HairtriggerError` if there is no key file, because all processes need the same file.
     """
     path = settings.vault_path
     if settings.role != "all" and not path.exists():
@@ -443,7 +446,9 @@ def _parts(settings: Settings, clock: Clock, resources: Resources, process: UUID
 
 
 def _exposition(parts: Parts, resources: Resources) -> Exposition:
-    """Return the exposition of /metrics, which reads what both roles have. The rest is read where it is built."""
+    """Return the exposition of /metrics, and connect to it the numbers that both roles have. Each role connects its
+    other numbers where it is built.
+    """
     metrics, store, sandbox = parts.metrics, parts.store, resources.sandbox
 
     def connections() -> dict[tuple[str, ...], float]:
@@ -468,7 +473,9 @@ def _exposition(parts: Parts, resources: Resources) -> Exposition:
 def _serving(
     parts: Parts, resources: Resources, leaving: asyncio.Event, metrics: Sequence[Route]
 ) -> tuple[RoleShare, Router]:
-    """Build the role `api`, which is the three APIs and the webhooks, and return it with its ASGI application."""
+    """Build the role `api`, which is the three APIs and the webhooks. Return its share of the process and its ASGI
+    application.
+    """
     settings, clock, store = parts.settings, parts.clock, parts.store
     recorder = Recorder(
         resources.statements,
@@ -589,7 +596,7 @@ def _serving(
 
 
 def _working(parts: Parts, direct: Store) -> RoleShare:
-    """Build and return the role `worker`, which is polls, schedules, deliveries and upkeep."""
+    """Build the role `worker`, which is polls, schedules, deliveries and upkeep. Return its share of the process."""
     settings, clock, store, work = parts.settings, parts.clock, parts.store, parts.work
     dispatcher = Dispatcher(
         store=store,
@@ -634,9 +641,10 @@ def _working(parts: Parts, direct: Store) -> RoleShare:
 
 
 def _signals(settings: Settings, direct: Store, work: Wake) -> Sequence[Loop]:
-    """Return the loops for wake-ups, which the role `api` sends and the other roles listen for.
+    """Return the loops for wake-ups from process to process. The role `api` sends wake-ups, and the other roles listen
+    for them.
 
-    There are none with the embedded database, because no other process uses it.
+    There are no loops with the embedded database, because no other process uses it.
     """
     notifications = Notifications(direct, work)
     if settings.role == "api":
@@ -646,7 +654,9 @@ def _signals(settings: Settings, direct: Store, work: Wake) -> Sequence[Loop]:
 
 @asynccontextmanager
 async def _database(settings: Settings) -> AsyncIterator[tuple[str, str, Sequence[Loop]]]:
-    """Yield the database's address, its address without a pooler, and the loops that watch it."""
+    """Yield the URL of the database, its URL without a pooler, and the loops that watch it. The embedded database runs
+    while the block does.
+    """
     if settings.database_url:
         direct = settings.database_direct_url or settings.database_url
         yield settings.database_url.get_secret_value(), direct.get_secret_value(), ()
@@ -656,14 +666,16 @@ async def _database(settings: Settings) -> AsyncIterator[tuple[str, str, Sequenc
 
 
 def _log_sizes(settings: Settings) -> dict[str, str]:
-    """Return PostgreSQL settings that keep its write-ahead log from filling a small disk. A large disk needs none."""
+    """Return the settings of PostgreSQL that keep its write-ahead log from filling a small disk. There are none for a
+    large disk.
+    """
     share = size(settings.data_dir) // 20 // MEBIBYTE
     return {"max_wal_size": f"{max(64, share)}MB", "min_wal_size": "32MB"} if share < _LARGEST_LOG else {}
 
 
 def _disk_measures(settings: Settings, store: Store) -> Sequence[Measure]:
-    """Return the measures of the disk that can be taken: of the embedded database's file system, and of the size that
-    the operator set.
+    """Return the measures of the disk that can be taken, each a function that returns a used share. One is of the file
+    system of the embedded database, one of the size that the operator allows the database.
     """
 
     async def directory() -> float:
@@ -681,7 +693,9 @@ def _refusal(disk: DiskWatch, quotas: Quotas) -> Refuses:
 
 @asynccontextmanager
 async def _background(loops: Sequence[Loop]) -> AsyncIterator[None]:
-    """Run the loops beside the block. If a loop fails, the block is cancelled, too, and the error is raised."""
+    """Run the loops while the block runs, and cancel them after it. If a loop fails, the block is cancelled, too, and
+    the loop's error is raised in an `ExceptionGroup`.
+    """
     async with asyncio.TaskGroup() as tasks:
         started = [tasks.create_task(loop()) for loop in loops]
         try:

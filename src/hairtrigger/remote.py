@@ -1,4 +1,4 @@
-"""Define the commands that ask a service, the one with this data directory or any other by its address."""
+"""Defines the commands that ask a service, either the one with this data directory or any other by its address."""
 
 import json
 import os
@@ -33,7 +33,7 @@ _PAGE = 200
 
 @dataclass(frozen=True)
 class Resource:
-    """A kind of thing that the API lists."""
+    """A kind of thing that the API lists, with a group of commands of its own."""
 
     name: str  # as a command, in the plural
     path: str
@@ -117,7 +117,7 @@ RESOURCES = (
 
 @dataclass(frozen=True)
 class Action:
-    """A command for one thing, which is named by its id."""
+    """A command for one thing of a resource, which the user names by its id."""
 
     name: str
     about: str
@@ -157,19 +157,21 @@ ACTIONS: Mapping[str, Sequence[Action]] = {
     "replays": (Action("cancel", "Replay no more events of it.", "POST", "/v1/replays/{}/cancel"),),
 }
 _DELETED = ("projects", "triggers", "connections", "keys", "alert-channels")
-"""The resources of which one can be deleted."""
+"""The resources that have a command to delete one thing."""
 _REPLAYED = ("status", "project_id", "project_trigger_id", "event_type", "since", "until")
 
 
 @dataclass(frozen=True)
 class Server:
-    """A service that answers at an address."""
+    """A service at an address, and an API key for it."""
 
     url: str
     api_key: str = field(repr=False)
 
     def ask(self, method: str, path: str, *, query: Mapping[str, Any] | None = None, body: Any = None) -> Any:
-        """Return the answer as JSON values, or end the program with a sentence that says why there is none."""
+        """Return the answer to a request as JSON values. If there is no answer, or if the request is refused, end the
+        program with a sentence that says why.
+        """
         import httpx2  # noqa: PLC0415 it takes a fifth of a second, and --help need not wait
 
         headers = {"Authorization": f"Bearer {self.api_key}"}
@@ -201,7 +203,7 @@ class Server:
 
 
 def connect(url: str | None, api_key: str | None, *, demo: bool, settings: Callable[[], Settings]) -> Server:
-    """Return the service at this address, or the one that runs with this data directory.
+    """Return the service at the address `url`, or the service that runs with this data directory if there is no `url`.
 
     The program ends with a sentence if an address is given without an API key, or if no service has run with the data
     directory yet.
@@ -221,7 +223,7 @@ def connect(url: str | None, api_key: str | None, *, demo: bool, settings: Calla
 
 
 def groups(settings: Callable[..., Settings]) -> Iterator[tuple[str, typer.Typer]]:
-    """Yield the commands of each resource as a group, after its name."""
+    """Yield the name of each resource with the group of its commands."""
 
     def server(url: str | None, api_key: str | None, *, demo: bool) -> Server:
         return connect(url, api_key, demo=demo, settings=lambda: settings(demo=demo))
@@ -402,7 +404,9 @@ _ALL_OF_IT = " First it is said what goes with it: its triggers, events, deliver
 
 
 def counts(contents: Mapping[str, Any]) -> str:
-    """Return what there is, such as "3 triggers, 20 events"."""
+    """Return in words how many things of each kind there are, such as "3 triggers, 20 events", or "nothing". None
+    counts as very many.
+    """
     said = [
         f"{'very many' if count is None else f'{count:,}'} {name.replace('_', ' ')}"
         for name, count in contents.items()
@@ -423,7 +427,8 @@ def _add_replay_create(group: typer.Typer, server: Connect, resource: Resource) 
         demo: Demo = False,
         as_json: Json = False,
     ) -> None:
-        """Deliver many events again: dead letters, unless --where says otherwise. First it is said how many.
+        """Deliver many events again. They are dead letters, unless --where says otherwise. Before, show how many they
+        are, and ask.
 
         The names for --where: status, project_id, project_trigger_id, event_type, since, until.
         """
@@ -438,7 +443,7 @@ def _add_replay_create(group: typer.Typer, server: Connect, resource: Resource) 
 
 
 def time_of(text: str) -> str:
-    """Return a time, as an answer of the API has it, in UTC and as the service shows times."""
+    """Return a time from an answer of the API in the form in which the service shows times, in UTC to the second."""
     return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 

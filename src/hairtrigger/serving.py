@@ -1,4 +1,4 @@
-"""Serve the application until a signal stops it, and then drain it."""
+"""Serves the application until a signal stops it, and then drains it."""
 
 import asyncio
 import gc
@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 
 def loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return the function that makes uvloop's event loops, or None where uvloop cannot be installed, as on Windows."""
+    """Return the function that makes uvloop's event loops, or None if uvloop is not installed, as on Windows."""
     try:
         import uvloop  # noqa: PLC0415
     except ImportError:
@@ -35,7 +35,7 @@ def loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def run(settings: Settings, listener: socket.socket, *, demo: bool) -> None:
-    """Run the service until a signal stops it. A signal during the start cuts the start off."""
+    """Run the service until a signal stops it, and drain it. A signal during the start cuts the start off."""
     telemetry.configure(json=settings.log_json)
     with StopSignals.caught() as stop:
         started = asyncio.Event()
@@ -92,7 +92,9 @@ async def _serve(
 
 
 def _places(settings: Settings) -> str:
-    """Return lines that say where the data or the key file are, and where the reference is."""
+    """Return lines for the user that say where the data or the key file are, and at which address the API's reference
+    is.
+    """
     reads_on = [] if settings.role == "worker" else [f"  Reference   {settings.url}/docs"]
     if settings.database_url:
         return "\n".join([f"  Key file    {settings.vault_path}   (it opens the secrets in your database)", *reads_on])
@@ -122,7 +124,9 @@ async def _listening(server: HttpServer, listener: socket.socket) -> AsyncIterat
 
 
 async def _drain(app: Application, server: HttpServer, serving: asyncio.Task[None], *, demo: bool) -> None:
-    """Finish what is under way. New requests are accepted for a while, until load balancers have noticed the stop."""
+    """Finish what is under way and stop the server. New requests are accepted for `unready_seconds` longer, until load
+    balancers have noticed the stop.
+    """
     if demo:  # what its triggers ask, and what they start, is this server
         await app.leave()
 
@@ -146,7 +150,7 @@ async def _first_login(app: Application) -> AsyncIterator[Welcome | None]:
 def settled() -> None:
     """Exempt all objects made so far from garbage collection, because they stay, and collect garbage less often.
 
-    A collection of young objects stops the event loop: 100,000 of them take about 10 ms.
+    A collection stops the event loop for about 10 ms for each 100,000 young objects.
     """
     gc.collect()
     gc.freeze()

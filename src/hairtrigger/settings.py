@@ -1,5 +1,5 @@
-"""Load all settings from the environment: `HAIRTRIGGER_<NAME>`, or `HAIRTRIGGER_<NAME>_FILE` with a path to
-the value.
+"""Defines all settings, and loads them from the environment: from `HAIRTRIGGER_<NAME>`, or from the file whose path is
+in `HAIRTRIGGER_<NAME>_FILE`.
 """
 
 import os
@@ -40,16 +40,19 @@ _LARGEST_PART = 32 * MEBIBYTE  # that a sandbox worker sends or receives at once
 
 
 def _data_dir() -> Path:
-    """Return the default folder. For root it is outside root's home, because the database's own user must reach it."""
+    """Return the default data directory. For root it is outside root's home, because the database's own user must reach
+    it.
+    """
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         return Path("/var/lib/hairtrigger")
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "hairtrigger"
 
 
 def _network(given: Any) -> Any:
-    """Return the network that a text names.
+    """Return the network that a text names, or a value that is no text unchanged. Raises `ValueError` if the text names
+    no network.
 
-    An address in a network stands for the network: 10.1.2.3/16 is 10.1.0.0/16.
+    An address in a network stands for the network, so 10.1.2.3/16 is 10.1.0.0/16.
     """
     if not isinstance(given, str):
         return given
@@ -511,7 +514,7 @@ class Settings(BaseSettings):
 
     @property
     def local_url(self) -> str:
-        """Return the address at which a program on this machine reaches the service, past any proxy."""
+        """Return the URL at which a program on this machine reaches the service directly, without a proxy between."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 no address to listen on
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
@@ -521,7 +524,7 @@ class Settings(BaseSettings):
 
     @property
     def agent(self) -> str:
-        """Return the value of the header User-Agent."""
+        """Return the value of the header User-Agent in the service's own requests."""
         return self.user_agent or f"hairtrigger/{version('hairtrigger')} (+{self.url})"
 
     @property
@@ -572,12 +575,13 @@ class Settings(BaseSettings):
 
 
 class _Environment(EnvSettingsSource):
-    """Takes settings from the environment. A list is JSON, or values with commas between them."""
+    """A source of settings that reads the environment. A list is JSON, or values with commas between them."""
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:  # noqa: ARG002
-        """Return the value that a text stands for as JSON or as a list.
+        """Return the value that a text stands for as JSON or, for a setting that is a list, as values with commas
+        between them.
 
-        Any other text is returned as it is, for the validation to refuse.
+        Any other text is returned unchanged, for the validation to refuse.
         """
         try:
             return from_json(value)
@@ -587,7 +591,9 @@ class _Environment(EnvSettingsSource):
 
 
 class _FromFiles(_Environment):
-    """Takes settings from files, as orchestrators pass secrets: `HAIRTRIGGER_DATABASE_URL_FILE=/run/secrets/db`."""
+    """A source of settings that reads files, as orchestrators pass secrets:
+    `HAIRTRIGGER_DATABASE_URL_FILE=/run/secrets/db`.
+    """
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         path = os.environ.get(f"{PREFIX}{field_name.upper()}_FILE")
@@ -601,7 +607,7 @@ def _place(text: str) -> tuple[str, int]:
 
 
 def table() -> str:
-    """Return the settings as a Markdown table, which the documentation shows."""
+    """Return all settings as a Markdown table with their variables, defaults and meanings, for the documentation."""
     lines = ["| variable | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default = "" if field.default_factory or field.default is None else f"`{field.default}`"
@@ -610,8 +616,8 @@ def table() -> str:
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
-    """Return a sentence about each variable that is named like a setting and is none, with a setting that may
-    be meant.
+    """Return a sentence for each variable of `environment` that is named like a setting and is none. It names the
+    setting that may be meant, if one is similar.
     """
     names = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
     known = {*names, *(f"{name}_FILE" for name in names), *OF_THE_COMMAND_LINE}

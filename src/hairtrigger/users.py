@@ -1,7 +1,7 @@
-"""Manage users on the service's own machine, for an operator that cannot log in.
+"""Manages users on the service's own machine, for an operator that can't log in.
 
-The commands use the database directly. An embedded database is started for them, unless the service runs. Then they use
-the one that runs.
+The commands use the database directly. If the service runs with an embedded database, they use that one. If the service
+does not run, its embedded database is started for the command.
 """
 
 from collections.abc import AsyncIterator
