@@ -27,9 +27,9 @@ _RETRY_AFTER = timedelta(seconds=5)
 
 
 class Pages:
-    """The pages of one poll, at most `most` of them.
+    """The pages of one poll, at most `most` of them, or any number if that is None.
 
-    A page that has not come within the time `within`, counted from now on, is not waited for.
+    A page that has not come when the time `within` has passed since this object was made is not waited for.
     """
 
     def __init__(
@@ -56,11 +56,11 @@ class ProviderCalls:
     parsers: Parsers
     documents: DocumentLimits = field(default_factory=DocumentLimits)
     places: Shares = field(default_factory=lambda: Shares.beyond(_ASKED), repr=False)
-    """For calls that users wait for. Polls that are due have places of their own."""
+    """The places for calls that users wait for. Polls that are due have places of their own."""
 
     @contextmanager
     def asked(self, tenant: Tenant) -> Iterator[None]:
-        """Hold one of the places for calls that a user waits for, while the block runs.
+        """Take one of the places for calls that a user waits for, and give it back when the block ends.
 
         Raise `RateLimited` if none is free.
         """
@@ -84,9 +84,8 @@ class ProviderCalls:
         known: Known | None = None,
         watch: Watch | None = None,
     ) -> Question[Any]:
-        """Return a question to a provider about what happened after the cursor.
-
-        Without a cursor it is the trigger's first.
+        """Return a question to a provider about what happened after the cursor. A trigger's first question has no
+        cursor.
 
         `enabled_at` is when the trigger was enabled, by default now. Raise `CredentialsRefused` if the definition needs
         a connection and `secrets` lacks one of its secrets, and `InvalidConfig` if `params` are not valid.

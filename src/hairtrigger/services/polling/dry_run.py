@@ -77,8 +77,8 @@ class DryRunRequest:
 class FoundEvent:
     """An event as it would be stored, without secrets in its data.
 
-    The verdict is `stored` if the trigger has the event already, `repeated` if the run returned it before, and else
-    `new`.
+    The verdict is `stored` if the trigger has the event already, `repeated` if the same run returned it before, and
+    else `new`.
     """
 
     verdict: Verdict

@@ -73,10 +73,10 @@ class PollLeases:
         return self.deadline + self.beyond
 
     async def due(self, limit: int, places: Shares | None = None) -> Claims:
-        """Claim due polls, the most overdue first, at most `limit`. A missed beat is not made up for.
+        """Claim due polls, the most overdue first, at most `limit`. Beats that were missed are not made up for.
 
         Each claimed poll takes one of the `places`, which the caller gives back when the poll has ended. A poll whose
-        tenant may have no more places stays due.
+        organisation or project may have no more places stays due. Without `places`, their number has no limit.
         """
         taken: list[Tenant] = []
         try:
@@ -123,8 +123,8 @@ class PollLeases:
     ) -> tuple[list[Poll], dict[UUID, tuple[ProjectTrigger, Connection | None]], bool]:
         """Return due polls with their triggers and connections by id, and whether others were held back.
 
-        The polls have got their places. The most overdue ones may all be of an organisation that has all its places. So
-        those are left out, and others are asked for, a few times.
+        Each of these polls has taken a place, whose tenant is added to `taken`. The most overdue polls may all be of an
+        organisation that has all its places. So these are left out, and others are asked for, a few times.
         """
         rows: list[Poll] = []
         known: dict[UUID, tuple[ProjectTrigger, Connection | None]] = {}
@@ -209,7 +209,7 @@ class PollLeases:
     def _placed(self, row: Poll, held: Connection | None, paces: dict[UUID, Pace], now: datetime) -> Due:
         """Return the poll with a lease, or with a later due time behind others of its connection.
 
-        This updates `paces`.
+        The pace of the connection in `paces` is replaced by the changed one.
         """
         if held is None:
             return self._leased(row, now)
@@ -234,7 +234,7 @@ class PollLeases:
         return {id_: refusal for id_ in ids if (refusal := reasons[known[id_][0].org_id])}
 
     def _postponed(self, row: Poll, refused: Refusal, now: datetime) -> Due:
-        """Return the poll with a later due time. Its cursor stays, so what comes until then is found then."""
+        """Return the poll with a later due time. Its cursor stays, so the next poll finds what comes until then."""
         wait = min(refused.retry_after, _AFTER_A_REFUSAL)
         return Due(row.project_trigger_id, next_beat(row.project_trigger_id, row.every, now + wait))
 
@@ -256,9 +256,10 @@ class PollLeases:
         self.counter.outcomes(told)
 
     def _leased(self, row: Poll, now: datetime) -> Due:
-        """Return the poll with a lease.
+        """Return the poll with a lease and its next due time.
 
-        It is due again at its next beat, or when the lease ends, in case this process dies.
+        That is its next beat, or the end of the lease if that is earlier, so that another process polls if this one
+        dies.
         """
         until = now + self.hold
         return Due(

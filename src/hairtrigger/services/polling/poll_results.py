@@ -54,7 +54,10 @@ class PollStep:
 
     @property
     def fruitless(self) -> int:
-        """Return how many polls in a row have found nothing while the requests of their code failed, if too many."""
+        """Return how many polls in a row have found nothing while the requests of their code failed.
+
+        Return 0 if they are fewer than `MOST_FRUITLESS`, or if this is not the end of the poll.
+        """
         count = int((self.cursor or {}).get(FRUITLESS, 0))
         return count if self.end and count >= MOST_FRUITLESS else 0
 

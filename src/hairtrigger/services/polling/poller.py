@@ -107,8 +107,9 @@ class Poller:
     async def poll_now(self, caller: Caller, trigger_id: UUID) -> Result:
         """Poll a trigger now, whether or not it is due, and return the result.
 
-        Raise `NotReady` if the trigger is disabled or does not poll, `Conflict` if no poll can begin, and `RateLimited`
-        while too many calls that users wait for are under way.
+        Raise `NotReady` if the trigger is disabled or does not poll, `Conflict` if no poll can begin, `QuotaSpent` or
+        `DiskFull` if no event of the organisation is taken now, and `RateLimited` while too many calls that users wait
+        for are under way.
         """
         with ExitStack() as place:
             claimed = await self._claimed_now(caller, trigger_id, place)

@@ -165,9 +165,9 @@ class UserTriggers:
             raise PollFailed(said, error.console, error.kind) from error
 
     async def _unseen(self, program: Program, fetch: Fetch, outcome: Outcome, question: Question[Any]) -> Outcome:
-        """Run the code again, and leave out those of its items whose events are stored already.
+        """Run the code again without those of its items whose events are stored already, and return the outcome.
 
-        If no event of them is stored, return the outcome as it is.
+        If none of these events is stored, return `outcome` as it is.
         """
         ids = {id_: bounded_key(id_) for id_ in (*_ids(outcome.value), *outcome.rest)}
         known = set(await question.known(list(ids.values())))
@@ -235,8 +235,8 @@ async def _summary(made: Sequence[tuple[HttpRequest, int | None]], redaction: Re
 class Answer:
     """The events of the items that code returned.
 
-    `answered` counts the items without an id, by the digests of their contents. `refused` counts items that make no
-    event.
+    `repeats` counts items without an id that the answer before had, and `refused` items that make no event. `answered`
+    counts the items without an id by the digests of their contents.
     """
 
     drafts: list[Draft] = field(default_factory=list)
@@ -290,7 +290,11 @@ def answer_of(value: Sequence[Any], cursor: Mapping[str, Any] | None, since: dat
 
 
 def draft_of(element: Any, key: str) -> Draft:
-    """Return an element as an event. It has either published form: `{id, timestamp, data}`, or any other value."""
+    """Return an element as an event with this key.
+
+    Of the published form `{id, timestamp, data}`, the data and the time are taken. Any other object is the data itself,
+    and any other value is put into an object, as `value`.
+    """
     match element:
         case {"id": _, "timestamp": str() as timestamp, "data": dict() as data} if _key(element):
             return Draft(key=key, data=to_json(data), occurred_at=_instant(timestamp))
