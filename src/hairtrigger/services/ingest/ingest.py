@@ -1,8 +1,8 @@
 """Turn webhook requests into events. A request is verified as bytes, parsed, stored, and only then answered.
 
-Nothing here makes outgoing calls before the answer. A request ends with an answered handshake, stored events, an
-acknowledged repeat, a known reason to ignore it, or a refusal. A request that does not become an event leaves an
-outcome that says why.
+No outgoing call is made before the answer. A request ends with an answered handshake, stored events, an acknowledged
+repeat, a known reason to ignore it, or a refusal. A request that does not become an event leaves an outcome that says
+why.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -253,7 +253,8 @@ class Ingest:
     async def _within_quotas(
         self, heard: Sequence[tuple[TriggerWithVersion, Sequence[Draft]]]
     ) -> Sequence[tuple[TriggerWithVersion, Sequence[Draft]]]:
-        """Return the events of organisations that have not used up a quota. The others get an outcome, and no event.
+        """Return the events of organisations that have not used up a quota. Triggers of the others get an outcome, and
+        no event.
 
         All organisations share the app webhook. A refused request would be sent again for each of them, and after many
         refusals the provider would switch the webhook off. So an organisation that uses up its quota loses the events
@@ -290,7 +291,9 @@ class Ingest:
     ) -> Answer | None:
         """Store the events and return the answer, or store nothing and return None if a trigger has changed since.
 
-        `repeats` says what counts as a repeat of this trigger's requests.
+        A request that is not wanted, or that is part of a loop, is answered as ignored. `repeats` says what counts as a
+        repeat of this trigger's requests. Raise `QuotaSpent` or `DiskFull` if no event of the organisation is taken
+        now.
         """
         if not heard:
             return _answer("ignored", reason=Code.OVER_QUOTA, detail="a quota is used up")
@@ -343,7 +346,10 @@ class Ingest:
         return Broken(f"{what}. The fault is the service's.")
 
     async def _note(self, code: Code, detail: str, *told: ProjectTrigger, provider_id: str = "") -> bool:
-        """Record an outcome of each trigger, and return whether any was recorded. Others have been counted."""
+        """Record an outcome of each trigger, or one without a trigger, and return whether any was recorded.
+
+        Outcomes that are not recorded are counted.
+        """
         now = self.clock.now()
         outcomes = [Outcome(Kind.WEBHOOK, code, now, t.org_id, t.id, detail) for t in told]
         outcomes = outcomes or [Outcome(Kind.WEBHOOK, code, now, detail=detail)]

@@ -43,7 +43,7 @@ class Receiver:
     verify: Verifier
     secrets: Sequence[SigningSecret] = field(repr=False)
     unsigned: Mapping[str, Sequence[Handshake]]
-    """The questions that are answered before the signature is checked, by method."""
+    """The handshakes that are answered before a signature is checked, by the method of the request."""
     signed: Sequence[Handshake]
     methods: Sequence[str]
     repeats: str
@@ -99,8 +99,8 @@ class Receiver:
 class ReceiverCache:
     """Remembers the receivers of enabled triggers, at most `most` of them, which are those used last.
 
-    It also remembers whose triggers were looked up, so that organisations take turns in look-ups. Those of addresses
-    that are not known take turns as one.
+    It also remembers to which organisation each trigger belongs that was looked up, so that organisations take turns in
+    look-ups. All look-ups of unknown addresses together take turns as one organisation does.
     """
 
     def __init__(self, store: Store, secrets: Secrets, *, most: int = 10_000, max_waiting: int = 10_000) -> None:

@@ -107,9 +107,8 @@ class RefusalCounter:
     async def run(self) -> None:
         """Record requests until cancelled.
 
-        Of those alike, the first are recorded within a second, and the rest every minute.
-
-        While the database is away, or its disk is full, counting goes on.
+        Of those alike, the first are recorded within a second, and the rest every minute. While the database is away,
+        or its disk is full, counting goes on.
         """
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(every(_EVERY, "refusals", self._if_there_is_room(self.flush), at_once=False))
@@ -188,7 +187,7 @@ class RefusalCounter:
 
 
 def _add(counted: dict[Alike, Outcome], one: Outcome) -> None:
-    """Add an outcome to those alike. The last one represents all of them."""
+    """Add an outcome to the number of those alike. The last one stands for all of them."""
     alike = _alike(one)
     before = counted[alike].count if alike in counted else 0
     counted[alike] = replace(one, count=before + one.count)

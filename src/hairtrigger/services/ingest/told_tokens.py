@@ -1,4 +1,4 @@
-"""Secrets that a sender tells while it asks who we are, such as Notion's verification token.
+"""Keep secrets that a sender tells while it asks a webhook for proof, such as Notion's verification token.
 
 Every sender that knows the address can tell one. So the last few are kept for some days, and shown with their times.
 """
