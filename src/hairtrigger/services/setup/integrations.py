@@ -148,8 +148,8 @@ class Integrations:
     async def set_auth(self, caller: Caller, integration_id: UUID, draft: AuthDraft) -> Integration:
         """Set the authentication, and return the integration.
 
-        Another type removes all users' connections, the OAuth client and the test code. Project triggers that used such
-        a connection fail from then on, with the reason, until they are given another.
+        If its type changes, all users' connections, the OAuth client and the test code are removed. Project triggers
+        that used such a connection fail from then on, with the reason, until they are given another.
         """
         async with self.store.transaction() as tx, self._within(tx, caller):
             found = await self._own(tx, caller, integration_id, for_update=True)
@@ -193,7 +193,9 @@ class Integrations:
     # -- triggers
 
     async def create_trigger(self, caller: Caller, integration_id: UUID, draft: TriggerDraft) -> IntegrationTrigger:
-        """Create a trigger. Raise `Conflict` if the name is taken, and `Invalid` if its code can't be parsed."""
+        """Create and return a trigger. Raise `Conflict` if the name is taken, and `Invalid` if its code can't be
+        parsed.
+        """
         await self._check(caller, draft.polling_code)
         async with self.store.transaction() as tx, self._within(tx, caller, Quota.INTEGRATION_TRIGGERS):
             integration = await self._own(tx, caller, integration_id, for_update=True)
@@ -209,7 +211,7 @@ class Integrations:
     async def replace_trigger(
         self, caller: Caller, integration_id: UUID, trigger_id: UUID, draft: TriggerDraft
     ) -> IntegrationTrigger:
-        """Replace the trigger except its id and its slug, by which project triggers refer to it.
+        """Replace the trigger except its id and its slug, by which project triggers refer to it, and return it.
 
         An input field that only has another label keeps its slug, under which project triggers have stored its value.
         Raise `Conflict` if the name is taken, and `Invalid` if the code can't be parsed.
@@ -376,7 +378,7 @@ def inputs_of(fields: Sequence[InputField], config: PollingConfig) -> dict[str, 
 
 
 def passwords_of(fields: Sequence[InputField], config: PollingConfig) -> tuple[str, ...]:
-    """Return the values of password inputs, which must not be shown in what the code says."""
+    """Return the values of password inputs, which must be hidden in all texts that come from the code."""
     values = (getattr(config, f"input_{number}") for number, one in enumerate(fields) if one.type == "PASSWORD")
     return tuple(value for value in values if value)
 

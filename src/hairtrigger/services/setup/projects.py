@@ -40,7 +40,8 @@ class Projects:
     clock: Clock
     secrets: Secrets
     check: Callable[[Tenant, str], Awaitable[str | None]]
-    """Return why the URL can't be called, as far as the tenant may know that."""
+    """Return why the URL can't be called, as far as the tenant may know that, or None if nothing is known against it.
+    """
     limits: Limits = field(default_factory=Limits)
 
     async def create(
@@ -53,7 +54,10 @@ class Projects:
         order_by: OrderBy | None = None,
         rate_limits: RateLimits = NO_LIMITS,
     ) -> tuple[Project, str]:
-        """Return the new project and the secret that signs its deliveries, which is not shown again."""
+        """Create a project, and return it with the secret that signs its deliveries, which is not shown again.
+
+        Raise `Invalid` for an `api_key` beside another Authorization.
+        """
         now = self.clock.now()
         project_id = f"proj_{new_id(now).hex}"
         signing = new_signing_secret()

@@ -41,7 +41,7 @@ class Sampler:
     calls: ProviderCalls
 
     async def samples(self, caller: Caller, trigger_id: UUID) -> Samples:
-        """Ask the provider for a few example events now.
+        """Ask the provider for a few example events now, and return them without secrets.
 
         Raise `NotReady` for a trigger that can't be asked, and `RateLimited` while too many such calls are under way.
         """

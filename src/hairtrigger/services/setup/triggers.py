@@ -352,9 +352,9 @@ class Triggers:
     async def _moved(
         self, caller: Caller, trigger: TriggerWithCursor, wanted: TriggerWithCursor, note: Note
     ) -> TriggerWithCursor:
-        """Remove the webhook that the trigger has, then make the one that is wanted.
+        """Remove the webhook that the trigger has, then make the one that is wanted, and return the trigger.
 
-        The provider may keep both as the same webhook, and removing the old one last would then leave none.
+        A provider may keep both as one webhook. If the old one were removed last, none would be left.
         """
         async with self.store.transaction() as tx:
             off = await self.switch_off(tx, trigger, caller.id)
@@ -562,7 +562,7 @@ def _require_usable(definition: Webhook[Any], trigger: ProjectTrigger, secret: s
 
 
 def require_ready(provider: Provider, definition: Trigger, trigger: ProjectTrigger) -> None:
-    """Raise `NotReady` if the provider can't be asked for this trigger."""
+    """Raise `NotReady` if the provider can't be asked for this trigger, because it lacks its code or its connection."""
     if isinstance(definition, Polling) and definition.lacks:
         raise NotReady(definition.lacks)
     if trigger.disconnected:

@@ -50,7 +50,7 @@ class WebhookRemovals:
             await self._remove(claimed)
 
     async def run_due(self) -> int:
-        """Carry out due removals, a few at most, and return how many.
+        """Carry out due removals, at most `_MOST_AT_ONCE`, and return how many were tried.
 
         They are claimed one at a time, so that no lease runs out while others are tried.
         """
