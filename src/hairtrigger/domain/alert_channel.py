@@ -1,4 +1,6 @@
-"""Alert channels: e-mail and chat webhooks that tell people of operational events."""
+"""Defines the kinds of alert channels, which addresses they take and how often they may send. Alert channels tell
+people of operational events by e-mail or chat webhook.
+"""
 
 import re
 from collections.abc import Sequence
@@ -37,11 +39,10 @@ def is_address(text: str) -> bool:
 
 
 def next_time(sent: Sequence[datetime], now: datetime) -> datetime:
-    """Return when the next message of a channel may be sent, if its earlier ones were sent at the times `sent` and the
-    last of them now.
+    """Return when the next message of a channel may be sent. `sent` are the times of its earlier messages, of which the
+    last was sent now.
 
-    This is ten seconds from now, or later if 12 messages were sent within the last hour: it must be an hour after the
-    first of these 12.
+    Two messages are at least ten seconds apart, and at most 12 are sent within an hour.
     """
     lately = sorted(at for at in sent if at > now - _HOUR)
     return max(now + _TOGETHER, lately[-MOST_AN_HOUR] + _HOUR) if len(lately) >= MOST_AN_HOUR else now + _TOGETHER

@@ -1,4 +1,4 @@
-"""The caller of an API request, and the scopes of its credentials."""
+"""Defines the caller of an API request, and the scopes of its credentials."""
 
 from dataclasses import dataclass
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""The used share of the disk, and the state that follows from it."""
+"""Defines the use of the disk, and the state that follows from the used share."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""An event before it is stored, and the key that tells it from other events."""
+"""Defines an event before it is stored, and the key that tells it from other events."""
 
 import hashlib
 from dataclasses import dataclass
@@ -28,8 +28,8 @@ class Draft:
 
 
 def digest(data: bytes) -> str:
-    """Return an event key made from the bytes of an event that has no id of its own: `sha256:` and their hash in hex.
-    Two events with equal bytes then count as the same event.
+    """Return an event key made from the bytes of an event that has no id of its own. It is `sha256:` and the hash of
+    the bytes in hex, so that two events with equal bytes count as the same event.
     """
     return "sha256:" + hashlib.sha256(data).hexdigest()
 

@@ -1,4 +1,4 @@
-"""The ids of rows and of leases.
+"""Makes and reads the ids of rows and of leases.
 
 Ids of rows are UUIDs of version 7. They sort by time to the microsecond, and the UTC day in an id names the partition
 of its row.
@@ -61,7 +61,7 @@ def first_of(day: date) -> UUID:
 
 
 def time_of(id_: UUID) -> float:
-    """Return the time at which an id was made by `new_id`, in seconds since 1970, cut to the millisecond."""
+    """Return the time in a row's id, in seconds since 1970, cut to the millisecond."""
     return (id_.int >> 80) / 1000
 
 

@@ -1,7 +1,7 @@
-"""Instants: times from outside, converted into one calendar.
+"""Converts times from outside into one calendar.
 
-The calendar is that of the years 1 to 9999 in UTC. A message from outside is never refused because of a time in it: the
-nearest end of the calendar replaces a time that lies outside the calendar. But a time for which a caller asks
+The calendar is that of the years 1 to 9999 in UTC. A message from outside is never refused because of a time in it. If
+a time lies outside the calendar, the nearest end of the calendar replaces it. But a time for which a caller asks
 (`run_at`, `expires_at`, `since`) is refused with a sentence if it lies outside the calendar, because an action at
 another time would not be what the caller asked for.
 """
@@ -46,8 +46,8 @@ def from_epoch(seconds: float) -> datetime:
 
 
 def spelled(length: timedelta) -> str:
-    """Return a length of time in words, rounded to seconds, with its two largest units that are not zero: "1 hour 5
-    minutes".
+    """Return a length of time in words, rounded to seconds. At most two units are named, the largest ones that are not
+    zero, such as "1 hour 5 minutes".
     """
     seconds, words = round(length.total_seconds()), []
     for unit, size in (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1)):

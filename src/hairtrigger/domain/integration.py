@@ -1,4 +1,4 @@
-"""The parts of an integration that users define: the fields to fill in, and how to authenticate."""
+"""Defines the fields of an integration that its users fill in, and how it authenticates."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""A reader of JSON from outside. It refuses JSON that would hold up the event loop."""
+"""Reads JSON from outside, and refuses JSON that would hold up the event loop."""
 
 from typing import Any
 

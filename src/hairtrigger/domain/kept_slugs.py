@@ -30,8 +30,8 @@ def with_kept_slugs(before: Sequence[InputField], after: Sequence[InputField]) -
 
 
 def _recognised(before: Sequence[InputField], after: Sequence[InputField]) -> dict[int, str]:
-    """Return the slugs of the old fields as which new fields are recognised. A key is the place of the new field in
-    `after`; a field that is not recognised has no key.
+    """Return the slug that each recognised field keeps, by the field's place in `after`. It is the slug of the old
+    field as which the new one is recognised. Other fields are left out.
     """
     old = dict(enumerate(before))
     found: dict[int, str] = {}

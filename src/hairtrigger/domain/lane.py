@@ -1,5 +1,5 @@
-"""The limits of lanes: how many deliveries of a project may be under way at a time, and how many attempts may begin in
-a second, an hour or a day.
+"""Defines the limits of lanes. They say how many deliveries of a project may be under way at a time, and how many of
+its attempts may begin in a second, an hour or a day.
 """
 
 from dataclasses import dataclass

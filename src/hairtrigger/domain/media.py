@@ -1,4 +1,4 @@
-"""Content types, and whether a body of a type is JSON, text or a form."""
+"""Reads content types, and tells whether a body of a type is JSON, text or a form."""
 
 import re
 from functools import lru_cache
@@ -40,8 +40,8 @@ _LONGEST = 200  # characters of a content type that is remembered
 
 
 def media_of(content_type: str) -> Media:
-    """Return the content type that the value of a `Content-Type` header states. All parts of it are empty if the value
-    is.
+    """Return the content type that the value of a `Content-Type` header states. If the value is empty, so are all parts
+    of the content type.
     """
     return _remembered(content_type) if len(content_type) <= _LONGEST else _read(content_type)
 

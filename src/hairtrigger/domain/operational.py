@@ -1,7 +1,8 @@
-"""Operational events: what the service tells of itself, such as that a trigger fails or that a quota is nearly used up.
+"""Defines operational events, with which the service tells of itself, such as that a trigger fails or that a quota is
+nearly used up.
 
-The types are a closed list. A type is never removed, and a field of its data is never removed or changed: programs
-read them. New types and new fields may be added.
+The types are a closed list. A type is never removed, and a field of its data is never removed or changed, because
+programs read them. New types and new fields may be added.
 """
 
 from collections.abc import Mapping, Sequence
@@ -183,7 +184,7 @@ class TriggerNamed(BaseModel):
 
 
 class Data(BaseModel):
-    """The data of an operational event, which is the same for projects, alert channels and the API."""
+    """The data of an operational event, as it is stored and delivered to projects."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -256,8 +257,8 @@ class Wanted:
     project_ids: Sequence[str] = ()
 
     def include(self, one: OperationalEvent) -> bool:
-        """Return whether the event passes the filter. An event that is about no single project passes whatever
-        `project_ids` are.
+        """Return whether the event passes the filter. An event that is about no single project passes with any
+        `project_ids`.
         """
         of_type = not self.types or one.type in self.types
         return of_type and (not self.project_ids or one.project is None or one.project.id in self.project_ids)
@@ -292,7 +293,7 @@ def strain_of(use: Use) -> OperationalType | None:
 
 
 def is_far(use: Use) -> bool:
-    """Return whether less than 75 % of a quota is used, or its use is not known. Then an earlier warning is over, and
-    the next 80 % are told again.
+    """Return whether less than 75 % of a quota is used, or its use is not known. An earlier warning about the quota is
+    then over, so that a new one is given when 80 % are used again.
     """
     return use.used is None or use.used < _FAR * use.limit

@@ -1,4 +1,4 @@
-"""Three closed lists: how requests, polls, firings and changes end (`Code`), the status of a delivery
+"""Defines three closed lists: how requests, polls, firings and changes end (`Code`), the status of a delivery
 (`DeliveryStatus`), and why attempts fail (`Failure`).
 
 `docs/outcomes.md` is generated from these lists, and a test checks that every entry can be explained.

@@ -1,5 +1,5 @@
-"""The pace of one connection: how many of its polls may be under way at a time, and when its provider allows the next
-one.
+"""Computes the pace of one connection. It says how many of the connection's polls may be under way at a time, and when
+the provider allows the next one.
 
 All processes together keep to the pace. A poll that finds no place becomes due again a moment after the queued poll
 before it. The queue consists of these due times only, so a connection with a thousand due triggers never crowds out the

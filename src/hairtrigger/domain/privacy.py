@@ -1,4 +1,4 @@
-"""The privacy of a trigger: what is kept of the content of its events, and for how long."""
+"""Defines the privacy of a trigger, which says what is kept of the content of its events, and for how long."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -41,9 +41,7 @@ class Privacy:
         return cls(stored["keep_body"], tuple(stored["redact"]), stored["retention_days"])
 
     def stored(self) -> dict[str, Any] | None:
-        """Return the privacy as JSON for the database, which `of` reads. Return None if everything is kept, so that
-        most events need no look at it.
-        """
+        """Return the privacy as JSON for the database, which `of` reads, or None if everything is kept."""
         if self == type(self)():
             return None
         return {"keep_body": self.keep_body, "redact": list(self.redact), "retention_days": self.retention_days}

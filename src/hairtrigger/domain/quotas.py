@@ -1,4 +1,4 @@
-"""Quotas: how much an organisation may store, and how much work it may cause on one day."""
+"""Defines quotas, which limit how much an organisation may store, and how much work it may cause on one day."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -23,8 +23,8 @@ _PARTS = re.compile(r";\s*([rt])\s*=\s*(\d{1,10})")
 def wait(status: int, headers: Mapping[str, str], now: datetime) -> timedelta | None:
     """Return how long the provider asks us to wait, or None if it does not ask for a wait. Header names are lower case.
 
-    A `Retry-After` counts with the status of any error. A reset counts with any status if nothing is left of the rate
-    limit, and with 429 also if the headers do not say what is left.
+    A `Retry-After` counts with the status of any error. A header that says when the rate limit is reset counts with any
+    status if nothing is left of the limit, and with 429 also if the headers do not say how much is left.
     """
     after = headers.get("retry-after")
     asked = parse_retry_after(after, now) if after and status >= _ERROR else None

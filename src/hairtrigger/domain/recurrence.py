@@ -1,4 +1,4 @@
-"""Recurrence rules of iCalendar, such as "every second Monday at nine".
+"""Reads recurrence rules of iCalendar, such as "every second Monday at nine", and computes their times.
 
 https://www.rfc-editor.org/rfc/rfc5545#section-3.3.10
 

@@ -1,5 +1,5 @@
-"""The waits before attempts. Deliveries have the schedule that Standard Webhooks recommends, and removals of webhooks
-have a schedule of their own.
+"""Computes the waits before attempts. Deliveries have the schedule that Standard Webhooks recommends, and removals of
+webhooks have a schedule of their own.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md#deliverability-and-reliability
 """

@@ -1,4 +1,4 @@
-"""The due times of polls: a fixed rate, a phase for each trigger, and longer waits after failures.
+"""Computes the due times of polls from a fixed rate, a phase for each trigger, and longer waits after failures.
 
 A beat is a multiple of the interval since 1970, plus the trigger's phase. The phase is a share of the interval that
 follows from the trigger's id, so triggers that were enabled together are spread over the interval. Beats do not drift,

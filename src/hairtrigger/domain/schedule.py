@@ -1,5 +1,5 @@
-"""Schedules: times by the calendar, at an interval, or once. Instants that are given are aware; those returned are in
-UTC.
+"""Computes schedules, which fire at times of the calendar, at an interval, or once. All instants are aware, and those
+that are returned are in UTC.
 
 A cron expression has this meaning when clocks change:
 - With fixed times (neither the minute nor the hour begins with `*`) it fires once for each time on the clock. A time

@@ -1,4 +1,4 @@
-"""Identifiers made from the names that users chose."""
+"""Makes identifiers from the names that users chose."""
 
 import re
 import unicodedata

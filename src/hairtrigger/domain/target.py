@@ -1,4 +1,4 @@
-"""The configuration of targets, and the attempts to deliver events to them."""
+"""Defines the configuration of targets, and the attempts to deliver events to them."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -78,9 +78,10 @@ def _sendable_text(value: SecretStr) -> SecretStr:
 
 
 def _json_template(template: JsonValue) -> JsonValue:
-    """Return the template as a JSON value; it may be given as JSON text.
+    """Return a template as a JSON value. It may be given as a JSON value or as JSON text.
 
-    Raises `ValueError` if it is not JSON, is nested too deep, is too long, or has an unknown placeholder.
+    Raises `ValueError` if the text is not JSON, or if the template is nested too deep, is too long, or has an unknown
+    placeholder.
     """
     if isinstance(template, str):
         try:
@@ -100,7 +101,9 @@ def _json_template(template: JsonValue) -> JsonValue:
 
 
 def _texts(value: JsonValue, depth: int = 0) -> Iterator[tuple[str, int]]:
-    """Yield each string of a JSON value with its depth. An empty string stands for each value that lies too deep."""
+    """Yield each string of a JSON value with its depth. In place of each value that lies deeper than
+    `_DEEPEST_TEMPLATE`, yield an empty string with its depth.
+    """
     inner: list[JsonValue] = []
     if depth > _DEEPEST_TEMPLATE:
         yield "", depth
@@ -232,28 +235,30 @@ class Outgoing:
     attempt: int
     """The number of the attempt, from 1."""
     source: str
-    """A URI reference, such as `/project-triggers/<uuid>`."""
+    """The CloudEvents source of the event, a URI reference such as `/project-triggers/<uuid>`."""
     type: str
     """The event's type, such as `stripe.on_customer_created`."""
     subject: str | None
     time: datetime
     content_type: str
     body: bytes = field(repr=False)
-    """The event's data as it was received."""
+    """The event's data, byte for byte as it is stored."""
     org_id: UUID
     project_id: str
     project_trigger_id: UUID
     event_key: str
     replay_of: UUID | None = None
     traceparent: str | None = None
-    """W3C trace context."""
+    """The trace context of the attempt as W3C writes it, or None if the attempt belongs to no trace."""
     tracestate: str | None = None
     is_test: bool = False
-    """The event did not happen: a user asked for it, to try the target."""
+    """Whether the event did not happen, but was made because a user wants to try the target."""
     hops: int = 1
     """How many deliveries of this service led to this one, including this one itself. See `domain/hops.py`."""
     request: str | None = field(default=None, repr=False)
-    """JSON: the method, query and headers of the request that brought the event."""
+    """The method, query and headers of the request that brought the event, as JSON text, or None if they were
+    not kept.
+    """
 
 
 @dataclass(frozen=True)
@@ -272,7 +277,9 @@ class Sent:
     failure: Failure | None = None
     """Why the attempt was not successful, or None if it was."""
     conversation: list[dict[str, Any]] | None = field(default=None, repr=False)
-    """The messages exchanged with an agent so far; the last one is the agent's."""
+    """The messages exchanged with an agent so far, of which the last is the agent's. None if there is no such
+    message.
+    """
 
 
 class Target(Protocol):

@@ -1,6 +1,6 @@
-"""The place of an event in a trace, as requests carry it: https://www.w3.org/TR/trace-context/
+"""Reads and writes the place of an event in a trace, as requests carry it: https://www.w3.org/TR/trace-context/
 
-A sender may claim to be in any trace, so what it sends is checked and limited in length here, and nothing is decided by
+A sender may claim to be in any trace. So what it sends is checked and limited in length here, and nothing is decided by
 it.
 """
 
@@ -102,7 +102,7 @@ def sent_context(headers: Mapping[str, str]) -> TraceContext | None:
 
 
 def stored_context(text: str) -> TraceContext:
-    """Return the context that a stored text holds. The text must come from an `of_event` above."""
+    """Return the context that a stored text holds. The text must have been returned by an `of_event` above."""
     parent, _, state = text.partition(" ")
     _, trace_id, span_id, flags = parent.split("-")
     return TraceContext(trace_id, span_id, int(flags, 16), state)

@@ -1,4 +1,4 @@
-"""The address of a webhook, of one trigger or of a provider's app."""
+"""Defines the addresses of webhooks, be it the webhook of one trigger or of a provider's app."""
 
 from uuid import UUID
 
