@@ -114,7 +114,7 @@ class QuotaFull(Conflict):
 
 
 class QuotaSpent(RateLimited):
-    """The organisation has used up a quota for now. `retry_after` is when the count begins again, and `since` when
+    """The organisation has used up a quota for now. The request may be repeated after `retry_after`. `since` is when
     refusals began, if that is known.
     """
 

@@ -81,8 +81,8 @@ class Handshake:
             raise ValueError("An answer with a digest needs a question that is signed.")
 
     def asks(self, request: Request) -> bool:
-        """Return whether the request asks this question. It does not if its body is needed for that and can't
-        be read.
+        """Return whether the request asks this question. If its body is needed to tell and can't be read, the request
+        does not ask it.
         """
         if request.method != self.method:
             return False
@@ -141,7 +141,7 @@ class Handshake:
 
 def told(handshakes: Sequence[Handshake], request: Request) -> str | None:
     """Return the secret that the sender tells with the first of these handshakes that the request asks. Return None if
-    the request asks none, or if that one tells no secret.
+    the request asks none, if that one tells no secret, or if the secret has more than 4,096 characters.
     """
     asked = next((one for one in handshakes if one.asks(request)), None)
     text = text_at(request, asked.tells) if asked and asked.tells else None

@@ -19,9 +19,9 @@ _PARTS = ("token", "secret", "key", "signature", "password")
 def request_data(request: Request, reads: frozenset[str]) -> str:
     """Return the method, query and headers of a request as a JSON text of at most 8 KiB.
 
-    Headers and parameters at the places in `reads`, which the verifier reads, are left out, and so are those whose
-    names speak of a credential. If the text would be longer than 8 KiB, first headers and then parameters are kept as
-    far as they fit, and `cut` is true.
+    Headers and parameters at the places in `reads`, which the verifier reads, are left out. So are those whose names
+    speak of a credential, and headers about the way of the request, such as Host or Forwarded. If the text would be
+    longer than 8 KiB, first headers and then parameters are kept as far as they fit, and `cut` is true.
     """
     read_headers, read_query = _names(reads)
     headers = {

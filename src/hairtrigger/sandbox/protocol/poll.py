@@ -63,7 +63,9 @@ Fetch = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 @dataclass(frozen=True)
 class Program:
-    """Polling code with the values that it reads. It sees `last_poll_time`, an aware time, as ISO 8601 text in UTC."""
+    """Polling code with the values that it reads. The code sees `last_poll_time`, an aware time, as ISO 8601 text in
+    UTC.
+    """
 
     code: str
     inputs: Mapping[str, Any] = field(repr=False)
@@ -72,7 +74,7 @@ class Program:
     hidden: tuple[str, ...] = field(default=(), repr=False)
     """Further values that must not be shown, which are inputs that are passwords."""
     seed: bytes | None = field(default=None, repr=False)
-    """The 16 bytes from which all randomness of the program comes, or None for new ones in every poll."""
+    """The 16 bytes from which all randomness of the program comes. None stands for new random bytes in every poll."""
     start: datetime | None = None
     """The time that the program's clock shows at the start, or None for the current time."""
     skip: tuple[str, ...] = ()
@@ -80,7 +82,9 @@ class Program:
     left out of it.
     """
     tenant: str = ""
-    """The id of the organisation. Its programs run in one sandbox worker, together with programs of others."""
+    """The id of the organisation. All its programs run in one sandbox worker, which programs of other organisations
+    share.
+    """
     project: str = ""
     """The id of the project. The projects of an organisation share its places fairly."""
 

@@ -249,7 +249,7 @@ class LivePoll:
             self._settle(MOVED)
 
     def lost(self) -> None:
-        """End the poll because its sandbox worker is gone."""
+        """End the poll as `LOST`, because its sandbox worker is gone."""
         self._settle(LOST)
 
     def _rest(self, text: Any) -> tuple[str, ...]:
@@ -438,7 +438,9 @@ def _json(value: Any) -> bytes:
 
 
 def _depth(value: Any) -> int:
-    """Return how many levels of arrays and objects a value has. The value may have too many levels for recursion."""
+    """Return how many levels of arrays and objects a value has. This uses no recursion, because the value may be nested
+    too deep for that.
+    """
     depth, level = 0, [value]
     while level := [one for one in level if isinstance(one, list | dict)]:
         depth += 1

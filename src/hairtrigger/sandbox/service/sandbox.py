@@ -226,8 +226,8 @@ class Sandbox:
         return living[max(places, key=lambda place: _affinity(tenant, place))]
 
     def _places_for(self, tenant: str, places: Sequence[int]) -> Sequence[int]:
-        """Return those of the given places at which polls of this tenant may run. While no tenant is costly, they are
-        all places.
+        """Return those of the given places at which polls of this tenant may run. They are all places while no tenant
+        is costly, or if there is only one place.
         """
         for_costly = len(places) // 2
         if not for_costly or self._costly_until <= _now():

@@ -233,9 +233,9 @@ class WorkerProcess:
     # Polls.
 
     def move(self, is_elsewhere: Callable[[str], bool]) -> None:
-        """End the polls that have not begun and whose tenant `is_elsewhere` is true for.
+        """End the polls that have not begun, of each tenant for which `is_elsewhere` returns true.
 
-        They end as `MOVED`, and then run in another sandbox worker.
+        These polls end as `MOVED`, and then run in another sandbox worker.
         """
         for live in self._polls.values():
             if is_elsewhere(live.tenant):

@@ -10,7 +10,7 @@ _MOST_REMEMBERED = 1000  # tenants without work
 class Line:
     """The frames that wait to be handled, by tenant. The tenant that has used the least CPU time is next.
 
-    A tenant whose code takes long so waits for tenants whose code does not. The frames of one tenant keep their order.
+    So a tenant whose code takes long waits for tenants whose code does not. The frames of one tenant keep their order.
     """
 
     def __init__(self) -> None:

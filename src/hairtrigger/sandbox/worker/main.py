@@ -188,7 +188,9 @@ class Poll:
         raise Ended
 
     def _judge(self, body: bytes, head: dict[str, Any]) -> None:
-        """Accept the result if the service can parse it in little time, and let the poll fail if not."""
+        """Accept the result if the service can parse it in little time, and let the poll fail if not. Halves of
+        surrogate pairs in the result are replaced.
+        """
         marks = body.count(b",") + body.count(b"[") + body.count(b"{")  # at least the number of values but one
         if marks < self._limits.result_values and rb"\ud" not in body:
             self.end = Frame(Kind.DONE, self._number, head, body)
