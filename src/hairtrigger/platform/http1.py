@@ -149,7 +149,10 @@ class Answer:
         self._feed(mended + rest)
 
     def end(self) -> None:
-        """Handle the end of the TCP connection, which ends some bodies. Raises `EOFError` for an incomplete answer."""
+        """Handle the end of the TCP connection, which also ends a body of unknown length.
+
+        Raises `EOFError` if the answer is incomplete.
+        """
         if self._to_the_end:
             self.complete = True
         if not self.complete:
@@ -161,7 +164,9 @@ class Answer:
         return taken
 
     def close(self) -> None:
-        """Drop the parser. It and the answer refer to each other, so otherwise only a garbage collection frees them."""
+        """Drop the parser. The parser and this answer refer to each other, so otherwise only a garbage collection frees
+        them.
+        """
         self._parser = None
 
     # The parser calls the methods below.

@@ -10,7 +10,7 @@ _ONCE = 1  # second: a terminal and a supervisor may both pass on the same Ctrl-
 
 
 class StopSignals:
-    """The stop signals that have come: the first sets `asked`, and one more than a second later sets `hurried`."""
+    """The stop signals that have come. The first sets `asked`, and another more than a second later sets `hurried`."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()

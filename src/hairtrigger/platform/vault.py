@@ -24,7 +24,8 @@ class VaultError(HairtriggerError):
 class Vault:
     """Seals and opens secrets with AES-256-GCM. A secret opens only with the `bound_to` that it was sealed with.
 
-    `bound_to` names the secret's row, so that a sealed secret is useless in another row. `unseal` raises `VaultError`.
+    `bound_to` names the secret's row, so that a sealed secret is useless in another row. `unseal` raises `VaultError`
+    for a secret that can't be opened.
 
     The key file is JSON with two Tink keysets: `sealing` (its primary key seals, and all its keys open) and `deriving`
     (one HKDF key, which is never rotated). If the file is lost, all secrets are lost. So back it up, and keep the copy

@@ -1,9 +1,9 @@
 """Slow down the guessing of passwords, without locking out a user who knows the password.
 
-An *account* is here a user's e-mail address, and a *place* is where a login comes from. Only wrong passwords count,
-both for the account and for the place. Each place from which the account's right password came before has an allowance
-of its own, and all other places share one. So the guesses of a stranger use up nothing of the user's own allowance. The
-memory for this is bounded, and is lost when the process ends.
+In this module, an *account* is a user's e-mail address, and a *place* is where a login comes from. Only wrong passwords
+count, both for the account and for the place. Each place from which the account's right password came before has an
+allowance of its own, and all other places share one. So the guesses of a stranger use up nothing of the user's own
+allowance. The memory for this is bounded, and is lost when the process ends.
 """
 
 import hashlib

@@ -151,8 +151,8 @@ class Store:
         return {"in_use": pool.checkedout(), "idle": pool.checkedin(), "limit": pool.size()}
 
     async def writable(self) -> bool:
-        """Return whether the database accepts writes, and would keep them in a crash: no safeguard is off without
-        permission.
+        """Return whether the database accepts writes, and has all safeguards on that the operator does not allow to be
+        off.
 
         Raises `Unavailable` if the database can't be reached.
         """
@@ -246,8 +246,9 @@ def _translated_errors() -> Iterator[None]:
 
 
 def _explained(problem: BaseException | None) -> str:
-    """Return why the database can't be used, as a text for the operator: the driver's message, with what to change
-    where that message does not say it.
+    """Return a text for the operator on why the database can't be used.
+
+    It is the driver's message, or says what to change where that message does not.
     """
     match _driver_error(problem):
         case asyncpg.TargetServerAttributeNotMatched():

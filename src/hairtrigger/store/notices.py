@@ -35,8 +35,8 @@ _NOTE = text(
 async def note(tx: Transaction, *notices: Notice) -> None:
     """Store notices, except those of organisations that are deleted meanwhile.
 
-    Notices with the same organisation, type and subject are equal: the row keeps their number, at most 20 ids, and the
-    sentence and the details of the last one.
+    Notices with the same organisation, type and subject are equal, and share a row. It has their number, at most 20
+    ids, and the sentence and the details of the last one.
     """
     for one in sorted(notices, key=lambda one: (one.org_id, one.type, one.subject)):
         values = {**vars(one), "sentence": storable(one.sentence), "ids": list(one.ids)[:_MOST_IDS]}

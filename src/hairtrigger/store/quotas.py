@@ -109,7 +109,7 @@ async def rows(tx: Transaction, org_id: UUID, quota: Quota) -> int:
 async def stored_bytes(tx: Transaction, org_ids: Collection[UUID]) -> dict[UUID, int]:
     """Return how many bytes each of the organisations stores.
 
-    Of events and the ledger, it includes what processes have already reported with `add`.
+    The bytes of events and of the ledger are those that processes have already reported with `add`.
     """
     if not org_ids:
         return {}

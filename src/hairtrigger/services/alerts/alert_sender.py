@@ -132,8 +132,9 @@ class AlertSender:
         return replace(channel, next_at=next_at, failures=0, failing_since=None, detail=detail)
 
     def failed(self, channel: AlertChannel, detail: str) -> AlertChannel:
-        """Return the channel as it is after a message that was not taken, with the time of the next try, which is later
-        each time.
+        """Return the channel as it is after a message that was not taken, with the time of the next try.
+
+        Each further failure makes the wait longer.
         """
         now, failures = self.clock.now(), channel.failures + 1
         since = channel.failing_since or now

@@ -39,8 +39,9 @@ class Message:
 
 
 def message_of(alerts: Sequence[Recorded], waiting: int, url: str) -> Message:
-    """Return the message that tells of these alerts, the oldest of `waiting` in all. `url` is the address of the
-    service.
+    """Return the message that tells of these alerts, which are the oldest of the `waiting` alerts of a channel.
+
+    `url` is the address of the service.
     """
     lines = [_line(one) for one in alerts[:_MOST_LINES]]
     if more := waiting - len(lines):

@@ -193,7 +193,7 @@ class Dispatcher:
     def _free(self) -> int:
         """Return how many deliveries may be claimed now.
 
-        Attempts that wait to be stored count as well, so that claims are never faster than the database.
+        They are fewer while many attempts wait to be stored, so that claims are never faster than the database.
         """
         finishing = len(self._under_way) - len(self._sending)
         return max(0, min(self._places.free, 4 * self.slots - finishing))

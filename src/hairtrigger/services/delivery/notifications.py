@@ -1,4 +1,4 @@
-"""Wake workers on other machines when there is work. Events are stored with a NOTIFY, and workers LISTEN.
+"""Wake workers on other machines when there is work. Processes that store events send a NOTIFY, and workers LISTEN.
 
 A wake-up only saves time. A worker that gets none, because its database connection broke or because a pooler does not
 pass wake-ups on, finds the same work when it looks for work itself.

@@ -27,7 +27,7 @@ DATA: JsonValue = {"message": "This is a sample. Nothing happened."}
 class Sample:
     """The content of a sample.
 
-    A field that is None has the value of the event, or without an event, of a built-in example.
+    A field that is None gets its value from the event, or from a built-in example if there is no event.
     """
 
     event_id: UUID | None = None

@@ -22,7 +22,7 @@ class Outage:
 def outages(
     stretches: Sequence[Stretch], roles: Collection[str], since: datetime, until: datetime, now: datetime
 ) -> list[Outage] | None:
-    """Return the outages of the processes with these roles that overlap a time, oldest first.
+    """Return the outages of the processes with these roles that overlap the time from `since` to `until`, oldest first.
 
     Each outage has its whole length, also outside that time. `stretches` are those of that time and the nearest ones
     before and after it. Return None if they do not reach back to `since`.

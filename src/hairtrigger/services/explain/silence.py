@@ -19,19 +19,19 @@ _ON_TIME = timedelta(minutes=2)  # a poll up to so long after its due time is la
 
 @dataclass(frozen=True)
 class StillToCome:
-    """The time lies in the future."""
+    """The silence lies in the future."""
 
 
 @dataclass(frozen=True)
 class NotYetCreated:
-    """The time ended before the trigger was created."""
+    """The silence ended before the trigger was created."""
 
     created_at: datetime
 
 
 @dataclass(frozen=True)
 class NoLongerKept:
-    """The time ended before the first day that is still stored."""
+    """The silence ended before the first day that is still stored."""
 
     kept_since: date
 

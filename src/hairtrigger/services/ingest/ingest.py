@@ -198,9 +198,9 @@ class Ingest:
         return receiver.read(request, self.clock.now(), signed=signed)
 
     def _explained(self, error: Rejected, receiver: Receiver | None, request: Request) -> Rejected:
-        """Return the refusal.
+        """Return the refusal to raise.
 
-        If the request is signed with a replaced secret, the refusal says until when that was valid.
+        If the request is signed with a replaced secret, the refusal says until when that secret was valid.
         """
         until = receiver.replaced_secret(request, self.clock.now()) if receiver else None
         if until is None:

@@ -1,6 +1,6 @@
 """Keep receivers in memory, so that the verifier of a trigger is made and its secrets are opened only once.
 
-A remembered receiver may be out of date, so it is used for one thing only: making the events of a request. They are
+A remembered receiver may be out of date, so it is used for one thing only: making the events of a request. These are
 stored only if the row of the trigger is still the one that was read (`store/events/request_batches.py`). For any other
 answer, the trigger is loaded from the database.
 """

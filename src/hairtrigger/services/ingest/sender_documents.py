@@ -32,7 +32,7 @@ _MOST_WAITING = 1000  # organisations that wait for a document
 class SenderDocuments:
     """Fetches one document at a time.
 
-    At most one document of each organisation waits, so that none delays the others.
+    At most one document of each organisation waits, so that no organisation delays the others for long.
     """
 
     def __init__(self, store: Store, clock: Clock, http_of: Callable[[Tenant], Http]) -> None:

@@ -149,7 +149,7 @@ class DryRuns:
 
         Raise `RateLimited` while too many other dry runs are under way, `Forbidden` if the caller gives code without
         the scope for writing code, `NotReady` if there is no code, and `Invalid` if the inputs or the connection do not
-        fit it.
+        fit the code.
         """
         if asked.code is not None:
             caller.require(INTEGRATION_API)  # running given code needs the scope for writing code

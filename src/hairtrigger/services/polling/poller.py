@@ -77,7 +77,10 @@ class _Run:
     trace: Begun | None = None
 
     def code(self, *, silent: bool) -> Code | None:
-        """Return the code with which the poll ends, or None if it follows from what the poll stored."""
+        """Return the code with which the poll ends, or None if it follows from what the poll stored.
+
+        A poll is `silent` if it is a baseline.
+        """
         if not self.stored.mine:
             return None
         return Code.BASELINE if silent else Code.ITEMS_REFUSED if self.refused else None
@@ -209,7 +212,7 @@ class Poller:
             return await stored_events.known(tx, trigger_id, keys)
 
     async def _stored(self, run: _Run, page: Page, *, silent: bool, last: bool) -> StoredPoll:
-        """Store the events of a page, very many in several parts, and the cursor with the last part.
+        """Store the events of a page, in several parts if there are very many, and the cursor with the last part.
 
         If the poll is cut off in between, the next poll asks for the same events, and their keys are known.
         """

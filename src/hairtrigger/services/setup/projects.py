@@ -151,7 +151,7 @@ class Projects:
         return signing
 
     async def delete(self, caller: Caller, project_id: str) -> None:
-        """Delete a project.
+        """Delete a project and its triggers, but keep its events, deliveries and outcomes as long as others are kept.
 
         Raise `Conflict` while it has enabled triggers, because providers would keep their webhooks.
         """

@@ -493,8 +493,8 @@ class Triggers:
         return max(self.least_interval, timedelta(seconds=int(wanted)) if wanted else definition.every)
 
     def repeats_of(self, trigger: ProjectTrigger) -> str | None:
-        """Return the sentence that says what counts as a repeat of a request to this trigger, or None if it
-        has none.
+        """Return the sentence that says what counts as a repeat of a request to this trigger, or None if there is no
+        such sentence.
         """
         definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)
         if not isinstance(definition, Webhook) or definition.repeats is None:

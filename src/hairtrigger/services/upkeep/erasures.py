@@ -165,7 +165,9 @@ class Erasures:
         return replace(known, position=str(page)) if page else _following(known)
 
     async def _webhooks(self, tx: Transaction, of: Erasure) -> Erasure:
-        """Put the deletion off while webhooks are still to be removed. After that, begin the second pass, or end it."""
+        """Put the deletion off while webhooks are still to be removed. After that, begin its second pass, or end the
+        second pass.
+        """
         now = self.clock.now()
         if await erasures.webhooks_left(tx, of):
             return replace(of, run_at=now + _WEBHOOKS)

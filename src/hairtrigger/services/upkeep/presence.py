@@ -62,9 +62,10 @@ class Presence:
         await every(BEAT, "signs of life", self.beat, at_once=False)
 
     async def beat(self) -> None:
-        """Record a sign of life, and free what is held by processes that have died since the last one.
+        """Record a sign of life, and free what dead processes hold.
 
-        Raise `Unavailable` if the database is away.
+        The first call looks at all other processes, and later calls only at those that have given no sign of life for
+        ten seconds. Raise `Unavailable` if the database is away.
         """
         try:
             await self._give_sign()

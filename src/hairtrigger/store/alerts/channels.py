@@ -151,12 +151,12 @@ _COUNT = text(
 
 
 async def count(tx: Transaction, channel_id: UUID, now: datetime) -> None:
-    """Count a message that is sent now among the channel's messages of the last hour."""
+    """Record that the channel sends a message now, and forget its messages that were sent more than an hour ago."""
     await tx.connection.execute(_COUNT, {"id": channel_id, "now": now})
 
 
 async def remove_alerts(tx: Transaction, channel_id: UUID, sent: Sequence[UUID]) -> None:
-    """Take alerts that were sent off the channel's queue."""
+    """Remove alerts from the channel's queue, because they were sent."""
     its = alert.c.alert_channel_id == channel_id
     await tx.connection.execute(delete(alert).where(its, alert.c.operational_event_id.in_(sent)))
 

@@ -62,7 +62,7 @@ def _row(one: OperationalEvent) -> dict[str, Any]:
 
 
 async def silent(tx: Transaction, since: datetime) -> list[UUID]:
-    """Return the organisations of which `MOST_AN_HOUR` events or more were recorded from `since`, an hour ago, on."""
+    """Return the organisations that were told `MOST_AN_HOUR` events or more since `since`, which is an hour ago."""
     events = operational_event.c
     statement = select(events.org_id).where(events.id >= first_id(since)).group_by(events.org_id)
     return list((await tx.connection.execute(statement.having(func.count() >= MOST_AN_HOUR))).scalars())

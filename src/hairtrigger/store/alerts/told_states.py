@@ -76,7 +76,7 @@ _TRIGGERS = text(
 
 
 async def changed_triggers(tx: Transaction, pace: Pace, silent: Collection[UUID], limit: int) -> list[UUID]:
-    """Return the ids of triggers whose state is not the one that was told last, in order, at most `limit`.
+    """Return the ids of triggers whose state is not the one that was told last, in the order of ids, at most `limit`.
 
     Triggers whose rows may be removed are among them. The organisations in `silent` are left out.
     """

@@ -95,7 +95,7 @@ async def drop_ended(tx: Transaction, events: Collection[UUID]) -> set[UUID]:
 class Sweep:
     """The progress of a sweep, which looks at the events of a trigger that keeps no bodies, in the order of their ids.
 
-    All events up to `floor` hold nothing any more. `position` is the last event that was looked at.
+    No event up to `floor` has a body any more. `position` is the last event that was looked at.
     """
 
     project_trigger_id: UUID

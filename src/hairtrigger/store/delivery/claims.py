@@ -60,7 +60,7 @@ Lease = Mapping[str, object]
 """The parameters of the statements that lease: the length of the lease in seconds, and the process that has it."""
 
 Share = Callable[[Sequence[Asking], int], Mapping[str, int]]
-"""A function of the projects with deliveries and room, and of the number of free places.
+"""A function that takes the projects with deliveries and room, and the number of free places.
 
 It returns how many deliveries of each project are to be claimed.
 """

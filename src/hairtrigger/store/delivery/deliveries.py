@@ -78,7 +78,7 @@ class Attempt:
     delayed: timedelta = timedelta()
     """The part of the attempt's time that this process, and not the target, is to blame for."""
     may_have_turn: bool = True
-    """Whether the end of the attempt may pass on the turn of an order key."""
+    """False if the delivery is known to have no turn of an order key, which its end would pass on."""
 
     @property
     def size(self) -> int:

@@ -248,7 +248,7 @@ _LET_IN_LEFT_BEHIND = text(
 
 
 async def let_in_left_behind(tx: Transaction) -> int:
-    """Move a portion of the deliveries in `waiting` that wait for nothing to the queue, and return how many.
+    """Move to the queue a portion of the deliveries in `waiting` that wait for nothing, and return how many were moved.
 
     These are deliveries of deleted projects, which the dispatcher then ends with a reason, and deliveries that a
     process of an earlier version put there because their lane was full.

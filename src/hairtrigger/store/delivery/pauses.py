@@ -29,7 +29,9 @@ class Paused:
 
     @property
     def id(self) -> str:
-        """Return the value for `waiting.suspended_by`."""
+        """Return the value for `waiting.suspended_by`, which is the id of the trigger as a text, or else that of the
+        project.
+        """
         return self.project_id if self.project_trigger_id is None else str(self.project_trigger_id)
 
 
@@ -126,8 +128,8 @@ _SETTLE = text(
 
 
 async def settle(tx: Transaction, now: datetime) -> int:
-    """Move deliveries that are suspended although their pause has ended back to the queue, at most `PORTION` of each
-    pause.
+    """Move back to the queue the deliveries that are still suspended after their pause has ended, at most `PORTION` of
+    each.
 
     Those of a deleted trigger become dead letters, because a user who deletes a paused trigger does not expect its
     suspended deliveries to be sent then. Return how many deliveries were moved or ended.

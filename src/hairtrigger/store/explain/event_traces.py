@@ -65,8 +65,9 @@ async def id_of_key(tx: Transaction, project_trigger_id: UUID, key: str) -> UUID
 
 
 async def id_of_delivery(tx: Transaction, delivery_id: UUID) -> UUID:
-    """Return the id of the delivery's event. An id that no replay has is returned as it is: a first delivery has its
-    event's.
+    """Return the id of the delivery's event. An id that no replay has is returned as it is.
+
+    A first delivery has the id of its event.
     """
     statement = select(replay.c.event_id).where(replay.c.delivery_id == delivery_id)
     return (await tx.connection.execute(statement)).scalar_one_or_none() or delivery_id

@@ -113,9 +113,9 @@ async def note(
     """Add failures to the streaks of their triggers, end the streaks of the triggers in `over`, and return the changes.
 
     `failed` has the failures by trigger. The streaks of the triggers in `anew` begin again with these failures. With
-    the side `deliveries`, they also count for the targets of the triggers' projects, except the failures of operational
-    events, so that no target fails because of what is told of it. `reached` names the projects whose targets were
-    reached: their streaks end.
+    the side `deliveries`, the failures also count for the targets of the triggers' projects, except the failures of
+    operational events, so that no target fails because of what is told of it. `reached` names the projects whose
+    targets were reached, so that the streaks of these targets end.
     """
     if not failed and not over and not reached:
         return Changes((), {})

@@ -192,7 +192,7 @@ async def save(tx: Transaction, changed: ProjectTrigger) -> bool:
 async def switch_off(tx: Transaction, which: ColumnElement[bool], now: datetime, by: UUID | None = None) -> list[UUID]:
     """Disable the project triggers that meet a condition, and remove their routes and due times.
 
-    Return the ids of all of them, also of those that were disabled already. The generation of these rises as well, so
+    Return the ids of all of them, also of those that were disabled already. The generation of all of them rises, so
     that an enabling that is under way fails.
     """
     statement = (

@@ -71,7 +71,7 @@ async def backlog(tx: Transaction, now: datetime) -> Backlog:
 
 
 async def alive(tx: Transaction, since: datetime) -> dict[str, int]:
-    """Return how many processes of each role have given a sign of life since then and have not ended.
+    """Return how many processes of each role have given a sign of life after `since` and have not ended.
 
     A role without such a process is left out.
     """

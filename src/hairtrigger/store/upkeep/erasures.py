@@ -261,8 +261,8 @@ async def delete_events(tx: Transaction, org_id: UUID, events: Sequence[tuple[An
 async def forget_replays(tx: Transaction, of: Erasure) -> Found:
     """Delete the next batch of replays, and return where it ended.
 
-    Of an organisation, they are all that are left after its events, and of a project those that replayed to it from
-    another project.
+    Of an organisation, these are all replays that are left after its events. Of a project, they are the replays to it
+    of other projects' events.
     """
     position = UUID(of.position) if of.position else _FIRST
     rows = await _run(
@@ -285,7 +285,10 @@ async def forget_replays(tx: Transaction, of: Erasure) -> Found:
 
 
 async def _forget_deliveries(tx: Transaction, org_id: UUID, made: dict[UUID, str | None], since: date) -> None:
-    """Delete deliveries and their attempts. `made` says to which project each goes, None for that of its event."""
+    """Delete deliveries and their attempts, none of which was made before the day `since`.
+
+    `made` has the project that each delivery goes to, or None for the project of its event.
+    """
     ids = list(made)
     await _run(tx, "DELETE FROM retry WHERE delivery_id = ANY(:ids)", ids=ids)
     alive = await _alive(tx, {one for one in made.values() if one})

@@ -47,7 +47,10 @@ async def begin(tx: Transaction, stretch: Stretch) -> None:
 
 
 async def see(tx: Transaction, id_: UUID, started_at: datetime, now: datetime) -> None:
-    """Store a sign of life of this stretch. The commit need not wait for the disk, as the next sign comes soon."""
+    """Store a sign of life of the stretch that this process began at `started_at`.
+
+    The commit need not wait for the disk, as the next sign comes soon.
+    """
     await tx.connection.execute(text("SELECT set_config('synchronous_commit', 'off', true)"))
     mine = (process.c.id == id_) & (process.c.started_at == started_at)
     await tx.connection.execute(update(process).where(mine).values(seen_at=now))
