@@ -132,7 +132,7 @@ class _Config(uvicorn.Config):
             lifespan="off",
             log_config=None,
             access_log=False,
-            proxy_headers=False,  # the app hears them where they matter
+            proxy_headers=False,  # the application reads these headers where they matter
             server_header=False,
             timeout_keep_alive=math.ceil(patience.idle.total_seconds()),
         )
@@ -308,15 +308,15 @@ class _Connection(HttpToolsProtocol):
         self._before: RequestResponseCycle | None = None  # that request's predecessor
         self._head_is_here = False
         self._moves = False  # whether this read brought a request on
-        self._idle_bytes = 0  # that came since one did
+        self._idle_bytes = 0  # that came since a read brought a request on
         self._ended = False
         self._settings = config
-        self.on_answered: Callable[[], None] = lambda: None  # told when no request waits any more
+        self.on_answered: Callable[[], None] = lambda: None  # called when no request waits any more
         self.waits = False  # for its turn to be read
         self.cost_of_read = 0  # the cost of the last slice, in the bytes of `Turns`
 
     def cut_if_slow(self, now: float) -> None:
-        sending = now > self._sent_by and not (self.flow.read_paused or self.waits)  # then it is we who are slow
+        sending = now > self._sent_by and not (self.flow.read_paused or self.waits)  # if so, this process is slow
         if sending or now > self._read_by:
             self.transport.abort()
 

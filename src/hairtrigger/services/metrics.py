@@ -129,8 +129,9 @@ class Metrics:
     # -- requests
 
     def stored(self, writes: Sequence[Write], answers: Sequence[Sequence[Event] | None], now: datetime) -> None:
-        """Count the requests of a batch that was stored by `now`, and their events. `answers` has the new events of
-        each write.
+        """Count the requests of a batch that was stored by `now`, and their events.
+
+        `answers` has the new events of each write, or None for a write that was not stored and is not counted.
         """
         if not self._on:
             return

@@ -79,7 +79,7 @@ def _time(at: datetime) -> str:
 
 
 def _cut(text: str, longest: int) -> str:
-    """Return the text as one line of at most `longest` characters."""
+    """Return the text as one line, cut to `longest` characters."""
     line = " ".join(text.split())
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 

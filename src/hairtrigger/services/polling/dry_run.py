@@ -48,7 +48,7 @@ _SHOWN_VALUE = 1024
 _SHOWN_HEADERS = 8192  # characters of all the headers of a request, or of a response
 _HIDDEN = "***"
 
-# Values of headers that hold credentials are hidden from every user, also from one who may read the secrets.
+# Values of headers that hold credentials are hidden from every user, also from a user that may read the secrets.
 _CREDENTIALS = re.compile(
     r"auth|cookie|credential|key|password|secret|session|signature|token", re.ASCII | re.IGNORECASE
 )
@@ -253,7 +253,7 @@ class DryRuns:
         trigger: ProjectTrigger | None,
         integration: Integration | None,
     ) -> dict[str, str]:
-        """Return the secrets for the code, by their names.
+        """Return the secrets for the code, by their names: those of the request, or else those of the connection.
 
         Only code of the connection's own integration gets the connection's secrets, because code can send them
         anywhere. Raise `Invalid` for any other connection.

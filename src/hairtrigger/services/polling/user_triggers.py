@@ -181,7 +181,7 @@ class UserTriggers:
         """
         before = question.cursor or {_LAST: question.enabled_at.isoformat()}
         if not outcome.rest:
-            # Its start: the next poll finds what happened since.
+            # The start of this poll is stored, so that the next poll finds what happened since.
             cursor: dict[str, Any] = {_LAST: question.asked_at.isoformat()}
             if found.without_id or _ANSWERED in before:
                 cursor |= {_ANSWERED: found.answered}

@@ -46,8 +46,8 @@ class Write(NamedTuple):
         return self.events[0].org_id if self.events else self.outcomes[0].org_id if self.outcomes else None
 
 
-# The commit waits for the disk, even if the server or a pooler was told otherwise after the session began. Nothing is
-# stored while a safeguard of the server is off. If a trigger has all events of a request already, one outcome of a
+# The commit waits for the disk, even if the server or a pooler was told otherwise after the session began. No event
+# is stored while a safeguard of the server is off. If a trigger has all events of a request already, one outcome of a
 # repeat is stored for it, with the id that an event would have had. It names the earlier event, unless another
 # transaction stores that event at the same time.
 _WRITE = """
