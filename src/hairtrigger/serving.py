@@ -92,8 +92,8 @@ async def _serve(
 
 
 def _places(settings: Settings) -> str:
-    """Return lines for the user that say where the data or the key file are, and at which address the API's reference
-    is.
+    """Return lines for the user that say where the data or the key file are. If this process serves the APIs, the lines
+    also give the address of their reference.
     """
     reads_on = [] if settings.role == "worker" else [f"  Reference   {settings.url}/docs"]
     if settings.database_url:

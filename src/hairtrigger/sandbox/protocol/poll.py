@@ -112,7 +112,9 @@ class Recording:
     program: Program
     entries: tuple[Entry, ...]
     heard: int
-    """The number of console lines that the poll wrote before it ended or was given up. A replay keeps no more."""
+    """How many of the poll's console lines the service had kept when the poll ended or was given up. A replay keeps no
+    more.
+    """
 
 
 @dataclass(frozen=True)

@@ -150,7 +150,8 @@ class LivePoll:
     def _line(self) -> int:
         """Return the length, in UTF-16 units, to which the sandbox worker cuts a console line or an error message.
 
-        The length is greater than what is shown, so that a secret at the cut is still recognised.
+        If the poll has secrets, the length is greater than what is shown, so that a secret at the cut is still
+        recognised.
         """
         return max(self._limits.console_line_chars, _MESSAGE_CHARS) + self._redaction.longest
 

@@ -322,8 +322,9 @@ def _lower(encoded: str) -> str:
 
 
 def _cores(secret: str) -> Iterator[str]:
-    """Yield the Base64 characters that depend on nothing but the secret, in each common alphabet. They differ with the
-    place, of three, at which the secret begins within a group of three bytes.
+    """Yield, for each of the three places at which a secret may begin within a group of three bytes, the characters of
+    its Base64 that depend on nothing but the secret. They are given in the standard alphabet, in the alphabet for URLs,
+    and percent-encoded.
     """
     raw = secret.encode("utf-8", "replace")
     latin = [secret.encode("latin-1")] if not secret.isascii() and max(secret) <= "\xff" else []  # as btoa encodes it

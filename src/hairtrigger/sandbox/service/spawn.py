@@ -103,7 +103,9 @@ def _kill(process: Process) -> None:
 
 
 async def _to_its_end(task: Task[None]) -> None:
-    """Wait for the end of a task, even if the waiting is cancelled meanwhile. The cancellation is raised afterwards."""
+    """Wait for the end of a task, even if the waiting is cancelled meanwhile. Then raise the cancellation, or else the
+    task's error if it has one.
+    """
     cancelled = None
     while not task.done():
         try:

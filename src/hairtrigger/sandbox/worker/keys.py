@@ -91,10 +91,10 @@ def write_key(kind: str, form: str, numbers: str) -> bytes:
 
 
 def sign(kind: str, of_hash: str, numbers: str, data: bytes | None) -> bytes:
-    """Return the signature of the data. An RSA key makes it after PKCS#1 v1.5. A key on a curve makes two numbers after
-    RFC 6979, of which the signature is the bytes, one after the other.
+    """Return the signature of the data. For an RSA key it is made after PKCS#1 v1.5. For a key on a curve it is the two
+    numbers r and s, made after RFC 6979, as bytes one after the other.
 
-    Raises `ValueError` if the key is not a private one.
+    Raises `ValueError` if the key is not a private one, or if the data is too long.
     """
     content = _bounded(data)
     match _known(kind, numbers):
@@ -111,7 +111,7 @@ def sign(kind: str, of_hash: str, numbers: str, data: bytes | None) -> bytes:
 def verify(kind: str, of_hash: str, numbers: str, signature: bytes | None, data: bytes | None) -> str | None:
     """Return "right" if this key made the signature for the data, or None if it did not.
 
-    Raises `ValueError` if the key is not a public one.
+    Raises `ValueError` if the key is not a public one, or if the data is too long.
     """
     content, claimed = _bounded(data), _bounded(signature)
     try:

@@ -282,7 +282,9 @@ class Worker:
             self._serve_polls()
 
     def _locked_in(self, compiled: bytes, *, unlocked: bool) -> bool:
-        """Lock this process in, tell the service, and return whether the process is locked in or need not be."""
+        """Lock this process in, and load the guest before the last walls are raised. Tell the service the result, and
+        return whether polls may run here.
+        """
         walls = enclose([self._connection.fileno()])
         self._machine = Machine(compiled, self._limits.memory_bytes)
         self._warm_up()
