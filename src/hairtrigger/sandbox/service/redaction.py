@@ -180,7 +180,8 @@ class _Family:
         self._size = size
         self._alone = alone
         self._heads: dict[str, list[str]] = {}
-        self._longer: dict[str, list[int]] = {}  # by form: where the longest other is that it begins with, or -1
+        # By head, for each of its forms: the place of the longest other form that it begins with, or -1.
+        self._longer: dict[str, list[int]] = {}
         self._cores: set[str] = set()  # the forms in Base64
         self._longest = 0
 

@@ -67,7 +67,7 @@ class Sandbox:
         self._spares: asyncio.Queue[WorkerProcess] = asyncio.Queue()
         self._arrival = asyncio.Event()
         self._alone = Shares(_ALONE_AT_A_TIME, of_org=_ALONE_AT_A_TIME - 1, of_project=_ALONE_AT_A_TIME - 1)
-        self._costly: Remembered[str, float] = Remembered(_MOST_COSTLY)  # tenants, and until when they count as such
+        self._costly: Remembered[str, float] = Remembered(_MOST_COSTLY)  # until when each tenant counts as costly
         self._costly_until = 0.0
         self._apart: set[WorkerProcess] = set()  # those that run one poll each
         self.cpu_seconds = 0.0  # that all polls have used, as far as their sandbox workers told it

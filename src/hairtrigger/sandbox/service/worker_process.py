@@ -59,8 +59,8 @@ class WorkerProcess:
         self._largest = LARGEST
         self._numbers = count(1)
         self._polls: dict[int, LivePoll] = {}
-        self._frames_left: dict[int, int] = {}  # by poll, of those about which frames may still come
-        self._cancelled: set[int] = set()  # those of them whose CANCEL is not answered yet
+        self._frames_left: dict[int, int] = {}  # how many frames may still come, by poll
+        self._cancelled: set[int] = set()  # the polls whose CANCEL is not answered yet
         self._pinged = False
         self._heard = False
         self._reason = "it ended"

@@ -16,7 +16,7 @@ class Line:
     def __init__(self) -> None:
         self._frames: dict[str, deque[Frame]] = {}
         self._spent: dict[str, float] = {}  # seconds
-        self._least = 0.0  # what a tenant that comes has spent already: it gets no credit for the time before
+        self._least = 0.0  # what a tenant that comes counts as having spent: it gets no credit for the time before
         self.bytes = 0
 
     def __bool__(self) -> bool:

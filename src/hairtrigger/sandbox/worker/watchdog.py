@@ -77,7 +77,7 @@ class Watchdog:
         left = running.left
         if left <= 0:
             running.guest.is_over = True
-            with suppress(OSError):  # the kernel has no memory to record it: it is tried again
+            with suppress(OSError):  # the kernel has no memory for that; the next look tries it again
                 running.guest.take_memory()
         return left
 
