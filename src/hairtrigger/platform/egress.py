@@ -168,7 +168,7 @@ class Reply:
 
 
 class Egress:
-    """Makes the outgoing calls of one process. The end of its `async with` block closes all connections.
+    """Makes the outgoing calls of one process. The end of its `async with` block closes the connections that it keeps.
 
     Calls for a tenant go through the `Egress` that `of` returns, and all others are the service's own. All of them
     share the connections and the CPU time of the process.

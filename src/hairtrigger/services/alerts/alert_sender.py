@@ -134,7 +134,7 @@ class AlertSender:
     def failed(self, channel: AlertChannel, detail: str) -> AlertChannel:
         """Return the channel as it is after a message that was not taken, with the time of the next try.
 
-        Each further failure makes the wait longer.
+        Each further failure makes the wait longer, up to a limit.
         """
         now, failures = self.clock.now(), channel.failures + 1
         since = channel.failing_since or now

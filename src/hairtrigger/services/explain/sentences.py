@@ -201,7 +201,7 @@ class Teller:
         return f"{self.story(story)}{more}{window}"
 
     def others(self, count: int) -> str:
-        """Say how many such requests came in the last hour, or return an empty text if there was at most one."""
+        """Say that `count` such requests came in the hour until then, or return an empty text for one or none."""
         return f"{count} such requests came in the hour until then." if count > 1 else ""
 
     def unstored(self, key: str, *, remembered: bool) -> str:
