@@ -106,8 +106,8 @@ def _tree(pointers: Sequence[str]) -> _Tree:
 
 
 def _redact(value: Any, tree: Mapping[str, _Tree]) -> bool:
-    """Replace, in one pass, the values inside `value` that the pointers of the tree lead to. Return whether there was
-    any such value.
+    """Replace, in place and in one pass, the values inside `value` that the pointers of the tree lead to. Return
+    whether there was any such value.
     """
     changed = False
     for name, below in tree.items():

@@ -298,4 +298,4 @@ HANDSHAKES: Mapping[str, Handshake] = {
     "twitch": TWITCH_CHALLENGE,
     "zoom": ZOOM_VALIDATION,
 }
-"""The handshakes, by the names with which users choose one for a trigger that takes requests of any sender."""
+"""The handshakes that a user can choose by these names, for a trigger that takes requests of any sender."""

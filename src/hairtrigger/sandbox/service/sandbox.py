@@ -138,8 +138,10 @@ class Sandbox:
         return await self._poll(Kind.RUN, program, fetch, Mode(recorded=record))
 
     async def replay(self, recording: Recording) -> Outcome:
-        """Run a recorded poll again without network and waiting. Return the same outcome as the recorded poll, or raise
-        the same `PollError`.
+        """Run a recorded poll again without network and waiting.
+
+        Return the same value and console lines as the recorded poll, or raise the same `PollError`, unless the CPU
+        limit ends one of the two runs earlier.
         """
         return await self._poll(
             Kind.RUN, recording.program, _nothing, Mode(entries=recording.entries, heard=recording.heard)

@@ -170,7 +170,9 @@ class _Decompression:
         self._wrong: str | None = None
 
     def write(self, data: bytes) -> Value:
-        """Return at most one piece of output for the data. Further calls, with no data, return the rest."""
+        """Return at most 64 KiB of output for the data, None if there is no output yet, or a sentence if the data is
+        wrong. Further calls, with no data, return the rest.
+        """
         if self._wrong is None and self._state.eof and data:
             self._wrong = TRAILING
         if self._wrong is not None:

@@ -132,7 +132,7 @@ class Engine:
 
 
 class Instance:
-    """A guest with a memory of its own."""
+    """A running guest, with a memory and hooks of its own."""
 
     def __init__(self, engine: Engine, memory_limit: int, hooks: Mapping[str, Hook]) -> None:
         self.raised: BaseException | None = None
