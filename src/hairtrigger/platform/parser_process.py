@@ -222,7 +222,7 @@ def _enclose(out: int, limits: Limits) -> None:
 def _say(read: Read, job: Job) -> Ending:
     """Write each record as a line of JSON, and return how the parse ended.
 
-    After an error other than `MemoryError`, the last line is its message.
+    After an error other than `MemoryError`, the last line is the error's message.
     """
     with open(_OUT, "wb", closefd=False) as out:
         try:

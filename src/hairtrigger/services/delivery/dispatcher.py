@@ -331,7 +331,7 @@ class Dispatcher:
             return Sent("failed", None, _MAYBE_CALLED, failure=Failure.BROKEN)
 
     async def _finished(self, claimed: Claimed, sent: Sent, started: datetime) -> None:
-        """Store the attempt, and wait while the database is away.
+        """Give back the delivery's place, and store the attempt. While the database is away, try again.
 
         If no attempt were stored, the target would be called again. So an attempt whose answer the database refuses is
         stored without the answer.

@@ -194,7 +194,7 @@ async def _suspend_waiting(tx: Transaction, what: Paused) -> None:
 def _back_to_the_queue(chosen: str, mark: str = "") -> TextClause:
     """Return an SQL statement that ends the suspension of deliveries and yields their number.
 
-    `chosen` is a WITH clause that selects them under the same name. They go to the queue, except those behind another
+    `chosen` is a WITH clause that selects them as the table `chosen`. They go to the queue, except those behind another
     delivery of their order key, which stay in `waiting`. `mark` is SQL for an object that is added to their messages.
     """
     message = f"message {mark and f'|| {mark}'}"
