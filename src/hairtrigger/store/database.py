@@ -23,6 +23,7 @@ from sqlalchemy.pool import QueuePool
 
 from hairtrigger.domain.errors import HairtriggerError, Invalid, Unavailable
 from hairtrigger.store import partitions, server
+from hairtrigger.store.advisory_lock import AdvisoryLock
 from hairtrigger.store.instants import read_instants
 from hairtrigger.store.server import BY_INDEX, SESSION, SINGLE_STATEMENTS, DatabaseUnfit
 from hairtrigger.store.transaction import Session, Transaction
@@ -30,7 +31,6 @@ from hairtrigger.store.transaction import Session, Transaction
 log = structlog.get_logger()
 
 _MIGRATION_TRIES = 20  # a busy table's lock may not be free at the first try
-_MIGRATION_LOCK = 7_420_317  # any number, as long as every process uses the same
 _CONNECT_SECONDS = 3  # for each host of the address, because the next one may answer
 _PATIENCE = timedelta(seconds=30)  # a database that stops answering must not hold a request for ever
 _UNSTORABLE = "A value can't be stored: text holds no NUL and no half surrogates, and numbers are finite and not huge."
@@ -214,7 +214,7 @@ class Store:
 
     async def _migrate(self) -> None:
         async with self.engine.connect() as connection:
-            await connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+            await connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": AdvisoryLock.MIGRATION})
             # A statement that waits for a busy table's lock makes later ones wait, too, so it gives up early.
             await connection.execute(text("SET lock_timeout = '3s'"))
             await connection.commit()
@@ -223,7 +223,7 @@ class Store:
                 await connection.commit()
             finally:
                 await connection.rollback()
-                await connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _MIGRATION_LOCK})
+                await connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": AdvisoryLock.MIGRATION})
                 await connection.execute(text("RESET lock_timeout"))
                 await connection.commit()
 

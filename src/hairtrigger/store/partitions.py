@@ -12,10 +12,10 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from hairtrigger.store.advisory_lock import AdvisoryLock
 from hairtrigger.store.transaction import Session, Transaction
 
 EVENT, ATTEMPT, OUTCOME = TABLES = ("event", "attempt", "outcome")
-_LOCK = 7_420_319  # any number that nothing else locks
 _DETACH_SECONDS = 60  # a detach waits so long for transactions that read already; others do not wait
 
 
@@ -31,7 +31,7 @@ async def make(connection: AsyncConnection, days: Iterable[date]) -> None:
     wanted = {_name(table, day): (table, day) for day in days for table in TABLES}
     if await _missing(connection, wanted):
         await connection.execute(text("SET LOCAL lock_timeout = '5s'"))
-        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": AdvisoryLock.PARTITIONS})
     for name in await _missing(connection, wanted):
         table, day = wanted[name]
         await connection.execute(text(f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL EXCLUDING INDEXES)"))

@@ -11,13 +11,13 @@ from sqlalchemy import func, insert, select, text
 
 from hairtrigger.domain.ids import first_id
 from hairtrigger.domain.operational import PROVIDER, OperationalEvent, OperationalType, ProjectNamed, TriggerNamed
+from hairtrigger.store.advisory_lock import AdvisoryLock
 from hairtrigger.store.setup.triggers import ProjectTrigger
 from hairtrigger.store.tables import app_user, operational_event, org, project, project_trigger
 from hairtrigger.store.text import storable
 from hairtrigger.store.transaction import Transaction
 
 MOST_AN_HOUR = 1000  # of one organisation; what happens beyond is told in the next hour
-_LOCK = 7_420_318  # any number, as long as every process uses the same
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Recorded:
 
 async def alone(tx: Transaction) -> bool:
     """Return whether this process may tell events. If it may, no other process may do so until the transaction ends."""
-    return bool((await tx.connection.execute(select(func.pg_try_advisory_xact_lock(_LOCK)))).scalar_one())
+    lock = func.pg_try_advisory_xact_lock(AdvisoryLock.OPERATIONAL_EVENTS.value)
+    return bool((await tx.connection.execute(select(lock))).scalar_one())
 
 
 async def held(tx: Transaction, org_ids: Collection[UUID]) -> set[UUID]:

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from hairtrigger.store.advisory_lock import AdvisoryLock
 from hairtrigger.store.delivery import lanes
 from hairtrigger.store.delivery.admission import admit
 from hairtrigger.store.delivery.lane_room import ENTER, ROOM
@@ -72,7 +73,8 @@ _ALONE = text(
     "SELECT set_config('synchronous_commit', 'off', true), set_config('enable_seqscan', 'off', true), "
     "set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true), "
     "set_config('enable_bitmapscan', 'off', true), set_config('jit', 'off', true), "
-    "set_config('idle_in_transaction_session_timeout', '5s', true), pg_advisory_xact_lock(7420318)"
+    "set_config('idle_in_transaction_session_timeout', '5s', true), "
+    f"pg_advisory_xact_lock({AdvisoryLock.ORDERED_CLAIM})"
 )
 
 
