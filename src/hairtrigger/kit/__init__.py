@@ -21,12 +21,26 @@ from hairtrigger.kit import feeds
 from hairtrigger.kit.auth import Auth, Bearer, Carried, KeyHeader, KeyParameter, NoAuth, UserAndPassword
 from hairtrigger.kit.config import Config, Empty, EpochSeconds, Instant, Key, Payload
 from hairtrigger.kit.cursor import Look, LookBack, mark, still_seen
+from hairtrigger.kit.fields import Fields
 from hairtrigger.kit.handshake import CLOUDEVENTS_ORIGIN, HANDSHAKES, HEAD_CHECK, Answer, Handshake
 from hairtrigger.kit.http import Api, DocumentLimits, Http, Quota, Reply, header, read
 from hairtrigger.kit.incoming import Headers, Incoming, Request
 from hairtrigger.kit.parsing import Parse, Parser
 from hairtrigger.kit.places import NAME, PLACE, is_header, is_place, text_at
 from hairtrigger.kit.request_data import request_data
+from hairtrigger.kit.rest import (
+    After,
+    Hooks,
+    Listed,
+    NextUrl,
+    Numbered,
+    Offset,
+    OnePage,
+    PageToken,
+    Paging,
+    listed,
+    page_of,
+)
 from hairtrigger.kit.senders import SENDERS, KnownSender
 from hairtrigger.kit.sns import Sns
 from hairtrigger.kit.trigger import (
@@ -81,6 +95,7 @@ __all__ = [
     "STRIPE",
     "SVIX",
     "TYPEFORM",
+    "After",
     "Answer",
     "Api",
     "App",
@@ -98,9 +113,11 @@ __all__ = [
     "Draft",
     "Empty",
     "EpochSeconds",
+    "Fields",
     "Handshake",
     "Headers",
     "Hmac",
+    "Hooks",
     "Http",
     "Incoming",
     "Instant",
@@ -112,15 +129,22 @@ __all__ = [
     "KeyHeader",
     "KeyParameter",
     "KnownSender",
+    "Listed",
     "Look",
     "LookBack",
     "Malformed",
     "Missed",
     "MissingAtProvider",
+    "NextUrl",
     "NoAuth",
     "NotWanted",
+    "Numbered",
+    "Offset",
+    "OnePage",
     "OperationalType",
     "Page",
+    "PageToken",
+    "Paging",
     "Parse",
     "Parser",
     "Payload",
@@ -154,8 +178,10 @@ __all__ = [
     "header",
     "is_header",
     "is_place",
+    "listed",
     "mark",
     "new_id",
+    "page_of",
     "parse_schedule",
     "read",
     "request_data",

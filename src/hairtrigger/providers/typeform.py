@@ -3,7 +3,7 @@
 https://www.typeform.com/developers/webhooks/
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -21,20 +21,10 @@ class Form(kit.Config):
     )
 
 
-class Response(kit.Payload):
-    token: str
-    submitted_at: kit.Instant
-
-
-class Submission(kit.Payload):
-    """A request that brings a filled-in form.
-
-    https://www.typeform.com/developers/webhooks/example-payload/
-    """
-
-    event_id: kit.Key
-    event_type: str
-    form_response: Response
+# https://www.typeform.com/developers/webhooks/example-payload/
+SUBMISSIONS = kit.Fields(
+    key="/event_id", type="/event_type", subject="/form_response/token", at="/form_response/submitted_at"
+)
 
 
 class Responses(kit.Payload):
@@ -64,18 +54,6 @@ def _path(question: kit.Question[Form], url: str) -> str:
 def _tag(url: str) -> str:
     """Return a tag that is the same for the same URL, so that a second PUT changes the same webhook."""
     return f"hairtrigger-{url.rpartition('/')[2]}"
-
-
-def _submitted(incoming: kit.Incoming[Form]) -> Iterable[kit.Draft]:
-    submission = incoming.parse(Submission)
-    if submission.event_type != "form_response":
-        raise kit.NotWanted(f"It is a {submission.event_type[:100]}; this trigger listens to form_response.")
-    yield kit.Draft(
-        key=submission.event_id,
-        data=incoming.request.body,
-        subject=submission.form_response.token,
-        occurred_at=submission.form_response.submitted_at,
-    )
 
 
 async def _samples(question: kit.Question[Form]) -> Sequence[Any]:
@@ -111,7 +89,7 @@ provider = kit.Provider(
             config=Form,
             verify=kit.TYPEFORM,
             subscription=FormWebhook(),
-            events=_submitted,
+            events=SUBMISSIONS.only("form_response"),
             samples=_samples,
         ),
     ),

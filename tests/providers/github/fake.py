@@ -4,6 +4,7 @@ https://docs.github.com/en/rest"""
 import hmac
 import json
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -13,6 +14,10 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from hairtrigger.conformance import Fake as AnyFake
+from hairtrigger.conformance import Recorded
 
 
 @dataclass
@@ -77,12 +82,12 @@ def app(state: GitHub) -> Starlette:
     )
 
 
-def signed(body: bytes, secret: str, event: str) -> dict[str, str]:
+def signed(body: bytes, secret: str, event: str = "") -> dict[str, str]:
     return {
         "content-type": "application/json",
         "user-agent": "GitHub-Hookshot/044aadd",
         "x-github-delivery": str(uuid4()),
-        "x-github-event": event,
+        **({"x-github-event": event} if event else {}),
         "x-hub-signature-256": "sha256=" + hmac.digest(secret.encode(), body, "sha256").hex(),
     }
 
@@ -102,3 +107,32 @@ async def deliver(
 
 def _error(status: int, message: str) -> Response:
     return JSONResponse({"message": message, "documentation_url": "https://docs.github.com/rest"}, status)
+
+
+class Fake(AnyFake):
+    secrets = {"token": "ghu_right"}
+
+    def server(self) -> ASGIApp:
+        state = GitHub()
+        state.add_repository("octocat/Hello-World", 1296269, push=True)
+        return app(state)
+
+    def signed(self, body: bytes, secret: str, at: datetime) -> dict[str, str]:
+        return signed(body, secret)
+
+
+def _recorded(trigger: str, event: str) -> Recorded:
+    config = {"repository": "octocat/Hello-World"}
+    return Recorded(trigger, subject="octocat/Hello-World", config=config, headers={"x-github-event": event})
+
+
+RECORDED = (
+    _recorded("on_push", "push"),
+    _recorded("on_issue_opened", "issues"),
+    _recorded("on_issue_comment_created", "issue_comment"),
+    _recorded("on_pull_request_opened", "pull_request"),
+    _recorded("on_pull_request_merged", "pull_request"),
+    _recorded("on_release_published", "release"),
+    _recorded("on_star_created", "star"),
+    _recorded("on_workflow_run_completed", "workflow_run"),
+)

@@ -2,12 +2,17 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import format_datetime
 from xml.sax.saxutils import escape
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from hairtrigger.conformance import Fake as AnyFake
 
 
 @dataclass(frozen=True)
@@ -52,3 +57,25 @@ def app(state: Site) -> Starlette:
         return RedirectResponse("/feed", 301)
 
     return Starlette(routes=[Route("/feed", feed), Route("/old", moved)])
+
+
+class Fake(AnyFake):
+    hosts = ("https://example.com",)
+    configs = {"on_item_published": {"url": "https://example.com/feed"}}
+    paged = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.site = Site()
+        self.number = 0
+
+    def server(self) -> ASGIApp:
+        return app(self.site)
+
+    async def happen(self, trigger: str, at: datetime) -> str:
+        self.number += 1
+        self.site.items.insert(0, Item(f"item-{self.number}", f"Item {self.number}", format_datetime(at)))
+        return f"item-{self.number}"
+
+    def remove(self, key: str) -> None:
+        self.site.items = [one for one in self.site.items if one.guid != key]

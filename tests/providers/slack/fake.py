@@ -12,6 +12,10 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from hairtrigger.conformance import Fake as AnyFake
+from hairtrigger.conformance import Recorded
 
 
 @dataclass
@@ -87,3 +91,26 @@ async def _post(
     body = json.dumps(message).encode()
     headers = signed(body, state.signing_secret, datetime.now(UTC)) | (more or {})
     return await client.post(state.request_url, content=body, headers=headers)
+
+
+class Fake(AnyFake):
+    secrets = {"bot_token": "xoxb-right"}
+
+    def server(self) -> ASGIApp:
+        state = Slack()
+        state.add_bot("xoxb-right", "T123ABC456")
+        return app(state)
+
+    def signed(self, body: bytes, secret: str, at: datetime) -> dict[str, str]:
+        return signed(body, secret, at)
+
+
+def _recorded(trigger: str, key: str) -> Recorded:
+    return Recorded(trigger, key, "C123ABC456", datetime(2018, 1, 8, 22, 11, 23, tzinfo=UTC))
+
+
+RECORDED = (
+    _recorded("on_message_received", "Ev0PV52K21"),
+    _recorded("on_app_mention", "Ev0PV52K25"),
+    _recorded("on_reaction_added", "Ev0PV52K26"),
+)

@@ -2,6 +2,7 @@
 
 import hmac
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
@@ -13,6 +14,10 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from hairtrigger.conformance import Fake as AnyFake
+from hairtrigger.conformance import Hook, Recorded
 
 
 @dataclass
@@ -119,3 +124,45 @@ async def deliver(state: Stripe, client: httpx2.AsyncClient, event: dict[str, An
 
 def _error(status: int, message: str) -> Response:
     return JSONResponse({"error": {"type": "invalid_request_error", "message": message}}, status)
+
+
+class Fake(AnyFake):
+    secrets = {"api_key": "sk_test_right"}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.account = Stripe()
+
+    def server(self) -> ASGIApp:
+        self.account.page = self.page
+        return app(self.account)
+
+    def signed(self, body: bytes, secret: str, at: datetime) -> dict[str, str]:
+        return signed(body, secret, at)
+
+    def hooks(self) -> Sequence[Hook]:
+        return [Hook(one["url"], one["secret"]) for one in self.account.endpoints]
+
+    def add_hook(self, trigger: str, url: str) -> None:
+        self.account.add_endpoint(url, "*")
+
+
+def _recorded(trigger: str, key: str, subject: str, created: int) -> Recorded:
+    return Recorded(trigger, key, subject, datetime.fromtimestamp(created, UTC))
+
+
+RECORDED = (
+    _recorded("on_customer_created", "evt_1NG8Du2eZvKYlo2CUI79vXWy", "cus_9s6XKzkNRiz8i3", 1686089970),
+    _recorded("on_payment_succeeded", "evt_3NG8Du2eZvKYlo2C1uXvXWyz", "pi_3MtwBwLkdIwHu7ix28a3tqPa", 1686089971),
+    _recorded("on_invoice_paid", "evt_1NG8Du2eZvKYlo2CinvPaid1", "in_1MtHbELkdIwHu7ixl4OzzPMv", 1686089972),
+    _recorded("on_invoice_payment_failed", "evt_1NG8Du2eZvKYlo2CinvFail1", "in_1MtHbELkdIwHu7ixl4OzzPMw", 1686089973),
+    _recorded("on_subscription_created", "evt_1NG8Du2eZvKYlo2CsubCrea1", "sub_1MowQVLkdIwHu7ixeRlqHVzs", 1686089974),
+    _recorded("on_subscription_updated", "evt_1NG8Du2eZvKYlo2CsubUpda1", "sub_1MowQVLkdIwHu7ixeRlqHVzs", 1686089975),
+    _recorded("on_subscription_deleted", "evt_1NG8Du2eZvKYlo2CsubDele1", "sub_1MowQVLkdIwHu7ixeRlqHVzs", 1686089976),
+    _recorded(
+        "on_checkout_completed",
+        "evt_1NG8Du2eZvKYlo2CcheComp1",
+        "cs_test_a11YYufWQzNY63zpQ6QSNRQhkUpVph4WRmzW0zWJO2znZKdVujZ0N0S22u",
+        1686089977,
+    ),
+)

@@ -3,6 +3,7 @@
 import base64
 import hmac
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
@@ -13,6 +14,10 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from hairtrigger.conformance import Fake as AnyFake
+from hairtrigger.conformance import Hook, Recorded
 
 
 @dataclass
@@ -93,3 +98,35 @@ async def deliver(state: Typeform, client: httpx2.AsyncClient, event: dict[str, 
 
 def _error(status: int, code: str, description: str) -> Response:
     return JSONResponse({"code": code, "description": description}, status)
+
+
+class Fake(AnyFake):
+    secrets = {"token": "tfp_right"}
+    configs = {"on_form_submitted": {"form_id": "u6nXL7"}}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.account = Typeform()
+
+    def server(self) -> ASGIApp:
+        return app(self.account)
+
+    def signed(self, body: bytes, secret: str, at: datetime) -> dict[str, str]:
+        return signed(body, secret)
+
+    def hooks(self) -> Sequence[Hook]:
+        return [Hook(one["url"], one["secret"]) for one in self.account.webhooks.values()]
+
+    def add_hook(self, trigger: str, url: str) -> None:
+        self.account.webhooks["u6nXL7", f"theirs{next(self.account.numbers)}"] = {"url": url, "secret": "theirs"}
+
+
+RECORDED = (
+    Recorded(
+        "on_form_submitted",
+        "LtWXD3crgy",
+        "a3a12ec67a1365927098a606107fac15",
+        datetime(2018, 1, 18, 18, 17, 2, tzinfo=UTC),
+        config={"form_id": "lT4Z3j"},
+    ),
+)
