@@ -38,8 +38,8 @@ class Fields:
 
     `key` is one place, or several whose texts are joined by a colon, such as the id of a thing and the time of its
     change. `unit` says how the time is written: as a text (`iso`), or as a number of seconds (`s`) or milliseconds
-    (`ms`). A body without a time that has a place is refused. `each` is the place of the list of events in a body that brings several of them; an empty text stands for
-    the whole body.
+    (`ms`). A body without a time at its place is refused. `each` is the place of the list of events in a body that
+    brings several of them; an empty text stands for the whole body.
     """
 
     key: str | tuple[str, ...]

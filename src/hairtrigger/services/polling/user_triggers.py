@@ -51,19 +51,6 @@ _IN_PARTS = {
 
 
 @dataclass(frozen=True)
-class IntegrationAuth:
-    """The names of the secrets that a connection to an integration must have.
-
-    Polling code uses the secrets; no header does.
-    """
-
-    secrets: tuple[str, ...]
-
-    def headers(self, secrets: Any) -> dict[str, str]:  # noqa: ARG002
-        return {}
-
-
-@dataclass(frozen=True)
 class UserTriggers:
     sandbox: Sandbox
     egress: Egress
@@ -85,7 +72,7 @@ class UserTriggers:
             id=str(integration.id),
             name=integration.name,
             icon=integration.icon_url or (self._image_url(integration) if found.has_image else ""),
-            auth=IntegrationAuth(required),
+            auth=NoAuth(required),  # polling code sends the secrets itself
             labels={field.slug: field.label for field in integration.auth_fields},
             triggers=tuple(self._trigger(integration, one) for one in found.triggers),
         )
