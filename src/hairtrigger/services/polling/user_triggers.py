@@ -11,6 +11,7 @@ from pydantic_core import to_json
 from hairtrigger.domain.errors import PollFailed
 from hairtrigger.domain.event import Draft, bounded_key, digest
 from hairtrigger.domain.instants import instant
+from hairtrigger.kit.auth import NoAuth
 from hairtrigger.kit.trigger import Page, Polling, PollingConfig, Provider, Question
 from hairtrigger.platform.egress import Egress, EgressFailed, Reason
 from hairtrigger.platform.shares import Tenant
