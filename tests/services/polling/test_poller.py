@@ -246,7 +246,7 @@ async def test_a_missing_secret_is_told_and_nobody_is_asked(world: World, source
     await world.triggers.enable(world.caller, id_)
     await world.connections.update(world.caller, connection.id, None, {"token": "other"})
     await polled(world)
-    assert source.asked[-1].api.headers == {"authorization": "Bearer other"}
+    assert source.asked[-1].api.carried.headers == {"authorization": "Bearer other"}
 
     sealed = world.secrets.seal_for_connection(connection.id, {})  # as if an earlier version needed no token
     async with world.store.transaction() as tx:

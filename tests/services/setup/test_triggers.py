@@ -82,7 +82,7 @@ class Remote:
         return self.accounts
 
     async def _call(self, what: str, question: Question[Branch]) -> None:
-        assert question.api.headers == {"authorization": "Bearer t0k3n"}
+        assert question.api.carried.headers == {"authorization": "Bearer t0k3n"}
         self.calls.append(what)
         if self.holds:
             await self.holds.pop(0).pause()
