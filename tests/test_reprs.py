@@ -26,11 +26,15 @@ _NOT_SECRET = {
         for field in ("token_url", "authorization_code", "access_token_code", "refresh_token_code")
     ),
     # names of secrets, or parts of the service
-    *((name, "secrets") for name in ("NoAuth", "IntegrationAuth", "Parts", "DryRuns", "ProviderCalls", "Connections")),
+    *((name, "secrets") for name in ("NoAuth", "Parts", "DryRuns", "ProviderCalls", "Connections")),
     *((name, "secrets") for name in ("Projects", "Triggers", "WebhookRemovals", "AlertSender", "AlertChannels")),
     ("ToldTokens", "secrets"),
     ("Services", "tokens"),
-    ("Bearer", "secret"),
+    *((name, "secret") for name in ("Bearer", "KeyHeader", "KeyParameter")),
+    ("UserAndPassword", "password"),
+    # of a fake, which has no secrets of anybody
+    ("Fault", "headers"),
+    ("Hook", "secret"),
     # numbers, and whether a claim is asked for
     *((name, "api_keys") for name in ("Deleted", "Contents")),
     *(("Settings", f"quota_{name}") for name in ("api_keys", "secrets_per_connection")),
@@ -39,11 +43,11 @@ _NOT_SECRET = {
     ("Accounts", "hashing"),
     # keys of events, an option of a SELECT, the place where a list goes on
     *((name, "key") for name in ("FoundEvent", "Event", "EventDetail", "Draft", "Outcome", "EventTrace", "Found")),
+    *((name, "key") for name in ("Fields", "Recorded")),
     *((name, "key") for name in ("Hmac", "PublicKey", "Sender")),  # how it is written
     ("Webhook", "verify_token"),  # a function that finds it
     ("Option", "value"),
     ("Look", "token"),
-    ("Response", "token"),  # of a form: its id at Typeform
     ("Token", "token_type"),
     ("Step", "value"),  # of a seccomp filter
     ("Outcome", "value"),  # what a user's code returned
