@@ -32,7 +32,7 @@ _NOT_SECRET = {
     ("Services", "tokens"),
     *((name, "secret") for name in ("Bearer", "KeyHeader", "KeyParameter")),
     ("UserAndPassword", "password"),
-    # of a fake, which has no secrets of anybody
+    # of a fake, whose secrets open nothing
     ("Fault", "headers"),
     ("Hook", "secret"),
     # numbers, and whether a claim is asked for

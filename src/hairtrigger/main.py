@@ -37,6 +37,7 @@ from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import TOLD, Wake
 from hairtrigger.providers import CATALOGUE
 from hairtrigger.sandbox.protocol.poll import PollError, SyntaxProblem
+from hairtrigger.sandbox.service.guest_cache import GuestCache
 from hairtrigger.sandbox.service.sandbox import Sandbox
 from hairtrigger.services.accounts import Accounts, Operators
 from hairtrigger.services.alerts.alert_channels import AlertChannels
@@ -205,7 +206,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
 @asynccontextmanager
 async def _resources(settings: Settings, clock: Clock, process: UUID) -> AsyncIterator[Resources]:
     async with AsyncExitStack() as stack:
-        compiled = asyncio.create_task(Sandbox.compiled())  # while the database starts
+        compiled = asyncio.create_task(GuestCache(settings.cache_path).compiled())  # while the database starts
         stack.callback(compiled.cancel)
         url, direct_url, watches = await stack.enter_async_context(_database(settings))
         file = settings.data_dir / "processes" / f"{process}.lock"

@@ -122,6 +122,11 @@ class Settings(BaseSettings):
     vault_file: Path | None = Field(
         None, description="The key file that opens stored secrets. Default: vault.json in the data directory."
     )
+    cache_dir: Path | None = Field(
+        None,
+        description="Where compiled code is kept, which can be made again. No other user may write there. Default: the "
+        "folder cache in the data directory.",
+    )
     app_secrets: dict[str, list[SecretStr]] = Field(
         default_factory=dict,
         description='Signing secrets of your provider apps, as JSON: {"github": ["…"], "slack": ["…"]}. All are live.',
@@ -534,6 +539,10 @@ class Settings(BaseSettings):
     @property
     def vault_path(self) -> Path:
         return self.vault_file or self.data_dir / "vault.json"
+
+    @property
+    def cache_path(self) -> Path:
+        return self.cache_dir or self.data_dir / "cache"
 
     @property
     def live_app_secrets(self) -> dict[str, list[str]]:

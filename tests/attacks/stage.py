@@ -172,12 +172,12 @@ async def staged(where: Path | None = None) -> AsyncIterator[Stage]:
         good = await organisation.create(service, operator, "Victim")
         bad = await organisation.create(service, operator, "Attacker")
         await operator.close()
+        stack.push_async_callback(good.client.close)
+        stack.push_async_callback(bad.client.close)
         await bad.create_project({"kind": "log"})
         working = await stack.enter_async_context(victim.working(good))
         attacker = await stack.enter_async_context(attackers.attacking(bad, service.port, working.polled))
         yield Stage(service, working, attacker, readings)
-        await good.client.close()
-        await bad.client.close()
 
 
 def _resident(pid: int) -> int:

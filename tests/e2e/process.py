@@ -1,15 +1,18 @@
 """The real service as a process of its own, started the way a user starts it."""
 
 import asyncio
+import atexit
 import json
 import os
 import re
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +24,14 @@ from tests.support.waiting import PATIENCE
 
 _URL = re.compile(r"running at (http://\S+)")
 _PROGRAM = ("-m", "hairtrigger")
+
+
+@cache
+def cache_folder() -> str:
+    """Return the folder in which the services of all tests of this process keep their compiled code."""
+    folder = tempfile.TemporaryDirectory(prefix="hairtrigger-cache-")
+    atexit.register(folder.cleanup)
+    return folder.name
 
 
 class EndedEarly(Exception):
@@ -74,6 +85,7 @@ class Service:
                 "PATH": os.environ["PATH"],
                 "HOME": str(self.folder),
                 "HAIRTRIGGER_DATA_DIR": str(self.folder / "data"),
+                "HAIRTRIGGER_CACHE_DIR": cache_folder(),
                 **settings(SPEED),
                 **self.environment,
             },
