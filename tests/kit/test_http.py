@@ -241,3 +241,77 @@ def test_an_answer_of_the_known_shape_is_read() -> None:
 def test_an_answer_of_another_shape_is_the_provider_s_failure(answer: Mapping[str, Any] | None) -> None:
     with pytest.raises(ProviderFailed, match=r"(id|the body) is missing or of the wrong type\."):
         read(Thing, answer)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "message"),
+    [
+        (400, b'{"message": "An admin is required."}', "The provider answered 400: An admin is required."),
+        (422, b'{"errors": [{"message": "url is taken"}]}', "The provider answered 422: url is taken."),
+        (400, b'{"ok": false, "description": "bad webhook"}', "The provider answered 400: bad webhook."),
+        (400, b'{"message": "the key s3cret-key is wrong"}', "The provider answered 400."),
+        (400, b'{"message": {"text": "no"}}', "The provider answered 400."),
+        (400, b"<html>", "The provider answered 400."),
+        (400, b'{"message": "' + b"a" * 300 + b'"}', f"The provider answered 400: {'a' * 200}."),
+        (403, b'{"error": "insufficient_scope"}', "The provider refused access with 403: insufficient_scope."),
+    ],
+)  # fmt: skip
+async def test_an_error_says_what_the_provider_says_without_its_credentials(
+    status: int, body: bytes, message: str
+) -> None:
+    called = Api(Provider(Answer(status, body)), "https://a.example/", Carried({"authorization": "Bearer s3cret-key"}))
+
+    with pytest.raises((ProviderFailed, CredentialsRefused)) as raised:
+        await called.get("things")
+
+    assert str(raised.value) == message
+
+
+async def test_credentials_in_the_address_can_be_refused_and_are_not_told() -> None:
+    answer = Answer(401, b'{"description": "bot123456:right is unknown"}')
+    called = Api(Provider(answer), "https://a.example/bot123456:right/", secrets=("123456:right",))
+
+    with pytest.raises(CredentialsRefused, match=r"^The provider refused access with 401\.$"):
+        await called.get("getMe")
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "message", "wait"),
+    [
+        ('{"errors": [{"message": "Not allowed", "extensions": {"code": "FORBIDDEN"}}]}', CredentialsRefused,
+         "The provider refused access: Not allowed.", None),
+        ('{"data": null, "errors": [{"message": "Slow down", "extensions": {"code": "THROTTLED"}}]}', ProviderFailed,
+         "The provider's answer has an error: Slow down.", timedelta(seconds=30)),
+        ('{"data": {"a": 1}, "errors": [{"message": "b is missing"}]}', ProviderFailed,
+         "The provider's answer has an error: b is missing.", None),
+        ("[]", ProviderFailed, "The provider's answer has an error: there is no data.", None),
+    ],
+)  # fmt: skip
+async def test_an_answer_of_graphql_with_errors_is_no_answer(
+    answer: str, error: type[Exception], message: str, wait: timedelta | None
+) -> None:
+    with pytest.raises(error) as raised:
+        await api(Provider(Answer(body=answer.encode()))).graphql("graphql", "{ a b }")
+
+    assert str(raised.value) == message
+    assert getattr(raised.value, "retry_after", None) == wait
+
+
+async def test_a_graphql_answer_is_its_data() -> None:
+    provider = Provider(Answer(body=b'{"data": {"a": 1}}'))
+
+    assert await api(provider).graphql("graphql", "query($n: Int) { a(n: $n) }", n=7) == {"a": 1}
+    assert provider.asked["body"] == b'{"query":"query($n: Int) { a(n: $n) }","variables":{"n":7}}'
+
+
+def test_several_secrets_are_carried_in_one_header() -> None:
+    way = kit.HeaderTemplate("authorization", 'OAuth key="{key}", token="{token}"')
+
+    assert way.secrets == ("key", "token")
+    assert way.carried({"key": "a", "token": "b"}).headers == {"authorization": 'OAuth key="a", token="b"'}
+
+
+def test_a_suffix_follows_the_user() -> None:
+    way = kit.UserAndPassword("email", "api_token", user_suffix="/token")
+
+    assert way.carried({"email": "a@b.c", "api_token": "t"}).headers == {"authorization": "Basic YUBiLmMvdG9rZW46dA=="}

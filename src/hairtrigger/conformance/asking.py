@@ -54,7 +54,12 @@ def question(
     at_hosts = hosts or (f"{parts.scheme}://{parts.hostname}",)
     asked: Question[Any] = Question(
         config=trigger.config.model_validate(config or {}),
-        api=Api(Internet(dict.fromkeys(at_hosts, app)), address, provider.auth.carried(held)),
+        api=Api(
+            Internet(dict.fromkeys(at_hosts, app)),
+            address,
+            provider.auth.carried(held),
+            secrets=tuple(held[name] for name in provider.fields if held.get(name)),
+        ),
         secrets=held,
         cursor=cursor,
         enabled_at=NOW,

@@ -18,27 +18,32 @@ from hairtrigger.domain.operational import OperationalType, Wanted
 from hairtrigger.domain.schedule import Missed, Schedule
 from hairtrigger.domain.schedule import parse as parse_schedule
 from hairtrigger.kit import feeds
-from hairtrigger.kit.auth import Auth, Bearer, Carried, KeyHeader, KeyParameter, NoAuth, UserAndPassword
+from hairtrigger.kit.auth import Auth, Bearer, Carried, HeaderTemplate, KeyHeader, KeyParameter, NoAuth, UserAndPassword
 from hairtrigger.kit.config import Config, Empty, EpochSeconds, Instant, Key, Payload
 from hairtrigger.kit.cursor import Look, LookBack, mark, still_seen
-from hairtrigger.kit.fields import Fields
+from hairtrigger.kit.family import WebhookFamily
+from hairtrigger.kit.fields import Fields, Unless
 from hairtrigger.kit.handshake import CLOUDEVENTS_ORIGIN, HANDSHAKES, HEAD_CHECK, Answer, Handshake
 from hairtrigger.kit.http import Api, DocumentLimits, Http, Quota, Reply, header, read
 from hairtrigger.kit.incoming import Headers, Incoming, Request
 from hairtrigger.kit.parsing import Parse, Parser
-from hairtrigger.kit.places import NAME, PLACE, is_header, is_place, text_at
+from hairtrigger.kit.places import NAME, PLACE, at_pointer, is_header, is_place, text_at
 from hairtrigger.kit.request_data import request_data
 from hairtrigger.kit.rest import (
     After,
+    Asked,
     Hooks,
     Listed,
+    ListedHooks,
     NextUrl,
     Numbered,
     Offset,
     OnePage,
     PageToken,
     Paging,
+    items_at,
     listed,
+    nodes,
     page_of,
 )
 from hairtrigger.kit.senders import SENDERS, KnownSender
@@ -100,6 +105,7 @@ __all__ = [
     "Api",
     "App",
     "AppWebhook",
+    "Asked",
     "Auth",
     "Basic",
     "Bearer",
@@ -115,6 +121,7 @@ __all__ = [
     "EpochSeconds",
     "Fields",
     "Handshake",
+    "HeaderTemplate",
     "Headers",
     "Hmac",
     "Hooks",
@@ -130,6 +137,7 @@ __all__ = [
     "KeyParameter",
     "KnownSender",
     "Listed",
+    "ListedHooks",
     "Look",
     "LookBack",
     "Malformed",
@@ -168,19 +176,24 @@ __all__ = [
     "Timestamp",
     "Token",
     "Trigger",
+    "Unless",
     "UserAndPassword",
     "Verifier",
     "Wanted",
     "WebToken",
     "Webhook",
+    "WebhookFamily",
+    "at_pointer",
     "digest",
     "feeds",
     "header",
     "is_header",
     "is_place",
+    "items_at",
     "listed",
     "mark",
     "new_id",
+    "nodes",
     "page_of",
     "parse_schedule",
     "read",

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from string import Formatter
 from typing import Protocol
 
 
@@ -70,6 +71,21 @@ class Bearer:
 
 
 @dataclass(frozen=True)
+class HeaderTemplate:
+    """Sends several secrets in one header, in which they take the place of their names in braces."""
+
+    header: str
+    template: str
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return tuple(name for _, name, _, _ in Formatter().parse(self.template) if name)
+
+    def carried(self, secrets: Mapping[str, str]) -> Carried:
+        return Carried({self.header: self.template.format_map(secrets)})
+
+
+@dataclass(frozen=True)
 class KeyParameter:
     """Sends a secret as a query parameter of each call."""
 
@@ -86,16 +102,20 @@ class KeyParameter:
 
 @dataclass(frozen=True)
 class UserAndPassword:
-    """Sends two secrets by HTTP Basic (RFC 7617), and the headers `also`. A `password` of "" is sent empty."""
+    """Sends two secrets by HTTP Basic (RFC 7617), and the headers `also`. A `password` of "" is sent empty.
+
+    `user_suffix` follows the user's name, as some providers want it.
+    """
 
     user: str
     password: str
     also: Mapping[str, str] = field(default_factory=dict)
+    user_suffix: str = ""
 
     @property
     def secrets(self) -> tuple[str, ...]:
         return tuple(filter(None, (self.user, self.password)))
 
     def carried(self, secrets: Mapping[str, str]) -> Carried:
-        pair = f"{secrets[self.user]}:{secrets[self.password] if self.password else ''}"
+        pair = f"{secrets[self.user]}{self.user_suffix}:{secrets[self.password] if self.password else ''}"
         return Carried({**self.also, "authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"})

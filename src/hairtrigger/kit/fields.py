@@ -8,119 +8,157 @@ With them, a provider file says which events a trigger wants, and needs no class
     EVENTS.drafts(answer["results"])                  # of a poll: the events of a list
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import NaiveDatetime, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from hairtrigger.domain.errors import Malformed, NotWanted, ProviderFailed
-from hairtrigger.domain.event import Draft
-from hairtrigger.kit.config import Config, EpochSeconds, Instant
-from hairtrigger.kit.incoming import Incoming
-from hairtrigger.kit.places import at_pointer
+from hairtrigger.domain.event import Draft, digest
+from hairtrigger.domain.instants import instant
+from hairtrigger.kit.config import EpochSeconds, Instant
+from hairtrigger.kit.incoming import Incoming, Request
+from hairtrigger.kit.places import at_place, at_pointer, text_at
 
-C = TypeVar("C", bound=Config)
-
-_TIMES: dict[str, TypeAdapter[datetime]] = {"iso": TypeAdapter(Instant), "s": TypeAdapter(EpochSeconds)}
+Unless = Callable[[Any, Any], str | None]
 _LONGEST_TOLD = 100
-
-
-class _Absent(Exception):
-    """A place holds nothing that can be read. The argument names the place."""
+_ISO: TypeAdapter[datetime] = TypeAdapter(Instant)
+_EPOCH: TypeAdapter[datetime] = TypeAdapter(EpochSeconds)
+_WITHOUT_ZONE: TypeAdapter[datetime] = TypeAdapter(NaiveDatetime)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fields:
-    """The places of an event's parts, as JSON pointers (RFC 6901).
+    """The places of an event's parts, as JSON pointers (RFC 6901) or as `header:NAME` of the request that brings it.
 
     `key` is one place, or several whose texts are joined by a colon, such as the id of a thing and the time of its
-    change. `unit` says how the time is written: as a text (`iso`), or as a number of seconds (`s`) or milliseconds
-    (`ms`). A body without a time at its place is refused. `each` is the place of the list of events in a body that
-    brings several of them; an empty text stands for the whole body.
+    change. Without places, the digest of the event is the key. The first text at the places `ids`, if there is one, is
+    the key instead. `type` is one place, or several: those texts that are there are joined by a dot. `unit` says how
+    the time is written: as a text (`iso`), as a text in UTC without an offset (`utc`), or as a number of seconds (`s`)
+    or milliseconds (`ms`). `each` is the place of the list of events in a body that brings several of them; an empty
+    text stands for the whole body.
     """
 
-    key: str | tuple[str, ...]
-    type: str = ""
+    key: str | tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    type: str | tuple[str, ...] = ()
     subject: str = ""
     at: str = ""
-    unit: Literal["iso", "s", "ms"] = "iso"
+    unit: Literal["iso", "utc", "s", "ms"] = "iso"
     each: str | None = None
 
-    def only(
-        self, *types: str, when: Callable[[Any, C], bool] = lambda _, __: True
-    ) -> Callable[[Incoming[C]], Iterable[Draft]]:
+    def only(self, *types: str, unless: Unless | None = None) -> Callable[[Incoming[Any]], Iterable[Draft]]:
         """Return the `events` of a trigger that wants events of these types, or of any type if none is given.
 
-        `when` is called with the event's JSON and the trigger's configuration, and returns whether the event is wanted.
+        `unless` is called with the event's JSON and the trigger's configuration, and returns the reason why the event
+        is not wanted, or None.
         """
 
-        def events(incoming: Incoming[C]) -> Iterable[Draft]:
-            try:
-                body = incoming.json()
-                if self.each is None:
-                    if types and (given := _text(body, self.type)) not in types:
-                        told = given[:_LONGEST_TOLD]
-                        raise NotWanted(f"It is a {told}; this trigger listens to {', '.join(types)}.")
-                    return [self._draft(body, incoming.request.body)] if when(body, incoming.config) else []
-                return [
-                    self._draft(one, to_json(one))
-                    for one in _list(body, self.each)
-                    if (not types or _text(one, self.type) in types) and when(one, incoming.config)
-                ]
-            except _Absent as absent:
-                raise Malformed(f"The body is not this provider's JSON: {absent}.") from None
+        def events(incoming: Incoming[Any]) -> Iterable[Draft]:
+            found, reasons = [], []
+            for thing, data in self._things(incoming):
+                reason = self._other(incoming.request, thing, types) or (unless and unless(thing, incoming.config))
+                if reason:
+                    reasons.append(reason)
+                else:
+                    found.append(self._draft(thing, data, incoming.request))
+            if reasons and not found:
+                raise NotWanted(reasons[0])
+            return found
 
         return events
 
     def drafts(self, things: object) -> list[Draft]:
         """Return the events of a list in a provider's answer. Raise `ProviderFailed` if it has another shape."""
         try:
-            return [self._draft(one, to_json(one)) for one in _list(things, "")]
-        except _Absent as absent:
-            raise ProviderFailed(f"The provider's answer is not what we know: {absent}.") from None
+            return [self._draft(_object(one), to_json(one), None) for one in _list(things, "")]
+        except Malformed as error:
+            raise ProviderFailed(f"The provider's answer is not what we know. {error.message}") from error
 
-    def _draft(self, value: Any, data: bytes) -> Draft:
-        places = (self.key,) if isinstance(self.key, str) else self.key
-        subject = at_pointer(value, self.subject) if self.subject else None
+    def _things(self, incoming: Incoming[Any]) -> Iterator[tuple[Any, bytes]]:
+        body = incoming.json()
+        if self.each is None:
+            yield _object(body), incoming.request.body
+            return
+        for one in _list(body, self.each):
+            yield _object(one), to_json(one)
+
+    def _other(self, request: Request, thing: Any, types: tuple[str, ...]) -> str | None:
+        if not types:
+            return None
+        parts = [part for place in _places(self.type) if (part := _text(thing, place, request))]
+        if not parts:
+            raise _missing(_places(self.type)[0])
+        given = ".".join(parts)
+        if given in types:
+            return None
+        return f"It is a {given[:_LONGEST_TOLD]}; this trigger listens to {', '.join(types)}."
+
+    def _draft(self, thing: Any, data: bytes, request: Request | None) -> Draft:
         return Draft(
-            key=":".join(_text(value, place) for place in places),
+            key=self._key(thing, data, request),
             data=data,
-            subject=str(subject) if isinstance(subject, str | int) and subject != "" else None,
-            occurred_at=self._time(value) if self.at else None,
+            subject=_text(thing, self.subject, request) if self.subject else None,
+            occurred_at=self._time(thing, request) if self.at else None,
         )
 
-    def _time(self, value: Any) -> datetime:
-        found = at_pointer(value, self.at)
+    def _key(self, thing: Any, data: bytes, request: Request | None) -> str:
+        if id_ := next(filter(None, (_text(thing, place, request) for place in self.ids)), None):
+            return id_
+        parts = {place: _text(thing, place, request) for place in _places(self.key)}
+        if missing := [place for place, part in parts.items() if part is None]:
+            raise _missing(missing[0])
+        return ":".join(map(str, parts.values())) if parts else digest(data)
+
+    def _time(self, thing: Any, request: Request | None) -> datetime:
+        found: Any = at_place(request, self.at, thing) if request else at_pointer(thing, self.at)
         try:
-            if self.unit == "ms":
-                return _TIMES["s"].validate_python(float(found) / 1000)
-            return _TIMES[self.unit].validate_python(found)
+            match self.unit:
+                case "iso":
+                    return _ISO.validate_python(found)
+                case "utc":
+                    return instant(_WITHOUT_ZONE.validate_python(found))
+                case "s":
+                    return _EPOCH.validate_python(float(found))
+                case "ms":
+                    return _EPOCH.validate_python(float(found) / 1000)
         except (ValidationError, ValueError, TypeError):
-            raise _absent(self.at) from None
+            raise _missing(self.at) from None
 
 
-def _text(value: Any, place: str) -> str:
-    """Return the text or the whole number at the place, as a text that is not empty."""
-    found = at_pointer(value, place)
-    if isinstance(found, bool) or not isinstance(found, str | int) or found == "":
-        raise _absent(place)
-    text = str(found)
+def _places(place: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (place,) if isinstance(place, str) else place
+
+
+def _text(thing: Any, place: str, request: Request | None) -> str | None:
+    """Return the text or the whole number at the place as a text, or None if there is neither, or it is no Unicode."""
+    if request:
+        text = text_at(request, place, thing)
+    else:
+        found = at_pointer(thing, place)
+        text = str(found) if isinstance(found, str | int) and not isinstance(found, bool) else None
     try:
-        text.encode()
+        return text if text and text.encode() else None
     except UnicodeEncodeError:
-        raise _absent(place) from None
-    return text
+        return None
 
 
-def _list(value: Any, place: str) -> Sequence[Any]:
+def _list(value: Any, place: str) -> list[Any]:
     found = at_pointer(value, place)
     if not isinstance(found, list):
-        raise _absent(place)
+        raise _missing(place)
     return found
 
 
-def _absent(place: str) -> _Absent:
-    return _Absent(f"{place.removeprefix('/') or 'the body'} is missing or of the wrong type")
+def _object(value: Any) -> Any:
+    if not isinstance(value, dict):
+        raise Malformed("The body is not this provider's JSON: an event is no object.")
+    return value
+
+
+def _missing(place: str) -> Malformed:
+    where = place.removeprefix("/") or "the body"
+    return Malformed(f"The body is not this provider's JSON: {where} is missing or of the wrong type.")

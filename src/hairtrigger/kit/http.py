@@ -1,5 +1,6 @@
 """The object with which a provider file calls its provider. It is bound to a base address and credentials."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from hairtrigger.domain.errors import CredentialsRefused, MissingAtProvider, Pro
 from hairtrigger.domain.json_reader import TooManyParts, read_json
 from hairtrigger.kit.auth import Carried
 from hairtrigger.kit.config import Payload, wrong_part
+from hairtrigger.kit.places import at_pointer
 
 P = TypeVar("P", bound=Payload)
 
@@ -118,6 +120,7 @@ class Api:
     carried: Carried = field(default_factory=Carried, repr=False)
     quota: Quota = field(default_factory=Quota, compare=False, repr=False)
     documents: DocumentLimits = field(default_factory=DocumentLimits)
+    secrets: Sequence[str] = field(default=(), repr=False)  # the connection's, wherever calls carry them
 
     async def get(self, path: str, params: Mapping[str, Any] | None = None, **headers: str) -> Any:
         query = f"?{urlencode(params, doseq=True)}" if params else ""
@@ -133,13 +136,27 @@ class Api:
     async def put(self, path: str, json: Any) -> Any:
         return _json(await self.send("PUT", path, **_json_body(json)))
 
+    async def graphql(self, path: str, query: str, **variables: Any) -> Mapping[str, Any]:
+        """Return the data of a GraphQL answer. Raises `ProviderFailed` for an answer with errors, and
+        `CredentialsRefused` if the first one refuses the credentials.
+        """
+        answer = await self.post(path, {"query": query, "variables": variables})
+        errors, data = at_pointer(answer, "/errors"), at_pointer(answer, "/data")
+        if errors or not isinstance(data, dict):
+            words = _words(answer, self._hidden()) or ": there is no data"
+            kind = " ".join(str(at_pointer(answer, f"/errors/0/extensions/{name}") or "") for name in ("code", "type"))
+            if _REFUSED.search(kind):
+                raise CredentialsRefused(f"The provider refused access{words}.")
+            raise ProviderFailed(f"The provider's answer has an error{words}.", retry_after=_slow(kind))
+        return data
+
     async def delete(self, path: str) -> None:
         await self.send("DELETE", path)
 
     async def send(
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
     ) -> Reply:
-        url, trusted = urljoin(self.base_url, path), self.carried != Carried()
+        url, trusted = urljoin(self.base_url, path), bool(self.secrets) or self.carried != Carried()
         if trusted and _origin(url) != _origin(self.base_url):
             raise ProviderFailed("The provider named an address of another server, which is not given the credentials.")
         reply = await self.http.send(
@@ -149,8 +166,14 @@ class Api:
             body=body,
             redirects="follow" if method == "GET" else "manual",
         )
-        _raise_for_status(reply, self.quota.note(reply.status, reply.headers), trusted=trusted)
+        wait = self.quota.note(reply.status, reply.headers)
+        _raise_for_status(reply, wait, trusted=trusted, said=_said(reply, self._hidden()))
         return reply
+
+    def _hidden(self) -> Sequence[str]:
+        """Return the texts that no message may show."""
+        carried = [*self.carried.headers.values(), *self.carried.params.values(), *self.secrets]
+        return [part for value in carried for part in (value, *value.split()) if len(part) >= _SHORTEST]
 
     async def document(self, url: str, *, headers: Mapping[str, str]) -> Reply:
         """Return a document that may be larger and slower than an API's answer.
@@ -207,9 +230,48 @@ def _json(reply: Reply) -> Any:
         raise ProviderFailed(f"The provider answered {reply.status} with something that is not JSON.") from error
 
 
-def _raise_for_status(reply: Reply, wait: timedelta | None, *, trusted: bool) -> None:
+# The places at which providers' answers say in words what is wrong.
+_WORDS = (
+    *("/message", "/error/message", "/errors/0/message", "/errors/0/detail", "/error_description", "/description"),
+    *("/detail", "/errors/0/extensions/userPresentableMessage", "/error", "/errors/0", "/err", "/title"),
+)
+_MOST_SAID = 200  # characters of a provider's words in a message of ours
+_MOST_READ = 65_536  # bytes of an answer with an error
+_SHORTEST = 6  # characters of a credential that is looked for in messages
+
+
+def _said(reply: Reply, hidden: Sequence[str]) -> str:
+    """Return what the provider says of an error, after a colon, or "" if it says nothing in a known place.
+
+    Words that hold a credential are left out.
+    """
+    if 200 <= reply.status < 400 or not reply.body or len(reply.body) > _MOST_READ:
+        return ""
+    try:
+        return _words(read_json(reply.body), hidden)
+    except (TooManyParts, ValueError):
+        return ""
+
+
+# https://www.apollographql.com/docs/apollo-server/data/errors#built-in-error-codes and what Linear and Shopify say.
+_REFUSED = re.compile("auth|forbidden|access.?denied", re.IGNORECASE)
+_THROTTLED = re.compile("rate.?limit|throttled", re.IGNORECASE)
+_REST = timedelta(seconds=30)
+
+
+def _slow(kind: str) -> timedelta | None:
+    return _REST if _THROTTLED.search(kind) else None
+
+
+def _words(answer: Any, hidden: Sequence[str]) -> str:
+    texts = (found.strip() for place in _WORDS if isinstance(found := at_pointer(answer, place), str))
+    text = "".join(one for one in next(filter(None, texts), "") if one.isprintable())
+    return f": {text[:_MOST_SAID].rstrip('.')}" if text and not any(one in text for one in hidden) else ""
+
+
+def _raise_for_status(reply: Reply, wait: timedelta | None, *, trusted: bool, said: str = "") -> None:
     """Raise the error that an answer means, unless its status is 2xx or 304. `wait` is the wait that the answer asks
-    for.
+    for, and `said` what it says in words, after a colon.
 
     `trusted` is true if the call had credentials.
     """
@@ -217,10 +279,10 @@ def _raise_for_status(reply: Reply, wait: timedelta | None, *, trusted: bool) ->
         return
     match reply.status:
         case 401 | 403 if trusted and not wait:
-            raise CredentialsRefused(f"The provider refused access with {reply.status}.")
+            raise CredentialsRefused(f"The provider refused access with {reply.status}{said}.")
         case 401 | 403:
             raise ProviderFailed(f"The address refused access with {reply.status}.", retry_after=wait)
         case 404:
             raise MissingAtProvider
         case status:
-            raise ProviderFailed(f"The provider answered {status}.", retry_after=wait)
+            raise ProviderFailed(f"The provider answered {status}{said}.", retry_after=wait)

@@ -6,7 +6,8 @@ ISSUES = kit.Listed("v2/issues", ISSUE, lambda since: {"since": since.isoformat(
 kit.Webhook(…, subscription=HOOKS)        kit.Polling(…, poll=ISSUES)
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime, timedelta
@@ -14,8 +15,9 @@ from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import quote
 
 from hairtrigger.domain.errors import MissingAtProvider, ProviderFailed
+from hairtrigger.domain.instants import FIRST
 from hairtrigger.kit.config import Config
-from hairtrigger.kit.cursor import LookBack
+from hairtrigger.kit.cursor import Look, LookBack
 from hairtrigger.kit.fields import Fields
 from hairtrigger.kit.http import Api
 from hairtrigger.kit.places import at_pointer
@@ -54,7 +56,7 @@ class OnePage:
 
 @dataclass(frozen=True)
 class Numbered:
-    """Pages with numbers. The last one is the first that is not full."""
+    """Pages with numbers. An empty page ends the list, because a provider may give shorter pages than are asked for."""
 
     page: str = "page"
     size: str = "per_page"
@@ -66,12 +68,12 @@ class Numbered:
         return {self.page: self.start, self.size: self.most}
 
     def following(self, asked: Mapping[str, Any], answer: Any, items: Sequence[Any]) -> Mapping[str, Any] | None:  # noqa: ARG002
-        return {**asked, self.page: int(asked[self.page]) + 1} if len(items) >= self.most else None
+        return {**asked, self.page: int(asked[self.page]) + 1} if items else None
 
 
 @dataclass(frozen=True)
 class Offset:
-    """Pages by the number of things before them. The last one is the first that is not full."""
+    """Pages by the number of things before them. An empty page ends the list."""
 
     offset: str = "offset"
     size: str = "limit"
@@ -82,7 +84,7 @@ class Offset:
         return {self.offset: 0, self.size: self.most}
 
     def following(self, asked: Mapping[str, Any], answer: Any, items: Sequence[Any]) -> Mapping[str, Any] | None:  # noqa: ARG002
-        return {**asked, self.offset: int(asked[self.offset]) + len(items)} if len(items) >= self.most else None
+        return {**asked, self.offset: int(asked[self.offset]) + len(items)} if items else None
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,15 @@ class NextUrl:
         return str(address) if address else None
 
 
+def items_at(answer: Any, place: str) -> list[Any]:
+    """Return the list at the place in an answer. Raise `ProviderFailed` if there is none."""
+    found = at_pointer(answer, place)
+    if not isinstance(found, list):
+        where = place.removeprefix("/") or "the body"
+        raise ProviderFailed(f"The provider's answer is not what we know: {where} is missing or of the wrong type.")
+    return found
+
+
 async def page_of(
     api: Api, path: str, asked: Mapping[str, Any] | str, items: str, paging: Paging
 ) -> tuple[list[Any], Mapping[str, Any] | str | None]:
@@ -138,10 +149,7 @@ async def page_of(
     Raise `ProviderFailed` if the answer has no list there.
     """
     answer = await (api.get(asked) if isinstance(asked, str) else api.get(path, asked))
-    found = at_pointer(answer, items)
-    if not isinstance(found, list):
-        where = items.removeprefix("/") or "the body"
-        raise ProviderFailed(f"The provider's answer is not what we know: {where} is missing or of the wrong type.")
+    found = items_at(answer, items)
     return found, paging.following({} if isinstance(asked, str) else asked, answer, found)
 
 
@@ -160,13 +168,72 @@ async def listed(
     raise ProviderFailed(f"The provider's list has more than {_MOST_PAGES} pages.")
 
 
+async def nodes(api: Api, path: str, query: str, field: str, **variables: Any) -> AsyncIterator[Any]:
+    """Yield all nodes of a connection in GraphQL, which is the field `field` of the data. The query has `$after`.
+
+    https://graphql.org/learn/pagination/#complete-connection-model
+    """
+    after = None
+    for _ in range(_MOST_PAGES):
+        data = await api.graphql(path, query, after=after, **variables)
+        for node in items_at(data, f"/{field}/nodes"):
+            yield node
+        after = at_pointer(data, f"/{field}/pageInfo/endCursor")
+        if not at_pointer(data, f"/{field}/pageInfo/hasNextPage") or not after:
+            return
+    raise ProviderFailed(f"The provider's list has more than {_MOST_PAGES} pages.")
+
+
+class ListedHooks(ABC, Generic[C]):
+    """A subscription by one webhook among those that the provider lists with their URLs.
+
+    The new webhook is made before an earlier one with the same URL is removed, so that no event falls between them. If
+    `one_per_url`, the provider refuses a second one, and the earlier one is removed first.
+    """
+
+    one_per_url = False
+
+    @abstractmethod
+    async def make(self, question: Question[C], url: str, secret: str) -> tuple[str, Registration]:
+        """Make a webhook. Return its id and the registration."""
+
+    @abstractmethod
+    def there(self, question: Question[C]) -> AsyncIterator[tuple[str, str]]:
+        """Yield the id and the URL of each webhook that the provider has."""
+
+    @abstractmethod
+    async def drop(self, question: Question[C], id_: str) -> None:
+        """Remove a webhook by its id."""
+
+    async def create(self, question: Question[C], url: str, secret: str) -> Registration:
+        if self.one_per_url:
+            await self._remove(question, url)
+        id_, made = await self.make(question, url, secret)
+        if not self.one_per_url:
+            await self._remove(question, url, but=id_)
+        return made
+
+    async def remove(self, question: Question[C], url: str) -> None:
+        with suppress(MissingAtProvider):  # what the webhooks belonged to is gone, and they with it
+            await self._remove(question, url)
+
+    async def _remove(self, question: Question[C], url: str, but: str | None = None) -> None:
+        ours = [id_ async for id_, address in self.there(question) if address == url and id_ != but]
+        for id_ in ours:
+            with suppress(MissingAtProvider):
+                await self.drop(question, id_)
+
+
 @dataclass(frozen=True)
-class Hooks(Generic[C]):
+class Hooks(ListedHooks[C]):
     """The subscription to a provider that keeps its webhooks as a list: POST makes one, GET shows all, DELETE removes.
 
     `body` is called with the configuration, our URL and our secret, and returns the new webhook. `items` is the place
-    of the webhooks in a list, `made` that of the new one in the answer to POST, and `signs_with` the place therein of
-    the secret, if the provider chooses it. A webhook is found again by its `url`, and removed by its `id`.
+    of the webhooks in a list, `made` that of the new one in the answer to POST, and `signs_with` the place therein
+    of the secret, if the provider chooses it. A webhook is found again by its `url`, and removed by its `id`.
+
+    Paths may name fields of the configuration and of the connection in braces. `listing` is the path of the list, if it
+    is not `path`, and `one` that of a webhook, with its `{id}`.
     """
 
     path: Path
@@ -178,28 +245,42 @@ class Hooks(Generic[C]):
     url: str = "/url"
     signs_with: str = ""
     named: str = "webhook_id"  # the name under which users see its id
+    listing: str = ""
+    one: str = ""
     paging: Paging = field(default_factory=OnePage)
+    one_per_url: bool = False
 
-    async def create(self, question: Question[C], url: str, secret: str) -> Registration:
-        await self.remove(question, url)  # the secret of an earlier one may be lost
-        body, path = self.body(question.config, url, secret), path_of(self.path, question.config)
+    async def scope(self, question: Question[C]) -> Mapping[str, Any]:  # noqa: ARG002
+        """Return parameters of the GET, which a subclass may ask the provider for."""
+        return {}
+
+    async def wanted(
+        self, question: Question[C], url: str, secret: str
+    ) -> Mapping[str, Any] | Sequence[tuple[str, str]]:
+        """Return the new webhook. A subclass may ask the provider for parts of it."""
+        return self.body(question.config, url, secret)
+
+    async def secret_of(self, question: Question[C], answer: Any, id_: str, secret: str) -> str:  # noqa: ARG002
+        """Return the secret with which the requests of the new webhook are signed."""
+        return _text_in(at_pointer(answer, self.made), self.signs_with) if self.signs_with else secret
+
+    async def make(self, question: Question[C], url: str, secret: str) -> tuple[str, Registration]:
+        body, path = await self.wanted(question, url, secret), _filled(self.path, question)
         send = question.api.post(path, body) if isinstance(body, Mapping) else question.api.post_form(path, body)
-        made = at_pointer(await send, self.made)
-        if self.signs_with:
-            secret = _text_in(made, self.signs_with)
-        return Registration({self.named: _text_in(made, self.id)}, secret)
+        answer = await send
+        id_ = _text_in(at_pointer(answer, self.made), self.id)
+        return id_, Registration({self.named: id_}, await self.secret_of(question, answer, id_, secret))
 
-    async def remove(self, question: Question[C], url: str) -> None:
-        path, ours = path_of(self.path, question.config), []
-        with suppress(MissingAtProvider):  # what the webhooks belonged to is gone, and they with it
-            ours = [
-                _text_in(one, self.id)
-                async for one in listed(question.api, path, items=self.items, paging=self.paging)
-                if at_pointer(one, self.url) == url
-            ]
-        for id_ in ours:
-            with suppress(MissingAtProvider):
-                await question.api.delete(f"{path}/{quote(id_, safe='')}")
+    async def there(self, question: Question[C]) -> AsyncIterator[tuple[str, str]]:
+        path, params = _filled(self.listing or self.path, question), await self.scope(question)
+        async for hook in listed(question.api, path, params, items=self.items, paging=self.paging):
+            yield _text_in(hook, self.id), str(at_pointer(hook, self.url))
+
+    async def drop(self, question: Question[C], id_: str) -> None:
+        path = (
+            _filled(self.one, question, id=id_) if self.one else f"{_filled(self.path, question)}/{quote(id_, safe='')}"
+        )
+        await question.api.delete(path)
 
 
 @dataclass(frozen=True)
@@ -222,19 +303,62 @@ class Listed(Generic[C]):
     async def __call__(self, question: Question[C]) -> Page:
         look = LookBack(self.late).look(question)
         asked = look.token or {**self.since(look.since), **self.paging.first}
-        found, following = await page_of(
-            question.api, path_of(self.path, question.config), asked, self.items, self.paging
-        )
+        found, following = await page_of(question.api, _filled(self.path, question), asked, self.items, self.paging)
         things = [one for one in self.fields.drafts(found) if one.occurred_at and one.occurred_at >= look.since]
         if self.newest_first:
             following = following if len(things) == len(found) else None
-            things.reverse()
-        page = look.page(things, following)
-        return replace(page, events=sorted(page.events, key=lambda one: one.occurred_at or look.since))
+        return _in_order(look.page(things, following))
 
 
-def path_of(path: Path, config: Config) -> str:
-    return path if isinstance(path, str) else path(config)
+@dataclass(frozen=True)
+class Asked(Generic[C]):
+    """The `poll` of a trigger whose provider lists dated things in another way than `Listed` knows.
+
+    `ask` asks for the things dated `look.since` or later, from the page `look.token` on. `following` is the place of
+    the token of the next page, or a function that returns the token for the answer, its things and the look.
+
+    A provider may forget a token between two polls. A page that can't be had is therefore asked for once more from the
+    beginning of the list; what was read before is then left out as known.
+    """
+
+    ask: Callable[[Question[C], Look], Awaitable[Any]]
+    fields: Fields
+    late: timedelta
+    _: KW_ONLY
+    items: str = ""
+    following: str | Callable[[Any, list[Any], Look], Any] = ""
+    wanted: Callable[[Any, C], bool] = lambda _, __: True
+
+    async def __call__(self, question: Question[C]) -> Page:
+        look = LookBack(self.late).look(question)
+        try:
+            answer = await self.ask(question, look)
+        except ProviderFailed as error:
+            if look.token is None or error.retry_after:
+                raise
+            look = replace(look, token=None)
+            answer = await self.ask(question, look)
+        things = items_at(answer, self.items)
+        drafts = self.fields.drafts([one for one in things if self.wanted(one, question.config)])
+        wanted = [one for one in drafts if one.occurred_at and one.occurred_at >= look.since]
+        return _in_order(look.page(wanted, self._following(answer, things, look)))
+
+    def _following(self, answer: Any, things: list[Any], look: Look) -> Any:
+        if callable(self.following):
+            return self.following(answer, things, look)
+        return (at_pointer(answer, self.following) or None) if self.following else None
+
+
+def _in_order(page: Page) -> Page:
+    return replace(page, events=sorted(page.events, key=lambda one: one.occurred_at or FIRST))
+
+
+def _filled(path: Path, question: Question[Any], **more: str) -> str:
+    """Return the path with the fields of the configuration and of the connection in the places of their names."""
+    if not isinstance(path, str):
+        return path(question.config)
+    known = {**question.secrets, **question.config.model_dump(), **more}
+    return path.format_map({name: quote(str(value), safe="") for name, value in known.items()})
 
 
 def _text_in(value: Any, place: str) -> str:

@@ -235,13 +235,16 @@ class Provider:
     icon: str = ""  # an emoji or a data: URL
     guide: str = ""  # how a user gets what a connection needs
     labels: Mapping[str, str] = field(default_factory=dict)  # of the connection's fields, by their names
+    further: tuple[str, ...] = ()  # the names of secrets that calls don't carry, such as the one that signs webhooks
     check: Callable[[Api], Awaitable[object]] | None = None  # a call that succeeds with every usable connection
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The names of the fields that a connection must have: those in the address, and the secrets."""
+        """The names of the fields that a connection must have: those in the address, the secrets that calls carry, and
+        the further ones.
+        """
         named = (name for _, name, _, _ in Formatter().parse(self.base_url) if name)
-        return tuple(dict.fromkeys((*named, *self.auth.secrets)))
+        return tuple(dict.fromkeys((*named, *self.auth.secrets, *self.further)))
 
     def address(self, held: Mapping[str, str]) -> str:
         """Return the base address for the fields of a connection. Raise `KeyError` if a field is missing."""

@@ -1,7 +1,31 @@
 """The built-in providers, which users need not define. A new one is a file in this folder and a line below."""
 
 from hairtrigger import kit
-from hairtrigger.providers import github, hairtrigger, rss, schedule, slack, stripe, typeform, webhook
+from hairtrigger.providers import (
+    asana,
+    calcom,
+    calendly,
+    clickup,
+    github,
+    gitlab,
+    hairtrigger,
+    linear,
+    pagerduty,
+    pipedrive,
+    resend,
+    rss,
+    schedule,
+    shopify,
+    slack,
+    stripe,
+    telegram,
+    trello,
+    typeform,
+    webflow,
+    webhook,
+    woocommerce,
+    zendesk,
+)
 
 CATALOGUE: tuple[kit.Provider, ...] = (
     webhook.provider,
@@ -11,5 +35,20 @@ CATALOGUE: tuple[kit.Provider, ...] = (
     slack.provider,
     stripe.provider,
     typeform.provider,
+    asana.provider,
+    calcom.provider,
+    calendly.provider,
+    clickup.provider,
+    gitlab.provider,
+    linear.provider,
+    pagerduty.provider,
+    pipedrive.provider,
+    resend.provider,
+    shopify.provider,
+    telegram.provider,
+    trello.provider,
+    webflow.provider,
+    woocommerce.provider,
+    zendesk.provider,
     hairtrigger.provider,
 )

@@ -115,7 +115,8 @@ class ProviderCalls:
         The caller has checked that none of the provider's secrets is missing.
         """
         carried = provider.auth.carried(secrets)
-        return Api(self.http_of(tenant), provider.address(secrets), carried, documents=self.documents)
+        held = tuple(secrets[name] for name in provider.fields)
+        return Api(self.http_of(tenant), provider.address(secrets), carried, documents=self.documents, secrets=held)
 
     def _anonymous(self, provider: Provider, tenant: Tenant) -> Api:
         return Api(self.http_of(tenant), provider.base_url, documents=self.documents)
