@@ -24,7 +24,8 @@ _CPU = Path("/proc/cpuinfo")
 
 @dataclass(frozen=True)
 class GuestCache:
-    """A folder with the machine code of the guest, as this version of the service compiled it on this kind of machine.
+    """A folder that keeps the machine code of the guest, which this version of the service compiled on this kind of
+    machine.
 
     Machine code is run as it is. So the code is taken only from a file and a folder that no other user can change.
     """
@@ -33,7 +34,8 @@ class GuestCache:
     compile: Callable[[], Awaitable[bytes]] = Sandbox.compiled
 
     async def compiled(self) -> bytes:
-        """Return the machine code of the guest: from the folder, or compiled now and then kept in the folder.
+        """Return the machine code of the guest. It is read from the folder or, if the folder does not have it, compiled
+        now and then kept there.
 
         A folder that can't be used costs nothing but the time to compile. Raises `NotStarted` if the guest can't be
         compiled.
@@ -61,7 +63,9 @@ class GuestCache:
         return code if hashlib.sha256(code).digest() == digest else None
 
     def _keep(self, file: Path, code: bytes) -> None:
-        """Write the code so that each reader finds a whole file, and remove the files of other versions."""
+        """Write the code to the file so that each reader finds a whole file, and remove the files of other versions.
+        Raises `OSError`.
+        """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         new = self.folder / f"new-{os.getpid()}"
         try:
@@ -76,14 +80,16 @@ class GuestCache:
 
 
 def _is_ours(found: os.stat_result) -> bool:
-    """Return whether this process's user owns the file or folder, and is the only one who may change it."""
+    """Return whether this process's user owns the file or folder, and is the only user that may change it. Return true
+    where files have no owners, as on Windows.
+    """
     if not hasattr(os, "geteuid"):
         return True
     return found.st_uid == os.geteuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def _identity() -> str:
-    """Return a digest of everything on which the machine code depends."""
+    """Return a digest of everything on which the machine code depends, as 32 characters for the name of a file."""
     digest = hashlib.sha256()
     for part in _parts():
         digest.update(len(part).to_bytes(8))
