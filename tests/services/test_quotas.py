@@ -207,7 +207,7 @@ async def test_a_late_firing_says_that_a_quota_put_the_earlier_ones_off(scene: S
     assert late.code is Code.ACCEPTED
     assert late.detail == (
         f"Its times from {refused_at:%Y-%m-%d %H:%M:%S} UTC on passed before they could be fired. "
-        "The organisation had used up a quota. Its policy skips them."
+        "The organisation had used up a quota. Its policy does not make them up."
     )
 
 

@@ -339,7 +339,7 @@ async def test_a_time_of_a_schedule_that_was_skipped_for_a_later_one(scene: Scen
     assert await scene.summary(id_, at=scene.clock.now() - timedelta(hours=2)) == (
         "Nothing arrived between 13:55:00 UTC and 14:05:00 UTC. The trigger was enabled; its schedule did not fire "
         "then: the next at 16:00:00 UTC. The schedule at 16:00:00 UTC brought one new event. "
-        f"Its times from {day} 13:00:00 UTC on passed while no process fired them. Its policy skips them. "
+        f"Its times from {day} 13:00:00 UTC on passed while no process fired them. Its policy does not make them up. "
         "The next firing is due at 17:00:00 UTC."
     )
 

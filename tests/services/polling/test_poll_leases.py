@@ -123,7 +123,7 @@ async def test_a_poll_slower_than_its_interval_skips_and_says_so(world: World, s
     await polled(world)
 
     [outcome] = await world.outcomes(id_, Kind.POLL)
-    assert outcome.detail in {f"Nothing. It took so long that {n} polls were skipped." for n in (2, 3)}
+    assert outcome.detail in {f"Nothing. It took so long that {n} polls were left out." for n in (2, 3)}
     assert (await world.clockwork(id_)).next_at == next_beat(id_, seconds(10), world.clock.now())
     assert await world.poll_due() == []
 

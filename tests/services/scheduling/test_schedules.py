@@ -328,7 +328,7 @@ async def test_times_that_passed_after_a_fault_are_told_as_such(store: Store, cl
 
     assert [one.detail for one in await world.outcomes(id_, Kind.SCHEDULE)][-1] == (
         f"Its times from {at(clock, -120):%Y-%m-%d %H:%M:%S} UTC on passed before they could be fired. "
-        "The schedule broke inside the service; see its log. Its policy skips them."
+        "The schedule broke inside the service; see its log. Its policy does not make them up."
     )
 
 

@@ -354,6 +354,29 @@ async def _sent(scene: Scene, hook: UUID, secret: str) -> None:
     await scene.ingest.receive(str(hook), request)
 
 
+TOLD = {"operational_event": 3, "notice": 2, "told_state": 2}
+"""The tables of what is told, with the number of rows that `was_told` adds to each."""
+
+
+async def was_told(store: Store, org: UUID, project: str, trigger: UUID) -> None:
+    """Store rows that say something of a project and of its trigger."""
+    event = "INSERT INTO operational_event VALUES (:id, :org, 'trigger.failing', now(), 'It fails.', {}, {}, '{{}}')"
+    notice = (
+        "INSERT INTO notice VALUES (:org, 'delivery.dead', :subject, 1, now(), 'It is dead.', NULL, '{}', '{}', NULL)"
+    )
+    state = "INSERT INTO told_state VALUES ('target', :org, :subject, 'failing', now(), now(), true)"
+    async with store.transaction() as tx:
+        for of in ((":project", "NULL"), ("NULL", ":trigger"), (":project", ":trigger")):
+            statement = event.format(*of)
+            given = {"id": uuid4(), "org": org, "project": project, "trigger": trigger}
+            await tx.connection.execute(
+                text(statement), {key: one for key, one in given.items() if f":{key}" in statement}
+            )
+        for subject in (project, str(trigger)):
+            for statement in (notice, state):
+                await tx.connection.execute(text(statement), {"org": org, "subject": subject})
+
+
 async def test_a_project_is_deleted_alone(
     store: Store, scene: Scene, vault: Vault, erasing: Erasures, small_batches: None
 ) -> None:
@@ -365,10 +388,22 @@ async def test_a_project_is_deleted_alone(
     found = await erasing.preview(caller, mine)
     assert (found.projects, found.triggers, found.connections, found.events) == (1, 3, 0, 9)
 
+    await was_told(store, owned.org, mine, owned.triggers[0])
+    await was_told(store, owned.org, other, uuid4())
+    async with store.transaction() as tx:
+        before = {
+            table: (await tx.connection.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one() for table in TOLD
+        }
+
     await erasing.delete_project(caller, mine, with_enabled_triggers=True)
     with pytest.raises(NotFound):
         await erasing.preview(caller, mine)
     await finish(erasing, scene)
+
+    async with store.transaction() as tx:
+        for table, count in TOLD.items():
+            kept = (await tx.connection.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one()
+            assert kept == before[table] - count, table
 
     of_project = Owned(uuid4(), [mine], owned.triggers)
     left = await rows(store, of_project)

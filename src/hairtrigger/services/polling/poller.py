@@ -243,7 +243,7 @@ class Poller:
         says = [
             page.note,
             f"{ASKED_TO_WAIT}{paused_until:%Y-%m-%d %H:%M:%S} UTC." if paused_until else "",
-            f"It took so long that {skipped} polls were skipped." if skipped else "",
+            f"It took so long that {skipped} polls were left out." if skipped else "",
         ]
         return PollEnd(
             next_at=max(beat, paused_until or beat),

@@ -209,7 +209,9 @@ class Schedules:
         ]
         missed = _missed(schedule, previous, times[0] if times else now, row.error)
         outcome = (
-            self._outcome(trigger, Code.ACCEPTED, now, f"{missed} Its policy skips them." if missed else "", len(made))
+            self._outcome(
+                trigger, Code.ACCEPTED, now, f"{missed} Its policy does not make them up." if missed else "", len(made)
+            )
             if made
             else self._outcome(trigger, Code.MISSED, now, missed)
         )

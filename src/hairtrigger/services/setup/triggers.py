@@ -275,7 +275,7 @@ class Triggers:
         """
         now = self.clock.now()
         if not await triggers.switch_off(tx, triggers.is_still(trigger), now, by):
-            raise Conflict("The trigger was changed by somebody else just now. Look at it again.")
+            raise Conflict("The trigger was changed meanwhile. Look at it again.")
         definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)
         if isinstance(definition, Webhook) and definition.subscription:
             await triggers.plan_removal(tx, self._removal(trigger, await self.calls.secrets_of(tx, trigger), now), now)
@@ -345,7 +345,7 @@ class Triggers:
         changed = replace(wanted, generation=wanted.generation + 1)
         async with self.store.transaction() as tx, quotas.within(tx, changed.org_id, self.limits):
             if not await triggers.save(tx, changed):
-                raise Conflict("The trigger was changed by somebody else just now. Look at it again.")
+                raise Conflict("The trigger was changed meanwhile. Look at it again.")
             await self._note(tx, changed, note.kind, note.code, note.detail)
         return changed
 
@@ -443,7 +443,7 @@ class Triggers:
         async with self.store.transaction() as tx:
             current = await triggers.get(tx, trigger.org_id, trigger.id, for_update=True)
             if not current or current.generation != trigger.generation:
-                raise Conflict("The trigger was changed by somebody else just now. Look at it again.")
+                raise Conflict("The trigger was changed meanwhile. Look at it again.")
             if not await triggers.plan_removal(tx, planned, now, planned.run_at):
                 raise Conflict("The trigger's webhook is being made or removed just now. Try again in a moment.")
 
@@ -452,7 +452,7 @@ class Triggers:
     ) -> TriggerWithCursor:
         async with self.store.transaction() as tx, quotas.within(tx, changed.org_id, self.limits):
             if not await triggers.save(tx, changed):
-                raise Conflict("The trigger was changed by somebody else while the provider was asked. Try again.")
+                raise Conflict("The trigger was changed while the provider was asked. Try again.")
             if found.planned and not await triggers.cancel_removal(tx, found.planned):
                 raise Conflict("Enabling took so long that the webhook has been taken down again. Try again.")
             match definition:

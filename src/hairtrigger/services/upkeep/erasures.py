@@ -126,6 +126,8 @@ class Erasures:
                 return of if await erasures.forget_outcomes(tx, of) else _following(of)
             case "keys":
                 return of if await erasures.forget_keys(tx, of) else _following(of)
+            case "told":  # what is told of a whole organisation goes with its row
+                return of if not whole and await erasures.forget_told(tx, of) else _following(of)
             case "use":
                 if whole:
                     await erasures.forget_use(tx, of)

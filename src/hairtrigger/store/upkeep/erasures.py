@@ -29,7 +29,18 @@ _WINDOW = 5_000  # rows that one batch looks at, however few of them belong to t
 _FIRST = UUID(int=0)
 
 Step = Literal[
-    "definitions", "queue", "events", "replays", "dead", "attempts", "outcomes", "keys", "use", "webhooks", "end"
+    "definitions",
+    "queue",
+    "events",
+    "replays",
+    "dead",
+    "attempts",
+    "outcomes",
+    "keys",
+    "told",
+    "use",
+    "webhooks",
+    "end",
 ]
 STEPS: Sequence[Step] = get_args(Step)
 
@@ -427,6 +438,33 @@ async def _forget_of_triggers(tx: Transaction, of: Erasure, table: str, primary_
         batch=BATCH,
     )
     return rows.rowcount
+
+
+# -- what was told, and will be
+
+
+async def forget_told(tx: Transaction, of: Erasure) -> int:
+    """Delete a batch of what operational events say of a project and its triggers, and return how many rows it had."""
+    events = await _run(
+        tx,
+        "DELETE FROM operational_event WHERE id IN (SELECT id FROM operational_event WHERE org_id = :org "
+        "AND (project_id = :project OR project_trigger_id = ANY(:triggers)) LIMIT :batch)",
+        org=of.org_id,
+        project=of.project_id,
+        triggers=of.trigger_ids,
+        batch=BATCH,
+    )
+    gone = events.rowcount
+    subjects = [of.project_id, *map(str, of.trigger_ids)]
+    for table in ("notice", "told_state"):
+        rows = await _run(
+            tx,
+            f"DELETE FROM {table} WHERE org_id = :org AND subject = ANY(CAST(:subjects AS text[]))",  # noqa: S608
+            org=of.org_id,
+            subjects=subjects,
+        )
+        gone += rows.rowcount
+    return gone
 
 
 # -- the end
