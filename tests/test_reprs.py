@@ -29,12 +29,20 @@ _NOT_SECRET = {
     *((name, "secrets") for name in ("NoAuth", "Parts", "DryRuns", "ProviderCalls", "Connections")),
     *((name, "secrets") for name in ("Projects", "Triggers", "WebhookRemovals", "AlertSender", "AlertChannels")),
     ("ToldTokens", "secrets"),
+    *((name, "secrets") for name in ("AccessTokens", "OAuthClients", "Authorizations")),
+    *((name, "tokens") for name in ("ProviderCalls", "Authorizations", "RenewingHttp")),
     ("Services", "tokens"),
+    ("Services", "authorizations"),
+    *((name, "authorization") for name in ("Started", "Ended")),  # a record of our own, whose secrets are not shown
     *((name, "secret") for name in ("Bearer", "KeyHeader", "KeyParameter")),
     ("UserAndPassword", "password"),
     # of a fake, whose secrets open nothing
     ("Fault", "headers"),
     ("Hook", "secret"),
+    *(
+        (name, "token_url")
+        for name in ("TokenAuth", "OAuth2", "ClientCredentials", "ServiceAccount", "AppInstallation")
+    ),
     # numbers, and whether a claim is asked for
     *((name, "api_keys") for name in ("Deleted", "Contents")),
     *(("Settings", f"quota_{name}") for name in ("api_keys", "secrets_per_connection")),

@@ -13,6 +13,7 @@ from starlette.routing import Route, Router
 from hairtrigger.api.app import service_app, worker_app
 from hairtrigger.api.metrics import metrics_routes
 from hairtrigger.api.odeus.app import odeus_app
+from hairtrigger.api.pages import oauth_pages
 from hairtrigger.api.stackai.app import Services as StackAiServices
 from hairtrigger.api.stackai.app import stackai_app
 from hairtrigger.api.v1.app import Services as OwnServices
@@ -33,12 +34,14 @@ from hairtrigger.platform.parsers import Parsers
 from hairtrigger.platform.peers import Proxies
 from hairtrigger.platform.postgres import embedded
 from hairtrigger.platform.shares import Shares
+from hairtrigger.platform.tickets import Tickets
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import TOLD, Wake
 from hairtrigger.providers import CATALOGUE
 from hairtrigger.sandbox.protocol.poll import PollError, SyntaxProblem
 from hairtrigger.sandbox.service.guest_cache import GuestCache
 from hairtrigger.sandbox.service.sandbox import Sandbox
+from hairtrigger.services.access_tokens import AccessTokens
 from hairtrigger.services.accounts import Accounts, Operators
 from hairtrigger.services.alerts.alert_channels import AlertChannels
 from hairtrigger.services.alerts.alert_sender import AlertSender
@@ -61,6 +64,7 @@ from hairtrigger.services.ingest.receiver_cache import ReceiverCache
 from hairtrigger.services.ingest.refusal_counter import RefusalCounter
 from hairtrigger.services.ingest.sender_documents import SenderDocuments
 from hairtrigger.services.metrics import Metrics
+from hairtrigger.services.oauth_clients import OAuthClients
 from hairtrigger.services.polling.dry_run import DryRuns
 from hairtrigger.services.polling.poll_leases import PollLeases
 from hairtrigger.services.polling.poll_results import PollResults, PollStep, StoredPoll
@@ -71,6 +75,7 @@ from hairtrigger.services.quotas import Quotas
 from hairtrigger.services.recorder import COMMITTERS, Recorder
 from hairtrigger.services.scheduling.schedules import Schedules
 from hairtrigger.services.secrets import Secrets
+from hairtrigger.services.setup.authorizations import Authorizations
 from hairtrigger.services.setup.connections import Connections
 from hairtrigger.services.setup.integrations import Integrations, Syntax
 from hairtrigger.services.setup.projects import Projects
@@ -158,6 +163,7 @@ class Parts:
     accounts: Accounts
     user_triggers: UserTriggers
     catalogue: Catalogue
+    clients: OAuthClients
     calls: ProviderCalls
     projects: Projects
     webhook_removals: WebhookRemovals
@@ -283,6 +289,7 @@ def _built(
     async def leave(at_most: timedelta = settings.stop_within) -> None:
         leaving.set()
         await asyncio.gather(serving.drain(at_most), working.drain(at_most))
+        await parts.calls.tokens.drain(at_most)
         with suppress(TimeoutError):
             async with asyncio.timeout(_LAST_SPANS.total_seconds()):
                 await parts.tracing.flush()
@@ -327,8 +334,19 @@ def _parts(settings: Settings, clock: Clock, resources: Resources, process: UUID
     fetch_deadline = timedelta(seconds=settings.sandbox_fetch_seconds)
     user_triggers = UserTriggers(resources.sandbox, egress, fetch_deadline, settings.url)
     catalogue = catalogue_of(CATALOGUE, user_triggers.providers, settings.provider_urls)
+    clients = OAuthClients(
+        store=store, clock=clock, catalogue=catalogue, secrets=secrets, operators=settings.oauth, limits=limits
+    )
+    tokens = AccessTokens(
+        store=store, clock=clock, catalogue=catalogue, secrets=secrets, clients=clients, http_of=egress.of
+    )
     calls = ProviderCalls(
-        http_of=egress.of, clock=clock, secrets=secrets, parsers=resources.parsers, documents=settings.documents
+        http_of=egress.of,
+        clock=clock,
+        secrets=secrets,
+        tokens=tokens,
+        parsers=resources.parsers,
+        documents=settings.documents,
     )
     webhook_removals = WebhookRemovals(
         store=store, clock=clock, catalogue=catalogue, calls=calls, secrets=secrets, public_url=settings.url
@@ -395,6 +413,7 @@ def _parts(settings: Settings, clock: Clock, resources: Resources, process: UUID
         accounts=Accounts(store=store, clock=clock, token_key=vault.derive("access tokens"), limits=limits),
         user_triggers=user_triggers,
         catalogue=catalogue,
+        clients=clients,
         calls=calls,
         projects=Projects(
             store=store,
@@ -505,6 +524,24 @@ def _serving(
         metrics=parts.metrics,
         tracing=parts.tracing,
     )
+    connections = Connections(
+        store=store,
+        clock=clock,
+        catalogue=parts.catalogue,
+        secrets=parts.secrets,
+        calls=parts.calls,
+        limits=settings.quotas,
+    )
+    authorizations = Authorizations(
+        store=store,
+        clock=clock,
+        secrets=parts.secrets,
+        clients=parts.clients,
+        tokens=parts.calls.tokens,
+        connections=connections,
+        tickets=Tickets(parts.vault.derive("tickets"), "oauth state"),
+        public_url=settings.url,
+    )
     asgi = service_app(
         webhooks=WebhookEndpoint(ingest, settings.url, settings.max_body_bytes, leaving.is_set),
         writable=store.writable,
@@ -512,6 +549,7 @@ def _serving(
         proxies=[str(network) for network in settings.trusted_proxies],
         disk=lambda: parts.disk.use,
         metrics=metrics,
+        pages=oauth_pages(authorizations),
         own=v1_app(
             OwnServices(
                 store=store,
@@ -519,14 +557,9 @@ def _serving(
                 clock=clock,
                 accounts=parts.accounts,
                 projects=parts.projects,
-                connections=Connections(
-                    store=store,
-                    clock=clock,
-                    catalogue=parts.catalogue,
-                    secrets=parts.secrets,
-                    calls=parts.calls,
-                    limits=settings.quotas,
-                ),
+                connections=connections,
+                authorizations=authorizations,
+                oauth_clients=parts.clients,
                 triggers=parts.triggers,
                 erasures=parts.erasures,
                 history=History(store=store, clock=clock),
@@ -637,7 +670,7 @@ def _working(parts: Parts, direct: Store) -> RoleShare:
     lost_deliveries = LostDeliveries(store=store, clock=clock, work=work)
     kept_bodies = KeptBodies(store=store, clock=clock)
     upkeep = (retention.run, lost_deliveries.run, parts.erasures.run, kept_bodies.run)
-    loops = (dispatcher.run, due_work.run, *upkeep)
+    loops = (dispatcher.run, due_work.run, parts.calls.tokens.run, *upkeep)
     return RoleShare(loops, drain)
 
 

@@ -14,7 +14,17 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_origin
 
-from pydantic import BeforeValidator, Field, FilePath, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FilePath,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import from_json
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -24,6 +34,7 @@ from hairtrigger.domain.disk import Thresholds
 from hairtrigger.domain.quotas import Limits as Quotas
 from hairtrigger.domain.quotas import Quota
 from hairtrigger.kit.http import DocumentLimits
+from hairtrigger.kit.oauth import Client
 from hairtrigger.platform.http_server import Patience
 from hairtrigger.platform.mail import PORTS, MailServer, Tls
 from hairtrigger.platform.parser_process import Limits as ParseLimits
@@ -67,6 +78,15 @@ Networks = list[Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]]
 
 def _this_machine() -> list[IPv4Network | IPv6Network]:
     return [IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")]
+
+
+class OAuthApp(BaseModel):
+    """The id and secret of the operator's app at a provider. An app that has no secret is a public client."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    client_id: str = Field(min_length=1)
+    client_secret: SecretStr = SecretStr("")
 
 
 class Settings(BaseSettings):
@@ -130,6 +150,11 @@ class Settings(BaseSettings):
     app_secrets: dict[str, list[SecretStr]] = Field(
         default_factory=dict,
         description='Signing secrets of your provider apps, as JSON: {"github": ["…"], "slack": ["…"]}. All are live.',
+    )
+    oauth_clients: dict[str, OAuthApp] = Field(
+        default_factory=dict,
+        description="Your client ids at providers for connections by OAuth, as JSON: "
+        '{"github": {"client_id": "…", "client_secret": "…"}}. An organisation\'s own go first.',
     )
     provider_urls: dict[str, str] = Field(
         default_factory=dict,
@@ -549,6 +574,14 @@ class Settings(BaseSettings):
         return {
             provider: [secret.get_secret_value().strip() for secret in live]
             for provider, live in self.app_secrets.items()
+        }
+
+    @property
+    def oauth(self) -> dict[str, Client]:
+        """Return the operator's OAuth clients by their names."""
+        return {
+            name: Client(one.client_id.strip(), one.client_secret.get_secret_value().strip())
+            for name, one in self.oauth_clients.items()
         }
 
     @property

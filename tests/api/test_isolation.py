@@ -31,7 +31,7 @@ OPERATIONS: list[Operation] = [
 ]
 WEBHOOK = ("POST", "/v1/webhooks/{webhook_id}")  # open to all senders that know its secret
 WITH_IDS = sorted(
-    (one for one in OPERATIONS if "{" in one[1] and one != WEBHOOK),
+    (one for one in OPERATIONS if "{" in one[1] and one != WEBHOOK and "{client_name}" not in one[1]),
     key=lambda one: one[0] == "DELETE",  # deletions come last
 )
 BY_LOGIN = {  # no API key may do these, and here an API key asks
@@ -171,6 +171,7 @@ async def _everything(tenant: Tenant) -> Ids:
         "key_id": (await _new_key(tenant))["id"],
         "operational_event_id": await _operational_event(tenant),
         "alert_channel_id": (await _alert_channel(tenant))["id"],
+        "authorization_id": await _authorization(tenant),
         "provider_id": integration,
         "integrationId": integration,
         "triggerId": polling["id"],
@@ -204,6 +205,12 @@ async def _alert_channel(tenant: Tenant) -> dict[str, Any]:
     body = {"name": "Chat", "kind": "slack", "url": "http://127.0.0.1:1/hook", "types": ["quota.reached"]}
     made: dict[str, Any] = await tenant.ask("POST", "/v1/alert-channels", body, status=201)
     return made
+
+
+async def _authorization(tenant: Tenant) -> str:
+    await tenant.ask("PUT", "/v1/oauth-clients/github", {"client_id": f"of {tenant.org_id}"})
+    made = await tenant.ask("POST", "/v1/authorizations", {"provider_id": "github"}, status=201)
+    return str(made["id"])
 
 
 async def _new_key(tenant: Tenant) -> dict[str, Any]:

@@ -68,6 +68,7 @@ async def a_form(scene: Scene) -> tuple[UUID, str]:
         http_of=lambda _: internet,
         clock=world.clock,
         secrets=world.secrets,
+        tokens=world.calls.tokens,
         parsers=Parsers(),
     )
     connection = await world.connections.create(world.caller, "typeform", "Forms", {"token": "tfp_right"})

@@ -16,14 +16,17 @@ from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.domain.quotas import Limits, Refusal, Refuses
 from hairtrigger.domain.target import LogTarget
 from hairtrigger.kit.http import Http, Reply
+from hairtrigger.kit.oauth import Client
 from hairtrigger.kit.trigger import Provider
 from hairtrigger.platform.parsers import Parsers
 from hairtrigger.platform.shares import Tenant
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
+from hairtrigger.services.access_tokens import AccessTokens
 from hairtrigger.services.catalogue import Owned, UserProviders, catalogue_of
 from hairtrigger.services.disk_watch import DiskWatch
 from hairtrigger.services.metrics import Metrics
+from hairtrigger.services.oauth_clients import OAuthClients
 from hairtrigger.services.polling.poll_leases import PollLeases
 from hairtrigger.services.polling.poll_results import PollResults, PollStep, StoredPoll
 from hairtrigger.services.polling.poller import Poller, Result
@@ -86,6 +89,7 @@ class World:
     store: Store
     clock: ManualClock
     secrets: Secrets
+    calls: ProviderCalls
     caller: Caller
     project_id: str
     connections: Connections
@@ -178,6 +182,7 @@ async def a_world(
     parsers: Parsers | None = None,
     limits: Limits | None = None,
     tracing: Tracing | None = None,
+    oauth_clients: Mapping[str, Client] | None = None,
 ) -> World:
     limits = limits or Limits()
     metrics = Metrics([provider.id for provider in providers])
@@ -191,8 +196,24 @@ async def a_world(
 
     secrets = Secrets(vault)
     catalogue = catalogue_of(providers, user_providers)
+    clients = OAuthClients(
+        store=store,
+        clock=clock,
+        catalogue=catalogue,
+        secrets=secrets,
+        operators=dict(oauth_clients or {}),
+        limits=limits,
+    )
+    tokens = AccessTokens(
+        store=store,
+        clock=clock,
+        catalogue=catalogue,
+        secrets=secrets,
+        clients=clients,
+        http_of=lambda _: http or Offline(),
+    )
     calls = ProviderCalls(
-        http_of=lambda _: http or Offline(), clock=clock, secrets=secrets, parsers=parsers or Parsers()
+        http_of=lambda _: http or Offline(), clock=clock, secrets=secrets, tokens=tokens, parsers=parsers or Parsers()
     )  # parsers start no process until they parse
     work = Wake()
     webhook_removals = WebhookRemovals(
@@ -207,6 +228,7 @@ async def a_world(
         store=store,
         clock=clock,
         secrets=secrets,
+        calls=calls,
         caller=caller,
         project_id=project.id,
         connections=Connections(

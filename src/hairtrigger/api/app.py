@@ -41,6 +41,7 @@ def service_app(
     proxies: Sequence[str] = ("127.0.0.1",),
     disk: Callable[[], DiskUse] = _unseen,
     metrics: Sequence[Route] = (),
+    pages: Sequence[Route] = (),
 ) -> Router:
     """Return the application of a process that serves the APIs.
 
@@ -52,6 +53,7 @@ def service_app(
             *_health(writable, leaving, disk),
             *metrics,
             *reference.routes(_described(own, integrations, projects)),
+            *pages,
             Mount("/v1", own),
             Mount("/integrations/v1", integrations),
             Mount("/api/public/integrations/v1", integrations),

@@ -153,6 +153,14 @@ class CredentialsRefused(ProviderFailed):
     """The provider no longer accepts the connection's credentials. Connect the account again."""
 
 
+class AccessDenied(CredentialsRefused):
+    """The provider knows the connection's credentials, and does not allow this with them."""
+
+
+class AccessEnded(CredentialsRefused):
+    """The access of this connection has ended. Connect the account again."""
+
+
 class MissingAtProvider(ProviderFailed):
     """The provider answered 404. What the trigger points at does not exist there."""
 

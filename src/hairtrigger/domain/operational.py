@@ -85,6 +85,23 @@ class RemovalFailed(Details):
     provider_id: str
 
 
+class ConnectionNamed(Details):
+    connection_id: UUID
+    provider_id: str
+    name: str
+    external_user_id: str | None = Field(description="The user of your product whose connection it is.")
+
+
+class ConnectionBroken(ConnectionNamed):
+    status: Literal["expired", "refused", "needs_reconnect"]
+    since: AwareDatetime
+    enabled_triggers: int = Field(description="How many enabled triggers use it.")
+
+
+class ConnectionRecovered(ConnectionNamed):
+    since: AwareDatetime | None = Field(description="When it had broken.")
+
+
 class OperationalType(StrEnum):
     """The types of operational events."""
 
@@ -164,6 +181,18 @@ class OperationalType(StrEnum):
         "The removal of a webhook at its provider was given up: remove it there.",
         "problem",
         RemovalFailed,
+    )
+    CONNECTION_BROKEN = (
+        "connection.broken",
+        "A provider does not accept a connection's credentials any more. Its polls wait, and webhooks are still taken.",
+        "problem",
+        ConnectionBroken,
+    )
+    CONNECTION_RECOVERED = (
+        "connection.recovered",
+        "A connection that was broken has new credentials, or is accepted again.",
+        "recovery",
+        ConnectionRecovered,
     )
 
 

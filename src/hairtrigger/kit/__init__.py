@@ -26,6 +26,7 @@ from hairtrigger.kit.fields import Fields, Unless
 from hairtrigger.kit.handshake import CLOUDEVENTS_ORIGIN, HANDSHAKES, HEAD_CHECK, Answer, Handshake
 from hairtrigger.kit.http import Api, DocumentLimits, Http, Quota, Reply, header, read
 from hairtrigger.kit.incoming import Headers, Incoming, Request
+from hairtrigger.kit.oauth import AppInstallation, ClientCredentials, OAuth2, ServiceAccount
 from hairtrigger.kit.parsing import Parse, Parser
 from hairtrigger.kit.places import NAME, PLACE, at_pointer, is_header, is_place, text_at
 from hairtrigger.kit.request_data import request_data
@@ -104,6 +105,7 @@ __all__ = [
     "Answer",
     "Api",
     "App",
+    "AppInstallation",
     "AppWebhook",
     "Asked",
     "Auth",
@@ -111,6 +113,7 @@ __all__ = [
     "Bearer",
     "ByConfig",
     "Carried",
+    "ClientCredentials",
     "Config",
     "CredentialsRefused",
     "Cursor",
@@ -147,6 +150,7 @@ __all__ = [
     "NoAuth",
     "NotWanted",
     "Numbered",
+    "OAuth2",
     "Offset",
     "OnePage",
     "OperationalType",
@@ -170,6 +174,7 @@ __all__ = [
     "Schedule",
     "Scheduled",
     "Scheme",
+    "ServiceAccount",
     "Signature",
     "Sns",
     "Subscription",

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from hairtrigger.domain import rate_limits
-from hairtrigger.domain.errors import CredentialsRefused, MissingAtProvider, ProviderFailed
+from hairtrigger.domain.errors import AccessDenied, CredentialsRefused, MissingAtProvider, ProviderFailed
 from hairtrigger.domain.json_reader import TooManyParts, read_json
 from hairtrigger.kit.auth import Carried
 from hairtrigger.kit.config import Payload, wrong_part
@@ -121,6 +121,9 @@ class Api:
     quota: Quota = field(default_factory=Quota, compare=False, repr=False)
     documents: DocumentLimits = field(default_factory=DocumentLimits)
     secrets: Sequence[str] = field(default=(), repr=False)  # the connection's, wherever calls carry them
+    renewed: Callable[[], Sequence[str]] = field(
+        default=tuple, repr=False
+    )  # returns the secrets that are new meanwhile
 
     async def get(self, path: str, params: Mapping[str, Any] | None = None, **headers: str) -> Any:
         query = f"?{urlencode(params, doseq=True)}" if params else ""
@@ -172,7 +175,7 @@ class Api:
 
     def _hidden(self) -> Sequence[str]:
         """Return the texts that no message may show."""
-        carried = [*self.carried.headers.values(), *self.carried.params.values(), *self.secrets]
+        carried = [*self.carried.headers.values(), *self.carried.params.values(), *self.secrets, *self.renewed()]
         return [part for value in carried for part in (value, *value.split()) if len(part) >= _SHORTEST]
 
     async def document(self, url: str, *, headers: Mapping[str, str]) -> Reply:
@@ -279,7 +282,8 @@ def _raise_for_status(reply: Reply, wait: timedelta | None, *, trusted: bool, sa
         return
     match reply.status:
         case 401 | 403 if trusted and not wait:
-            raise CredentialsRefused(f"The provider refused access with {reply.status}{said}.")
+            refused = CredentialsRefused if reply.status == 401 else AccessDenied
+            raise refused(f"The provider refused access with {reply.status}{said}.")
         case 401 | 403:
             raise ProviderFailed(f"The address refused access with {reply.status}.", retry_after=wait)
         case 404:

@@ -7,11 +7,10 @@ service itself.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from string import Formatter
 from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar, assert_never
-from urllib.parse import quote
 
 from pydantic import Field, WithJsonSchema
 
@@ -23,6 +22,7 @@ from hairtrigger.kit.config import Config
 from hairtrigger.kit.handshake import Handshake
 from hairtrigger.kit.http import Api, Watch, unwatched
 from hairtrigger.kit.incoming import Incoming, Request
+from hairtrigger.kit.oauth import OAuth2, TokenAuth, filled
 from hairtrigger.kit.parsing import Parse
 from hairtrigger.kit.verify import Verifier
 
@@ -119,6 +119,7 @@ class Definition(Generic[C]):
     version: str = "1.0.0"
     samples: Samples[C] | None = None  # fetches example events from the provider; never moves the cursor
     needs_connection: bool = True  # has no effect if the provider needs no credentials
+    scopes: tuple[str, ...] = ()  # that an OAuth connection needs for this trigger, besides those of the provider
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,7 +224,8 @@ class App:
 class Provider:
     """A provider with its triggers. Each provider file ends with one.
 
-    `base_url` may hold fields of the connection, such as the site in `https://{site}.example.com/`.
+    `base_url` may hold fields of the connection, such as the site in `https://{site}.example.com/`. `ways` names other
+    ways to connect than `auth`; a connection says which one is its own.
     """
 
     id: str
@@ -231,6 +233,7 @@ class Provider:
     triggers: tuple[Trigger, ...]
     base_url: str = ""
     auth: Auth = field(default_factory=NoAuth)
+    ways: Mapping[str, Auth] = field(default_factory=dict)
     app: App | None = None
     icon: str = ""  # an emoji or a data: URL
     guide: str = ""  # how a user gets what a connection needs
@@ -246,9 +249,33 @@ class Provider:
         named = (name for _, name, _, _ in Formatter().parse(self.base_url) if name)
         return tuple(dict.fromkeys((*named, *self.auth.secrets, *self.further)))
 
+    @property
+    def entered(self) -> tuple[str, ...]:
+        """The names of the fields that a user enters: all but those that the service gets by OAuth."""
+        if not isinstance(self.auth, TokenAuth):
+            return self.fields
+        named = (*self.fields, *self.auth.address_fields, *self.auth.entered)
+        got = {*self.auth.secrets, *self.auth.keep}
+        return tuple(name for name in dict.fromkeys(named) if name not in got)
+
+    def by_way(self, way: str | None) -> "Provider":
+        """Return the provider as it is called in one of its ways; None is `auth`. Raise `KeyError` if it has none of
+        this name.
+        """
+        return self if way is None else replace(self, auth=self.ways[way])
+
+    def oauth_way(self) -> str | None:
+        """Return the way that a user grants in a browser, `auth` or else the first of `ways`. Raise `KeyError` if
+        there is none.
+        """
+        for way, auth in ((None, self.auth), *self.ways.items()):
+            if isinstance(auth, OAuth2):
+                return way
+        raise KeyError("oauth")
+
     def address(self, held: Mapping[str, str]) -> str:
         """Return the base address for the fields of a connection. Raise `KeyError` if a field is missing."""
-        return self.base_url.format_map({name: quote(value, safe=":") for name, value in held.items()})
+        return filled(self.base_url, held)
 
     @property
     def needs_connection(self) -> bool:

@@ -257,6 +257,16 @@ provider = kit.Provider(
     name="GitHub",
     icon="🐙",
     base_url="https://api.github.com/",
+    ways={
+        # https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps
+        "oauth": kit.OAuth2(
+            authorize_url="https://github.com/login/oauth/authorize",
+            token_url="https://github.com/login/oauth/access_token",
+            device_url="https://github.com/login/device/code",
+            scopes=("repo", "admin:repo_hook"),
+        ),
+        "app": kit.AppInstallation(),
+    },
     auth=kit.Bearer(
         "token",
         # https://docs.github.com/en/rest/about-the-rest-api/api-versions

@@ -1,22 +1,25 @@
 """Prepare questions to providers, with the configuration, secrets, cursor and HTTP client that they need."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from hairtrigger.domain.errors import CredentialsRefused, RateLimited
+from hairtrigger.domain.errors import AccessDenied, CredentialsRefused, NotReady, RateLimited
 from hairtrigger.kit.http import Api, DocumentLimits, Http, Watch, WatchedHttp
+from hairtrigger.kit.oauth import REFRESH, TokenAuth
 from hairtrigger.kit.trigger import Known, Page, Polling, Provider, Question, Trigger
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.parsers import Parsers
 from hairtrigger.platform.shares import Shares, Tenant
+from hairtrigger.services.access_tokens import AccessTokens, RenewingHttp
 from hairtrigger.services.catalogue import validated
 from hairtrigger.services.parsing import Parsing
 from hairtrigger.services.secrets import Secrets
-from hairtrigger.store.setup import connections
+from hairtrigger.store.setup import connection_health, connections
+from hairtrigger.store.setup.connection_health import Mark
 from hairtrigger.store.setup.connections import Connection
 from hairtrigger.store.setup.triggers import ProjectTrigger
 from hairtrigger.store.transaction import Transaction
@@ -48,11 +51,24 @@ class Pages:
         return page, not page.more or self._count == self._most
 
 
+@dataclass(frozen=True)
+class Credentials:
+    """The secrets of a connection, and the way in which calls carry them. `connection` is None if it was deleted."""
+
+    held: Mapping[str, str] = field(repr=False)
+    way: str | None = None
+    connection: Connection | None = field(default=None, repr=False)
+
+
+NO_CREDENTIALS = Credentials({})
+
+
 @dataclass(frozen=True, kw_only=True)
 class ProviderCalls:
     http_of: Callable[[Tenant], Http]
     clock: Clock
     secrets: Secrets
+    tokens: AccessTokens
     parsers: Parsers
     documents: DocumentLimits = field(default_factory=DocumentLimits)
     places: Shares = field(default_factory=lambda: Shares.beyond(_ASKED), repr=False)
@@ -77,7 +93,7 @@ class ProviderCalls:
         definition: Trigger,
         tenant: Tenant,
         params: Mapping[str, Any],
-        secrets: Mapping[str, str],
+        credentials: Credentials,
         *,
         cursor: Mapping[str, Any] | None = None,
         enabled_at: datetime | None = None,
@@ -88,16 +104,17 @@ class ProviderCalls:
         cursor.
 
         `enabled_at` is when the trigger was enabled, by default now. Raise `CredentialsRefused` if the definition needs
-        a connection and `secrets` lacks one of its secrets, and `InvalidConfig` if `params` are not valid.
+        a connection and the credentials lack one of its secrets, and `InvalidConfig` if `params` are not valid.
         """
-        missing = [name for name in provider.fields if not secrets.get(name)]
+        provider, held = _by_way(provider, credentials), credentials.held
+        missing = [name for name in provider.fields if not held.get(name)]
         if missing and definition.needs_connection:
             raise CredentialsRefused(f"The connection lacks {', '.join(missing)}.")
         now = self.clock.now()
         question: Question[Any] = Question(
             config=validated(definition, params),
-            api=self._anonymous(provider, tenant) if missing else self.api(provider, tenant, secrets),
-            secrets=secrets,
+            api=self._anonymous(provider, tenant) if missing else self.api(provider, tenant, credentials),
+            secrets={name: value for name, value in held.items() if name != REFRESH},
             cursor=cursor,
             enabled_at=enabled_at or now,
             asked_at=now,
@@ -109,29 +126,67 @@ class ProviderCalls:
             question = replace(question, api=watched, watch=watch)
         return replace(question, known=known) if known else question
 
-    def api(self, provider: Provider, tenant: Tenant, secrets: Mapping[str, str]) -> Api:
-        """Return the provider's API with these credentials.
+    def api(self, provider: Provider, tenant: Tenant, credentials: Credentials) -> Api:
+        """Return the provider's API with these credentials. An access token of a connection is renewed when it is due.
 
-        The caller has checked that none of the provider's secrets is missing.
+        The provider is in the way of the credentials, and the caller has checked that none of its secrets is missing.
         """
-        carried = provider.auth.carried(secrets)
-        held = tuple(secrets[name] for name in provider.fields)
-        return Api(self.http_of(tenant), provider.address(secrets), carried, documents=self.documents, secrets=held)
+        held, connection = credentials.held, credentials.connection
+        api = Api(
+            self.http_of(tenant),
+            provider.address(held),
+            provider.auth.carried(held),
+            documents=self.documents,
+            secrets=tuple(held[name] for name in provider.fields),
+        )
+        if not connection or not isinstance(provider.auth, TokenAuth):
+            return api
+        renewing = RenewingHttp(api.http, self.tokens, provider.auth, connection, dict(held))
+        return replace(api, http=renewing, renewed=lambda: tuple(renewing.held.values()))
+
+    @asynccontextmanager
+    async def marking(self, credentials: Credentials, *, success: bool) -> AsyncIterator[None]:
+        """Store in the health of the connection that the calls in the block were refused.
+
+        With `success` it is stored, too, that they were not.
+        """
+        connection = credentials.connection
+        try:
+            yield
+        except AccessDenied:
+            raise
+        except CredentialsRefused as refused:
+            await self._mark(connection, refused.message)
+            raise
+        if success:
+            await self._mark(connection, None)
+
+    async def _mark(self, connection: Connection | None, refused: str | None) -> None:
+        if connection:
+            async with self.tokens.store.transaction() as tx:
+                await connection_health.mark(tx, [Mark(connection.id, self.clock.now(), refused)])
 
     def _anonymous(self, provider: Provider, tenant: Tenant) -> Api:
         return Api(self.http_of(tenant), provider.base_url, documents=self.documents)
 
-    async def secrets_of(self, tx: Transaction, trigger: ProjectTrigger) -> dict[str, str]:
-        """Return the secrets of the trigger's connection by their names.
-
-        The mapping is empty if the trigger has no connection.
-        """
+    async def credentials_of(self, tx: Transaction, trigger: ProjectTrigger) -> Credentials:
+        """Return the credentials of the trigger's connection, or empty ones if the trigger has no connection."""
         if trigger.connection_id is None:
-            return {}
-        return self.secrets_in(await connections.get(tx, trigger.org_id, trigger.connection_id))
+            return NO_CREDENTIALS
+        return self.credentials_in(await connections.get(tx, trigger.org_id, trigger.connection_id))
 
-    def secrets_in(self, connection: Connection | None) -> dict[str, str]:
-        return self.secrets.of_connection(connection) if connection else {}
+    def credentials_in(self, connection: Connection | None) -> Credentials:
+        if connection is None:
+            return NO_CREDENTIALS
+        return Credentials(self.secrets.of_connection(connection), connection.way, connection)
+
+
+def _by_way(provider: Provider, credentials: Credentials) -> Provider:
+    try:
+        return provider.by_way(credentials.way)
+    except KeyError:
+        said = f"'{provider.name}' can't be connected as '{credentials.way}' any more. Connect the account again."
+        raise NotReady(said) from None
 
 
 def tenant_of(trigger: ProjectTrigger) -> Tenant:

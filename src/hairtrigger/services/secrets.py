@@ -112,6 +112,24 @@ class Secrets:
     def seal_for_connection(self, connection_id: UUID, secrets: Mapping[str, str]) -> bytes:
         return self._seal(dict(secrets), f"connection/{connection_id}")
 
+    def of_oauth_client(self, org_id: UUID, name: str, sealed: bytes) -> str:
+        return str(self._unseal(sealed, f"oauth-client/{org_id}/{name}"))
+
+    def seal_for_oauth_client(self, org_id: UUID, name: str, secret: str) -> bytes:
+        return self._seal(secret, f"oauth-client/{org_id}/{name}")
+
+    def of_authorization(self, id_: UUID, sealed: bytes) -> dict[str, str]:
+        return self._mapping(sealed, f"authorization/{id_}")
+
+    def seal_for_authorization(self, id_: UUID, secrets: Mapping[str, str]) -> bytes:
+        return self._seal(dict(secrets), f"authorization/{id_}")
+
+    def of_connect_link(self, id_: UUID, sealed: bytes) -> dict[str, str]:
+        return self._mapping(sealed, f"connect-link/{id_}")
+
+    def seal_for_connect_link(self, id_: UUID, secrets: Mapping[str, str]) -> bytes:
+        return self._seal(dict(secrets), f"connect-link/{id_}")
+
     def of_project(self, project: Project) -> dict[str, str]:
         return self._mapping(project.secrets, f"project/{project.id}")
 

@@ -108,10 +108,93 @@ connection = Table(
     Column("org_id", UUID, _gone_with("org.id"), nullable=False, index=True),
     Column("provider_id", Text, nullable=False, index=True),  # the id of a native provider or of an integration
     Column("name", Text, nullable=False),
-    Column("secrets", BYTEA, nullable=False),  # sealed
+    Column("secrets", BYTEA, nullable=False),  # sealed; with the tokens of a connection by OAuth
     Column("created_by", UUID, nullable=False),
     Column("created_at", _Instant, nullable=False),
     Column("updated_at", _Instant, nullable=False),
+    Column("way", Text),  # one of the provider's ways to connect; null for its `auth`
+    Column("external_user_id", Text),  # of a user of the organisation's product
+    Column("ended", Text),  # a sentence: why its access can't be renewed any more; only its user can help
+    Column("expires_at", _Instant),  # the end of its access token; null if it has none, or none that is known
+    Column("renew_at", _Instant),  # when the access token is renewed, if no call does it before
+    Column("renewing_until", _Instant),  # until then one process renews the access token
+    Column("unsure_since", _Instant),  # a renewal began then, and it is not known what the provider did
+    Column("scopes", ARRAY(Text)),  # that the provider was asked for, besides those of all its connections
+    Column("version", Integer, nullable=False, server_default="0"),  # rises with every change of its secrets
+    Index(
+        "connection_external_user_idx",
+        "org_id",
+        "external_user_id",
+        postgresql_where=sql("external_user_id IS NOT NULL"),
+    ),
+    Index("connection_renewal_idx", "renew_at", postgresql_where=sql("renew_at IS NOT NULL")),
+)
+
+connection_health = Table(  # how the last calls with a connection ended
+    "connection_health",
+    metadata,
+    Column("connection_id", UUID, _gone_with("connection.id"), primary_key=True),
+    Column("status", Text, nullable=False),  # ok | expired | refused | needs_reconnect
+    Column("since", _Instant, nullable=False),  # when the status began
+    Column("succeeded_at", _Instant),  # within a minute
+    Column("refused_at", _Instant),
+    Column("detail", Text, nullable=False),  # why it was refused
+    Column("renewing", Boolean, nullable=False),  # a new access token was refused, and not a call
+    Index("connection_health_broken_idx", "connection_id", postgresql_where=sql("status <> 'ok'")),
+    postgresql_with={"fillfactor": "50"},
+)
+
+oauth_client = Table(  # the client ids with which an organisation is known to providers, as its own app
+    "oauth_client",
+    metadata,
+    Column("org_id", UUID, _gone_with("org.id"), primary_key=True),
+    Column("provider_id", Text, primary_key=True),
+    Column("client_id", Text, nullable=False),
+    Column("secret", BYTEA, nullable=False),  # sealed
+    Column("created_by", UUID, nullable=False),
+    Column("created_at", _Instant, nullable=False),
+    Column("updated_at", _Instant, nullable=False),
+)
+
+connect_link = Table(  # links under which users of an organisation's product connect their accounts
+    "connect_link",
+    metadata,
+    Column("id", UUID, primary_key=True),
+    Column("org_id", UUID, _gone_with("org.id"), nullable=False, index=True),
+    Column("provider_id", Text, nullable=False),
+    Column("way", Text),
+    Column("name", Text, nullable=False),
+    Column("external_user_id", Text),
+    Column("connection_id", UUID),  # to be connected again, or made under the link
+    Column("secrets", BYTEA, nullable=False),  # sealed: the fields that the organisation has set
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("created_by", UUID, nullable=False),
+    Column("created_at", _Instant, nullable=False),
+    Column("expires_at", _Instant, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("used_at", _Instant),
+)
+
+pending_authorization = Table(  # access that a user is asked to grant at a provider
+    "pending_authorization",
+    metadata,
+    Column("id", UUID, primary_key=True),
+    Column("org_id", UUID, _gone_with("org.id"), nullable=False, index=True),
+    Column("provider_id", Text, nullable=False),
+    Column("way", Text),
+    Column("name", Text, nullable=False),
+    Column("external_user_id", Text),
+    Column("connection_id", UUID),  # to be connected again, or what came of it
+    Column("connect_link_id", UUID),
+    Column("secrets", BYTEA, nullable=False),  # sealed: the PKCE verifier or the device code, and entered fields
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("created_by", UUID, nullable=False),
+    Column("created_at", _Instant, nullable=False),
+    Column("expires_at", _Instant, nullable=False),
+    Column("status", Text, nullable=False),  # pending | taken | done | failed
+    Column("detail", Text, nullable=False),
+    Column("every_seconds", Integer),  # between two questions about a device code; null for others
+    Column("next_at", _Instant),
 )
 
 connection_account = Table(  # accounts that the provider named for a connection, when a trigger of its app was enabled
@@ -207,6 +290,13 @@ project_trigger = Table(
     Column("name", Text),
     Column("disconnected", Text),  # a sentence: why it has no connection any more
     Column("privacy", JSONB),  # domain.privacy.Privacy; null: all that its requests and answers hold is kept
+    Column("external_user_id", Text),  # of the user of the organisation's product whose trigger this is
+    Index(
+        "project_trigger_external_user_idx",
+        "org_id",
+        "external_user_id",
+        postgresql_where=sql("external_user_id IS NOT NULL"),
+    ),
 )
 
 told_token = Table(  # secrets that senders told while they asked who we are: users enter them at the sender
@@ -267,6 +357,8 @@ removal = Table(  # webhooks to remove at their provider; planned before a webho
     Column("run_at", _Instant, nullable=False, index=True),
     Column("leased_until", _Instant),  # until then one process is making or removing this webhook
     Column("failures", Integer, nullable=False),
+    Column("connection_id", UUID),  # whose secrets are used while it is there
+    Column("way", Text),
 )
 
 # -- events and their way to the target

@@ -41,7 +41,22 @@ PROJECT = {
     "created_at": str,
     "updated_at": str,
 }
-CONNECTION = {"id": str, "provider_id": str, "name": str, "created_at": str, "updated_at": str}
+CONNECTION = {
+    "id": str,
+    "provider_id": str,
+    "name": str,
+    "way": str | None,
+    "external_user_id": str | None,
+    "scopes": list | None,
+    "status": str,
+    "status_since": str | None,
+    "status_detail": str,
+    "last_success_at": str | None,
+    "last_refusal_at": str | None,
+    "expires_at": str | None,
+    "created_at": str,
+    "updated_at": str,
+}
 API_KEY = {
     "id": str,
     "name": str,
@@ -284,7 +299,8 @@ async def test_the_secrets_of_a_connection_go_in_and_never_come_out(tenant: Tena
     _holds(made, CONNECTION)
     path = f"/v1/connections/{made['id']}"
     changed = await tenant.ask("PATCH", path, {"name": "Test", "secrets": {"api_key": "sk_test_2"}})
-    assert changed == {**made, "name": "Test", "updated_at": changed["updated_at"]}
+    anew = {name: changed[name] for name in ("updated_at", "status_since")}
+    assert changed == {**made, "name": "Test", **anew}
     assert await tenant.ask("GET", path) == changed
     assert await tenant.ask("GET", "/v1/connections") == {"data": [changed], "next_cursor": None}
     assert await tenant.ask("GET", "/v1/connections?provider_id=github") == {"data": [], "next_cursor": None}
@@ -884,7 +900,7 @@ async def test_every_route_wants_credentials_of_the_right_scope(
 @pytest.mark.parametrize(("method", "path"), [one for one in OPERATIONS if "{" in one[1]])
 async def test_what_does_not_exist_is_404_and_what_is_no_id_422(tenant: Tenant, method: str, path: str) -> None:
     _is_problem(await tenant.client.request(method, _filled(path), json=_valid(path)), 404)
-    is_uuid = not {"{project_id}", "{provider_id}"} & set(path.split("/"))
+    is_uuid = not {"{project_id}", "{provider_id}", "{client_name}"} & set(path.split("/"))
     answer = await tenant.client.request(method, re.sub("{.*}", "x", f"/v1{path}"), json=_valid(path))
     _is_problem(answer, 422 if is_uuid else 404)
 
@@ -1053,6 +1069,8 @@ def _valid(path: str) -> dict[str, Any]:
         "/projects": {"name": "Project", "target": LOG},
         "/connections": {"provider_id": "rss", "secrets": {}},
         "/alert-channels": {"name": "Chat", "kind": "slack", "url": "https://hooks.example.com/1"},
+        "/authorizations": {"provider_id": "github"},
+        "/oauth-clients/{client_name}": {"client_id": "mine"},
     }
     return bodies.get(path, {})
 

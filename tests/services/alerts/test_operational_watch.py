@@ -12,9 +12,9 @@ import pytest
 import structlog.testing
 from jsonschema import Draft202012Validator
 
-from hairtrigger.domain.errors import Conflict, InvalidConfig, ProviderFailed
+from hairtrigger.domain.errors import AccessDenied, Conflict, CredentialsRefused, InvalidConfig, ProviderFailed
 from hairtrigger.domain.operational import OperationalType, schema_of
-from hairtrigger.domain.outcome import Failure
+from hairtrigger.domain.outcome import Code, Failure
 from hairtrigger.domain.quotas import Limits
 from hairtrigger.domain.target import LogTarget, Sent
 from hairtrigger.platform.vault import Vault
@@ -28,6 +28,8 @@ from hairtrigger.store.alerts.operational_events import Recorded
 from hairtrigger.store.database import Store
 from hairtrigger.store.delivery import history
 from hairtrigger.store.events.events import Event
+from hairtrigger.store.setup import connection_health
+from hairtrigger.store.setup.connection_health import Mark
 from tests.services.polling.test_poller import Source, page
 from tests.services.scene import DELIVERED, Scene, a_scene
 from tests.services.world import Killed, dying
@@ -497,3 +499,72 @@ async def test_of_two_states_of_one_quota_the_last_is_kept(store: Store, clock: 
         near = told_states.ToldState("quota", org_id, "events", "near", None, clock.now())
         await told_states.save(tx, [near, replace(near, state="reached")])
         assert [one.state for one in await told_states.told(tx, "quota")] == ["reached"]
+
+
+# -- connections
+
+
+async def test_a_connection_that_breaks_is_told_once_whatever_number_of_triggers_use_it(
+    watched: Watched, source: Source
+) -> None:
+    world = watched.scene.world
+    connection = await world.connections.create(world.caller, "source", "Mine", {"token": "t"}, external_user_id="ada")
+    ids = [await world.create("source", "on_own_item", connection_id=connection.id) for _ in range(3)]
+    for id_ in ids:
+        await world.triggers.enable(world.caller, id_)
+    _, listening = await watched.listener()
+    source.says(CredentialsRefused("The provider refused access with 401."))
+    watched.scene.passes(minutes=2)
+    assert [one.code for one in await world.poll_due()] == [Code.CREDENTIALS_REFUSED] * 3
+
+    assert await watched.look() == []  # it may be over at once
+    assert await watched.look(seconds=20) == ["connection.broken"]
+    assert await watched.look(minutes=5) == []
+    told = await watched.last()
+    assert told.data["details"] == {
+        "connection_id": str(connection.id),
+        "provider_id": "source",
+        "name": "Mine",
+        "external_user_id": "ada",
+        "status": "refused",
+        "since": told.data["details"]["since"],
+        "enabled_triggers": 3,
+    }
+    assert told.sentence == (
+        "The connection 'Mine' to 'source' is not accepted any more: The provider refused access with 401."
+    )
+
+    source.says(page())
+    await world.connections.update(world.caller, connection.id, None, {"token": "new"})
+    assert await watched.look() == ["connection.recovered"]
+    assert await watched.look(seconds=1) == []
+    assert {one.code for one in await world.poll_due()} <= {Code.ACCEPTED, Code.EMPTY, Code.BASELINE}
+    assert await watched.look(minutes=2) == []
+    assert [one.type for one in await watched.got(listening)] == ["connection.broken", "connection.recovered"]
+    for one in await watched.told():
+        Draft202012Validator(schema_of(one.type)).validate(one.data)
+
+
+async def test_a_trigger_that_may_not_ask_for_something_is_told_and_not_its_connection(
+    watched: Watched, source: Source
+) -> None:
+    world = watched.scene.world
+    connection = await world.connections.create(world.caller, "source", "Mine", {"token": "t"})
+    id_ = await world.create("source", "on_own_item", connection_id=connection.id)
+    await world.triggers.enable(world.caller, id_)
+    source.says(AccessDenied("The provider refused access with 403."))
+    watched.scene.passes(minutes=2)
+    await world.poll_due()
+    assert await watched.look(seconds=20) == ["trigger.failing"]
+
+
+async def test_a_broken_connection_that_is_deleted_is_forgotten(watched: Watched, source: Source) -> None:
+    world = watched.scene.world
+    connection = await world.connections.create(world.caller, "source", "Mine", {"token": "t"})
+    async with world.store.transaction() as tx:
+        await connection_health.mark(tx, [Mark(connection.id, world.clock.now(), "No.")])
+    assert await watched.look(seconds=20) == ["connection.broken"]
+    await world.connections.delete(world.caller, connection.id)
+    assert await watched.look(minutes=2) == []
+    async with world.store.transaction() as tx:
+        assert await told_states.told(tx, "connection") == []

@@ -250,7 +250,7 @@ async def test_a_missing_secret_is_told_and_nobody_is_asked(world: World, source
 
     sealed = world.secrets.seal_for_connection(connection.id, {})  # as if an earlier version needed no token
     async with world.store.transaction() as tx:
-        await connections.save(tx, replace(connection, secrets=sealed))
+        await connections.change(tx, connection.id, world.clock.now(), secrets=sealed)
     world.clock.advance(EVERY)
     result = await polled(world)
 

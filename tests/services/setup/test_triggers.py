@@ -223,7 +223,7 @@ async def test_a_connection_without_its_secret_is_told(world: World, remote: Rem
     connection = await world.connections.get(world.caller, found.connection_id)
     async with world.store.transaction() as tx:
         sealed = world.secrets.seal_for_connection(connection.id, {})
-        await connections.save(tx, replace(connection, secrets=sealed))
+        await connections.change(tx, connection.id, world.clock.now(), secrets=sealed)
     with pytest.raises(CredentialsRefused, match="lacks token"):
         await enable(world, push)
     assert await world.codes(push, Kind.REGISTRATION) == [Code.FAILED]
@@ -416,7 +416,7 @@ async def test_a_removal_that_breaks_holds_up_no_other(world: World, remote: Rem
     for id_ in ids[:11]:
         await disable(world, id_)
     strange = Secrets(Vault.open(tmp_path / "another.json"))  # it opens no secret of the removals
-    another = replace(world.webhook_removals, secrets=strange)
+    another = replace(world.webhook_removals, secrets=strange, calls=replace(world.calls, secrets=strange))
     remote.failure = None
     world.clock.advance(timedelta(hours=1))
     assert await another.run_due() == 10

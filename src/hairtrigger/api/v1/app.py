@@ -18,6 +18,7 @@ from hairtrigger.api.v1 import (
     connections,
     explanations,
     history,
+    oauth,
     pauses,
     polling_code,
     projects,
@@ -42,10 +43,12 @@ from hairtrigger.services.disk_watch import DiskWatch
 from hairtrigger.services.explain.explainer import Explainer
 from hairtrigger.services.explain.stall_watchdog import StallWatchdog
 from hairtrigger.services.ingest.told_tokens import ToldTokens
+from hairtrigger.services.oauth_clients import OAuthClients
 from hairtrigger.services.polling.dry_run import DryRuns
 from hairtrigger.services.polling.poller import Poller
 from hairtrigger.services.quotas import Quotas
 from hairtrigger.services.scheduling.schedules import Schedules
+from hairtrigger.services.setup.authorizations import Authorizations
 from hairtrigger.services.setup.connections import Connections
 from hairtrigger.services.setup.projects import Projects
 from hairtrigger.services.setup.triggers import Triggers
@@ -65,6 +68,8 @@ class Services:
     accounts: Accounts
     projects: Projects
     connections: Connections
+    authorizations: Authorizations
+    oauth_clients: OAuthClients
     triggers: Triggers
     erasures: Erasures
     history: History
@@ -121,6 +126,7 @@ def v1_app(services: Services) -> FastAPI:
         accounts.router(routes("accounts"), services.accounts),
         projects.router(routes("projects"), services.projects, services.samples, services.triggers, services.erasures),
         connections.router(routes("connections"), services.connections),
+        oauth.router(routes("connections"), services.authorizations, services.oauth_clients),
         providers.router(routes("providers"), services.connections),
         triggers.router(
             routes("triggers"),

@@ -2,6 +2,7 @@
 
 import base64
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 from uuid import UUID
@@ -25,6 +26,8 @@ from hairtrigger.domain.privacy import DROPPED
 from hairtrigger.domain.quotas import Quota, Use
 from hairtrigger.domain.target import Sent, TargetConfig, read_config
 from hairtrigger.kit import trigger as kit
+from hairtrigger.kit.auth import Auth
+from hairtrigger.kit.oauth import AppInstallation, ClientCredentials, OAuth2, ServiceAccount
 from hairtrigger.sandbox.protocol.poll import PollErrorKind
 from hairtrigger.services.delivery.replays import ReplayQuery
 from hairtrigger.services.delivery.samples import Sample
@@ -39,7 +42,8 @@ from hairtrigger.store.delivery.history import Delivery as StoredDelivery
 from hairtrigger.store.delivery.replays import Job
 from hairtrigger.store.events import events, outcomes
 from hairtrigger.store.explain.trigger_health import Condition, Status
-from hairtrigger.store.setup import connections, projects
+from hairtrigger.store.setup import connection_health, connections, projects
+from hairtrigger.store.setup.connection_health import Status as ConnectionStatus
 from hairtrigger.store.setup.projects import OrderBy
 from hairtrigger.store.upkeep.erasures import Contents
 
@@ -74,6 +78,11 @@ Secret = Annotated[
 ]
 SigningSecret = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=8, max_length=8192), AfterValidator(_pasted)
+]
+ExternalUserId = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$"),
+    Field(description="The id of a user of your product, to whom it belongs."),
 ]
 Scope = Literal["INTEGRATION_API", "ASSISTANT_API", "TRIGGER_API"]
 MaxInflight = Annotated[int, Field(ge=1, le=10_000, description="The most deliveries of the project at a time.")]
@@ -329,6 +338,8 @@ class ConnectionCreate(Body):
     secrets: dict[str, Secret] = Field(
         repr=False, max_length=5000, description="Write-only. Which ones depends on the provider."
     )
+    way: str | None = Field(None, description="One of the provider's ways to connect. Default: the first one.")
+    external_user_id: ExternalUserId | None = None
 
 
 class ConnectionUpdate(Body):
@@ -340,20 +351,46 @@ class Connection(BaseModel):
     id: UUID
     provider_id: str
     name: str
+    way: str | None = Field(description="One of the provider's ways to connect. Null: the first one.")
+    external_user_id: str | None
+    scopes: list[str] | None = Field(
+        description="That the provider was asked for, besides those of all its connections. Null: not by OAuth."
+    )
+    status: ConnectionStatus = Field(
+        description="How calls with it go. expired: its access has ended and can't be renewed; refused: the provider "
+        "does not take its credentials; needs_reconnect: the provider has ended its access. Connect it again."
+    )
+    status_since: datetime | None
+    status_detail: str = Field(description="Why calls with it are refused, in a sentence.")
+    last_success_at: datetime | None = Field(description="Within a minute.")
+    last_refusal_at: datetime | None
+    expires_at: datetime | None = Field(
+        description="The end of its access token, which is renewed before. Null: it has none, or none that is known."
+    )
     created_at: datetime
     updated_at: datetime
 
     @classmethod
-    def of(cls, stored: connections.Connection) -> "Connection":
-        return cls.model_validate(stored, from_attributes=True)
+    def of(cls, stored: connections.Connection, health: connection_health.Health | None) -> "Connection":
+        given = {name: value for name, value in vars(stored).items() if name in cls.model_fields}
+        told = {
+            "status": health.status if health else "ok",
+            "status_since": health.since if health else None,
+            "status_detail": health.detail if health else "",
+            "last_success_at": health.succeeded_at if health else None,
+            "last_refusal_at": health.refused_at if health else None,
+        }
+        return cls.model_validate({**given, **told})
 
 
 class CheckedConnection(Connection):
     check: str = Field(description="What the provider said of the credentials, or why it was not asked.")
 
     @classmethod
-    def with_check(cls, stored: connections.Connection, check: str) -> "CheckedConnection":
-        return cls(**Connection.of(stored).model_dump(), check=check)
+    def with_check(
+        cls, stored: connections.Connection, health: connection_health.Health | None, check: str
+    ) -> "CheckedConnection":
+        return cls(**Connection.of(stored, health).model_dump(), check=check)
 
 
 class ConnectionField(BaseModel):
@@ -365,6 +402,22 @@ class ConnectionNeeds(BaseModel):
     required: bool = Field(description="Whether a trigger of this provider needs a connection.")
     fields: list[ConnectionField]
     guide: str = Field(description="How to get what is needed; empty where that is not known.")
+
+
+WayKind = Literal["key", "oauth", "client_credentials", "service_account", "app_installation"]
+
+
+class ConnectionWay(BaseModel):
+    way: str | None = Field(description="What a new connection says as its `way`. Null: nothing, it is the first one.")
+    kind: WayKind = Field(description="oauth: by POST /v1/authorizations; all others by POST /v1/connections.")
+    fields: list[ConnectionField] = Field(description="What the user enters.")
+    device: bool = Field(description="Whether the user can grant it on another device.")
+
+    @classmethod
+    def of(cls, provider: kit.Provider, way: str | None) -> "ConnectionWay":
+        its = provider.by_way(way)
+        device = isinstance(its.auth, OAuth2) and bool(its.auth.device_url)
+        return cls(way=way, kind=_kind(its.auth), fields=_fields(its, its.entered), device=device)
 
 
 class ProviderTrigger(BaseModel):
@@ -379,15 +432,14 @@ class Provider(BaseModel):
     id: str
     name: str
     connection: ConnectionNeeds
+    ways: list[ConnectionWay] = Field(description="How it can be connected.")
     triggers: list[ProviderTrigger]
 
     @classmethod
     def of(cls, provider: kit.Provider) -> "Provider":
-        fields = [
-            ConnectionField(name=name, label=provider.labels.get(name) or name.replace("_", " ").capitalize())
-            for name in provider.fields
-        ]
+        fields = _fields(provider, provider.entered)
         needs = ConnectionNeeds(required=provider.needs_connection, fields=fields, guide=provider.guide)
+        ways = [ConnectionWay.of(provider, way) for way in (None, *provider.ways)] if provider.fields else []
         triggers = [
             ProviderTrigger(
                 id=one.id,
@@ -398,7 +450,26 @@ class Provider(BaseModel):
             )
             for one in provider.triggers
         ]
-        return cls(id=provider.id, name=provider.name, connection=needs, triggers=triggers)
+        return cls(id=provider.id, name=provider.name, connection=needs, ways=ways, triggers=triggers)
+
+
+def _fields(provider: kit.Provider, names: Sequence[str]) -> list[ConnectionField]:
+    labels = provider.labels
+    return [ConnectionField(name=name, label=labels.get(name) or name.replace("_", " ").capitalize()) for name in names]
+
+
+def _kind(auth: Auth) -> WayKind:
+    match auth:
+        case OAuth2():
+            return "oauth"
+        case ClientCredentials():
+            return "client_credentials"
+        case ServiceAccount():
+            return "service_account"
+        case AppInstallation():
+            return "app_installation"
+        case _:
+            return "key"
 
 
 class Event(BaseModel):

@@ -25,6 +25,8 @@ from hairtrigger.domain.event import Draft
 from hairtrigger.domain.ids import new_id
 from hairtrigger.domain.operational import (
     PROVIDER,
+    ConnectionBroken,
+    ConnectionRecovered,
     Counted,
     Dead,
     Disabled,
@@ -58,7 +60,7 @@ from hairtrigger.services.recorder import event_from
 from hairtrigger.services.use_counter import UseCounter
 from hairtrigger.store import notices
 from hairtrigger.store.alerts import channels, operational_events, told_states
-from hairtrigger.store.alerts.told_states import WELL, Pace, TargetState, ToldState
+from hairtrigger.store.alerts.told_states import WELL, ConnectionState, Pace, TargetState, ToldState
 from hairtrigger.store.database import Store
 from hairtrigger.store.events import events, outcomes
 from hairtrigger.store.events.events import Event
@@ -118,6 +120,7 @@ class OperationalWatch:
             silent = await operational_events.silent(tx, now - _HOUR)
             await self._triggers(tx, now, silent, found)
             await self._targets(tx, now, silent, found)
+            await self._connections(tx, now, silent, found)
             await self._notices(tx, now, silent, found)
             await self._quotas(tx, now, silent, found)
             await self._disk(tx, now, found)
@@ -186,6 +189,20 @@ class OperationalWatch:
             state = WELL if one.failed is None else "failing"
             found.states.append(ToldState("target", one.org_id, one.project_id, state, one.since, now, of_target=True))
         await told_states.forget(tx, "target", over)
+
+    # -- connections
+
+    async def _connections(self, tx: Transaction, now: datetime, silent: Sequence[UUID], found: Change) -> None:
+        pace = Pace(now - _LASTING, now - _AGAIN)
+        over = []
+        for one in await told_states.changed_connections(tx, pace, silent, _MOST):
+            if one.name is None or (one.status is None and one.told == WELL):
+                over.append((one.org_id, str(one.connection_id)))
+                continue
+            found.events.append(_of_connection(one, now))
+            state = "broken" if one.status else WELL
+            found.states.append(ToldState("connection", one.org_id, str(one.connection_id), state, one.since, now))
+        await told_states.forget(tx, "connection", over)
 
     # -- notices
 
@@ -368,6 +385,26 @@ def _of_target(found: TargetState, now: datetime) -> OperationalEvent:
         details = TargetRecovered(since=found.told_since)
     project = ProjectNamed(id=found.project_id, name=found.project_name)
     return OperationalEvent(new_id(now), found.org_id, type_, now, sentence, details, project, of_target=True)
+
+
+def _of_connection(found: ConnectionState, now: datetime) -> OperationalEvent:
+    details: ConnectionBroken | ConnectionRecovered
+    named = {
+        "connection_id": found.connection_id,
+        "provider_id": found.provider_id,
+        "name": found.name,
+        "external_user_id": found.external_user_id,
+    }
+    what = f"The connection '{found.name}' to '{found.provider_id}'"
+    if found.status:
+        type_ = OperationalType.CONNECTION_BROKEN
+        sentence = f"{what} is not accepted any more: {found.detail}"
+        broken = {"status": found.status, "since": found.since, "enabled_triggers": found.enabled_triggers}
+        details = ConnectionBroken.model_validate({**named, **broken})
+    else:
+        type_, sentence = OperationalType.CONNECTION_RECOVERED, f"{what} works again."
+        details = ConnectionRecovered.model_validate({**named, "since": found.told_since})
+    return OperationalEvent(new_id(now), found.org_id, type_, now, sentence, details)
 
 
 def _of_notice(one: Untold, named: dict[UUID, tuple[TriggerNamed, ProjectNamed]], now: datetime) -> OperationalEvent:

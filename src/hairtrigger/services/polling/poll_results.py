@@ -23,6 +23,8 @@ from hairtrigger.store.explain import streaks
 from hairtrigger.store.explain.streaks import FRUITLESS, MOST_FRUITLESS, Failures
 from hairtrigger.store.polling import connection_limits, polls
 from hairtrigger.store.polling.polls import Progress
+from hairtrigger.store.setup import connection_health
+from hairtrigger.store.setup.connection_health import Mark
 from hairtrigger.store.transaction import Transaction
 from hairtrigger.store.upkeep import retention
 
@@ -39,6 +41,7 @@ class PollEnd:
     succeeded_at: datetime | None = None
     error: str | None = None
     paused_until: datetime | None = None  # for the whole connection
+    refused: bool = False  # the provider does not take the connection's credentials at all
 
 
 @dataclass(frozen=True)
@@ -116,9 +119,18 @@ class PollResults:
                 tx, "polls", {step.claimed.trigger.id: _fruitless(step) for step in valid if step.fruitless}
             )
             await _leave(tx, [step for step, _ in over])
+            await connection_health.mark(tx, [mark for step in valid if (mark := _mark(step))])
         self.counter.events(event for step in valid for event in step.events if event.id in fresh)
         self.counter.outcomes(told)
         return settled
+
+
+def _mark(step: PollStep) -> Mark | None:
+    """Return what the end of a poll says of the health of its connection, if it says something."""
+    connection, end = step.claimed.connection, step.end
+    if not connection or not end or (end.error is not None and not end.refused):
+        return None
+    return Mark(connection.id, step.at, end.error if end.refused else None)
 
 
 def _fruitless(step: PollStep) -> Failures:

@@ -16,6 +16,7 @@ import structlog
 
 from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import (
+    AccessDenied,
     Conflict,
     CredentialsRefused,
     HairtriggerError,
@@ -199,7 +200,7 @@ class Poller:
             definition,
             tenant_of(trigger),
             self.calls.secrets.params(trigger.id, trigger.config),
-            self.calls.secrets_in(claimed.connection),
+            self.calls.credentials_in(claimed.connection),
             cursor=claimed.poll.cursor,
             enabled_at=trigger.enabled_at,
             known=partial(self._known, trigger.id),
@@ -266,7 +267,8 @@ class Poller:
             code, wait = Code.CREDENTIALS_REFUSED, max(wait, AFTER_A_REFUSAL)
         next_at = max(now + wait, paused_until or now)
         said = sentence(error)
-        end = PollEnd(next_at, said, code, error=said, paused_until=paused_until)
+        refused = isinstance(error, CredentialsRefused) and not isinstance(error, AccessDenied)
+        end = PollEnd(next_at, said, code, error=said, paused_until=paused_until, refused=refused)
         stored = await self.settle(PollStep(run.claimed, now, before=run.stored, end=end))
         console, kind = (error.console, error.kind) if isinstance(error, PollFailed) else ((), None)
         ended = (code, said) if stored.mine else (Code.STALE, CHANGED)

@@ -53,10 +53,10 @@ class Sampler:
             if not can_sample(definition):
                 raise NotReady("This trigger has no test samples: its events can't be asked for, only waited for.")
             require_ready(provider, definition, trigger)
-            held = await self.calls.secrets_of(tx, trigger)
+            held = await self.calls.credentials_of(tx, trigger)
         params = self.calls.secrets.params(trigger.id, trigger.config)
         hidden = (str(value) for name, value in params.items() if name in secret_params(definition))
-        redaction = Redaction((*held.values(), *hidden))
+        redaction = Redaction((*held.held.values(), *hidden))
         lately = self.calls.clock.now() - _LATELY
         question = self.calls.question(provider, definition, tenant_of(trigger), params, held, enabled_at=lately)
         with self.calls.asked(tenant_of(trigger)):

@@ -45,7 +45,7 @@ from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.vault import new_signing_secret
 from hairtrigger.services.baseline import baseline, is_baseline
 from hairtrigger.services.catalogue import Catalogue, config_of, secret_params, validated
-from hairtrigger.services.provider_calls import ProviderCalls, tenant_of
+from hairtrigger.services.provider_calls import Credentials, ProviderCalls, tenant_of
 from hairtrigger.services.secrets import MASK, Secrets, SigningSecret
 from hairtrigger.services.setup.webhook_removals import WebhookRemovals
 from hairtrigger.store import quotas
@@ -190,7 +190,7 @@ class Triggers:
             wanted = await self._wanted(tx, caller, trigger, definition, changes)
             if wanted.privacy != trigger.privacy:
                 await bodies.sweep_anew(tx, trigger.id)
-            held = await self.calls.secrets_of(tx, wanted)
+            held = await self.calls.credentials_of(tx, wanted)
         note = Note(Kind.TRIGGER, Code.CHANGED, f"Changed: {', '.join(sorted(changes.given)) or 'nothing'}.")
         reconnected = (wanted.connection_id, wanted.disconnected) != (trigger.connection_id, trigger.disconnected)
         if not trigger.enabled or not (reconnected or self._params(wanted) != self._params(trigger)):
@@ -204,7 +204,8 @@ class Triggers:
             enabled_at=trigger.enabled_at,
         )
         with self.calls.asked(tenant_of(wanted)):
-            found = await self._registered(definition, wanted, question, held)
+            async with self.calls.marking(held, success=False):
+                found = await self._registered(definition, wanted, question, held)
         if trigger.cursor is not None:
             found = replace(found, cursor=None)  # a poll may have moved it meanwhile
         changed = replace(wanted, generation=trigger.generation + 1, webhook_data=found.webhook_data)
@@ -224,7 +225,7 @@ class Triggers:
             provider, definition = await self.catalogue.trigger(
                 tx, caller.org_id, trigger.provider_id, trigger.trigger_id
             )
-            held = await self.calls.secrets_of(tx, trigger)
+            held = await self.calls.credentials_of(tx, trigger)
         now = self.clock.now()
         trigger = replace(trigger, enabled_at=now)
         try:
@@ -233,8 +234,10 @@ class Triggers:
             question = self.calls.question(
                 provider, definition, tenant_of(trigger), params, held, cursor=trigger.cursor, enabled_at=now
             )
+            asking = isinstance(definition, AppWebhook) or (isinstance(definition, Webhook) and definition.subscription)
             with self.calls.asked(tenant_of(trigger)):
-                found = await self._registered(definition, trigger, question, held, keep_secret=keep_secret)
+                async with self.calls.marking(held, success=bool(asking)):
+                    found = await self._registered(definition, trigger, question, held, keep_secret=keep_secret)
         except (ProviderFailed, Invalid, NotReady) as error:
             await self._not_enabled(trigger, f"Enabling failed: {sentence(error)}")
             raise
@@ -278,7 +281,9 @@ class Triggers:
             raise Conflict("The trigger was changed meanwhile. Look at it again.")
         definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)
         if isinstance(definition, Webhook) and definition.subscription:
-            await triggers.plan_removal(tx, self._removal(trigger, await self.calls.secrets_of(tx, trigger), now), now)
+            await triggers.plan_removal(
+                tx, self._removal(trigger, await self.calls.credentials_of(tx, trigger), now), now
+            )
         return await triggers.existing(tx, trigger.org_id, trigger.id)
 
     async def rotate_secret(
@@ -373,7 +378,7 @@ class Triggers:
         definition: Trigger,
         trigger: ProjectTrigger,
         question: Question[Any],
-        held: Mapping[str, str],
+        held: Credentials,
         *,
         keep_secret: bool = False,
     ) -> Enabled:
@@ -413,7 +418,7 @@ class Triggers:
         subscription: Subscription[Any],
         trigger: ProjectTrigger,
         question: Question[Any],
-        held: Mapping[str, str],
+        held: Credentials,
         *,
         keep_secret: bool,
     ) -> Enabled:
@@ -523,16 +528,18 @@ class Triggers:
                 ),
             )
 
-    def _removal(self, trigger: ProjectTrigger, held: Mapping[str, str], run_at: datetime) -> Removal:
+    def _removal(self, trigger: ProjectTrigger, held: Credentials, run_at: datetime) -> Removal:
         return Removal(
             project_trigger_id=trigger.id,
             org_id=trigger.org_id,
             provider_id=trigger.provider_id,
             trigger_id=trigger.trigger_id,
             config=trigger.config,
-            secrets=self.secrets.seal_for_removal(trigger.id, held),
+            secrets=self.secrets.seal_for_removal(trigger.id, held.held),
             run_at=run_at,
             failures=0,
+            connection_id=held.connection.id if held.connection else None,
+            way=held.way,
         )
 
     async def _not_enabled(self, trigger: ProjectTrigger, detail: str) -> None:

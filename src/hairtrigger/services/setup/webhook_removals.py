@@ -15,13 +15,13 @@ from hairtrigger.kit.trigger import Webhook
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.shares import Tenant
 from hairtrigger.services.catalogue import Catalogue
-from hairtrigger.services.provider_calls import ProviderCalls
+from hairtrigger.services.provider_calls import Credentials, ProviderCalls
 from hairtrigger.services.secrets import Secrets
 from hairtrigger.store import notices
 from hairtrigger.store.database import Store
 from hairtrigger.store.events import outcomes
 from hairtrigger.store.events.outcomes import Outcome
-from hairtrigger.store.setup import triggers
+from hairtrigger.store.setup import connections, triggers
 from hairtrigger.store.setup.triggers import Removal
 
 log = structlog.get_logger()
@@ -79,9 +79,18 @@ class WebhookRemovals:
         if not provider or not isinstance(definition, Webhook) or not definition.subscription:
             return
         params = self.secrets.params(removal.project_trigger_id, removal.config)
-        secrets = self.secrets.of_removal(removal)
-        question = self.calls.question(provider, definition, Tenant(str(removal.org_id)), params, secrets)
+        held = await self._credentials(removal)
+        question = self.calls.question(provider, definition, Tenant(str(removal.org_id)), params, held)
         await definition.subscription.remove(question, webhook_url(self.public_url, removal.project_trigger_id))
+
+    async def _credentials(self, removal: Removal) -> Credentials:
+        """Return the credentials of the connection as they are now, or the copy if the connection was deleted."""
+        if removal.connection_id is not None:
+            async with self.store.transaction() as tx:
+                connection = await connections.get(tx, removal.org_id, removal.connection_id)
+            if connection and connection.provider_id == removal.provider_id:
+                return self.calls.credentials_in(connection)
+        return Credentials(self.secrets.of_removal(removal), removal.way)
 
     async def _postpone(self, removal: Removal, reason: str) -> None:
         wait = delay_after_failed_removal(removal.failures)

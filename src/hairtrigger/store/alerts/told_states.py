@@ -18,7 +18,7 @@ from hairtrigger.store.explain.streaks import FRUITLESS, LATER, MOST_FRUITLESS
 from hairtrigger.store.tables import told_state
 from hairtrigger.store.transaction import Transaction
 
-Kind = Literal["trigger", "target", "quota", "disk"]
+Kind = Literal["trigger", "target", "quota", "disk", "connection"]
 WELL = "well"
 _INSTANT = DateTime(timezone=True)
 
@@ -49,12 +49,15 @@ class Pace:
 _TRIGGERS = text(
     f"""
     WITH wrong AS (
-        SELECT id, bool_or(stalled) AS stalled, min(since) AS since FROM (
-            SELECT project_trigger_id AS id, true AS stalled, found_at AS since FROM stall
+        SELECT id, bool_or(stalled) AS stalled, min(since) AS since, bool_and(excused) AS excused FROM (
+            SELECT project_trigger_id AS id, true AS stalled, found_at AS since, false AS excused FROM stall
             UNION ALL
-            SELECT project_trigger_id, false, coalesce(failing_since, '-infinity') FROM poll WHERE failures > 0
+            SELECT project_trigger_id, false, coalesce(failing_since, '-infinity'), EXISTS (
+                SELECT FROM project_trigger JOIN connection_health USING (connection_id)
+                WHERE project_trigger.id = poll.project_trigger_id AND status <> 'ok')
+            FROM poll WHERE failures > 0
             UNION ALL
-            SELECT project_trigger_id, false, since FROM streak
+            SELECT project_trigger_id, false, since, false FROM streak
             WHERE side = 'deliveries' OR (side = 'requests' AND NOT {LATER.format(streak="streak")})
                OR (side = 'polls' AND EXISTS (
                    SELECT FROM poll WHERE poll.project_trigger_id = streak.project_trigger_id
@@ -67,6 +70,7 @@ _TRIGGERS = text(
     WHERE coalesce(trigger.org_id, told.org_id) <> ALL(CAST(:silent AS uuid[])) AND CASE
         WHEN trigger.id IS NULL OR NOT trigger.enabled THEN told.id IS NOT NULL
         WHEN wrong.id IS NULL THEN told.state <> '{WELL}' OR told.told_at <= :again
+        WHEN wrong.excused THEN false
         WHEN wrong.stalled THEN told.id IS NULL OR (told.state <> 'stalled' AND told.told_at <= :again)
         ELSE wrong.since <= :lasting AND (told.id IS NULL OR (told.state <> 'failing' AND told.told_at <= :again))
     END
@@ -125,6 +129,50 @@ async def changed_targets(tx: Transaction, pace: Pace, silent: Collection[UUID],
     """
     given = {"silent": list(silent), "limit": limit, "lasting": pace.lasting, "again": pace.again}
     return [TargetState(*row) for row in await tx.connection.execute(_TARGETS, given)]
+
+
+class ConnectionState(NamedTuple):
+    """A connection, its status if that is not ok, and what was told of it."""
+
+    connection_id: UUID
+    org_id: UUID
+    name: str | None
+    provider_id: str
+    external_user_id: str | None
+    status: Literal["expired", "refused", "needs_reconnect"] | None
+    since: datetime | None
+    detail: str | None
+    enabled_triggers: int
+    told: str | None
+    told_since: datetime | None
+
+
+_CONNECTIONS = text(
+    f"""
+    SELECT coalesce(broken.connection_id, told.id), coalesce(connection.org_id, told.org_id), connection.name,
+           connection.provider_id, connection.external_user_id, broken.status, broken.since, broken.detail,
+           (SELECT count(*) FROM project_trigger WHERE connection_id = connection.id AND enabled),
+           told.state, told.since
+    FROM (SELECT * FROM connection_health WHERE status <> 'ok') AS broken
+    FULL JOIN (SELECT *, CAST(subject AS uuid) AS id FROM told_state WHERE kind = 'connection') AS told
+        ON told.id = broken.connection_id
+    LEFT JOIN connection ON connection.id = coalesce(broken.connection_id, told.id)
+    WHERE coalesce(connection.org_id, told.org_id) <> ALL(CAST(:silent AS uuid[])) AND CASE
+        WHEN connection.id IS NULL THEN true
+        WHEN broken.connection_id IS NULL THEN told.state <> '{WELL}' OR told.told_at <= :again
+        ELSE broken.since <= :lasting AND (told.id IS NULL OR (told.state <> 'broken' AND told.told_at <= :again))
+    END
+    ORDER BY 1 LIMIT :limit
+    """  # noqa: S608 all of it our own text
+).bindparams(bindparam("lasting", type_=_INSTANT), bindparam("again", type_=_INSTANT))
+
+
+async def changed_connections(
+    tx: Transaction, pace: Pace, silent: Collection[UUID], limit: int
+) -> list[ConnectionState]:
+    """Return the connections whose state is another one than was told, of all but the organisations in `silent`."""
+    given = {"silent": list(silent), "limit": limit, "lasting": pace.lasting, "again": pace.again}
+    return [ConnectionState(*row) for row in await tx.connection.execute(_CONNECTIONS, given)]
 
 
 async def told(tx: Transaction, kind: Kind, subjects: Collection[str] | None = None) -> list[ToldState]:

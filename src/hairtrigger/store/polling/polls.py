@@ -126,10 +126,13 @@ async def interrupt(tx: Transaction, which: Any, *, again_at: datetime | None = 
     """End the leases of triggers' polls, which then store nothing, because they began with data that has changed.
 
     `which` is a condition on `project_trigger`. The triggers keep their due times, or get `again_at` if it is given.
+    What fails then counts as failing since that time.
     """
     ids = select(project_trigger.c.id).where(which)
     polling = and_(poll.c.project_trigger_id.in_(ids), poll.c.kind == "poll", poll.c.next_at.is_not(None))
-    values = {"lease": None, "leased_until": None} | ({"next_at": again_at} if again_at else {})
+    values: dict[str, Any] = {"lease": None, "leased_until": None}
+    if again_at:
+        values |= {"next_at": again_at, "failing_since": case((poll.c.failures > 0, again_at), else_=None)}
     await _update(tx, polling, **values)
 
 

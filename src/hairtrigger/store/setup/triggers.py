@@ -37,6 +37,7 @@ class ProjectTrigger:
     name: str | None = None
     disconnected: str | None = None  # why it has no connection any more
     privacy: dict[str, Any] | None = None  # see `domain/privacy.py`
+    external_user_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ class Removal:
     secrets: bytes = field(repr=False)
     run_at: datetime
     failures: int
+    connection_id: UUID | None = None
+    way: str | None = None
 
 
 _VERSION: Label[int] = literal_column("project_trigger.xmin").label("version")

@@ -1,0 +1,57 @@
+"""The routes for access that users grant by OAuth, and for the client ids with which the service asks for it."""
+
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from hairtrigger.api.auth import Admitted
+from hairtrigger.api.v1.oauth_schemas import (
+    Authorization,
+    AuthorizationCreate,
+    OAuthClient,
+    OAuthClientPut,
+    StartedAuthorization,
+)
+from hairtrigger.api.v1.responses import problems
+from hairtrigger.api.v1.schemas import Page
+from hairtrigger.services.oauth_clients import OAuthClients
+from hairtrigger.services.setup.authorizations import Authorizations
+
+
+def router(routes: APIRouter, authorizations: Authorizations, clients: OAuthClients) -> APIRouter:
+    @routes.post("/authorizations", status_code=201, responses=problems(502))
+    async def create_authorization(body: AuthorizationCreate, caller: Admitted) -> StartedAuthorization:
+        """Asks a user to grant access at a provider by OAuth. Send the user's browser to `url`.
+
+        The provider sends the browser back to this service, which then makes the connection. With `connection_id` an
+        existing connection is connected again and keeps its id. With `device` the user enters a code on another device,
+        and `GET` on the authorization asks the provider whether that has happened.
+        """
+        start = authorizations.start_device if body.device else authorizations.start
+        return StartedAuthorization.started(await start(caller, body.wanted()))
+
+    @routes.get("/authorizations/{authorization_id}")
+    async def get_authorization(authorization_id: UUID, caller: Admitted) -> Authorization:
+        """Returns what has come of an authorization. Results are kept for a day."""
+        return Authorization.of(await authorizations.get(caller, authorization_id))
+
+    @routes.get("/oauth-clients")
+    async def list_oauth_clients(caller: Admitted) -> Page[OAuthClient]:
+        """Lists the organisation's own client ids at providers. The operator's are used where there is none."""
+        uri = authorizations.redirect_uri
+        return Page(data=[OAuthClient.of(one, uri) for one in await clients.list(caller)])
+
+    @routes.put("/oauth-clients/{client_name}")
+    async def put_oauth_client(client_name: str, body: OAuthClientPut, caller: Admitted) -> OAuthClient:
+        """Stores the client id and secret of the organisation's own app at a provider, in place of earlier ones.
+
+        Connections that another client got can't be renewed with it: connect them again.
+        """
+        stored = await clients.put(caller, client_name, body.client())
+        return OAuthClient.of(stored, authorizations.redirect_uri)
+
+    @routes.delete("/oauth-clients/{client_name}", status_code=204)
+    async def delete_oauth_client(client_name: str, caller: Admitted) -> None:
+        await clients.delete(caller, client_name)
+
+    return routes
