@@ -149,6 +149,10 @@ class ProviderFailed(HairtriggerError):
         self.retry_after = retry_after
 
 
+class CallRefused(ProviderFailed):
+    """The provider refused the call for what it asks, so the same call would be refused again."""
+
+
 class CredentialsRefused(ProviderFailed):
     """The provider no longer accepts the connection's credentials. Connect the account again."""
 

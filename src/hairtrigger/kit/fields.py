@@ -11,6 +11,7 @@ With them, a provider file says which events a trigger wants, and needs no class
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 from pydantic import NaiveDatetime, TypeAdapter, ValidationError
@@ -37,9 +38,9 @@ class Fields:
     `key` is one place, or several whose texts are joined by a colon, such as the id of a thing and the time of its
     change. Without places, the digest of the event is the key. The first text at the places `ids`, if there is one, is
     the key instead. `type` is one place, or several: those texts that are there are joined by a dot. `unit` says how
-    the time is written: as a text (`iso`), as a text in UTC without an offset (`utc`), or as a number of seconds (`s`)
-    or milliseconds (`ms`). `each` is the place of the list of events in a body that brings several of them; an empty
-    text stands for the whole body.
+    the time is written: as a text (`iso`), as a text in UTC without an offset (`utc`), as in mails (`mail`), or as a
+    number of seconds (`s`) or milliseconds (`ms`). `each` is the place of the list of events in a body that brings
+    several of them; an empty text stands for the whole body.
     """
 
     key: str | tuple[str, ...] = ()
@@ -47,7 +48,7 @@ class Fields:
     type: str | tuple[str, ...] = ()
     subject: str = ""
     at: str = ""
-    unit: Literal["iso", "utc", "s", "ms"] = "iso"
+    unit: Literal["iso", "utc", "mail", "s", "ms"] = "iso"
     each: str | None = None
 
     def only(self, *types: str, unless: Unless | None = None) -> Callable[[Incoming[Any]], Iterable[Draft]]:
@@ -121,6 +122,8 @@ class Fields:
                     return _ISO.validate_python(found)
                 case "utc":
                     return instant(_WITHOUT_ZONE.validate_python(found))
+                case "mail":
+                    return instant(parsedate_to_datetime(found))
                 case "s":
                     return _EPOCH.validate_python(float(found))
                 case "ms":

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from hairtrigger.domain import rate_limits
-from hairtrigger.domain.errors import AccessDenied, CredentialsRefused, MissingAtProvider, ProviderFailed
+from hairtrigger.domain.errors import AccessDenied, CallRefused, CredentialsRefused, MissingAtProvider, ProviderFailed
 from hairtrigger.domain.json_reader import TooManyParts, read_json
 from hairtrigger.kit.auth import Carried
 from hairtrigger.kit.config import Payload, wrong_part
@@ -108,11 +108,11 @@ class DocumentLimits:
 class Api:
     """The provider's API, called with the credentials of one connection.
 
-    Answers outside 2xx raise errors: 401 and 403 `CredentialsRefused`, 404 `MissingAtProvider`, everything else
-    `ProviderFailed`, with `retry_after` if the provider named a wait. A 401 or 403 also raises `ProviderFailed` if it
-    names a wait, or answers a call without credentials, because it is then no refusal of credentials. 304 is returned
-    as it is. Redirects of a GET are followed, because feeds move and repositories are renamed. The service keeps to
-    every rate limit that a provider states, with an error or without.
+    Answers outside 2xx raise errors: 401 and 403 `CredentialsRefused`, 404 `MissingAtProvider`, 400, 410, 412 and 422
+    `CallRefused`, everything else `ProviderFailed`, with `retry_after` if the provider named a wait. A 401 or 403 also
+    raises `ProviderFailed` if it names a wait, or answers a call without credentials, because it is then no refusal of
+    credentials. 304 is returned as it is. Redirects of a GET are followed, because feeds move and repositories are
+    renamed. The service keeps to every rate limit that a provider states, with an error or without.
     """
 
     http: Http
@@ -240,6 +240,7 @@ _WORDS = (
 )
 _MOST_SAID = 200  # characters of a provider's words in a message of ours
 _MOST_READ = 65_536  # bytes of an answer with an error
+_REFUSED_CALLS = frozenset({400, 410, 412, 422})
 _SHORTEST = 6  # characters of a credential that is looked for in messages
 
 
@@ -289,4 +290,5 @@ def _raise_for_status(reply: Reply, wait: timedelta | None, *, trusted: bool, sa
         case 404:
             raise MissingAtProvider
         case status:
-            raise ProviderFailed(f"The provider answered {status}{said}.", retry_after=wait)
+            kind = CallRefused if status in _REFUSED_CALLS and not wait else ProviderFailed
+            raise kind(f"The provider answered {status}{said}.", retry_after=wait)

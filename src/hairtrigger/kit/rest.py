@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import quote
 
-from hairtrigger.domain.errors import MissingAtProvider, ProviderFailed
+from hairtrigger.domain.errors import CallRefused, MissingAtProvider, ProviderFailed
 from hairtrigger.domain.instants import FIRST
 from hairtrigger.kit.config import Config
 from hairtrigger.kit.cursor import Look, LookBack
@@ -299,15 +299,17 @@ class Listed(Generic[C]):
     items: str = ""
     paging: Paging = field(default_factory=OnePage)
     newest_first: bool = False
+    wanted: Callable[[Any, C], bool] = lambda _, __: True  # whether a thing is an event, for its JSON
 
     async def __call__(self, question: Question[C]) -> Page:
         look = LookBack(self.late).look(question)
         asked = look.token or {**self.since(look.since), **self.paging.first}
         found, following = await page_of(question.api, _filled(self.path, question), asked, self.items, self.paging)
-        things = [one for one in self.fields.drafts(found) if one.occurred_at and one.occurred_at >= look.since]
-        if self.newest_first:
-            following = following if len(things) == len(found) else None
-        return _in_order(look.page(things, following))
+        dated = [(one.occurred_at or look.since) >= look.since for one in self.fields.drafts(found)]
+        things = [one for one, new in zip(found, dated, strict=True) if new and self.wanted(one, question.config)]
+        if self.newest_first and not all(dated):
+            following = None
+        return _in_order(look.page(self.fields.drafts(things), following))
 
 
 @dataclass(frozen=True)
@@ -317,7 +319,7 @@ class Asked(Generic[C]):
     `ask` asks for the things dated `look.since` or later, from the page `look.token` on. `following` is the place of
     the token of the next page, or a function that returns the token for the answer, its things and the look.
 
-    A provider may forget a token between two polls. A page that can't be had is therefore asked for once more from the
+    A provider may forget a token between two polls. A page that it refuses is therefore asked for once more from the
     beginning of the list; what was read before is then left out as known.
     """
 
@@ -333,8 +335,8 @@ class Asked(Generic[C]):
         look = LookBack(self.late).look(question)
         try:
             answer = await self.ask(question, look)
-        except ProviderFailed as error:
-            if look.token is None or error.retry_after:
+        except (CallRefused, MissingAtProvider):
+            if look.token is None:
                 raise
             look = replace(look, token=None)
             answer = await self.ask(question, look)
