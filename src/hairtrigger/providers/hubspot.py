@@ -21,14 +21,15 @@ _PROPERTIES = {
 
 def _asked(kind: str, time: str) -> Any:
     async def ask(question: kit.Question[kit.PollingConfig], look: kit.Look) -> Any:
-        place = look.token or {"since": look.since.isoformat(), "after": 0}
+        place = look.token or {"since": look.since.isoformat()}
+        after = {"after": place["after"]} if "after" in place else {}  # HubSpot refuses "0"
         since = str(round(datetime.fromisoformat(place["since"]).timestamp() * 1000 - 0.5))
         wanted = {
             "filterGroups": [{"filters": [{"propertyName": time, "operator": "GTE", "value": since}]}],
             "sorts": [{"propertyName": time, "direction": "ASCENDING"}],
             "properties": [*_PROPERTIES[kind], time],
             "limit": 200,
-            "after": str(place["after"]),
+            **after,
         }
         return await question.api.post(f"crm/v3/objects/{kind}/search", wanted)
 
@@ -42,8 +43,8 @@ def _following(time: str) -> Any:
             return None
         since = look.token["since"] if look.token else look.since.isoformat()
         if int(after) >= _MOST:
-            return {"since": things[-1]["properties"][time], "after": 0}
-        return {"since": since, "after": int(after)}
+            return {"since": things[-1]["properties"][time]}
+        return {"since": since, "after": after}
 
     return following
 

@@ -34,7 +34,8 @@ class Fake(ListFake):
         assert asked["sorts"] == [{"propertyName": one["propertyName"], "direction": "ASCENDING"}]
         found = self.since(datetime.fromtimestamp(int(one["value"]) / 1000, UTC))
         assert all(one["propertyName"] in thing["properties"] for thing in found)
-        start = int(asked["after"])
+        assert asked.get("after") != "0", "HubSpot refuses this as an invalid cursor"
+        start = int(asked.get("after", 0))
         assert start + asked["limit"] <= self.most
         page, following = self.paged_from(found, start, asked["limit"])
         paging = {"paging": {"next": {"after": str(following)}}} if following is not None else {}
