@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hairtrigger import kit
-from hairtrigger.domain.errors import CredentialsRefused, MissingAtProvider, ProviderFailed
+from hairtrigger.domain.errors import CallRefused, CredentialsRefused, MissingAtProvider, ProviderFailed
 from hairtrigger.kit.auth import Auth, Bearer, Carried, KeyHeader, KeyParameter, NoAuth, UserAndPassword
 from hairtrigger.kit.config import Payload
 from hairtrigger.kit.http import Api, header, read
@@ -161,7 +161,7 @@ async def test_only_what_changes_nothing_follows_redirects() -> None:
     ("status", "failure"),
     [
         (302, ProviderFailed),
-        (400, ProviderFailed),
+        (400, CallRefused),
         (401, CredentialsRefused),
         (403, CredentialsRefused),
         (404, MissingAtProvider),
@@ -184,7 +184,7 @@ async def test_refused_credentials_are_told_from_other_failures(status: int) -> 
 
 @pytest.mark.parametrize(
     ("status", "failure"),
-    [(302, ProviderFailed), (400, ProviderFailed), (404, MissingAtProvider), (500, ProviderFailed)],
+    [(302, ProviderFailed), (400, CallRefused), (404, MissingAtProvider), (500, ProviderFailed)],
 )
 async def test_an_answer_that_is_no_success_is_a_failure(status: int, failure: type[ProviderFailed]) -> None:
     with pytest.raises(failure) as raised:

@@ -37,7 +37,7 @@ def _on(
         name=name,
         description=description,
         config=Number,
-        poll=kit.Listed(
+        poll=kit.Listed[Number](
             f"{_ACCOUNT}/{list_.capitalize()}.json",
             kit.Fields(key="/sid", subject="/sid", at=at, unit="mail"),
             lambda since: {f"{day}>": f"{since:%Y-%m-%d}"},

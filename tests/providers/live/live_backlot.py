@@ -78,7 +78,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    serve = [backlot, "serve", "--disable-telemetry", "--port", str(port), "--log-level", "error"]
+    serve = [str(backlot), "serve", "--disable-telemetry", "--port", str(port), "--log-level", "error"]
     with subprocess.Popen(serve, env=environment) as process:
         try:
             while process.poll() is None:
