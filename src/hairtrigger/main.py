@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from importlib.metadata import version
 from uuid import UUID, uuid4
@@ -33,7 +33,8 @@ from hairtrigger.platform.otlp import Collector, collecting
 from hairtrigger.platform.parsers import Parsers
 from hairtrigger.platform.peers import Proxies
 from hairtrigger.platform.postgres import embedded
-from hairtrigger.platform.shares import Shares
+from hairtrigger.platform.shares import Shares, Tenant
+from hairtrigger.platform.sockets import Door, Sockets
 from hairtrigger.platform.tickets import Tickets
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import TOLD, Wake
@@ -63,6 +64,8 @@ from hairtrigger.services.ingest.ingest import Ingest
 from hairtrigger.services.ingest.receiver_cache import ReceiverCache
 from hairtrigger.services.ingest.refusal_counter import RefusalCounter
 from hairtrigger.services.ingest.sender_documents import SenderDocuments
+from hairtrigger.services.listening.listener import Listener
+from hairtrigger.services.listening.listeners import Listeners
 from hairtrigger.services.metrics import Metrics
 from hairtrigger.services.oauth_clients import OAuthClients
 from hairtrigger.services.polling.dry_run import DryRuns
@@ -99,6 +102,7 @@ from hairtrigger.targets.making import target_maker
 
 _CHECK = timedelta(seconds=3)  # the longest wait of a user who makes a project for the check of its target
 _LAST_SPANS = timedelta(seconds=3)  # the longest time for sending the spans that wait at a stop
+_LISTENING = timedelta(seconds=30)  # the lease of a listener lasts so long, and what a poll's lasts beyond its deadline
 _LARGEST_LOG = 2048  # MiB: the size of the embedded database's write-ahead log on a disk that is large enough
 
 Loop = Callable[[], Coroutine[None, None, None]]
@@ -137,6 +141,7 @@ class Resources:
     """The same database as `store`, without a pooler between, for work that needs a connection of its own."""
     vault: Vault
     egress: Egress
+    sockets: Sockets
     sandbox: Sandbox
     parsers: Parsers
     lock: LifeLock | None
@@ -234,14 +239,16 @@ async def _resources(settings: Settings, clock: Clock, process: UUID) -> AsyncIt
             compiled=await compiled,
             unlocked=settings.sandbox_unlocked,
         )
+        egress = await stack.enter_async_context(
+            Egress(_policy(settings), user_agent=settings.agent, is_operator=Operators(store).include)
+        )
         yield Resources(
             store,
             await stack.enter_async_context(open_statements(store)),
             await stack.enter_async_context(open_store(direct_url, connections=2)),
             _vault(settings),
-            await stack.enter_async_context(
-                Egress(_policy(settings), user_agent=settings.agent, is_operator=Operators(store).include)
-            ),
+            egress,
+            await stack.enter_async_context(Sockets(egress.dialing, egress.turns)),
             await stack.enter_async_context(workers),
             await stack.enter_async_context(Parsers(settings.parsers, settings.parse_limits)),
             lock,
@@ -340,8 +347,13 @@ def _parts(settings: Settings, clock: Clock, resources: Resources, process: UUID
     tokens = AccessTokens(
         store=store, clock=clock, catalogue=catalogue, secrets=secrets, clients=clients, http_of=egress.of
     )
+
+    def door_of(tenant: Tenant) -> Door:
+        return resources.sockets.of(tenant, egress.of(tenant).told_why)
+
     calls = ProviderCalls(
         http_of=egress.of,
+        door_of=door_of,
         clock=clock,
         secrets=secrets,
         tokens=tokens,
@@ -660,17 +672,32 @@ def _working(parts: Parts, direct: Store) -> RoleShare:
         places=Shares.beyond(settings.concurrent_polls),
     )
     parts.metrics.deliveries_under_way.reads(lambda: dispatcher.under_way)
+    listeners = Listeners(
+        store=store,
+        clock=clock,
+        leases=replace(parts.poller.leases, kind="listen", deadline=_LISTENING),
+        listener=Listener(
+            clock=clock,
+            calls=parts.calls,
+            settle=parts.poll_results.submit,
+            work=work,
+            refusal=parts.refusal,
+            metrics=parts.metrics,
+        ),
+        places=Shares.beyond(settings.concurrent_listeners),
+    )
     parts.metrics.polls_under_way.reads(lambda: due_work.polls_under_way)
+    parts.metrics.listeners.reads(lambda: listeners.under_way)
 
     async def drain(at_most: timedelta) -> None:
-        await asyncio.gather(due_work.drain(at_most), dispatcher.drain(at_most))
+        await asyncio.gather(due_work.drain(at_most), listeners.drain(at_most), dispatcher.drain(at_most))
 
     events, ledger, keys = settings.retention
     retention = Retention(store=store, direct=direct, clock=clock, events=events, ledger=ledger, keys=keys)
     lost_deliveries = LostDeliveries(store=store, clock=clock, work=work)
     kept_bodies = KeptBodies(store=store, clock=clock)
     upkeep = (retention.run, lost_deliveries.run, parts.erasures.run, kept_bodies.run)
-    loops = (dispatcher.run, due_work.run, parts.calls.tokens.run, *upkeep)
+    loops = (dispatcher.run, due_work.run, listeners.run, parts.calls.tokens.run, *upkeep)
     return RoleShare(loops, drain)
 
 

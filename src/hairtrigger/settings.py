@@ -188,6 +188,11 @@ class Settings(BaseSettings):
         description="Polls at a time, per process. One project alone gets all of them. There are more, which only "
         "other projects (a fourth) and then other organisations (another fourth) get.",
     )
+    concurrent_listeners: int = Field(
+        200,
+        ge=1,
+        description="Triggers that hold a connection to their source, per process. They are shared as polls are.",
+    )
     concurrent_polls_per_connection: int = Field(
         4, ge=1, description="Polls of one connection at a time, by all processes together."
     )

@@ -25,6 +25,7 @@ from hairtrigger.store.database import Store
 from tests.providers.slack.fake import signed as signed_by_slack
 from tests.providers.typeform.fake import Typeform, app, signed
 from tests.services.scene import Scene, a_scene
+from tests.services.world import no_door
 from tests.support.clock import ManualClock
 from tests.support.internet import Internet
 
@@ -66,6 +67,7 @@ async def a_form(scene: Scene) -> tuple[UUID, str]:
     internet = Internet({"https://api.typeform.com": app(account)})
     calls = ProviderCalls(
         http_of=lambda _: internet,
+        door_of=no_door,
         clock=world.clock,
         secrets=world.secrets,
         tokens=world.calls.tokens,

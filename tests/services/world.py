@@ -20,6 +20,7 @@ from hairtrigger.kit.oauth import Client
 from hairtrigger.kit.trigger import Provider
 from hairtrigger.platform.parsers import Parsers
 from hairtrigger.platform.shares import Tenant
+from hairtrigger.platform.sockets import Door
 from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
 from hairtrigger.services.access_tokens import AccessTokens
@@ -76,6 +77,10 @@ class Offline:
 
 async def nothing_wrong(_: Tenant, __: str) -> None:
     """Return no reason why a target can't be called."""
+
+
+def no_door(_: Tenant) -> Door:
+    raise AssertionError("This world has no listeners.")
 
 
 async def no_integrations(tx: Transaction, wanted: Collection[Owned]) -> dict[Owned, Provider]:
@@ -183,6 +188,7 @@ async def a_world(
     limits: Limits | None = None,
     tracing: Tracing | None = None,
     oauth_clients: Mapping[str, Client] | None = None,
+    door_of: Callable[[Tenant], Door] = no_door,
 ) -> World:
     limits = limits or Limits()
     metrics = Metrics([provider.id for provider in providers])
@@ -213,7 +219,12 @@ async def a_world(
         http_of=lambda _: http or Offline(),
     )
     calls = ProviderCalls(
-        http_of=lambda _: http or Offline(), clock=clock, secrets=secrets, tokens=tokens, parsers=parsers or Parsers()
+        http_of=lambda _: http or Offline(),
+        door_of=door_of,
+        clock=clock,
+        secrets=secrets,
+        tokens=tokens,
+        parsers=parsers or Parsers(),
     )  # parsers start no process until they parse
     work = Wake()
     webhook_removals = WebhookRemovals(

@@ -14,6 +14,7 @@ class Kind(StrEnum):
 
     WEBHOOK = "webhook"
     POLL = "poll"
+    LISTEN = "listen"
     SCHEDULE = "schedule"
     REGISTRATION = "registration"
     TARGET = "target"
@@ -106,6 +107,11 @@ class Code(StrEnum):
         "stale",
         "came to nothing, because the trigger was changed or claimed by another worker meanwhile",
         Trait.ALWAYS,
+    )
+    LISTENING = "listening", "stands, and what the source sends is taken from then on", Trait.ROUTINE
+    TRUNCATED = (
+        "truncated",
+        "found that the source no longer has all that came after the last event, so some events are missing",
     )
     MISSED = "missed", "did not fire: its time was missed, and its policy is to skip"
     REGISTERED = "registered", "was set up at the provider", Trait.ROUTINE

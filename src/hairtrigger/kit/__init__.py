@@ -14,6 +14,7 @@ from hairtrigger.domain.errors import (
 )
 from hairtrigger.domain.event import Draft, digest
 from hairtrigger.domain.ids import new_id
+from hairtrigger.domain.json_reader import read_json
 from hairtrigger.domain.operational import OperationalType, Wanted
 from hairtrigger.domain.schedule import Missed, Schedule
 from hairtrigger.domain.schedule import parse as parse_schedule
@@ -56,6 +57,7 @@ from hairtrigger.kit.trigger import (
     Cursor,
     Definition,
     Internal,
+    Listening,
     Page,
     Polling,
     PollingConfig,
@@ -141,6 +143,7 @@ __all__ = [
     "KnownSender",
     "Listed",
     "ListedHooks",
+    "Listening",
     "Look",
     "LookBack",
     "Malformed",
@@ -202,6 +205,7 @@ __all__ = [
     "page_of",
     "parse_schedule",
     "read",
+    "read_json",
     "request_data",
     "still_seen",
     "text_at",

@@ -1,12 +1,13 @@
 """The classes with which a provider file declares its provider and its triggers.
 
-The service decides on due times, secrets, cursors, retries and repeats. There are five kinds of trigger. A `Webhook`
+The service decides on due times, secrets, cursors, retries and repeats. There are six kinds of trigger. A `Webhook`
 has a URL of its own. An `AppWebhook` gets its events from the one URL that all accounts of an app share. A `Polling`
-asks its provider again and again. A `Scheduled` depends only on the clock. An `Internal` gets its events from the
-service itself.
+asks its provider again and again. A `Listening` holds a connection over which its provider sends events. A `Scheduled`
+depends only on the clock. An `Internal` gets its events from the service itself.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+import ssl
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from string import Formatter
@@ -32,6 +33,15 @@ _YEAR = 365 * 86_400  # seconds
 
 Cursor = Mapping[str, Any]
 TriggerType = Literal["WEBHOOK", "POLLING", "SCHEDULED"]
+TriggerKind = Literal["WEBHOOK", "POLLING", "LISTENING", "SCHEDULED"]
+
+
+Tls = Callable[[str], ssl.SSLContext]
+"""A function that returns settings that check a server's certificate. It trusts the given authorities, PEM, as well."""
+
+
+def _usual_tls(authorities: str) -> ssl.SSLContext:
+    return ssl.create_default_context(cadata=authorities or None)
 
 
 Known = Callable[[Sequence[str]], Awaitable[Collection[str]]]
@@ -54,6 +64,8 @@ class Question(Generic[C]):
     # For bodies that are not JSON: only this function parses bytes from outside at a bounded cost.
     parse: Parse = field(repr=False)
     project: str = ""  # the id of the trigger's project
+    trigger: str = ""  # the id of the project trigger, for names that it has at its provider
+    tls: Tls = field(default=_usual_tls, repr=False)
     known: Known = field(default=_nothing_known, repr=False)  # returns those of the given keys that are stored
     watch: Watch = field(default=unwatched, repr=False)
 
@@ -72,6 +84,7 @@ class Page:
     repeats: int = 0  # events that an earlier poll brought, and that are left out here
     refused: int = 0  # items of the answer that can't be told apart, and so make no event; `note` says why
     console: tuple[str, ...] = ()  # the lines that polling code printed
+    gap: str = ""  # a sentence on events that the source no longer has, and that were not taken
 
 
 @dataclass(frozen=True)
@@ -171,6 +184,29 @@ class Polling(Definition[C]):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Listening(Definition[C]):
+    """A trigger that holds a connection to its provider and gets its events over it.
+
+    `listen` connects, and yields a page for whatever comes. The service stores each page before it resumes `listen`, so
+    the provider file acknowledges the page in the lines after its `yield`, and events whose acknowledgement was lost
+    come again and are recognised by their keys. The first page says that the connection stands; a page without events
+    is a sign of life. If nothing is yielded for `silence`, acknowledging included, the connection is ended and made
+    anew. When `listen` returns or raises, it is called again, with the cursor of the last page.
+
+    `start` returns the cursor at which a trigger that is enabled begins. `errors` are the client library's exceptions
+    for a connection that fails, and `refusals` those for credentials that the provider does not accept.
+    `lossy` is a sentence that says which events can be lost, and is empty if none can.
+    """
+
+    listen: Callable[[Question[C]], AsyncGenerator[Page, None]]
+    start: Callable[[Question[C]], Awaitable[Cursor]]
+    silence: timedelta = timedelta(minutes=1)
+    errors: tuple[type[Exception], ...] = ()
+    refusals: tuple[type[Exception], ...] = ()
+    lossy: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scheduled(Definition[C]):
     """A trigger that fires by the clock.
 
@@ -189,7 +225,7 @@ class Internal(Definition[C]):
     wanted: Callable[[C], Wanted]
 
 
-Trigger = Webhook[Any] | AppWebhook[Any] | Polling[Any] | Scheduled[Any] | Internal[Any]
+Trigger = Webhook[Any] | AppWebhook[Any] | Polling[Any] | Listening[Any] | Scheduled[Any] | Internal[Any]
 
 
 # Stack AI's reference shows the number as a text: "10000".
@@ -236,6 +272,7 @@ class Provider:
     ways: Mapping[str, Auth] = field(default_factory=dict)
     app: App | None = None
     icon: str = ""  # an emoji or a data: URL
+    optional: tuple[str, ...] = ()  # fields that a connection may have besides those that it needs
     guide: str = ""  # how a user gets what a connection needs
     labels: Mapping[str, str] = field(default_factory=dict)  # of the connection's fields, by their names
     further: tuple[str, ...] = ()  # the names of secrets that calls don't carry, such as the one that signs webhooks
@@ -286,12 +323,17 @@ class Provider:
         return next((trigger for trigger in self.triggers if trigger.id == trigger_id), None)
 
 
+def kind_of(trigger: Trigger) -> TriggerKind:
+    """Return the type of a trigger as our own API names it."""
+    return "LISTENING" if isinstance(trigger, Listening) else trigger_type(trigger)
+
+
 def trigger_type(trigger: Trigger) -> TriggerType:
     """Return the type of a trigger as the public API names it."""
     match trigger:
         case Webhook() | AppWebhook() | Internal():  # the published list has no other word for events that are pushed
             return "WEBHOOK"
-        case Polling():
+        case Polling() | Listening():  # of the published words, the one for a service that goes to the provider
             return "POLLING"
         case Scheduled():
             return "SCHEDULED"

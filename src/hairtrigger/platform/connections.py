@@ -8,22 +8,19 @@ connection for every request, so that with 500 idle connections it manages only 
 """
 
 import asyncio
-import socket
 import ssl
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from typing import NamedTuple, cast
 
-import httpx2
-
-from hairtrigger.platform.addresses import EgressPolicy, Place
+from hairtrigger.platform.dialing import Dialing
 from hairtrigger.platform.http1 import Answer, Malformed
-from hairtrigger.platform.look_ups import LookUps, Resolve, resolve
 from hairtrigger.platform.proxy import Proxy, ProxyRefused
 from hairtrigger.platform.shares import Shares, Tenant
+from hairtrigger.platform.sockets import past_the_door
 from hairtrigger.platform.turns import Turns
 
 _IN_USE = 500  # TCP connections that one project alone may use at a time
@@ -32,14 +29,6 @@ _KEEP_ALIVE = timedelta(seconds=4)  # shorter than the time of servers (5 s and 
 _ATTEMPT = timedelta(seconds=3)  # for one address, if there are other addresses to try
 _SLICE = 4 * 1024  # bytes of an answer that are parsed at once
 _MOST_UNREAD = 64 * 1024  # bytes; above this, reading pauses and the server has to wait
-
-
-class BlockedAddress(Exception):
-    """The policy permits none of the host's addresses."""
-
-    def __init__(self, addresses: Sequence[str]) -> None:
-        super().__init__()
-        self.addresses = addresses
 
 
 class Origin(NamedTuple):
@@ -181,13 +170,10 @@ class Connection(asyncio.Protocol):
 
 
 class Connections:
-    def __init__(self, policy: EgressPolicy, turns: Turns, resolve: Resolve = resolve) -> None:
-        self._policy = policy
+    def __init__(self, dialing: Dialing, turns: Turns) -> None:
+        self._dialing = dialing
         self._turns = turns
-        self._look_ups = LookUps(resolve)
-        self._tls = httpx2.create_ssl_context()
-        if policy.authorities:
-            self._tls.load_verify_locations(policy.authorities)
+        self._tls = dialing.tls()
         self._tls.set_alpn_protocols(["http/1.1"])
         self._places = Shares.beyond(_IN_USE)
         self._idle = IdleConnections()
@@ -219,10 +205,9 @@ class Connections:
             async with self._places.place(tenant):
                 (await self._connected(tenant, origin)).close()
         else:
-            await self._permitted(tenant, *self._place_of(origin))
+            await self._dialing.permitted(tenant, *self._dialing.place_of(origin.host, origin.port))
 
     def close(self) -> None:
-        self._look_ups.close()
         self._idle.close()
 
     def _returned(self, tenant: Tenant, origin: Origin, connection: Connection) -> None:
@@ -243,10 +228,10 @@ class Connections:
 
     async def _connected(self, tenant: Tenant, origin: Origin) -> Connection:
         self._make_room()
-        host, port = self._place_of(origin)
-        permitted = await self._permitted(tenant, host, port)
-        if self._policy.proxy and not self._is_direct(origin, permitted):
-            return await self._through(self._policy.proxy, tenant, origin)
+        host, port = self._dialing.place_of(origin.host, origin.port)
+        permitted = await self._dialing.permitted(tenant, host, port)
+        if self._dialing.proxy and not self._dialing.is_direct(origin.host, origin.port, permitted):
+            return await self._through(self._dialing.proxy, tenant, origin)
         *others, last = permitted
         for address in others:
             with suppress(OSError):
@@ -254,35 +239,11 @@ class Connections:
                     return await self._opened(tenant, origin, address, port)
         return await self._opened(tenant, origin, last, port)
 
-    def _place_of(self, origin: Origin) -> Place:
-        return self._policy.connect_to.get((origin.host, origin.port), (origin.host, origin.port))
-
-    def _is_direct(self, origin: Origin, permitted: Sequence[str]) -> bool:
-        """Return whether the call goes past the proxy, because the operator's settings name the place or an address."""
-        named = (origin.host, origin.port) in self._policy.connect_to
-        return named or any(self._policy.allows(address) for address in permitted)
-
-    async def _permitted(self, tenant: Tenant, host: str, port: int) -> list[str]:
-        """Return the host's addresses that the policy permits. Raises `BlockedAddress` if it permits none of them.
-
-        For an unknown name, raises `gaierror`, or returns no address if there is a proxy, which may know the name.
-        """
-        try:
-            found = await self._look_ups.addresses(tenant, host, port)
-        except socket.gaierror:
-            if self._policy.proxy:
-                return []
-            raise
-        addresses = list(dict.fromkeys(found))
-        permitted = [address for address in addresses if self._policy.permits(address)]
-        if not permitted:
-            raise BlockedAddress(addresses)
-        return permitted
-
     async def _through(self, proxy: Proxy, tenant: Tenant, origin: Origin) -> Connection:
         """Return a connection to the proxy, or a tunnel through the proxy to the origin if that is HTTPS."""
         made = partial(Connection, self._turns, tenant.org)
-        _, connection = await asyncio.get_running_loop().create_connection(made, proxy.host, proxy.port)
+        with past_the_door():
+            _, connection = await asyncio.get_running_loop().create_connection(made, proxy.host, proxy.port)
         if origin.scheme == "http":
             connection.proxy = proxy
             return connection
@@ -296,9 +257,10 @@ class Connections:
     async def _opened(self, tenant: Tenant, origin: Origin, address: str, port: int) -> Connection:
         tls, name = (self._tls, origin.host) if origin.scheme == "https" else (None, None)
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(
-            partial(Connection, self._turns, tenant.org), address, port, ssl=tls, server_hostname=name
-        )
+        with past_the_door():
+            _, connection = await loop.create_connection(
+                partial(Connection, self._turns, tenant.org), address, port, ssl=tls, server_hostname=name
+            )
         return connection
 
 

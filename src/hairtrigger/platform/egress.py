@@ -24,7 +24,8 @@ import structlog
 from hairtrigger.domain.errors import ProviderFailed
 from hairtrigger.platform.addresses import EgressPolicy
 from hairtrigger.platform.codings import STEP, Coding, codings_of, undone
-from hairtrigger.platform.connections import BlockedAddress, Connection, Connections, Origin
+from hairtrigger.platform.connections import Connection, Connections, Origin
+from hairtrigger.platform.dialing import BlockedAddress, Dialing
 from hairtrigger.platform.http1 import Answer, Header, Malformed, Unsendable, head_of
 from hairtrigger.platform.look_ups import Resolve, resolve
 from hairtrigger.platform.proxy import Proxy
@@ -187,7 +188,8 @@ class Egress:
         self._told = Told(_TOLD_AGAIN)
         self._user_agent = user_agent
         self.turns = Turns()
-        self._connections = Connections(policy, self.turns, resolve)
+        self.dialing = Dialing(policy, resolve)
+        self._connections = Connections(self.dialing, self.turns)
         self._readings: set[_Reading] = set()  # those under way
 
     async def __aenter__(self) -> Self:
@@ -195,6 +197,7 @@ class Egress:
 
     async def __aexit__(self, *_: object) -> None:
         self._connections.close()
+        self.dialing.close()
 
     def of(self, tenant: Tenant) -> "Egress":
         """Return an egress for the calls of this tenant. It shares connections and CPU time with this one."""
@@ -232,7 +235,7 @@ class Egress:
         except TimeoutError:
             return _MESSAGES[Reason.TIMEOUT]
         except tuple(_REASONS) as error:
-            return EgressFailed(_reason_of(error), message=await self._told_why(error, origin)).message
+            return EgressFailed(_reason_of(error), message=await self.told_why(error, origin.host, origin.port)).message
         return None
 
     async def send(
@@ -317,21 +320,20 @@ class Egress:
 
     async def _failed(self, error: Exception, reading: "_Reading") -> EgressFailed:
         reason = _reason_of(error)
-        said = (
-            reading.too_large if reason is Reason.TOO_LARGE else await self._told_why(error, reading.call.place.origin)
-        )
+        origin = reading.call.place.origin
+        said = reading.too_large if reason is Reason.TOO_LARGE else await self.told_why(error, origin.host, origin.port)
         return EgressFailed(reason, reading.cost, said)
 
-    async def _told_why(self, error: Exception, origin: Origin) -> str | None:
+    async def told_why(self, error: Exception, host: str, port: int) -> str | None:
         """Return why the address can't be reached, or None if the tenant may not know that or the error is another one.
 
         The operator's log has the reason in any case, at most once an hour.
         """
-        why = why_unreachable(error, origin.host, origin.port)
+        why = why_unreachable(error, host, port)
         if why is None:
             return None
-        if self._told.is_new((_reason_of(error), origin)):
-            log.warning("an address can't be reached", host=origin.host, port=origin.port, why=why)
+        if self._told.is_new((_reason_of(error), host, port)):
+            log.warning("an address can't be reached", host=host, port=port, why=why)
         return why if await self._is_operator(self.tenant.org) else None
 
     async def _read(self, connection: Connection, reading: "_Reading") -> None:

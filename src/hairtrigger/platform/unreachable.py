@@ -4,7 +4,7 @@ import socket
 import ssl
 from ipaddress import ip_address
 
-from hairtrigger.platform.connections import BlockedAddress
+from hairtrigger.platform.dialing import BlockedAddress
 
 
 def why_unreachable(error: Exception, host: str, port: int) -> str | None:

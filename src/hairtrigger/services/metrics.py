@@ -76,6 +76,7 @@ class Metrics:
             "hairtrigger_deliveries_under_way", "Deliveries that this process has claimed and not ended yet."
         )
         self.polls_under_way = Gauge("hairtrigger_polls_under_way", "Polls that this process runs.")
+        self.listeners = Gauge("hairtrigger_listeners", "Listeners that this process runs.")
         self.sandbox_workers = Gauge(
             "hairtrigger_sandbox_workers", "Living processes that run users' JavaScript, without the spare one."
         )
@@ -175,6 +176,11 @@ class Metrics:
             self.poll_seconds.observe([took.total_seconds()], (label,))
         if events:
             self.events.add(("poll", label), events)
+
+    def listened(self, provider_id: str, events: int) -> None:
+        """Count new events that a listener brought."""
+        if self._on:
+            self.events.add(("listen", self._label(provider_id)), events)
 
     def fired(self, late: Iterable[timedelta], codes: Iterable[Code], events: Mapping[str, int]) -> None:
         """Count the firings of a batch by the codes of their outcomes. `events` has the numbers of new events by

@@ -14,6 +14,7 @@ from hairtrigger.kit.trigger import Known, Page, Polling, Provider, Question, Tr
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.parsers import Parsers
 from hairtrigger.platform.shares import Shares, Tenant
+from hairtrigger.platform.sockets import Door
 from hairtrigger.services.access_tokens import AccessTokens, RenewingHttp
 from hairtrigger.services.catalogue import validated
 from hairtrigger.services.parsing import Parsing
@@ -66,6 +67,7 @@ NO_CREDENTIALS = Credentials({})
 @dataclass(frozen=True, kw_only=True)
 class ProviderCalls:
     http_of: Callable[[Tenant], Http]
+    door_of: Callable[[Tenant], Door]
     clock: Clock
     secrets: Secrets
     tokens: AccessTokens

@@ -320,7 +320,7 @@ poll = Table(
     "poll",
     metadata,
     Column("project_trigger_id", UUID, _gone_with("project_trigger.id"), primary_key=True),
-    Column("kind", Text, nullable=False),  # poll | schedule
+    Column("kind", Text, nullable=False),  # poll | schedule | listen
     Column("next_at", _Instant),  # when it is due next; null while disabled, and after a schedule's last firing
     Column("every_seconds", Integer),  # the interval of a poll; null for a schedule
     Column("lease", UUID),  # names the claim that runs it now, and its process; a result counts only under its lease
@@ -330,6 +330,8 @@ poll = Table(
     Column("failures", Integer, nullable=False),  # failed polls since the last success
     Column("error", Text),  # why the last poll failed; null if it succeeded
     Column("failing_since", _Instant),  # when the first of these failures happened
+    Column("connected_at", _Instant),  # since when a listener is connected, if its lease is in force
+    Column("heard_at", _Instant),  # when it got something from its source last
     Index("poll_due_idx", "kind", "next_at", postgresql_where=sql("next_at IS NOT NULL")),
     Index("poll_failing_idx", "project_trigger_id", postgresql_where=sql("failures > 0")),
     postgresql_with={"fillfactor": "50"},

@@ -21,6 +21,7 @@ from hairtrigger.services.explain.silence import (
     NotDue,
     NotFired,
     NothingFromApp,
+    NothingHeard,
     NothingTold,
     NotPolled,
     NotYetCreated,
@@ -37,6 +38,7 @@ from tests.services.world import seconds
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 SCHEDULED = replace(CONDITION, kind="schedule")
+LISTENS = replace(CONDITION, kind="listen", connected_at=NOON - HOUR)
 WEBHOOK = replace(CONDITION, kind=None, next_at=None)
 OF_APP = replace(WEBHOOK, of_app=True)
 
@@ -65,6 +67,7 @@ EMPTY, FAILED, CUT, LIMITED, LATER = (
 ASKED_US = replace(poll(Code.EMPTY, MINUTE * 40), detail=f"{ASKED_TO_WAIT}13:00:00 UTC.")
 OVER, FULL = poll(Code.OVER_QUOTA, HOUR * 8), poll(Code.DISK_FULL, MINUTE * 40)
 FIRED = Outcome(Kind.SCHEDULE, Code.ACCEPTED, NOON - HOUR)
+HEARS = Outcome(Kind.LISTEN, Code.LISTENING, NOON - HOUR)
 ASKED = Outcome(Kind.WEBHOOK, Code.EMPTY, NOON - HOUR)
 REFUSED = [Outcome(Kind.WEBHOOK, Code.REJECTED, ENDED, count=count) for count in (2, 3)]
 
@@ -115,6 +118,11 @@ CASES: list[tuple[Silence, Reason]] = [
         Down(Gap(EMPTY.at, polled_before=True, next_poll=LATER.at), MINUTE, OUTAGE),
     ),
     (after(FIRED, condition=SCHEDULED), NotFired(FIRED, None)),
+    (after(HEARS, condition=LISTENS), NothingHeard(HEARS, NOON - HOUR)),
+    (
+        after(replace(HEARS, code=Code.FAILED), condition=LISTENS),
+        NothingHeard(replace(HEARS, code=Code.FAILED), NOON - HOUR),
+    ),
     (after(ASKED, condition=WEBHOOK), NoRequest(ASKED)),
     (after(condition=OF_APP, refused_by_app=REFUSED), NothingFromApp(5, REFUSED[0])),
     (after(condition=OF_APP), NothingFromApp(0, None)),

@@ -396,6 +396,7 @@ class CheckedConnection(Connection):
 class ConnectionField(BaseModel):
     name: str = Field(description="The key in a connection's `secrets`.")
     label: str
+    required: bool = True
 
 
 class ConnectionNeeds(BaseModel):
@@ -437,7 +438,7 @@ class Provider(BaseModel):
 
     @classmethod
     def of(cls, provider: kit.Provider) -> "Provider":
-        fields = _fields(provider, provider.entered)
+        fields = [*_fields(provider, provider.entered), *_fields(provider, provider.optional, required=False)]
         needs = ConnectionNeeds(required=provider.needs_connection, fields=fields, guide=provider.guide)
         ways = [ConnectionWay.of(provider, way) for way in (None, *provider.ways)] if provider.fields else []
         triggers = [
@@ -445,7 +446,7 @@ class Provider(BaseModel):
                 id=one.id,
                 name=one.name,
                 description=one.description,
-                type=kit.trigger_type(one),
+                type=kit.kind_of(one),
                 instructions=one.instructions,
             )
             for one in provider.triggers
@@ -453,9 +454,9 @@ class Provider(BaseModel):
         return cls(id=provider.id, name=provider.name, connection=needs, ways=ways, triggers=triggers)
 
 
-def _fields(provider: kit.Provider, names: Sequence[str]) -> list[ConnectionField]:
-    labels = provider.labels
-    return [ConnectionField(name=name, label=labels.get(name) or name.replace("_", " ").capitalize()) for name in names]
+def _fields(provider: kit.Provider, names: Sequence[str], *, required: bool = True) -> list[ConnectionField]:
+    labels = {name: provider.labels.get(name) or name.replace("_", " ").capitalize() for name in names}
+    return [ConnectionField(name=name, label=label, required=required) for name, label in labels.items()]
 
 
 def _kind(auth: Auth) -> WayKind:

@@ -125,11 +125,26 @@ def _nothing_wrong(condition: Condition, latest: Sequence[Outcome]) -> str:
         return f"The last poll refused items ({last.code}). {last.detail}"
     if condition.rests_until:
         return f"{RATE_LIMITED} until {condition.rests_until:%Y-%m-%d %H:%M:%S} UTC."
+    if condition.kind == "listen":
+        return _listening(condition)
     if condition.kind:
         return "Nothing stands in its way."
     if condition.provider_id == PROVIDER:
         return "It waits for operational events. Nothing can be expected by a time: they come when something happens."
     return "It waits for requests. Nothing can be expected by a time: they come when something happens."
+
+
+def _listening(condition: Condition) -> str:
+    heard = (
+        f" Its last event came at {_instant(condition.heard_at)}." if condition.heard_at else " No event has come yet."
+    )
+    if condition.connected_at and condition.leased_until:
+        return f"It is connected since {_instant(condition.connected_at)}.{heard}"
+    return f"It is about to connect.{heard}"
+
+
+def _instant(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _failing(condition: Condition, latest: Sequence[Outcome]) -> tuple[datetime | None, str]:
@@ -139,7 +154,8 @@ def _failing(condition: Condition, latest: Sequence[Outcome]) -> tuple[datetime 
     polls, refused, undelivered = condition.failures, condition.refused, condition.undelivered
     told, begun = [], []
     if polls:
-        what = "poll" if polls == 1 else f"{polls} polls"
+        work = "connection" if condition.kind == "listen" else "poll"
+        what = work if polls == 1 else f"{polls} {work}s"
         told.append(f"The last {what} failed. {condition.poll_error or ''}".strip())
         begun.append(condition.failing_since)
     if condition.fruitless >= MOST_FRUITLESS and not polls:

@@ -21,6 +21,7 @@ from hairtrigger.services.explain.silence import (
     NotDue,
     NotFired,
     NothingFromApp,
+    NothingHeard,
     NothingTold,
     NotPolled,
     NotYetCreated,
@@ -42,6 +43,7 @@ from hairtrigger.store.upkeep.processes import After
 _SUBJECT = {
     Kind.WEBHOOK: "request",
     Kind.POLL: "poll",
+    Kind.LISTEN: "connection",
     Kind.SCHEDULE: "schedule",
     Kind.REGISTRATION: "webhook",
     Kind.TARGET: "target",
@@ -50,11 +52,12 @@ _SUBJECT = {
 }
 _WAYS = {
     "poll": "with a poll",
+    "listen": "over its connection to the source",
     "schedule": "from its schedule",
     "service": "from the service itself",
     None: "as a request",
 }
-WORK = frozenset({Kind.WEBHOOK, Kind.POLL, Kind.SCHEDULE})
+WORK = frozenset({Kind.WEBHOOK, Kind.POLL, Kind.LISTEN, Kind.SCHEDULE})
 _OUTAGE: Mapping[After, str] = {
     "start": "the service was down",
     "database": "the service could not reach its database",
@@ -85,7 +88,7 @@ class Story:
     """An event with its deliveries, their attempts, and its repeats."""
 
     event: EventTrace
-    came: str | None  # "poll", "schedule" or "service"; None for an event from a request
+    came: str | None  # "poll", "schedule", "listen" or "service"; None for an event from a request
     deliveries: Sequence[tuple[Delivery, Sequence[AttemptRecord]]]  # oldest first
     repeats: Sequence[Outcome]
     waits: Mapping[UUID, Wait] = field(default_factory=dict)  # by delivery
@@ -186,6 +189,9 @@ class Teller:
         """Say when the next poll or firing is due, or return an empty text if none is planned."""
         if not condition.enabled or not condition.next_at:
             return ""
+        if condition.kind == "listen":
+            again = condition.failures and not condition.leased_until
+            return f"It is connected again at {self.time(condition.next_at)}." if again else ""
         what = "poll" if condition.kind == "poll" else "firing"
         verb = "is" if condition.next_at >= self.now else "was"
         return f"The next {what} {verb} due at {self.time(condition.next_at)}."
@@ -276,6 +282,12 @@ class Teller:
         match reason:
             case NotFired():
                 return f"; {self._not_fired(reason)} {following}"
+            case NothingHeard(last, connected_at):
+                since = f" since {self.time(connected_at)}" if connected_at else ""
+                if last and last.code is Code.LISTENING:
+                    return f", and it was connected{since}: its source sent nothing new. {following}"
+                told = f" {self.outcome(last)}" if last else ""
+                return f", and nothing came from its source.{told} {following}"
             case NothingFromApp(count, last, others):
                 refused = f"{count} of the app's requests were refused then. {self.outcome(last)}" if last else ""
                 told = " ".join(filter(None, (_for_others(others), refused)))

@@ -131,6 +131,14 @@ class NotFired:
 
 
 @dataclass(frozen=True)
+class NothingHeard:
+    """The trigger listened, or tried to, and its source sent nothing. `last` is its last outcome until then."""
+
+    last: Outcome | None
+    connected_at: datetime | None  # since when it is connected now, if it is
+
+
+@dataclass(frozen=True)
 class NothingFromApp:
     """The app webhook brought nothing for this trigger."""
 
@@ -152,7 +160,7 @@ class NothingTold:
 
 
 PollReason = Polled | LeftAlone | LateAfterFailure | PutOff | CutOff | NotDue | Down | NotPolled
-WhileEnabled = PollReason | NotFired | NothingFromApp | NothingTold | NoRequest
+WhileEnabled = PollReason | NotFired | NothingHeard | NothingFromApp | NothingTold | NoRequest
 Reason = StillToCome | NotYetCreated | NoLongerKept | Disabled | WhileEnabled
 
 
@@ -216,6 +224,10 @@ class Silence:
                 return self._polls(now)
             case "schedule":
                 return NotFired(self._before(Kind.SCHEDULE), self._after(Kind.SCHEDULE))
+            case "listen":
+                told = [one for one in self.within if one.kind is Kind.LISTEN]
+                last = told[-1] if told else self._before(Kind.LISTEN)
+                return NothingHeard(last, self.condition.connected_at)
             case None if self.condition.of_app:
                 refused = self.refused_by_app
                 count = sum(one.count for one in refused)

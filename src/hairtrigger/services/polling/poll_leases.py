@@ -7,15 +7,16 @@ provider allows it. A poll that finds no place gets a later due time, which is n
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Literal
 from uuid import UUID, uuid4
 
-from hairtrigger.domain.errors import Conflict
+from hairtrigger.domain.errors import Conflict, CredentialsRefused, NotFound, PollFailed
 from hairtrigger.domain.ids import new_lease
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.domain.pace import Pace
 from hairtrigger.domain.quotas import Refusal, Refuses, begins, code_of, nothing_refused
 from hairtrigger.domain.rhythm import next_beat
-from hairtrigger.kit.trigger import Provider
+from hairtrigger.kit.trigger import Provider, Trigger
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.shares import Shares, Tenant
 from hairtrigger.services.catalogue import Catalogue
@@ -46,6 +47,31 @@ class Claimed:
     connection: Connection | None
     provider: Provider | None  # None: it does not exist any more
 
+    @property
+    def kind(self) -> Kind:
+        return _kind_of(self.poll)
+
+    def definition(self) -> tuple[Provider, Trigger]:
+        """Return the provider and the definition of the trigger.
+
+        Raise `NotFound` if they no longer exist, and `CredentialsRefused` or `PollFailed` if the connection is missing.
+        """
+        trigger, provider = self.trigger, self.provider
+        if provider is None:
+            raise NotFound(f"There is no provider '{trigger.provider_id}'.")
+        if trigger.disconnected:
+            raise CredentialsRefused(trigger.disconnected)
+        definition = provider.trigger(trigger.trigger_id)
+        if definition is None:
+            raise NotFound(f"The provider '{trigger.provider_id}' has no trigger '{trigger.trigger_id}'.")
+        if provider.fields and definition.needs_connection and self.connection is None:
+            raise PollFailed(f"The trigger has no connection to '{provider.name}': it was deleted, or never given.")
+        return provider, definition
+
+
+def _kind_of(row: Poll) -> Kind:
+    return Kind.LISTEN if row.kind == "listen" else Kind.POLL
+
 
 @dataclass(frozen=True)
 class Claims:
@@ -60,7 +86,8 @@ class PollLeases:
     clock: Clock
     catalogue: Catalogue
     deadline: timedelta
-    places: int  # polls of one connection at a time
+    places: int  # polls of one connection at a time; listeners are not limited by their connections
+    kind: Literal["poll", "listen"] = "poll"  # what is claimed
     beyond: timedelta = timedelta(seconds=30)  # a lease lasts so much longer than the deadline, for storing results
     holder: UUID = field(default_factory=uuid4)  # this process
     refusal: Refuses = nothing_refused
@@ -93,7 +120,8 @@ class PollLeases:
         rows, known, held_back = await self._chosen(tx, now, limit, places, taken)
         if not rows:
             return Claims([], 0, held_back)
-        connected = [held.id for row in rows if (held := known[row.project_trigger_id][1])]
+        paced = rows if self.kind == "poll" else []
+        connected = [held.id for row in paced if (held := known[row.project_trigger_id][1])]
         pace = await connection_limits.of_all(tx, connected)
         before = dict(pace)
         refused = self._refused(rows, known)
@@ -104,12 +132,15 @@ class PollLeases:
             for row in rows
         ]
         await polls.set_due(tx, changed)
+        if self.kind == "listen":
+            await polls.disconnected(tx, [due.project_trigger_id for due in changed])
         await connection_limits.save(tx, [one for id_, one in pace.items() if one is not before[id_]])
         await self._note_cut_off(tx, rows, known, now)
         await self._note_refused(tx, rows, refused, known, now)
         mine = [(row, due.lease) for row, due in zip(rows, changed, strict=True) if due.lease]
         claims = Claims(await self._claimed(tx, mine, known), len(rows), held_back)
-        self.metrics.polls_began(now - row.next_at for row, _ in mine if row.next_at)
+        if self.kind == "poll":
+            self.metrics.polls_began(now - row.next_at for row, _ in mine if row.next_at)
         if places:
             for row, due in zip(rows, changed, strict=True):
                 if not due.lease:
@@ -133,7 +164,7 @@ class PollLeases:
             orgs, projects = places.barred() if places else ((), ())
             held_back = held_back or bool(orgs or projects)
             excluded = Excluded([UUID(org) for org in orgs], projects, [row.project_trigger_id for row in rows])
-            found = await polls.due(tx, now, limit - len(rows), excluded)
+            found = await polls.due(tx, now, limit - len(rows), excluded, self.kind)
             known |= await triggers.with_connections(tx, [row.project_trigger_id for row in found])
             before = len(rows)
             for row in found:
@@ -177,16 +208,18 @@ class PollLeases:
     async def give_back(self, unfinished: Sequence[Claimed]) -> None:
         """Give back polls without a result. They are due at once, and any process may claim them."""
         now = self.clock.now()
-        connected = {claimed.connection.id for claimed in unfinished if claimed.connection}
+        connected = {claimed.connection.id for claimed in unfinished if claimed.connection and self.kind == "poll"}
         async with self.store.transaction() as tx:
             leases = {claimed.lease for claimed in unfinished}
             ours = await polls.release(tx, leases, now)
             pace = await connection_limits.locked(tx, connected)
             await connection_limits.save(tx, [one.left(leases) for one in pace.values()])
             told = [claimed.trigger for claimed in unfinished if claimed.lease in ours]
-            detail = "It was given back unfinished, and the trigger is polled again at once."
-            await outcomes.record(tx, *(Outcome(Kind.POLL, Code.CUT_OFF, now, t.org_id, t.id, detail) for t in told))
-        for trigger in told:
+            again = "the trigger is polled again" if self.kind == "poll" else "it is connected again"
+            detail = f"It was given back unfinished, and {again} at once."
+            kind = Kind.LISTEN if self.kind == "listen" else Kind.POLL
+            await outcomes.record(tx, *(Outcome(kind, Code.CUT_OFF, now, t.org_id, t.id, detail) for t in told))
+        for trigger in told if self.kind == "poll" else ():
             self.metrics.poll_ended(trigger.provider_id, Code.CUT_OFF)
 
     async def take_back(self, holders: Collection[UUID] | None) -> int:
@@ -211,7 +244,7 @@ class PollLeases:
 
         The pace of the connection in `paces` is replaced by the changed one.
         """
-        if held is None:
+        if held is None or self.kind == "listen":
             return self._leased(row, now)
         pace = paces[held.id]
         if pace.has_room(now, self.places):
@@ -247,7 +280,7 @@ class PollLeases:
         now: datetime,
     ) -> None:
         told = [
-            Outcome(Kind.POLL, code_of(refusal), now, known[id_][0].org_id, id_, refusal.message)
+            Outcome(_kind_of(row), code_of(refusal), now, known[id_][0].org_id, id_, refusal.message)
             for row in rows
             if (refusal := refused.get(id_ := row.project_trigger_id))
             and begins(refusal, row.next_at or now, row.every)
@@ -264,7 +297,7 @@ class PollLeases:
         until = now + self.hold
         return Due(
             row.project_trigger_id,
-            min(next_beat(row.project_trigger_id, row.every, now), until),
+            until if row.kind == "listen" else min(next_beat(row.project_trigger_id, row.every, now), until),
             new_lease(self.holder),
             until,
         )
@@ -281,12 +314,14 @@ class PollLeases:
         A process gives a lease back when a poll ends, and when the process stops. Each other lease belongs to a process
         that could not do so, and no other code records that.
         """
-        detail = f"That was noticed at {now:%Y-%m-%d %H:%M:%S} UTC, and the trigger is polled again."
+        noticed = f"That was noticed at {now:%Y-%m-%d %H:%M:%S} UTC, and"
         cut_off = []
         for row in rows:
             if row.lease and row.leased_until:
-                trigger, began = known[row.project_trigger_id][0], row.leased_until - self.hold
-                cut_off.append(Outcome(Kind.POLL, Code.CUT_OFF, began, trigger.org_id, trigger.id, detail))
+                trigger, listens = known[row.project_trigger_id][0], row.kind == "listen"
+                at = now if listens else row.leased_until - self.hold
+                detail = f"{noticed} {'it is connected again' if listens else 'the trigger is polled again'}."
+                cut_off.append(Outcome(_kind_of(row), Code.CUT_OFF, at, trigger.org_id, trigger.id, detail))
         await outcomes.record(tx, *cut_off)
 
     async def _claimed(

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from hairtrigger.domain.outcome import Code, Kind
+from hairtrigger.domain.outcome import Code
 from hairtrigger.services.notices import of_refused_items
 from hairtrigger.services.polling.poll_leases import Claimed
 from hairtrigger.services.use_counter import UseCounter
@@ -54,6 +54,12 @@ class PollStep:
     events: tuple[Event, ...] = ()
     before: "StoredPoll | None" = None
     end: PollEnd | None = None
+    connected: bool = False  # of a listener: with this page, its connection stands
+    told: tuple[tuple[Code, str], ...] = ()  # further outcomes of a listener, each with its detail
+
+    @property
+    def listens(self) -> bool:
+        return self.claimed.poll.kind == "listen"
 
     @property
     def fruitless(self) -> int:
@@ -112,7 +118,10 @@ class PollResults:
             await _remember(tx, [(step.at, event) for step in valid for event in step.events if event.id not in fresh])
             settled = [_stored(step, mine, fresh) for step in steps]
             over = [(step, got) for step, got in zip(steps, settled, strict=True) if step.end or not got.mine]
+            for step in (one for one in valid if one.listens and (one.connected or one.events)):
+                await polls.heard(tx, step.claimed.poll.project_trigger_id, step.at, connected=step.connected)
             told = [_outcome(step, got) for step, got in over]
+            told += [_told(step, code, detail) for step in valid for code, detail in step.told]
             await outcomes.record(tx, *told)
             await notices.note(tx, *of_refused_items(one for one in told if one.code is Code.ITEMS_REFUSED))
             await streaks.note(
@@ -151,11 +160,15 @@ def _stored(step: PollStep, mine: set[UUID], fresh: set[UUID]) -> StoredPoll:
     return StoredPoll(True, before.fresh + new, before.repeats + len(step.events) - len(new))
 
 
+def _told(step: PollStep, code: Code, detail: str) -> Outcome:
+    return Outcome(step.claimed.kind, code, step.at, step.claimed.trigger.org_id, step.claimed.trigger.id, detail)
+
+
 def _outcome(step: PollStep, stored: StoredPoll) -> Outcome:
     trigger, code, detail = step.claimed.trigger, stored.code, CHANGED
     if step.end and stored.mine:
         code, detail = step.end.code or code, step.end.detail
-    return Outcome(Kind.POLL, code, step.at, trigger.org_id, trigger.id, detail, len(stored.fresh))
+    return Outcome(step.claimed.kind, code, step.at, trigger.org_id, trigger.id, detail, len(stored.fresh))
 
 
 async def _leave(tx: Transaction, steps: Iterable[PollStep]) -> None:

@@ -20,7 +20,6 @@ from hairtrigger.domain.errors import (
     Conflict,
     CredentialsRefused,
     HairtriggerError,
-    NotFound,
     NotReady,
     ParseKilled,
     PollFailed,
@@ -48,10 +47,11 @@ from hairtrigger.store.database import Store
 from hairtrigger.store.events import events as stored_events
 from hairtrigger.store.events.events import Event
 from hairtrigger.store.setup import triggers
+from hairtrigger.store.setup.triggers import ProjectTrigger
 
 log = structlog.get_logger()
 
-_AT_ONCE = 500  # events stored by one statement: more would block the event loop for too long
+AT_ONCE = 500  # events stored by one statement: more would block the event loop for too long
 
 
 @dataclass(frozen=True)
@@ -183,18 +183,10 @@ class Poller:
 
     def _asked(self, run: _Run) -> tuple[Polling[Any], Question[Any]]:
         claimed = run.claimed
-        trigger, provider = claimed.trigger, claimed.provider
-        if provider is None:
-            raise NotFound(f"There is no provider '{trigger.provider_id}'.")
-        if trigger.disconnected:
-            raise CredentialsRefused(trigger.disconnected)
-        definition = provider.trigger(trigger.trigger_id)
-        if definition is None:
-            raise NotFound(f"The provider '{trigger.provider_id}' has no trigger '{trigger.trigger_id}'.")
+        trigger = claimed.trigger
+        provider, definition = claimed.definition()
         if not isinstance(definition, Polling):
             raise PollFailed("This trigger does not poll.")
-        if provider.fields and definition.needs_connection and claimed.connection is None:
-            raise PollFailed(f"The trigger has no connection to '{provider.name}': it was deleted, or never given.")
         question = self.calls.question(
             provider,
             definition,
@@ -218,9 +210,9 @@ class Poller:
         If the poll is cut off in between, the next poll asks for the same events, and their keys are known.
         """
         now = self.clock.now()
-        events = _in_order(run, () if silent else page.events, now)
-        part = tuple(islice(events, _AT_ONCE))
-        while following := tuple(islice(events, _AT_ONCE)):
+        events = in_order(run.claimed.trigger, () if silent else page.events, now, run.trace)
+        part = tuple(islice(events, AT_ONCE))
+        while following := tuple(islice(events, AT_ONCE)):
             run.stored = await self._settled(run, PollStep(run.claimed, now, None, part, run.stored))
             if not run.stored.mine:
                 return run.stored
@@ -275,7 +267,9 @@ class Poller:
         return Result(*ended, stored.fresh, stored.repeats, console, kind)
 
 
-def _in_order(run: _Run, drafts: Sequence[Draft], now: datetime) -> Iterator[Event]:
+def in_order(
+    trigger: ProjectTrigger, drafts: Sequence[Draft], now: datetime, trace: Begun | None = None
+) -> Iterator[Event]:
     """Yield the events of a page. Ids sort by time, so times one microsecond apart keep the events in order."""
     for place, draft in enumerate(drafts):
-        yield event_from(run.claimed.trigger, draft, now + timedelta(microseconds=place), run.trace)
+        yield event_from(trigger, draft, now + timedelta(microseconds=place), trace)

@@ -11,16 +11,18 @@ from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import NotReady
 from hairtrigger.domain.event import Draft
 from hairtrigger.domain.privacy import Privacy
-from hairtrigger.kit.trigger import Polling, Trigger
+from hairtrigger.kit.trigger import Listening, Polling, Trigger
 from hairtrigger.sandbox.service.redaction import Redaction
 from hairtrigger.sandbox.service.slices import in_slices
 from hairtrigger.services.catalogue import Catalogue, secret_params
 from hairtrigger.services.provider_calls import ProviderCalls, tenant_of
 from hairtrigger.services.setup.triggers import require_ready
+from hairtrigger.services.sources import Source
 from hairtrigger.store.database import Store
 from hairtrigger.store.setup import triggers
 
 _MOST = 3
+_PATIENCE = timedelta(seconds=10)
 _LATELY = timedelta(days=7)
 
 
@@ -60,7 +62,10 @@ class Sampler:
         lately = self.calls.clock.now() - _LATELY
         question = self.calls.question(provider, definition, tenant_of(trigger), params, held, enabled_at=lately)
         with self.calls.asked(tenant_of(trigger)):
-            if definition.samples:
+            if isinstance(definition, Listening):
+                source = Source.of(definition, question, self.calls.door_of(tenant_of(trigger)), trigger.id)
+                found = list(await source.samples(_PATIENCE))[:_MOST]
+            elif definition.samples:
                 found = list(await definition.samples(question))[:_MOST]
             else:
                 assert isinstance(definition, Polling)

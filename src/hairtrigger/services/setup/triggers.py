@@ -32,6 +32,7 @@ from hairtrigger.domain.webhook_address import webhook_url
 from hairtrigger.kit.trigger import (
     AppWebhook,
     Internal,
+    Listening,
     Polling,
     Provider,
     Question,
@@ -48,6 +49,7 @@ from hairtrigger.services.catalogue import Catalogue, config_of, secret_params, 
 from hairtrigger.services.provider_calls import Credentials, ProviderCalls, tenant_of
 from hairtrigger.services.secrets import MASK, Secrets, SigningSecret
 from hairtrigger.services.setup.webhook_removals import WebhookRemovals
+from hairtrigger.services.sources import Source
 from hairtrigger.store import quotas
 from hairtrigger.store.database import Store
 from hairtrigger.store.delivery import bodies
@@ -405,6 +407,11 @@ class Triggers:
                     return Enabled(cursor=question.cursor, next_at=now)
                 cursor, seen = await baseline(definition, question, self.poll_deadline)
                 return Enabled(cursor=cursor, next_at=now, seen=seen)
+            case Listening():
+                if question.cursor is not None:
+                    return Enabled(cursor=question.cursor, next_at=now)
+                source = Source.of(definition, question, self.calls.door_of(tenant_of(trigger)), trigger.id)
+                return Enabled(cursor=await source.start(self.poll_deadline), next_at=now)
             case Scheduled():
                 following = definition.schedule(question.config, question.enabled_at).next_after(now)
                 if following is None:
@@ -469,6 +476,10 @@ class Triggers:
                     await triggers.route(tx, changed, found.accounts)
                 case Polling():
                     await polls.start(tx, changed.id, "poll", found.next_at, self.interval(definition, changed))
+                    if found.cursor is not None:
+                        await polls.set_cursor(tx, changed.id, dict(found.cursor))
+                case Listening():
+                    await polls.start(tx, changed.id, "listen", found.next_at)
                     if found.cursor is not None:
                         await polls.set_cursor(tx, changed.id, dict(found.cursor))
                 case Scheduled():

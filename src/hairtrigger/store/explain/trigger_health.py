@@ -61,7 +61,7 @@ class Condition:
     enabled_at: datetime | None
     created_at: datetime
     updated_at: datetime
-    kind: Literal["poll", "schedule"] | None
+    kind: Literal["poll", "schedule", "listen"] | None
     next_at: datetime | None
     every_seconds: int | None
     leased_until: datetime | None
@@ -69,6 +69,8 @@ class Condition:
     failures: int
     failing_since: datetime | None = None
     poll_error: str | None = None
+    connected_at: datetime | None = None  # since when a listener is connected, if its lease is in force
+    heard_at: datetime | None = None
     undelivered: int = 0  # deliveries that failed one after the other; 0 after one that arrived
     undelivered_since: datetime | None = None
     undelivered_detail: str | None = None
@@ -86,9 +88,9 @@ class Condition:
     fruitless: int = 0  # polls in a row that found nothing, while every request of the code was refused
 
     @property
-    def way(self) -> Literal["poll", "schedule", "service"] | None:
-        """Return the source of the trigger's events: polls, its schedule, the service itself, or None if they come by
-        requests.
+    def way(self) -> Literal["poll", "schedule", "listen", "service"] | None:
+        """Return the source of the trigger's events: polls, its schedule, its connection, the service itself, or None
+        if they come by requests.
         """
         return "service" if self.provider_id == PROVIDER else self.kind
 
@@ -117,6 +119,7 @@ _CONDITION = f"""
            trigger.enabled, trigger.enabled_at, trigger.created_at, trigger.updated_at,
            poll.kind, poll.next_at, poll.every_seconds, poll.leased_until, poll.last_at,
            coalesce(poll.failures, 0) AS failures, poll.failing_since, poll.error AS poll_error,
+           poll.connected_at, poll.heard_at,
            coalesce(CAST(poll.cursor->>'{FRUITLESS}' AS int), 0) AS fruitless,
            coalesce(undelivered.count, 0) AS undelivered, undelivered.since AS undelivered_since,
            undelivered.detail AS undelivered_detail,
@@ -257,11 +260,11 @@ _END = text(
 async def find_overdue(tx: Transaction, expected: Expectations, limit: int) -> list[Finding]:
     """Record the new stalls of overdue triggers, and return a finding for each.
 
-    At most `limit` polls and `limit` schedules are recorded, the most overdue first. A disabled trigger has no due
-    time, so it is never found. The triggers are read from the index by due time.
+    Of polls, of schedules and of listeners at most `limit` each are recorded, the most overdue first. A disabled
+    trigger has no due time, so it is never found. The triggers are read from the index by due time.
     """
-    polls = await _findings(tx, FIND_OVERDUE, expected, limit, kind="poll")
-    return [*polls, *await _findings(tx, FIND_OVERDUE, expected, limit, kind="schedule")]
+    kinds = ("poll", "schedule", "listen")
+    return [one for kind in kinds for one in await _findings(tx, FIND_OVERDUE, expected, limit, kind=kind)]
 
 
 async def find_forgotten(tx: Transaction, expected: Expectations, limit: int) -> list[Finding]:

@@ -20,7 +20,7 @@ from hairtrigger.store.tables import poll, project_trigger
 from hairtrigger.store.text import storable, storable_json
 from hairtrigger.store.transaction import Transaction
 
-Kind = Literal["poll", "schedule"]
+Kind = Literal["poll", "schedule", "listen"]
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,7 @@ async def start(
         "failures": 0,
         "error": None,
         "failing_since": None,
+        "connected_at": None,
     }
     statement = upsert(poll).values(project_trigger_id=project_trigger_id, **values)
     await tx.connection.execute(statement.on_conflict_do_update(index_elements=["project_trigger_id"], set_=values))
@@ -122,17 +123,22 @@ async def stop(tx: Transaction, project_trigger_ids: Iterable[UUID]) -> None:
     await _update(tx, poll.c.project_trigger_id.in_(project_trigger_ids), next_at=None, lease=None, leased_until=None)
 
 
-async def interrupt(tx: Transaction, which: Any, *, again_at: datetime | None = None) -> None:
-    """End the leases of triggers' polls, which then store nothing, because they began with data that has changed.
+async def interrupt(
+    tx: Transaction, which: Any, *, again_at: datetime | None = None, listen_at: datetime | None = None
+) -> None:
+    """End the leases of triggers that poll or listen, which then store nothing: they began with data that has changed.
 
     `which` is a condition on `project_trigger`. The triggers keep their due times, or get `again_at` if it is given.
-    What fails then counts as failing since that time.
+    What fails then counts as failing since that time. Those that listen get `listen_at`, because their due time is only
+    the end of their lease.
     """
     ids = select(project_trigger.c.id).where(which)
-    polling = and_(poll.c.project_trigger_id.in_(ids), poll.c.kind == "poll", poll.c.next_at.is_not(None))
+    polling = and_(poll.c.project_trigger_id.in_(ids), poll.c.kind != "schedule", poll.c.next_at.is_not(None))
     values: dict[str, Any] = {"lease": None, "leased_until": None}
     if again_at:
         values |= {"next_at": again_at, "failing_since": case((poll.c.failures > 0, again_at), else_=None)}
+    elif listen_at:
+        values["next_at"] = case((poll.c.kind == "listen", listen_at), else_=poll.c.next_at)
     await _update(tx, polling, **values)
 
 
@@ -156,13 +162,15 @@ class Excluded:
 NOTHING = Excluded()
 
 
-async def due(tx: Transaction, now: datetime, limit: int, excluded: Excluded = NOTHING) -> list[Poll]:
-    """Lock and return up to `limit` due polls that no process runs, the most overdue first."""
-    return [Poll(*row) for row in await tx.connection.execute(_due(now, limit, excluded))]
+async def due(
+    tx: Transaction, now: datetime, limit: int, excluded: Excluded = NOTHING, kind: Kind = "poll"
+) -> list[Poll]:
+    """Lock and return up to `limit` due polls of a kind that no process runs, the most overdue first."""
+    return [Poll(*row) for row in await tx.connection.execute(_due(now, limit, excluded, kind))]
 
 
-def _due(now: datetime, limit: int, excluded: Excluded = NOTHING) -> Select[Any]:
-    statement = select(*_POLL).where(poll.c.kind == "poll", poll.c.next_at <= now, _free(now))
+def _due(now: datetime, limit: int, excluded: Excluded = NOTHING, kind: Kind = "poll") -> Select[Any]:
+    statement = select(*_POLL).where(poll.c.kind == kind, poll.c.next_at <= now, _free(now))
     if where := excluded.where():
         # A subquery is read once per due poll. With a join the planner may choose to read all triggers.
         statement = statement.where(
@@ -254,6 +262,30 @@ async def progress(tx: Transaction, made: Sequence[Progress]) -> set[UUID]:
     columns["cursor"] = [None if one.cursor is None else storable_json(one.cursor) for one in made]
     columns["error"] = [None if one.error is None else storable(one.error) for one in made]
     return set((await tx.connection.execute(_PROGRESS, columns)).scalars())
+
+
+async def current(tx: Transaction, project_trigger_ids: Collection[UUID]) -> set[UUID]:
+    """Return the leases that are in force of these triggers."""
+    which = poll.c.project_trigger_id.in_(project_trigger_ids), poll.c.lease.is_not(None)
+    return set((await tx.connection.execute(select(poll.c.lease).where(*which))).scalars())
+
+
+async def renew(
+    tx: Transaction, project_trigger_ids: Collection[UUID], leases: Collection[UUID], until: datetime
+) -> None:
+    """Let those of the triggers' leases that are in force end later, at `until`. They are due again then."""
+    which = and_(poll.c.project_trigger_id.in_(project_trigger_ids), poll.c.lease.in_(leases))
+    await _update(tx, which, next_at=until, leased_until=until)
+
+
+async def disconnected(tx: Transaction, project_trigger_ids: Collection[UUID]) -> None:
+    await _update(tx, poll.c.project_trigger_id.in_(project_trigger_ids), connected_at=None)
+
+
+async def heard(tx: Transaction, project_trigger_id: UUID, at: datetime, *, connected: bool) -> None:
+    """Note that a listener got something from its source, and with `connected`, that it did so for the first time."""
+    fine = {"connected_at": at, "failures": 0, "error": None, "failing_since": None} if connected else {"heard_at": at}
+    await tx.connection.execute(update(poll).where(poll.c.project_trigger_id == project_trigger_id).values(fine))
 
 
 async def due_schedules(tx: Transaction, now: datetime, limit: int) -> list[Poll]:

@@ -188,7 +188,7 @@ async def save(tx: Transaction, changed: ProjectTrigger) -> bool:
     )
     if (await tx.connection.execute(statement)).rowcount == 0:
         return False
-    await polls.interrupt(tx, project_trigger.c.id == changed.id)
+    await polls.interrupt(tx, project_trigger.c.id == changed.id, listen_at=changed.updated_at)
     return True
 
 
