@@ -29,10 +29,10 @@ _NOT_SECRET = {
     *((name, "secrets") for name in ("NoAuth", "Parts", "DryRuns", "ProviderCalls", "Connections")),
     *((name, "secrets") for name in ("Projects", "Triggers", "WebhookRemovals", "AlertSender", "AlertChannels")),
     ("ToldTokens", "secrets"),
-    *((name, "secrets") for name in ("AccessTokens", "OAuthClients", "Authorizations")),
+    *((name, "secrets") for name in ("AccessTokens", "OAuthClients", "Authorizations", "ConnectLinks")),
     *((name, "tokens") for name in ("ProviderCalls", "Authorizations", "RenewingHttp")),
     ("Services", "tokens"),
-    ("Services", "authorizations"),
+    *((name, "authorizations") for name in ("Services", "ConnectLinks")),
     *((name, "authorization") for name in ("Started", "Ended")),  # a record of our own, whose secrets are not shown
     *((name, "secret") for name in ("Bearer", "KeyHeader", "KeyParameter")),
     ("UserAndPassword", "password"),

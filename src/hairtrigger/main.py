@@ -79,7 +79,9 @@ from hairtrigger.services.recorder import COMMITTERS, Recorder
 from hairtrigger.services.scheduling.schedules import Schedules
 from hairtrigger.services.secrets import Secrets
 from hairtrigger.services.setup.authorizations import Authorizations
+from hairtrigger.services.setup.connect_links import ConnectLinks
 from hairtrigger.services.setup.connections import Connections
+from hairtrigger.services.setup.external_users import ExternalUsers
 from hairtrigger.services.setup.integrations import Integrations, Syntax
 from hairtrigger.services.setup.projects import Projects
 from hairtrigger.services.setup.samples import Sampler
@@ -554,6 +556,15 @@ def _serving(
         tickets=Tickets(parts.vault.derive("tickets"), "oauth state"),
         public_url=settings.url,
     )
+    connect_links = ConnectLinks(
+        store=store,
+        clock=clock,
+        secrets=parts.secrets,
+        connections=connections,
+        authorizations=authorizations,
+        tickets=Tickets(parts.vault.derive("tickets"), "connect link"),
+        public_url=settings.url,
+    )
     asgi = service_app(
         webhooks=WebhookEndpoint(ingest, settings.url, settings.max_body_bytes, leaving.is_set),
         writable=store.writable,
@@ -561,7 +572,7 @@ def _serving(
         proxies=[str(network) for network in settings.trusted_proxies],
         disk=lambda: parts.disk.use,
         metrics=metrics,
-        pages=oauth_pages(authorizations),
+        pages=oauth_pages(authorizations, connect_links),
         own=v1_app(
             OwnServices(
                 store=store,
@@ -572,6 +583,8 @@ def _serving(
                 connections=connections,
                 authorizations=authorizations,
                 oauth_clients=parts.clients,
+                connect_links=connect_links,
+                external_users=ExternalUsers(store=store, clock=clock, triggers=parts.triggers),
                 triggers=parts.triggers,
                 erasures=parts.erasures,
                 history=History(store=store, clock=clock),

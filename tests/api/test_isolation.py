@@ -30,8 +30,9 @@ OPERATIONS: list[Operation] = [
     for method in item
 ]
 WEBHOOK = ("POST", "/v1/webhooks/{webhook_id}")  # open to all senders that know its secret
+_OF_NO_ID = {"{client_name}", "{external_user_id}"}  # names that each organisation gives
 WITH_IDS = sorted(
-    (one for one in OPERATIONS if "{" in one[1] and one != WEBHOOK and "{client_name}" not in one[1]),
+    (one for one in OPERATIONS if "{" in one[1] and one != WEBHOOK and not _OF_NO_ID & {*one[1].split("/")}),
     key=lambda one: one[0] == "DELETE",  # deletions come last
 )
 BY_LOGIN = {  # no API key may do these, and here an API key asks
@@ -172,6 +173,7 @@ async def _everything(tenant: Tenant) -> Ids:
         "operational_event_id": await _operational_event(tenant),
         "alert_channel_id": (await _alert_channel(tenant))["id"],
         "authorization_id": await _authorization(tenant),
+        "connect_link_id": (await tenant.ask("POST", "/v1/connect-links", {"provider_id": "stripe"}, status=201))["id"],
         "provider_id": integration,
         "integrationId": integration,
         "triggerId": polling["id"],

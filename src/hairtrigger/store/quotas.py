@@ -85,6 +85,8 @@ _TRIGGERS = "integration JOIN integration_trigger AS part ON integration_id = in
 _STORED = (
     _sum("project", "target", "secrets"),
     _sum("connection", "secrets"),
+    _sum("connect_link", "secrets", "scopes"),
+    _sum("pending_authorization", "secrets", "scopes"),
     _sum("api_key"),
     _sum("integration", "description", "auth_fields", "auth_test_code", "oauth_client", "icon_url"),
     _sum("integration JOIN integration_icon ON integration_id = id", "image"),

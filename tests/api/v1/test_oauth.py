@@ -82,3 +82,44 @@ async def test_a_key_that_is_none_is_refused_with_its_field(tenant: Tenant) -> N
     assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, ["secrets", "private_key"])
     answer = await tenant.client.post("/v1/connections", json={"provider_id": "github", "way": "none", "secrets": {}})
     assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, ["way"])
+
+
+async def test_a_product_s_user_connects_an_account_under_a_link(tenant: Tenant, anybody: httpx2.AsyncClient) -> None:
+    asked = {"provider_id": "stripe", "external_user_id": "user/1", "name": "Hidden", "expires_in": 600}
+    link = await tenant.ask("POST", "/v1/connect-links", asked, status=201)
+    assert link["url"].startswith("http://hairtrigger.test/v1/connect/")
+    shown = await anybody.get(link["url"])
+    assert (shown.status_code, "Org asks you to connect your account at Stripe." in shown.text) == (200, True)
+    assert "Hidden" not in shown.text
+    assert "<script" not in shown.text
+    answer = await anybody.post(link["url"], data={"api_key": "sk_test_1"})
+    assert (answer.status_code, "Connected" in answer.text) == (200, True)
+    assert (await anybody.post(link["url"], data={"api_key": "sk_test_1"})).status_code == 404
+    assert (await anybody.post(link["url"], content=b"x" * 200_000)).status_code in {404, 413}
+    found = await tenant.ask("GET", f"/v1/connect-links/{link['id']}")
+    assert "url" not in found
+    listed = await tenant.ask("GET", "/v1/connections?external_user_id=user/1")
+    assert [one["id"] for one in listed["data"]] == [found["connection_id"]]
+
+    project = await tenant.project("http://127.0.0.1:1/")
+    body = {"provider_id": "webhook", "trigger_id": "on_request", "external_user_id": "user/1"}
+    made = await tenant.ask("POST", f"/projects/{project['id']}/triggers", body, status=201)
+    assert "external_user_id" not in made  # Stack AI's own answer has no such field
+    id_ = made["project_trigger_id"]
+    assert (await tenant.ask("GET", f"/v1/project-triggers/{id_}"))["external_user_id"] == "user/1"
+    page = await tenant.ask("GET", "/v1/project-triggers?external_user_id=user/1")
+    assert [(one["id"], one["status"]) for one in page["data"]] == [(id_, "DISABLED")]
+    gone = await tenant.ask("DELETE", "/v1/external-users/user%2F1")
+    assert gone == {"triggers": 1, "connections": 1}
+    assert (await tenant.ask("GET", "/v1/connections?external_user_id=user/1"))["data"] == []
+    assert (await tenant.client.get(f"/triggers/{id_}")).status_code == 404
+
+
+async def test_a_field_of_a_link_s_page_that_is_too_large_is_refused(
+    tenant: Tenant, anybody: httpx2.AsyncClient
+) -> None:
+    link = await tenant.ask("POST", "/v1/connect-links", {"provider_id": "stripe"}, status=201)
+    for content in (b"api_key=" + b"x" * 10_000, b"&".join([b"a=1"] * 100), b"api_key=%ff%fe", b"api_key="):
+        assert (await anybody.post(link["url"], content=content)).status_code == 422
+    assert (await anybody.post(link["url"], content=b"x" * 200_000)).status_code == 413
+    assert (await tenant.ask("GET", f"/v1/connect-links/{link['id']}"))["used_at"] is None

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints, WithJsonSchema, model_validator
 
+from hairtrigger.api.external_user import ExternalUserId
 from hairtrigger.api.privacy import Privacy
 from hairtrigger.kit.trigger import AppWebhook, Provider, Trigger, Webhook, trigger_type
 from hairtrigger.services.secrets import MASK, is_sealed
@@ -79,6 +80,7 @@ class TriggerCreate(BaseModel):
     connection_id: UUID | None = None
     name: Name | None = Field(None, description="Extension.")
     privacy: Privacy = Field(Privacy(), description="Extension.")
+    external_user_id: ExternalUserId | None = Field(None, description="Extension: the user of your product.")
     trigger_config_params: dict[str, Any] = Field(
         default_factory=dict,
         repr=False,

@@ -47,6 +47,7 @@ def router(accounts: Accounts, triggers: Triggers, schedules: Schedules, sampler
                 body.connection_id,
                 body.name,
                 body.privacy.as_domain(),
+                body.external_user_id,
             )
         except InvalidConfig as error:
             raise error.inside(body.config_name) from error

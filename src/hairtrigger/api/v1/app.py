@@ -49,7 +49,9 @@ from hairtrigger.services.polling.poller import Poller
 from hairtrigger.services.quotas import Quotas
 from hairtrigger.services.scheduling.schedules import Schedules
 from hairtrigger.services.setup.authorizations import Authorizations
+from hairtrigger.services.setup.connect_links import ConnectLinks
 from hairtrigger.services.setup.connections import Connections
+from hairtrigger.services.setup.external_users import ExternalUsers
 from hairtrigger.services.setup.projects import Projects
 from hairtrigger.services.setup.triggers import Triggers
 from hairtrigger.services.upkeep.erasures import Erasures
@@ -70,6 +72,8 @@ class Services:
     connections: Connections
     authorizations: Authorizations
     oauth_clients: OAuthClients
+    connect_links: ConnectLinks
+    external_users: ExternalUsers
     triggers: Triggers
     erasures: Erasures
     history: History
@@ -126,7 +130,13 @@ def v1_app(services: Services) -> FastAPI:
         accounts.router(routes("accounts"), services.accounts),
         projects.router(routes("projects"), services.projects, services.samples, services.triggers, services.erasures),
         connections.router(routes("connections"), services.connections),
-        oauth.router(routes("connections"), services.authorizations, services.oauth_clients),
+        oauth.router(
+            routes("connections"),
+            services.authorizations,
+            services.oauth_clients,
+            services.connect_links,
+            services.external_users,
+        ),
         providers.router(routes("providers"), services.connections),
         triggers.router(
             routes("triggers"),

@@ -1,5 +1,6 @@
 """The routes for access that users grant by OAuth, and for the client ids with which the service asks for it."""
 
+from datetime import timedelta
 from uuid import UUID
 
 from fastapi import APIRouter
@@ -8,6 +9,10 @@ from hairtrigger.api.auth import Admitted
 from hairtrigger.api.v1.oauth_schemas import (
     Authorization,
     AuthorizationCreate,
+    ConnectLink,
+    ConnectLinkCreate,
+    ExternalUserDeleted,
+    NewConnectLink,
     OAuthClient,
     OAuthClientPut,
     StartedAuthorization,
@@ -16,9 +21,17 @@ from hairtrigger.api.v1.responses import problems
 from hairtrigger.api.v1.schemas import Page
 from hairtrigger.services.oauth_clients import OAuthClients
 from hairtrigger.services.setup.authorizations import Authorizations
+from hairtrigger.services.setup.connect_links import ConnectLinks
+from hairtrigger.services.setup.external_users import ExternalUsers
 
 
-def router(routes: APIRouter, authorizations: Authorizations, clients: OAuthClients) -> APIRouter:
+def router(
+    routes: APIRouter,
+    authorizations: Authorizations,
+    clients: OAuthClients,
+    links: ConnectLinks,
+    users: ExternalUsers,
+) -> APIRouter:
     @routes.post("/authorizations", status_code=201, responses=problems(502))
     async def create_authorization(body: AuthorizationCreate, caller: Admitted) -> StartedAuthorization:
         """Asks a user to grant access at a provider by OAuth. Send the user's browser to `url`.
@@ -34,6 +47,33 @@ def router(routes: APIRouter, authorizations: Authorizations, clients: OAuthClie
     async def get_authorization(authorization_id: UUID, caller: Admitted) -> Authorization:
         """Returns what has come of an authorization. Results are kept for a day."""
         return Authorization.of(await authorizations.get(caller, authorization_id))
+
+    @routes.post("/connect-links", status_code=201)
+    async def create_connect_link(body: ConnectLinkCreate, caller: Admitted) -> NewConnectLink:
+        """Makes a link under which a user of your product connects an account of the user's own, once.
+
+        The page behind it names your organisation and the provider, and nothing else.
+        """
+        made, url = await links.create(caller, body.wanted(), timedelta(seconds=body.expires_in))
+        return NewConnectLink.with_url(made, url)
+
+    @routes.get("/connect-links/{connect_link_id}")
+    async def get_connect_link(connect_link_id: UUID, caller: Admitted) -> ConnectLink:
+        """Returns whether a link was used, and the connection that came of it."""
+        return ConnectLink.of(await links.get(caller, connect_link_id))
+
+    @routes.delete("/connect-links/{connect_link_id}", status_code=204)
+    async def delete_connect_link(connect_link_id: UUID, caller: Admitted) -> None:
+        """Deletes a link, which then does not work any more. A connection that was made under it stays."""
+        await links.delete(caller, connect_link_id)
+
+    @routes.delete("/external-users/{external_user_id:path}")
+    async def delete_external_user(external_user_id: str, caller: Admitted) -> ExternalUserDeleted:
+        """Deletes the triggers, connections and links of a user of your product.
+
+        Webhooks are removed at their providers. Events that came of the triggers are kept as long as others are.
+        """
+        return ExternalUserDeleted(**vars(await users.delete(caller, external_user_id)))
 
     @routes.get("/oauth-clients")
     async def list_oauth_clients(caller: Admitted) -> Page[OAuthClient]:

@@ -6,10 +6,11 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from hairtrigger.api.v1.schemas import Body, ExternalUserId, Name, Secret
+from hairtrigger.api.external_user import ExternalUserId
+from hairtrigger.api.v1.schemas import Body, Name, Secret
 from hairtrigger.kit.oauth import Client
 from hairtrigger.services.setup.authorizations import Started, Wanted
-from hairtrigger.store.setup import authorizations, oauth_clients
+from hairtrigger.store.setup import authorizations, connect_links, oauth_clients
 
 Scope = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[!#-\[\]-~]+$")]
 
@@ -63,6 +64,52 @@ class StartedAuthorization(Authorization):
     def started(cls, started: Started) -> "StartedAuthorization":
         base = Authorization.of(started.authorization).model_dump()
         return cls(**base, url=started.url, user_code=started.user_code, complete_url=started.complete_url)
+
+
+class ConnectLinkCreate(Body):
+    provider_id: str
+    external_user_id: ExternalUserId | None = None
+    way: str | None = Field(None, description="One of the provider's ways to connect. Default: the first one.")
+    name: Name | None = Field(None, description="Of the connection. Default: the provider's name.")
+    fields: dict[str, Secret] = Field(
+        {}, repr=False, max_length=50, description="Fields that you set. The user enters the others."
+    )
+    triggers: list[str] = Field([], max_length=100, description="The triggers that it is for, which decide the scopes.")
+    scopes: list[Scope] = Field([], max_length=100, description="Further scopes to ask for.")
+    connection_id: UUID | None = Field(None, description="A connection to connect again. It keeps its id.")
+    expires_in: Annotated[int, Field(ge=60, le=7 * 86_400)] = Field(3600, description="Seconds that it can be used.")
+
+    def wanted(self) -> Wanted:
+        return Wanted(**self.model_dump(exclude={"expires_in"}))
+
+
+class ConnectLink(BaseModel):
+    id: UUID
+    provider_id: str
+    way: str | None
+    external_user_id: str | None
+    connection_id: UUID | None = Field(description="What is connected again, or the connection that came of it.")
+    created_at: datetime
+    expires_at: datetime
+    used_at: datetime | None
+
+    @classmethod
+    def of(cls, stored: connect_links.ConnectLink) -> "ConnectLink":
+        given = {name: value for name, value in vars(stored).items() if name in cls.model_fields}
+        return cls.model_validate(given)
+
+
+class NewConnectLink(ConnectLink):
+    url: str = Field(repr=False, description="Give it to the user. It is shown once.")
+
+    @classmethod
+    def with_url(cls, stored: connect_links.ConnectLink, url: str) -> "NewConnectLink":
+        return cls(**ConnectLink.of(stored).model_dump(), url=url)
+
+
+class ExternalUserDeleted(BaseModel):
+    triggers: int
+    connections: int
 
 
 class OAuthClientPut(Body):

@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from hairtrigger.api.external_user import ExternalUserId
 from hairtrigger.api.privacy import Privacy
 from hairtrigger.domain.disk import DiskState, DiskUse
 from hairtrigger.domain.lane import RateLimits
@@ -42,7 +43,7 @@ from hairtrigger.store.delivery.history import Delivery as StoredDelivery
 from hairtrigger.store.delivery.replays import Job
 from hairtrigger.store.events import events, outcomes
 from hairtrigger.store.explain.trigger_health import Condition, Status
-from hairtrigger.store.setup import connection_health, connections, projects
+from hairtrigger.store.setup import connection_health, connections, projects, triggers
 from hairtrigger.store.setup.connection_health import Status as ConnectionStatus
 from hairtrigger.store.setup.projects import OrderBy
 from hairtrigger.store.upkeep.erasures import Contents
@@ -78,11 +79,6 @@ Secret = Annotated[
 ]
 SigningSecret = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=8, max_length=8192), AfterValidator(_pasted)
-]
-ExternalUserId = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$"),
-    Field(description="The id of a user of your product, to whom it belongs."),
 ]
 Scope = Literal["INTEGRATION_API", "ASSISTANT_API", "TRIGGER_API"]
 MaxInflight = Annotated[int, Field(ge=1, le=10_000, description="The most deliveries of the project at a time.")]
@@ -761,6 +757,23 @@ class Explanation(BaseModel):
         return cls.model_validate(told, from_attributes=True)
 
 
+class ListedTrigger(BaseModel):
+    id: UUID
+    project_id: str
+    name: str | None
+    provider_id: str
+    trigger_id: str
+    connection_id: UUID | None
+    external_user_id: str | None = Field(description="The user of your product to whom it belongs.")
+    status: Literal["ENABLED", "DISABLED"]
+    created_at: datetime
+
+    @classmethod
+    def of(cls, stored: triggers.ProjectTrigger) -> "ListedTrigger":
+        given = {name: value for name, value in vars(stored).items() if name in cls.model_fields}
+        return cls.model_validate({**given, "status": "ENABLED" if stored.enabled else "DISABLED"})
+
+
 class Clockwork(BaseModel):
     """The state of a trigger: when it is due, how far it has come, and how its latest work ended."""
 
@@ -769,6 +782,7 @@ class Clockwork(BaseModel):
     status: Literal["ENABLED", "DISABLED"]
     health: Health
     paused: bool
+    external_user_id: str | None = Field(description="The user of your product to whom it belongs.")
     webhook_url: str | None = Field(description="Where its deliveries go, for a webhook trigger.")
     repeats: str | None = Field(description="What counts as a repeat of a request, for a webhook of any sender.")
     privacy: Privacy

@@ -31,9 +31,8 @@ from hairtrigger.services.oauth_clients import OAuthClients
 from hairtrigger.services.secrets import Secrets
 from hairtrigger.services.setup.connections import Connections, Ready
 from hairtrigger.store.database import Store
-from hairtrigger.store.setup import authorizations, connections
+from hairtrigger.store.setup import authorizations, connect_links, connections
 from hairtrigger.store.setup.authorizations import Authorization
-from hairtrigger.store.setup.connections import Connection
 from hairtrigger.store.transaction import Transaction
 
 CALLBACK = "/v1/oauth/callback"
@@ -48,15 +47,15 @@ _VERIFIER, _DEVICE = "\0verifier", "\0device_code"  # beside the fields that a u
 class Wanted:
     """The connection that a user is asked to grant, or to grant again if `connection_id` is given.
 
-    `triggers` names the triggers that it is for; without any it is for all of the provider's. The `scopes` are asked
-    for besides those of these triggers.
+    `triggers` names the triggers that it is for; without any it is for all of the provider's, and None stands for no
+    trigger. The `scopes` are asked for besides those of these triggers.
     """
 
     provider_id: str
     way: str | None = None
     name: str | None = None
     fields: Mapping[str, str] = field(default_factory=dict, repr=False)
-    triggers: Sequence[str] = ()
+    triggers: Sequence[str] | None = ()
     scopes: Sequence[str] = ()
     connection_id: UUID | None = None
     external_user_id: str | None = None
@@ -133,7 +132,7 @@ class Authorizations:
         """Begin an authorization on another device, and return the code and the address where the user enters it."""
         async with self.store.transaction() as tx:
             asked = await self._asked(tx, caller, wanted, device=True)
-        request = asked.auth.device_code(wanted.fields, asked.client, _scopes(asked.provider, wanted))
+        request = asked.auth.device_code(wanted.fields, asked.client, scopes_of(asked.provider, wanted))
         status, answer = await self.tokens.answer(caller.org_id, request)
         code = read_device(answer, status)
         new = self._new(caller, asked, wanted, {_DEVICE: code.device_code}, code.lasts)
@@ -185,8 +184,14 @@ class Authorizations:
         if missing := [name for name in provider.entered if not wanted.fields.get(name)]:
             issues = [Issue(("fields", one), f"A connection to {provider.name} needs '{one}'.") for one in missing]
             raise Invalid(None, *issues)
-        if unknown := [one for one in wanted.triggers if not provider.trigger(one)]:
+        if unknown := [one for one in wanted.triggers or () if not provider.trigger(one)]:
             raise Invalid(None, Issue(("triggers",), f"'{provider.id}' has no trigger '{unknown[0]}'."))
+        return _Asked(provider, way, auth, await self.require_client(tx, caller, provider))
+
+    async def require_client(self, tx: Transaction, caller: Caller, provider: Provider) -> Client:
+        """Return the client for a provider that is connected by OAuth. Raise `NotReady` if there is none."""
+        auth = provider.auth
+        assert isinstance(auth, OAuth2)
         client = await self.clients.of(tx, caller.org_id, provider, auth)
         if client is None:
             name = auth.client or provider.id
@@ -194,7 +199,7 @@ class Authorizations:
                 f"There is no OAuth client for {provider.name}. Register one there with the redirect address "
                 f"{self.redirect_uri} and store it: PUT /v1/oauth-clients/{name}"
             )
-        return _Asked(provider, way, auth, client)
+        return client
 
     async def _way(self, tx: Transaction, caller: Caller, provider: Provider, wanted: Wanted) -> str | None:
         if wanted.way is not None:
@@ -230,7 +235,7 @@ class Authorizations:
             connection_id=wanted.connection_id,
             connect_link_id=wanted.connect_link_id,
             secrets=self.secrets.seal_for_authorization(id_, held),
-            scopes=_scopes(asked.provider, wanted),
+            scopes=scopes_of(asked.provider, wanted),
             created_by=caller.id,
             created_at=now,
             expires_at=now + lasts,
@@ -269,7 +274,7 @@ class Authorizations:
         """
         caller = Caller(taken.org_id, taken.created_by, frozenset())
         try:
-            connection, said = await self._made(caller, taken, answer)
+            return await self._made(caller, taken, answer)
         except TokenRefused as refused:
             if refused.code in {"authorization_pending", "slow_down"} and answer is None:
                 raise
@@ -280,18 +285,13 @@ class Authorizations:
             return await self._failed(taken, error.message)
         except HairtriggerError as error:
             return await self._failed(taken, sentence(error))
-        async with self.store.transaction() as tx:
-            await authorizations.end(tx, taken.id, "done", said, connection_id=connection.id)
-        return Ended(True, said, replace(taken, status="done", connection_id=connection.id))
 
     async def _failed(self, taken: Authorization, why: str) -> Ended:
         async with self.store.transaction() as tx:
             await authorizations.end(tx, taken.id, "failed", why)
         return Ended(False, why, replace(taken, status="failed"))
 
-    async def _made(
-        self, caller: Caller, taken: Authorization, answer: Mapping[str, str] | None
-    ) -> tuple[Connection, str]:
+    async def _made(self, caller: Caller, taken: Authorization, answer: Mapping[str, str] | None) -> Ended:
         held = self.secrets.of_authorization(taken.id, taken.secrets)
         async with self.store.transaction() as tx:
             provider = await self.connections.provider_by_way(tx, caller, taken.provider_id, taken.way)
@@ -308,11 +308,21 @@ class Authorizations:
         times = times_of(grant, asked_at, renewable=is_renewable(auth, new))
         ready = Ready(provider, taken.way, new, times, taken.scopes)
         said = await self.connections.checked(caller, ready)
+
+        async def done(tx: Transaction, connection_id: UUID) -> None:
+            now, link_id = self.clock.now(), taken.connect_link_id
+            if link_id and not await connect_links.use(tx, link_id, connection_id, now):
+                raise NotFound("The link was used or deleted meanwhile.")
+            if not await authorizations.end(tx, taken.id, "done", said, connection_id=connection_id):
+                raise NotFound("What this was for was deleted meanwhile.")
+
+        name = taken.name or None
         if taken.connection_id:
-            again = await self.connections.store_again(caller, taken.connection_id, ready, taken.name or None)
-            return again, said
-        name = taken.name or provider.name
-        return await self.connections.store_new(caller, ready, name, taken.external_user_id), said
+            made = await self.connections.store_again(caller, taken.connection_id, ready, name, also=done)
+        else:
+            user = taken.external_user_id
+            made = await self.connections.store_new(caller, ready, name or provider.name, user, also=done)
+        return Ended(True, said, replace(taken, status="done", connection_id=made.id))
 
     async def _grant(
         self,
@@ -335,7 +345,8 @@ class Authorizations:
         return await self.tokens.ask(caller.org_id, auth, request)
 
 
-def _scopes(provider: Provider, wanted: Wanted) -> list[str]:
+def scopes_of(provider: Provider, wanted: Wanted) -> list[str]:
     """Return the scopes to ask for besides those of the provider: those of the triggers, and those that were named."""
-    chosen = [one for one in provider.triggers if not wanted.triggers or one.id in wanted.triggers]
+    named = wanted.triggers
+    chosen = [] if named is None else [one for one in provider.triggers if not named or one.id in named]
     return list(dict.fromkeys((*(scope for one in chosen for scope in one.scopes), *wanted.scopes)))

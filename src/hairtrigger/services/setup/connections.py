@@ -1,7 +1,7 @@
 """Manage connections, the credentials for providers that users give to the service. They are never shown again."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
@@ -26,6 +26,13 @@ from hairtrigger.store.setup.connections import Connection
 from hairtrigger.store.transaction import Transaction
 
 _CHECK = timedelta(seconds=10)  # for the provider to answer
+
+
+Also = Callable[[Transaction, UUID], Awaitable[None]]
+
+
+async def _nothing(_: Transaction, __: UUID) -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -128,7 +135,9 @@ class Connections:
         ready: Ready,
         name: str,
         external_user_id: str | None = None,
+        also: Also = _nothing,
     ) -> Connection:
+        """Store a new connection and return it. `also` is called in the same transaction, with the connection's id."""
         now = self.clock.now()
         async with self.store.transaction() as tx, quotas.within(tx, caller.org_id, self.limits, Quota.CONNECTIONS):
             id_ = new_id(now)
@@ -148,13 +157,14 @@ class Connections:
                 renew_at=ready.times.renew_at,
             )
             await connections.add(tx, connection)
+            await also(tx, id_)
         return connection
 
     async def store_again(
-        self, caller: Caller, connection_id: UUID, ready: Ready, name: str | None = None
+        self, caller: Caller, connection_id: UUID, ready: Ready, name: str | None = None, also: Also = _nothing
     ) -> Connection:
         """Replace what a connection holds, and return it. It keeps its id, and triggers that poll with it are due at
-        once.
+        once. `also` is called in the same transaction.
         """
         now = self.clock.now()
         async with self.store.transaction() as tx, quotas.within(tx, caller.org_id, self.limits):
@@ -164,6 +174,7 @@ class Connections:
             sealed = self.secrets.seal_for_connection(connection_id, ready.held)
             values = {"name": name or connection.name, "way": ready.way, "scopes": ready.scopes}
             await connections.reconnect(tx, connection_id, now, sealed, **values, **vars(ready.times))
+            await also(tx, connection_id)
             return await connections.existing(tx, caller.org_id, connection_id)
 
     async def get(self, caller: Caller, connection_id: UUID) -> Connection:

@@ -123,6 +123,7 @@ class Triggers:
         connection_id: UUID | None,
         name: str | None = None,
         privacy: Privacy = EVERYTHING,
+        external_user_id: str | None = None,
     ) -> TriggerWithCursor:
         now = self.clock.now()
         self._check_retention(privacy)
@@ -154,6 +155,7 @@ class Triggers:
                 updated_at=now,
                 name=name,
                 privacy=privacy.stored(),
+                external_user_id=external_user_id,
             )
             await triggers.add(tx, new)
         return new
@@ -166,6 +168,26 @@ class Triggers:
     async def of_organization(self, caller: Caller) -> list[tuple[TriggerWithCursor, str]]:
         async with self.store.transaction() as tx:
             return await triggers.of_organization(tx, caller.org_id)
+
+    async def page(
+        self,
+        caller: Caller,
+        *,
+        limit: int,
+        after: UUID | None = None,
+        project_id: str | None = None,
+        external_user_id: str | None = None,
+    ) -> list[ProjectTrigger]:
+        """Return the next triggers of the organisation in the order of their ids, of one project or user if given."""
+        async with self.store.transaction() as tx:
+            return await triggers.page(
+                tx,
+                caller.org_id,
+                limit=limit,
+                after=after,
+                project_id=project_id,
+                external_user_id=external_user_id,
+            )
 
     async def get(self, caller: Caller, trigger_id: UUID) -> TriggerWithCursor:
         async with self.store.transaction() as tx:

@@ -92,11 +92,14 @@ async def take_turn(tx: Transaction, of: Authorization, now: datetime, until: da
     return (await tx.connection.execute(statement)).rowcount > 0
 
 
-async def end(tx: Transaction, id_: UUID, status: Status, detail: str, **values: Any) -> None:
-    """Store how an authorization ended, and forget its secrets, which are of no more use."""
+async def end(tx: Transaction, id_: UUID, status: Status, detail: str, **values: Any) -> bool:
+    """Store how an authorization ended, and forget its secrets, which are of no more use.
+
+    Return whether it is still there.
+    """
     given = {"status": status, "detail": storable(detail), "secrets": b"", **values}
     statement = update(pending_authorization).where(pending_authorization.c.id == id_)
-    await tx.connection.execute(statement.values(given))
+    return (await tx.connection.execute(statement.values(given))).rowcount > 0
 
 
 async def wait(tx: Transaction, of: Authorization, every_seconds: int, next_at: datetime) -> None:

@@ -129,7 +129,9 @@ async def forget_pauses(tx: Transaction, ids: Collection[str]) -> None:
 
 
 # Each of these tables names the organisation. Rows of other tables go with theirs.
-_DEFINED = ("replay_job", "integration", "connection", "api_key", "app_user")
+_DEFINED = (
+    *("replay_job", "integration", "connection", "connect_link", "pending_authorization", "api_key", "app_user"),
+)
 
 
 async def forget_defined(tx: Transaction, of: Erasure) -> int:
