@@ -14,6 +14,10 @@ from starlette.routing import Route
 from hairtrigger.conformance import Fake
 
 
+class Gone(Exception):
+    """The provider has forgotten what is asked for."""
+
+
 @dataclass
 class Thing:
     key: str
@@ -68,7 +72,9 @@ class ListFake(Fake):
             asked = await request.json() if request.method == "POST" else dict(request.query_params)
             try:
                 return JSONResponse(self.answered(request, asked))
-            except LookupError as error:
+            except Gone as error:
+                return JSONResponse({"error": {"code": 410, "message": str(error)}}, 410)
+            except (LookupError, StopIteration) as error:
                 return JSONResponse({"message": f"{error} is not there"}, 404)
 
         return Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST"])])

@@ -3,6 +3,7 @@ this service.
 """
 
 from hairtrigger.domain.errors import (
+    CallRefused,
     CredentialsRefused,
     Invalid,
     InvalidConfig,
@@ -24,6 +25,7 @@ from hairtrigger.kit.config import Config, Empty, EpochSeconds, Instant, Key, Pa
 from hairtrigger.kit.cursor import Look, LookBack, mark, still_seen
 from hairtrigger.kit.family import WebhookFamily
 from hairtrigger.kit.fields import Fields, Unless
+from hairtrigger.kit.google import GOOGLE_GUIDE, google
 from hairtrigger.kit.handshake import CLOUDEVENTS_ORIGIN, HANDSHAKES, HEAD_CHECK, Answer, Handshake
 from hairtrigger.kit.http import Api, DocumentLimits, Http, Quota, Reply, header, read
 from hairtrigger.kit.incoming import Headers, Incoming, Request
@@ -92,6 +94,7 @@ from hairtrigger.kit.web_token import WebToken
 __all__ = [
     "CLOUDEVENTS_ORIGIN",
     "GITHUB",
+    "GOOGLE_GUIDE",
     "HANDSHAKES",
     "HEAD_CHECK",
     "NAME",
@@ -114,6 +117,7 @@ __all__ = [
     "Basic",
     "Bearer",
     "ByConfig",
+    "CallRefused",
     "Carried",
     "ClientCredentials",
     "Config",
@@ -194,6 +198,7 @@ __all__ = [
     "at_pointer",
     "digest",
     "feeds",
+    "google",
     "header",
     "is_header",
     "is_place",

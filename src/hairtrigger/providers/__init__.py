@@ -13,6 +13,9 @@ from hairtrigger.providers import (
     fireflies,
     github,
     gitlab,
+    gmail,
+    google_calendar,
+    google_drive,
     hairtrigger,
     hubspot,
     jira,
@@ -72,5 +75,8 @@ CATALOGUE: tuple[kit.Provider, ...] = (
     notion.provider,
     sentry.provider,
     twilio.provider,
+    gmail.provider,
+    google_calendar.provider,
+    google_drive.provider,
     hairtrigger.provider,
 )

@@ -2,11 +2,9 @@
 
 import asyncio
 import json
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -19,7 +17,7 @@ from hairtrigger.kit.trigger import Question
 from tests.providers.asking import events, trigger
 from tests.providers.linear.fake import Fake
 from tests.providers.live.door import Door, question
-from tests.support.node import NODE, installed
+from tests.providers.live.emulate import emulated
 from tests.support.servers import Seen, response, serving
 
 pytestmark = pytest.mark.anyio
@@ -29,13 +27,8 @@ KEY = {"api_key": "lin_test_admin"}
 
 @pytest.fixture(scope="module")
 def linear() -> Iterator[str]:
-    folder = installed("emulate@0.12.2")
-    script = folder / "linear.mjs"
-    script.write_text(Path(__file__).with_name("emulate.mjs").read_text())
-    with subprocess.Popen([NODE, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        yield process.stdout.readline().strip()
-        process.terminate()
+    with emulated("linear") as address:
+        yield address
 
 
 @dataclass

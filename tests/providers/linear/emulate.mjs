@@ -1,7 +1,0 @@
-// Serves Linear as the package `emulate` imitates it, and prints the address. It ends with its standard input.
-import { createEmulator } from "emulate";
-
-const linear = await createEmulator({ service: "linear", port: 0 });
-console.log(linear.url.replace("localhost", "127.0.0.1"));
-process.stdin.resume();
-process.stdin.on("end", () => process.exit(0));
