@@ -69,8 +69,8 @@ def question(
     return replace(asked, known=known)
 
 
-def arrived(body: bytes, headers: Mapping[str, str] | None = None, at: datetime = NOW) -> Request:
-    return Request("POST", URL, Headers((headers or {}).items()), body, at)
+def arrived(body: bytes, headers: Mapping[str, str] | None = None, at: datetime = NOW, query: str = "") -> Request:
+    return Request("POST", f"{URL}?{query}" if query else URL, Headers((headers or {}).items()), body, at)
 
 
 def events(definition: Trigger, request: Request, config: Mapping[str, Any] | None = None) -> list[Draft]:

@@ -53,6 +53,7 @@ class Recorded:
     body: bytes | None = field(default=None, repr=False)
     file: str = ""
     sign: Sign | None = None  # in place of `Fake.signed`
+    query: str = ""  # the parameter of the URL that holds the secret, if it is there
     signs_body: bool | None = None  # None: as the verifier says
     timed: bool | None = None  # whether an old request is refused; None: as the verifier says
     any_body: bool = False  # whether every body is an event

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from urllib.parse import urlencode
 
 from hairtrigger.conformance.asking import NOW, arrived, events
 from hairtrigger.conformance.fakes import Recorded
@@ -25,8 +26,9 @@ def _accepts(verifier: Verifier, request: Request, secrets: Sequence[str]) -> bo
 
 
 def _request(subject: Subject, recorded: Recorded, secret: str | None = None) -> Request:
-    body = subject.body(recorded)
-    return arrived(body, subject.headers(recorded, body, secret or subject.made().signing_secrets[0]))
+    body, secret = subject.body(recorded), secret or subject.made().signing_secrets[0]
+    query = urlencode({recorded.query: secret}) if recorded.query else ""
+    return arrived(body, subject.headers(recorded, body, secret), query=query)
 
 
 def becomes_its_events(subject: Subject, recorded: Recorded) -> None:
