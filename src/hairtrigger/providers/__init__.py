@@ -16,6 +16,7 @@ from hairtrigger.providers import (
     gmail,
     google_calendar,
     google_drive,
+    google_sheets,
     hairtrigger,
     hubspot,
     intercom,
@@ -84,5 +85,6 @@ CATALOGUE: tuple[kit.Provider, ...] = (
     intercom.provider,
     jotform.provider,
     todoist.provider,
+    google_sheets.provider,
     hairtrigger.provider,
 )
