@@ -50,7 +50,7 @@ async def test_a_draft_and_a_message_that_was_moved_away_are_no_mail(labels: lis
     mailbox = Mailbox()
     await mailbox.polled()
     await mailbox.fake.happen("on_email_received", NOW)
-    mailbox.fake.things[0].shown = {**mailbox.fake.things[0].shown, "labelIds": labels}  # type: ignore[misc]
+    mailbox.fake.things[0].shown = {**mailbox.fake.things[0].shown, "labelIds": labels}
 
     await mailbox.polled()
 

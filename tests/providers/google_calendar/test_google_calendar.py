@@ -14,7 +14,8 @@ async def test_what_happened_since_a_token_was_forgotten_is_found_and_nothing_ol
     fake.page = 2
     for days in (3, 2, 1):
         await fake.happen(trigger_id, NOW - timedelta(days=days))
-    cursor, found = None, []
+    cursor = None
+    found: list[str] = []
 
     async def polled() -> None:
         nonlocal cursor
