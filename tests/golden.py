@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.apps import apps_document
 from tests.support.documents import (
     integrations_document,
     metrics_document,
@@ -14,6 +15,8 @@ from tests.support.documents import (
     settings_document,
 )
 from tests.support.pictures import formats_document, odd_answers_document
+from tests.support.providers_pages import pages as providers_pages
+from tests.support.snippets import snippets_document
 from tests.support.webhooks_page import webhooks_document
 
 ROOT = Path(__file__).parent.parent
@@ -28,11 +31,15 @@ FILES: dict[str, Callable[[], str]] = {
     "docs/target-formats.md": formats_document,
     "docs/odd-answers.md": odd_answers_document,
     "docs/webhooks.md": webhooks_document,
+    "docs/apps.md": apps_document,
+    "docs/polling-snippets.md": snippets_document,
+    **providers_pages(),
 }
 
 
 def main() -> None:
     for name, make in FILES.items():
+        (ROOT / name).parent.mkdir(exist_ok=True)
         (ROOT / name).write_text(make())
 
 

@@ -16,11 +16,11 @@ def test_every_row_is_held_by_tests_or_left_for_a_reason() -> None:
 
 
 def test_the_tests_of_every_row_exist() -> None:
-    missing = [f"{row}: {test}" for row, tests in TESTS.items() for test in tests if not _exists(test)]
+    missing = [f"{row}: {test}" for row, tests in TESTS.items() for test in tests if not exists(test)]
     assert missing == []
 
 
-def _exists(test: str) -> bool:
+def exists(test: str) -> bool:
     file, *names = test.partition("[")[0].split("::")
     return tuple(names) in _tests(file)
 

@@ -55,6 +55,7 @@ _NOT_SECRET = {
     *((name, "key") for name in ("Hmac", "PublicKey", "Sender")),  # how it is written
     ("Webhook", "verify_token"),  # a function that finds it
     ("Option", "value"),
+    ("FieldOption", "value"),
     ("Look", "token"),
     ("Token", "token_type"),
     ("Step", "value"),  # of a seccomp filter

@@ -20,6 +20,7 @@ from pydantic_settings import SettingsError
 
 from hairtrigger import hints, remote
 from hairtrigger.domain.errors import HairtriggerError, NotFound
+from hairtrigger.provider_commands import check_providers, new_provider
 from hairtrigger.remote import ApiKey, Demo, Json, Url, fail
 from hairtrigger.settings import PREFIX, Settings, table, unknown_variables
 
@@ -367,6 +368,9 @@ def whole() -> typer.Typer:
     for name, group in remote.groups(_settings):
         if name == "events":
             group.command()(tail)
+        if name == "providers":
+            group.command("new")(new_provider)
+            group.command("check")(check_providers)
         app.add_typer(group, name=name)
     return app
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from importlib.metadata import version
 from uuid import UUID, uuid4
 
+import structlog
 from starlette.routing import Route, Router
 
 from hairtrigger.api.app import service_app, worker_app
@@ -22,6 +23,8 @@ from hairtrigger.api.webhooks import WebhookEndpoint
 from hairtrigger.domain.errors import HairtriggerError, Invalid, Issue, Unavailable
 from hairtrigger.domain.quotas import Refuses
 from hairtrigger.domain.target import Target
+from hairtrigger.installed_providers import installed
+from hairtrigger.kit.trigger import Provider
 from hairtrigger.platform import life_locks
 from hairtrigger.platform.batching import MEBIBYTE, Batcher
 from hairtrigger.platform.clock import Clock, SystemClock
@@ -82,6 +85,7 @@ from hairtrigger.services.setup.authorizations import Authorizations
 from hairtrigger.services.setup.connect_links import ConnectLinks
 from hairtrigger.services.setup.connections import Connections
 from hairtrigger.services.setup.external_users import ExternalUsers
+from hairtrigger.services.setup.field_options import FieldOptions
 from hairtrigger.services.setup.integrations import Integrations, Syntax
 from hairtrigger.services.setup.projects import Projects
 from hairtrigger.services.setup.samples import Sampler
@@ -106,6 +110,8 @@ _CHECK = timedelta(seconds=3)  # the longest wait of a user who makes a project 
 _LAST_SPANS = timedelta(seconds=3)  # the longest time for sending the spans that wait at a stop
 _LISTENING = timedelta(seconds=30)  # the lease of a listener lasts so long, and what a poll's lasts beyond its deadline
 _LARGEST_LOG = 2048  # MiB: the size of the embedded database's write-ahead log on a disk that is large enough
+
+log = structlog.get_logger()
 
 Loop = Callable[[], Coroutine[None, None, None]]
 
@@ -342,7 +348,8 @@ def _parts(settings: Settings, clock: Clock, resources: Resources, process: UUID
     secrets = Secrets(vault)
     fetch_deadline = timedelta(seconds=settings.sandbox_fetch_seconds)
     user_triggers = UserTriggers(resources.sandbox, egress, fetch_deadline, settings.url)
-    catalogue = catalogue_of(CATALOGUE, user_triggers.providers, settings.provider_urls)
+    providers = (*CATALOGUE, *_installed())
+    catalogue = catalogue_of(providers, user_triggers.providers, settings.provider_urls)
     clients = OAuthClients(
         store=store, clock=clock, catalogue=catalogue, secrets=secrets, operators=settings.oauth, limits=limits
     )
@@ -365,7 +372,7 @@ def _parts(settings: Settings, clock: Clock, resources: Resources, process: UUID
     webhook_removals = WebhookRemovals(
         store=store, clock=clock, catalogue=catalogue, calls=calls, secrets=secrets, public_url=settings.url
     )
-    metrics = Metrics([provider.id for provider in CATALOGUE], on=settings.metrics_token is not None)
+    metrics = Metrics([provider.id for provider in providers], on=settings.metrics_token is not None)
     tracing = Tracing(
         clock,
         resources.collector.send if resources.collector else None,
@@ -479,6 +486,14 @@ def _parts(settings: Settings, clock: Clock, resources: Resources, process: UUID
     )
 
 
+def _installed() -> Sequence[Provider]:
+    """Return the providers of installed packages. What is left out is logged."""
+    found = installed(CATALOGUE)
+    for fault in found.faults:
+        log.warning("a provider was left out", reason=fault)
+    return found.providers
+
+
 def _exposition(parts: Parts, resources: Resources) -> Exposition:
     """Return the exposition of /metrics, and connect to it the numbers that both roles have. Each role connects its
     other numbers where it is built.
@@ -585,6 +600,7 @@ def _serving(
                 oauth_clients=parts.clients,
                 connect_links=connect_links,
                 external_users=ExternalUsers(store=store, clock=clock, triggers=parts.triggers),
+                field_options=FieldOptions(store=store, catalogue=parts.catalogue, calls=parts.calls),
                 triggers=parts.triggers,
                 erasures=parts.erasures,
                 history=History(store=store, clock=clock),

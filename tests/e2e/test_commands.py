@@ -85,6 +85,7 @@ TESTS: Mapping[str, str] = {
     },
     "operational-events list": "test_a_trigger_that_the_service_disables_is_told",
     "operational-events get": "test_a_trigger_that_the_service_disables_is_told",
+    **{f"providers {action}": "test_a_provider_is_begun_and_held_to_the_rules" for action in ("new", "check")},
     "serve": "every test, which needs a service",
 }
 
@@ -440,3 +441,14 @@ async def test_a_trigger_that_the_service_disables_is_told(line: Line) -> None:
 
         [event] = await until(told)
     assert "410 Gone" in (await line.says("operational-events", "get", event["id"]))["sentence"]
+
+
+def test_a_provider_is_begun_and_held_to_the_rules(tmp_path: Path) -> None:
+    """`tests/conformance/test_commands.py` says more of these two commands, which need no service."""
+    made = CliRunner().invoke(APP, ["providers", "new", "acme", "--into", str(tmp_path), "--json"])
+    package = tmp_path / "hairtrigger-acme"
+    file, tests = package / "hairtrigger_acme.py", package / "tests" / "providers"
+    checked = CliRunner().invoke(APP, ["providers", "check", str(file), "--tests", str(tests), "--json"])
+
+    assert (made.exit_code, checked.exit_code) == (0, 0)
+    assert json.loads(checked.stdout)["providers"][0]["broken"] == []

@@ -113,7 +113,7 @@ async def brings_things_of_one_instant(subject: Subject, trigger: Polling[Any]) 
 async def brings_what_is_dated_earlier(subject: Subject, trigger: Polling[Any]) -> None:
     ledger = await Ledger.begun(subject, trigger)
     for _ in range(2):
-        await ledger.happens()
+        await ledger.happens(trigger.every)  # dated when the poll asks
         await ledger.poll()
         early = ledger.now - ledger.fake.late + timedelta(seconds=1)
         ledger.happened.append(await ledger.fake.happen(trigger.id, max(early, NOW)))

@@ -1,13 +1,13 @@
 """Families of triggers that differ only in the type of event to which they listen."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from hairtrigger.kit.config import Config
 from hairtrigger.kit.fields import Fields, Unless
 from hairtrigger.kit.senders import KnownSender
-from hairtrigger.kit.trigger import ByConfig, Question, Samples, Subscription, Webhook
+from hairtrigger.kit.trigger import ByConfig, Subscription, Webhook
 from hairtrigger.kit.verify import Verifier
 
 C = TypeVar("C", bound=Config)
@@ -43,12 +43,7 @@ class WebhookFamily(Generic[C]):
             handshakes=lambda _: self.sender.handshakes,
             subscription=self.subscription(type_) if self.subscription else None,
             events=self.fields.only(type_, unless=unless or self.unless),
-            samples=self._samples(type_),
+            example=self.sample(type_),
+            key_explained=self.fields.explained,
             needs_connection=self.subscription is not None,
         )
-
-    def _samples(self, type_: str) -> Samples[C]:
-        async def samples(_: Question[C]) -> Sequence[Any]:
-            return [self.sample(type_)]
-
-        return samples

@@ -51,6 +51,15 @@ class Fields:
     unit: Literal["iso", "utc", "mail", "s", "ms"] = "iso"
     each: str | None = None
 
+    @property
+    def explained(self) -> str:
+        """Return a sentence that says what tells an event from all others."""
+        places = " and ".join(f"`{place}`" for place in _places(self.key))
+        whole = "the event" if self.each is not None else "the body"
+        key = f"What is at {places} in {whole}" if places else f"The digest of {whole}"
+        ids = " or ".join(f"`{place}`" for place in self.ids)
+        return f"What is at {ids} or, where there is none: {key[0].lower()}{key[1:]}." if ids else f"{key}."
+
     def only(self, *types: str, unless: Unless | None = None) -> Callable[[Incoming[Any]], Iterable[Draft]]:
         """Return the `events` of a trigger that wants events of these types, or of any type if none is given.
 

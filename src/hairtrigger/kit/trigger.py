@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from string import Formatter
 from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar, assert_never
 
-from pydantic import Field, WithJsonSchema
+from pydantic import BaseModel, Field, WithJsonSchema
 
 from hairtrigger.domain.event import Draft
 from hairtrigger.domain.operational import Wanted
@@ -121,6 +121,40 @@ class ByConfig(Generic[C]):
 Samples = Callable[[Question[C]], Awaitable[Sequence[Any]]]
 
 
+@dataclass(frozen=True)
+class Option:
+    """A value that a user can choose for a field of the configuration, with the words that show it."""
+
+    value: str
+    label: str
+
+
+@dataclass(frozen=True)
+class OptionPage:
+    """A page of options. `following` is the token of the next page, or None if this one is the last."""
+
+    options: Sequence[Option]
+    following: str | None = None
+
+
+Options = Callable[[Question[Any], str, str | None], Awaitable[OptionPage]]
+"""Asks the provider for the options of a field that match a text, which may be empty, on the page of a token.
+
+The question's configuration holds only what the user has entered so far, unchecked.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryRules:
+    """The rules by which a provider sends requests to a webhook, as `source` says. What it does not say is empty."""
+
+    answer_within: timedelta | None = None  # how long the provider waits for an answer
+    retries: str = ""  # a sentence: how it repeats a request that was not answered
+    gives_up: str = ""  # a sentence: when it sends nothing more to an address
+    on_410: str = ""  # a sentence: what it does when an address answers 410
+    source: str = ""  # the page that says so
+
+
 @dataclass(frozen=True, kw_only=True)
 class Definition(Generic[C]):
     id: str
@@ -130,9 +164,18 @@ class Definition(Generic[C]):
     instructions: str | None = None
     tags: tuple[str, ...] = ()
     version: str = "1.0.0"
+    payload: type[BaseModel] | Mapping[str, Any] | None = None  # an event's body, or the JSON Schema of one
+    example: Any = None  # an event's body, in our own words; shown while the provider can't be asked for samples
+    key_explained: str = ""  # a sentence: what tells an event from all others
+    options: Mapping[str, Options] = field(default_factory=dict)  # by the names of fields
     samples: Samples[C] | None = None  # fetches example events from the provider; never moves the cursor
     needs_connection: bool = True  # has no effect if the provider needs no credentials
     scopes: tuple[str, ...] = ()  # that an OAuth connection needs for this trigger, besides those of the provider
+
+    def payload_schema(self) -> Mapping[str, Any] | None:
+        """Return the JSON Schema of an event's body, or None if it is not known."""
+        payload = self.payload
+        return payload if payload is None or isinstance(payload, Mapping) else payload.model_json_schema()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,6 +317,7 @@ class Provider:
     icon: str = ""  # an emoji or a data: URL
     optional: tuple[str, ...] = ()  # fields that a connection may have besides those that it needs
     guide: str = ""  # how a user gets what a connection needs
+    delivery: DeliveryRules | None = None
     labels: Mapping[str, str] = field(default_factory=dict)  # of the connection's fields, by their names
     further: tuple[str, ...] = ()  # the names of secrets that calls don't carry, such as the one that signs webhooks
     check: Callable[[Api], Awaitable[object]] | None = None  # a call that succeeds with every usable connection

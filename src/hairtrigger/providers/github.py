@@ -4,6 +4,7 @@ https://docs.github.com/en/webhooks/webhook-events-and-payloads
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -236,6 +237,7 @@ def _on(
         config=config,
         accounts=_own_account,
         events=events,
+        key_explained="The digest of the body, which GitHub signs. The id in X-GitHub-Delivery is not signed.",
         requires_verification=True,
     )
 
@@ -274,6 +276,12 @@ provider = kit.Provider(
     ),
     guide="Make a token that may read the repositories: a fine-grained one with read access to metadata, or a classic "
     "one with the scope repo. Events come through the GitHub App of this service, whose secret its operator has set.",
+    # https://docs.github.com/en/webhooks/using-webhooks/best-practices-for-using-webhooks
+    delivery=kit.DeliveryRules(
+        answer_within=timedelta(seconds=10),
+        retries="It does not send a request again by itself. The app's owner can ask for it for three days.",
+        source="https://docs.github.com/en/webhooks/using-webhooks/handling-failed-webhook-deliveries",
+    ),
     labels={"token": "Personal access token"},
     check=lambda api: api.get("user"),
     app=kit.App(verify=kit.GITHUB, accounts=_accounts, handshakes=kit.SENDERS["github"].handshakes),
@@ -283,21 +291,21 @@ provider = kit.Provider(
             "issues",
             "on_issue_opened",
             "Issue opened",
-            "Somebody opened an issue.",
+            "A user opened an issue.",
             lambda it, _: it.action == "opened" and it.issue is not None,
         ),
         _on(
             "issue_comment",
             "on_issue_comment_created",
             "Issue comment created",
-            "Somebody commented on an issue or a pull request.",
+            "A user commented on an issue or a pull request.",
             lambda it, _: it.action == "created" and it.issue is not None and it.comment is not None,
         ),
         _on(
             "pull_request",
             "on_pull_request_opened",
             "Pull request opened",
-            "Somebody opened a pull request.",
+            "A user opened a pull request.",
             lambda it, _: it.action == "opened" and it.pull_request is not None,
         ),
         _on(
@@ -318,7 +326,7 @@ provider = kit.Provider(
             "star",
             "on_star_created",
             "Star added",
-            "Somebody gave the repository a star.",
+            "A user gave the repository a star.",
             lambda it, _: it.action == "created" and it.starred_at is not None,
         ),
         _on(

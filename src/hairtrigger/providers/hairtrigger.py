@@ -34,6 +34,7 @@ provider = kit.Provider(
             instructions="Deliveries to this project's own target are not told to this project. Use another project or "
             "an alert channel for these.",
             config=Asked,
+            key_explained="The operational event's own id.",
             wanted=lambda config: kit.Wanted(config.types, config.projects),
         ),
     ),

@@ -140,6 +140,8 @@ provider = kit.Provider(
             poll=_poll,
             every=timedelta(minutes=5),
             needs_connection=False,
+            key_explained="The entry's id, or else its link, or else what it says. Entries that share an id are told "
+            "apart by their links or titles.",
         ),
     ),
 )

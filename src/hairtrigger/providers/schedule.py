@@ -99,6 +99,7 @@ provider = kit.Provider(
             description="At times of the calendar (cron or a rule), or at an interval.",
             config=Recurring,
             schedule=Recurring.schedule,
+            key_explained="The time for which the firing was planned.",
             missed=lambda config: config.missed,
         ),
         kit.Scheduled(
@@ -107,6 +108,7 @@ provider = kit.Provider(
             description="Once, at a date and time. The trigger disables itself afterwards.",
             config=Once,
             schedule=Once.schedule,
+            key_explained="The time for which the firing was planned.",
             missed=lambda _: kit.Missed.LATEST,  # a missed firing is made late
         ),
     ),

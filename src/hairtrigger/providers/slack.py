@@ -6,6 +6,7 @@ https://docs.slack.dev/apis/events-api/
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from pydantic import Field
@@ -147,6 +148,7 @@ def _on(
         config=config,
         accounts=_workspace,
         events=events,
+        key_explained="Slack's event_id, which is the same when Slack sends an event again.",
         requires_verification=True,
     )
 
@@ -177,6 +179,12 @@ provider = kit.Provider(
     auth=kit.Bearer("bot_token"),
     guide="Install the Slack app of this service in your workspace, and take the bot token, which begins with xoxb-, "
     "from its page OAuth & Permissions.",
+    delivery=kit.DeliveryRules(
+        answer_within=timedelta(seconds=3),
+        retries="It sends a request that was not answered again three times: at once, after a minute and after five.",
+        gives_up="It stops sending for a while if fewer than 5 % of the requests of an hour are answered.",
+        source="https://docs.slack.dev/apis/events-api/",
+    ),
     labels={"bot_token": "Bot token"},
     check=_team,
     app=kit.App(verify=kit.SLACK, accounts=_workspaces, handshakes=(kit.HANDSHAKES["slack"],)),
@@ -184,20 +192,20 @@ provider = kit.Provider(
         _on(
             "on_message_received",
             "Message received",
-            "Somebody wrote a message where the app is: in a channel, a group or to the app itself.",
+            "A user wrote a message where the app is: in a channel, a group or to the app itself.",
             _written,
             Messages,
         ),
         _on(
             "on_app_mention",
             "App mentioned",
-            "Somebody mentioned the app in a message.",
+            "A user mentioned the app in a message.",
             lambda event, _: event.get("type") == "app_mention",
         ),
         _on(
             "on_reaction_added",
             "Reaction added",
-            "Somebody reacted to a message or file with an emoji.",
+            "A user reacted to a message or file with an emoji.",
             lambda event, _: event.get("type") == "reaction_added",
         ),
     ),

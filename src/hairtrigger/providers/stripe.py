@@ -45,6 +45,7 @@ def _on(event_type: str, id_: str, name: str, description: str) -> kit.Webhook[k
         verify=kit.STRIPE,
         subscription=_endpoint(event_type),
         events=EVENTS.only(event_type),
+        key_explained="The event's id at Stripe, which is the same in every repeat.",
         samples=samples,
     )
 
@@ -57,6 +58,11 @@ provider = kit.Provider(
     auth=kit.Bearer("api_key"),
     guide="In the Stripe dashboard, under Developers, API keys, make a restricted key that may write webhook "
     "endpoints. A key of the test mode hears of test events only.",
+    delivery=kit.DeliveryRules(
+        retries="It sends a request again for three days, or three times within a few hours in a sandbox.",
+        gives_up="It disables an endpoint that fails for several days. What happens meanwhile is never sent later.",
+        source="https://docs.stripe.com/webhooks",
+    ),
     labels={"api_key": "Secret or restricted key"},
     check=lambda api: api.get("v1/webhook_endpoints", {"limit": 1}),
     triggers=(

@@ -5,7 +5,7 @@ is the number of the update. Telegram keeps updates for 24 hours, and drops a we
 https://core.telegram.org/bots/api#getting-updates
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -74,6 +74,14 @@ async def _asked(api: kit.Api, method: str) -> Any:
         raise kit.CredentialsRefused("Telegram knows no bot with this token.") from error
 
 
+def _example(kind: str) -> Any:
+    chat = {"id": 1111111, "type": "private", "username": "ada"}
+    who = {"id": 1111111, "is_bot": False, "first_name": "Ada", "username": "ada"}
+    message = {"message_id": 1365, "from": who, "chat": chat, "date": 1777636800, "text": "Is the teapot there?"}
+    query = {"id": "4382bfdwdsb323b2d9", "from": who, "message": message, "data": "yes"}
+    return {"update_id": 10000, kind: query if kind == "callback_query" else message}
+
+
 def _on(id_: str, name: str, description: str, *kinds: str) -> kit.Webhook[Any]:
     def events(incoming: kit.Incoming[Any]) -> Iterable[kit.Draft]:
         body = incoming.json()
@@ -86,14 +94,6 @@ def _on(id_: str, name: str, description: str, *kinds: str) -> kit.Webhook[Any]:
         places = kit.Fields(key="/update_id", subject=chat, at=at, unit="s")
         return places.only()(incoming)
 
-    async def samples(_: kit.Question[Any]) -> Sequence[Any]:
-        chat = {"id": 1111111, "type": "private", "username": "ada"}
-        who = {"id": 1111111, "is_bot": False, "first_name": "Ada", "username": "ada"}
-        message = {"message_id": 1365, "from": who, "chat": chat, "date": 1777636800, "text": "Is the teapot there?"}
-        kind = kinds[0] if kinds else "message"
-        query = {"id": "4382bfdwdsb323b2d9", "from": who, "message": message, "data": "yes"}
-        return [{"update_id": 10000, kind: query if kind == "callback_query" else message}]
-
     return kit.Webhook(
         id=id_,
         name=name,
@@ -102,7 +102,8 @@ def _on(id_: str, name: str, description: str, *kinds: str) -> kit.Webhook[Any]:
         verify=kit.SENDERS["telegram"].verify,
         subscription=BotWebhook(*kinds),
         events=events,
-        samples=samples,
+        example=_example(kinds[0] if kinds else "message"),
+        key_explained="Telegram's `update_id`, which is the same when Telegram sends an update again.",
     )
 
 

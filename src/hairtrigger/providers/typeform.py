@@ -5,6 +5,7 @@ https://www.typeform.com/developers/webhooks/
 
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 from pydantic import Field
@@ -25,6 +26,16 @@ class Form(kit.Config):
 SUBMISSIONS = kit.Fields(
     key="/event_id", type="/event_type", subject="/form_response/token", at="/form_response/submitted_at"
 )
+
+
+class Listed(kit.Payload):
+    id: str
+    title: str = ""
+
+
+class Forms(kit.Payload):
+    items: list[Listed]
+    page_count: int = 1
 
 
 class Responses(kit.Payload):
@@ -70,6 +81,15 @@ async def _samples(question: kit.Question[Form]) -> Sequence[Any]:
     ]
 
 
+async def _forms(question: kit.Question[Any], search: str, page: str | None) -> kit.OptionPage:
+    """Return a page of the account's forms. https://www.typeform.com/developers/create/reference/retrieve-forms/"""
+    number = int(page or 1)
+    asked = {"page": number, "page_size": 100, **({"search": search} if search else {})}
+    forms = kit.read(Forms, await question.api.get("forms", asked))
+    options = [kit.Option(one.id, one.title or one.id) for one in forms.items]
+    return kit.OptionPage(options, str(number + 1) if number < forms.page_count else None)
+
+
 provider = kit.Provider(
     id="typeform",
     name="Typeform",
@@ -78,19 +98,42 @@ provider = kit.Provider(
     auth=kit.Bearer("token"),
     guide="In Typeform, in the settings of your account, make a personal access token that may read responses and "
     "write webhooks.",
+    delivery=kit.DeliveryRules(
+        answer_within=timedelta(seconds=30),
+        retries="It sends a request again for ten hours after 408, 423, 429 and 503, and five times after others.",
+        gives_up="It switches off a webhook that fails for long.",
+        on_410="It switches the webhook off at once, as after 404, and sends nothing again.",
+        source="https://www.typeform.com/developers/webhooks/",
+    ),
     labels={"token": "Personal access token"},
     check=lambda api: api.get("me"),
     triggers=(
         kit.Webhook(
             id="on_form_submitted",
             name="Form submitted",
-            description="Somebody filled in a form.",
+            description="A user filled in a form.",
             instructions="Connect with a personal access token that may read the form's responses and write webhooks.",
             config=Form,
             verify=kit.TYPEFORM,
             subscription=FormWebhook(),
             events=SUBMISSIONS.only("form_response"),
             samples=_samples,
+            options={"form_id": _forms},
+            key_explained="Typeform's event_id, which is the same when Typeform sends a submission again.",
+            example={
+                "event_id": "01HX5ZQ8R0",
+                "event_type": "form_response",
+                "form_response": {
+                    "form_id": "u6nXL7",
+                    "token": "9f2c",
+                    "submitted_at": "2026-05-01T12:00:00Z",
+                    "definition": {
+                        "id": "u6nXL7",
+                        "fields": [{"id": "f1", "title": "Your name", "type": "short_text"}],
+                    },
+                    "answers": [{"type": "text", "text": "Ada", "field": {"id": "f1", "type": "short_text"}}],
+                },
+            },
         ),
     ),
 )

@@ -531,6 +531,8 @@ provider = kit.Provider(
             verify_token=lambda sender: sender.verify_token,
             methods=lambda sender: sender.methods,
             repeats=_repeats,
+            key_explained="The id at the place that the configuration names, or the id that is signed, or the digest "
+            "of what is signed. Without a signature and an id, each request is an event.",
             initial={"data": "read"},  # triggers of earlier versions have no such setting, and keep their raw bodies
         ),
     ),

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from hairtrigger.domain.errors import AccessDenied, CredentialsRefused, NotReady, RateLimited
+from hairtrigger.kit.config import Config
 from hairtrigger.kit.http import Api, DocumentLimits, Http, Watch, WatchedHttp
 from hairtrigger.kit.oauth import REFRESH, TokenAuth
 from hairtrigger.kit.trigger import Known, Page, Polling, Provider, Question, Trigger
@@ -94,7 +95,7 @@ class ProviderCalls:
         provider: Provider,
         definition: Trigger,
         tenant: Tenant,
-        params: Mapping[str, Any],
+        params: Mapping[str, Any] | Config,
         credentials: Credentials,
         *,
         cursor: Mapping[str, Any] | None = None,
@@ -106,7 +107,8 @@ class ProviderCalls:
         cursor.
 
         `enabled_at` is when the trigger was enabled, by default now. Raise `CredentialsRefused` if the definition needs
-        a connection and the credentials lack one of its secrets, and `InvalidConfig` if `params` are not valid.
+        a connection and the credentials lack one of its secrets, and `InvalidConfig` if `params` are not valid. A
+        configuration that is given in place of `params` is not checked.
         """
         provider, held = _by_way(provider, credentials), credentials.held
         missing = [name for name in provider.fields if not held.get(name)]
@@ -114,7 +116,7 @@ class ProviderCalls:
             raise CredentialsRefused(f"The connection lacks {', '.join(missing)}.")
         now = self.clock.now()
         question: Question[Any] = Question(
-            config=validated(definition, params),
+            config=params if isinstance(params, Config) else validated(definition, params),
             api=self._anonymous(provider, tenant) if missing else self.api(provider, tenant, credentials),
             secrets={name: value for name, value in held.items() if name != REFRESH},
             cursor=cursor,

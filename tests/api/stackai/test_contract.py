@@ -327,6 +327,15 @@ async def test_a_trigger_that_can_not_be_asked_has_no_samples(tenant: Tenant, sc
     _is_detail(await tenant.ask("GET", f"/api/v0/project-triggers/{schedule}/test-samples", status=400))
 
 
+async def test_without_a_connection_the_sample_is_the_example_of_the_provider_file(
+    tenant: Tenant, project: str
+) -> None:
+    id_ = await tenant.trigger(project, "typeform", "on_form_submitted", {"form_id": "u6nXL7"})
+    found = await tenant.ask("GET", f"/api/v0/project-triggers/{id_}/test-samples")
+    assert found["source"] == "example"
+    assert [sample["event_type"] for sample in found["samples"]] == ["form_response"]
+
+
 async def test_a_provider_that_gives_no_samples_is_502(tenant: Tenant, project: str) -> None:
     async with serving(answering(500)) as feed:
         id_ = await tenant.trigger(project, "rss", "on_item_published", {"url": feed.url})

@@ -61,6 +61,21 @@ async def test_the_providers_say_what_a_connection_needs(tenant: Tenant) -> None
     assert (await tenant.client.get("/v1/providers/strpe")).status_code == 404
 
 
+async def test_a_trigger_shows_its_form_and_what_its_events_are_like(tenant: Tenant) -> None:
+    path = "/v1/providers/typeform/triggers/on_form_submitted"
+    form = await tenant.ask("GET", path)
+
+    assert form["config_schema"]["properties"]["form_id"]["title"] == "Form"
+    assert form["options"] == ["form_id"]
+    assert form["example"]["form_response"]["answers"]
+    assert form["key_explained"].endswith(".")
+    assert form["version"] == "1.0.0"
+    assert (await tenant.client.get("/v1/providers/typeform/triggers/on_other")).status_code == 404
+    asked = await tenant.client.post(f"{path}/options/form_id", json={"search": "a"})
+    assert (asked.status_code, asked.json()["errors"][0]["path"]) == (422, ["connection_id"])
+    assert (await tenant.client.post(f"{path}/options/other", json={})).status_code == 404
+
+
 async def test_an_integration_of_the_organisation_is_a_provider_with_the_labels_of_its_author(tenant: Tenant) -> None:
     key = {"authorization": f"Bearer {await tenant.key()}"}
     made = await tenant.client.post("/integrations/v1/create", json={"name": "Shop"}, headers=key)

@@ -51,6 +51,14 @@ def app(state: Typeform) -> Starlette:
         shown = {name: value for name, value in state.webhooks[form_id, tag].items() if name != "secret"}
         return JSONResponse({"id": "01", "form_id": form_id, "tag": tag, **shown})
 
+    async def forms(request: Request) -> Response:
+        if request.headers.get("authorization") != f"Bearer {state.token}":
+            return _error(401, "AUTHENTICATION_FAILED", "Authentication credentials not found on the Request Headers")
+        found = [one for one in state.forms if request.query_params.get("search", "") in f"Form {one}"]
+        size, page = int(request.query_params.get("page_size", 10)), int(request.query_params.get("page", 1))
+        shown = [{"id": one, "title": f"Form {one}"} for one in found[size * (page - 1) : size * page]]
+        return JSONResponse({"total_items": len(found), "page_count": -(-len(found) // size), "items": shown})
+
     async def responses(request: Request) -> Response:
         if refused := refusal(request):
             return refused
@@ -60,6 +68,7 @@ def app(state: Typeform) -> Starlette:
 
     return Starlette(
         routes=[
+            Route("/forms", forms, methods=["GET"]),
             Route("/forms/{form_id}/webhooks/{tag}", webhook, methods=["PUT", "DELETE"]),
             Route("/forms/{form_id}/responses", responses, methods=["GET"]),
         ]

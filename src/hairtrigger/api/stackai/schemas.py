@@ -153,7 +153,7 @@ class TestSamples(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     samples: list[Any]
-    source: Literal["live"]
+    source: Literal["live", "example"]
 
 
 class Token(BaseModel):

@@ -52,6 +52,7 @@ from hairtrigger.services.setup.authorizations import Authorizations
 from hairtrigger.services.setup.connect_links import ConnectLinks
 from hairtrigger.services.setup.connections import Connections
 from hairtrigger.services.setup.external_users import ExternalUsers
+from hairtrigger.services.setup.field_options import FieldOptions
 from hairtrigger.services.setup.projects import Projects
 from hairtrigger.services.setup.triggers import Triggers
 from hairtrigger.services.upkeep.erasures import Erasures
@@ -74,6 +75,7 @@ class Services:
     oauth_clients: OAuthClients
     connect_links: ConnectLinks
     external_users: ExternalUsers
+    field_options: FieldOptions
     triggers: Triggers
     erasures: Erasures
     history: History
@@ -137,7 +139,7 @@ def v1_app(services: Services) -> FastAPI:
             services.connect_links,
             services.external_users,
         ),
-        providers.router(routes("providers"), services.connections),
+        providers.router(routes("providers"), services.connections, services.field_options),
         triggers.router(
             routes("triggers"),
             services.triggers,

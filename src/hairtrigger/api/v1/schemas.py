@@ -469,6 +469,54 @@ def _kind(auth: Auth) -> WayKind:
             return "key"
 
 
+class TriggerForm(ProviderTrigger):
+    """A trigger with the form of its configuration, and with what its events are like."""
+
+    version: str
+    config_schema: dict[str, Any] = Field(description="The JSON Schema of `trigger_config`.")
+    options: list[str] = Field(description="The fields whose values the provider can be asked for.")
+    payload_schema: dict[str, Any] | None = Field(description="The JSON Schema of an event's body. Null: not known.")
+    example: JsonValue = Field(description="The body of an event. Null: not known.")
+    key_explained: str = Field(description="What tells an event from all others. Empty: not said.")
+
+    @classmethod
+    def of(cls, trigger: kit.Trigger) -> "TriggerForm":
+        payload = trigger.payload_schema()
+        return cls(
+            id=trigger.id,
+            name=trigger.name,
+            description=trigger.description,
+            type=kit.trigger_type(trigger),
+            instructions=trigger.instructions,
+            version=trigger.version,
+            config_schema=trigger.config.model_json_schema(),
+            options=sorted(trigger.options),
+            payload_schema=None if payload is None else dict(payload),
+            example=trigger.example,
+            key_explained=trigger.key_explained,
+        )
+
+
+class OptionsAsked(Body):
+    """A question for the values that a field can have. `trigger_config` is what the user has entered so far."""
+
+    connection_id: UUID | None = None
+    trigger_config: dict[str, Any] = Field(default_factory=dict, repr=False, max_length=100)
+    search: Annotated[str, StringConstraints(max_length=200)] = ""
+    page: Annotated[str, StringConstraints(max_length=500)] | None = Field(
+        None, description="The `next_cursor` of the page before."
+    )
+
+
+class FieldOption(BaseModel):
+    value: str
+    label: str
+
+    @classmethod
+    def of(cls, option: kit.Option) -> "FieldOption":
+        return cls(value=option.value, label=option.label)
+
+
 class Event(BaseModel):
     id: UUID
     project_id: str

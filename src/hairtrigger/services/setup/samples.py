@@ -28,11 +28,17 @@ _LATELY = timedelta(days=7)
 
 @dataclass(frozen=True)
 class Samples:
+    """Example events. Their `source` is the provider (`live`), or what its provider file shows (`example`)."""
+
     samples: list[Any]
-    source: Literal["live"] = "live"
+    source: Literal["live", "example"] = "live"
 
 
 def can_sample(definition: Trigger) -> bool:
+    return _can_ask(definition) or definition.example is not None
+
+
+def _can_ask(definition: Trigger) -> bool:
     return definition.samples is not None or isinstance(definition, Polling)
 
 
@@ -54,7 +60,15 @@ class Sampler:
             )
             if not can_sample(definition):
                 raise NotReady("This trigger has no test samples: its events can't be asked for, only waited for.")
-            require_ready(provider, definition, trigger)
+            try:
+                require_ready(provider, definition, trigger)
+                ready = _can_ask(definition)
+            except NotReady:
+                if definition.example is None:
+                    raise
+                ready = False
+            if not ready:
+                return Samples([Privacy.of(trigger.privacy).redacted_value(definition.example)], "example")
             held = await self.calls.credentials_of(tx, trigger)
         params = self.calls.secrets.params(trigger.id, trigger.config)
         hidden = (str(value) for name, value in params.items() if name in secret_params(definition))

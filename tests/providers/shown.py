@@ -1,0 +1,74 @@
+"""The providers that are tried against what other people made: a library, a server, or a schema of theirs.
+
+One row each: by what, and the test that does it. `test_pages.py` checks that each test exists.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+Level = Literal["shown", "schema-checked"]
+
+
+class Shown(NamedTuple):
+    level: Level
+    by: str
+    test: str
+
+
+_PEERS = "tests/kit/test_peers.py::test_every_library_accepts_what_we_sign"
+_BOTH = "tests/kit/test_peers.py::test_we_accept_what_the_libraries_sign_and_refuse_a_changed_byte"
+_PYTHON = "tests/kit/test_verify.py::test_what_they_sign_we_accept_and_what_we_sign_they_accept"
+
+_BACKLOT = "tests/providers/live/live_backlot.py::test_"
+
+
+def _backlot(provider: str) -> Shown:
+    return Shown("shown", "the server backlot answers (`./dev poe providers-live`)", f"{_BACKLOT}{provider}")
+
+
+SHOWN: Mapping[str, Sequence[Shown]] = {
+    "calcom": (Shown("shown", "nuxt-webhook-validators verifies", _PEERS),),
+    "clerk": (Shown("shown", "@hookflo/tern verifies", _PEERS),),
+    "confluence": (_backlot("confluence"),),
+    "fireflies": (_backlot("fireflies"),),
+    "github": (
+        Shown("shown", "gidgethub verifies and signs", _PYTHON),
+        Shown("shown", "@octokit/webhooks-methods verifies and signs", _BOTH),
+        Shown(
+            "shown",
+            "the payloads of @octokit/webhooks-examples",
+            "tests/providers/github/test_examples.py::test_every_payload_is_read",
+        ),
+    ),
+    "gitlab": (Shown("shown", "nuxt-webhook-validators verifies", _PEERS),),
+    "hubspot": (_backlot("hubspot"),),
+    "jira": (_backlot("jira"),),
+    "linear": (
+        Shown("shown", "@linear/sdk verifies", _PEERS),
+        Shown(
+            "shown",
+            "the server emulate makes, signs and removes webhooks",
+            "tests/providers/linear/test_linear.py::test_a_webhook_is_made_once_signed_and_removed_alone",
+        ),
+    ),
+    "notion": (_backlot("notion"),),
+    "resend": (
+        Shown("shown", "nuxt-webhook-validators verifies", _PEERS),
+        Shown("shown", "svix verifies and signs", _BOTH),
+    ),
+    "sentry": (Shown("shown", "@hookflo/tern verifies", _PEERS),),
+    "shopify": (Shown("shown", "nuxt-webhook-validators and @hookflo/tern verify", _PEERS),),
+    "slack": (
+        Shown("shown", "slack-sdk verifies and signs", _PYTHON),
+        Shown("shown", "nuxt-webhook-validators verifies", _PEERS),
+    ),
+    "stripe": (
+        Shown("shown", "stripe-python verifies and signs", _PYTHON),
+        Shown("shown", "@hookflo/tern verifies", _PEERS),
+    ),
+    "woocommerce": (Shown("shown", "@hookflo/tern verifies", _PEERS),),
+    "webhook": (
+        Shown("shown", "the libraries of many known senders verify and sign", _BOTH),
+        Shown("shown", "standardwebhooks verifies and signs", _PYTHON),
+    ),
+}
