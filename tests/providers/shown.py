@@ -52,6 +52,13 @@ SHOWN: Mapping[str, Sequence[Shown]] = {
         ),
     ),
     "notion": (_backlot("notion"),),
+    "postgresql": (
+        Shown(
+            "shown",
+            "a PostgreSQL server that is stopped, cut off and started again",
+            "tests/providers/postgresql/test_postgresql.py::test_rows_that_are_added_while_the_server_is_away_come_when_it_is_back",
+        ),
+    ),
     "resend": (
         Shown("shown", "nuxt-webhook-validators verifies", _PEERS),
         Shown("shown", "svix verifies and signs", _BOTH),

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from hairtrigger.domain.instants import spelled
-from hairtrigger.kit.trigger import AppWebhook, Internal, Polling, Provider, Scheduled, Trigger, Webhook
+from hairtrigger.kit.trigger import AppWebhook, Internal, Listening, Polling, Provider, Scheduled, Trigger, Webhook
 from hairtrigger.providers import CATALOGUE
 from tests.providers.shown import SHOWN
 
@@ -96,7 +96,7 @@ def _kind(trigger: Trigger) -> str:
             return "clock"
         case Internal():
             return "service"
-        case _:
+        case Listening():
             return "listen"
 
 
@@ -125,7 +125,7 @@ def _delivery(provider: Provider) -> str:
 
 
 def _trigger(trigger: Trigger) -> str:
-    key = trigger.key_explained or "The provider file does not say."
+    key = trigger.key_sentence or "The provider file does not say."
     parts = [
         f"### {trigger.name} (`{trigger.id}`)",
         trigger.description,
@@ -149,6 +149,8 @@ def _how(trigger: Trigger) -> str:
         case Polling():
             seen = " What is there when it is enabled counts as seen." if trigger.baseline else ""
             return f"The service asks every {spelled(trigger.every)}, unless the trigger says otherwise.{seen}"
+        case Listening():
+            return f"The service keeps a connection open, and events come over it. {trigger.lossy}".strip()
         case _:
             return ""
 

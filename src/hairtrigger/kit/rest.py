@@ -301,6 +301,10 @@ class Listed(Generic[C]):
     newest_first: bool = False
     wanted: Callable[[Any, C], bool] = lambda _, __: True  # whether a thing is an event, for its JSON
 
+    @property
+    def explained(self) -> str:
+        return self.fields.explained
+
     async def __call__(self, question: Question[C]) -> Page:
         look = LookBack(self.late).look(question)
         asked = look.token or {**self.since(look.since), **self.paging.first}
@@ -330,6 +334,10 @@ class Asked(Generic[C]):
     items: str = ""
     following: str | Callable[[Any, list[Any], Look], Any] = ""
     wanted: Callable[[Any, C], bool] = lambda _, __: True
+
+    @property
+    def explained(self) -> str:
+        return self.fields.explained
 
     async def __call__(self, question: Question[C]) -> Page:
         look = LookBack(self.late).look(question)

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Ite
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from string import Formatter
-from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar, assert_never
+from typing import Annotated, Any, Generic, Literal, Protocol, TypeVar, assert_never, runtime_checkable
 
 from pydantic import BaseModel, Field, WithJsonSchema
 
@@ -118,6 +118,14 @@ class ByConfig(Generic[C]):
     choose: Callable[[C], Verifier]
 
 
+@runtime_checkable
+class Explained(Protocol):
+    """A function of a trigger that can say what tells its events apart."""
+
+    @property
+    def explained(self) -> str: ...
+
+
 Samples = Callable[[Question[C]], Awaitable[Sequence[Any]]]
 
 
@@ -172,6 +180,11 @@ class Definition(Generic[C]):
     needs_connection: bool = True  # has no effect if the provider needs no credentials
     scopes: tuple[str, ...] = ()  # that an OAuth connection needs for this trigger, besides those of the provider
 
+    @property
+    def key_sentence(self) -> str:
+        """Return the sentence that says what tells an event from all others, or an empty text if it is not said."""
+        return self.key_explained
+
     def payload_schema(self) -> Mapping[str, Any] | None:
         """Return the JSON Schema of an event's body, or None if it is not known."""
         payload = self.payload
@@ -224,6 +237,10 @@ class Polling(Definition[C]):
     every: timedelta = timedelta(minutes=1)
     baseline: bool = True
     lacks: str = ""  # why it can't poll, in a sentence; such a trigger can't be enabled
+
+    @property
+    def key_sentence(self) -> str:
+        return self.key_explained or (self.poll.explained if isinstance(self.poll, Explained) else "")
 
 
 @dataclass(frozen=True, kw_only=True)

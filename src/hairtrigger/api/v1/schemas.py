@@ -493,7 +493,7 @@ class TriggerForm(ProviderTrigger):
             options=sorted(trigger.options),
             payload_schema=None if payload is None else dict(payload),
             example=trigger.example,
-            key_explained=trigger.key_explained,
+            key_explained=trigger.key_sentence,
         )
 
 
