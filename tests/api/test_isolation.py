@@ -223,8 +223,8 @@ async def _new_key(tenant: Tenant) -> dict[str, Any]:
 
 async def _ask(tenant: Tenant, method: str, path: str, ids: Ids) -> httpx2.Response:
     """Send a request with a valid body, so that only the owner of the ids decides the answer."""
-    if path.startswith("/providers/"):
-        ids = {**ids, "trigger_id": ids["slug"]}
+    if "/providers/" in path:
+        ids = {**ids, "trigger_id": ids["slug"], "field": "polling_frequency"}
     url = path.format_map(ids)
     match method, path:
         case "PUT", "/integrations/v1/{integrationId}/icon":

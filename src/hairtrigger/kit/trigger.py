@@ -240,7 +240,8 @@ class Polling(Definition[C]):
 
     @property
     def key_sentence(self) -> str:
-        return self.key_explained or (self.poll.explained if isinstance(self.poll, Explained) else "")
+        how: object = self.poll
+        return self.key_explained or (how.explained if isinstance(how, Explained) else "")
 
 
 @dataclass(frozen=True, kw_only=True)

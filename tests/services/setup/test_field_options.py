@@ -3,7 +3,7 @@
 import pytest
 
 from hairtrigger.conformance.internet import Internet
-from hairtrigger.domain.errors import CredentialsRefused, Invalid, NotFound, RateLimited
+from hairtrigger.domain.errors import CredentialsRefused, Invalid, NotFound, NotReady, RateLimited
 from hairtrigger.kit.trigger import Option, OptionPage, Polling, PollingConfig, Provider, Question
 from hairtrigger.platform.shares import Tenant
 from hairtrigger.platform.vault import Vault
@@ -90,6 +90,10 @@ async def test_what_is_missing_is_said(world: World) -> None:
         await options(world).page(*form, other.id, {}, search="", token=None)
     with pytest.raises(CredentialsRefused):
         await options(world).page(*form, refused.id, {}, search="", token=None)
+    with pytest.raises(NotReady, match="can't be listed"):
+        await options(world).page(
+            world.caller, "slack", "on_message_received", "channel", other.id, {}, search="", token=None
+        )
     with pytest.raises(NotFound, match="'other'"):
         await options(world).page(*form[:3], "other", refused.id, {}, search="", token=None)
 

@@ -8,8 +8,8 @@ from typing import Any
 from uuid import UUID
 
 from hairtrigger.domain.caller import Caller
-from hairtrigger.domain.errors import Invalid, Issue, NotFound, ProviderFailed
-from hairtrigger.kit.trigger import Option, OptionPage
+from hairtrigger.domain.errors import Invalid, Issue, NotFound, NotReady, ProviderFailed
+from hairtrigger.kit.trigger import Option, OptionPage, Options, Trigger
 from hairtrigger.platform.shares import Tenant
 from hairtrigger.services.catalogue import Catalogue
 from hairtrigger.services.provider_calls import ProviderCalls
@@ -40,14 +40,13 @@ class FieldOptions:
     ) -> OptionPage:
         """Return a page of the options that match `search`, at most 200. `config` is what the user has entered so far.
 
-        Raise `NotFound` if the field has no options, `Invalid` if a connection is missing or does not fit,
-        `ProviderFailed` if the provider does not answer, and `RateLimited` while too many such calls are under way.
+        Raise `NotFound` if there is no such field, `NotReady` if its values can't be listed, `Invalid` if a connection
+        is missing or does not fit, `ProviderFailed` if the provider does not answer, and `RateLimited` while too many
+        such calls are under way.
         """
         async with self.store.transaction() as tx:
             provider, definition = await self.catalogue.trigger(tx, caller.org_id, provider_id, trigger_id)
-            ask = definition.options.get(field)
-            if ask is None:
-                raise NotFound(f"The provider is not asked for values of '{field}'.")
+            ask = _options_of(definition, field)
             connection = await connections.existing(tx, caller.org_id, connection_id) if connection_id else None
         if connection is None and provider.fields and definition.needs_connection:
             raise Invalid(None, Issue(("connection_id",), f"Give a connection to '{provider_id}'.", "missing"))
@@ -65,6 +64,14 @@ class FieldOptions:
             except TimeoutError as error:
                 raise ProviderFailed(f"{provider.name} did not answer within {_WITHIN}.") from error
         return _bounded(found)
+
+
+def _options_of(definition: Trigger, field: str) -> Options:
+    if ask := definition.options.get(field):
+        return ask
+    if field in definition.config.model_fields:
+        raise NotReady(f"The values of '{field}' can't be listed. Enter one.")
+    raise NotFound(f"The trigger's configuration has no field '{field}'.")
 
 
 def _bounded(found: OptionPage) -> OptionPage:
