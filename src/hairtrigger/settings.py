@@ -81,7 +81,7 @@ def _this_machine() -> list[IPv4Network | IPv6Network]:
 
 
 class OAuthApp(BaseModel):
-    """The id and secret of the operator's app at a provider. An app that has no secret is a public client."""
+    """The client id and secret of the operator's app at a provider. An app without a secret is a public client."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -583,7 +583,7 @@ class Settings(BaseSettings):
 
     @property
     def oauth(self) -> dict[str, Client]:
-        """Return the operator's OAuth clients by their names."""
+        """Return the operator's OAuth clients, by the names of the clients."""
         return {
             name: Client(one.client_id.strip(), one.client_secret.get_secret_value().strip())
             for name, one in self.oauth_clients.items()

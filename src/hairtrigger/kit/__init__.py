@@ -1,5 +1,5 @@
-"""The names that provider files use. A provider file says `from hairtrigger import kit` and imports nothing else of
-this service.
+"""Exports the names that provider files use. A provider file says `from hairtrigger import kit` and imports nothing
+else of this service.
 """
 
 from hairtrigger.domain.errors import (

@@ -1,4 +1,4 @@
-"""The credentials of a connection, and how the calls to its provider carry them."""
+"""Defines the ways in which calls to a provider carry the credentials of a connection."""
 
 import base64
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Carried:
-    """The headers and the query parameters that every call with a connection's credentials has."""
+    """The headers and the query parameters that carry the credentials of a connection in every call."""
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     params: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -20,17 +20,19 @@ class Auth(Protocol):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The names of the secrets that a connection must have."""
+        """Return the names of the secrets that a connection must have."""
         ...
 
     def carried(self, secrets: Mapping[str, str]) -> Carried:
-        """Return what each call carries. Raise `KeyError` if a secret is missing."""
+        """Return the headers and query parameters that carry these secrets, which are given by name. Raise `KeyError`
+        if one is missing.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class NoAuth:
-    """Sends no credentials. A provider whose address holds its credentials has this, too."""
+    """Sends no credentials. This is also for a provider whose address holds its credentials."""
 
     secrets: tuple[str, ...] = ()
 
@@ -40,7 +42,9 @@ class NoAuth:
 
 @dataclass(frozen=True)
 class KeyHeader:
-    """Sends a secret as the value of a header, after `prefix`, and the headers `also`."""
+    """Sends the secret named `secret` in the header `header`, after `prefix`. It also sends the fixed headers
+    `also`.
+    """
 
     header: str
     secret: str = "api_key"
@@ -57,7 +61,7 @@ class KeyHeader:
 
 @dataclass(frozen=True)
 class Bearer:
-    """Sends a secret as `Authorization: Bearer …`, and the headers `also`."""
+    """Sends the secret named `secret` as `Authorization: Bearer …`. It also sends the fixed headers `also`."""
 
     secret: str = "api_key"
     also: Mapping[str, str] = field(default_factory=dict)
@@ -72,7 +76,9 @@ class Bearer:
 
 @dataclass(frozen=True)
 class HeaderTemplate:
-    """Sends several secrets in one header, in which they take the place of their names in braces."""
+    """Sends several secrets in the header `header`. Its value is `template`, in which each secret takes the place of
+    its name in braces.
+    """
 
     header: str
     template: str
@@ -87,7 +93,7 @@ class HeaderTemplate:
 
 @dataclass(frozen=True)
 class KeyParameter:
-    """Sends a secret as a query parameter of each call."""
+    """Sends the secret named `secret` as the query parameter `parameter`."""
 
     parameter: str
     secret: str = "api_key"
@@ -102,9 +108,10 @@ class KeyParameter:
 
 @dataclass(frozen=True)
 class UserAndPassword:
-    """Sends two secrets by HTTP Basic (RFC 7617), and the headers `also`. A `password` of "" is sent empty.
+    """Sends the two secrets named `user` and `password` by HTTP Basic (RFC 7617). If `password` is "", the password
+    that is sent is empty. It also sends the fixed headers `also`.
 
-    `user_suffix` follows the user's name, as some providers want it.
+    `user_suffix` is added to the user's name, as some providers want it.
     """
 
     user: str

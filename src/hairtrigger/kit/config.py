@@ -1,4 +1,4 @@
-"""The configuration of a trigger and the JSON of a provider, both as pydantic models."""
+"""Defines the base classes for the configuration of a trigger and for the JSON of a provider, as pydantic models."""
 
 from typing import Annotated, Any, Self
 

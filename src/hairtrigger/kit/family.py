@@ -1,4 +1,4 @@
-"""Families of triggers that differ only in the type of event to which they listen."""
+"""Makes triggers that differ only in the type of event to which they listen."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ C = TypeVar("C", bound=Config)
 
 @dataclass(frozen=True, kw_only=True)
 class WebhookFamily(Generic[C]):
-    """The webhook triggers of a provider that are declared by the type of their events.
+    """The part that all webhook triggers of a provider share if they differ only in the type of their events.
 
-    `sender` says how requests prove themselves and which handshakes are answered, and `subscription` returns the
-    subscription to a type. Without it, the user enters the URL at the provider. `sample` returns an example of an event
+    `sender` says how requests prove themselves and which handshakes are answered. `subscription` returns the
+    subscription to a type; without it, the user enters the URL at the provider. `sample` returns an example of an event
     of a type, in our own words and values.
     """
 
@@ -32,7 +32,7 @@ class WebhookFamily(Generic[C]):
     instructions: str | None = None
 
     def on(self, type_: str, id_: str, name: str, description: str, *, unless: Unless | None = None) -> Webhook[C]:
-        """Return the trigger for events of a type."""
+        """Return the trigger for events of the type `type_`. `unless` takes the place of the family's own."""
         return Webhook(
             id=id_,
             name=name,

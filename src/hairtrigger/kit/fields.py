@@ -1,6 +1,6 @@
-"""The places at which a provider's JSON holds the parts of an event: its key, type, subject and time.
+"""Reads the parts of an event, which are its key, type, subject and time, from places in a provider's JSON.
 
-With them, a provider file says which events a trigger wants, and needs no class for the provider's JSON:
+With these places, a provider file says which events a trigger wants, and needs no class for the provider's JSON:
 
     EVENTS = kit.Fields(key="/id", type="/type", subject="/data/object/id", at="/created", unit="s")
 
@@ -33,14 +33,15 @@ _WITHOUT_ZONE: TypeAdapter[datetime] = TypeAdapter(NaiveDatetime)
 
 @dataclass(frozen=True, kw_only=True)
 class Fields:
-    """The places of an event's parts, as JSON pointers (RFC 6901) or as `header:NAME` of the request that brings it.
+    """The places of an event's parts, each as a JSON pointer (RFC 6901) or as `header:NAME` of the request that brings
+    the event.
 
     `key` is one place, or several whose texts are joined by a colon, such as the id of a thing and the time of its
-    change. Without places, the digest of the event is the key. The first text at the places `ids`, if there is one, is
-    the key instead. `type` is one place, or several: those texts that are there are joined by a dot. `unit` says how
-    the time is written: as a text (`iso`), as a text in UTC without an offset (`utc`), as in mails (`mail`), or as a
-    number of seconds (`s`) or milliseconds (`ms`). `each` is the place of the list of events in a body that brings
-    several of them; an empty text stands for the whole body.
+    change. Without places, the digest of the event is the key. If a text stands at one of the places `ids`, the first
+    such text is the key instead. `type` is one place, or several, of which the texts that are there are joined by a
+    dot. `unit` says how the time `at` is written: as a text (`iso`), as a text in UTC without an offset (`utc`), as in
+    mails (`mail`), or as a number of seconds (`s`) or milliseconds (`ms`). `each` is the place of the list of events in
+    a body that brings several of them; an empty text stands for the whole body.
     """
 
     key: str | tuple[str, ...] = ()
@@ -61,10 +62,11 @@ class Fields:
         return f"What is at {ids} or, where there is none: {key[0].lower()}{key[1:]}." if ids else f"{key}."
 
     def only(self, *types: str, unless: Unless | None = None) -> Callable[[Incoming[Any]], Iterable[Draft]]:
-        """Return the `events` of a trigger that wants events of these types, or of any type if none is given.
+        """Return the function `events` of a trigger that wants events of these types, or of any type if none is given.
 
         `unless` is called with the event's JSON and the trigger's configuration, and returns the reason why the event
-        is not wanted, or None.
+        is not wanted, or None if it is. If a request brings no event that is wanted, `events` raises `NotWanted` with
+        the first reason.
         """
 
         def events(incoming: Incoming[Any]) -> Iterable[Draft]:
@@ -82,7 +84,9 @@ class Fields:
         return events
 
     def drafts(self, things: object) -> list[Draft]:
-        """Return the events of a list in a provider's answer. Raise `ProviderFailed` if it has another shape."""
+        """Return the events of a list in a provider's answer, in the order of the list. Raise `ProviderFailed` if it is
+        no list, or if an event has another shape.
+        """
         try:
             return [self._draft(_object(one), to_json(one), None) for one in _list(things, "")]
         except Malformed as error:
@@ -146,7 +150,9 @@ def _places(place: str | tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _text(thing: Any, place: str, request: Request | None) -> str | None:
-    """Return the text or the whole number at the place as a text, or None if there is neither, or it is no Unicode."""
+    """Return the text or the whole number at the place as text. Return None if there is neither, or if the text is
+    empty or not valid Unicode.
+    """
     if request:
         text = text_at(request, place, thing)
     else:

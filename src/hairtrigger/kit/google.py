@@ -1,4 +1,4 @@
-"""The way to connect with Google, which all providers of Google share."""
+"""Defines the way to connect with Google, which all providers of Google share."""
 
 from hairtrigger.kit.oauth import OAuth2
 

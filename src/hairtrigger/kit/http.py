@@ -1,4 +1,4 @@
-"""The object with which a provider file calls its provider. It is bound to a base address and credentials."""
+"""Defines the object with which a provider file calls its provider. It is bound to a base address and credentials."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,7 @@ P = TypeVar("P", bound=Payload)
 
 
 class Reply(Protocol):
-    """An answer from outside, read completely. Header names are lower case."""
+    """An HTTP answer, read completely. Header names are lower case."""
 
     @property
     def status(self) -> int: ...
@@ -32,7 +32,7 @@ class Reply(Protocol):
 
 
 class Http(Protocol):
-    """The egress, the only door for outgoing HTTP. Raises `EgressFailed` if no answer came."""
+    """The egress, which is the only door for outgoing HTTP. `send` raises `EgressFailed` if no answer came."""
 
     async def send(
         self,
@@ -48,7 +48,9 @@ class Http(Protocol):
 
 
 Watch = Callable[[str, str], Callable[[int | None], None]]
-"""A function that is called with the method and URL of a call before it, and whose result with the status after it."""
+"""A function that is called with the method and the URL before a call to a provider. It returns a function that is
+called after that, with the status of the answer, or with None if no answer came.
+"""
 
 
 def unwatched(_: str, __: str) -> Callable[[int | None], None]:
@@ -57,7 +59,7 @@ def unwatched(_: str, __: str) -> Callable[[int | None], None]:
 
 @dataclass(frozen=True)
 class WatchedHttp:
-    """An HTTP client whose calls are watched."""
+    """An HTTP client that tells `watch` of each call, before and after it."""
 
     http: Http
     watch: Watch
@@ -83,13 +85,15 @@ class WatchedHttp:
 
 @dataclass
 class Quota:
-    """The longest wait that a provider asked for in its answers to one `Question`, or None if it asked for none."""
+    """The longest wait that a provider asked for in its answers to one `Question`. `wait` is None if it asked
+    for none.
+    """
 
     wait: timedelta | None = None
 
     def note(self, status: int, headers: Sequence[tuple[str, str]]) -> timedelta | None:
-        """Return the wait that this answer asks for, or None, and keep it if it is the longest so far. Header names are
-        lower case.
+        """Return the wait that this answer asks for, or None if it asks for none, and keep the longest wait so far in
+        `wait`. Header names must be lower case.
         """
         asked = rate_limits.wait(status, dict(headers), datetime.now(UTC))
         self.wait = max(filter(None, (self.wait, asked)), default=None)
@@ -98,7 +102,7 @@ class Quota:
 
 @dataclass(frozen=True)
 class DocumentLimits:
-    """The limits of the size of a document and of the time that fetching it may take."""
+    """The most bytes that a document may have, and the longest time that fetching it may take."""
 
     size: int = 16 * 1024 * 1024  # bytes
     time: timedelta = timedelta(seconds=60)
@@ -108,11 +112,14 @@ class DocumentLimits:
 class Api:
     """The provider's API, called with the credentials of one connection.
 
-    Answers outside 2xx raise errors: 401 and 403 `CredentialsRefused`, 404 `MissingAtProvider`, 400, 410, 412 and 422
-    `CallRefused`, everything else `ProviderFailed`, with `retry_after` if the provider named a wait. A 401 or 403 also
-    raises `ProviderFailed` if it names a wait, or answers a call without credentials, because it is then no refusal of
-    credentials. 304 is returned as it is. Redirects of a GET are followed, because feeds move and repositories are
-    renamed. The service keeps to every rate limit that a provider states, with an error or without.
+    Answers outside 2xx raise errors. 401 raises `CredentialsRefused`, 403 its subclass `AccessDenied`, 404
+    `MissingAtProvider`, 400, 410, 412 and 422 `CallRefused`, and everything else `ProviderFailed`, with `retry_after`
+    if the provider named a wait. A status that names a wait raises `ProviderFailed`, except 404, and so does a 401 or
+    403 that answers a call without credentials, because that is no refusal of credentials. 304 is returned as it is. An
+    address on another server than `base_url` raises `ProviderFailed` if the calls have credentials.
+
+    Redirects of a GET are followed, because feeds move and repositories are renamed. The service keeps to every rate
+    limit that a provider states, with an error or without.
     """
 
     http: Http
@@ -140,8 +147,8 @@ class Api:
         return _json(await self.send("PUT", path, **_json_body(json)))
 
     async def graphql(self, path: str, query: str, **variables: Any) -> Mapping[str, Any]:
-        """Return the data of a GraphQL answer. Raises `ProviderFailed` for an answer with errors, and
-        `CredentialsRefused` if the first one refuses the credentials.
+        """Return the data of the answer to a GraphQL query. Raises `ProviderFailed` for an answer with errors or
+        without data, and `CredentialsRefused` if the first error refuses the credentials.
         """
         answer = await self.post(path, {"query": query, "variables": variables})
         errors, data = at_pointer(answer, "/errors"), at_pointer(answer, "/data")
@@ -174,15 +181,16 @@ class Api:
         return reply
 
     def _hidden(self) -> Sequence[str]:
-        """Return the texts that no message may show."""
+        """Return the texts that no message may show, which are the credentials and their parts."""
         carried = [*self.carried.headers.values(), *self.carried.params.values(), *self.secrets, *self.renewed()]
         return [part for value in carried for part in (value, *value.split()) if len(part) >= _SHORTEST]
 
     async def document(self, url: str, *, headers: Mapping[str, str]) -> Reply:
         """Return a document that may be larger and slower than an API's answer.
 
-        The request has the given headers and none of the connection's credentials. A 401 or 403 raises
-        `ProviderFailed`, because servers in front of documents refuse whole networks and unknown programs for a while.
+        The request has the given headers and none of the connection's credentials. Raises `MissingAtProvider` for 404,
+        and `ProviderFailed` for every other answer outside 2xx but 304. This includes 401 and 403, because servers in
+        front of documents refuse whole networks and unknown programs for a while.
         """
         reply = await self.http.send(
             "GET",
@@ -245,9 +253,10 @@ _SHORTEST = 6  # characters of a credential that is looked for in messages
 
 
 def _said(reply: Reply, hidden: Sequence[str]) -> str:
-    """Return what the provider says of an error, after a colon, or "" if it says nothing in a known place.
+    """Return a colon and what the provider says of an error in words, or an empty text if it says nothing in a known
+    place.
 
-    Words that hold a credential are left out.
+    Words that hold a credential are left out. `hidden` holds the credentials.
     """
     if 200 <= reply.status < 400 or not reply.body or len(reply.body) > _MOST_READ:
         return ""
@@ -274,8 +283,8 @@ def _words(answer: Any, hidden: Sequence[str]) -> str:
 
 
 def _raise_for_status(reply: Reply, wait: timedelta | None, *, trusted: bool, said: str = "") -> None:
-    """Raise the error that an answer means, unless its status is 2xx or 304. `wait` is the wait that the answer asks
-    for, and `said` what it says in words, after a colon.
+    """Raise the error that an answer means, unless its status is 2xx or 304. `wait` is how long the answer asks us to
+    wait, or None, and `said` a colon and what the answer says in words.
 
     `trusted` is true if the call had credentials.
     """

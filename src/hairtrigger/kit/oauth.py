@@ -1,7 +1,8 @@
-"""Ways to get and to renew access tokens by OAuth 2, as data.
+"""Describes, as data, the ways to get and to renew access tokens by OAuth 2.
 
-The classes build requests and read answers. They send nothing, keep nothing and read no clock: `services/access_tokens`
-does. What a connection holds is one mapping: the fields that a user entered, the tokens, and what `keep` names.
+The classes build requests and read answers. They send nothing, keep nothing and read no clock, because
+`services/access_tokens` does that. What a connection holds is one mapping of texts by name. It has the fields that a
+user entered, the tokens, and the parts of answers that `keep` names.
 """
 
 from collections.abc import Collection, Mapping
@@ -27,7 +28,9 @@ from hairtrigger.kit.auth import Carried
 from hairtrigger.kit.config import Payload
 
 ACCESS, REFRESH, CLIENT = "access_token", "refresh_token", "oauth_client_id"
-"""The names under which a connection holds its tokens, and the id of the client that got them."""
+"""The names under which a connection holds its access token, its refresh token, and the id of the client that
+got them.
+"""
 
 _FORM = {"accept": "application/json", "content-type": "application/x-www-form-urlencoded"}
 _METHODS = {"basic": "client_secret_basic", "body": "client_secret_post", "none": "none"}
@@ -47,7 +50,9 @@ _ENDED = frozenset({"invalid_grant", "bad_refresh_token", "invalid_refresh_token
 
 
 class TokenRefused(CredentialsRefused):
-    """The provider's token endpoint answered with an error. `ended` says whether only the user can help."""
+    """The provider's token endpoint answered with an error. `code` is the error, and `ended` says whether only the user
+    can help, by connecting again.
+    """
 
     def __init__(self, code: str, description: str = "", *, ended: bool = False) -> None:
         said = f": {description}" if description else ""
@@ -58,7 +63,7 @@ class TokenRefused(CredentialsRefused):
 
 @dataclass(frozen=True)
 class Client:
-    """The id and the secret with which the service is known to a provider."""
+    """The client id and secret by which a provider knows the service. The secret of a public client is empty."""
 
     id: str
     secret: str = field(default="", repr=False)
@@ -66,7 +71,7 @@ class Client:
 
 @dataclass(frozen=True)
 class TokenRequest:
-    """A POST to a provider's token endpoint."""
+    """A POST to a provider's token endpoint or device endpoint, which is not sent yet."""
 
     url: str
     headers: Mapping[str, str] = field(repr=False)
@@ -75,8 +80,10 @@ class TokenRequest:
 
 @dataclass(frozen=True)
 class Grant:
-    """The tokens that a provider gave. `lasts` is None if the provider does not say how long the access token lasts,
-    and `scopes` is None if it does not say what the token allows.
+    """The tokens that a provider gave.
+
+    `lasts` is None if the provider does not say how long the access token lasts, and `scopes` is None if it does not
+    say what the token allows. `kept` holds the further parts of the answer that the connection keeps.
     """
 
     access_token: str = field(repr=False)
@@ -86,13 +93,17 @@ class Grant:
     kept: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def held(self, before: Mapping[str, str]) -> dict[str, str]:
-        """Return what the connection holds from now on. A refresh token stays until the provider gives another one."""
+        """Return what the connection holds from now on. `before` is what it held until now, of which the refresh token
+        stays unless the provider gave another one.
+        """
         new = {ACCESS: self.access_token} | ({REFRESH: self.refresh_token} if self.refresh_token else {})
         return {**before, **self.kept, **new}
 
 
 class _Device(Payload):
-    """https://www.rfc-editor.org/rfc/rfc8628#section-3.2. Google's first answers named the address differently."""
+    """The answer of a device endpoint. Google's first answers named the address `verification_url`.
+    https://www.rfc-editor.org/rfc/rfc8628#section-3.2
+    """
 
     device_code: str
     user_code: str
@@ -105,7 +116,11 @@ class _Device(Payload):
 
 @dataclass(frozen=True)
 class DeviceCode:
-    """The code that a user enters at `address`. `complete` is an address that holds the code already."""
+    """The code that a user enters at `address`, and the code with which the service asks whether that was done.
+
+    `complete` is an address that holds the user's code already, or None. The codes are valid for `lasts`, and the
+    service asks no more often than each `interval`.
+    """
 
     device_code: str = field(repr=False)
     user_code: str
@@ -120,8 +135,9 @@ class TokenAuth:
     """Sends an access token, which the service gets and renews.
 
     `token_url` and the other addresses may hold fields of the connection, such as `https://{site}.example.com/token`.
-    `lasts` is the life of a token whose answer names none. `keep` names parts of the answer that the connection keeps,
-    by the names under which it does, such as the address of the account's server.
+    `lasts` is the life of a token if the answer does not state one. `keep` says which parts of the answer the
+    connection keeps, such as the address of the account's server: each name is the one under which the connection keeps
+    a part, and its value the path to the part.
     """
 
     token_url: str
@@ -139,12 +155,12 @@ class TokenAuth:
 
     @property
     def entered(self) -> tuple[str, ...]:
-        """The names of the fields that a user enters, without those in addresses."""
+        """Return the names of the fields that a user enters, without those in addresses."""
         return ()
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """The addresses that may hold fields of the connection."""
+        """Return the addresses that may hold fields of the connection."""
         return (self.token_url,)
 
     @property
@@ -154,18 +170,20 @@ class TokenAuth:
 
     @property
     def needs_client(self) -> bool:
-        """True if the tokens are got with a client id of the service, and not with one that the user enters."""
+        """Return whether the tokens are got with a client id of the service, and not with one that the user enters."""
         return False
 
     def carried(self, secrets: Mapping[str, str]) -> Carried:
         return Carried({**self.also, self.header: f"{self.prefix}{secrets[ACCESS]}"})
 
     def renewal(self, held: Mapping[str, str], client: Client | None, now: datetime) -> TokenRequest | None:
-        """Return the request for a new access token, or None if there is nothing to ask with."""
+        """Return the request for a new access token, or None if the connection holds nothing to ask with. `held` is
+        what the connection holds.
+        """
         raise NotImplementedError
 
     def granted(self, status: int, answer: Any) -> Grant:
-        """Return the tokens in an answer of the token endpoint.
+        """Return the tokens in an answer of the token endpoint. `answer` is its JSON.
 
         A field that is not of its type counts as left out, because a refresh token beside it may be the only one that
         is valid. Raise `TokenRefused` if the answer is an error, and `ProviderFailed` if it holds no access token.
@@ -185,7 +203,9 @@ class TokenAuth:
         )
 
     def _life(self, given: Any) -> timedelta | None:
-        """Return the life of the access token. 0 and -1 stand for one without end at some providers."""
+        """Return the life of the access token, which an answer states as `given`. Return `lasts` if it states none, or
+        0 or -1, which stand for a life without end at some providers.
+        """
         try:
             seconds = 0.0 if isinstance(given, bool) else float(given)
         except (TypeError, ValueError):
@@ -212,9 +232,9 @@ class OAuth2(TokenAuth):
     """Access that a user grants in a browser, by the authorization code grant with PKCE (RFC 6749, RFC 7636).
 
     With a `device_url` the user may grant it on another device instead (RFC 8628). `client_auth` says how the service
-    names itself at the token endpoint. `authorize` holds further parameters of the authorize address. `issuer` is the
-    value that the provider gives as `iss` in its answer (RFC 9207), where that is known. `client` names the client id
-    where several providers share one; it is the provider's id by default.
+    identifies itself at the token endpoint. `authorize` holds further parameters of the authorize address. `issuer` is
+    the value that the provider gives as `iss` in its answer (RFC 9207), if that is known. `client` is the name of the
+    client where several providers share one; by default it is the provider's id.
     """
 
     client: str = ""
@@ -236,7 +256,7 @@ class OAuth2(TokenAuth):
 
     @property
     def is_fixed(self) -> bool:
-        """True if no field of a connection decides to whose server the client's secret goes."""
+        """Return whether no field of a connection can change the server to which the client's secret goes."""
         return all(_has_fixed_host(one) for one in (self.token_url, self.device_url) if one)
 
     def authorize_at(
@@ -249,7 +269,9 @@ class OAuth2(TokenAuth):
         verifier: str,
         scopes: Collection[str] = (),
     ) -> str:
-        """Return the address at which the user grants the access."""
+        """Return the URL at which the user grants the access. `scopes` are those that are asked for in addition to the
+        provider's own.
+        """
         more = {self.scope_parameter: self._scope(scopes) or None, **self.authorize}
         if self.pkce:
             more |= {"code_challenge": create_s256_code_challenge(verifier), "code_challenge_method": "S256"}
@@ -261,7 +283,7 @@ class OAuth2(TokenAuth):
     def exchange(
         self, held: Mapping[str, str], client: Client, *, code: str, redirect_uri: str, verifier: str
     ) -> TokenRequest:
-        """Return the request that exchanges the code of the provider's answer for tokens."""
+        """Return the request that exchanges a code for tokens. The provider gave the code to the user's browser."""
         proof = {"code_verifier": verifier} if self.pkce else {}
         form = prepare_token_request("authorization_code", redirect_uri=redirect_uri, code=code, **proof)
         return self._request(held, form, client, self.client_auth)
@@ -273,19 +295,22 @@ class OAuth2(TokenAuth):
         return self._request(held, form, client, self.client_auth)
 
     def device_code(self, held: Mapping[str, str], client: Client, scopes: Collection[str] = ()) -> TokenRequest:
-        """Return the request for a code that the user enters on another device."""
+        """Return the request for the codes with which a user grants the access on another device. `read_device` reads
+        its answer.
+        """
         form = {"client_id": client.id, **({"scope": scope} if (scope := self._scope(scopes)) else {})}
         return TokenRequest(filled(self.device_url, held), _FORM, urlencode(form).encode())
 
     def device_request(self, held: Mapping[str, str], client: Client, device_code: str) -> TokenRequest:
-        """Return the request that asks whether the user has entered the code."""
+        """Return the request that asks whether the user has entered the code. Its answer holds the tokens then."""
         form = prepare_token_request(_DEVICE, device_code=device_code)
         return self._request(held, form, client, "none" if not client.secret else self.client_auth)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClientCredentials(TokenAuth):
-    """Access of an app to what is its own, with a client id and secret that the user enters (RFC 6749, section 4.4).
+    """Access of an app to what belongs to the app itself, with a client id and secret that the user enters (RFC 6749,
+    section 4.4).
 
     `form` holds further parameters of the request, such as the audience.
     """
@@ -306,7 +331,7 @@ class ClientCredentials(TokenAuth):
 class ServiceAccount(TokenAuth):
     """Access with an assertion that is signed with a service account's key (RFC 7523).
 
-    The optional field `subject` names the user for whom the account acts.
+    The optional field `subject` of the connection names the user for whom the account acts.
     https://developers.google.com/identity/protocols/oauth2/service-account
     """
 
@@ -331,7 +356,7 @@ class ServiceAccount(TokenAuth):
 
 @dataclass(frozen=True, kw_only=True)
 class AppInstallation(TokenAuth):
-    """Access of a GitHub App to where it is installed, with a token that is got with the app's key.
+    """Access of a GitHub App to the accounts in which it is installed, with a token that is got with the app's key.
 
     https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/authenticating-as-a-github-app-installation
     """
@@ -355,7 +380,9 @@ class AppInstallation(TokenAuth):
         return TokenRequest(filled(self.token_url, held), headers, to_json({}))
 
     def granted(self, status: int, answer: Any) -> Grant:
-        """Return the token of an answer in GitHub's form. Its tokens last an hour."""
+        """Return the token in an answer in GitHub's form. Raise `TokenRefused` for 401, 403 and 404, and the errors of
+        the base class otherwise.
+        """
         if status in {401, 403, 404} and isinstance(answer, dict):
             raise TokenRefused(str(status), shown(answer.get("message")), ended=False)
         given = answer.get("token") if isinstance(answer, dict) else None
@@ -363,9 +390,9 @@ class AppInstallation(TokenAuth):
 
 
 def read_device(answer: Any, status: int) -> DeviceCode:
-    """Return the codes in an answer of the device endpoint.
+    """Return the codes in an answer of the device endpoint. `answer` is its JSON.
 
-    Raise `TokenRefused` if the answer is an error, and `ProviderFailed` if it is neither.
+    Raise `TokenRefused` if the answer is an error, and `ProviderFailed` if it holds no codes.
     """
     _raise_error(status, answer)
     try:
@@ -393,9 +420,10 @@ def new_verifier() -> str:
 
 
 def filled(template: str, held: Mapping[str, str]) -> str:
-    """Return an address with the fields of a connection in it.
+    """Return an address with the values of a connection's fields in the places of their names in braces.
 
-    A field at its beginning may be a whole address; in all others the characters that divide an address are escaped.
+    The value at the beginning of the address may itself be an address. In all other values, the characters that divide
+    an address are escaped.
     """
     first = next((name for text, name, _, _ in Formatter().parse(template) if name and not text), None)
     whole = first is not None and template.startswith("{") and held.get(first, "").startswith(("https://", "http://"))
@@ -404,13 +432,18 @@ def filled(template: str, held: Mapping[str, str]) -> str:
 
 
 def shown(text: Any) -> str:
-    """Return what a provider said, cut short and without characters that are not for display."""
+    """Return what a provider said, at most 200 characters of it, without characters that can't be displayed."""
     plain = "".join(char for char in str(text or "") if char.isprintable())
     return plain if len(plain) <= _LONGEST else f"{plain[:_LONGEST]}…"
 
 
 def _raise_error(status: int, answer: Any) -> None:
-    """Raise `TokenRefused` for an error, whatever its status is: GitHub and Slack answer errors with 200."""
+    """Raise the error that an answer of a token endpoint means, if it means one. An error that the answer names counts
+    with any status, because GitHub and Slack answer errors with 200.
+
+    It is `TokenRefused` for an error of OAuth, and `ProviderFailed` for an error of a gateway and for another status
+    than 2xx.
+    """
     error = answer.get("error") if isinstance(answer, dict) else None
     if isinstance(error, dict):  # errors of gateways: {"error": {"code": 503, "message": …}}
         raise ProviderFailed(f"The provider's token endpoint answered {status}: {shown(error.get('message'))}")
@@ -439,7 +472,9 @@ def _at(answer: Any, path: str) -> Any:
 
 
 def _has_fixed_host(template: str) -> bool:
-    """Return whether the host of an address ends with a domain of two names at least that no field can change."""
+    """Return whether no field can change the server of an address. With a field in the host, the host must end with a
+    fixed domain of at least two names.
+    """
     host = template.partition("://")[2].partition("/")[0]
     if "{" not in template.partition("://")[0] + host:
         return True
@@ -448,7 +483,9 @@ def _has_fixed_host(template: str) -> bool:
 
 
 def _key(pem: str) -> RSAKey:
-    """Return a private key. Its line breaks may be written as in JSON. Raise `Invalid` if it is none."""
+    """Return the private key in a PEM text, whose line breaks may be written as in JSON. Raise `Invalid` if it is no
+    private RSA key, or if it is too large.
+    """
     text = pem.replace("\\n", "\n").strip()
     try:
         if len(text) > _LONGEST_KEY:

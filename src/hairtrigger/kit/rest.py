@@ -1,4 +1,4 @@
-"""Lists and webhooks of providers with a REST API, described by data.
+"""Describes lists and webhooks of providers with a REST API, so that provider files need not program them.
 
 HOOKS = kit.Hooks("v2/hooks", lambda config, url, secret: {"url": url, "secret": secret}, items="/hooks")
 ISSUES = kit.Listed("v2/issues", ISSUE, lambda since: {"since": since.isoformat()}, late=timedelta(minutes=2))
@@ -34,17 +34,21 @@ class Paging(Protocol):
 
     @property
     def first(self) -> Mapping[str, Any]:
-        """The parameters that ask for the first page."""
+        """Return the parameters that ask for the first page."""
         ...
 
     def following(self, asked: Mapping[str, Any], answer: Any, items: Sequence[Any]) -> Mapping[str, Any] | str | None:
-        """Return what asks for the next page, as parameters or as an address, or None if this page is the last one."""
+        """Return the parameters or the URL that ask for the next page, or None if this page is the last one.
+
+        `asked` are the parameters that asked for this page, `answer` is the provider's answer, and `items` are the
+        things in it.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class OnePage:
-    """A list without pages."""
+    """The paging of a list that has only one page."""
 
     @property
     def first(self) -> Mapping[str, Any]:
@@ -56,7 +60,9 @@ class OnePage:
 
 @dataclass(frozen=True)
 class Numbered:
-    """Pages with numbers. An empty page ends the list, because a provider may give shorter pages than are asked for."""
+    """The paging of a list whose pages have numbers, from `start` on. An empty page ends the list, because a provider
+    may give shorter pages than are asked for.
+    """
 
     page: str = "page"
     size: str = "per_page"
@@ -73,7 +79,9 @@ class Numbered:
 
 @dataclass(frozen=True)
 class Offset:
-    """Pages by the number of things before them. An empty page ends the list."""
+    """The paging of a list whose pages are asked for by the number of things before them. An empty page ends
+    the list.
+    """
 
     offset: str = "offset"
     size: str = "limit"
@@ -89,7 +97,9 @@ class Offset:
 
 @dataclass(frozen=True)
 class After:
-    """Pages that follow the last thing of the page before. `more` is the place that says whether one follows."""
+    """The paging of a list whose pages are asked for by the `id` of the last thing on the page before. `more` is the
+    place in an answer that says whether a page follows.
+    """
 
     param: str
     more: str
@@ -109,7 +119,9 @@ class After:
 
 @dataclass(frozen=True)
 class PageToken:
-    """Pages by a token, which an answer holds at `place` and the next question sends as `param`."""
+    """The paging of a list whose pages are asked for by a token. An answer holds the token of the next page at `place`,
+    and the parameter `param` sends it.
+    """
 
     param: str
     place: str
@@ -122,7 +134,7 @@ class PageToken:
 
 @dataclass(frozen=True)
 class NextUrl:
-    """Pages by the address of the next one, which an answer holds at `place`."""
+    """The paging of a list whose answers hold the URL of the next page at `place`."""
 
     place: str
     first: Mapping[str, Any] = field(default_factory=dict)
@@ -133,7 +145,7 @@ class NextUrl:
 
 
 def items_at(answer: Any, place: str) -> list[Any]:
-    """Return the list at the place in an answer. Raise `ProviderFailed` if there is none."""
+    """Return the list at the place in an answer. Raise `ProviderFailed` if no list is there."""
     found = at_pointer(answer, place)
     if not isinstance(found, list):
         where = place.removeprefix("/") or "the body"
@@ -144,9 +156,11 @@ def items_at(answer: Any, place: str) -> list[Any]:
 async def page_of(
     api: Api, path: str, asked: Mapping[str, Any] | str, items: str, paging: Paging
 ) -> tuple[list[Any], Mapping[str, Any] | str | None]:
-    """Return the things of a page, and what asks for the next one, or None. `items` is the place of the things.
+    """Return the things of one page, and the parameters or the URL that ask for the next page, or None if this page is
+    the last one.
 
-    Raise `ProviderFailed` if the answer has no list there.
+    `asked` are those that ask for this page, and `items` is the place of the things in the answer. Raise
+    `ProviderFailed` if the answer has no list there.
     """
     answer = await (api.get(asked) if isinstance(asked, str) else api.get(path, asked))
     found = items_at(answer, items)
@@ -156,7 +170,9 @@ async def page_of(
 async def listed(
     api: Api, path: str, params: Mapping[str, Any] | None = None, *, items: str = "", paging: Paging | None = None
 ) -> AsyncIterator[Any]:
-    """Yield all things of a list, page by page. Raise `ProviderFailed` if the list does not end."""
+    """Yield all things of a list, page by page. `items` is the place of the things in an answer. Raise `ProviderFailed`
+    if the list has more than 1,000 pages.
+    """
     paging = paging or OnePage()
     asked: Mapping[str, Any] | str | None = {**(params or {}), **paging.first}
     for _ in range(_MOST_PAGES):
@@ -169,7 +185,8 @@ async def listed(
 
 
 async def nodes(api: Api, path: str, query: str, field: str, **variables: Any) -> AsyncIterator[Any]:
-    """Yield all nodes of a connection in GraphQL, which is the field `field` of the data. The query has `$after`.
+    """Yield all nodes of a connection in GraphQL, page by page. The connection is the field `field` of the data, and
+    the query must have the variable `$after`. Raise `ProviderFailed` if the connection has more than 1,000 pages.
 
     https://graphql.org/learn/pagination/#complete-connection-model
     """
@@ -185,17 +202,17 @@ async def nodes(api: Api, path: str, query: str, field: str, **variables: Any) -
 
 
 class ListedHooks(ABC, Generic[C]):
-    """A subscription by one webhook among those that the provider lists with their URLs.
+    """A subscription by a webhook at a provider that lists its webhooks with their URLs.
 
-    The new webhook is made before an earlier one with the same URL is removed, so that no event falls between them. If
-    `one_per_url`, the provider refuses a second one, and the earlier one is removed first.
+    The new webhook is made before an earlier one with the same URL is removed, so that no event falls between them.
+    With `one_per_url`, the earlier one is removed first, because the provider refuses a second one.
     """
 
     one_per_url = False
 
     @abstractmethod
     async def make(self, question: Question[C], url: str, secret: str) -> tuple[str, Registration]:
-        """Make a webhook. Return its id and the registration."""
+        """Make a webhook at the provider. Return its id and the registration."""
 
     @abstractmethod
     def there(self, question: Question[C]) -> AsyncIterator[tuple[str, str]]:
@@ -203,7 +220,7 @@ class ListedHooks(ABC, Generic[C]):
 
     @abstractmethod
     async def drop(self, question: Question[C], id_: str) -> None:
-        """Remove a webhook by its id."""
+        """Remove the webhook with this id at the provider. Raise `MissingAtProvider` if there is none."""
 
     async def create(self, question: Question[C], url: str, secret: str) -> Registration:
         if self.one_per_url:
@@ -226,14 +243,16 @@ class ListedHooks(ABC, Generic[C]):
 
 @dataclass(frozen=True)
 class Hooks(ListedHooks[C]):
-    """The subscription to a provider that keeps its webhooks as a list: POST makes one, GET shows all, DELETE removes.
+    """The subscription to a provider that keeps its webhooks as a list, where POST makes one, GET returns all, and
+    DELETE removes one.
 
     `body` is called with the configuration, our URL and our secret, and returns the new webhook. `items` is the place
-    of the webhooks in a list, `made` that of the new one in the answer to POST, and `signs_with` the place therein
-    of the secret, if the provider chooses it. A webhook is found again by its `url`, and removed by its `id`.
+    of the webhooks in the answer to GET, and `made` the place of the new webhook in the answer to POST. If the provider
+    chooses the secret, `signs_with` is the place of the secret in the new webhook. `id` and `url` are the places of a
+    webhook's id and URL.
 
     Paths may name fields of the configuration and of the connection in braces. `listing` is the path of the list, if it
-    is not `path`, and `one` that of a webhook, with its `{id}`.
+    is not `path`, and `one` the path of one webhook, with `{id}`.
     """
 
     path: Path
@@ -251,17 +270,21 @@ class Hooks(ListedHooks[C]):
     one_per_url: bool = False
 
     async def scope(self, question: Question[C]) -> Mapping[str, Any]:  # noqa: ARG002
-        """Return parameters of the GET, which a subclass may ask the provider for."""
+        """Return the parameters of the GET that lists the webhooks. A subclass may ask the provider for them."""
         return {}
 
     async def wanted(
         self, question: Question[C], url: str, secret: str
     ) -> Mapping[str, Any] | Sequence[tuple[str, str]]:
-        """Return the new webhook. A subclass may ask the provider for parts of it."""
+        """Return the new webhook as it is sent to the provider, as JSON or as the fields of a form. A subclass may ask
+        the provider for parts of it.
+        """
         return self.body(question.config, url, secret)
 
     async def secret_of(self, question: Question[C], answer: Any, id_: str, secret: str) -> str:  # noqa: ARG002
-        """Return the secret with which the requests of the new webhook are signed."""
+        """Return the secret with which the requests of the new webhook are signed. `answer` is the answer to POST, and
+        `secret` the secret that we chose.
+        """
         return _text_in(at_pointer(answer, self.made), self.signs_with) if self.signs_with else secret
 
     async def make(self, question: Question[C], url: str, secret: str) -> tuple[str, Registration]:
@@ -288,7 +311,8 @@ class Listed(Generic[C]):
     """The `poll` of a trigger whose provider lists things that are dated since a given time, the oldest first.
 
     `since` is called with that time, and returns the parameters that ask for things of that time or later. `fields`
-    needs a time. `late` is how long after its time a thing may appear in the list; `LookBack` says more.
+    must have the place of the time. `late` is how long after its time a thing may appear in the list, as `LookBack`
+    explains. If the provider lists the newest things first, `newest_first` must be true.
     """
 
     path: Path
@@ -320,11 +344,12 @@ class Listed(Generic[C]):
 class Asked(Generic[C]):
     """The `poll` of a trigger whose provider lists dated things in another way than `Listed` knows.
 
-    `ask` asks for the things dated `look.since` or later, from the page `look.token` on. `following` is the place of
-    the token of the next page, or a function that returns the token for the answer, its things and the look.
+    `ask` asks for the things dated `look.since` or later, from the page `look.token` on, and returns the answer.
+    `following` is the place of the token of the next page, or a function that returns the token for the answer, its
+    things and the look.
 
-    A provider may forget a token between two polls. A page that it refuses is therefore asked for once more from the
-    beginning of the list; what was read before is then left out as known.
+    A provider may forget a token between two polls. So, if it refuses a page, the list is asked for once more from its
+    beginning. The things that were read before are then left out as known.
     """
 
     ask: Callable[[Question[C], Look], Awaitable[Any]]
@@ -364,7 +389,9 @@ def _in_order(page: Page) -> Page:
 
 
 def _filled(path: Path, question: Question[Any], **more: str) -> str:
-    """Return the path with the fields of the configuration and of the connection in the places of their names."""
+    """Return the path, in which the values of fields of the configuration and of the connection take the places of
+    their names in braces.
+    """
     if not isinstance(path, str):
         return path(question.config)
     known = {**question.secrets, **question.config.model_dump(), **more}

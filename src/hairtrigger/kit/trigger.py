@@ -1,8 +1,8 @@
-"""The classes with which a provider file declares its provider and its triggers.
+"""Defines the classes with which a provider file declares its provider and its triggers.
 
-The service decides on due times, secrets, cursors, retries and repeats. There are six kinds of trigger. A `Webhook`
-has a URL of its own. An `AppWebhook` gets its events from the one URL that all accounts of an app share. A `Polling`
-asks its provider again and again. A `Listening` holds a connection over which its provider sends events. A `Scheduled`
+The service decides on due times, secrets, cursors, retries and repeats. There are six kinds of trigger. A `Webhook` has
+a URL of its own. An `AppWebhook` gets its events from the one URL that all accounts of an app share. A `Polling` asks
+its provider again and again. A `Listening` holds a connection over which its provider sends events. A `Scheduled`
 depends only on the clock. An `Internal` gets its events from the service itself.
 """
 
@@ -37,7 +37,9 @@ TriggerKind = Literal["WEBHOOK", "POLLING", "LISTENING", "SCHEDULED"]
 
 
 Tls = Callable[[str], ssl.SSLContext]
-"""A function that returns settings that check a server's certificate. It trusts the given authorities, PEM, as well."""
+"""A function that returns TLS settings with which a server's certificate is checked. Its argument is the certificates,
+in PEM, of authorities that are trusted besides the usual ones, or an empty text.
+"""
 
 
 def _usual_tls(authorities: str) -> ssl.SSLContext:
@@ -53,7 +55,7 @@ async def _nothing_known(_: Sequence[str]) -> Collection[str]:
 
 @dataclass(frozen=True)
 class Question(Generic[C]):
-    """The data with which a provider file calls the provider for one project trigger."""
+    """The data and functions with which a provider file calls its provider for one project trigger."""
 
     config: C
     api: Api
@@ -99,21 +101,22 @@ class Subscription(Protocol[C]):
     """The calls that make and remove a webhook at its provider."""
 
     async def create(self, question: Question[C], url: str, secret: str) -> Registration:
-        """Register `url` at the provider and return the registration. A second call with the same URL leaves one
+        """Register `url` at the provider and return the registration. A second call with the same URL must leave one
         webhook, not two.
 
-        `secret` is a new signing secret of ours, for providers that let us choose it.
+        `secret` is a new signing secret of ours, for providers that let us choose it. The registration holds the secret
+        with which the provider will sign.
         """
         ...
 
     async def remove(self, question: Question[C], url: str) -> None:
-        """Remove the webhooks that send to `url` from the provider. It is no error if there is none."""
+        """Remove all webhooks that send to `url` from the provider. If there are none, this is no error."""
         ...
 
 
 @dataclass(frozen=True)
 class ByConfig(Generic[C]):
-    """A choice of the verifier by the trigger's configuration."""
+    """A function that chooses the verifier by the trigger's configuration."""
 
     choose: Callable[[C], Verifier]
 
@@ -193,11 +196,11 @@ class Definition(Generic[C]):
 
 @dataclass(frozen=True, kw_only=True)
 class Webhook(Definition[C]):
-    """A trigger with a URL of its own. Without a subscription, the user enters the URL at the provider.
+    """A trigger with a URL of its own. Without a `subscription`, the user enters the URL at the provider.
 
-    `handshakes` returns the questions that are answered, and `verify_token` a text that some of them must hold.
-    `methods` returns the methods of the requests that bring events. `repeats` returns a sentence that says what counts
-    as a repeat.
+    `handshakes` returns the questions that are answered, and `verify_token` a text that some of these questions must
+    hold. `methods` returns the HTTP methods of the requests that bring events. `repeats` returns a sentence for the
+    user that says which requests count as repeats.
     """
 
     verify: Verifier | ByConfig[C]
@@ -218,8 +221,8 @@ class Webhook(Definition[C]):
 class AppWebhook(Definition[C]):
     """A trigger that gets its events from the one URL of its provider's app.
 
-    `accounts` asks the provider which accounts the connection really has. The user is not asked, because a user could
-    name a foreign account.
+    `accounts` asks the provider which accounts the connection gives access to. The user is not asked, because a user
+    could name the account of another organisation.
     """
 
     accounts: Callable[[Question[C]], Awaitable[Sequence[str]]]
@@ -248,15 +251,15 @@ class Polling(Definition[C]):
 class Listening(Definition[C]):
     """A trigger that holds a connection to its provider and gets its events over it.
 
-    `listen` connects, and yields a page for whatever comes. The service stores each page before it resumes `listen`, so
-    the provider file acknowledges the page in the lines after its `yield`, and events whose acknowledgement was lost
-    come again and are recognised by their keys. The first page says that the connection stands; a page without events
-    is a sign of life. If nothing is yielded for `silence`, acknowledging included, the connection is ended and made
-    anew. When `listen` returns or raises, it is called again, with the cursor of the last page.
+    `listen` connects, and yields a page each time that something comes. The service stores each page before it resumes
+    `listen`. So the provider file acknowledges the page in the lines after its `yield`. Events whose acknowledgement
+    was lost come again, and are recognised by their keys. The first page says that the connection stands; a page
+    without events is a sign of life. If nothing is yielded for `silence`, acknowledging included, the connection is
+    ended and made anew. When `listen` returns or raises, it is called again, with the cursor of the last page.
 
     `start` returns the cursor at which a trigger that is enabled begins. `errors` are the client library's exceptions
-    for a connection that fails, and `refusals` those for credentials that the provider does not accept.
-    `lossy` is a sentence that says which events can be lost, and is empty if none can.
+    for a connection that fails, and `refusals` those for credentials that the provider does not accept. `lossy` is a
+    sentence that says which events can be lost, and is empty if none can.
     """
 
     listen: Callable[[Question[C]], AsyncGenerator[Page, None]]
@@ -281,7 +284,7 @@ class Scheduled(Definition[C]):
 
 @dataclass(frozen=True, kw_only=True)
 class Internal(Definition[C]):
-    """A trigger whose events are operational events of the service itself: those that `wanted` returns."""
+    """A trigger whose events are operational events of the service itself. `wanted` returns the filter for them."""
 
     wanted: Callable[[C], Wanted]
 
@@ -309,7 +312,7 @@ class PollingConfig(Config):
 class App:
     """The webhook that all accounts of a provider's app share, at `POST /v1/webhooks/{provider}`.
 
-    The operator sets its secrets, because they belong to the app and not to an account.
+    The operator sets the webhook's secrets, because they belong to the app and not to an account.
     """
 
     verify: Verifier
@@ -321,8 +324,8 @@ class App:
 class Provider:
     """A provider with its triggers. Each provider file ends with one.
 
-    `base_url` may hold fields of the connection, such as the site in `https://{site}.example.com/`. `ways` names other
-    ways to connect than `auth`; a connection says which one is its own.
+    `base_url` may hold the names of fields of the connection, such as `site` in `https://{site}.example.com/`. `ways`
+    names further ways to connect, besides `auth`. A connection says by which of them it was made.
     """
 
     id: str
@@ -342,15 +345,15 @@ class Provider:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The names of the fields that a connection must have: those in the address, the secrets that calls carry, and
-        the further ones.
+        """Return the names of the fields that a connection must have. They are those in `base_url`, then the secrets
+        that calls carry, then the `further` ones.
         """
         named = (name for _, name, _, _ in Formatter().parse(self.base_url) if name)
         return tuple(dict.fromkeys((*named, *self.auth.secrets, *self.further)))
 
     @property
     def entered(self) -> tuple[str, ...]:
-        """The names of the fields that a user enters: all but those that the service gets by OAuth."""
+        """Return the names of the fields that a user enters, which are all but those that the service gets by OAuth."""
         if not isinstance(self.auth, TokenAuth):
             return self.fields
         named = (*self.fields, *self.auth.address_fields, *self.auth.entered)
@@ -358,14 +361,14 @@ class Provider:
         return tuple(name for name in dict.fromkeys(named) if name not in got)
 
     def by_way(self, way: str | None) -> "Provider":
-        """Return the provider as it is called in one of its ways; None is `auth`. Raise `KeyError` if it has none of
-        this name.
+        """Return the provider with `auth` replaced by the way of this name, or unchanged if `way` is None. Raise
+        `KeyError` if it has no such way.
         """
         return self if way is None else replace(self, auth=self.ways[way])
 
     def oauth_way(self) -> str | None:
-        """Return the way that a user grants in a browser, `auth` or else the first of `ways`. Raise `KeyError` if
-        there is none.
+        """Return the name of the way that a user grants in a browser, which is None for `auth` itself, or else the
+        first such way of `ways`. Raise `KeyError` if there is none.
         """
         for way, auth in ((None, self.auth), *self.ways.items()):
             if isinstance(auth, OAuth2):
@@ -373,12 +376,14 @@ class Provider:
         raise KeyError("oauth")
 
     def address(self, held: Mapping[str, str]) -> str:
-        """Return the base address for the fields of a connection. Raise `KeyError` if a field is missing."""
+        """Return `base_url` with the values that the connection holds for its fields. Raise `KeyError` if a field is
+        missing.
+        """
         return filled(self.base_url, held)
 
     @property
     def needs_connection(self) -> bool:
-        """True if the provider has credentials and a trigger that needs them."""
+        """Return whether the provider needs any field of a connection, and has a trigger that needs the connection."""
         return bool(self.fields) and any(trigger.needs_connection for trigger in self.triggers)
 
     def trigger(self, trigger_id: str) -> Trigger | None:
@@ -386,12 +391,12 @@ class Provider:
 
 
 def kind_of(trigger: Trigger) -> TriggerKind:
-    """Return the type of a trigger as our own API names it."""
+    """Return the type of a trigger as this service's own API names it, which has one for triggers that listen."""
     return "LISTENING" if isinstance(trigger, Listening) else trigger_type(trigger)
 
 
 def trigger_type(trigger: Trigger) -> TriggerType:
-    """Return the type of a trigger as the public API names it."""
+    """Return the type of a trigger as the published Triggers API names it."""
     match trigger:
         case Webhook() | AppWebhook() | Internal():  # the published list has no other word for events that are pushed
             return "WEBHOOK"

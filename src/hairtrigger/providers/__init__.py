@@ -1,4 +1,6 @@
-"""The built-in providers, which users need not define. A new one is a file in this folder and a line below."""
+"""Lists the built-in providers, which users need not define. A new provider is a file in this folder and a
+line below.
+"""
 
 from hairtrigger import kit
 from hairtrigger.providers import (

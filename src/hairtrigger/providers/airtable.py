@@ -1,7 +1,7 @@
-"""The provider Airtable. It is polled by formulas, which need no field of the table for new records.
+"""Defines the provider Airtable. It is polled with formulas, which need no field of the table to find new records.
 
-A record is created once, so its id is the key. A change is told apart by its time, in a field of the type "Last
-modified time", which the table must have. Deleted records are not listed.
+The key of a new record is its id, because a record is created only once. The key of a change also has the time of the
+change, from a field of the type "Last modified time", which the table must have. Deleted records are not listed.
 https://airtable.com/developers/web/api/list-records
 """
 

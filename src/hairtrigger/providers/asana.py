@@ -1,8 +1,9 @@
-"""The provider Asana. Each trigger has a webhook of its own in a project.
+"""Defines the provider Asana. Each trigger has a webhook of its own in a project.
 
-While Asana makes a webhook, it posts the secret to its URL, which must send it back, and tells it in its answer too.
-A delivery brings several events without ids, so the digest of an event is its key: it holds the time in milliseconds.
-A delivery without events is a sign of life. https://developers.asana.com/docs/webhooks-guide
+While Asana makes a webhook, it posts the secret to the webhook's URL, which must send the secret back. Asana tells the
+secret in its answer, too. A delivery brings several events without ids, so the digest of an event is its key, which
+differs because an event holds its time in milliseconds. A delivery without events is a sign of life.
+https://developers.asana.com/docs/webhooks-guide
 """
 
 from collections.abc import Mapping
@@ -35,13 +36,13 @@ class Data(kit.Payload):
 
 
 class Found(kit.Payload):
-    """https://developers.asana.com/reference/getproject"""
+    """The answer to a question for a project. https://developers.asana.com/reference/getproject"""
 
     data: Data
 
 
 class Hooks(kit.Hooks[Project]):
-    """https://developers.asana.com/reference/createwebhook"""
+    """The subscription by a webhook for a project. https://developers.asana.com/reference/createwebhook"""
 
     async def scope(self, question: kit.Question[Project]) -> Mapping[str, Any]:
         project = question.config.project

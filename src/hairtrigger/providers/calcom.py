@@ -1,8 +1,9 @@
-"""The provider Cal.com. Each trigger has a webhook of its own, of the connection's user.
+"""Defines the provider Cal.com. Each trigger has a webhook of its own, of the connection's user.
 
-A booking is created and cancelled once, so the event's name and the booking's uid are the key; with the new start time
-for one that is moved. https://cal.com/docs/api-reference/v2/webhooks/create-a-webhook
-Unconfirmed: whether a delivery is repeated after a failure.
+The key is made of the event's name, the booking's uid and its start time, because a booking is created and cancelled
+only once, but may be moved several times. https://cal.com/docs/api-reference/v2/webhooks/create-a-webhook
+
+It is unconfirmed whether Cal.com repeats a delivery after a failure.
 """
 
 from typing import Any

@@ -1,8 +1,10 @@
-"""The provider Calendly. Each trigger has a webhook subscription of its own, for its user or for the organization.
+"""Defines the provider Calendly. Each trigger has a webhook subscription of its own, for the connection's user or for
+the organization.
 
-The key is the event's name with the URI of what it is about: an invitee books and cancels once. A change of the time is
-a cancellation (`rescheduled` is true) and a new invitee. Calendly takes one subscription per URL, and deletes it for an
-answer 410. https://developer.calendly.com/api-docs/overview-of-webhooks
+The key is the event's name with the URI of what the event is about, because an invitee books and cancels only once. If
+a time is changed, that is a cancellation (`rescheduled` is true) and a new invitee. Calendly takes one subscription for
+each URL, and deletes it if a delivery is answered with 410.
+https://developer.calendly.com/api-docs/overview-of-webhooks
 """
 
 from collections.abc import Mapping
@@ -27,13 +29,15 @@ class Resource(kit.Payload):
 
 
 class Me(kit.Payload):
-    """https://developer.calendly.com/api-docs/005832c83aeae-get-current-user"""
+    """The connection's user. https://developer.calendly.com/api-docs/005832c83aeae-get-current-user"""
 
     resource: Resource
 
 
 class Subscriptions(kit.Hooks[Scope]):
-    """https://developer.calendly.com/api-docs/c1ddc06ce1f1b-create-webhook-subscription"""
+    """The subscription by a webhook subscription of Calendly.
+    https://developer.calendly.com/api-docs/c1ddc06ce1f1b-create-webhook-subscription
+    """
 
     async def scope(self, question: kit.Question[Scope]) -> Mapping[str, Any]:
         me = kit.read(Me, await question.api.get("users/me")).resource

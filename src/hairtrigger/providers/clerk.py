@@ -1,6 +1,7 @@
-"""The provider Clerk. The user enters the trigger's URL as an endpoint in Clerk's dashboard, and its secret here.
+"""Defines the provider Clerk. The user enters the trigger's URL as an endpoint in Clerk's dashboard, and the endpoint's
+secret in this service.
 
-The key is the signed id of the message (`svix-id`), which all attempts to deliver it share.
+The key is the signed id of the message (`svix-id`), which all attempts to deliver the message share.
 https://clerk.com/docs/guides/development/webhooks/overview
 """
 

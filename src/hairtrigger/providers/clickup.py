@@ -1,8 +1,10 @@
-"""The provider ClickUp. Each trigger has a webhook of its own, of the workspace or of one of its lists.
+"""Defines the provider ClickUp. Each trigger has a webhook of its own, for the workspace or for one of its lists.
 
-ClickUp sends one delivery for a change, and further ones if the answer is lost. The id of the change (`history_items`)
-is the key. A deletion has no change, so its key is the task. https://developer.clickup.com/docs/webhooks
-Unconfirmed: whether a webhook outlives the access of the user who made it.
+ClickUp sends one delivery for a change, and further ones if the answer is lost. The key is the id of the change
+(`history_items`). A deletion has no such id, so its key is the id of the task.
+https://developer.clickup.com/docs/webhooks
+
+It is unconfirmed whether a webhook outlives the access of the user who made it.
 """
 
 from typing import Any
@@ -33,7 +35,7 @@ def _body(event: str) -> Any:
 
 
 def _hooks(event: str) -> kit.Hooks[Workspace]:
-    """Return the subscription to an event. https://developer.clickup.com/reference/createwebhook"""
+    """Return the subscription to events of one type. https://developer.clickup.com/reference/createwebhook"""
     return kit.Hooks(
         "team/{team_id}/webhook",
         _body(event),

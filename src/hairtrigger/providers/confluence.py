@@ -1,7 +1,7 @@
-"""The provider Confluence Cloud. It is polled by CQL, because an app can't register webhooks.
+"""Defines the provider Confluence Cloud. It is polled with CQL, because an app can't register webhooks.
 
-A page is created once, so its id is the key; a change is told apart by its version. CQL knows minutes only, in the time
-zone of the user, and its index lags, so each poll looks back ten minutes.
+The key of a new page is its id, because a page is created only once. The key of a change also has the page's version.
+CQL knows only minutes, in the time zone of the user, and its index lags, so each poll looks back ten minutes.
 https://developer.atlassian.com/cloud/confluence/rest/v1/api-group-search/
 """
 
@@ -27,7 +27,7 @@ class Space(kit.PollingConfig):
 
 
 class Current(kit.Payload):
-    """https://developer.atlassian.com/cloud/confluence/rest/v1/api-group-users/"""
+    """The connection's user. https://developer.atlassian.com/cloud/confluence/rest/v1/api-group-users/"""
 
     time_zone: str | None = Field(default=None, alias="timeZone")
 

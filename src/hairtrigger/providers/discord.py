@@ -1,6 +1,6 @@
-"""The provider Discord. A bot polls a channel, which needs neither a public address nor an open connection.
+"""Defines the provider Discord. A bot polls a channel, which needs neither a public address nor an open connection.
 
-The key is the message's id, which also says when it was written. Without the permission to read the history Discord
+The key is the message's id, which also says when the message was written. If the bot may not read the history, Discord
 answers with an empty list and no error. https://docs.discord.com/developers/resources/message#get-channel-messages
 """
 
@@ -29,7 +29,7 @@ class Channel(kit.PollingConfig):
 
 
 def _snowflake(at: datetime) -> int:
-    """Return the id just before those of this time."""
+    """Return the highest id that is lower than the ids of all messages of this millisecond and later."""
     return max((int(at.timestamp() * 1000) - _BEGINNING << 22) - 1, 0)
 
 
@@ -39,7 +39,9 @@ async def _asked(question: kit.Question[Channel], look: kit.Look) -> Any:
 
 
 def _following(_: Any, messages: list[Any], __: kit.Look) -> Any:
-    """Return the newest id of a page: the next page has those after it. An empty page is the last one."""
+    """Return the newest id on a page, after which the next page begins. Return None for an empty page, which is the
+    last one.
+    """
     return str(max(int(one["id"]) for one in messages)) if messages else None
 
 

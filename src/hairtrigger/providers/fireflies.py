@@ -1,6 +1,6 @@
-"""The provider Fireflies. It is polled: its webhook is set by hand, one for each user.
+"""Defines the provider Fireflies. It is polled, because its webhook is set by hand, one for each user.
 
-The key is the transcript's id. A transcript is dated by the beginning of its meeting and appears when it is written, so
+The key is the transcript's id. A transcript has the date on which its meeting began, and appears when it is written, so
 each poll looks back two days. Small plans allow 50 calls a day. https://docs.fireflies.ai/graphql-api/query/transcripts
 """
 

@@ -64,7 +64,7 @@ class PullRequest(Thing):
 
 
 class Happening(kit.Payload):
-    """The parts of a request's body that are read, whatever the event is."""
+    """The parts of a request's body that are read, for any kind of event."""
 
     action: str | None = None
     installation: Thing | None = None
@@ -80,9 +80,10 @@ class Happening(kit.Payload):
 
 
 def _accounts(request: kit.Request) -> Sequence[str]:
-    """Return the accounts that a request is for: its installation and its repository, such as `repository:42`.
+    """Return the accounts that a request is for, which are its installation and its repository. An account is written
+    like `repository:42`.
 
-    They have numbers, because an account can give up its name and another account can take it.
+    Accounts are named by number, because an account can give up its name and another account can take it.
     """
     happening = Happening.of(_payload(request))
     named = {"installation": happening.installation, "repository": happening.repository}
@@ -90,9 +91,10 @@ def _accounts(request: kit.Request) -> Sequence[str]:
 
 
 def _payload(request: kit.Request) -> bytes:
-    """Return the JSON of a request. Raises `Malformed` if it is missing.
+    """Return the JSON of a request. It is the body or, if the content type of the app's webhook is set so, the field
+    `payload` of a form.
 
-    The JSON is the field `payload` of a form if the content type of the app's webhook is set so.
+    Raises `Malformed` for a form without exactly one such field.
     """
     if not request.headers.get("content-type", "").lower().startswith("application/x-www-form-urlencoded"):
         return request.body
@@ -109,7 +111,7 @@ class Permissions(kit.Payload):
 
 
 class OwnRepository(Thing):
-    """A repository, with what the connection may do in it.
+    """A repository, with what the connection's user may do in it.
 
     https://docs.github.com/en/rest/repos/repos#get-a-repository
     """
@@ -154,7 +156,8 @@ async def _own_account(question: kit.Question[Source]) -> Sequence[str]:
 
 
 async def _own_repository(api: kit.Api, name: str) -> int:
-    """Return the repository's id if the connection may push to it. Raises `InvalidConfig` if it may not.
+    """Return the id of the repository with this name. Raises `InvalidConfig` if the connection may not push to the
+    repository.
 
     Every account can read a public repository, but only an account that may push learns of everything in it.
     """
@@ -165,9 +168,10 @@ async def _own_repository(api: kit.Api, name: str) -> int:
 
 
 async def _own_installation(api: kit.Api, id_: int) -> int:
-    """Return the installation's id if the connection administers its account. Raises `InvalidConfig` if it does not.
+    """Return the id of the installation. Raises `InvalidConfig` if the connection's user does not administer the
+    account that has it.
 
-    An installation is listed for every account that can read one of its repositories, but it delivers the events of all
+    An installation is listed for every user that can read one of its repositories, but it delivers the events of all
     its repositories.
     """
     installation = await _installation(api, id_)
@@ -214,7 +218,7 @@ def _on(
     wanted: Callable[[Happening, Any], bool],
     config: type[Source] = Source,
 ) -> kit.AppWebhook[Any]:
-    """Return a trigger for one kind of event, named in the header as `event`.
+    """Return a trigger for one kind of event, which the header X-GitHub-Event names `event`.
 
     That header is not signed, so `wanted` also looks for the thing itself in the body. The header with the request's id
     is not signed either, so the digest of the body is the event key.

@@ -1,7 +1,7 @@
-"""The provider GitLab, on gitlab.com or a server of one's own. Each trigger has a project hook of its own.
+"""Defines the provider GitLab, on gitlab.com or on a server of one's own. Each trigger has a project hook of its own.
 
 The key is the id that all attempts to deliver an event share (`webhook-id`, which is signed, or `Idempotency-Key`). A
-server older than 17.4 sends none; there, the key is made of the body.
+server older than 17.4 sends no such id, so the key of its events is made from the body.
 https://docs.gitlab.com/user/project/integrations/webhooks/
 """
 
@@ -31,7 +31,7 @@ def _scheme(config: Project) -> kit.Verifier:
 
 
 class Hooks(kit.Hooks[Project]):
-    """https://docs.gitlab.com/api/project_webhooks/#add-a-webhook-to-a-project"""
+    """The subscription by a project hook. https://docs.gitlab.com/api/project_webhooks/#add-a-webhook-to-a-project"""
 
     async def secret_of(self, question: kit.Question[Project], answer: Any, id_: str, secret: str) -> str:
         if question.config.signed and not (isinstance(answer, dict) and answer.get("signing_token_present")):
@@ -68,7 +68,7 @@ def _on(kind: str, flag: str, key: tuple[str, ...], id_: str, name: str, descrip
 
 
 def _sample(kind: str) -> Any:
-    """https://docs.gitlab.com/user/project/integrations/webhook_events/"""
+    """Return an example of an event of the kind. https://docs.gitlab.com/user/project/integrations/webhook_events/"""
     project = {"id": 7, "name": "shop", "path_with_namespace": "acme/shop", "default_branch": "main"}
     event = {"object_kind": kind.partition(".")[0], "user": {"id": 1, "name": "Ada"}, "project": project}
     if kind == "push":

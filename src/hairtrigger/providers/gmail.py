@@ -1,7 +1,7 @@
-"""The provider Gmail. It is polled by the mailbox's history, which lists each new message once.
+"""Defines the provider Gmail. It is polled by the mailbox's history, which lists each new message once.
 
-The key is the message's id. If Google has forgotten the place in the history (404, after a week or less), the messages
-since the newest one that was seen are listed. A draft is no message.
+The key is the message's id. Google forgets a place in the history after a week or less, and then answers 404. In this
+case, the messages since the newest one that was seen are listed. A draft is no message.
 https://developers.google.com/workspace/gmail/api/guides/sync
 """
 
@@ -20,13 +20,15 @@ _MESSAGE = kit.Fields(key="/id", subject="/threadId", at="/internalDate", unit="
 
 
 class Profile(kit.Payload):
-    """https://developers.google.com/workspace/gmail/api/reference/rest/v1/users/getProfile"""
+    """The mailbox, with its newest place in the history.
+    https://developers.google.com/workspace/gmail/api/reference/rest/v1/users/getProfile
+    """
 
     history: str | int = Field(alias="historyId")
 
 
 class History(kit.Payload):
-    """https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.history/list"""
+    """A page of the history. https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.history/list"""
 
     history: Sequence[dict[str, Any]] = ()
     page: str | None = Field(default=None, alias="nextPageToken")
@@ -34,7 +36,9 @@ class History(kit.Payload):
 
 
 class Listed(kit.Payload):
-    """https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.messages/list"""
+    """A page of a list of messages.
+    https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.messages/list
+    """
 
     messages: Sequence[dict[str, Any]] = ()
     page: str | None = Field(default=None, alias="nextPageToken")
@@ -68,13 +72,15 @@ def _has(change: Any, label: str) -> bool:
 
 
 async def _forgotten(question: kit.Question[Any], place: dict[str, Any]) -> dict[str, Any]:
-    """Return the place from which messages are listed. The new place in the history is taken before they are."""
+    """Return the cursor from which messages are listed, because Google has forgotten the place in the history. The new
+    place in the history is taken before the list, so that no message falls between the two.
+    """
     profile = kit.read(Profile, await question.api.get(f"{_ME}/profile"))
     return {"newest": place["newest"], "list": place["newest"], "history": str(profile.history)}
 
 
 async def _older(question: kit.Question[Any], place: dict[str, Any], label: str) -> kit.Page:
-    """Return a page of the messages since the newest one that was seen."""
+    """Return a page of the list of messages since the newest one that had been seen when the list began."""
     after = int((datetime.fromisoformat(place["list"]) - _OVERLAP).timestamp())
     page = {"pageToken": place["page"]} if "page" in place else {}
     asked = {"q": f"after:{after}", "labelIds": label, "maxResults": _PAGE, **page}
@@ -88,7 +94,9 @@ async def _older(question: kit.Question[Any], place: dict[str, Any], label: str)
 async def _messages(
     question: kit.Question[Any], ids: list[str], label: str, newest: str
 ) -> tuple[list[kit.Draft], str]:
-    """Return the messages that still have the label, and the time of the newest one that was ever seen."""
+    """Return those of the messages with these ids that still have the label and are no drafts, and the time of the
+    newest message that was seen until now. `newest` is that time before these messages.
+    """
     found = []
     for id_ in dict.fromkeys(ids):
         try:

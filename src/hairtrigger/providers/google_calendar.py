@@ -1,8 +1,9 @@
-"""The provider Google Calendar. It is polled by sync tokens, which list each change once, in the order of changes.
+"""Defines the provider Google Calendar. It is polled by sync tokens, which list each change once, in the order of
+changes.
 
-An event is created once, so its id is the key; a change is told apart by `updated`. If Google has forgotten the token
-(410), the calendar is read anew, and what changed since the newest change that was seen counts.
-https://developers.google.com/workspace/calendar/api/guides/sync
+The key of a new event is its id, because an event is created only once. The key of a change also has `updated`. If
+Google has forgotten the token (410), the calendar is read anew, and what changed since the newest change that was seen
+counts. https://developers.google.com/workspace/calendar/api/guides/sync
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +27,9 @@ class Calendar(kit.PollingConfig):
 
 
 class Changes(kit.Payload):
-    """https://developers.google.com/workspace/calendar/api/v3/reference/events/list"""
+    """A page of the calendar's changes.
+    https://developers.google.com/workspace/calendar/api/v3/reference/events/list
+    """
 
     items: Sequence[dict[str, Any]] = ()
     page: str | None = Field(default=None, alias="nextPageToken")

@@ -1,7 +1,8 @@
-"""The provider Google Drive. It is polled by the log of changes, whose tokens do not expire.
+"""Defines the provider Google Drive. It is polled by the log of changes, whose tokens do not expire.
 
-A file is created once, so its id is the key; a change is told apart by the file's version. Several changes of a file
-between two polls are one. https://developers.google.com/workspace/drive/api/guides/manage-changes
+The key of a new file is its id, because a file is created only once. The key of a change also has the file's version.
+Several changes of a file between two polls are one event.
+https://developers.google.com/workspace/drive/api/guides/manage-changes
 """
 
 from collections.abc import Callable
@@ -28,13 +29,15 @@ class Folder(kit.PollingConfig):
 
 
 class Start(kit.Payload):
-    """https://developers.google.com/workspace/drive/api/reference/rest/v3/changes/getStartPageToken"""
+    """The token from which changes are listed.
+    https://developers.google.com/workspace/drive/api/reference/rest/v3/changes/getStartPageToken
+    """
 
     page: kit.Key = Field(alias="startPageToken")
 
 
 class Changes(kit.Payload):
-    """https://developers.google.com/workspace/drive/api/reference/rest/v3/changes/list"""
+    """A page of the log of changes. https://developers.google.com/workspace/drive/api/reference/rest/v3/changes/list"""
 
     changes: list[dict[str, Any]]
     page: str | None = Field(default=None, alias="nextPageToken")

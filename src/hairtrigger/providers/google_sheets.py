@@ -1,8 +1,8 @@
-"""The provider Google Sheets. Each poll reads the sheet and compares its rows with those that were seen, by their
-content, because rows have no ids and are moved by sorting and inserting.
+"""Defines the provider Google Sheets. Each poll reads the sheet and compares its rows with those that were seen. Rows
+are compared by their content, because they have no ids and are moved by sorting and inserting.
 
-The key is the text in a column that the user names, or else the digest of the row, numbered among equal rows; then a
-row that is edited is a new one. A row that is deleted and comes back as it was is not new.
+The key is the text in a column that the user names. Without such a column, it is the digest of the row, numbered among
+equal rows, so that a row that is edited is a new one. A row that is deleted and comes back as it was is not new.
 https://developers.google.com/workspace/sheets/api/reference/rest/v4/spreadsheets.values/get
 """
 
@@ -45,7 +45,7 @@ class Values(kit.Payload):
 
 
 def _rows(config: Sheet, values: list[list[Any]], column: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the key of each row that is not empty, and the row."""
+    """Yield each row that is not empty, after its key."""
     names = [str(one) for one in values[0]] if values else []
     equal: dict[str, int] = {}
     for number, row in enumerate(values[1:], 2):

@@ -1,4 +1,4 @@
-"""The service itself as a provider: its operational events become events of any project that asks for them."""
+"""Defines the service itself as a provider. Its operational events become events of any project that asks for them."""
 
 from pydantic import Field
 

@@ -1,7 +1,9 @@
-"""The provider HubSpot. It is polled by search: webhooks belong to an app and are made on its pages.
+"""Defines the provider HubSpot. It is polled with searches, because webhooks belong to an app and are made by hand on
+the app's pages.
 
-A record is created once, so its id is the key; a change is told apart by its time. The index of the search lags, so
-each poll looks back ten minutes. A search has at most 10,000 results: then it begins again at the last one's time.
+The key of a new record is its id, because a record is created only once. The key of a change also has the time of the
+change. The index of the search lags, so each poll looks back ten minutes. A search has at most 10,000 results, so a
+longer one is begun again at the time of its last result.
 https://developers.hubspot.com/docs/api-reference/crm-objects-v3/guide (search)
 """
 

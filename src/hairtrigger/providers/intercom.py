@@ -1,7 +1,7 @@
-"""The provider Intercom. One address of the operator's app serves all workspaces that have installed it.
+"""Defines the provider Intercom. One address of the operator's app serves all workspaces that have installed the app.
 
-The key is the id of the notification, which all attempts to deliver it share. Which topics are sent is chosen on the
-app's page. https://developers.intercom.com/docs/webhooks
+The key is the id of the notification, which all attempts to deliver the notification share. The topics that are sent
+are chosen on the app's page. https://developers.intercom.com/docs/webhooks
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,7 +21,9 @@ class Workspace(kit.Payload):
 
 
 class Admin(kit.Payload):
-    """https://developers.intercom.com/docs/references/rest-api/api.intercom.io/admins/identifyadmin"""
+    """The connection's user, with the workspace.
+    https://developers.intercom.com/docs/references/rest-api/api.intercom.io/admins/identifyadmin
+    """
 
     app: Workspace
 

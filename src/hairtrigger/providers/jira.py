@@ -1,7 +1,8 @@
-"""The provider Jira Cloud. It is polled by JQL: an app's webhooks need OAuth, an administrator's are made by hand.
+"""Defines the provider Jira Cloud. It is polled with JQL, because an app's webhooks need OAuth, and an administrator's
+webhooks are made by hand.
 
-An issue is created once, so its id is the key; a change is told apart by `updated`. JQL knows minutes only, in the time
-zone of the user, and its index lags, so each poll looks back five minutes.
+The key of a new issue is its id, because an issue is created only once. The key of a change also has `updated`. JQL
+knows only minutes, in the time zone of the user, and its index lags, so each poll looks back five minutes.
 https://developer.atlassian.com/cloud/jira/platform/rest/v3/api-group-issue-search/
 """
 
@@ -25,13 +26,15 @@ class Issues(kit.PollingConfig):
 
 
 class Myself(kit.Payload):
-    """https://developer.atlassian.com/cloud/jira/platform/rest/v3/api-group-myself/"""
+    """The connection's user. https://developer.atlassian.com/cloud/jira/platform/rest/v3/api-group-myself/"""
 
     time_zone: str = Field(alias="timeZone")
 
 
 def local(since: datetime, zone: str) -> datetime:
-    """Return the time in the zone. One that a change of the clocks makes ambiguous is taken an hour earlier."""
+    """Return the time as the clocks of the zone show it. A time that the clocks show twice becomes an hour earlier, so
+    that a search from it misses nothing.
+    """
     found = since.astimezone(ZoneInfo(zone))
     other = found.replace(fold=1 - found.fold)
     return found - timedelta(hours=1) if found.utcoffset() != other.utcoffset() else found

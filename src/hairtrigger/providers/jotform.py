@@ -1,9 +1,10 @@
-"""The provider Jotform. Each trigger has a webhook of its own at its form. Jotform signs nothing, so the URL that is
-registered holds a secret.
+"""Defines the provider Jotform. Each trigger has a webhook of its own on a form. Jotform signs nothing, so the URL that
+is registered holds a secret.
 
-The key is the submission's id. A webhook is known by its place in a list that changes with each removal, so the list is
-read before each one. https://api.jotform.com/docs/#form-id-webhooks
-Unconfirmed: whether an edited submission is sent again; it would be a repeat.
+The key is the submission's id. A webhook is identified by its place in a list that changes with each removal, so the
+list is read before each removal. https://api.jotform.com/docs/#form-id-webhooks
+
+It is unconfirmed whether an edited submission is sent again. If so, it is a repeat.
 """
 
 import json
@@ -31,7 +32,7 @@ class Webhooks(kit.Payload):
 
 
 class FormWebhook:
-    """https://api.jotform.com/docs/#post-form-id-webhooks"""
+    """The subscription to the submissions of a form. https://api.jotform.com/docs/#post-form-id-webhooks"""
 
     async def create(self, question: kit.Question[Form], url: str, secret: str) -> kit.Registration:
         await self.remove(question, url)

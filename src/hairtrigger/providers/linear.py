@@ -1,8 +1,8 @@
-"""The provider Linear. Each trigger has a webhook of its own, for one team or for all public teams.
+"""Defines the provider Linear. Each trigger has a webhook of its own, for one team or for all public teams.
 
-A thing is created once, so its id is the key; a change is told apart by `updatedAt`. Whether Linear signs a new time
-when it repeats a delivery after an hour is unconfirmed, so a signed time may be a day old: the key finds repeats.
-https://linear.app/developers/webhooks
+The key of a thing that was created is its id, because a thing is created only once. The key of a change also has
+`updatedAt`. It is unconfirmed whether Linear signs a new time when it repeats a delivery after an hour. So a signed
+time may be a day old, and the key is what finds repeats. https://linear.app/developers/webhooks
 """
 
 from collections.abc import AsyncIterator
@@ -39,7 +39,9 @@ class Made(kit.Payload):
 
 @dataclass(frozen=True)
 class Hooks(kit.ListedHooks[Team]):
-    """https://linear.app/developers/webhooks#creating-a-simple-webhook"""
+    """The subscription by a webhook for things of the type `resource`.
+    https://linear.app/developers/webhooks#creating-a-simple-webhook
+    """
 
     resource: str
 

@@ -1,7 +1,7 @@
-"""The provider Notion. It is polled: its webhooks are made by hand, for a whole integration.
+"""Defines the provider Notion. It is polled, because its webhooks are made by hand, for a whole integration.
 
-Notion rounds times to the minute. A page is created once, so its id is the key; a change is told apart by its minute,
-and two changes of one minute are one. Pages that were deleted are not listed.
+Notion rounds times to the minute. The key of a new page is its id, because a page is created only once. The key of a
+change also has its minute, so two changes within one minute are one event. Deleted pages are not listed.
 https://developers.notion.com/reference/query-a-data-source
 """
 

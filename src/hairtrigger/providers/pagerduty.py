@@ -1,6 +1,7 @@
-"""The provider PagerDuty. Each trigger has a webhook subscription (v3) of its own, for the account or one service.
+"""Defines the provider PagerDuty. Each trigger has a webhook subscription (v3) of its own, for the account or for one
+service.
 
-The key is the event's id, which all attempts to deliver it share.
+The key is the event's id, which all attempts to deliver the event share.
 https://developer.pagerduty.com/docs/webhooks-overview
 """
 
@@ -38,7 +39,7 @@ def _body(event: str) -> Any:
 
 
 def _hooks(event: str) -> kit.Hooks[Where]:
-    """https://developer.pagerduty.com/api-reference/ (Webhooks)"""
+    """Return the subscription to events of one type. https://developer.pagerduty.com/api-reference/ (Webhooks)"""
     return kit.Hooks(
         "webhook_subscriptions",
         _body(event),

@@ -1,7 +1,8 @@
-"""The provider Pipedrive. Each trigger has a webhook (version 2) of its own, which sends a password of ours.
+"""Defines the provider Pipedrive. Each trigger has a webhook (version 2) of its own, whose requests carry a password of
+ours.
 
-The key is the id of the event (`meta/id`), which all attempts to deliver it share. Pipedrive deletes a webhook that
-fails on three days. https://pipedrive.readme.io/docs/guide-for-webhooks-v2
+The key is the id of the event (`meta/id`), which all attempts to deliver the event share. Pipedrive deletes a webhook
+that fails on three days. https://pipedrive.readme.io/docs/guide-for-webhooks-v2
 """
 
 from typing import Any
@@ -12,7 +13,9 @@ _USER = "hairtrigger:"
 
 
 class Hooks(kit.Hooks[kit.Empty]):
-    """https://developers.pipedrive.com/docs/api/v1/Webhooks#addWebhook"""
+    """The subscription by a webhook. Its secret is the user and the password of HTTP Basic.
+    https://developers.pipedrive.com/docs/api/v1/Webhooks#addWebhook
+    """
 
     async def secret_of(self, question: Any, answer: Any, id_: str, secret: str) -> str:  # noqa: ARG002
         return _USER + secret.removeprefix(_USER)

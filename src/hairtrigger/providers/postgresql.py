@@ -1,8 +1,8 @@
-"""The provider for a user's own PostgreSQL: new rows of a table, and notifications.
+"""Defines the provider for a user's own PostgreSQL. Its events are new rows of a table, and notifications.
 
-Rows are read in the order of their transactions and not of their ids, because ids commit out of order: a reader that
-goes on after the highest id misses the rows of transactions that were still open. The table has a column for the number
-of the transaction, and a row is read when all transactions with lower numbers have ended.
+Rows are read in the order of their transactions and not of their ids. Ids commit out of order, so a reader that goes on
+after the highest id would miss the rows of transactions that were still open. The table has a column for the number of
+the transaction, and a row is read when all transactions with lower numbers have ended.
 
 https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-PG-SNAPSHOT
 """
@@ -76,7 +76,9 @@ def _table(config: Rows) -> str:
 
 
 async def _now(question: kit.Question[Rows]) -> kit.Cursor:
-    """Return the cursor at which a trigger begins. The rows of transactions that are open now are still to come."""
+    """Return the cursor at which a trigger begins. It is before the rows of all transactions that are open now, which
+    are still to come. Raise `ProviderFailed` if the table lacks a column.
+    """
     async with _connected(question) as database:
         await _id_type(database, question.config)
         before = await database.fetchval("SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1)::text")
@@ -84,7 +86,9 @@ async def _now(question: kit.Question[Rows]) -> kit.Cursor:
 
 
 async def _id_type(database: "asyncpg.Connection[Any]", config: Rows) -> str:
-    """Return the type of the id column. Raise `ProviderFailed` if the table has not both columns."""
+    """Return the type of the id column. Raise `ProviderFailed` if the table does not have both the id column and the
+    column for the transaction.
+    """
     types = dict(
         await database.fetch(
             "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
@@ -117,7 +121,9 @@ def _query(config: Rows, id_type: str) -> str:
 
 
 async def _rows(question: kit.Question[Rows]) -> AsyncGenerator[kit.Page, None]:
-    """Read the rows of transactions that have ended, look by look. Nothing has to be acknowledged."""
+    """Yield a page with the next rows of transactions that have ended, or without rows if there are none, at each look
+    at the table. The rows stay in the table, so nothing has to be acknowledged.
+    """
     config, cursor = question.config, dict(question.cursor or {})
     async with _connected(question) as database:
         query = _query(config, await _id_type(database, config))
@@ -164,7 +170,9 @@ async def _last_rows(question: kit.Question[Rows]) -> list[Any]:
 
 
 async def _notifications(question: kit.Question[Channel]) -> AsyncGenerator[kit.Page, None]:
-    """Take notifications. PostgreSQL keeps none for a listener that is away, and gives them no ids."""
+    """Yield a page with each notification, and a page without events when there is none for half a minute. PostgreSQL
+    keeps no notification for a listener that is away, and gives notifications no ids, so their keys are counted.
+    """
     taken: asyncio.Queue[tuple[str, int]] = asyncio.Queue(10_000)
 
     def take(_: object, pid: int, __: str, payload: object) -> None:

@@ -1,8 +1,9 @@
-"""The provider Resend. Each trigger has a webhook of its own.
+"""Defines the provider Resend. Each trigger has a webhook of its own.
 
-The key is the signed id of the message (`svix-id`), which all attempts to deliver it share.
+The key is the signed id of the message (`svix-id`), which all attempts to deliver the message share.
 https://resend.com/docs/webhooks/introduction
-Unconfirmed: a webhook that fails for days is disabled.
+
+It is unconfirmed that a webhook which fails for days is disabled.
 """
 
 from typing import Any
@@ -11,7 +12,7 @@ from hairtrigger import kit
 
 
 def _hooks(event: str) -> kit.Hooks[kit.Empty]:
-    """https://resend.com/docs/api-reference/webhooks/create-webhook"""
+    """Return the subscription to events of one type. https://resend.com/docs/api-reference/webhooks/create-webhook"""
     return kit.Hooks(
         "webhooks",
         lambda _, url, __: {"endpoint": url, "events": [event]},

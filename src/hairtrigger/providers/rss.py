@@ -49,7 +49,9 @@ class Feed(kit.PollingConfig):
         return headers
 
     def sent(self) -> dict[str, str]:
-        """Return the headers that give access to the feed, with names in lower case."""
+        """Return the headers that requests for the feed carry, with the user's credentials among them. The names are
+        lower case.
+        """
         sent = {name.lower(): value for name, value in self.headers.items()}
         if self.username is not None or self.password is not None:
             pair = f"{self.username or ''}:{self.password or ''}"
@@ -58,8 +60,8 @@ class Feed(kit.PollingConfig):
 
 
 async def _poll(question: kit.Question[Feed]) -> kit.Page:
-    """Return the entries that no poll has seen before. Dates only decide on their order, because authors back-date
-    entries.
+    """Return a page with the entries that no poll has seen before. Dates decide only on the order of the entries,
+    because authors back-date entries.
     """
     cursor = question.cursor or {}
     url = str(question.config.url)
@@ -104,7 +106,8 @@ async def _poll(question: kit.Question[Feed]) -> kit.Page:
 
 
 def _conditions(cursor: kit.Cursor) -> dict[str, str]:
-    """Return the headers that ask for the feed only if it has changed since the poll that made the cursor.
+    """Return the headers that ask for the feed only if it has changed since the poll that made the cursor. There are
+    none if the server gave nothing to ask with.
 
     https://www.rfc-editor.org/rfc/rfc9110#name-conditional-requests
     """
@@ -113,10 +116,9 @@ def _conditions(cursor: kit.Cursor) -> dict[str, str]:
 
 
 def _oldest_first(drafts: Sequence[kit.Draft]) -> Sequence[kit.Draft]:
-    """Return the drafts sorted by date if all have one, or else in the order given, which is that of the feed from its
-    end.
+    """Return the drafts sorted by date if each has a date, or else in the order given.
 
-    Feeds begin with the newest entry.
+    The given order must be the reverse of the feed's, because feeds begin with the newest entry.
     """
     if all(draft.occurred_at for draft in drafts):
         return sorted(drafts, key=lambda draft: draft.occurred_at or datetime.max.replace(tzinfo=UTC))

@@ -1,4 +1,4 @@
-"""The clock as a provider. It fires at times of the calendar, at an interval, or once."""
+"""Defines the clock as a provider. It fires at times of the calendar, at an interval, or once."""
 
 from datetime import UTC, datetime
 from typing import Self

@@ -1,8 +1,9 @@
-"""The provider Sentry. The user enters the trigger's URL in an internal integration, and its client secret here.
+"""Defines the provider Sentry. The user enters the trigger's URL in an internal integration, and the integration's
+client secret in this service.
 
-An integration has one URL for all that it listens to, so each trigger has an integration of its own. The digest of the
-body is the key: the id of a request is not signed. Sentry repeats nothing, and waits a second for the answer.
-https://docs.sentry.io/organization/integrations/integration-platform/webhooks/
+An integration has one URL for all that it listens to, so each trigger has an integration of its own. The key is the
+digest of the body, because the id of a request is not signed. Sentry repeats no request, and waits only a second for
+the answer. https://docs.sentry.io/organization/integrations/integration-platform/webhooks/
 """
 
 from typing import Any

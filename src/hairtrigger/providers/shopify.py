@@ -1,7 +1,8 @@
-"""The provider Shopify. Each trigger has a webhook subscription of its own, made with a shop's custom app.
+"""Defines the provider Shopify. Each trigger has a webhook subscription of its own, made with a shop's custom app.
 
-An order, a product or a customer is created once, so its id is the key; a change is told apart by `updated_at`. Shopify
-deletes a subscription after eight failed deliveries. https://shopify.dev/docs/apps/build/webhooks
+The key of an order, a product or a customer that was created is its id, because it is created only once. The key of a
+change also has `updated_at`. Shopify deletes a subscription after eight failed deliveries.
+https://shopify.dev/docs/apps/build/webhooks
 """
 
 from collections.abc import AsyncIterator
@@ -36,7 +37,9 @@ class Made(kit.Payload):
 
 @dataclass(frozen=True)
 class Hooks(kit.ListedHooks[kit.Empty]):
-    """https://shopify.dev/docs/api/admin-graphql/2026-07/mutations/webhookSubscriptionCreate"""
+    """The subscription to one topic.
+    https://shopify.dev/docs/api/admin-graphql/2026-07/mutations/webhookSubscriptionCreate
+    """
 
     topic: str
     one_per_url = True  # Shopify refuses a second one with the same topic and address

@@ -90,7 +90,7 @@ class Identity(kit.Payload):
 
 
 def _workspaces(request: kit.Request) -> Sequence[str]:
-    """Return the workspaces that a request names, as accounts such as `team:T123`.
+    """Return the workspaces that a request names, each as an account such as `team:T123`.
 
     In a channel that is shared over Slack Connect, an event may happen in one workspace (`team_id`) and be sent because
     the app is in another (`context_team_id`, `authorizations`). Slack sends it once, with one authorization of several.
@@ -101,7 +101,9 @@ def _workspaces(request: kit.Request) -> Sequence[str]:
 
 
 async def _workspace(question: kit.Question[Any]) -> Sequence[str]:
-    """Return the workspace that the token was made for, as an account. Slack names the workspace, not the user."""
+    """Return the workspace for which the connection's token was made, as an account. Slack is asked for it, because a
+    user could name the workspace of another organisation.
+    """
     return [f"team:{await _team(question.api)}"]
 
 
@@ -154,7 +156,9 @@ def _on(
 
 
 def _written(event: Mapping[str, Any], config: Messages) -> bool:
-    """Return whether the event is a written message. Raises `NotWanted` for one that the configuration leaves out."""
+    """Return whether the event is a written message. Raises `NotWanted` for a written message that the configuration
+    leaves out.
+    """
     subtype, channel = event.get("subtype"), event.get("channel")
     if event.get("type") != "message" or not (subtype in _WRITTEN or subtype == "bot_message"):
         return False

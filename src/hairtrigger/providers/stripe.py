@@ -18,7 +18,7 @@ class Events(kit.Payload):
 
 
 def _endpoint(event_type: str) -> kit.Hooks[kit.Empty]:
-    """Return the subscription to one type of Stripe's events, by a webhook endpoint for each trigger.
+    """Return the subscription to one type of Stripe's events. Each trigger has a webhook endpoint of its own.
 
     https://docs.stripe.com/api/webhook_endpoints
     """
@@ -34,7 +34,9 @@ def _endpoint(event_type: str) -> kit.Hooks[kit.Empty]:
 
 def _on(event_type: str, id_: str, name: str, description: str) -> kit.Webhook[kit.Empty]:
     async def samples(question: kit.Question[kit.Empty]) -> Sequence[Any]:
-        """Return the three latest events of the type. https://docs.stripe.com/api/events/list"""
+        """Return the three latest events of the type, or fewer if there are fewer.
+        https://docs.stripe.com/api/events/list
+        """
         return kit.read(Events, await question.api.get("v1/events", {"type": event_type, "limit": 3})).data
 
     return kit.Webhook(

@@ -1,8 +1,9 @@
-"""The provider Telegram. A bot has one webhook, so one trigger listens to a bot; `on_update` can bring several kinds.
+"""Defines the provider Telegram. A bot has only one webhook, so only one trigger can listen to a bot. The trigger
+`on_update` brings several kinds of updates.
 
-A trigger that finds another webhook on its bot is not enabled, because it would take that one's updates away. The key
-is the number of the update. Telegram keeps updates for 24 hours, and drops a webhook that answers 410 for 23.
-https://core.telegram.org/bots/api#getting-updates
+A trigger is not enabled if its bot has another webhook already, because it would take the updates away from that
+webhook. The key is the number of the update. Telegram keeps updates for 24 hours, and drops a webhook that answers 410
+for 23 hours. https://core.telegram.org/bots/api#getting-updates
 """
 
 from collections.abc import Iterable
@@ -27,13 +28,15 @@ class Kinds(kit.Config):
 
 
 class Status(kit.Payload):
-    """https://core.telegram.org/bots/api#webhookinfo"""
+    """The webhook of a bot. https://core.telegram.org/bots/api#webhookinfo"""
 
     url: str
 
 
 class Answer(kit.Payload):
-    """https://core.telegram.org/bots/api#making-requests"""
+    """An answer of Telegram's API that holds the webhook of a bot.
+    https://core.telegram.org/bots/api#making-requests
+    """
 
     result: Status
 

@@ -1,8 +1,11 @@
-"""The provider Todoist. It is polled by sync tokens, which list each change of a task: its webhooks need OAuth.
+"""Defines the provider Todoist. It is polled by sync tokens, which list each change of a task, because its webhooks
+need OAuth.
 
-A task is added once, so its id is the key; a change is told apart by `updated_at`, and a completion by its time. A task
-that recurs gets a new date instead of being completed. https://developer.todoist.com/api/v1/#tag/Sync
-Unconfirmed: what Todoist answers to a sync token that it has forgotten; a 400 would be told as the poll's error.
+The key of a new task is its id, because a task is added only once. The key of a change also has `updated_at`, and the
+key of a completion its time. A task that recurs gets a new date instead of being completed.
+https://developer.todoist.com/api/v1/#tag/Sync
+
+It is unconfirmed what Todoist answers to a sync token that it has forgotten. A 400 would be told as the poll's error.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +29,7 @@ class Tasks(kit.PollingConfig):
 
 
 class Synced(kit.Payload):
-    """https://developer.todoist.com/api/v1/#tag/Sync"""
+    """The changes since a sync token. https://developer.todoist.com/api/v1/#tag/Sync"""
 
     items: Sequence[dict[str, Any]] = ()
     place: str = Field(alias="sync_token")

@@ -1,6 +1,7 @@
-"""The provider Trello. Each trigger has a webhook of its own on a board, and reads the kind of action it listens to.
+"""Defines the provider Trello. Each trigger has a webhook of its own on a board, and takes only actions of its own
+kind.
 
-The key is the id of the action, which the board's list of actions shows too. Trello deletes a webhook for an answer
+The key is the id of the action, which the board's list of actions shows, too. Trello deletes a webhook that answers
 410. https://developer.atlassian.com/cloud/trello/guides/rest-api/webhooks/
 """
 
@@ -22,13 +23,17 @@ class Board(kit.Config):
 
 
 class Found(kit.Payload):
-    """https://developer.atlassian.com/cloud/trello/rest/api-group-boards/#api-boards-id-get"""
+    """The answer to a question for a board.
+    https://developer.atlassian.com/cloud/trello/rest/api-group-boards/#api-boards-id-get
+    """
 
     id: kit.Key
 
 
 class Hooks(kit.Hooks[Board]):
-    """https://developer.atlassian.com/cloud/trello/rest/api-group-webhooks/#api-webhooks-post"""
+    """The subscription by a webhook on a board.
+    https://developer.atlassian.com/cloud/trello/rest/api-group-webhooks/#api-webhooks-post
+    """
 
     async def wanted(self, question: kit.Question[Board], url: str, secret: str) -> Mapping[str, Any]:  # noqa: ARG002
         board = kit.read(Found, await question.api.get(f"boards/{question.config.board}", {"fields": "id"}))
@@ -48,7 +53,9 @@ _HOOKS = Hooks(
 
 
 def _without(place: str, what: str) -> kit.Unless:
-    """Return a check that leaves out cards' updates without a value at the place."""
+    """Return a check that leaves out updates of a card that have no value at the place. `what` says in words which
+    change the trigger wants.
+    """
 
     def unless(event: Any, _: Any) -> str | None:
         return None if kit.at_pointer(event, place) is not None else f"The card was changed, but not {what}."

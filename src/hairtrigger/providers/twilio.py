@@ -1,7 +1,8 @@
-"""The provider Twilio. It is polled: a number has one place for a webhook, which may be another program's.
+"""Defines the provider Twilio. It is polled, because a number has only one place for a webhook, which may be another
+program's.
 
-The key is the id of the message, the call or the recording. Lists are filtered by days and are newest first, so each
-poll reads back to where it knows all. https://www.twilio.com/docs/messaging/api/message-resource
+The key is the id of the message, the call or the recording. Lists are filtered by days and have the newest things
+first, so each poll reads back to the things that it knows. https://www.twilio.com/docs/messaging/api/message-resource
 """
 
 from datetime import timedelta

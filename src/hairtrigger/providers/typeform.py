@@ -1,4 +1,4 @@
-"""The provider Typeform. Each trigger is a webhook of its form, under a tag of its own.
+"""Defines the provider Typeform. Each trigger has a webhook of its own on a form, under a tag of its own.
 
 https://www.typeform.com/developers/webhooks/
 """
@@ -43,7 +43,7 @@ class Responses(kit.Payload):
 
 
 class FormWebhook:
-    """The subscription to the submissions of a form, by a webhook for each trigger.
+    """The subscription to the submissions of a form. Each trigger has a webhook of its own.
 
     https://www.typeform.com/developers/webhooks/reference/create-or-update-webhook/
     """
@@ -63,12 +63,14 @@ def _path(question: kit.Question[Form], url: str) -> str:
 
 
 def _tag(url: str) -> str:
-    """Return a tag that is the same for the same URL, so that a second PUT changes the same webhook."""
+    """Return the tag of a webhook. It is the same for the same URL, so that a second PUT changes the same webhook."""
     return f"hairtrigger-{url.rpartition('/')[2]}"
 
 
 async def _samples(question: kit.Question[Form]) -> Sequence[Any]:
-    """Return up to three responses in the shape of webhook requests. https://www.typeform.com/developers/responses/"""
+    """Return up to three responses of the form, each in the shape of a webhook request's body.
+    https://www.typeform.com/developers/responses/
+    """
     form_id = question.config.form_id
     answer = await question.api.get(f"forms/{form_id}/responses", {"page_size": 3})
     return [

@@ -1,7 +1,7 @@
-"""The provider Webflow. Each trigger has a webhook of its own in a site.
+"""Defines the provider Webflow. Each trigger has a webhook of its own in a site.
 
-A form's submission has an id, which is the key. A changed item of a collection is told apart by when it was changed.
-https://developers.webflow.com/data/docs/working-with-webhooks
+The key of a form's submission is its id. The key of a change to an item of a collection also has the time of the
+change. https://developers.webflow.com/data/docs/working-with-webhooks
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ class Site(kit.Config):
 
 
 def _hooks(type_: str) -> kit.Hooks[Site]:
-    """https://developers.webflow.com/data/reference/webhooks/create"""
+    """Return the subscription to events of one type. https://developers.webflow.com/data/reference/webhooks/create"""
     return kit.Hooks(
         "sites/{site_id}/webhooks",
         lambda _, url, __: {"triggerType": type_, "url": url},

@@ -1,4 +1,4 @@
-"""The provider for any sender that can send a request and prove that it knows a secret."""
+"""Defines the provider for any sender that can send a request and prove that it knows a secret."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -263,7 +263,7 @@ class Sender(kit.Config):
     def _means_something(cls, value: Any, given: ValidationInfo) -> Any:
         """Return the value. Raises `ValueError` for a setting that has no effect with this sender or scheme.
 
-        Defaults pass, because a form also sends fields that are left empty.
+        A default value never raises the error, because a form also sends fields that are left empty.
         """
         name, scheme = str(given.field_name), str(given.data.get("scheme"))
         if value == cls.model_fields[name].default or (name, value) == ("tolerance", _TOLERANCE):
@@ -332,7 +332,9 @@ class Sender(kit.Config):
 
     @cached_property
     def asked(self) -> tuple[kit.Handshake, ...]:
-        """The questions of the sender that are answered."""
+        """Return the handshakes that are answered, which are those of the known sender, those that the user chose, and
+        two that every sender may ask.
+        """
         known = self.known.handshakes if self.known else ()
         named = (kit.HANDSHAKES[self.handshake],) if self.handshake else ()
         return (*known, *named, *(one.handshake() for one in self.handshakes), kit.HEAD_CHECK, kit.CLOUDEVENTS_ORIGIN)
@@ -363,7 +365,7 @@ class Sender(kit.Config):
 
 
 def _settings_of(verifier: kit.Scheme) -> set[str]:
-    """Return the names of the settings that may be changed for a known sender with this verifier."""
+    """Return the names of the settings that a user may change for a known sender with this verifier."""
     url = {"sender_url"} if isinstance(verifier, kit.Signature) and "{url}" in verifier.message else set()
     return url | ({"tolerance"} if verifier.is_timed else set())
 

@@ -1,8 +1,9 @@
-"""The provider WooCommerce. Each trigger has a webhook of its own in the store.
+"""Defines the provider WooCommerce. Each trigger has a webhook of its own in the store.
 
-The key is made of the thing's id and, for changes, of when it was changed. The store's delivery id is no key, because
-two deliveries of one second share it. The store does not repeat a failed delivery, and disables a webhook after five.
-https://woocommerce.github.io/woocommerce-rest-api-docs/#webhooks and the plugin's class-wc-webhook.php
+The key is made of the thing's id and, for a change, of the time of the change. The store's delivery id is no key,
+because two deliveries of the same second share it. The store does not repeat a failed delivery, and disables a webhook
+after five failed ones. https://woocommerce.github.io/woocommerce-rest-api-docs/#webhooks and the plugin's
+class-wc-webhook.php
 """
 
 from typing import Any

@@ -1,6 +1,6 @@
-"""The provider Zendesk. Each trigger has a webhook of its own that listens to one type of event.
+"""Defines the provider Zendesk. Each trigger has a webhook of its own that listens to one type of event.
 
-The key is the event's id, which all attempts to deliver it share.
+The key is the event's id, which all attempts to deliver the event share.
 https://developer.zendesk.com/api-reference/webhooks/event-types/webhook-event-types/
 """
 
@@ -20,7 +20,7 @@ class Told(kit.Payload):
 
 
 class Hooks(kit.Hooks[kit.Empty]):
-    """https://developer.zendesk.com/api-reference/webhooks/webhooks-api/webhooks/"""
+    """The subscription by a webhook. https://developer.zendesk.com/api-reference/webhooks/webhooks-api/webhooks/"""
 
     async def secret_of(self, question: Any, answer: Any, id_: str, secret: str) -> str:  # noqa: ARG002
         return kit.read(Told, await question.api.get(f"webhooks/{id_}/signing_secret")).signing_secret.secret
