@@ -54,7 +54,7 @@ class Fields:
 
     @property
     def explained(self) -> str:
-        """Return a sentence that says what tells an event from all others."""
+        """Return a sentence for users that says what tells an event from all others."""
         places = " and ".join(f"`{place}`" for place in _places(self.key))
         whole = "the event" if self.each is not None else "the body"
         key = f"What is at {places} in {whole}" if places else f"The digest of {whole}"

@@ -123,7 +123,7 @@ class ByConfig(Generic[C]):
 
 @runtime_checkable
 class Explained(Protocol):
-    """A function of a trigger that can say what tells its events apart."""
+    """A function of a trigger that can say, in the sentence `explained`, what tells its events from all others."""
 
     @property
     def explained(self) -> str: ...
@@ -134,7 +134,7 @@ Samples = Callable[[Question[C]], Awaitable[Sequence[Any]]]
 
 @dataclass(frozen=True)
 class Option:
-    """A value that a user can choose for a field of the configuration, with the words that show it."""
+    """A value that a user can choose for a field of the configuration, with the label that shows it."""
 
     value: str
     label: str
@@ -142,14 +142,15 @@ class Option:
 
 @dataclass(frozen=True)
 class OptionPage:
-    """A page of options. `following` is the token of the next page, or None if this one is the last."""
+    """A page of options. `following` is the token of the next page, or None if this page is the last one."""
 
     options: Sequence[Option]
     following: str | None = None
 
 
 Options = Callable[[Question[Any], str, str | None], Awaitable[OptionPage]]
-"""Asks the provider for the options of a field that match a text, which may be empty, on the page of a token.
+"""A function that asks the provider for the options of a field and returns a page of them. It is called with the
+question, a text that the options must match, which may be empty, and the token of the page, or None for the first page.
 
 The question's configuration holds only what the user has entered so far, unchecked.
 """
@@ -157,7 +158,9 @@ The question's configuration holds only what the user has entered so far, unchec
 
 @dataclass(frozen=True, kw_only=True)
 class DeliveryRules:
-    """The rules by which a provider sends requests to a webhook, as `source` says. What it does not say is empty."""
+    """The rules by which a provider sends requests to a webhook, as the page `source` states them. A rule that the page
+    does not state is empty.
+    """
 
     answer_within: timedelta | None = None  # how long the provider waits for an answer
     retries: str = ""  # a sentence: how it repeats a request that was not answered
