@@ -41,6 +41,13 @@ SHOWN: Mapping[str, Sequence[Shown]] = {
         ),
     ),
     "gitlab": (Shown("shown", "nuxt-webhook-validators verifies", _PEERS),),
+    "gmail": (
+        Shown(
+            "shown",
+            "the server emulate answers",
+            "tests/providers/gmail/test_emulated.py::test_mail_that_comes_in_is_an_event_once",
+        ),
+    ),
     "hubspot": (_backlot("hubspot"),),
     "jira": (_backlot("jira"),),
     "linear": (

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 from hairtrigger.domain.instants import spelled
@@ -55,6 +56,7 @@ def provider_document(provider: Provider) -> str:
     parts = [
         f"# {provider.name}",
         _GENERATED,
+        inspect.cleandoc(_module(provider).__doc__ or ""),
         _connection(provider),
         _delivery(provider),
         "## Triggers",
@@ -125,13 +127,12 @@ def _delivery(provider: Provider) -> str:
 
 
 def _trigger(trigger: Trigger) -> str:
-    key = trigger.key_sentence or "The provider file does not say."
     parts = [
         f"### {trigger.name} (`{trigger.id}`)",
         trigger.description,
         trigger.instructions or "",
         _how(trigger),
-        f"**An event's key:** {key}",
+        f"**An event's key:** {trigger.key_sentence}" if trigger.key_sentence else "",
         _form(trigger),
         _example(trigger),
     ]
@@ -196,14 +197,18 @@ def _proof(provider: Provider) -> str:
     return f"## How it is shown\n\nIt is {level}." + (f"\n\n{by}" if by else "")
 
 
-def _sources(provider: Provider) -> str:
-    """Return the pages that the provider file cites, in their order."""
-    module = next(
+def _module(provider: Provider) -> ModuleType:
+    """Return the provider file. What it says in its first lines stands on the page."""
+    return next(
         one
         for name, one in list(sys.modules.items())
         if name.startswith("hairtrigger.providers.") and getattr(one, "provider", None) is provider
     )
-    source = inspect.getsource(module)
+
+
+def _sources(provider: Provider) -> str:
+    """Return the pages that the provider file cites, in their order."""
+    source = inspect.getsource(_module(provider))
     found = dict.fromkeys(one.rstrip(".,;:)") for one in re.findall(r"https://[^\s\"'`<>{}]+", source))
     own = [one for one in found if one != provider.base_url and not one.startswith(provider.base_url or "?")]
     unconfirmed = re.findall(r"unconfirmed: (.+)", source, re.IGNORECASE)
