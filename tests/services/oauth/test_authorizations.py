@@ -57,6 +57,15 @@ async def test_the_verifier_and_the_secret_are_in_no_address_and_in_no_repr(shop
         assert one.encode() not in started.authorization.secrets
 
 
+async def test_a_trigger_whose_scopes_were_not_asked_for_is_not_enabled(shop: Shop) -> None:
+    connection = await shop.granted(triggers=["on_item"])
+    id_ = await shop.world.create("shop", "on_other", connection_id=connection.id)
+    with pytest.raises(NotReady, match="without the scopes that this trigger needs: others"):
+        await shop.world.triggers.enable(shop.world.caller, id_)
+    await shop.granted(connection_id=connection.id, triggers=["on_item", "on_other"])
+    await shop.world.triggers.enable(shop.world.caller, id_)
+
+
 # -- states
 
 

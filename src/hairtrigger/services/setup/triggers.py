@@ -220,6 +220,7 @@ class Triggers:
         if not trigger.enabled or not (reconnected or self._params(wanted) != self._params(trigger)):
             return await self._commit_changed(wanted, note)
         require_ready(provider, definition, wanted)
+        require_scopes(definition, held)
         if isinstance(definition, Webhook) and definition.subscription:
             return await self._moved(caller, trigger, wanted, note)
         question = self.calls.question(
@@ -254,6 +255,7 @@ class Triggers:
         trigger = replace(trigger, enabled_at=now)
         try:
             require_ready(provider, definition, trigger)
+            require_scopes(definition, held)
             params = self.secrets.params(trigger.id, trigger.config)
             question = self.calls.question(
                 provider, definition, tenant_of(trigger), params, held, cursor=trigger.cursor, enabled_at=now
@@ -609,3 +611,17 @@ def require_ready(provider: Provider, definition: Trigger, trigger: ProjectTrigg
         raise NotReady(trigger.disconnected)
     if provider.fields and definition.needs_connection and trigger.connection_id is None:
         raise NotReady(f"The trigger needs a connection to '{provider.id}'. Create it with a connection_id.")
+
+
+def require_scopes(definition: Trigger, credentials: Credentials) -> None:
+    """Raise `NotReady` if the provider was not asked for a scope of the trigger when its connection was made.
+
+    A provider may name the scopes that it granted otherwise than they were asked for, so these are not compared.
+    """
+    asked = credentials.connection.scopes if credentials.connection else None
+    missing = [one for one in definition.scopes if asked is not None and one not in asked]
+    if missing:
+        raise NotReady(
+            f"The connection was made without the scopes that this trigger needs: {', '.join(missing)}. Connect it "
+            "again: POST /v1/authorizations with its connection_id."
+        )
