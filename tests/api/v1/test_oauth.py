@@ -108,7 +108,8 @@ async def test_a_product_s_user_connects_an_account_under_a_link(tenant: Tenant,
     id_ = made["project_trigger_id"]
     assert (await tenant.ask("GET", f"/v1/project-triggers/{id_}"))["external_user_id"] == "user/1"
     page = await tenant.ask("GET", "/v1/project-triggers?external_user_id=user/1")
-    assert [(one["id"], one["status"]) for one in page["data"]] == [(id_, "DISABLED")]
+    assert [(one["id"], one["external_user_id"]) for one in page["data"]] == [(id_, "user/1")]
+    assert (await tenant.ask("GET", "/v1/project-triggers?external_user_id=user/2"))["data"] == []
     gone = await tenant.ask("DELETE", "/v1/external-users/user%2F1")
     assert gone == {"triggers": 1, "connections": 1}
     assert (await tenant.ask("GET", "/v1/connections?external_user_id=user/1"))["data"] == []

@@ -27,10 +27,16 @@ def router(
 ) -> APIRouter:
     @routes.get("/project-triggers")
     async def list_health(
-        caller: Admitted, health: Status | None = None, limit: Limit = 50, cursor: Cursor = None
+        caller: Admitted,
+        health: Status | None = None,
+        external_user_id: str | None = None,
+        limit: Limit = 50,
+        cursor: Cursor = None,
     ) -> Page[TriggerHealth]:
         """Lists the organisation's triggers with their health, oldest first."""
-        found = await watchdog.health(caller, limit=limit + 1, after=cursor, status=health)
+        found = await watchdog.health(
+            caller, limit=limit + 1, after=cursor, status=health, external_user_id=external_user_id
+        )
         return page(found, limit, lambda one: TriggerHealth.of(*one))
 
     @routes.get("/project-triggers/{project_trigger_id}/explain")

@@ -43,7 +43,7 @@ from hairtrigger.store.delivery.history import Delivery as StoredDelivery
 from hairtrigger.store.delivery.replays import Job
 from hairtrigger.store.events import events, outcomes
 from hairtrigger.store.explain.trigger_health import Condition, Status
-from hairtrigger.store.setup import connection_health, connections, projects, triggers
+from hairtrigger.store.setup import connection_health, connections, projects
 from hairtrigger.store.setup.connection_health import Status as ConnectionStatus
 from hairtrigger.store.setup.projects import OrderBy
 from hairtrigger.store.upkeep.erasures import Contents
@@ -769,6 +769,7 @@ class TriggerHealth(BaseModel):
     project_id: str
     provider_id: str
     trigger_id: str
+    external_user_id: str | None = Field(description="The user of your product to whom it belongs.")
     health: Health
 
     @classmethod
@@ -779,6 +780,7 @@ class TriggerHealth(BaseModel):
             project_id=found.project_id,
             provider_id=found.provider_id,
             trigger_id=found.trigger_id,
+            external_user_id=found.external_user_id,
             health=Health.of(diagnosed),
         )
 
@@ -803,23 +805,6 @@ class Explanation(BaseModel):
     @classmethod
     def of(cls, told: explainer.Explanation) -> "Explanation":
         return cls.model_validate(told, from_attributes=True)
-
-
-class ListedTrigger(BaseModel):
-    id: UUID
-    project_id: str
-    name: str | None
-    provider_id: str
-    trigger_id: str
-    connection_id: UUID | None
-    external_user_id: str | None = Field(description="The user of your product to whom it belongs.")
-    status: Literal["ENABLED", "DISABLED"]
-    created_at: datetime
-
-    @classmethod
-    def of(cls, stored: triggers.ProjectTrigger) -> "ListedTrigger":
-        given = {name: value for name, value in vars(stored).items() if name in cls.model_fields}
-        return cls.model_validate({**given, "status": "ENABLED" if stored.enabled else "DISABLED"})
 
 
 class Clockwork(BaseModel):

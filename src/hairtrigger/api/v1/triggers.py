@@ -10,12 +10,10 @@ from fastapi import APIRouter, Response
 from hairtrigger.api.auth import Admitted
 from hairtrigger.api.privacy import Privacy
 from hairtrigger.api.stackai.schemas import ProjectTrigger
-from hairtrigger.api.v1.pages import Cursor, Limit, page
 from hairtrigger.api.v1.responses import problems
 from hairtrigger.api.v1.schemas import (
     Clockwork,
     Health,
-    ListedTrigger,
     NewSecret,
     Outcome,
     Page,
@@ -42,20 +40,6 @@ def router(
     watchdog: StallWatchdog,
     tokens: ToldTokens,
 ) -> APIRouter:
-    @routes.get("/project-triggers")
-    async def list_project_triggers(
-        caller: Admitted,
-        project_id: str | None = None,
-        external_user_id: str | None = None,
-        limit: Limit = 100,
-        cursor: Cursor = None,
-    ) -> Page[ListedTrigger]:
-        """Lists the triggers of the organisation, of one project, or of one user of your product, oldest first."""
-        found = await triggers.page(
-            caller, limit=limit + 1, after=cursor, project_id=project_id, external_user_id=external_user_id
-        )
-        return page(found, limit, ListedTrigger.of)
-
     @routes.get("/project-triggers/{project_trigger_id}")
     async def get_clockwork(project_trigger_id: UUID, caller: Admitted) -> Clockwork:
         """Returns when the trigger is due, how far it has come, and how its latest requests, polls and

@@ -68,16 +68,27 @@ class StallWatchdog:
         return self.diagnosis.health(condition, latest, held)
 
     async def health(
-        self, caller: Caller, *, limit: int, after: UUID | None = None, status: Status | None = None
+        self,
+        caller: Caller,
+        *,
+        limit: int,
+        after: UUID | None = None,
+        status: Status | None = None,
+        external_user_id: str | None = None,
     ) -> list[tuple[Condition, Health]]:
         """Return the organisation's triggers with their health, oldest first and at most `limit`.
 
-        They begin after the trigger with the id `after`, and have the given status, if these are given.
+        They begin after the trigger with the id `after`, have the given status, and are of the given user of the
+        organisation's product, if these are given.
         """
         expected = self.diagnosis.expectations()
         async with self.store.transaction() as tx:
             found = await trigger_health.of_organization(
-                tx, caller.org_id, expected, limit=limit, after=after, status=status
+                *(tx, caller.org_id, expected),
+                limit=limit,
+                after=after,
+                status=status,
+                external_user_id=external_user_id,
             )
             disabled = [one.id for one in found if not one.enabled]
             ended = await outcomes.latest_of_each(tx, disabled, _DISABLING)

@@ -37,9 +37,9 @@ class ExternalUsers:
         gone = 0
         while True:
             async with self.store.transaction() as tx:
-                batch = await triggers.page(tx, caller.org_id, limit=_BATCH, external_user_id=external_user_id)
-            for one in batch:
-                await self.triggers.delete(caller, one.id)
+                batch = await triggers.of_external_user(tx, caller.org_id, external_user_id, _BATCH)
+            for id_ in batch:
+                await self.triggers.delete(caller, id_)
             gone += len(batch)
             if len(batch) < _BATCH:
                 break

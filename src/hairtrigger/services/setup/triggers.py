@@ -169,26 +169,6 @@ class Triggers:
         async with self.store.transaction() as tx:
             return await triggers.of_organization(tx, caller.org_id)
 
-    async def page(
-        self,
-        caller: Caller,
-        *,
-        limit: int,
-        after: UUID | None = None,
-        project_id: str | None = None,
-        external_user_id: str | None = None,
-    ) -> list[ProjectTrigger]:
-        """Return the next triggers of the organisation in the order of their ids, of one project or user if given."""
-        async with self.store.transaction() as tx:
-            return await triggers.page(
-                tx,
-                caller.org_id,
-                limit=limit,
-                after=after,
-                project_id=project_id,
-                external_user_id=external_user_id,
-            )
-
     async def get(self, caller: Caller, trigger_id: UUID) -> TriggerWithCursor:
         async with self.store.transaction() as tx:
             return await triggers.existing(tx, caller.org_id, trigger_id)

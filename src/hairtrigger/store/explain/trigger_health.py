@@ -85,6 +85,7 @@ class Condition:
     status: Status
     name: str | None = None
     rests_until: datetime | None = None  # set if the rate limits of its project's deliveries are used up
+    external_user_id: str | None = None
     fruitless: int = 0  # polls in a row that found nothing, while every request of the code was refused
 
     @property
@@ -115,6 +116,7 @@ _OVERDUE = """
 """
 _CONDITION = f"""
     SELECT trigger.id, trigger.org_id, trigger.project_id, trigger.name, trigger.provider_id, trigger.trigger_id,
+           trigger.external_user_id,
            trigger.connection_id IS NOT NULL AS connected, webhook.app IS TRUE AS of_app,
            trigger.enabled, trigger.enabled_at, trigger.created_at, trigger.updated_at,
            poll.kind, poll.next_at, poll.every_seconds, poll.leased_until, poll.last_at,
@@ -159,7 +161,12 @@ _WITH_STATUS_OF = f"""
 """  # noqa: S608 all of it our own text
 _WITH_STATUS = _WITH_STATUS_OF.format(which="trigger.org_id = :org_id")
 _OF_IDS = text(_WITH_STATUS_OF.format(which="trigger.id = ANY(CAST(:ids AS uuid[]))"))
-_FILTERS = {"id": "id = :id", "after": "id > :after", "status": "status = :status"}
+_FILTERS = {
+    "id": "id = :id",
+    "after": "id > :after",
+    "status": "status = :status",
+    "external_user_id": "external_user_id = :external_user_id",
+}
 
 
 async def of_organization(
@@ -167,7 +174,7 @@ async def of_organization(
 ) -> list[Condition]:
     """Return the first `limit` triggers of the organisation that match, with their health, in the order of ids.
 
-    The filters are `id` and `status`, and `after`, which is the last id of the previous page.
+    The filters are `id`, `status` and `external_user_id`, and `after`, which is the last id of the previous page.
     """
     given = {name: value for name, value in filters.items() if value is not None}
     query = " AND ".join((_WITH_STATUS, *(_FILTERS[name] for name in given))) + " ORDER BY id LIMIT :limit"

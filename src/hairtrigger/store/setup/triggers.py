@@ -163,24 +163,12 @@ async def of_organization(tx: Transaction, org_id: UUID) -> list[tuple[TriggerWi
     return found
 
 
-async def page(
-    tx: Transaction,
-    org_id: UUID,
-    *,
-    limit: int,
-    after: UUID | None = None,
-    project_id: str | None = None,
-    external_user_id: str | None = None,
-) -> list[ProjectTrigger]:
-    """Return triggers in the order of their ids. `after` is the last id of the previous page."""
-    statement = select(*_OWN).where(project_trigger.c.org_id == org_id).order_by(project_trigger.c.id).limit(limit)
-    if after is not None:
-        statement = statement.where(project_trigger.c.id > after)
-    if project_id is not None:
-        statement = statement.where(project_trigger.c.project_id == project_id)
-    if external_user_id is not None:
-        statement = statement.where(project_trigger.c.external_user_id == external_user_id)
-    return [ProjectTrigger(*row) for row in await tx.connection.execute(statement)]
+async def of_external_user(tx: Transaction, org_id: UUID, external_user_id: str, limit: int) -> list[UUID]:
+    """Return the ids of the first `limit` triggers of a user of the organisation's product."""
+    statement = select(project_trigger.c.id).where(
+        project_trigger.c.org_id == org_id, project_trigger.c.external_user_id == external_user_id
+    )
+    return list((await tx.connection.execute(statement.order_by(project_trigger.c.id).limit(limit))).scalars())
 
 
 async def listening_to(tx: Transaction, provider_id: str, accounts: Sequence[str]) -> list[TriggerWithVersion]:
