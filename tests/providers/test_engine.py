@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
 import pytest
@@ -101,7 +101,9 @@ async def test_a_webhook_is_registered_heard_once_and_removed(
         [secret] = world.secrets.live(await world.trigger(id_), clock.now())
         sign = recorded.sign or fake.signed
         headers = Headers({**recorded.headers, **sign(body, secret, clock.now())}.items())
-        request = Request("POST", URL, headers, body, clock.now())  # the address is that for which fakes sign
+        query = f"?{urlencode({recorded.query: secret})}" if recorded.query else ""
+        url = f"{URL}{query}"  # the address for which fakes sign
+        request = Request("POST", url, headers, body, clock.now())
 
         for _ in range(2):
             await scene.ingest.receive(str(id_), request)
