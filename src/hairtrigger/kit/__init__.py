@@ -19,7 +19,7 @@ from hairtrigger.domain.json_reader import read_json
 from hairtrigger.domain.operational import OperationalType, Wanted
 from hairtrigger.domain.schedule import Missed, Schedule
 from hairtrigger.domain.schedule import parse as parse_schedule
-from hairtrigger.kit import feeds
+from hairtrigger.kit import feeds, messages
 from hairtrigger.kit.auth import Auth, Bearer, Carried, HeaderTemplate, KeyHeader, KeyParameter, NoAuth, UserAndPassword
 from hairtrigger.kit.config import Config, Empty, EpochSeconds, Instant, Key, Payload
 from hairtrigger.kit.cursor import Look, LookBack, mark, still_seen
@@ -213,6 +213,7 @@ __all__ = [
     "items_at",
     "listed",
     "mark",
+    "messages",
     "new_id",
     "nodes",
     "page_of",

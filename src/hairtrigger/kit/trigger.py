@@ -7,7 +7,7 @@ depends only on the clock. An `Internal` gets its events from the service itself
 """
 
 import ssl
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from string import Formatter
@@ -266,7 +266,7 @@ class Listening(Definition[C]):
     """
 
     listen: Callable[[Question[C]], AsyncGenerator[Page, None]]
-    start: Callable[[Question[C]], Awaitable[Cursor]]
+    start: Callable[[Question[C]], Coroutine[Any, Any, Cursor]]
     silence: timedelta = timedelta(minutes=1)
     errors: tuple[type[Exception], ...] = ()
     refusals: tuple[type[Exception], ...] = ()

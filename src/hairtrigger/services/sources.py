@@ -1,7 +1,7 @@
 """Call the provider files of listening triggers. Their client libraries connect through a socket door."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -39,14 +39,16 @@ class Source:
 
     async def samples(self, within: timedelta) -> Sequence[Any]:
         """Return a few example events. Raise `ProviderFailed` if the source does not give them."""
-        assert self.definition.samples
-        return await self._asked(self.definition.samples, within)
+        return await self._asked(self._samples, within)
 
-    async def _asked(self, ask: Callable[[Question[Any]], Awaitable[T]], within: timedelta) -> T:
+    async def _samples(self, question: Question[Any]) -> Sequence[Any]:
+        return await self.definition.samples(question) if self.definition.samples else ()
+
+    async def _asked(self, ask: Callable[[Question[Any]], Coroutine[Any, Any, T]], within: timedelta) -> T:
         try:
-            async with asyncio.timeout(within.total_seconds()), self._reached():
-                return await ask(self.question)
-        except TimeoutError as error:
+            async with self._reached():
+                return await _within(ask(self.question), within)
+        except _Late as error:
             raise ProviderFailed(f"The source took longer than {within.total_seconds():g} seconds.") from error
         finally:
             self.door.close()
@@ -57,17 +59,19 @@ class Source:
         Raise `TimeoutError` if nothing comes for as long as the definition allows.
         """
         pages = self._pages = self._pages or self.definition.listen(self.question)
-        async with asyncio.timeout(self.definition.silence.total_seconds()), self._reached():
-            self.door.received = 0
-            return await anext(pages, None)
+        self.door.received = 0
+        try:
+            async with self._reached():
+                return await _within(_next(pages), self.definition.silence)
+        except _Late as late:
+            raise TimeoutError from late
 
     async def close(self) -> None:
         """End the connection. What was not acknowledged comes again."""
         try:
             with suppress(Exception), self.door.guarding():
-                async with asyncio.timeout(_CLOSING.total_seconds()):
-                    if self._pages:
-                        await self._pages.aclose()
+                if self._pages:
+                    await _within(_closed(self._pages), _CLOSING)
         finally:
             self.door.close()
 
@@ -98,3 +102,39 @@ class Source:
             if len(secret) >= _LEAST_SECRET:
                 said = said.replace(secret, "***")
         return said if said.endswith(".") else f"{said}."
+
+
+class _Late(Exception):
+    """A provider file did not end in time."""
+
+
+async def _next(pages: AsyncGenerator[Page, None]) -> Page | None:
+    return await anext(pages, None)
+
+
+async def _closed(pages: AsyncGenerator[Page, None]) -> None:
+    await pages.aclose()
+
+
+async def _within(work: Coroutine[Any, Any, T], time: timedelta) -> T:
+    """Return the result of work of a provider file. Raise `_Late` if it takes longer.
+
+    Some client libraries swallow a cancellation. The work is given up then, so that no listener waits for it for ever.
+    """
+    task = asyncio.create_task(work)
+    try:
+        done, _ = await asyncio.wait({task}, timeout=time.total_seconds())
+        if done:
+            return task.result()
+        raise _Late
+    finally:
+        if not task.done():
+            task.add_done_callback(_seen)
+            task.cancel()
+            await asyncio.wait({task}, timeout=_CLOSING.total_seconds())
+
+
+def _seen(task: asyncio.Task[Any]) -> None:
+    """Mark the error of a task as seen, because its caller has gone."""
+    if not task.cancelled():
+        task.exception()
