@@ -28,7 +28,7 @@ _NOT_SECRET = {
     # names of secrets, or parts of the service
     *((name, "secrets") for name in ("NoAuth", "Parts", "DryRuns", "ProviderCalls", "Connections")),
     *((name, "secrets") for name in ("Projects", "Triggers", "WebhookRemovals", "AlertSender", "AlertChannels")),
-    ("ToldTokens", "secrets"),
+    *((name, "secrets") for name in ("ToldTokens", "Subscriptions")),
     *((name, "secrets") for name in ("AccessTokens", "OAuthClients", "Authorizations", "ConnectLinks")),
     *((name, "tokens") for name in ("ProviderCalls", "Authorizations", "RenewingHttp")),
     ("Services", "tokens"),

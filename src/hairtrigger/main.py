@@ -53,6 +53,7 @@ from hairtrigger.services.alerts.operational_watch import OperationalWatch
 from hairtrigger.services.catalogue import Catalogue, catalogue_of
 from hairtrigger.services.delivery.dispatcher import Dispatcher
 from hairtrigger.services.delivery.history import History
+from hairtrigger.services.delivery.hydration import Hydration
 from hairtrigger.services.delivery.interventions import Interventions
 from hairtrigger.services.delivery.lost_deliveries import LostDeliveries
 from hairtrigger.services.delivery.notifications import Notifications
@@ -89,6 +90,7 @@ from hairtrigger.services.setup.field_options import FieldOptions
 from hairtrigger.services.setup.integrations import Integrations, Syntax
 from hairtrigger.services.setup.projects import Projects
 from hairtrigger.services.setup.samples import Sampler
+from hairtrigger.services.setup.subscriptions import Subscriptions
 from hairtrigger.services.setup.triggers import Triggers
 from hairtrigger.services.setup.webhook_removals import WebhookRemovals
 from hairtrigger.services.tracing import Tracing
@@ -180,6 +182,7 @@ class Parts:
     calls: ProviderCalls
     projects: Projects
     webhook_removals: WebhookRemovals
+    subscriptions: Subscriptions
     triggers: Triggers
     erasures: Erasures
     poll_results: Batcher[PollStep, StoredPoll]
@@ -372,6 +375,9 @@ def _parts(settings: Settings, clock: Clock, resources: Resources, process: UUID
     webhook_removals = WebhookRemovals(
         store=store, clock=clock, catalogue=catalogue, calls=calls, secrets=secrets, public_url=settings.url
     )
+    subscriptions = Subscriptions(
+        store=store, clock=clock, catalogue=catalogue, calls=calls, secrets=secrets, public_url=settings.url
+    )
     metrics = Metrics([provider.id for provider in providers], on=settings.metrics_token is not None)
     tracing = Tracing(
         clock,
@@ -403,7 +409,7 @@ def _parts(settings: Settings, clock: Clock, resources: Resources, process: UUID
         metrics=metrics,
     )
     poll_results: Batcher[PollStep, StoredPoll] = Batcher(
-        PollResults(store, counter).settle, tenant=lambda step: step.claimed.trigger.org_id
+        PollResults(store, counter, settings.unconfirmed_events).settle, tenant=lambda step: step.claimed.trigger.org_id
     )
     triggers = Triggers(
         store=store,
@@ -412,10 +418,12 @@ def _parts(settings: Settings, clock: Clock, resources: Resources, process: UUID
         calls=calls,
         secrets=secrets,
         webhook_removals=webhook_removals,
+        subscriptions=subscriptions,
         public_url=settings.url,
         least_interval=least_interval,
         poll_deadline=settings.poll_deadline,
         limits=limits,
+        unconfirmed=settings.unconfirmed_events,
         kept=settings.retention[0],
     )
     return Parts(
@@ -444,6 +452,7 @@ def _parts(settings: Settings, clock: Clock, resources: Resources, process: UUID
             check=lambda tenant, url: egress.of(tenant).check(url, at_most=_CHECK),
         ),
         webhook_removals=webhook_removals,
+        subscriptions=subscriptions,
         triggers=triggers,
         erasures=Erasures(store=store, clock=clock, triggers=triggers),
         poll_results=poll_results,
@@ -686,6 +695,14 @@ def _working(parts: Parts, direct: Store) -> RoleShare:
         counter=parts.counter,
         holds=parts.quotas.holds,
         hurry=parts.egress.hurry,
+        hydration=Hydration(
+            store=store,
+            clock=clock,
+            catalogue=parts.catalogue,
+            calls=parts.calls,
+            deadline=settings.poll_deadline,
+            counter=parts.counter,
+        ),
         metrics=parts.metrics,
         tracing=parts.tracing,
     )
@@ -695,6 +712,7 @@ def _working(parts: Parts, direct: Store) -> RoleShare:
         poller=parts.poller,
         schedules=parts.schedules,
         webhook_removals=parts.webhook_removals,
+        subscriptions=parts.subscriptions,
         pauses=parts.pauses,
         replays=parts.replays,
         work=work,

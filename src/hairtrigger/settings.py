@@ -181,6 +181,12 @@ class Settings(BaseSettings):
     least_polling_seconds: int = Field(
         10, ge=1, le=_YEAR, description="The shortest interval between two polls of a trigger."
     )
+    unconfirmed_events: int = Field(
+        500,
+        ge=0,
+        description="Enabling a trigger that would start more events than this at once needs a confirmation, and a "
+        "poll that brings more is told.",
+    )
     poll_deadline_seconds: int = Field(60, ge=1, le=_DAY, description="A poll that takes longer is given up.")
     concurrent_polls: int = Field(
         200,

@@ -20,6 +20,7 @@ from hairtrigger.platform.vault import Vault
 from hairtrigger.platform.wake import Wake
 from hairtrigger.services.catalogue import catalogue_of
 from hairtrigger.services.delivery.dispatcher import Dispatcher
+from hairtrigger.services.delivery.hydration import Hydration
 from hairtrigger.services.explain.explainer import Explainer, Explanation
 from hairtrigger.services.explain.health import Diagnosis
 from hairtrigger.services.explain.stall_watchdog import StallWatchdog
@@ -99,6 +100,7 @@ class Scene:
             slots=20,
             jitter=lambda: 0.5,
             counter=self.world.counter,
+            hydration=self.hydration,
             holds=self._holds,
             metrics=self.world.metrics,
             tracing=tracing or self.world.tracing,
@@ -111,6 +113,18 @@ class Scene:
             while not loop.done():
                 loop.cancel()
                 await asyncio.wait([loop], timeout=0.1)  # a part that is just ending can miss the cancellation
+
+    @property
+    def hydration(self) -> Hydration:
+        poller = self.world.poller
+        return Hydration(
+            store=self.world.store,
+            clock=self.clock,
+            catalogue=poller.catalogue,
+            calls=poller.calls,
+            deadline=DEADLINE,
+            counter=self.world.counter,
+        )
 
     def _holds(self, org_id: UUID) -> Refusal | None:
         held = self.world.quotas.holds(org_id)

@@ -37,6 +37,7 @@ from hairtrigger.services.scheduling.schedules import Schedules
 from hairtrigger.services.secrets import Secrets
 from hairtrigger.services.setup.connections import Connections
 from hairtrigger.services.setup.projects import Projects
+from hairtrigger.services.setup.subscriptions import Subscriptions
 from hairtrigger.services.setup.triggers import Triggers
 from hairtrigger.services.setup.webhook_removals import WebhookRemovals
 from hairtrigger.services.tracing import Tracing
@@ -102,6 +103,7 @@ class World:
     poller: Poller
     schedules: Schedules
     webhook_removals: WebhookRemovals
+    subscriptions: Subscriptions
     triggers: Triggers
     counter: UseCounter
     quotas: Quotas
@@ -230,6 +232,9 @@ async def a_world(
     webhook_removals = WebhookRemovals(
         store=store, clock=clock, catalogue=catalogue, calls=calls, secrets=secrets, public_url="https://hooks.test"
     )
+    subscriptions = Subscriptions(
+        store=store, clock=clock, catalogue=catalogue, calls=calls, secrets=secrets, public_url="https://hooks.test"
+    )
     async with store.transaction() as tx:
         org_id = await an_organization(tx, clock.now())
     caller = Caller(org_id, uuid4(), frozenset(SCOPES))
@@ -279,6 +284,7 @@ async def a_world(
             tracing=tracing,
         ),
         webhook_removals=webhook_removals,
+        subscriptions=subscriptions,
         triggers=Triggers(
             store=store,
             clock=clock,
@@ -286,6 +292,7 @@ async def a_world(
             calls=calls,
             secrets=secrets,
             webhook_removals=webhook_removals,
+            subscriptions=subscriptions,
             public_url="https://hooks.test",
             least_interval=timedelta(seconds=1),
             poll_deadline=DEADLINE,

@@ -23,7 +23,7 @@ async def test_an_event_has_the_columns_of_its_table_and_is_offered_in_their_ord
     named = "SELECT attname FROM pg_attribute WHERE attrelid = CAST('event_to_store' AS regclass) ORDER BY attnum"
     async with store.engine.connect() as connection:
         offered = list((await connection.execute(text(named))).scalars())
-    assert event.c.keys() == ["day", *Event._fields, "dropped"]
+    assert event.c.keys() == ["day", *Event._fields, "dropped", "came"]
     assert offered == ["write", "version", "id", "day", *Event._fields[1:]]
 
 

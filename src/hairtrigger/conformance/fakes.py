@@ -57,12 +57,22 @@ class Recorded:
     signs_body: bool | None = None  # None: as the verifier says
     timed: bool | None = None  # whether an old request is refused; None: as the verifier says
     any_body: bool = False  # whether every body is an event
+    former_keys: tuple[str, ...] = ()
 
     def expected(self, body: bytes) -> list[Draft]:
         if self.drafts is not None:
             return list(self.drafts)
         key = digest(body) if self.key is None else self.key
-        return [Draft(key=key, data=body, type=self.type, subject=self.subject, occurred_at=self.at)]
+        return [
+            Draft(
+                key=key,
+                data=body,
+                type=self.type,
+                subject=self.subject,
+                occurred_at=self.at,
+                former_keys=self.former_keys,
+            )
+        ]
 
 
 @dataclass(frozen=True)

@@ -169,6 +169,10 @@ class MissingAtProvider(ProviderFailed):
     """The provider answered 404. What the trigger points at does not exist there."""
 
 
+class GoneAtProvider(CallRefused, MissingAtProvider):
+    """The provider answered 410. What the call asks for is no longer there."""
+
+
 class ParseKilled(ProviderFailed):
     """Reading the answer takes more time or memory than it may."""
 

@@ -16,6 +16,12 @@ class Draft:
     it, and not from our clock.
 
     `data` is the event's body in the media type `content_type`. It is stored byte for byte.
+
+    `former_keys` are the keys that earlier versions gave the same event. If an event is stored with one of them, the
+    draft is a repeat of that.
+
+    A `thin` draft is one whose data only names the thing that happened. It is completed before its first delivery, with
+    the definition's `hydrate`.
     """
 
     key: str
@@ -25,6 +31,14 @@ class Draft:
     occurred_at: datetime | None = None
     content_type: str = "application/json"
     request: str | None = None  # JSON: the method, query and headers of the request that brought it
+    thin: bool = False
+    former_keys: tuple[str, ...] = ()
+
+
+THIN = "application/vnd.hairtrigger.thin+json"
+"""The media type of the body of a stored event that still has to be completed."""
+INCOMPLETE = "application/vnd.hairtrigger.incomplete+json"
+"""The media type of the body of a stored event that can't be completed. Targets get it as JSON, with a mark."""
 
 
 def digest(data: bytes) -> str:

@@ -24,7 +24,7 @@ _FAR = 0.75  # of a quota: what was told of it is over
 
 Severity = Literal["problem", "recovery"]
 Stall = Literal["overdue", "off_the_clock", "unregistered", "unrouted"]
-Side = Literal["polls", "requests", "deliveries"]
+Side = Literal["polls", "subscription", "sweeps", "requests", "deliveries"]
 
 
 class Details(BaseModel):
@@ -40,7 +40,10 @@ class Stalled(Details):
 
 class Failing(Details):
     since: AwareDatetime | None = Field(description="When the first of these failures happened.")
-    sides: list[Side] = Field(description="What fails: its polls, the requests to it, or the deliveries of its events.")
+    sides: list[Side] = Field(
+        description="What fails: its polls, its webhook at the provider (subscription), the polls beside that "
+        "(sweeps), the requests to it, or the deliveries of its events."
+    )
 
 
 class Recovered(Details):
@@ -100,6 +103,15 @@ class ConnectionBroken(ConnectionNamed):
 
 class ConnectionRecovered(ConnectionNamed):
     since: AwareDatetime | None = Field(description="When it had broken.")
+
+
+class Resubscribed(Details):
+    provider_id: str
+    last_seen_at: AwareDatetime = Field(description="When the provider was last seen to have it as it should be.")
+
+
+class Flooded(Details):
+    count: int = Field(description="How many events such polls have brought since the last such event.")
 
 
 class OperationalType(StrEnum):
@@ -193,6 +205,18 @@ class OperationalType(StrEnum):
         "A connection that was broken has new credentials, or is accepted again.",
         "recovery",
         ConnectionRecovered,
+    )
+    TRIGGER_FLOODED = (
+        "trigger.flooded",
+        "A poll brought very many events at once. All are stored, and delivered at the pace of their project.",
+        "problem",
+        Flooded,
+    )
+    SUBSCRIPTION_RENEWED = (
+        "subscription.renewed",
+        "A trigger's webhook was gone, switched off or doubled at its provider, and was made again.",
+        "recovery",
+        Resubscribed,
     )
 
 

@@ -15,6 +15,7 @@ class Kind(StrEnum):
     WEBHOOK = "webhook"
     POLL = "poll"
     LISTEN = "listen"
+    SWEEP = "sweep"
     SCHEDULE = "schedule"
     REGISTRATION = "registration"
     TARGET = "target"
@@ -53,6 +54,7 @@ class Code(StrEnum):
     DUPLICATE = "duplicate", "brought only what was already stored"
     ITEMS_REFUSED = "items_refused", "refused items that cannot be told apart, and went on with the others"
     EMPTY = "empty", "found nothing new", Trait.ROUTINE
+    RECOVERED_EVENTS = "recovered_events", "found what the provider's requests had not brought"
     BASELINE = (
         "baseline",
         "was the first: what is there already counts as seen, and no event was made of it",
@@ -115,6 +117,10 @@ class Code(StrEnum):
     )
     MISSED = "missed", "did not fire: its time was missed, and its policy is to skip"
     REGISTERED = "registered", "was set up at the provider", Trait.ROUTINE
+    RENEWED = "renewed", "was renewed at the provider", Trait.ROUTINE
+    REMADE = "remade", "was not as it should be at the provider, and was made again"
+    LOST = "lost", "is not as it should be at the provider, and could not be made again yet", Trait.FAILURE
+    UNCHECKED = "unchecked", "could not be looked at or renewed at the provider", Trait.FAILURE
     REMOVED = "removed", "was taken down", Trait.ALWAYS | Trait.ROUTINE
     TARGET_GONE = "target_gone", "answered 410 Gone, so the trigger was disabled", Trait.DISABLES
     ENABLED = "enabled", "was enabled", Trait.ROUTINE
@@ -125,6 +131,11 @@ class Code(StrEnum):
     ATTEMPT_CUT_OFF = (
         "attempt_cut_off",
         "may have run: the process that called it ended before the attempt was recorded; the delivery is tried again",
+        Trait.ALWAYS | Trait.ROUTINE,
+    )
+    INCOMPLETE_EVENT = (
+        "incomplete_event",
+        "gets an event as it came, because its provider no longer has the rest",
         Trait.ALWAYS | Trait.ROUTINE,
     )
     STALLED = "stalled", "found that the trigger is overdue and no worker works on it"
@@ -165,6 +176,7 @@ class Failure(StrEnum):
     TOO_LONG = "too_long"
     BROKEN = "broken"
     UNREACHABLE = "unreachable"
+    UNFETCHED = "unfetched"
     # Only the operator's organisation sees these three. Others see `unreachable`, because the user that chose the URL
     # must not be able to map our network.
     DNS = "dns"
@@ -188,6 +200,7 @@ FAILURE: Mapping[Failure, str] = {
     Failure.TOO_LONG: "the template makes a message of the event that is too long to be sent",
     Failure.BROKEN: "the attempt broke inside the service, which is no fault of the target; the log says more",
     Failure.UNREACHABLE: "the target could not be reached",
+    Failure.UNFETCHED: "the event could not be fetched from its provider, so the target was not called",
     Failure.DNS: "the target's name leads to no address",
     Failure.REFUSED_ADDRESS: "the target's address is one that this service does not call",
     Failure.CONNECT: "nothing took the connection at the target's address",

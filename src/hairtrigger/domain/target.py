@@ -259,6 +259,8 @@ class Outgoing:
     """The method, query and headers of the request that brought the event, as JSON text, or None if they were
     not kept.
     """
+    incomplete: bool = False
+    """The data only names the thing that happened, and its provider no longer has the rest."""
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,8 @@ class Fields:
     such text is the key instead. `type` is one place, or several, of which the texts that are there are joined by a
     dot. `unit` says how the time `at` is written: as a text (`iso`), as a text in UTC without an offset (`utc`), as in
     mails (`mail`), or as a number of seconds (`s`) or milliseconds (`ms`). `each` is the place of the list of events in
-    a body that brings several of them; an empty text stands for the whole body.
+    a body that brings several of them; an empty text stands for the whole body. `former` are the places of the keys
+    that earlier versions took: see `Draft.former_keys`.
     """
 
     key: str | tuple[str, ...] = ()
@@ -51,6 +52,7 @@ class Fields:
     at: str = ""
     unit: Literal["iso", "utc", "mail", "s", "ms"] = "iso"
     each: str | None = None
+    former: tuple[str, ...] = ()
 
     @property
     def explained(self) -> str:
@@ -117,6 +119,7 @@ class Fields:
             data=data,
             subject=_text(thing, self.subject, request) if self.subject else None,
             occurred_at=self._time(thing, request) if self.at else None,
+            former_keys=tuple(filter(None, (_text(thing, place, request) for place in self.former))),
         )
 
     def _key(self, thing: Any, data: bytes, request: Request | None) -> str:

@@ -11,7 +11,14 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from hairtrigger.domain import rate_limits
-from hairtrigger.domain.errors import AccessDenied, CallRefused, CredentialsRefused, MissingAtProvider, ProviderFailed
+from hairtrigger.domain.errors import (
+    AccessDenied,
+    CallRefused,
+    CredentialsRefused,
+    GoneAtProvider,
+    MissingAtProvider,
+    ProviderFailed,
+)
 from hairtrigger.domain.json_reader import TooManyParts, read_json
 from hairtrigger.kit.auth import Carried
 from hairtrigger.kit.config import Payload, wrong_part
@@ -113,10 +120,11 @@ class Api:
     """The provider's API, called with the credentials of one connection.
 
     Answers outside 2xx raise errors. 401 raises `CredentialsRefused`, 403 its subclass `AccessDenied`, 404
-    `MissingAtProvider`, 400, 410, 412 and 422 `CallRefused`, and everything else `ProviderFailed`, with `retry_after`
-    if the provider named a wait. A status that names a wait raises `ProviderFailed`, except 404, and so does a 401 or
-    403 that answers a call without credentials, because that is no refusal of credentials. 304 is returned as it is. An
-    address on another server than `base_url` raises `ProviderFailed` if the calls have credentials.
+    `MissingAtProvider`, 400, 412 and 422 `CallRefused`, 410 `GoneAtProvider`, which is both, and everything else
+    `ProviderFailed`, with `retry_after` if the provider named a wait. A status that names a wait raises
+    `ProviderFailed`, except 404, and so does a 401 or 403 that answers a call without credentials, because that is no
+    refusal of credentials. 304 is returned as it is. An address on another server than `base_url` raises
+    `ProviderFailed` if the calls have credentials.
 
     Redirects of a GET are followed, because feeds move and repositories are renamed. The service keeps to every rate
     limit that a provider states, with an error or without.
@@ -248,7 +256,7 @@ _WORDS = (
 )
 _MOST_SAID = 200  # characters of a provider's words in a message of ours
 _MOST_READ = 65_536  # bytes of an answer with an error
-_REFUSED_CALLS = frozenset({400, 410, 412, 422})
+_REFUSED_CALLS = frozenset({400, 412, 422})
 _SHORTEST = 6  # characters of a credential that is looked for in messages
 
 
@@ -298,6 +306,8 @@ def _raise_for_status(reply: Reply, wait: timedelta | None, *, trusted: bool, sa
             raise ProviderFailed(f"The address refused access with {reply.status}.", retry_after=wait)
         case 404:
             raise MissingAtProvider
+        case 410 if not wait:
+            raise GoneAtProvider(f"The provider answered 410{said}.")
         case status:
             kind = CallRefused if status in _REFUSED_CALLS and not wait else ProviderFailed
             raise kind(f"The provider answered {status}{said}.", retry_after=wait)

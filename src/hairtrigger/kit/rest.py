@@ -21,7 +21,7 @@ from hairtrigger.kit.cursor import Look, LookBack
 from hairtrigger.kit.fields import Fields
 from hairtrigger.kit.http import Api
 from hairtrigger.kit.places import at_pointer
-from hairtrigger.kit.trigger import Page, Question, Registration
+from hairtrigger.kit.trigger import Page, Question, Registered, Registration
 
 C = TypeVar("C", bound=Config)
 Path = str | Callable[[Any], str]  # a path below the provider's address, or a function of the configuration
@@ -234,6 +234,9 @@ class ListedHooks(ABC, Generic[C]):
         with suppress(MissingAtProvider):  # what the webhooks belonged to is gone, and they with it
             await self._remove(question, url)
 
+    async def list(self, question: Question[C]) -> Sequence[Registered]:
+        return [Registered(url) async for _, url in self.there(question)]
+
     async def _remove(self, question: Question[C], url: str, but: str | None = None) -> None:
         ours = [id_ async for id_, address in self.there(question) if address == url and id_ != but]
         for id_ in ours:
@@ -252,7 +255,8 @@ class Hooks(ListedHooks[C]):
     webhook's id and URL.
 
     Paths may name fields of the configuration and of the connection in braces. `listing` is the path of the list, if it
-    is not `path`, and `one` the path of one webhook, with `{id}`.
+    is not `path`, and `one` the path of one webhook, with `{id}`. `on` is the place at which the list says whether a
+    webhook is switched on, and the value that it has there if so.
     """
 
     path: Path
@@ -266,6 +270,7 @@ class Hooks(ListedHooks[C]):
     named: str = "webhook_id"  # the name under which users see its id
     listing: str = ""
     one: str = ""
+    on: tuple[str, Any] | None = None
     paging: Paging = field(default_factory=OnePage)
     one_per_url: bool = False
 
@@ -295,9 +300,20 @@ class Hooks(ListedHooks[C]):
         return id_, Registration({self.named: id_}, await self.secret_of(question, answer, id_, secret))
 
     async def there(self, question: Question[C]) -> AsyncIterator[tuple[str, str]]:
+        async for hook in self._hooks(question):
+            yield _text_in(hook, self.id), str(at_pointer(hook, self.url))
+
+    async def list(self, question: Question[C]) -> Sequence[Registered]:
+        place, value = self.on or ("", None)
+        return [
+            Registered(str(at_pointer(one, self.url)), self.on is None or at_pointer(one, place) == value)
+            async for one in self._hooks(question)
+        ]
+
+    async def _hooks(self, question: Question[C]) -> AsyncIterator[Any]:
         path, params = _filled(self.listing or self.path, question), await self.scope(question)
         async for hook in listed(question.api, path, params, items=self.items, paging=self.paging):
-            yield _text_in(hook, self.id), str(at_pointer(hook, self.url))
+            yield hook
 
     async def drop(self, question: Question[C], id_: str) -> None:
         path = (

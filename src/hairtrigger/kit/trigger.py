@@ -70,6 +70,8 @@ class Question(Generic[C]):
     tls: Tls = field(default=_usual_tls, repr=False)
     known: Known = field(default=_nothing_known, repr=False)  # returns those of the given keys that are stored
     watch: Watch = field(default=unwatched, repr=False)
+    # `Registration.remote` of the trigger's webhook as it is stored; empty before the webhook is made.
+    remote: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -91,27 +93,101 @@ class Page:
 
 @dataclass(frozen=True)
 class Registration:
-    """A webhook as it stands at the provider. Users see `remote` as `webhook_data`, so it holds no secret."""
+    """A webhook as it stands at the provider. Users see `remote` as `webhook_data`, so it holds no secret.
+
+    `expires_at` is when the provider ends the subscription, or None if it has no end. A subscription with an end is
+    renewed at half of its life: see `Renews`.
+    """
 
     remote: Mapping[str, Any]
     secret: str = field(repr=False)  # the secret with which the provider will sign
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A webhook that the provider has now, as `Lists.list` found it."""
+
+    url: str
+    enabled: bool = True  # False: the provider has it, and sends nothing to it
+    why: str = ""  # what the provider says about its state, in a sentence; shown to users
+    expires_at: datetime | None = None
 
 
 class Subscription(Protocol[C]):
-    """The calls that make and remove a webhook at its provider."""
+    """The calls that make and remove a webhook at its provider. It may have those of `Renews` and `Lists` besides.
+
+    If the subscription ends or is switched off at the provider, the service calls `create` again.
+    """
 
     async def create(self, question: Question[C], url: str, secret: str) -> Registration:
         """Register `url` at the provider and return the registration. A second call with the same URL must leave one
         webhook, not two.
 
         `secret` is a new signing secret of ours, for providers that let us choose it. The registration holds the secret
-        with which the provider will sign.
+        with which the provider will sign. When a webhook is made again, `secret` is the one that it had.
         """
         ...
 
     async def remove(self, question: Question[C], url: str) -> None:
-        """Remove all webhooks that send to `url` from the provider. If there are none, this is no error."""
+        """Remove the webhooks that send to `url` from the provider. It is no error if there is none.
+
+        Providers that name a webhook by an id and not by its URL find the id in `question.remote`, which is empty if
+        the service stopped before it had stored the id. Such a webhook stays until it ends by itself.
+        """
         ...
+
+
+@runtime_checkable
+class Renews(Protocol[C]):
+    """A subscription whose life the provider lengthens, or that is replaced before it ends.
+
+    An expiring subscription without `renew` is renewed with `create`.
+    """
+
+    async def renew(self, question: Question[C], url: str, registration: Registration) -> Registration:
+        """Renew the subscription and return it with its new end. Raise `MissingAtProvider` if the provider no longer
+        has it: then it is made again.
+
+        Where nothing can be lengthened (a `watch` of Google), make a new subscription first and stop the old one, which
+        `registration.remote` names, afterwards. In between both send, and the event keys tell repeats.
+        """
+        ...
+
+
+@runtime_checkable
+class Lists(Protocol[C]):
+    """A subscription whose provider can be asked which webhooks there are.
+
+    The service asks every few hours. A webhook of a trigger that is gone, switched off or there several times is made
+    again with `create`. A webhook of ours that no enabled trigger has is removed with `remove`. A webhook that leads to
+    another service is never touched.
+    """
+
+    async def list(self, question: Question[C]) -> Sequence[Registered]:
+        """Return the webhooks that the provider has for this connection and configuration, of all pages, with those of
+        others.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep(Generic[C]):
+    """A cheap poll beside a push, which finds the events that the push did not bring.
+
+    `poll` asks the provider's list of events, deliveries or changes, and returns the same drafts with the same keys as
+    the push. A key of which an event is stored already starts nothing. Each draft needs its date (`occurred_at`): what
+    is dated before the trigger was enabled starts nothing. The first poll, without a cursor, returns what happened
+    since `question.enabled_at`; the trigger has no baseline. `LookBack` does that, and its `late` covers how far the
+    provider's clock may be behind ours.
+
+    The sweep runs as polls do: with leases, back-off, and the rate limits of the connection. If it fails, the push goes
+    on. An event that a sweep brings later than `pushed_within` after its date counts as recovered.
+    """
+
+    poll: Callable[[Question[C]], Awaitable[Page]]
+    every: timedelta = timedelta(minutes=10)
+    pushed_within: timedelta = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -130,6 +206,7 @@ class Explained(Protocol):
 
 
 Samples = Callable[[Question[C]], Awaitable[Sequence[Any]]]
+Hydrate = Callable[[Question[C], Draft], Awaitable[Draft]]
 
 
 @dataclass(frozen=True)
@@ -171,6 +248,14 @@ class DeliveryRules:
 
 @dataclass(frozen=True, kw_only=True)
 class Definition(Generic[C]):
+    """The parts that every kind of trigger has.
+
+    `hydrate` completes a thin event: a draft with `thin` set, which names a thing that has to be fetched. It is called
+    with the trigger's connection after the event is stored and its request is answered, before the event's first
+    delivery, and again after a failure. It returns the draft with the whole data and the same key. If it raises
+    `MissingAtProvider`, the event is delivered as it came, marked as incomplete.
+    """
+
     id: str
     name: str
     description: str
@@ -185,6 +270,7 @@ class Definition(Generic[C]):
     samples: Samples[C] | None = None  # fetches example events from the provider; never moves the cursor
     needs_connection: bool = True  # has no effect if the provider needs no credentials
     scopes: tuple[str, ...] = ()  # that an OAuth connection needs for this trigger, besides those of the provider
+    hydrate: Hydrate[C] | None = None
 
     @property
     def key_sentence(self) -> str:
@@ -215,6 +301,7 @@ class Webhook(Definition[C]):
     methods: Callable[[C], Sequence[str]] = lambda _: ("POST",)
     repeats: Callable[[C], str] | None = None
     initial: Mapping[str, Any] = field(default_factory=dict)  # settings of a new trigger that its user leaves out
+    sweep: Sweep[C] | None = None
 
     def verifier(self, config: C) -> Verifier:
         return self.verify.choose(config) if isinstance(self.verify, ByConfig) else self.verify
@@ -231,6 +318,7 @@ class AppWebhook(Definition[C]):
     accounts: Callable[[Question[C]], Awaitable[Sequence[str]]]
     events: Callable[[Incoming[C]], Iterable[Draft]]
     requires_verification: bool = False
+    sweep: Sweep[C] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -396,6 +484,28 @@ class Provider:
 def kind_of(trigger: Trigger) -> TriggerKind:
     """Return the type of a trigger as this service's own API names it, which has one for triggers that listen."""
     return "LISTENING" if isinstance(trigger, Listening) else trigger_type(trigger)
+
+
+def sweep_of(trigger: Trigger) -> Sweep[Any] | None:
+    return trigger.sweep if isinstance(trigger, Webhook | AppWebhook) else None
+
+
+def polling_of(trigger: Trigger) -> Polling[Any] | None:
+    """Return how the trigger is polled: by itself, or by its sweep. None: it is not polled."""
+    if isinstance(trigger, Polling):
+        return trigger
+    if sweep := sweep_of(trigger):
+        return Polling(
+            id=trigger.id,
+            name=trigger.name,
+            description=trigger.description,
+            config=trigger.config,
+            needs_connection=trigger.needs_connection,
+            poll=sweep.poll,
+            every=sweep.every,
+            baseline=False,
+        )
+    return None
 
 
 def trigger_type(trigger: Trigger) -> TriggerType:

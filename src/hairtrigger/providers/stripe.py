@@ -5,6 +5,7 @@ https://docs.stripe.com/webhooks
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from hairtrigger import kit
@@ -28,8 +29,26 @@ def _endpoint(event_type: str) -> kit.Hooks[kit.Empty]:
         items="/data",
         signs_with="/secret",
         named="webhook_endpoint_id",
+        on=("/status", "enabled"),  # Stripe disables an endpoint that has failed for several days
         paging=kit.After("starting_after", more="/has_more"),  # https://docs.stripe.com/api/pagination
     )
+
+
+def _sweep(event_type: str) -> kit.Sweep[kit.Empty]:
+    """Return the sweep of Stripe's list of events, which keeps them for 30 days and shows each as it is sent.
+
+    https://docs.stripe.com/api/events/list
+    """
+    listed = kit.Listed[kit.Empty](
+        "v1/events",
+        EVENTS,
+        lambda since: {"type": event_type, "created[gte]": int(since.timestamp())},
+        late=timedelta(minutes=15),  # the clocks of Stripe and of this service may differ
+        items="/data",
+        paging=kit.After("starting_after", more="/has_more"),
+        newest_first=True,
+    )
+    return kit.Sweep(poll=listed)
 
 
 def _on(event_type: str, id_: str, name: str, description: str) -> kit.Webhook[kit.Empty]:
@@ -49,6 +68,7 @@ def _on(event_type: str, id_: str, name: str, description: str) -> kit.Webhook[k
         events=EVENTS.only(event_type),
         key_explained="The event's id at Stripe, which is the same in every repeat.",
         samples=samples,
+        sweep=_sweep(event_type),
     )
 
 
@@ -59,7 +79,8 @@ provider = kit.Provider(
     base_url="https://api.stripe.com/",
     auth=kit.Bearer("api_key"),
     guide="In the Stripe dashboard, under Developers, API keys, make a restricted key that may write webhook "
-    "endpoints. A key of the test mode hears of test events only.",
+    "endpoints and read events: with the second, what Stripe could not send is found. A key of the test mode hears of "
+    "test events only.",
     delivery=kit.DeliveryRules(
         retries="It sends a request again for three days, or three times within a few hours in a sandbox.",
         gives_up="It disables an endpoint that fails for several days. What happens meanwhile is never sent later.",

@@ -3,8 +3,10 @@
 https://www.typeform.com/developers/webhooks/
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -23,9 +25,15 @@ class Form(kit.Config):
 
 
 # https://www.typeform.com/developers/webhooks/example-payload/
+# A request and the list of responses both have the token of a submission. Earlier versions took the id of the request.
 SUBMISSIONS = kit.Fields(
-    key="/event_id", type="/event_type", subject="/form_response/token", at="/form_response/submitted_at"
+    key="/form_response/token",
+    type="/event_type",
+    subject="/form_response/token",
+    at="/form_response/submitted_at",
+    former=("/event_id",),
 )
+RESPONSES = kit.Fields(key="/token", subject="/token", at="/submitted_at")
 
 
 class Listed(kit.Payload):
@@ -42,6 +50,15 @@ class Responses(kit.Payload):
     items: list[dict[str, Any]]
 
 
+class Webhook(kit.Payload):
+    url: str
+    enabled: bool
+
+
+class Webhooks(kit.Payload):
+    items: list[Webhook]
+
+
 class FormWebhook:
     """The subscription to the submissions of a form. Each trigger has a webhook of its own.
 
@@ -52,6 +69,11 @@ class FormWebhook:
         path, webhook = _path(question, url), {"url": url, "enabled": True, "secret": secret, "verify_ssl": True}
         await question.api.put(path, webhook)
         return kit.Registration({"form_id": question.config.form_id, "webhook_tag": _tag(url)}, secret)
+
+    async def list(self, question: kit.Question[Form]) -> Sequence[kit.Registered]:
+        """Return the form's webhooks. https://www.typeform.com/developers/webhooks/reference/retrieve-webhooks/"""
+        found = kit.read(Webhooks, await question.api.get(f"forms/{question.config.form_id}/webhooks"))
+        return [kit.Registered(one.url, one.enabled) for one in found.items]
 
     async def remove(self, question: kit.Question[Form], url: str) -> None:
         with suppress(kit.MissingAtProvider):
@@ -67,20 +89,51 @@ def _tag(url: str) -> str:
     return f"hairtrigger-{url.rpartition('/')[2]}"
 
 
+class _FromTheLast:
+    """Pages of responses in the order of their submission. Each begins at the second of the last response before."""
+
+    first: Mapping[str, Any] = {"sort": "submitted_at,asc", "page_size": 1000}
+
+    def following(self, asked: Mapping[str, Any], _: Any, items: Sequence[Any]) -> Mapping[str, Any] | None:
+        since = str(items[-1]["submitted_at"]).removesuffix("Z") if items else ""
+        is_full = len(items) >= self.first["page_size"]
+        return {**asked, "since": since} if is_full and since != asked["since"] else None
+
+
+# https://www.typeform.com/developers/responses/reference/retrieve-responses/
+# Unconfirmed: a response is said to appear in the list up to 30 minutes after its submission.
+_RESPONSES = kit.Listed[Form](
+    lambda config: f"forms/{config.form_id}/responses",
+    RESPONSES,
+    lambda since: {"since": f"{since:%Y-%m-%dT%H:%M:%S}"},
+    late=timedelta(hours=1),
+    items="/items",
+    paging=_FromTheLast(),
+)
+
+
+async def _swept(question: kit.Question[Form]) -> kit.Page:
+    """Return the submissions in the shape of webhook requests, without the form's definition, which the list lacks."""
+    page, form_id = await _RESPONSES(question), question.config.form_id
+    shaped = [replace(one, data=json.dumps(_as_request(form_id, json.loads(one.data))).encode()) for one in page.events]
+    return replace(page, events=shaped)
+
+
+def _as_request(form_id: str, response: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {
+        "event_id": response.get("token"),
+        "event_type": "form_response",
+        "form_response": {"form_id": form_id, **response},
+    }
+
+
 async def _samples(question: kit.Question[Form]) -> Sequence[Any]:
     """Return up to three responses of the form, each in the shape of a webhook request's body.
     https://www.typeform.com/developers/responses/
     """
     form_id = question.config.form_id
     answer = await question.api.get(f"forms/{form_id}/responses", {"page_size": 3})
-    return [
-        {
-            "event_id": response.get("token"),
-            "event_type": "form_response",
-            "form_response": {"form_id": form_id, **response},
-        }
-        for response in kit.read(Responses, answer).items
-    ]
+    return [_as_request(form_id, response) for response in kit.read(Responses, answer).items]
 
 
 async def _forms(question: kit.Question[Any], search: str, page: str | None) -> kit.OptionPage:
@@ -121,7 +174,7 @@ provider = kit.Provider(
             events=SUBMISSIONS.only("form_response"),
             samples=_samples,
             options={"form_id": _forms},
-            key_explained="Typeform's event_id, which is the same when Typeform sends a submission again.",
+            key_explained="The token of the response, which Typeform's requests and its list of responses both have.",
             example={
                 "event_id": "01HX5ZQ8R0",
                 "event_type": "form_response",
@@ -136,6 +189,7 @@ provider = kit.Provider(
                     "answers": [{"type": "text", "text": "Ada", "field": {"id": "f1", "type": "short_text"}}],
                 },
             },
+            sweep=kit.Sweep(poll=_swept),
         ),
     ),
 )

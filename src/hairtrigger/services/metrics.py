@@ -40,6 +40,12 @@ class Metrics:
         )
         self.events = Count("hairtrigger_events", "New events, by what brought them.", ("origin", "provider"))
         self.polls = Count("hairtrigger_polls", "Polls, by how they ended.", ("provider", "outcome"))
+        self.sweeps = Count("hairtrigger_sweeps", "Polls beside a push, by how they ended.", ("provider", "outcome"))
+        self.events_recovered = Count(
+            "hairtrigger_events_recovered",
+            "Events that a sweep found and that the provider's requests had not brought.",
+            ("provider",),
+        )
         self.poll_seconds = Histogram("hairtrigger_poll_seconds", "How long polls took.", _LONG, ("provider",))
         self.poll_lag = Histogram("hairtrigger_poll_lag_seconds", "How late due polls began.", _LONG)
         self.firings = Count("hairtrigger_firings", "Due schedules, by how their firing ended.", ("outcome",))
@@ -166,16 +172,22 @@ class Metrics:
         if self._on:
             self.poll_lag.observe([max(one, timedelta()).total_seconds() for one in late])
 
-    def poll_ended(self, provider_id: str, code: Code, took: timedelta | None = None, events: int = 0) -> None:
-        """Count a poll and its events. Without `took`, the poll was cut off, and its time is not known."""
+    def poll_ended(
+        self, provider_id: str, code: Code, took: timedelta | None = None, events: int = 0, *, sweep: bool = False
+    ) -> None:
+        """Count a poll or sweep, and its events. Without `took`, it was cut off, and its time is not known."""
         if not self._on:
             return
         label = self._label(provider_id)
-        self.polls.add((label, code))
+        (self.sweeps if sweep else self.polls).add((label, code))
         if took is not None:
             self.poll_seconds.observe([took.total_seconds()], (label,))
         if events:
-            self.events.add(("poll", label), events)
+            self.events.add(("sweep" if sweep else "poll", label), events)
+
+    def recovered(self, provider_id: str, events: int) -> None:
+        if self._on:
+            self.events_recovered.add((self._label(provider_id),), events)
 
     def listened(self, provider_id: str, events: int) -> None:
         """Count new events that a listener brought."""

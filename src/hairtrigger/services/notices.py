@@ -35,6 +35,23 @@ def of_refused_items(outcomes: Iterable[Outcome]) -> list[Notice]:
     ]
 
 
+def of_floods(outcomes: Iterable[Outcome], many: int) -> list[Notice]:
+    """Return the notices of polls that brought more than `many` events."""
+    return [
+        Notice(
+            one.org_id,
+            OperationalType.TRIGGER_FLOODED,
+            str(one.project_trigger_id),
+            one.at,
+            one.detail,
+            one.project_trigger_id,
+            count=one.events,
+        )
+        for one in outcomes
+        if one.org_id and one.events > many
+    ]
+
+
 def of_dead_letters(attempts: Sequence[Attempt]) -> list[Notice]:
     """Return one notice for each trigger whose deliveries have become dead letters with these attempts.
 

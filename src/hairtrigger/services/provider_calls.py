@@ -102,9 +102,12 @@ class ProviderCalls:
         enabled_at: datetime | None = None,
         known: Known | None = None,
         watch: Watch | None = None,
+        remote: Mapping[str, Any] | None = None,
     ) -> Question[Any]:
         """Return a question to a provider about what happened after the cursor. A trigger's first question has no
         cursor.
+
+        `remote` is what the trigger's registration returned.
 
         `enabled_at` is when the trigger was enabled, by default now. Raise `CredentialsRefused` if the definition needs
         a connection and the credentials lack one of its secrets, and `InvalidConfig` if `params` are not valid. A
@@ -124,6 +127,7 @@ class ProviderCalls:
             asked_at=now,
             parse=Parsing(self.parsers, tenant.org),
             project=tenant.project,
+            remote=remote or {},
         )
         if watch:
             watched = replace(question.api, http=WatchedHttp(question.api.http, watch))

@@ -1,14 +1,16 @@
 """Store webhook requests as events or outcomes. Each commit holds those of many requests."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import chain
 
-from hairtrigger.domain.event import Draft, bounded_key
+from hairtrigger.domain.event import THIN, Draft, bounded_key
 from hairtrigger.domain.ids import new_id
 from hairtrigger.domain.instants import instant
 from hairtrigger.domain.privacy import Privacy
 from hairtrigger.domain.trace import Begun, TraceContext
+from hairtrigger.kit.trigger import Known
 from hairtrigger.platform.batching import Batcher
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.wake import Wake
@@ -89,6 +91,20 @@ class Recorder:
             self._counter.ledger(write.events[0].org_id, 1)
 
 
+async def rekeyed(drafts: Sequence[Draft], known: Known) -> Sequence[Draft]:
+    """Return the drafts, with a former key in place of the key where an event is stored with that former key.
+
+    `known` returns which of the given keys are stored for the trigger.
+    """
+    former = [bounded_key(key) for one in drafts for key in one.former_keys]
+    if not former or not (stored := set(await known(former))):
+        return drafts
+    return [
+        replace(one, key=next((key for key in one.former_keys if bounded_key(key) in stored), one.key))
+        for one in drafts
+    ]
+
+
 def event_from(
     trigger: ProjectTrigger, draft: Draft, received_at: datetime, trace: Begun | TraceContext | None = None
 ) -> Event:
@@ -109,7 +125,7 @@ def event_from(
         subject=None if draft.subject is None else storable(draft.subject),
         occurred_at=instant(draft.occurred_at) if draft.occurred_at else received_at,
         received_at=received_at,
-        content_type=storable(draft.content_type),
+        content_type=THIN if draft.thin else storable(draft.content_type),
         body=draft.data,
         request=draft.request,
         trace=trace.of_event(id_) if trace else None,

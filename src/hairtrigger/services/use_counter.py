@@ -37,6 +37,10 @@ class UseCounter:
             counts.events += 1
             counts.event_bytes += EVENT_ROW + len(event.body)
 
+    def grown(self, org_id: UUID, size: int) -> None:
+        """Count bytes by which a stored event has grown."""
+        self._counts(org_id).event_bytes += size
+
     def outcomes(self, recorded: Iterable[Outcome]) -> None:
         for outcome in recorded:
             if outcome.org_id is not None:

@@ -332,6 +332,8 @@ poll = Table(
     Column("failing_since", _Instant),  # when the first of these failures happened
     Column("connected_at", _Instant),  # since when a listener is connected, if its lease is in force
     Column("heard_at", _Instant),  # when it got something from its source last
+    Column("sweep", Boolean, nullable=False, server_default=false()),  # it polls beside a push
+    Column("start_from", _Instant),  # what is dated before starts nothing; null for a poll that begins with a baseline
     Index("poll_due_idx", "kind", "next_at", postgresql_where=sql("next_at IS NOT NULL")),
     Index("poll_failing_idx", "project_trigger_id", postgresql_where=sql("failures > 0")),
     postgresql_with={"fillfactor": "50"},
@@ -361,7 +363,26 @@ removal = Table(  # webhooks to remove at their provider; planned before a webho
     Column("failures", Integer, nullable=False),
     Column("connection_id", UUID),  # whose secrets are used while it is there
     Column("way", Text),
+    Column("remote", JSONB),  # the trigger's webhook_data, with which some providers name the webhook
 )
+
+subscription = Table(  # webhooks at providers that have to be renewed or looked at from time to time
+    "subscription",
+    metadata,
+    Column("project_trigger_id", UUID, _gone_with("project_trigger.id"), primary_key=True),
+    Column("registered_at", _Instant, nullable=False),  # when it was last made or renewed
+    Column("expires_at", _Instant),  # when the provider ends it; null if it has no end
+    Column("next_at", _Instant, nullable=False, index=True),  # when it is renewed or looked at next
+    Column("leased_until", _Instant),  # until then one process renews it or looks at it
+    Column("failures", Integer, nullable=False),  # since it was last renewed or looked at
+    Column("error", Text),
+    Column("failing_since", _Instant),
+    Column("seen_at", _Instant, nullable=False),  # when the provider last had it as it should be
+    Column("lost_at", _Instant),  # when it was found gone or switched off; null once it is made again
+    Column("listed", Boolean, nullable=False),  # the provider's list has shown it since it was made
+    postgresql_with={"fillfactor": "50"},
+)
+Index("subscription_lost_idx", subscription.c.project_trigger_id, postgresql_where=subscription.c.lost_at.is_not(None))
 
 # -- events and their way to the target
 
@@ -383,6 +404,7 @@ event = Table(
     Column("request", JSONB),  # method, query and headers of the request; null for other events
     Column("trace", Text),  # its place in a trace, if it has one: see domain/trace.py
     Column("dropped", Text),  # delivered | dead: the end after which its body and its request were dropped
+    Column("came", Text),  # sweep: a poll beside the push brought it; null: it came as its trigger's events do
     Index("event_project_trigger_id_id_idx", "project_trigger_id", "id"),
     Index("event_org_id_id_idx", "org_id", "id"),
     postgresql_partition_by="RANGE (day)",

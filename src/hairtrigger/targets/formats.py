@@ -73,6 +73,7 @@ def _attributes(outgoing: Outgoing) -> dict[str, str | int | bool | None]:
         "attempt": outgoing.attempt,
         "replayof": str(outgoing.replay_of) if outgoing.replay_of else None,
         "istest": outgoing.is_test or None,
+        "incomplete": outgoing.incomplete or None,
         "traceparent": outgoing.traceparent,
         **request_attributes(outgoing),
     }

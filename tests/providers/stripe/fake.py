@@ -80,8 +80,9 @@ def app(state: Stripe) -> Starlette:
     async def events(request: Request) -> Response:
         if not authorized(request):
             return _error(401, "Invalid API Key provided")
-        wanted = request.query_params.get("type")
-        return listed(request, [event for event in state.events if wanted in (None, event["type"])])
+        wanted, since = request.query_params.get("type"), int(request.query_params.get("created[gte]", 0))
+        found = [one for one in state.events if wanted in (None, one["type"]) and one.get("created", 0) >= since]
+        return listed(request, found)
 
     return Starlette(
         routes=[

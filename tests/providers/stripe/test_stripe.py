@@ -1,10 +1,13 @@
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from hairtrigger.domain.errors import CredentialsRefused, ProviderFailed
-from hairtrigger.kit.trigger import Question, Subscription, Webhook
-from tests.providers.asking import arrived, asking, events, trigger
+from hairtrigger.domain.event import Draft
+from hairtrigger.kit.trigger import Lists, Question, Subscription, Webhook
+from tests.providers.asking import NOW, arrived, asking, events, trigger
 from tests.providers.stripe.fake import Stripe, app
 
 pytestmark = pytest.mark.anyio
@@ -75,6 +78,44 @@ async def test_samples_are_the_latest_events_of_the_kind() -> None:
     samples = await CUSTOMER_CREATED.samples(question(account))
 
     assert [sample["id"] for sample in samples] == ["evt_6", "evt_4", "evt_2"]
+
+
+async def test_an_endpoint_that_stripe_has_disabled_is_listed_as_such() -> None:
+    account = Stripe(page=2)
+    for url in (URL, OTHER_URL, "https://example.com/"):
+        account.add_endpoint(url, "*")
+    account.endpoints[0]["status"] = "disabled"
+    subscription = endpoint()
+    assert isinstance(subscription, Lists)
+
+    found = await subscription.list(question(account))
+
+    assert {one.url: one.enabled for one in found} == {URL: False, OTHER_URL: True, "https://example.com/": True}
+
+
+async def test_a_sweep_brings_what_a_request_would_have_brought_from_all_pages() -> None:
+    old, new = int(NOW.timestamp()) - 3600, int(NOW.timestamp()) + 60
+    kinds = [("customer.created", old), *[("customer.created", new), ("invoice.paid", new)] * 4]
+    account = Stripe(page=2)
+    account.events = [
+        {"id": f"evt_{n}", "type": kind, "created": at, "data": {"object": {"id": f"cus_{n}"}}}
+        for n, (kind, at) in enumerate(kinds)
+    ]
+    assert CUSTOMER_CREATED.sweep
+
+    asked, found, more = question(account), list[Draft](), True
+    while more:
+        page = await CUSTOMER_CREATED.sweep.poll(asked)
+        asked, more = replace(asked, cursor=page.cursor), page.more
+        found += page.events
+    again = await CUSTOMER_CREATED.sweep.poll(asked)
+
+    sent = [events(CUSTOMER_CREATED, arrived(json.dumps(one).encode())) for one in account.events]
+    pushed = {one[0].key: one[0] for one in sent[1:] if one}
+    swept = {one.key: replace(one, data=json.dumps(json.loads(one.data)).encode()) for one in found}
+    assert swept == pushed
+    assert len(found) == 4
+    assert list(again.events) == []
 
 
 async def test_an_answer_of_another_shape_is_the_provider_s_failure() -> None:

@@ -59,10 +59,23 @@ def app(state: Typeform) -> Starlette:
         shown = [{"id": one, "title": f"Form {one}"} for one in found[size * (page - 1) : size * page]]
         return JSONResponse({"total_items": len(found), "page_count": -(-len(found) // size), "items": shown})
 
+    async def hooks(request: Request) -> Response:
+        if refused := refusal(request):
+            return refused
+        form_id = request.path_params["form_id"]
+        own = [(tag, one) for (form, tag), one in state.webhooks.items() if form == form_id]
+        items = [{"id": "01", "form_id": form_id, "tag": tag, **one, "secret": None} for tag, one in own]
+        return JSONResponse({"items": items})
+
     async def responses(request: Request) -> Response:
         if refused := refusal(request):
             return refused
+        query = request.query_params
         found = state.responses.get(request.path_params["form_id"], [])
+        if since := query.get("since"):
+            found = [one for one in found if one["submitted_at"] >= since]
+        if query.get("sort") == "submitted_at,asc":
+            found = sorted(found, key=lambda one: str(one["submitted_at"]))
         page = found[: int(request.query_params.get("page_size", 25))]
         return JSONResponse({"total_items": len(found), "page_count": 1, "items": page})
 
@@ -70,6 +83,7 @@ def app(state: Typeform) -> Starlette:
         routes=[
             Route("/forms", forms, methods=["GET"]),
             Route("/forms/{form_id}/webhooks/{tag}", webhook, methods=["PUT", "DELETE"]),
+            Route("/forms/{form_id}/webhooks", hooks, methods=["GET"]),
             Route("/forms/{form_id}/responses", responses, methods=["GET"]),
         ]
     )
@@ -133,9 +147,10 @@ class Fake(AnyFake):
 RECORDED = (
     Recorded(
         "on_form_submitted",
-        "LtWXD3crgy",
+        "a3a12ec67a1365927098a606107fac15",
         "a3a12ec67a1365927098a606107fac15",
         datetime(2018, 1, 18, 18, 17, 2, tzinfo=UTC),
         config={"form_id": "lT4Z3j"},
+        former_keys=("LtWXD3crgy",),
     ),
 )

@@ -1,10 +1,12 @@
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from hairtrigger.domain.errors import CredentialsRefused, MissingAtProvider
-from hairtrigger.kit.trigger import Question, Subscription, Webhook
+from hairtrigger.kit.trigger import Lists, Question, Subscription, Webhook
 from tests.providers.asking import arrived, asking, events, trigger
 from tests.providers.typeform.fake import Typeform, app
 
@@ -81,6 +83,56 @@ async def test_samples_are_the_latest_responses_in_the_shape_of_their_deliveries
 
     assert [sample["event_id"] for sample in samples] == ["t0", "t1", "t2"]
     assert samples[0]["form_response"] == {"form_id": "u6nXL7", **responses[0]}
+
+
+async def test_the_form_s_webhooks_are_listed_with_their_state() -> None:
+    account = Typeform(webhooks={("u6nXL7", "other"): {"url": "https://example.com/", "enabled": False}})
+    await webhook().create(question(account), URL, "ours")
+    subscription = webhook()
+    assert isinstance(subscription, Lists)
+
+    found = await subscription.list(question(account))
+
+    assert {one.url: one.enabled for one in found} == {URL: True, "https://example.com/": False}
+
+
+async def test_a_sweep_brings_the_submissions_under_the_keys_of_their_requests() -> None:
+    def response(number: int, at: str) -> dict[str, Any]:
+        return {"token": f"t{number}", "submitted_at": at, "answers": []}
+
+    early, late = "2026-05-01T10:00:00Z", "2026-05-01T12:00:01Z"
+    account = Typeform(responses={"u6nXL7": [response(2, late), response(1, late), response(0, early)]})
+    assert SUBMITTED.sweep
+
+    page = await SUBMITTED.sweep.poll(question(account))
+    again = await SUBMITTED.sweep.poll(replace(question(account), cursor=page.cursor))
+
+    sent = {"event_id": "e1", "event_type": "form_response", "form_response": response(1, late)}
+    [pushed] = events(SUBMITTED, arrived(json.dumps(sent).encode()), {"form_id": "u6nXL7"})
+    swept = {one.key: one for one in page.events}
+    assert sorted(swept) == ["t1", "t2"]
+    assert (swept["t1"].key, swept["t1"].subject, swept["t1"].occurred_at) == (
+        pushed.key,
+        pushed.subject,
+        pushed.occurred_at,
+    )
+    assert pushed.former_keys == ("e1",), "an event of an earlier version has this key"
+    assert (list(again.events), page.more) == ([], False)
+
+
+async def test_a_sweep_goes_on_where_a_full_page_ends() -> None:
+    at = [f"2026-05-01T12:{n // 60 % 60:02}:{n % 60:02}Z" for n in range(1500)]
+    responses = [{"token": f"t{n}", "submitted_at": one, "answers": []} for n, one in enumerate(at)]
+    account = Typeform(responses={"u6nXL7": responses})
+    assert SUBMITTED.sweep
+
+    asked, found, more = question(account), set[str](), True
+    while more:
+        page = await SUBMITTED.sweep.poll(asked)
+        asked, more = replace(asked, cursor=page.cursor), page.more
+        found |= {one.key for one in page.events}
+
+    assert found == {f"t{n}" for n in range(1500)}
 
 
 def test_a_response_that_is_not_finished_is_no_submission() -> None:

@@ -145,11 +145,11 @@ async def test_a_poll_whose_worker_died_is_picked_up_when_its_lease_ends_not_a_d
 
 async def test_a_provider_that_wants_to_be_left_alone_is_for_the_whole_connection(world: World, shop: Shop) -> None:
     _, ids = await connected(world, 3)
-    _, [stranger] = await connected(world)
     shop.answer = raising(ProviderFailed("429", retry_after=HOUR))
     [first, *_] = (await world.poller.claim(1)).mine
     assert (await world.poller.run(first)).code == Code.RATE_LIMITED
     shop.answer, shop.asked = None, []
+    _, [stranger] = await connected(world)
 
     results = await world.poll_due()
 

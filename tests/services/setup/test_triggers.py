@@ -31,6 +31,7 @@ from hairtrigger.kit.verify import Token
 from hairtrigger.platform.vault import Vault
 from hairtrigger.providers import schedule, webhook
 from hairtrigger.services.secrets import Secrets
+from hairtrigger.services.setup.triggers import Triggers
 from hairtrigger.store.database import Store
 from hairtrigger.store.setup import connections, triggers
 from tests.services.world import Killed, Meddled, World, a_world, at, dying, seconds
@@ -235,7 +236,7 @@ async def test_a_process_that_dies_before_the_commit_leaves_no_webhook_behind(
 ) -> None:
     """The third transaction commits the enabling; the first reads the trigger, the second plans a removal."""
     with pytest.raises(Killed):
-        await replace(world.triggers, store=dying(world.store, at=3)).enable(world.caller, push)
+        await on_store(world.triggers, dying(world.store, at=3)).enable(world.caller, push)
     assert list(remote.hooks) == [url(push)]
     assert not (await world.trigger(push)).enabled
     with pytest.raises(Conflict):
@@ -293,9 +294,7 @@ async def test_who_enables_what_another_has_just_enabled_touches_nothing(
         if number == 2:
             await enable(world, push)
 
-    slow = replace(
-        world.triggers, store=Meddled(world.store.engine, world.store.connect, before_begin=other_is_quicker)
-    )
+    slow = on_store(world.triggers, Meddled(world.store.engine, world.store.connect, before_begin=other_is_quicker))
     with pytest.raises(Conflict):
         await slow.enable(world.caller, push)
 
@@ -315,7 +314,7 @@ async def test_an_enabling_that_takes_too_long_does_not_leave_a_trigger_enabled_
             world.clock.advance(MINUTE * 5)
             await world.webhook_removals.run_due()
 
-    slow = replace(world.triggers, store=Meddled(world.store.engine, world.store.connect, before_begin=late))
+    slow = on_store(world.triggers, Meddled(world.store.engine, world.store.connect, before_begin=late))
     with pytest.raises(Conflict):
         await slow.enable(world.caller, push)
     assert not (await world.trigger(push)).enabled
@@ -375,6 +374,11 @@ async def test_disabling_works_while_the_provider_is_down_and_the_webhook_goes_l
     await until_tried(world, remote)
     assert remote.hooks == {}
     assert (await world.codes(push, Kind.REGISTRATION))[-1] == Code.REMOVED
+
+
+def on_store(services: Triggers, store: Store) -> Triggers:
+    """Return the services of a process that uses this store."""
+    return replace(services, store=store, subscriptions=replace(services.subscriptions, store=store))
 
 
 async def until_tried(world: World, remote: Remote) -> timedelta:
@@ -477,7 +481,7 @@ async def test_a_removal_that_ends_after_its_lease_forgets_no_newer_plan(
     disabling = asyncio.create_task(disable(world, push))
     await removal.begun.wait()
     world.clock.advance(MINUTE * 3)
-    dead = replace(world.triggers, store=dying(world.store, at=3))
+    dead = on_store(world.triggers, dying(world.store, at=3))
     enabling = asyncio.create_task(_killed(dead.enable(world.caller, push)))
     await making.begun.wait()
     removal.release.set()

@@ -73,6 +73,7 @@ async def due_work(
             poller=poller,
             schedules=schedules,
             webhook_removals=webhook_removals,
+            subscriptions=replace(world.subscriptions, store=store),
             pauses=pauses,
             replays=replays,
             work=work,

@@ -20,11 +20,13 @@ from pydantic import (
 
 from hairtrigger.api.external_user import ExternalUserId
 from hairtrigger.api.privacy import Privacy
+from hairtrigger.domain import start
 from hairtrigger.domain.disk import DiskState, DiskUse
 from hairtrigger.domain.lane import RateLimits
 from hairtrigger.domain.outcome import Code, DeliveryStatus, Failure, Kind
 from hairtrigger.domain.privacy import DROPPED
 from hairtrigger.domain.quotas import Quota, Use
+from hairtrigger.domain.start import EVERYTHING, NOW, Start
 from hairtrigger.domain.target import Sent, TargetConfig, read_config
 from hairtrigger.kit import trigger as kit
 from hairtrigger.kit.auth import Auth
@@ -43,9 +45,11 @@ from hairtrigger.store.delivery.history import Delivery as StoredDelivery
 from hairtrigger.store.delivery.replays import Job
 from hairtrigger.store.events import events, outcomes
 from hairtrigger.store.explain.trigger_health import Condition, Status
+from hairtrigger.store.polling.polls import Poll
 from hairtrigger.store.setup import connection_health, connections, projects
 from hairtrigger.store.setup.connection_health import Status as ConnectionStatus
 from hairtrigger.store.setup.projects import OrderBy
+from hairtrigger.store.setup.subscriptions import StoredSubscription
 from hairtrigger.store.upkeep.erasures import Contents
 
 T = TypeVar("T")
@@ -303,6 +307,44 @@ class TriggerUpdate(Body):
         given = self.model_fields_set - ({"trigger_config"} if self.trigger_config is None else set())
         privacy = (self.privacy or Privacy()).as_domain()
         return TriggerChanges(frozenset(given), self.name, self.trigger_config, self.connection_id, privacy)
+
+
+StartFrom = Literal["now", "all"] | Instant
+"""The time from which on events count."""
+
+
+def as_start(given: StartFrom) -> Start:
+    return NOW if given == "now" else EVERYTHING if given == "all" else Start(given)
+
+
+class Enabling(Body):
+    start: StartFrom | None = Field(
+        None,
+        description="`now`, `all`, or a time: what happened since then starts, too. Null: a trigger that polled before "
+        "goes on where it stopped, and any other starts from now.",
+    )
+    confirm: bool = Field(False, description="Start however many events these are.")
+
+    def as_domain(self) -> Start | None:
+        return None if self.start is None else as_start(self.start)
+
+
+class StartPreview(BaseModel):
+    """The number of events that enabling a trigger would start at once."""
+
+    events: int
+    at_least: bool = Field(description="There may be more: counting ends at 10,000, or at the time limit of a poll.")
+    needs_confirmation: bool
+    sentence: str
+
+    @classmethod
+    def of(cls, found: start.StartPreview) -> Self:
+        return cls(
+            events=found.events,
+            at_least=found.at_least,
+            needs_confirmation=found.needs_confirmation,
+            sentence=found.sentence,
+        )
 
 
 class Rotate(Body):
@@ -807,6 +849,48 @@ class Explanation(BaseModel):
         return cls.model_validate(told, from_attributes=True)
 
 
+class Sweep(BaseModel):
+    """The poll beside a push, which finds what the provider's requests did not bring."""
+
+    every_seconds: int
+    next_at: datetime | None
+    last_at: datetime | None = Field(description="The last one that went well.")
+    failures_in_a_row: int
+    last_error: str | None
+
+    @classmethod
+    def of(cls, stored: Poll) -> Self:
+        return cls(
+            every_seconds=stored.every_seconds or 0,
+            next_at=stored.next_at,
+            last_at=stored.last_at,
+            failures_in_a_row=stored.failures,
+            last_error=stored.error,
+        )
+
+
+class Subscription(BaseModel):
+    """The webhook at the provider, as it was found there last."""
+
+    registered_at: datetime = Field(description="When it was last made or renewed.")
+    expires_at: datetime | None = Field(description="When the provider ends it. Null: it has no end.")
+    next_look_at: datetime = Field(description="When it is renewed or looked at next.")
+    last_seen_at: datetime = Field(description="When the provider last had it as it should be.")
+    lost_at: datetime | None = Field(description="Since when it is known to be gone or switched off.")
+    last_error: str | None
+
+    @classmethod
+    def of(cls, stored: StoredSubscription) -> Self:
+        return cls(
+            registered_at=stored.registered_at,
+            expires_at=stored.expires_at,
+            next_look_at=stored.next_at,
+            last_seen_at=stored.seen_at,
+            lost_at=stored.lost_at,
+            last_error=stored.error,
+        )
+
+
 class Clockwork(BaseModel):
     """The state of a trigger: when it is due, how far it has come, and how its latest work ended."""
 
@@ -828,6 +912,8 @@ class Clockwork(BaseModel):
     last_error: str | None = Field(
         description="Why the latest poll failed, or the latest firing was put off; null when neither happened."
     )
+    sweep: Sweep | None = Field(description="Null: its provider has no list, or it gets no requests.")
+    subscription: Subscription | None = Field(description="Null: nothing has to be looked after at the provider.")
     outcomes: list[Outcome] = Field(description="Newest first.")
 
 

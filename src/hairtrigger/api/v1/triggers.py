@@ -3,9 +3,10 @@ at once.
 """
 
 from datetime import timedelta
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
 from hairtrigger.api.auth import Admitted
 from hairtrigger.api.privacy import Privacy
@@ -13,14 +14,20 @@ from hairtrigger.api.stackai.schemas import ProjectTrigger
 from hairtrigger.api.v1.responses import problems
 from hairtrigger.api.v1.schemas import (
     Clockwork,
+    Enabling,
     Health,
     NewSecret,
     Outcome,
     Page,
     PollResult,
     RotateTriggerSecret,
+    StartFrom,
+    StartPreview,
+    Subscription,
+    Sweep,
     ToldToken,
     TriggerUpdate,
+    as_start,
 )
 from hairtrigger.domain.errors import InvalidConfig
 from hairtrigger.services.delivery.pauses import Pauses
@@ -45,7 +52,8 @@ def router(
         """Returns when the trigger is due, how far it has come, and how its latest requests, polls and
         firings ended.
         """
-        trigger, poll, ended = await triggers.clockwork(caller, project_trigger_id)
+        trigger, found, subscription, ended = await triggers.clockwork(caller, project_trigger_id)
+        poll, sweep = (None, found) if found and found.sweep else (found, None)
         return Clockwork(
             id=trigger.id,
             name=trigger.name,
@@ -63,6 +71,8 @@ def router(
             failures_in_a_row=poll.failures if poll else 0,
             failing_since=poll.failing_since if poll else None,
             last_error=poll.error if poll else None,
+            sweep=Sweep.of(sweep) if sweep and sweep.next_at else None,
+            subscription=Subscription.of(subscription) if subscription else None,
             outcomes=[Outcome.of(one) for one in ended],
         )
 
@@ -79,9 +89,31 @@ def router(
         except InvalidConfig as error:
             raise error.inside("trigger_config") from error
 
+    @routes.post("/project-triggers/{project_trigger_id}/enable", responses=problems(502))
+    async def enable_from(project_trigger_id: UUID, body: Enabling, caller: Admitted) -> ProjectTrigger:
+        """Enables a trigger, and says from which time on its events count.
+
+        Without a start it is as `POST /triggers/{id}/enable`. With one, what happened since then is started, too,
+        except for events that are stored already. If these are very many, nothing is enabled until that is confirmed.
+        """
+        enabled = await triggers.enable(caller, project_trigger_id, start=body.as_domain(), confirmed=body.confirm)
+        return ProjectTrigger.of(enabled)
+
+    @routes.get("/project-triggers/{project_trigger_id}/start", responses=problems(502))
+    async def preview_start(
+        project_trigger_id: UUID, caller: Admitted, start: Annotated[StartFrom, Query()] = "now"
+    ) -> StartPreview:
+        """Counts the events that would start at once if the trigger were enabled with this start. The provider is asked
+        now, and nothing is stored.
+        """
+        return StartPreview.of(await triggers.preview(caller, project_trigger_id, as_start(start)))
+
     @routes.post("/project-triggers/{project_trigger_id}/poll", responses=problems(502))
     async def poll_now(project_trigger_id: UUID, caller: Admitted) -> PollResult:
-        """Polls at once, as if the trigger were due, and returns the result. The cursor moves."""
+        """Polls at once, as if the trigger were due, and returns the result. The cursor moves.
+
+        A trigger that gets requests is swept, if its provider has a list.
+        """
         return PollResult.of(await poller.poll_now(caller, project_trigger_id))
 
     @routes.post("/project-triggers/{project_trigger_id}/secret")

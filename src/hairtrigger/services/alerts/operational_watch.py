@@ -32,12 +32,14 @@ from hairtrigger.domain.operational import (
     Disabled,
     DiskUsed,
     Failing,
+    Flooded,
     OperationalEvent,
     OperationalType,
     ProjectNamed,
     QuotaUsed,
     Recovered,
     RemovalFailed,
+    Resubscribed,
     Side,
     Stalled,
     TargetFailing,
@@ -66,7 +68,7 @@ from hairtrigger.store.events import events, outcomes
 from hairtrigger.store.events.events import Event
 from hairtrigger.store.explain import streaks, trigger_health
 from hairtrigger.store.explain.streaks import MOST_FRUITLESS
-from hairtrigger.store.explain.trigger_health import Condition
+from hairtrigger.store.explain.trigger_health import MOST_FAILED_SWEEPS, Condition
 from hairtrigger.store.notices import Untold
 from hairtrigger.store.setup.triggers import ProjectTrigger
 from hairtrigger.store.transaction import Transaction
@@ -367,6 +369,8 @@ def _sides(condition: Condition) -> list[Side]:
     """Return which of the trigger's polls, requests and deliveries fail."""
     found: dict[Side, object] = {
         "polls": condition.failures or condition.fruitless >= MOST_FRUITLESS,
+        "subscription": condition.lost_at,
+        "sweeps": condition.sweep_failures >= MOST_FAILED_SWEEPS,
         "requests": condition.refused,
         "deliveries": condition.undelivered,
     }
@@ -435,7 +439,7 @@ def _named(
     return TriggerNamed(id=id_, name=None, provider_id=None, trigger_id=None) if id_ else None, project
 
 
-def _said(one: Untold) -> tuple[str, Counted | Dead | Disabled | RemovalFailed]:
+def _said(one: Untold) -> tuple[str, Counted | Dead | Disabled | Flooded | RemovalFailed | Resubscribed]:
     match one.type:
         case OperationalType.DELIVERY_DEAD:
             what = "A delivery is a dead letter" if one.number == 1 else f"{one.number} deliveries are dead letters"
@@ -444,6 +448,10 @@ def _said(one: Untold) -> tuple[str, Counted | Dead | Disabled | RemovalFailed]:
             return one.sentence, Counted(count=one.number)
         case OperationalType.WEBHOOK_REMOVAL_FAILED:
             return one.sentence, RemovalFailed(provider_id=one.details["provider_id"])
+        case OperationalType.TRIGGER_FLOODED:
+            return one.sentence, Flooded(count=one.number)
+        case OperationalType.SUBSCRIPTION_RENEWED:
+            return one.sentence, Resubscribed(**one.details)
         case _:
             return one.sentence, Disabled(code=one.details["code"])
 

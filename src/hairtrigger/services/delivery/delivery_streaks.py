@@ -12,6 +12,7 @@ from uuid import UUID
 
 import structlog
 
+from hairtrigger.domain.outcome import Failure
 from hairtrigger.platform.told import Told
 from hairtrigger.store.delivery.deliveries import Attempt
 from hairtrigger.store.explain import streaks
@@ -45,7 +46,10 @@ class DeliveryStreaks:
                 failure = Failures(1, one.finished_at, one.finished_at, one.detail)
                 failed[id_] = failure.after(failed.get(id_))
         anew = [id_ for id_ in arrived if id_ in failed]
-        return await streaks.note(tx, "deliveries", failed, anew, sorted(arrived - failed.keys()), sorted(reached))
+        over = sorted(arrived - failed.keys())
+        called = {one.message.project_id for one in ended if one.failure is not Failure.UNFETCHED}
+        uncalled = sorted({one.message.project_id for one in ended} - called)
+        return await streaks.note(tx, "deliveries", failed, anew, over, sorted(reached), uncalled)
 
     def tell(self, ended: Sequence[Attempt], changes: Changes) -> None:
         """Log the first failure of a trigger's deliveries, and the first one that arrives again."""

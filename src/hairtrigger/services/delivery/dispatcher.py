@@ -11,6 +11,7 @@ from uuid import UUID
 import structlog
 
 from hairtrigger.domain.errors import Unavailable
+from hairtrigger.domain.event import INCOMPLETE
 from hairtrigger.domain.outcome import Code, Failure, Kind
 from hairtrigger.domain.quotas import Refuses, nothing_refused
 from hairtrigger.domain.retry import delay_after_our_fault, delay_before
@@ -21,6 +22,7 @@ from hairtrigger.platform.loops import every
 from hairtrigger.platform.shares import Tenant
 from hairtrigger.platform.wake import Wake
 from hairtrigger.services.delivery.delivery_streaks import DeliveryStreaks
+from hairtrigger.services.delivery.hydration import Hydration
 from hairtrigger.services.delivery.places import Places, tenant_of
 from hairtrigger.services.metrics import Metrics
 from hairtrigger.services.notices import of_dead_letters, of_disabled
@@ -82,6 +84,7 @@ class Dispatcher:
     holder: UUID | None = None  # this process
     jitter: Callable[[], float] = random.random
     counter: UseCounter = field(default_factory=UseCounter)
+    hydration: Hydration | None = None  # completes thin events; None: there are none
     holds: Refuses = nothing_refused
     """Return why the deliveries of the organisation must stay on the queue now, or None if they may be attempted."""
     hurry: Callable[[], None] = lambda: None  # ends the reading of answers whose status is known
@@ -298,9 +301,14 @@ class Dispatcher:
             if claimed.event is None or claimed.project is None:
                 await self._drop(claimed)
                 return
-            started, hop = self.clock.now(), self.tracing.hop(claimed.event)
-            sent = await self._sent(claimed, claimed.project, hop)
-            self.tracing.attempted(hop, claimed.event, claimed.message, sent, started)
+            begun = self.clock.now()
+            event = await self.hydration.completed(claimed.event) if self.hydration else claimed.event
+            if isinstance(event, Sent):
+                await self._finished(claimed, event, begun)
+                return
+            started, hop = self.clock.now(), self.tracing.hop(event)
+            sent = await self._sent(replace(claimed, event=event), claimed.project, hop)
+            self.tracing.attempted(hop, event, claimed.message, sent, started)
             await self._finished(claimed, sent, started)
         except Unavailable:
             log.warning("database away, delivery will be repeated", delivery=str(claimed.message.delivery_id))
@@ -480,7 +488,7 @@ def _outgoing(claimed: Claimed, hop: Hop | None) -> Outgoing:
         type=event.type,
         subject=event.subject,
         time=event.occurred_at,
-        content_type=event.content_type,
+        content_type="application/json" if event.content_type == INCOMPLETE else event.content_type,
         body=event.body,
         org_id=event.org_id,
         project_id=event.project_id,
@@ -489,6 +497,7 @@ def _outgoing(claimed: Claimed, hop: Hop | None) -> Outgoing:
         request=event.request,
         replay_of=event.id if message.delivery_id != event.id else None,
         hops=message.hops + 1,
+        incomplete=event.content_type == INCOMPLETE,
         traceparent=hop.context.traceparent if hop else None,
         tracestate=hop.context.state if hop else None,
     )

@@ -99,7 +99,7 @@ class Explainer:
                 outages = await self._outages(tx, seen.condition, since, until)
                 summary = f"{summary} {seen.teller.outages(outages or ())}".strip()
         steps = [step for story in stories for step in story.steps()]
-        steps += [event_step(one, seen.condition.way) for one in near[_MOST_STORIES:]]
+        steps += [event_step(one, one.came or seen.condition.way) for one in near[_MOST_STORIES:]]
         return Explanation(summary, seen.health, _in_time([*steps, *(outcome_step(one) for one in ended)]))
 
     async def event(self, caller: Caller, trigger_id: UUID, event_id: UUID) -> Explanation:
@@ -167,7 +167,9 @@ class Explainer:
         with_attempts = [(one, await history.attempts(tx, org_id, one.id)) for one in reversed(made)]
         repeats = await outcomes.repeats(tx, condition.id, event.key, event.received_at)
         found = [(one.id, await waits.of_delivery(tx, one)) for one in made]
-        return Story(event, condition.way, with_attempts, repeats, {id_: wait for id_, wait in found if wait})
+        return Story(
+            event, event.came or condition.way, with_attempts, repeats, {id_: wait for id_, wait in found if wait}
+        )
 
     async def _ended(self, tx: Transaction, seen: _Seen, one: Outcome) -> str:
         """Return sentences about an outcome that came instead of an event, and about the event that it

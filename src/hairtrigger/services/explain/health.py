@@ -13,7 +13,7 @@ from hairtrigger.platform.clock import Clock
 from hairtrigger.services.catalogue import Catalogue
 from hairtrigger.store.events.outcomes import Outcome
 from hairtrigger.store.explain.streaks import MOST_FRUITLESS
-from hairtrigger.store.explain.trigger_health import Condition, Expectations, Stall, Status
+from hairtrigger.store.explain.trigger_health import MOST_FAILED_SWEEPS, Condition, Expectations, Stall, Status
 
 STALLS: dict[Stall, str] = {
     "overdue": "It is overdue, and no worker has taken it. See whether a worker runs, and whether it keeps up.",
@@ -123,6 +123,8 @@ def _nothing_wrong(condition: Condition, latest: Sequence[Outcome]) -> str:
     last = next((one for one in latest if one.kind is Kind.POLL), None)
     if last and last.code is Code.ITEMS_REFUSED:
         return f"The last poll refused items ({last.code}). {last.detail}"
+    if condition.kind is None and (beside := _beside(condition, latest)):
+        return f"It waits for requests. {beside}"
     if condition.rests_until:
         return f"{RATE_LIMITED} until {condition.rests_until:%Y-%m-%d %H:%M:%S} UTC."
     if condition.kind == "listen":
@@ -147,9 +149,27 @@ def _instant(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def _beside(condition: Condition, latest: Sequence[Outcome]) -> str:
+    """Say what is to be known of the sweep of a push and of its webhook at the provider, or return an empty text."""
+    found = [one for one in latest if one.code is Code.RECOVERED_EVENTS]
+    told = []
+    if condition.sweep_failures:
+        what = "sweep" if condition.sweep_failures == 1 else f"{condition.sweep_failures} sweeps"
+        told.append(f"The last {what} failed, and the provider's requests are taken. {condition.sweep_error or ''}")
+    if found:
+        count, at = sum(one.events for one in found), f"{found[0].at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        what = "1 event" if count == 1 else f"{count} events"
+        told.append(f"Its sweeps found {what} that the provider's requests had not brought, the last at {at}.")
+    if condition.subscription_error and not condition.lost_at:
+        told.append(f"Its webhook could not be looked at or renewed. {condition.subscription_error}")
+    if told and condition.subscription_ends_at:
+        told.append(f"Its subscription at the provider ends at {condition.subscription_ends_at:%Y-%m-%d %H:%M:%S} UTC.")
+    return " ".join(one.strip() for one in told)
+
+
 def _failing(condition: Condition, latest: Sequence[Outcome]) -> tuple[datetime | None, str]:
-    """Return since when the trigger is failing, and why: because of its polls, requests or deliveries, or of several of
-    them.
+    """Return since when the trigger is failing, and why: because of its polls, its webhook at the provider, its sweeps,
+    its requests or its deliveries, or of several of them.
     """
     polls, refused, undelivered = condition.failures, condition.refused, condition.undelivered
     told, begun = [], []
@@ -162,6 +182,15 @@ def _failing(condition: Condition, latest: Sequence[Outcome]) -> tuple[datetime 
         since, why = _fruitless(condition, latest)
         told.append(why)
         begun.append(since)
+    if condition.lost_at:
+        told.append(condition.subscription_error or "Its webhook at the provider is gone.")
+        begun.append(condition.lost_at)
+    if condition.sweep_failures >= MOST_FAILED_SWEEPS:
+        told.append(
+            f"The last {condition.sweep_failures} sweeps failed, and the provider's requests are taken. "
+            f"{condition.sweep_error or ''}".strip()
+        )
+        begun.append(condition.sweep_failing_since)
     if refused:
         what = "request was" if refused == 1 else f"{refused} requests were"
         told.append(f"The last {what} refused: {condition.refused_detail}")

@@ -44,6 +44,7 @@ _SUBJECT = {
     Kind.WEBHOOK: "request",
     Kind.POLL: "poll",
     Kind.LISTEN: "connection",
+    Kind.SWEEP: "sweep",
     Kind.SCHEDULE: "schedule",
     Kind.REGISTRATION: "webhook",
     Kind.TARGET: "target",
@@ -55,6 +56,7 @@ _WAYS = {
     "listen": "over its connection to the source",
     "schedule": "from its schedule",
     "service": "from the service itself",
+    "sweep": "with a sweep, because the provider's request had not brought it",
     None: "as a request",
 }
 WORK = frozenset({Kind.WEBHOOK, Kind.POLL, Kind.LISTEN, Kind.SCHEDULE})
@@ -88,7 +90,7 @@ class Story:
     """An event with its deliveries, their attempts, and its repeats."""
 
     event: EventTrace
-    came: str | None  # "poll", "schedule", "listen" or "service"; None for an event from a request
+    came: str | None  # "poll", "sweep", "schedule", "listen" or "service"; None for an event from a request
     deliveries: Sequence[tuple[Delivery, Sequence[AttemptRecord]]]  # oldest first
     repeats: Sequence[Outcome]
     waits: Mapping[UUID, Wait] = field(default_factory=dict)  # by delivery
@@ -120,7 +122,7 @@ class Teller:
 
     def outcome(self, one: Outcome) -> str:
         """Describe an outcome in a full sentence, with its detail."""
-        if one.kind not in WORK:
+        if one.kind not in WORK and one.kind is not Kind.SWEEP:
             return _joined(f"At {self.time(one.at)} the {_SUBJECT[one.kind]} {_meaning(one)}.", _detail(one))
         more = f", the last of {one.count}," if one.count > 1 else ""
         return _joined(f"The {_SUBJECT[one.kind]} at {self.time(one.at)}{more} {_meaning(one)}.", _detail(one))
@@ -139,7 +141,8 @@ class Teller:
         if event.dropped:
             parts.append(DROPPED)
         cut_off = [one for one in story.repeats if one.code is Code.ATTEMPT_CUT_OFF]
-        repeats = [one for one in story.repeats if one.code is not Code.ATTEMPT_CUT_OFF]
+        repeats = [one for one in story.repeats if one.code not in {Code.ATTEMPT_CUT_OFF, Code.INCOMPLETE_EVENT}]
+        parts += [one.detail for one in story.repeats if one.code is Code.INCOMPLETE_EVENT]
         if cut_off:
             which = "An attempt" if len(cut_off) == 1 else f"{len(cut_off)} attempts, the last of them"
             parts.append(f"{which} before {self.time(cut_off[-1].at)} left no result: {_CUT_OFF}")
@@ -294,9 +297,10 @@ class Teller:
                 return f", and its app brought nothing for it. {told}"
             case NothingTold():
                 return ", and no operational event that it asks for was told."
-            case NoRequest(before):
+            case NoRequest(before, swept):
                 earlier = f"Before that: {self.outcome(before)}" if before else ""
-                return f", and no request reached its address. {earlier}"
+                asked = self.outcome(swept) if swept else ""
+                return " ".join(filter(None, (", and no request reached its address.", asked, earlier)))
             case _:
                 return f"; {self._polls(reason)} {following}"
 

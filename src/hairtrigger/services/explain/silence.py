@@ -152,6 +152,7 @@ class NoRequest:
     """No request reached the trigger's own address."""
 
     before: Outcome | None
+    swept: Outcome | None = None  # the last sweep of that time
 
 
 @dataclass(frozen=True)
@@ -235,7 +236,8 @@ class Silence:
             case None if self.condition.way == "service":
                 return NothingTold()
             case None:
-                return NoRequest(self._before(Kind.WEBHOOK))
+                swept = next((one for one in reversed(self.within) if one.kind is Kind.SWEEP), None)
+                return NoRequest(self._before(Kind.WEBHOOK), swept)
 
     def _polls(self, now: datetime) -> PollReason:
         polls = [one for one in self.within if one.kind is Kind.POLL]

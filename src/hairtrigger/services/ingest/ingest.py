@@ -7,6 +7,7 @@ why.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -42,9 +43,10 @@ from hairtrigger.services.ingest.refusal_counter import RefusalCounter
 from hairtrigger.services.ingest.sender_documents import SenderDocuments
 from hairtrigger.services.ingest.told_tokens import hint
 from hairtrigger.services.metrics import Metrics
-from hairtrigger.services.recorder import Recorder, event_from
+from hairtrigger.services.recorder import Recorder, event_from, rekeyed
 from hairtrigger.services.tracing import Tracing
 from hairtrigger.store.database import Store
+from hairtrigger.store.events import events as stored_events
 from hairtrigger.store.events.outcomes import Outcome
 from hairtrigger.store.events.request_batches import Write
 from hairtrigger.store.setup import triggers
@@ -297,6 +299,7 @@ class Ingest:
         """
         if not heard:
             return _answer("ignored", reason=Code.OVER_QUOTA, detail="a quota is used up")
+        heard = [(trigger, await rekeyed(drafts, partial(self._known, trigger.id))) for trigger, drafts in heard]
         given = sent_context(request.headers)
         begun = self.tracing.begun(given)
         trace = begun or given
@@ -324,6 +327,10 @@ class Ingest:
         if fresh is None:
             return None
         return _answer("accepted" if fresh else "duplicate", events=[str(event.id) for event in fresh])
+
+    async def _known(self, trigger_id: UUID, keys: Sequence[str]) -> set[str]:
+        async with self.store.transaction() as tx:
+            return await stored_events.known(tx, trigger_id, keys)
 
     async def _note_refused(self, refused: Refusal, *told: ProjectTrigger) -> None:
         if isinstance(refused, DiskFull):  # nothing is stored now that can be stored later

@@ -49,7 +49,7 @@ class Claimed:
 
     @property
     def kind(self) -> Kind:
-        return _kind_of(self.poll)
+        return self.poll.work
 
     def definition(self) -> tuple[Provider, Trigger]:
         """Return the provider and the definition of the trigger.
@@ -67,10 +67,6 @@ class Claimed:
         if provider.fields and definition.needs_connection and self.connection is None:
             raise PollFailed(f"The trigger has no connection to '{provider.name}': it was deleted, or never given.")
         return provider, definition
-
-
-def _kind_of(row: Poll) -> Kind:
-    return Kind.LISTEN if row.kind == "listen" else Kind.POLL
 
 
 @dataclass(frozen=True)
@@ -214,13 +210,13 @@ class PollLeases:
             ours = await polls.release(tx, leases, now)
             pace = await connection_limits.locked(tx, connected)
             await connection_limits.save(tx, [one.left(leases) for one in pace.values()])
-            told = [claimed.trigger for claimed in unfinished if claimed.lease in ours]
+            told = [claimed for claimed in unfinished if claimed.lease in ours]
             again = "the trigger is polled again" if self.kind == "poll" else "it is connected again"
             detail = f"It was given back unfinished, and {again} at once."
-            kind = Kind.LISTEN if self.kind == "listen" else Kind.POLL
-            await outcomes.record(tx, *(Outcome(kind, Code.CUT_OFF, now, t.org_id, t.id, detail) for t in told))
-        for trigger in told if self.kind == "poll" else ():
-            self.metrics.poll_ended(trigger.provider_id, Code.CUT_OFF)
+            cut_off = [Outcome(one.kind, Code.CUT_OFF, now, one.trigger.org_id, one.trigger.id, detail) for one in told]
+            await outcomes.record(tx, *cut_off)
+        for one in told if self.kind == "poll" else ():
+            self.metrics.poll_ended(one.trigger.provider_id, Code.CUT_OFF, sweep=one.poll.sweep)
 
     async def take_back(self, holders: Collection[UUID] | None) -> int:
         """End the leases of processes that have died, so that their polls are due at once, and return how many.
@@ -280,7 +276,7 @@ class PollLeases:
         now: datetime,
     ) -> None:
         told = [
-            Outcome(_kind_of(row), code_of(refusal), now, known[id_][0].org_id, id_, refusal.message)
+            Outcome(row.work, code_of(refusal), now, known[id_][0].org_id, id_, refusal.message)
             for row in rows
             if (refusal := refused.get(id_ := row.project_trigger_id))
             and begins(refusal, row.next_at or now, row.every)
@@ -321,7 +317,7 @@ class PollLeases:
                 trigger, listens = known[row.project_trigger_id][0], row.kind == "listen"
                 at = now if listens else row.leased_until - self.hold
                 detail = f"{noticed} {'it is connected again' if listens else 'the trigger is polled again'}."
-                cut_off.append(Outcome(_kind_of(row), Code.CUT_OFF, at, trigger.org_id, trigger.id, detail))
+                cut_off.append(Outcome(row.work, Code.CUT_OFF, at, trigger.org_id, trigger.id, detail))
         await outcomes.record(tx, *cut_off)
 
     async def _claimed(

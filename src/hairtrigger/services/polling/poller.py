@@ -27,21 +27,22 @@ from hairtrigger.domain.errors import (
     Unavailable,
     sentence,
 )
-from hairtrigger.domain.event import Draft
+from hairtrigger.domain.event import Draft, bounded_key
+from hairtrigger.domain.instants import shifted
 from hairtrigger.domain.outcome import ASKED_TO_WAIT, Code
 from hairtrigger.domain.rhythm import AFTER_A_LOSS, AFTER_A_REFUSAL, LONGEST_WAIT, back_off, beats_between, next_beat
 from hairtrigger.domain.trace import Begun
-from hairtrigger.kit.trigger import Page, Polling, Question
+from hairtrigger.kit.trigger import Page, Polling, Question, polling_of, sweep_of
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.shares import Shares
 from hairtrigger.platform.wake import Wake
-from hairtrigger.services.baseline import is_baseline
+from hairtrigger.services.baseline import dated_since, is_baseline
 from hairtrigger.services.catalogue import Catalogue
 from hairtrigger.services.metrics import Metrics
 from hairtrigger.services.polling.poll_leases import Claimed, Claims, PollLeases
 from hairtrigger.services.polling.poll_results import CHANGED, PollEnd, PollStep, StoredPoll
 from hairtrigger.services.provider_calls import MOST_PAGES, Pages, ProviderCalls, tenant_of
-from hairtrigger.services.recorder import event_from
+from hairtrigger.services.recorder import event_from, rekeyed
 from hairtrigger.services.tracing import Tracing
 from hairtrigger.store.database import Store
 from hairtrigger.store.events import events as stored_events
@@ -123,7 +124,7 @@ class Poller:
         async with self.store.transaction() as tx:
             trigger = await triggers.existing(tx, caller.org_id, trigger_id)
             _, definition = await self.catalogue.trigger(tx, caller.org_id, trigger.provider_id, trigger.trigger_id)
-            if not isinstance(definition, Polling):
+            if polling_of(definition) is None:
                 raise NotReady("This trigger does not poll: its events come by themselves.")
             if not trigger.enabled:
                 raise NotReady("The trigger is disabled. Enable it first.")
@@ -141,7 +142,10 @@ class Poller:
         run = _Run(claimed, self.clock.now(), trace=self.tracing.begun())
         result = await self._ended(run)
         provider_id = claimed.trigger.provider_id
-        self.metrics.poll_ended(provider_id, result.code, self.clock.now() - run.begun, len(result.events))
+        took, sweep = self.clock.now() - run.begun, claimed.poll.sweep
+        self.metrics.poll_ended(provider_id, result.code, took, len(result.events), sweep=sweep)
+        if run.stored.recovered:
+            self.metrics.recovered(provider_id, run.stored.recovered)
         self.tracing.polled(run.trace, run.begun, result.code, provider_id)
         return result
 
@@ -165,10 +169,12 @@ class Poller:
     async def _drain(self, run: _Run) -> Result:
         definition, question = self._asked(run)
         run.question = question
-        silent = is_baseline(definition, question)
+        # A poll that has a start makes events of what happened since, even at first.
+        silent = is_baseline(definition, question) and run.claimed.poll.start_from is None
         pages = Pages(definition, question, self.deadline, most=None if silent else MOST_PAGES)
         while True:
             page, last = await pages.next()
+            page = await self._wanted(run, page)
             run.refused += page.refused
             run.stored = replace(run.stored, repeats=run.stored.repeats + page.repeats)
             # A baseline that is cut off must begin again as a baseline, so nothing of it is stored before its end.
@@ -177,15 +183,32 @@ class Poller:
             if run.stored.fresh:
                 self.work.set()
             if last or not run.stored.mine:
-                code = run.code(silent=silent) or run.stored.code
+                code = run.code(silent=silent) or run.stored.code_of(run.claimed.poll)
                 detail = page.note if run.stored.mine else CHANGED
                 return Result(code, detail, run.stored.fresh, run.stored.repeats, page.console)
+
+    async def _wanted(self, run: _Run, page: Page) -> Page:
+        """Return the page without the events that start nothing.
+
+        Those are the events from before the start of the poll, and those of a sweep that the push has brought.
+        """
+        poll, known = run.claimed.poll, partial(self._known, run.claimed.trigger.id)
+        drafts = await rekeyed(page.events, known)
+        if poll.start_from is not None:
+            drafts = dated_since(replace(page, events=drafts), poll.start_from)
+        if not poll.sweep:
+            return replace(page, events=drafts)
+        keys = [bounded_key(one.key) for one in drafts]
+        stored = await known(keys) if keys else set()
+        new = [one for one, key in zip(drafts, keys, strict=True) if key not in stored]
+        return replace(page, events=new, repeats=page.repeats + len(drafts) - len(new))
 
     def _asked(self, run: _Run) -> tuple[Polling[Any], Question[Any]]:
         claimed = run.claimed
         trigger = claimed.trigger
-        provider, definition = claimed.definition()
-        if not isinstance(definition, Polling):
+        provider, found = claimed.definition()
+        definition = polling_of(found)
+        if definition is None:
             raise PollFailed("This trigger does not poll.")
         question = self.calls.question(
             provider,
@@ -194,9 +217,10 @@ class Poller:
             self.calls.secrets.params(trigger.id, trigger.config),
             self.calls.credentials_in(claimed.connection),
             cursor=claimed.poll.cursor,
-            enabled_at=trigger.enabled_at,
+            enabled_at=claimed.poll.start_from or trigger.enabled_at,
             known=partial(self._known, trigger.id),
             watch=self.tracing.watch(run.trace),
+            remote=trigger.webhook_data,
         )
         return definition, question
 
@@ -211,14 +235,22 @@ class Poller:
         """
         now = self.clock.now()
         events = in_order(run.claimed.trigger, () if silent else page.events, now, run.trace)
-        part = tuple(islice(events, AT_ONCE))
+        part, late = tuple(islice(events, AT_ONCE)), self._late(run)
         while following := tuple(islice(events, AT_ONCE)):
-            run.stored = await self._settled(run, PollStep(run.claimed, now, None, part, run.stored))
+            step = PollStep(run.claimed, now, None, part, run.stored, late=late)
+            run.stored = await self._settled(run, step)
             if not run.stored.mine:
                 return run.stored
             part = following
         end = self._succeeded(run, page, now, silent=silent) if last else None
-        return await self._settled(run, PollStep(run.claimed, now, page.cursor, part, run.stored, end))
+        return await self._settled(run, PollStep(run.claimed, now, page.cursor, part, run.stored, end, late=late))
+
+    def _late(self, run: _Run) -> datetime | None:
+        """Return the time before which the events of a sweep should have come as requests. None: it is no sweep."""
+        claimed = run.claimed
+        definition = claimed.provider and claimed.provider.trigger(claimed.trigger.trigger_id)
+        sweep = sweep_of(definition) if definition and claimed.poll.sweep else None
+        return shifted(run.begun, -sweep.pushed_within) if sweep else None
 
     async def _settled(self, run: _Run, step: PollStep) -> StoredPoll:
         began = self.clock.now()
@@ -244,6 +276,7 @@ class Poller:
             code=run.code(silent=silent),
             succeeded_at=run.begun,
             paused_until=paused_until,
+            drained=not page.more,
         )
 
     async def _failed(self, run: _Run, error: HairtriggerError, code: Code = Code.FAILED) -> Result:

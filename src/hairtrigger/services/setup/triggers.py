@@ -6,17 +6,17 @@ Disabling commits first, so it always works. The webhook left at the provider is
 repeated attempts.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from hairtrigger.domain.caller import Caller
 from hairtrigger.domain.errors import (
     Conflict,
-    HairtriggerError,
     Invalid,
     InvalidConfig,
     Issue,
@@ -28,6 +28,8 @@ from hairtrigger.domain.ids import new_id
 from hairtrigger.domain.outcome import Code, Kind
 from hairtrigger.domain.privacy import EVERYTHING, Privacy
 from hairtrigger.domain.quotas import Limits, Quota
+from hairtrigger.domain.rhythm import next_beat
+from hairtrigger.domain.start import Start, StartPreview
 from hairtrigger.domain.webhook_address import webhook_url
 from hairtrigger.kit.trigger import (
     AppWebhook,
@@ -37,33 +39,34 @@ from hairtrigger.kit.trigger import (
     Provider,
     Question,
     Scheduled,
-    Subscription,
     Trigger,
     Webhook,
+    polling_of,
+    sweep_of,
 )
 from hairtrigger.kit.verify import Scheme
 from hairtrigger.platform.clock import Clock
 from hairtrigger.platform.vault import new_signing_secret
-from hairtrigger.services.baseline import baseline, is_baseline
+from hairtrigger.services.baseline import baseline, count_since, is_baseline
 from hairtrigger.services.catalogue import Catalogue, config_of, secret_params, validated
 from hairtrigger.services.provider_calls import Credentials, ProviderCalls, tenant_of
-from hairtrigger.services.secrets import MASK, Secrets, SigningSecret
+from hairtrigger.services.secrets import MASK, Secrets
+from hairtrigger.services.setup.subscriptions import Subscriptions
 from hairtrigger.services.setup.webhook_removals import WebhookRemovals
 from hairtrigger.services.sources import Source
 from hairtrigger.store import quotas
 from hairtrigger.store.database import Store
 from hairtrigger.store.delivery import bodies
-from hairtrigger.store.events import outcomes
+from hairtrigger.store.events import events, outcomes
 from hairtrigger.store.events.outcomes import Outcome
 from hairtrigger.store.polling import polls
 from hairtrigger.store.polling.polls import Poll
-from hairtrigger.store.setup import connections, projects, triggers
+from hairtrigger.store.setup import connections, projects, subscriptions, triggers
+from hairtrigger.store.setup.subscriptions import StoredSubscription
 from hairtrigger.store.setup.triggers import ProjectTrigger, Removal, TriggerWithCursor
 from hairtrigger.store.transaction import Transaction
 
-_OVERLAP = timedelta(days=1)  # for which a signing secret stays valid when a provider chooses another one
 _MOST_LISTENING = 20  # to operational events, of one organisation: each event is stored once for each of them
-_ENABLING = timedelta(minutes=5)  # a registration that is not committed by then is removed again
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,8 @@ class Enabled:
     next_at: datetime | None = None
     seen: int | None = None  # the number of things that its first look found, and that count as seen
     planned: Removal | None = None  # the removal of its webhook, if the commit fails
+    expires_at: datetime | None = None  # the end of its subscription at the provider
+    start_from: datetime | None = None  # what happened since then starts, too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,10 +111,13 @@ class Triggers:
     calls: ProviderCalls
     secrets: Secrets
     webhook_removals: WebhookRemovals
+    subscriptions: Subscriptions
     public_url: str
     least_interval: timedelta
     poll_deadline: timedelta
     limits: Limits = field(default_factory=Limits)
+    unconfirmed: int = 500
+    """The number of events that enabling a trigger may start at once without a confirmation."""
     kept: timedelta = timedelta(days=30)
     """How long the installation keeps events. No trigger keeps them longer."""
 
@@ -173,11 +181,16 @@ class Triggers:
         async with self.store.transaction() as tx:
             return await triggers.existing(tx, caller.org_id, trigger_id)
 
-    async def clockwork(self, caller: Caller, trigger_id: UUID) -> tuple[ProjectTrigger, Poll | None, list[Outcome]]:
-        """Return a trigger, its row in `poll` or None if it has none, and its latest outcomes, newest first."""
+    async def clockwork(
+        self, caller: Caller, trigger_id: UUID
+    ) -> tuple[ProjectTrigger, Poll | None, StoredSubscription | None, list[Outcome]]:
+        """Return a trigger, its row in `poll` and its subscription, each None if it has none, and its latest outcomes,
+        newest first.
+        """
         async with self.store.transaction() as tx:
             trigger = await triggers.existing(tx, caller.org_id, trigger_id)
-            return trigger, await polls.get(tx, trigger_id), await outcomes.of_trigger(tx, trigger_id)
+            subscription = await subscriptions.get(tx, trigger_id)
+            return trigger, await polls.get(tx, trigger_id), subscription, await outcomes.of_trigger(tx, trigger_id)
 
     async def change(self, caller: Caller, trigger_id: UUID, changes: TriggerChanges) -> TriggerWithCursor:
         """Change a trigger, and return it. Its cursor, its event keys, its address and its signing secret stay.
@@ -214,18 +227,30 @@ class Triggers:
         if trigger.cursor is not None:
             found = replace(found, cursor=None)  # a poll may have moved it meanwhile
         changed = replace(wanted, generation=trigger.generation + 1, webhook_data=found.webhook_data)
-        return await self._commit_enabled(changed, definition, found, note)
+        return await self._commit_enabled(changed, definition, found, note, anew=False)
 
-    async def enable(self, caller: Caller, trigger_id: UUID, *, keep_secret: bool = False) -> TriggerWithCursor:
+    async def enable(
+        self,
+        caller: Caller,
+        trigger_id: UUID,
+        *,
+        keep_secret: bool = False,
+        start: Start | None = None,
+        confirmed: bool = False,
+    ) -> TriggerWithCursor:
         """Enable a trigger, and return it. If that fails, the trigger stays disabled.
 
-        Raise `ProviderFailed` if the provider refuses, `NotReady` or `Invalid` if the trigger lacks something, and
-        `Conflict` if the trigger or its webhook is changed meanwhile. With `keep_secret`, a webhook that is made at the
-        provider is given the signing secret that the trigger has.
+        Without `start`, a trigger that polled before goes on where it stopped, and any other starts from now. Raise
+        `ProviderFailed` if the provider refuses, `NotReady` or `Invalid` if the trigger lacks something, and `Conflict`
+        if the trigger or its webhook is changed meanwhile, or if more events would start at once than allowed and that
+        is not `confirmed`. With `keep_secret`, a webhook that is made at the provider is given the signing secret that
+        the trigger has.
         """
         async with self.store.transaction() as tx:
             trigger = await triggers.existing(tx, caller.org_id, trigger_id)
             if trigger.enabled:
+                if start:
+                    raise Conflict("The trigger is enabled. Disable it first to let it start from another time.")
                 return trigger
             provider, definition = await self.catalogue.trigger(
                 tx, caller.org_id, trigger.provider_id, trigger.trigger_id
@@ -237,13 +262,21 @@ class Triggers:
             require_ready(provider, definition, trigger)
             require_scopes(definition, held)
             params = self.secrets.params(trigger.id, trigger.config)
+            cursor = None if start else trigger.cursor
             question = self.calls.question(
-                provider, definition, tenant_of(trigger), params, held, cursor=trigger.cursor, enabled_at=now
+                *(provider, definition, tenant_of(trigger), params, held),
+                cursor=cursor,
+                enabled_at=now,
+                known=partial(self._known, trigger.id),
             )
             asking = isinstance(definition, AppWebhook) or (isinstance(definition, Webhook) and definition.subscription)
             with self.calls.asked(tenant_of(trigger)):
                 async with self.calls.marking(held, success=bool(asking)):
-                    found = await self._registered(definition, trigger, question, held, keep_secret=keep_secret)
+                    if start and start.since:
+                        await self._require_few(definition, question, start.since, confirmed=confirmed)
+                    found = await self._registered(
+                        definition, trigger, question, held, keep_secret=keep_secret, start=start
+                    )
         except (ProviderFailed, Invalid, NotReady) as error:
             await self._not_enabled(trigger, f"Enabling failed: {sentence(error)}")
             raise
@@ -256,7 +289,8 @@ class Triggers:
             updated_by=caller.id,
             updated_at=now,
         )
-        return await self._commit_enabled(changed, definition, found, Note(Kind.TRIGGER, Code.ENABLED))
+        note = Note(Kind.TRIGGER, Code.ENABLED)
+        return await self._commit_enabled(changed, definition, found, note, anew=not keep_secret)
 
     async def disable(self, caller: Caller, trigger_id: UUID) -> TriggerWithCursor:
         async with self.store.transaction() as tx:
@@ -287,9 +321,8 @@ class Triggers:
             raise Conflict("The trigger was changed meanwhile. Look at it again.")
         definition = self.catalogue.native_trigger(trigger.provider_id, trigger.trigger_id)
         if isinstance(definition, Webhook) and definition.subscription:
-            await triggers.plan_removal(
-                tx, self._removal(trigger, await self.calls.credentials_of(tx, trigger), now), now
-            )
+            held = await self.calls.credentials_of(tx, trigger)
+            await triggers.plan_removal(tx, self.subscriptions.removal(trigger, held, now), now)
         return await triggers.existing(tx, trigger.org_id, trigger.id)
 
     async def rotate_secret(
@@ -379,6 +412,55 @@ class Triggers:
 
     # -- enabling
 
+    async def preview(self, caller: Caller, trigger_id: UUID, start: Start) -> StartPreview:
+        """Return how many events would start at once if the trigger were enabled with this start. Nothing is stored.
+
+        Raise errors as `enable` does.
+        """
+        async with self.store.transaction() as tx:
+            trigger = await triggers.existing(tx, caller.org_id, trigger_id)
+            provider, definition = await self.catalogue.trigger(
+                tx, caller.org_id, trigger.provider_id, trigger.trigger_id
+            )
+            held = await self.calls.credentials_of(tx, trigger)
+        require_ready(provider, definition, trigger)
+        if start.since is None:
+            return StartPreview(0, self.unconfirmed)
+        question = self.calls.question(
+            *(provider, definition, tenant_of(trigger), self._params(trigger), held),
+            known=partial(self._known, trigger.id),
+            remote=trigger.webhook_data,
+        )
+        with self.calls.asked(tenant_of(trigger)):
+            return await self._counted(definition, question, start.since)
+
+    async def _counted(self, definition: Trigger, question: Question[Any], since: datetime) -> StartPreview:
+        polling = polling_of(definition)
+        if polling is None:
+            raise Invalid(
+                "This trigger can only start from now: there is no list in which the service could look for what "
+                "happened before."
+            )
+        if since > self.clock.now():
+            raise Invalid("The start lies in the future.")
+        count, at_least = await count_since(polling, question, since, self.poll_deadline)
+        return StartPreview(count, self.unconfirmed, at_least=at_least)
+
+    async def _require_few(
+        self, definition: Trigger, question: Question[Any], since: datetime, *, confirmed: bool
+    ) -> None:
+        """Raise `Conflict` if more events would start at once than allowed, and that is not confirmed."""
+        found = await self._counted(definition, question, since)
+        if found.needs_confirmation and not confirmed:
+            raise Conflict(
+                f"{found.sentence} More than {found.limit:,} need a confirmation: enable it again with `confirm`, or "
+                "from now, or from a later time."
+            )
+
+    async def _known(self, trigger_id: UUID, keys: Sequence[str]) -> set[str]:
+        async with self.store.transaction() as tx:
+            return await events.known(tx, trigger_id, keys)
+
     async def _registered(
         self,
         definition: Trigger,
@@ -387,8 +469,9 @@ class Triggers:
         held: Credentials,
         *,
         keep_secret: bool = False,
+        start: Start | None = None,
     ) -> Enabled:
-        now = question.asked_at
+        now, since = question.asked_at, start.since if start else None
         match definition:
             case Webhook(subscription=None, repeats=repeats):
                 if not self.secrets.live(trigger, now):
@@ -398,15 +481,19 @@ class Triggers:
                     )
                 told = {"repeats": repeats(question.config)} if repeats else {}
                 return Enabled(webhook_data={"url": self.webhook_url(trigger.id), **told})
-            case Webhook(subscription=subscription):
-                assert subscription
-                return await self._made(subscription, trigger, question, held, keep_secret=keep_secret)
+            case Webhook():
+                made = await self.subscriptions.make(definition, trigger, question, held, keep_secret=keep_secret)
+                return Enabled(
+                    made.remote, made.secrets, planned=made.planned, expires_at=made.expires_at, start_from=since
+                )
             case AppWebhook():
                 accounts = tuple(await definition.accounts(question))
                 if not accounts:
                     raise ProviderFailed("The provider names no account that this connection may listen to.")
-                return Enabled(webhook_data={"accounts": list(accounts)}, accounts=accounts)
+                return Enabled(webhook_data={"accounts": list(accounts)}, accounts=accounts, start_from=since)
             case Polling():
+                if since or (start and not is_baseline(definition, question)):
+                    return Enabled(next_at=now, start_from=since or now)
                 if not is_baseline(definition, question):
                     return Enabled(cursor=question.cursor, next_at=now)
                 cursor, seen = await baseline(definition, question, self.poll_deadline)
@@ -424,48 +511,10 @@ class Triggers:
             case Internal():
                 return Enabled(webhook_data={"source": "the service itself"})
 
-    async def _made(
-        self,
-        subscription: Subscription[Any],
-        trigger: ProjectTrigger,
-        question: Question[Any],
-        held: Credentials,
-        *,
-        keep_secret: bool,
-    ) -> Enabled:
-        planned = self._removal(trigger, held, question.asked_at + _ENABLING)
-        await self._plan(trigger, planned, question.asked_at)
-        live = self.secrets.live(trigger, question.asked_at) if keep_secret else []
-        secret = live[0] if live else new_signing_secret()
-        try:
-            made = await subscription.create(question, self.webhook_url(trigger.id), secret)
-        except HairtriggerError:  # the webhook may have been made in spite of the error, so its removal is due
-            async with self.store.transaction() as tx:
-                await triggers.postpone_removal(tx, planned, self.clock.now())
-            raise
-        if made.secret in live:
-            sealed = trigger.secrets
-        elif live:  # the provider has chosen another one; requests on their way are signed with the one before
-            sealed = self.secrets.rotated(trigger, made.secret, question.asked_at, _OVERLAP)
-        else:
-            sealed = self.secrets.seal_for_trigger(trigger.id, [SigningSecret(made.secret)])
-        return Enabled(webhook_data=dict(made.remote), secrets=sealed, planned=planned)
-
-    async def _plan(self, trigger: ProjectTrigger, planned: Removal, now: datetime) -> None:
-        """Plan the removal of the webhook before it is made, so that no other process touches it.
-
-        Raise `Conflict` if the trigger was changed, or another process makes or removes the webhook.
-        """
-        async with self.store.transaction() as tx:
-            current = await triggers.get(tx, trigger.org_id, trigger.id, for_update=True)
-            if not current or current.generation != trigger.generation:
-                raise Conflict("The trigger was changed meanwhile. Look at it again.")
-            if not await triggers.plan_removal(tx, planned, now, planned.run_at):
-                raise Conflict("The trigger's webhook is being made or removed just now. Try again in a moment.")
-
     async def _commit_enabled(
-        self, changed: TriggerWithCursor, definition: Trigger, found: Enabled, note: Note
+        self, changed: TriggerWithCursor, definition: Trigger, found: Enabled, note: Note, *, anew: bool
     ) -> TriggerWithCursor:
+        """Store that the trigger is enabled. With `anew`, its sweep looks for what happens from now on."""
         async with self.store.transaction() as tx, quotas.within(tx, changed.org_id, self.limits):
             if not await triggers.save(tx, changed):
                 raise Conflict("The trigger was changed while the provider was asked. Try again.")
@@ -473,13 +522,15 @@ class Triggers:
                 raise Conflict("Enabling took so long that the webhook has been taken down again. Try again.")
             match definition:
                 case Webhook():
-                    pass
+                    if definition.subscription:
+                        await self.subscriptions.begin(tx, definition, changed.id, found.expires_at)
                 case Internal():
                     await self._require_listening(tx, changed, definition)
                 case AppWebhook():
                     await triggers.route(tx, changed, found.accounts)
                 case Polling():
-                    await polls.start(tx, changed.id, "poll", found.next_at, self.interval(definition, changed))
+                    every = self.interval(definition, changed)
+                    await polls.start(tx, changed.id, "poll", found.next_at, every, found.start_from)
                     if found.cursor is not None:
                         await polls.set_cursor(tx, changed.id, dict(found.cursor))
                 case Listening():
@@ -488,6 +539,11 @@ class Triggers:
                         await polls.set_cursor(tx, changed.id, dict(found.cursor))
                 case Scheduled():
                     await polls.start(tx, changed.id, "schedule", found.next_at)
+            if sweep := sweep_of(definition):
+                now = self.clock.now()
+                begin = found.start_from or changed.enabled_at or now
+                first = now if found.start_from else next_beat(changed.id, sweep.every, now)
+                await polls.start_sweep(tx, changed.id, first, sweep.every, begin, anew=anew)
             if isinstance(definition, Webhook | AppWebhook):
                 await self._note(tx, changed, Kind.REGISTRATION, Code.REGISTERED, "")
             seen = "" if found.seen is None else f"What its provider had then counts as seen ({found.seen} entries)."
@@ -542,20 +598,6 @@ class Triggers:
                     ("connection_id",), f"This is a connection to '{connection.provider_id}', not to '{provider_id}'."
                 ),
             )
-
-    def _removal(self, trigger: ProjectTrigger, held: Credentials, run_at: datetime) -> Removal:
-        return Removal(
-            project_trigger_id=trigger.id,
-            org_id=trigger.org_id,
-            provider_id=trigger.provider_id,
-            trigger_id=trigger.trigger_id,
-            config=trigger.config,
-            secrets=self.secrets.seal_for_removal(trigger.id, held.held),
-            run_at=run_at,
-            failures=0,
-            connection_id=held.connection.id if held.connection else None,
-            way=held.way,
-        )
 
     async def _not_enabled(self, trigger: ProjectTrigger, detail: str) -> None:
         async with self.store.transaction() as tx:

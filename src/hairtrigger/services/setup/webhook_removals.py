@@ -21,7 +21,7 @@ from hairtrigger.store import notices
 from hairtrigger.store.database import Store
 from hairtrigger.store.events import outcomes
 from hairtrigger.store.events.outcomes import Outcome
-from hairtrigger.store.setup import connections, triggers
+from hairtrigger.store.setup import connections, subscriptions, triggers
 from hairtrigger.store.setup.triggers import Removal
 
 log = structlog.get_logger()
@@ -79,8 +79,8 @@ class WebhookRemovals:
         if not provider or not isinstance(definition, Webhook) or not definition.subscription:
             return
         params = self.secrets.params(removal.project_trigger_id, removal.config)
-        held = await self._credentials(removal)
-        question = self.calls.question(provider, definition, Tenant(str(removal.org_id)), params, held)
+        held, tenant = await self._credentials(removal), Tenant(str(removal.org_id))
+        question = self.calls.question(provider, definition, tenant, params, held, remote=removal.remote)
         await definition.subscription.remove(question, webhook_url(self.public_url, removal.project_trigger_id))
 
     async def _credentials(self, removal: Removal) -> Credentials:
@@ -104,6 +104,8 @@ class WebhookRemovals:
         async with self.store.transaction() as tx:
             await triggers.cancel_removal(tx, removal)
             now = self.clock.now()
+            # An attempt to make the webhook of an enabled trigger again may have left it to be removed.
+            await subscriptions.due_now(tx, triggers.is_one_of([removal.project_trigger_id]), now)
             await outcomes.record(
                 tx, Outcome(Kind.REGISTRATION, code, now, removal.org_id, removal.project_trigger_id, detail)
             )

@@ -22,6 +22,7 @@ from hairtrigger.services.polling.poll_leases import Claimed
 from hairtrigger.services.polling.poller import Poller
 from hairtrigger.services.provider_calls import tenant_of
 from hairtrigger.services.scheduling.schedules import Schedules
+from hairtrigger.services.setup.subscriptions import Subscriptions
 from hairtrigger.services.setup.webhook_removals import WebhookRemovals
 from hairtrigger.store.database import Store
 from hairtrigger.store.delivery import deliveries, lanes
@@ -43,6 +44,7 @@ class DueWork:
     poller: Poller
     schedules: Schedules
     webhook_removals: WebhookRemovals
+    subscriptions: Subscriptions
     pauses: Pauses
     replays: Replays
     work: Wake
@@ -69,10 +71,12 @@ class DueWork:
             tasks.create_task(self._when_due("schedules", self._fire))
             tasks.create_task(self._when_due("retries", self._requeue))
             tasks.create_task(self._when_due("removals", self._remove))
+            tasks.create_task(self._when_due("subscriptions", lambda: self.subscriptions.start_due(tasks)))
             tasks.create_task(self._when_due("replays", self.replays.run_due))
             tasks.create_task(every(timedelta(seconds=1), "pauses", self.pauses.settle))
             tasks.create_task(every(timedelta(seconds=2), "lanes", self._let_in))
             tasks.create_task(every(timedelta(minutes=1), "counts of lanes", self._recount))
+            tasks.create_task(every(timedelta(minutes=10), "webhooks to look after", self.subscriptions.adopt))
 
     @property
     def polls_under_way(self) -> int:
@@ -87,6 +91,7 @@ class DueWork:
             async with asyncio.timeout(at_most.total_seconds()), self._claiming:
                 if self._polling:
                     await asyncio.wait(list(self._polling))
+        await self.subscriptions.drain()
         unfinished = list(self._polling)
         for task in unfinished:
             task.cancel()

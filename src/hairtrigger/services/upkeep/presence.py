@@ -22,7 +22,7 @@ from hairtrigger.services.polling.poll_leases import PollLeases
 from hairtrigger.store import idempotency
 from hairtrigger.store.database import Store
 from hairtrigger.store.delivery import deliveries
-from hairtrigger.store.setup import triggers
+from hairtrigger.store.setup import subscriptions, triggers
 from hairtrigger.store.upkeep import processes
 from hairtrigger.store.upkeep.processes import After, Stretch
 
@@ -107,6 +107,7 @@ class Presence:
         async with self.store.transaction() as tx:
             left = await processes.unended(tx, but=self.id)
             await triggers.release_removals(tx, self.clock.now())
+            await subscriptions.release(tx, self.clock.now())
             await idempotency.abandon_all(tx)
         await self._free(None, [one.id for one in left])
 

@@ -15,6 +15,7 @@ from sqlalchemy import DateTime, bindparam, delete, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from hairtrigger.store.explain.streaks import FRUITLESS, LATER, MOST_FRUITLESS
+from hairtrigger.store.explain.trigger_health import MOST_FAILED_SWEEPS
 from hairtrigger.store.tables import told_state
 from hairtrigger.store.transaction import Transaction
 
@@ -55,7 +56,9 @@ _TRIGGERS = text(
             SELECT project_trigger_id, false, coalesce(failing_since, '-infinity'), EXISTS (
                 SELECT FROM project_trigger JOIN connection_health USING (connection_id)
                 WHERE project_trigger.id = poll.project_trigger_id AND status <> 'ok')
-            FROM poll WHERE failures > 0
+            FROM poll WHERE failures > 0 AND (NOT sweep OR failures >= {MOST_FAILED_SWEEPS})
+            UNION ALL
+            SELECT project_trigger_id, false, lost_at, false FROM subscription WHERE lost_at IS NOT NULL
             UNION ALL
             SELECT project_trigger_id, false, since, false FROM streak
             WHERE side = 'deliveries' OR (side = 'requests' AND NOT {LATER.format(streak="streak")})

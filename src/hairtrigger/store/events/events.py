@@ -1,11 +1,11 @@
 """Store events, each once for its key, together with the queue message of its first delivery."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Text, cast, select, text
+from sqlalchemy import Text, cast, select, text, update
 
 from hairtrigger.domain.ids import day_of
 from hairtrigger.store.tables import event, event_key
@@ -33,6 +33,9 @@ class Event(NamedTuple):
     @property
     def day(self) -> date:
         return day_of(self.id)
+
+    def with_data(self, body: bytes, content_type: str, subject: str | None) -> "Event":
+        return self._replace(body=body, content_type=storable(content_type), subject=subject).storable
 
     @property
     def storable(self) -> "Event":
@@ -103,6 +106,25 @@ def offered(event: Event, write: int | None = None, version: int | None = None) 
     """
     id_, *rest = event.storable
     return (write, version, id_, event.day, *rest)
+
+
+async def note_swept(tx: Transaction, ids: Collection[UUID]) -> None:
+    """Note that these new events came with a sweep."""
+    if ids:
+        days = {day_of(id_) for id_ in ids}
+        statement = update(event).where(event.c.day.in_(days), event.c.id.in_(ids))
+        await tx.connection.execute(statement.values(came="sweep"))
+
+
+async def complete(tx: Transaction, changed: Event, content_type: str) -> bool:
+    """Store the new data and media type of an event that has the media type `content_type`, and return whether it
+    had.
+    """
+    statement = update(event).where(
+        event.c.day == changed.day, event.c.id == changed.id, event.c.content_type == content_type
+    )
+    values = {"body": changed.body, "content_type": changed.content_type, "subject": changed.subject}
+    return (await tx.connection.execute(statement.values(values))).rowcount > 0
 
 
 async def known(tx: Transaction, project_trigger_id: UUID, keys: Sequence[str]) -> set[str]:

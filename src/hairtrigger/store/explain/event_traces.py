@@ -22,6 +22,7 @@ class EventTrace:
     occurred_at: datetime
     received_at: datetime
     dropped: str | None = None  # the end after which its body was dropped
+    came: str | None = None  # "sweep" for one that a poll beside the push brought
 
 
 _COLUMNS = tuple(event.c[name] for name in EventTrace.__dataclass_fields__)

@@ -91,7 +91,7 @@ _NOTE = text(
         SELECT project_id, sum(count), min(since), (array_agg(detail ORDER BY last_at DESC))[1]
         FROM kept JOIN project_trigger AS trigger USING (id)
         WHERE :side = 'deliveries' AND trigger.provider_id <> '{PROVIDER}'
-          AND project_id <> ALL(CAST(:reached AS text[]))
+          AND project_id <> ALL(CAST(:reached AS text[])) AND project_id <> ALL(CAST(:uncalled AS text[]))
         GROUP BY project_id ORDER BY project_id
         ON CONFLICT (project_id) DO UPDATE SET count = old.count + excluded.count, detail = excluded.detail
     ), reached AS (
@@ -109,13 +109,15 @@ async def note(
     anew: Sequence[UUID] = (),
     over: Sequence[UUID] = (),
     reached: Sequence[str] = (),
+    uncalled: Sequence[str] = (),
 ) -> Changes:
     """Add failures to the streaks of their triggers, end the streaks of the triggers in `over`, and return the changes.
 
     `failed` has the failures by trigger. The streaks of the triggers in `anew` begin again with these failures. With
     the side `deliveries`, the failures also count for the targets of the triggers' projects, except the failures of
     operational events, so that no target fails because of what is told of it. `reached` names the projects whose
-    targets were reached, so that the streaks of these targets end.
+    targets were reached, so that the streaks of these targets end, and `uncalled` those whose targets were not called,
+    so that they are not to blame.
     """
     if not failed and not over and not reached:
         return Changes((), {})
@@ -132,6 +134,7 @@ async def note(
         "details": [storable(one.detail) for one in rows],
         "over": list(over),
         "reached": list(reached),
+        "uncalled": list(uncalled),
     }
     found = (await tx.connection.execute(_NOTE, given)).all()
     begun = [id_ for id_, has_begun, _ in found if has_begun]

@@ -19,6 +19,9 @@ from hairtrigger.store.explain.streaks import FRUITLESS, LATER, MOST_FRUITLESS
 from hairtrigger.store.transaction import Transaction
 
 Status = Literal["healthy", "failing", "stalled", "paused", "disabled"]
+MOST_FAILED_SWEEPS = 3
+"""So many sweeps may fail one after the other before their trigger counts as failing. The push goes on meanwhile."""
+
 Stall = Literal["overdue", "off_the_clock", "unregistered", "unrouted"]
 
 
@@ -87,6 +90,12 @@ class Condition:
     rests_until: datetime | None = None  # set if the rate limits of its project's deliveries are used up
     external_user_id: str | None = None
     fruitless: int = 0  # polls in a row that found nothing, while every request of the code was refused
+    sweep_failures: int = 0  # sweeps that failed one after the other
+    sweep_failing_since: datetime | None = None
+    sweep_error: str | None = None
+    lost_at: datetime | None = None  # when its webhook at the provider was found gone or switched off
+    subscription_error: str | None = None
+    subscription_ends_at: datetime | None = None
 
     @property
     def way(self) -> Literal["poll", "schedule", "listen", "service"] | None:
@@ -122,6 +131,9 @@ _CONDITION = f"""
            poll.kind, poll.next_at, poll.every_seconds, poll.leased_until, poll.last_at,
            coalesce(poll.failures, 0) AS failures, poll.failing_since, poll.error AS poll_error,
            poll.connected_at, poll.heard_at,
+           coalesce(sweep.failures, 0) AS sweep_failures, sweep.failing_since AS sweep_failing_since,
+           sweep.error AS sweep_error, subscription.lost_at, subscription.error AS subscription_error,
+           subscription.expires_at AS subscription_ends_at,
            coalesce(CAST(poll.cursor->>'{FRUITLESS}' AS int), 0) AS fruitless,
            coalesce(undelivered.count, 0) AS undelivered, undelivered.since AS undelivered_since,
            undelivered.detail AS undelivered_detail,
@@ -139,7 +151,9 @@ _CONDITION = f"""
                 WHEN webhook.app IS NULL AND {_OVERDUE} THEN 'overdue'
            END AS stall
     FROM project_trigger AS trigger
-    LEFT JOIN poll ON poll.project_trigger_id = trigger.id
+    LEFT JOIN poll ON poll.project_trigger_id = trigger.id AND NOT poll.sweep
+    LEFT JOIN poll AS sweep ON sweep.project_trigger_id = trigger.id AND sweep.sweep
+    LEFT JOIN subscription ON subscription.project_trigger_id = trigger.id
     LEFT JOIN lane ON lane.project_id = trigger.project_id
     LEFT JOIN pause ON pause.id = CASE WHEN lane.paused THEN trigger.project_id
                                        WHEN trigger.id = ANY(lane.paused_triggers) THEN CAST(trigger.id AS text) END
@@ -153,7 +167,8 @@ _WITH_STATUS_OF = f"""
     SELECT * FROM (
         SELECT condition.*, {RESTS_UNTIL} AS rests_until,
                CASE WHEN NOT enabled THEN 'disabled' WHEN stall IS NOT NULL THEN 'stalled'
-                    WHEN failures > 0 OR undelivered > 0 OR refused > 0 OR fruitless >= {MOST_FRUITLESS} THEN 'failing'
+                    WHEN failures > 0 OR undelivered > 0 OR refused > 0 OR fruitless >= {MOST_FRUITLESS}
+                         OR sweep_failures >= {MOST_FAILED_SWEEPS} OR lost_at IS NOT NULL THEN 'failing'
                     WHEN condition.paused IS NOT NULL THEN 'paused' ELSE 'healthy' END AS status
         FROM ({_CONDITION} WHERE {{which}}) AS condition
         LEFT JOIN lane ON lane.project_id = condition.project_id
@@ -221,7 +236,7 @@ FIND_OVERDUE = text(
     f"""
     WITH overdue AS (
         SELECT project_trigger_id, next_at FROM poll
-        WHERE kind = CAST(:kind AS text) AND {_OVERDUE}
+        WHERE kind = CAST(:kind AS text) AND {_OVERDUE} AND NOT sweep
           AND NOT EXISTS (SELECT FROM stall WHERE stall.project_trigger_id = poll.project_trigger_id)
         ORDER BY next_at LIMIT :limit
     ), found AS (

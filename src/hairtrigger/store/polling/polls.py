@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import Select, and_, case, false, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from hairtrigger.domain import outcome
 from hairtrigger.domain.ids import leases_of
 from hairtrigger.store.tables import poll, project_trigger
 from hairtrigger.store.text import storable, storable_json
@@ -36,10 +37,24 @@ class Poll:
     failures: int
     error: str | None = None
     failing_since: datetime | None = None
+    sweep: bool = False  # it runs beside a push
+    start_from: datetime | None = None  # what is dated before starts nothing; None for one that begins with a baseline
 
     @property
     def every(self) -> timedelta:
         return timedelta(seconds=self.every_seconds or 60)
+
+    @property
+    def backfill(self) -> bool:
+        """Return whether it still starts what happened before its trigger was enabled, as a user asked."""
+        return self.start_from is not None and not self.sweep
+
+    @property
+    def work(self) -> outcome.Kind:
+        """Return the kind of work of which its outcomes tell."""
+        if self.kind == "listen":
+            return outcome.Kind.LISTEN
+        return outcome.Kind.SWEEP if self.sweep else outcome.Kind.POLL
 
 
 @dataclass(frozen=True)
@@ -54,7 +69,10 @@ class Due:
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress of a poll under a lease. If `ended` is true, the lease ends; if not, only the cursor is stored."""
+    """The progress of a poll under a lease. If `ended` is true, the lease ends; if not, only the cursor is stored.
+
+    If `drained` is true, the provider has nothing more now, so a poll that began at a date goes on by its cursor alone.
+    """
 
     project_trigger_id: UUID
     lease: UUID
@@ -65,6 +83,7 @@ class Progress:
     failures: int = 0
     error: str | None = None
     failing_since: datetime | None = None
+    drained: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,12 +107,17 @@ async def get(tx: Transaction, project_trigger_id: UUID) -> Poll | None:
 
 
 async def start(
-    tx: Transaction, project_trigger_id: UUID, kind: Kind, next_at: datetime | None, every: timedelta | None = None
+    tx: Transaction,
+    project_trigger_id: UUID,
+    kind: Kind,
+    next_at: datetime | None,
+    every: timedelta | None = None,
+    start_from: datetime | None = None,
 ) -> None:
     """Give an enabled trigger its first due time, and reset its lease and its failures.
 
     A cursor that it has from an earlier time is kept, so that the trigger goes on where it stopped when it was
-    disabled.
+    disabled. With `start_from`, the cursor is forgotten, and everything since then is found once more.
     """
     values: dict[str, Any] = {
         "kind": kind,
@@ -105,9 +129,33 @@ async def start(
         "error": None,
         "failing_since": None,
         "connected_at": None,
+        "start_from": start_from,
+        **({} if start_from is None else {"cursor": None}),
     }
     statement = upsert(poll).values(project_trigger_id=project_trigger_id, **values)
     await tx.connection.execute(statement.on_conflict_do_update(index_elements=["project_trigger_id"], set_=values))
+
+
+async def start_sweep(
+    tx: Transaction, project_trigger_id: UUID, next_at: datetime, every: timedelta, start_from: datetime, *, anew: bool
+) -> None:
+    """Give the sweep of an enabled trigger its next due time, and reset its lease and its failures.
+
+    With `anew`, it looks for what happens from `start_from` on. Otherwise one that was there goes on where it was.
+    """
+    values: dict[str, Any] = {
+        "next_at": next_at,
+        "every_seconds": int(every.total_seconds()),
+        "lease": None,
+        "leased_until": None,
+        "failures": 0,
+        "error": None,
+        "failing_since": None,
+    }
+    first: dict[str, Any] = {"start_from": start_from, "cursor": None}
+    statement = upsert(poll).values(project_trigger_id=project_trigger_id, kind="poll", sweep=True, **values, **first)
+    changed = values | first if anew else values
+    await tx.connection.execute(statement.on_conflict_do_update(index_elements=["project_trigger_id"], set_=changed))
 
 
 async def set_cursor(tx: Transaction, project_trigger_id: UUID, cursor: dict[str, Any]) -> None:
@@ -235,8 +283,9 @@ _PROGRESS = text(
         SELECT * FROM unnest(
             CAST(:project_trigger_id AS uuid[]), CAST(:lease AS uuid[]), CAST(:cursor AS text[]),
             CAST(:ended AS boolean[]), CAST(:next_at AS timestamptz[]), CAST(:last_at AS timestamptz[]),
-            CAST(:failures AS integer[]), CAST(:error AS text[]), CAST(:failing_since AS timestamptz[])
-        ) AS given (project_trigger_id, lease, cursor, ended, next_at, last_at, failures, error, failing_since)
+            CAST(:failures AS integer[]), CAST(:error AS text[]), CAST(:failing_since AS timestamptz[]),
+            CAST(:drained AS boolean[])
+        ) AS given (project_trigger_id, lease, cursor, ended, next_at, last_at, failures, error, failing_since, drained)
     ), mine AS (
         SELECT given.* FROM poll JOIN given USING (project_trigger_id, lease)
         ORDER BY project_trigger_id FOR UPDATE OF poll
@@ -248,6 +297,7 @@ _PROGRESS = text(
         failures = CASE WHEN mine.ended THEN mine.failures ELSE poll.failures END,
         error = CASE WHEN mine.ended THEN mine.error ELSE poll.error END,
         failing_since = CASE WHEN mine.ended THEN mine.failing_since ELSE poll.failing_since END,
+        start_from = CASE WHEN mine.drained AND NOT poll.sweep THEN NULL ELSE poll.start_from END,
         lease = CASE WHEN mine.ended THEN NULL ELSE poll.lease END,
         leased_until = CASE WHEN mine.ended THEN NULL ELSE poll.leased_until END
     FROM mine WHERE poll.project_trigger_id = mine.project_trigger_id

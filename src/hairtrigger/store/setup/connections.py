@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, delete, insert, or_, select, update
 
 from hairtrigger.domain.errors import NoSuchConnection
 from hairtrigger.store.polling import connection_limits, polls
-from hairtrigger.store.setup import connection_health
+from hairtrigger.store.setup import connection_health, subscriptions
 from hairtrigger.store.tables import connection, project_trigger
 from hairtrigger.store.transaction import Transaction
 
@@ -92,9 +92,11 @@ async def renew(tx: Transaction, connection_id: UUID, now: datetime) -> None:
     """Make the new secrets of a connection take effect at once.
 
     Polls that began with the old secrets store nothing. The connection's polling triggers are due at once, without the
-    pauses that the provider asked for before.
+    pauses that the provider asked for before, and its webhooks at the provider are looked at.
     """
-    await polls.interrupt(tx, project_trigger.c.connection_id == connection_id, again_at=now)
+    mine = project_trigger.c.connection_id == connection_id
+    await polls.interrupt(tx, mine, again_at=now)
+    await subscriptions.due_now(tx, mine, now)
     held = await connection_limits.locked(tx, [connection_id])
     await connection_limits.save(tx, [one.fresh() for one in held.values()])
 

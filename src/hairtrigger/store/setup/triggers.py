@@ -6,13 +6,36 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Label, and_, delete, func, insert, literal_column, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Label,
+    and_,
+    case,
+    delete,
+    func,
+    insert,
+    literal_column,
+    null,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from hairtrigger.domain.errors import NoSuchTrigger
 from hairtrigger.store.polling import polls
 from hairtrigger.store.setup.connections import Connection
-from hairtrigger.store.tables import app_route, connection, connection_account, poll, project, project_trigger, removal
+from hairtrigger.store.tables import (
+    app_route,
+    connection,
+    connection_account,
+    poll,
+    project,
+    project_trigger,
+    removal,
+    subscription,
+)
 from hairtrigger.store.transaction import Transaction
 
 
@@ -66,10 +89,13 @@ class Removal:
     failures: int
     connection_id: UUID | None = None
     way: str | None = None
+    remote: dict[str, Any] | None = None  # the trigger's webhook_data
 
 
 _VERSION: Label[int] = literal_column("project_trigger.xmin").label("version")
-_WITH_CURSOR = (*project_trigger.c, poll.c.cursor)
+# The cursor of a sweep is not shown, and nothing goes on from it but the sweep.
+_CURSOR = type_coerce(case((poll.c.sweep, null()), else_=poll.c.cursor), poll.c.cursor.type).label("cursor")
+_WITH_CURSOR = (*project_trigger.c, _CURSOR)
 # Rows are read by position: a mapping costs several times as much, and thousands of rows are read every second.
 _OWN = tuple(project_trigger.c[name] for name in ProjectTrigger.__dataclass_fields__)
 _WITH_VERSION: tuple[Any, ...] = (*_OWN, _VERSION)
@@ -221,6 +247,7 @@ async def switch_off(tx: Transaction, which: ColumnElement[bool], now: datetime,
     ids = list((await tx.connection.execute(statement)).scalars())
     if ids:
         await tx.connection.execute(delete(app_route).where(app_route.c.project_trigger_id.in_(ids)))
+        await tx.connection.execute(delete(subscription).where(subscription.c.project_trigger_id.in_(ids)))
         await polls.stop(tx, ids)
     return ids
 
@@ -237,6 +264,18 @@ def is_still(trigger: ProjectTrigger) -> ColumnElement[bool]:
 async def save_secrets(tx: Transaction, project_trigger_id: UUID, secrets: bytes, now: datetime) -> None:
     statement = update(project_trigger).where(project_trigger.c.id == project_trigger_id)
     await tx.connection.execute(statement.values(secrets=secrets, updated_at=now))
+
+
+async def save_registration(
+    tx: Transaction, trigger: ProjectTrigger, remote: dict[str, Any], secrets: bytes | None, now: datetime
+) -> bool:
+    """Save that the trigger's webhook was made again or renewed, and return True.
+
+    Return False, and write nothing, if the trigger was changed or disabled since it was read.
+    """
+    statement = update(project_trigger).where(is_still(trigger), project_trigger.c.enabled)
+    values = {"webhook_data": remote, "secrets": secrets, "updated_at": now}
+    return (await tx.connection.execute(statement.values(values))).rowcount > 0
 
 
 async def remove(tx: Transaction, project_trigger_id: UUID) -> None:
@@ -332,6 +371,18 @@ async def claim_removal(
     )
     row = (await tx.connection.execute(statement)).one_or_none()
     return Removal(**row._mapping) if row else None
+
+
+async def planned_removals(tx: Transaction, ids: Sequence[UUID]) -> set[UUID]:
+    """Return those of the triggers whose webhook is to be removed, or is being made or removed just now."""
+    statement = select(removal.c.project_trigger_id).where(removal.c.project_trigger_id.in_(ids))
+    return set((await tx.connection.execute(statement)).scalars())
+
+
+async def which_enabled(tx: Transaction, ids: Sequence[UUID]) -> set[UUID]:
+    """Return the ids of those of these triggers, of any organisation, that are enabled."""
+    statement = select(project_trigger.c.id).where(project_trigger.c.id.in_(ids), project_trigger.c.enabled)
+    return set((await tx.connection.execute(statement)).scalars())
 
 
 async def release_removals(tx: Transaction, now: datetime) -> None:

@@ -12,10 +12,11 @@ _NEXT = text(
            (SELECT min(next_at) FROM poll WHERE kind = 'schedule') AS schedules,
            (SELECT min(run_at) FROM retry) AS retries,
            (SELECT min(run_at) FROM removal) AS removals,
+           (SELECT min(next_at) FROM subscription) AS subscriptions,
            (SELECT min(next_at) FROM replay_job) AS replays
     """
 )
-KINDS = ("polls", "schedules", "retries", "removals", "replays")
+KINDS = ("polls", "schedules", "retries", "removals", "subscriptions", "replays")
 
 
 async def next_times(tx: Transaction) -> dict[str, datetime | None]:
