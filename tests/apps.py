@@ -9,6 +9,7 @@ from typing import Literal
 
 from hairtrigger.conformance.fakes import Unasked
 from hairtrigger.kit.senders import SENDERS
+from tests.providers.shown import SHOWN
 from tests.providers.subjects import SUBJECTS
 from tests.support.snippets import SNIPPETS
 from tests.test_cases import exists
@@ -58,7 +59,9 @@ _NATIVE = "tests/providers/test_contract.py::test_a_provider_keeps_the_rule"
 
 def ways() -> dict[str, Way | None]:
     """Return the best way of each app, or None if there is none."""
-    native = {one.provider.id for one in SUBJECTS if one.recorded or one.fake is not Unasked}
+    native = {
+        one.provider.id for one in SUBJECTS if one.recorded or one.fake is not Unasked or one.provider.id in SHOWN
+    }
     presets = set(SENDERS) if exists(_PRESET) else set()
     snippets = {one.app for one in SNIPPETS} if exists(_SNIPPET) else set()
     return {app: _way(app, native if exists(_NATIVE) else set(), presets, snippets) for app in APPS}
