@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import httpx2
 
+from hairtrigger.domain.errors import ProviderFailed
 from hairtrigger.platform.addresses import EgressPolicy, Place
 from hairtrigger.platform.look_ups import LookUps, Resolve, resolve
 from hairtrigger.platform.proxy import Proxy
@@ -61,13 +62,17 @@ class Dialing:
     def tls(self, authorities: str = "") -> ssl.SSLContext:
         """Return settings that check the server's certificate and name.
 
-        They trust the usual authorities and the operator's, and `authorities`, which are certificates as PEM text.
+        They trust the usual authorities and the operator's, and `authorities`, which are certificates as PEM text, or
+        an empty text. Raise `ProviderFailed` if these are no certificates.
         """
         context: ssl.SSLContext = httpx2.create_ssl_context()
         if self._policy.authorities:
             context.load_verify_locations(self._policy.authorities)
         if authorities:
-            context.load_verify_locations(cadata=authorities)
+            try:
+                context.load_verify_locations(cadata=authorities)
+            except (ssl.SSLError, TypeError, ValueError) as error:
+                raise ProviderFailed("The certificates of the server's authority can't be read as PEM.") from error
         return context
 
     def close(self) -> None:

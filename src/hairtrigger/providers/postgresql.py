@@ -22,6 +22,7 @@ from hairtrigger import kit
 _AT_ONCE = 200  # rows
 _LARGEST = 1024 * 1024  # bytes of a row; a larger one makes no event, and the trigger's outcomes tell that
 _MOST = 8 * _LARGEST  # bytes of the rows that are read at once
+_MOST_WAITING = 10_000  # notifications
 _PATIENCE = 30  # seconds for the answer to a query
 
 
@@ -172,17 +173,25 @@ async def _last_rows(question: kit.Question[Rows]) -> list[Any]:
 async def _notifications(question: kit.Question[Channel]) -> AsyncGenerator[kit.Page, None]:
     """Yield a page with each notification, and a page without events when there is none for half a minute. PostgreSQL
     keeps no notification for a listener that is away, and gives notifications no ids, so their keys are counted.
+
+    Notifications that come while `_MOST_WAITING` wait to be stored are lost, and a page says how many.
     """
-    taken: asyncio.Queue[tuple[str, int]] = asyncio.Queue(10_000)
+    taken: asyncio.Queue[tuple[str, int]] = asyncio.Queue(_MOST_WAITING)
+    lost = 0
 
     def take(_: object, pid: int, __: str, payload: object) -> None:
-        taken.put_nowait((str(payload), pid))
+        nonlocal lost
+        if taken.full():
+            lost += 1
+        else:
+            taken.put_nowait((str(payload), pid))
 
     count = int((question.cursor or {}).get("count", 0))
     async with _connected(question) as database:
         await database.add_listener(question.config.channel, take)
         while True:
-            yield kit.Page((), {"count": count})
+            gap, lost = f"{lost} notifications came too fast to be stored, and are lost." if lost else "", 0
+            yield kit.Page((), {"count": count}, gap=gap)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_PATIENCE):
                     payload, pid = await taken.get()

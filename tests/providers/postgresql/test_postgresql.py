@@ -20,6 +20,7 @@ from tests.services.listening.workers import Ears, ears
 from tests.services.world import Killed, dying, seconds
 from tests.support.bridge import Bridge, bridge
 from tests.support.clock import ManualClock
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -185,6 +186,23 @@ async def test_notifications_come_while_the_connection_stands(ear: Ears, server:
         await shop.execute("""NOTIFY "News", 'hello'""")
         await ear.until_events(id_, 2)
     assert [one["payload"] for one in await ear.world.bodies(id_)] == ["hello", "hello"]
+
+
+async def test_notifications_that_come_too_fast_are_told_as_lost(
+    ear: Ears, server: Bridge, shop: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgresql, "_MOST_WAITING", 2)
+    id_ = await enabled(ear, server, "on_notification", channel="news")
+    async with ear.worker():
+        await ear.until_connected(id_)
+        await shop.execute("SELECT pg_notify('news', CAST(number AS text)) FROM generate_series(1, 50) AS number")
+        await ear.until_events(id_, 2)
+
+        async def told() -> bool:
+            said = await ear.world.outcomes(id_, Kind.LISTEN)
+            return any(one.code == Code.TRUNCATED and "are lost" in one.detail for one in said)
+
+        await until(told)
 
 
 async def test_a_database_on_this_machine_is_not_reached_unless_the_operator_allows_it(
