@@ -19,7 +19,10 @@ def command(arguments: str, *, demo: bool = False) -> str:
 
 
 def program() -> str:
-    """Return the shortest command with which a user can start this program again, without arguments."""
+    """Return the shortest shell command that starts this program from the current folder.
+
+    The caller appends arguments to it.
+    """
     environment = Path(sys.prefix)
     clone = environment.parent
     if environment.name == ".venv" and (clone / "dev").is_file():

@@ -17,7 +17,10 @@ _LONGER = f"{OTHER_URL}/longer"
 
 
 def _start(subject: Subject, trigger: Webhook[Any]) -> tuple[Fake, Subscription[Any]]:
-    """Return a fake at which other programs have webhooks, and the subscription."""
+    """Return a new fake at which other programs have webhooks, and the trigger's subscription, which has made none yet.
+
+    The trigger must have a subscription. Its calls reach the fake through `subject.question(trigger, fake)`.
+    """
     assert trigger.subscription
     fake = subject.made()
     for url in (OTHER_URL, _LONGER):

@@ -1,7 +1,7 @@
 """Makes and reads the ids of rows and of leases.
 
 Ids of rows are UUIDs of version 7. They sort by time to the microsecond, and the UTC day in an id names the partition
-of its row.
+of its row. The first half of a lease's id is that of the id of the process that holds it, and the rest is random.
 """
 
 import secrets

@@ -119,8 +119,10 @@ class After:
 
 @dataclass(frozen=True)
 class PageToken:
-    """The paging of a list whose pages are asked for by a token. An answer holds the token of the next page at `place`,
-    and the parameter `param` sends it.
+    """The paging of a list whose pages are asked for by a token. An answer holds the token of the next page at `place`
+    (a JSON pointer), and the parameter `param` sends it.
+
+    A missing or empty token ends the list. Each question also sends the parameters `first`.
     """
 
     param: str

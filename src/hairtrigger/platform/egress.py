@@ -325,9 +325,11 @@ class Egress:
         return EgressFailed(reason, reading.cost, said)
 
     async def told_why(self, error: Exception, host: str, port: int) -> str | None:
-        """Return why the address can't be reached, or None if the tenant may not know that or the error is another one.
+        """Return a sentence on why the address can't be reached. Return None for an error of another kind, and for a
+        tenant that may not know the reason.
 
-        The operator's log has the reason in any case, at most once an hour.
+        An error of this kind is logged for the operator in both cases, at most once an hour for the same reason, host
+        and port.
         """
         why = why_unreachable(error, host, port)
         if why is None:

@@ -480,7 +480,9 @@ class _InOnePiece(asyncio.Transport):
     """A transport that sends the head of an answer in one piece with the beginning of its body.
 
     Two writes would be two system calls, and wake the client twice. A head without a content-length is sent alone if no
-    body follows it in the same turn of the event loop, because such a body may come late.
+    body follows it in the same turn of the event loop, because such a body may come late. A head with a content-length
+    is held until its body begins. At the end of an answer without a body, the caller sends it with `let_go`, `close` or
+    `write_eof`.
     """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:

@@ -1,7 +1,7 @@
 """Defines the provider Google Drive. It is polled by the log of changes, whose tokens do not expire.
 
-The key of a new file is its id, because a file is created only once. The key of a change also has the file's version.
-Several changes of a file between two polls are one event.
+The key of a new file is its id, because a file is created only once. The key of a change also has the file's version,
+and that of a removal its time. Several changes of a file between two polls are one event.
 https://developers.google.com/workspace/drive/api/guides/manage-changes
 """
 

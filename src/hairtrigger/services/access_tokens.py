@@ -129,11 +129,12 @@ class AccessTokens:
     async def renewed(
         self, org_id: UUID, connection_id: UUID, seen: str | None, *, wait: bool = True
     ) -> dict[str, str]:
-        """Return what the connection holds, with another access token than the one in `seen`.
+        """Return all secrets that the connection holds, with another access token than `seen`.
 
-        Of all calls, in all processes, one asks the provider, and the others wait for it. Without `wait`, the token is
-        still the same while another process renews it. Raise `AccessEnded` if only the user can help, and another
-        `ProviderFailed` if the provider does not answer as it should.
+        Of all calls, in all processes, one asks the provider. The others wait for it, for another process at most a
+        minute. Without `wait`, the call does not wait for another process, and the token may still be `seen`. Raise
+        `AccessEnded` if only the user can help, another `ProviderFailed` if there is no new token now, and `NotFound`
+        if the connection or its way to connect is gone.
         """
         for _ in range(2):  # a renewal that was under way already may have begun with an older token
             task = self.under_way.get(connection_id)

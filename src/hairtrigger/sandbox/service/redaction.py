@@ -85,10 +85,12 @@ class Redaction:
         return at_once(self.in_json(value))
 
     def shown(self, text: str, length: int, *, cut: bool | None = None) -> Work[str]:
-        """Return the first `length` characters of `text`, redacted. A secret at the cut is hidden as a whole.
+        """Return the first `length` characters of `text`, counted before redaction, with `***` in place of each secret.
 
-        The maker of the text may have cut it before, after at least `length + longest` UTF-16 units. `cut` says whether
-        it did. If `cut` is None, every text that is at least that long counts as cut.
+        A secret that begins within them is hidden as a whole. If the poll's comparisons are used up, the result is
+        `***` alone. The maker of the text may have cut it before, after at least `length + longest` UTF-16 units. Then
+        its last `longest` characters are not shown. `cut` says whether it did. If `cut` is None, every text that is at
+        least that long counts as cut.
         """
         if cut is None:
             cut = _units(text) >= length + self.longest

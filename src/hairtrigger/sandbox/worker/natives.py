@@ -1,7 +1,9 @@
-"""Defines the hooks that use the host's own libraries for hashes, single-byte encodings, compression and random bytes.
+"""Defines the hooks that use the host's own libraries: hashes, single-byte encodings, compression and random bytes
+here, and those that `keys`, `domains` and `zones` define.
 
 The prelude keeps to the limits of these hooks. Code may get around the prelude, because it can change the built-ins
-that the prelude uses. A hook then raises ValueError, which ends the poll.
+that the prelude uses. A hook then raises an ordinary error, such as ValueError, KeyError or TypeError, which ends the
+poll.
 """
 
 import codecs

@@ -220,9 +220,11 @@ class Explainer:
     async def _refused_by_app(
         self, tx: Transaction, condition: Condition, since: datetime, until: datetime
     ) -> list[Outcome]:
-        """Return the requests that the trigger's app webhook refused from `since` on and before `until`, newest first.
+        """Return the outcomes of requests that the trigger's app webhook refused as not authentic or not readable, from
+        `since` on and before `until`, newest first.
 
-        They may have been for any account and trigger. The list is empty for other triggers.
+        The requests may have been for any account. Only the newest 1,000 outcomes of that time that belong to no
+        trigger are searched, so some may be missing. A trigger without an app webhook has none.
         """
         if not condition.of_app:
             return []

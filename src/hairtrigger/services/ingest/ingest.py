@@ -275,7 +275,8 @@ class Ingest:
         """Return the events that a request has for a trigger; there may be none.
 
         Return None if the trigger's configuration is invalid or does not want the request. Then the trigger has an
-        outcome already, and other triggers still get their events.
+        outcome already, and other triggers still get their events. After any other error, such as `Malformed`, which
+        is raised, no trigger gets an event.
         """
         definition = provider.trigger(trigger.trigger_id)
         if not isinstance(definition, AppWebhook):

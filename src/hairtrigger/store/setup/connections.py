@@ -78,14 +78,18 @@ async def change(tx: Transaction, connection_id: UUID, now: datetime, **values: 
 
 
 async def reconnect(tx: Transaction, connection_id: UUID, now: datetime, sealed: bytes, **values: Any) -> None:
-    """Replace the secrets of a connection, and what was known of the ones before."""
+    """Store new sealed secrets of a connection, and set `values`, which are other columns.
+
+    `expires_at` and `renew_at` become None unless they are given. Polls and listeners that began with the old secrets
+    store nothing, and their triggers are due at once. The connection counts as well again, and tokens from a renewal
+    under way are not stored.
+    """
     values = {"expires_at": None, "renew_at": None, **values}
     values |= {"ended": None, "renewing_until": None, "unsure_since": None, "version": connection.c.version + 1}
     await change(tx, connection_id, now, secrets=sealed, **values)
     await renew(tx, connection_id, now)
-    await connection_health.renewed(
-        tx, connection_id, now, anew=True
-    )  # after the polls: results of polls lock in this order
+    # After the polls, because results of polls lock in this order.
+    await connection_health.renewed(tx, connection_id, now, anew=True)
 
 
 async def renew(tx: Transaction, connection_id: UUID, now: datetime) -> None:
