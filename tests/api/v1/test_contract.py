@@ -119,6 +119,8 @@ CLOCKWORK = {
     "failures_in_a_row": int,
     "failing_since": str | None,
     "last_error": str | None,
+    "sweep": dict | None,
+    "subscription": dict | None,
     "outcomes": list,
 }
 OUTCOME = {"kind": str, "code": str, "detail": str, "events": int, "count": int, "at": str}
@@ -904,7 +906,7 @@ async def test_every_route_wants_credentials_of_the_right_scope(
 async def test_what_does_not_exist_is_404_and_what_is_no_id_422(tenant: Tenant, method: str, path: str) -> None:
     _is_problem(await tenant.client.request(method, _filled(path), json=_valid(path)), 404)
     is_uuid = not {"{project_id}", "{provider_id}", "{client_name}"} & set(path.split("/"))
-    answer = await tenant.client.request(method, re.sub("{.*}", "x", f"/v1{path}"), json=_valid(path))
+    answer = await tenant.client.request(method, re.sub("{[^}]*}", "x", f"/v1{path}"), json=_valid(path))
     _is_problem(answer, 422 if is_uuid else 404)
 
 
