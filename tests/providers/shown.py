@@ -26,6 +26,11 @@ def _backlot(provider: str) -> Shown:
     return Shown("shown", "the server backlot answers (`./dev poe providers-live`)", f"{_BACKLOT}{provider}")
 
 
+_BROKERS = (
+    "tests/providers/brokers/test_brokers.py::test_a_worker_that_dies_with_its_commit_leaves_the_messages_to_the_next"
+)
+
+
 SHOWN: Mapping[str, Sequence[Shown]] = {
     "calcom": (Shown("shown", "nuxt-webhook-validators verifies", _PEERS),),
     "clerk": (Shown("shown", "@hookflo/tern verifies", _PEERS),),
@@ -50,6 +55,7 @@ SHOWN: Mapping[str, Sequence[Shown]] = {
     ),
     "hubspot": (_backlot("hubspot"),),
     "jira": (_backlot("jira"),),
+    "kafka": (Shown("shown", "the server Tansu brings messages", _BROKERS),),
     "linear": (
         Shown("shown", "@linear/sdk verifies", _PEERS),
         Shown(
@@ -58,6 +64,7 @@ SHOWN: Mapping[str, Sequence[Shown]] = {
             "tests/providers/linear/test_linear.py::test_a_webhook_is_made_once_signed_and_removed_alone",
         ),
     ),
+    "nats": (Shown("shown", "nats-server brings messages", _BROKERS),),
     "notion": (_backlot("notion"),),
     "postgresql": (
         Shown(
@@ -66,6 +73,7 @@ SHOWN: Mapping[str, Sequence[Shown]] = {
             "tests/providers/postgresql/test_postgresql.py::test_rows_that_are_added_while_the_server_is_away_come_when_it_is_back",
         ),
     ),
+    "redis": (Shown("shown", "the server Valkey brings messages", _BROKERS),),
     "resend": (
         Shown("shown", "nuxt-webhook-validators verifies", _PEERS),
         Shown("shown", "svix verifies and signs", _BOTH),
