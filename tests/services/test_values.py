@@ -80,9 +80,9 @@ async def a_form(scene: Scene) -> tuple[UUID, str]:
     return id_, str(webhook["secret"])
 
 
-def submission(submitted_at: object, event_id: str = "1") -> bytes:
-    told = {"token": "t", "submitted_at": submitted_at}
-    return json.dumps({"event_id": event_id, "event_type": "form_response", "form_response": told}).encode()
+def submission(submitted_at: object, token: str = "1") -> bytes:
+    told = {"token": token, "submitted_at": submitted_at}
+    return json.dumps({"event_id": "e", "event_type": "form_response", "form_response": told}).encode()
 
 
 @pytest.mark.parametrize(
@@ -101,9 +101,9 @@ async def test_a_signed_submission_is_an_event_however_it_is_dated(
 ) -> None:
     """Send two submissions: the first finds a trigger that is not remembered yet, the second one that is."""
     id_, secret = await a_form(scene)
-    for event_id in "12":
+    for token in "12":
         scene.passes(seconds=1)
-        body = submission(submitted_at, event_id)
+        body = submission(submitted_at, token)
         answer = await scene.ingest.receive(str(id_), request(scene, body, **signed(body, secret)))
         assert json.loads(answer.body)["status"] == "accepted"
     found = await scene.world.events(id_)

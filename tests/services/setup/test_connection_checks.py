@@ -10,6 +10,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from hairtrigger.domain.errors import Invalid
+from hairtrigger.kit.oauth import OAuth2
+from hairtrigger.kit.trigger import Listening
 from hairtrigger.platform.vault import Vault
 from hairtrigger.providers import CATALOGUE
 from hairtrigger.store.database import Store
@@ -69,5 +71,9 @@ async def test_a_provider_that_has_troubles_of_its_own_is_no_reason_to_refuse(
 
 async def test_every_native_provider_that_needs_secrets_says_how_to_get_them_and_can_check_them() -> None:
     for provider in CATALOGUE:
-        assert bool(provider.fields) == bool(provider.guide) == (provider.check is not None)
-        assert set(provider.labels) == set(provider.fields)
+        granted = isinstance(provider.auth, OAuth2)  # what was granted just now needs no check
+        listens = all(isinstance(trigger, Listening) for trigger in provider.triggers)  # tried when one is enabled
+        checked = provider.check is not None or granted or listens
+        assert bool(provider.fields) == bool(provider.guide) == checked, provider.id
+        typed_in = {*provider.fields} - ({"access_token"} if granted else set())
+        assert typed_in <= set(provider.labels) <= {*provider.fields, *provider.optional}, provider.id
