@@ -54,7 +54,8 @@ async def test_the_providers_say_what_a_connection_needs(tenant: Tenant) -> None
     needs = found["stripe"]["connection"]
     assert (needs["required"], [one["name"] for one in needs["fields"]]) == (True, ["api_key"])
     for one in found.values():
-        assert bool(one["connection"]["guide"]) == bool(one["connection"]["fields"])
+        can_be_connected = bool(one["connection"]["fields"] or one["ways"])
+        assert bool(one["connection"]["guide"]) == can_be_connected, one["id"]
         assert one["triggers"]
     assert not found["schedule"]["connection"]["required"]
     assert (await tenant.client.get("/v1/providers/stripe")).json() == found["stripe"]
@@ -85,7 +86,8 @@ async def test_an_integration_of_the_organisation_is_a_provider_with_the_labels_
     answer = await tenant.client.patch(f"/integrations/v1/{id_}/auth", json=auth, headers=key)
     assert answer.is_success, answer.text
     found = {one["id"]: one for one in (await tenant.ask("GET", "/v1/providers"))["data"]}
-    assert found[id_]["connection"]["fields"] == [{"name": "api_token", "label": "Token of the shop"}]
+    [field] = found[id_]["connection"]["fields"]
+    assert field == {"name": "api_token", "label": "Token of the shop", "required": True}
 
 
 async def test_a_project_can_be_deleted_with_its_enabled_triggers_if_that_is_asked_for(tenant: Tenant) -> None:
